@@ -1,0 +1,5 @@
+//! Kaiwu (开悟): a language-model runtime made of hand-written WGSL compute shaders.
+
+pub mod error;
+
+pub use error::{Error, Result};
