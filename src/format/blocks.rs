@@ -1,0 +1,1 @@
+//! Host conversion between stored blocks and `f32`.
