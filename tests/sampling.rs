@@ -195,7 +195,8 @@ fn ties_go_to_the_lowest_id() {
 fn broken_input_is_an_error_that_names_it() {
     let d = SamplerSettings::default;
     let ban = (0..4).map(|id| (id, f32::NEG_INFINITY)).collect();
-    let rows: [(&str, SamplerSettings, [f32; 4], &[u32], &str); 7] = [
+    type Row<'a> = (&'a str, SamplerSettings, [f32; 4], &'a [u32], &'a str);
+    let rows: [Row; 7] = [
         ("nan", d(), [0.0, 0.0, f32::NAN, 0.0], &[], "token 2 is NaN"),
         ("inf", settings(), [0.0, f32::INFINITY, 0.0, 0.0], &[], "token 1 is inf"),
         ("-inf", d(), [f32::NEG_INFINITY, 0.0, 0.0, 0.0], &[], "token 0 is -inf"),
