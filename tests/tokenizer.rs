@@ -75,6 +75,15 @@ fn check_golden(gguf: &Gguf, tokenizer: &Tokenizer, golden: &str) {
     assert_eq!(tokenizer.encode(&text, true).unwrap(), ids(&golden["text"]["input_ids"]));
 }
 
+/// The ids of awkward texts; `key` names the model's in the file.
+fn check_rows(tokenizer: &Tokenizer, key: &str) {
+    let rows = common::golden("token-ids.json");
+    for row in rows.as_array().unwrap() {
+        let text = row["text"].as_str().unwrap();
+        assert_eq!(tokenizer.encode(text, false).unwrap(), ids(&row[key]), "{text:?}");
+    }
+}
+
 /// Through ids and back, at once and streamed. `kept` is what the vocabulary can express of a text.
 fn check_round_trips(tokenizer: &Tokenizer, kept: impl Fn(&str) -> String) {
     let long = NASTY.join(" ");
@@ -104,6 +113,7 @@ fn streamed(tokenizer: &Tokenizer, ids: &[u32], skip_special: bool) -> String {
 fn smollm2_ids_are_the_reference_tokenizers() {
     let (gguf, tokenizer) = open(common::default_model());
     check_golden(&gguf, &tokenizer, "SmolLM2-135M-Instruct.Q4_1.json");
+    check_rows(&tokenizer, "smollm2");
     assert_eq!(tokenizer.vocab_size(), 49152);
     assert_eq!((tokenizer.bos(), tokenizer.eos()), (Some(1), Some(2)));
     assert_eq!(tokenizer.end_of_turn(), [0, 2]);
@@ -179,6 +189,7 @@ fn a_character_in_several_tokens_comes_out_whole() {
 fn gemma_ids_are_the_reference_tokenizers() {
     let (gguf, tokenizer) = open(common::gemma_model());
     check_golden(&gguf, &tokenizer, "gemma-3-270m-q4_k_m.json");
+    check_rows(&tokenizer, "gemma");
     assert_eq!(tokenizer.end_of_turn(), [1, 106]);
     assert!(ChatTemplate::from_gguf(&gguf, &tokenizer).unwrap().is_none());
     // ▁ in text reads as a space, as in SentencePiece itself.
@@ -282,7 +293,7 @@ fn bos_and_eos_are_added_as_asked_and_never_doubled() {
 #[test]
 fn a_small_sentencepiece_tokenizer_merges_by_score() {
     use TokenKind::{Byte, Control, Normal, Unknown, UserDefined};
-    let table: [(&str, f32, TokenKind); 13] = [
+    let table: [(&str, f32, TokenKind); 14] = [
         ("<unk>", 0.0, Unknown),
         ("<s>", 0.0, Control),
         ("▁", -9.0, Normal),
@@ -296,6 +307,7 @@ fn a_small_sentencepiece_tokenizer_merges_by_score() {
         ("<0xA9>", 0.0, Byte),
         ("\n\n", 0.0, UserDefined),
         ("▁ab", -5.0, Normal),
+        ("aa", -8.0, Normal),
     ];
     let tokens: Strings = table.iter().map(|(text, ..)| text).collect();
     let scores: Vec<f32> = table.iter().map(|&(_, score, _)| score).collect();
@@ -311,8 +323,9 @@ fn a_small_sentencepiece_tokenizer_merges_by_score() {
         ..TokenizerParts::default()
     };
     let tokenizer = Tokenizer::from_parts(&base).unwrap();
-    let rows: [(&str, &[u32]); 9] = [
+    let rows: [(&str, &[u32]); 10] = [
         ("", &[]),
+        ("aaa", &[13, 3]),
         ("ab", &[5]),
         // b-a first (-1), then a-ba (-4).
         ("aba", &[8]),
@@ -385,4 +398,54 @@ fn damaged_parts_are_errors_that_name_them() {
         let message = Tokenizer::from_parts(&parts).expect_err(want).to_string();
         assert!(message.contains(want), "{message} does not contain {want}");
     }
+}
+
+/// Whatever a file says, there is a tokenizer or an error; and what a tokenizer encodes it can decode.
+#[test]
+fn random_parts_never_panic() {
+    let mut rng = kaiwu::sample::Rng::new(11);
+    let mut below = move |n: u64| (rng.next_u64() % n) as usize;
+    let alphabet = ["a", "b", "Ġ", "▁", "é", "<", ">", "<0x41>", " ", "\n", "Ã", "🙂", "", "Ċ"];
+    let mut built = 0;
+    for _ in 0..20_000 {
+        let mut word = |most| (0..below(most)).map(|_| alphabet[below(14)]).collect::<String>();
+        let tokens: Vec<String> = (0..20).map(|_| word(4)).collect();
+        let merges: Strings =
+            (0..below(5)).map(|_| format!("{} {}", tokens[below(20)], tokens[below(20)])).collect();
+        let kinds: Vec<i32> = (0..20).map(|_| [1, 1, 1, 1, 1, 1, 2, 3, 4, 5][below(10)]).collect();
+        let scores: Vec<f32> = (0..20).map(|_| -(below(9) as f32)).collect();
+        let tokens: Strings = tokens.iter().collect();
+        let id = |id: usize| (id < 24).then_some(id as u32);
+        let parts = TokenizerParts {
+            model: ["gpt2", "llama"][below(2)],
+            pre: Some(["gpt-2", "llama-bpe", "default"][below(3)]),
+            tokens: Cow::Borrowed(&tokens),
+            kinds: Some(Cow::Owned(kinds)),
+            merges: Some(Cow::Owned(merges)),
+            scores: Some(&scores),
+            bos: id(below(100)),
+            unknown: id(below(30)),
+            ..TokenizerParts::default()
+        };
+        let Ok(tokenizer) = Tokenizer::from_parts(&parts) else { continue };
+        built += 1;
+        for text in ["", "ab a <0x41>é\n🙂", " <a>b", "bbbaaab▁a  \n\n"] {
+            for ids in [tokenizer.encode(text, true), tokenizer.encode_plain(text)].into_iter().flatten() {
+                assert!(ids.iter().all(|&id| tokenizer.token(id).is_some()), "{parts:?} {ids:?}");
+                assert_eq!(streamed(&tokenizer, &ids, false), tokenizer.decode(&ids, false), "{parts:?}");
+            }
+            let plain = tokenizer.encode_plain(text).unwrap_or_default();
+            let control = plain.iter().any(|&id| tokenizer.is_special(id) && Some(id) != parts.unknown);
+            assert!(!control, "{text:?} became a control token: {parts:?}");
+        }
+    }
+    assert!(built > 4000, "only {built} of the random tokenizers are sound: the test tests little");
+}
+
+/// A tokenizer can be built beside the device's start, on another thread.
+#[test]
+fn a_tokenizer_can_cross_threads() {
+    fn crosses<T: Send + Sync>() {}
+    crosses::<Tokenizer>();
+    crosses::<ChatTemplate>();
 }
