@@ -2,32 +2,14 @@
 
 mod common;
 
+use common::TempFile;
 use common::gguf_writer::{Writer, array, string};
 use kaiwu::format::blocks::quantise;
 use kaiwu::format::{Array, DType, Gguf, Strings, Value};
-use std::fs;
-use std::path::PathBuf;
-
-/// A file in the directory for temporary files, removed when dropped.
-struct TempFile(PathBuf);
-
-impl TempFile {
-    fn new(name: &str, bytes: &[u8]) -> Self {
-        let path = std::env::temp_dir().join(format!("kaiwu-{}-{name}.gguf", std::process::id()));
-        fs::write(&path, bytes).expect("the directory for temporary files is writable");
-        Self(path)
-    }
-}
-
-impl Drop for TempFile {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
 
 /// Opens bytes as a file; the error as text, without the path that starts it.
 fn open(name: &str, bytes: &[u8]) -> Result<Gguf, String> {
-    let file = TempFile::new(name, bytes);
+    let file = TempFile::new(&format!("{name}.gguf"), bytes);
     Gguf::open(&file.0).map_err(|e| {
         let (message, path) = (e.to_string(), file.0.display().to_string());
         assert!(message.contains(&path), "{message:?} does not name the file {path}");

@@ -1,5 +1,4 @@
 //! Writes small GGUF files, valid unless told otherwise: every count and offset can be overridden with a lie.
-#![allow(dead_code)] // each test binary uses a part of it
 
 use kaiwu::format::dtype::DType;
 
