@@ -1,0 +1,295 @@
+//! GGUF, the file format of llama.cpp: metadata, a table of tensors, and their bytes, in one memory-mapped file.
+//!
+//! Specification: `docs/gguf.md` of ggml-org/ggml. Versions 2 and 3 are read, little-endian. Everything is checked
+//! when the file is opened, so that afterwards each tensor of the table can be read without further ado.
+
+use super::cursor::{Cursor, Parsed, shown};
+use super::metadata::{self, Array, Strings, Value};
+use super::tensor_table::{self, TensorInfo};
+use crate::error::{Error, Result};
+use memmap2::Mmap;
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// Where tensor data may start, unless `general.alignment` says otherwise.
+const DEFAULT_ALIGNMENT: u32 = 32;
+
+/// An open GGUF file.
+pub struct Gguf {
+    path: PathBuf,
+    map: Mmap,
+    version: u32,
+    metadata: Vec<(String, Value)>,
+    /// Indices into `metadata`, sorted by key.
+    keys: Vec<usize>,
+    tensors: Vec<TensorInfo>,
+    /// Indices into `tensors`, sorted by name.
+    names: Vec<usize>,
+}
+
+impl Gguf {
+    /// Maps the file and reads its metadata and tensor table; the tensors' bytes are not touched.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is not GGUF (the message says what it looks like instead), or is damaged.
+    pub fn open(path: &Path) -> Result<Gguf> {
+        let kind = std::fs::metadata(path).map_err(Error::io("open", path))?;
+        if !kind.is_file() {
+            return Err(Error::format(path, "is not a file; give the path of a .gguf file"));
+        }
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        // SAFETY: the map is only read. Another process that cuts the file short while it is open can end this one
+        // with a bus error, as for every reader that maps files; its bytes are never trusted to be anything.
+        let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
+        Self::parse(path, map).map_err(|message| Error::format(path, message))
+    }
+
+    fn parse(path: &Path, map: Mmap) -> Parsed<Gguf> {
+        let mut cursor = Cursor::new(&map);
+        let version = read_version(&mut cursor, &map)?;
+        let tensor_count = cursor.u64()?;
+        let entry_count = cursor.u64()?;
+        let metadata = metadata::read_entries(&mut cursor, entry_count)?;
+        let keys = sorted_by(&metadata, "metadata key", |(key, _)| key)?;
+        let mut tensors = tensor_table::read_entries(&mut cursor, tensor_count)?;
+        let names = sorted_by(&tensors, "tensor", |tensor| &tensor.name)?;
+
+        let alignment = match find(&metadata, &keys, "general.alignment", |(key, _)| key) {
+            None => DEFAULT_ALIGNMENT,
+            Some((_, value)) => {
+                value.as_u32().filter(|a| a.is_power_of_two() && *a >= 8).ok_or_else(|| {
+                    format!(
+                        "general.alignment is {value}, not a power of two of at least 8; the file is damaged"
+                    )
+                })?
+            }
+        };
+        let data_start = cursor.position().next_multiple_of(alignment.into());
+        tensor_table::place(&mut tensors, data_start, alignment.into(), map.len() as u64)?;
+        Ok(Gguf { path: path.to_owned(), map, version, metadata, keys, tensors, names })
+    }
+
+    /// The path the file was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The size of the file in bytes.
+    pub fn file_bytes(&self) -> u64 {
+        self.map.len() as u64
+    }
+
+    /// The version of the format, 2 or 3.
+    pub fn version(&self) -> u32 {
+        self.version
+    }
+
+    /// All metadata, in file order.
+    pub fn metadata(&self) -> &[(String, Value)] {
+        &self.metadata
+    }
+
+    /// The value of a metadata key.
+    pub fn get(&self, key: &str) -> Option<&Value> {
+        find(&self.metadata, &self.keys, key, |(key, _)| key).map(|(_, value)| value)
+    }
+
+    /// A non-negative integer of any width, if the key is there.
+    pub fn opt_u32(&self, key: &str) -> Result<Option<u32>> {
+        self.typed(key, "an integer of 0 to 2^32 - 1", Value::as_u32)
+    }
+
+    /// A float, if the key is there.
+    pub fn opt_f32(&self, key: &str) -> Result<Option<f32>> {
+        self.typed(key, "a float", Value::as_f32)
+    }
+
+    /// A string, if the key is there.
+    pub fn opt_str(&self, key: &str) -> Result<Option<&str>> {
+        self.typed(key, "a string", Value::as_str)
+    }
+
+    /// A boolean, if the key is there.
+    pub fn opt_bool(&self, key: &str) -> Result<Option<bool>> {
+        self.typed(key, "a boolean", Value::as_bool)
+    }
+
+    /// An array of any element type, if the key is there.
+    pub fn opt_array(&self, key: &str) -> Result<Option<&Array>> {
+        self.typed(key, "an array", Value::as_array)
+    }
+
+    /// An array of strings, if the key is there.
+    pub fn opt_strings(&self, key: &str) -> Result<Option<&Strings>> {
+        self.typed(key, "an array of strings", Value::as_strings)
+    }
+
+    /// A non-negative integer of any width.
+    pub fn u32(&self, key: &str) -> Result<u32> {
+        self.opt_u32(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// A float.
+    pub fn f32(&self, key: &str) -> Result<f32> {
+        self.opt_f32(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// A string.
+    pub fn str(&self, key: &str) -> Result<&str> {
+        self.opt_str(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// A boolean.
+    pub fn bool(&self, key: &str) -> Result<bool> {
+        self.opt_bool(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// An array of any element type.
+    pub fn array(&self, key: &str) -> Result<&Array> {
+        self.opt_array(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// An array of strings.
+    pub fn strings(&self, key: &str) -> Result<&Strings> {
+        self.opt_strings(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// All tensors, in file order.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    /// The tensor of this name, if there is one.
+    pub fn opt_tensor(&self, name: &str) -> Option<&TensorInfo> {
+        find(&self.tensors, &self.names, name, |tensor| &tensor.name)
+    }
+
+    /// The tensor of this name.
+    pub fn tensor(&self, name: &str) -> Result<&TensorInfo> {
+        self.opt_tensor(name).ok_or_else(|| match self.get("split.count").and_then(Value::as_u32) {
+            Some(parts) if parts > 1 => self.path_error(format!(
+                "has no tensor {name:?}; it is one of {parts} parts of a model, join them with llama-gguf-split --merge"
+            )),
+            _ => self.path_error(format!("has no tensor {name:?}; choose a complete model file")),
+        })
+    }
+
+    /// The stored bytes of a tensor of this file.
+    ///
+    /// # Panics
+    /// May panic if `tensor` is not of this file.
+    pub fn data(&self, tensor: &TensorInfo) -> &[u8] {
+        &self.map[tensor.offset as usize..(tensor.offset + tensor.bytes) as usize]
+    }
+
+    /// An error about this file.
+    pub fn path_error(&self, message: impl Into<String>) -> Error {
+        Error::format(&self.path, message)
+    }
+
+    fn missing(&self, key: &str) -> Error {
+        self.path_error(format!(
+            "metadata key {key:?} is missing; choose a complete model file or convert it anew"
+        ))
+    }
+
+    fn typed<'a, T>(
+        &'a self,
+        key: &str,
+        wanted: &str,
+        as_type: fn(&'a Value) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let Some(value) = self.get(key) else { return Ok(None) };
+        as_type(value).map(Some).ok_or_else(|| {
+            let found = value.type_name();
+            self.path_error(format!("metadata key {key:?} should be {wanted}, but is the {found} {value}"))
+        })
+    }
+}
+
+/// The file and its counts; not the lists, which are long.
+impl fmt::Debug for Gguf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (metadata, tensors) = (self.metadata.len(), self.tensors.len());
+        write!(
+            f,
+            "Gguf({:?}, version {}, {metadata} metadata entries, {tensors} tensors)",
+            self.path, self.version
+        )
+    }
+}
+
+/// Reads the magic and the version, and explains files of another kind.
+fn read_version(cursor: &mut Cursor, file: &[u8]) -> Parsed<u32> {
+    if file.is_empty() {
+        return Err("is empty; fetch it again".into());
+    }
+    if !file.starts_with(b"GGUF") {
+        return Err(match other_kind(file) {
+            Some(kind) => format!("is not GGUF but {kind}"),
+            None => "is not GGUF: its first four bytes are not \"GGUF\"; choose a .gguf file".into(),
+        });
+    }
+    cursor.take(4)?;
+    let version = cursor.u32()?;
+    match version {
+        2 | 3 => Ok(version),
+        1 => {
+            Err("is GGUF version 1, which was replaced in 2023; convert the model anew (2 and 3 are read)"
+                .into())
+        }
+        _ if (1..=3).contains(&version.swap_bytes()) => {
+            Err("is a big-endian GGUF file, little-endian ones are read; convert it with llama.cpp's \
+             gguf_convert_endian.py"
+                .into())
+        }
+        _ => Err(format!(
+            "is GGUF version {version}, but only 2 and 3 are known; it is damaged or newer than Kaiwu"
+        )),
+    }
+}
+
+/// Names what people take for GGUF files, by their first bytes, and says what to do.
+fn other_kind(file: &[u8]) -> Option<&'static str> {
+    const KINDS: [(&[u8], &str); 10] = [
+        (
+            b"version https://git-lfs",
+            "a Git LFS pointer: the model itself was not fetched; run `git lfs pull`",
+        ),
+        (b"FUGG", "GGUF with its magic in big-endian order; convert it to little-endian"),
+        (
+            b"PK\x03\x04",
+            "a zip archive, maybe a PyTorch checkpoint or a wheel; unpack it or choose a .gguf file",
+        ),
+        (b"\x80\x02", "a Python pickle, maybe a PyTorch checkpoint; convert it to GGUF"),
+        (b"\x1f\x8b", "a gzip archive; unpack it first"),
+        (b"\x28\xb5\x2f\xfd", "a zstd archive; unpack it first"),
+        (b"lmgg", "GGML, the format before GGUF; convert the model anew"),
+        (b"tjgg", "GGJT, the format before GGUF; convert the model anew"),
+        (b"<", "a web page or XML, maybe an error message of the download; fetch the file again"),
+        (b"{", "JSON, maybe an error message of the download; choose a .gguf file"),
+    ];
+    // A safetensors file starts with the length of its JSON header (u64), then the header.
+    if file.len() > 8 && file[8] == b'{' && file[5..8] == [0; 3] {
+        return Some("safetensors; choose a .gguf file or convert it");
+    }
+    KINDS.iter().find(|(magic, _)| file.starts_with(magic)).map(|(_, kind)| *kind)
+}
+
+/// The order of the items by name; an error if a name comes twice.
+fn sorted_by<T>(items: &[T], what: &str, name: fn(&T) -> &String) -> Parsed<Vec<usize>> {
+    let mut order: Vec<usize> = (0..items.len()).collect();
+    order.sort_unstable_by_key(|i| name(&items[*i]));
+    match order.windows(2).find(|pair| name(&items[pair[0]]) == name(&items[pair[1]])) {
+        None => Ok(order),
+        Some(pair) => {
+            Err(format!("{what} {} is there twice; the file is damaged", shown(name(&items[pair[0]]))))
+        }
+    }
+}
+
+fn find<'a, T>(items: &'a [T], order: &[usize], wanted: &str, name: fn(&T) -> &String) -> Option<&'a T> {
+    let found = order.binary_search_by(|i| name(&items[*i]).as_str().cmp(wanted)).ok()?;
+    Some(&items[order[found]])
+}

@@ -1,0 +1,16 @@
+//! Model files: bytes in, plain data out. Nothing here knows of the device.
+//!
+//! [`gguf`] reads a file's metadata and tensor table, [`dtype`] names the types its weights are stored in, and
+//! [`blocks`] turns stored weights into `f32` and back.
+
+pub mod blocks;
+mod cursor;
+pub mod dtype;
+pub mod gguf;
+pub mod metadata;
+pub mod tensor_table;
+
+pub use dtype::DType;
+pub use gguf::Gguf;
+pub use metadata::{Array, Strings, Value};
+pub use tensor_table::TensorInfo;
