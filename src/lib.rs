@@ -2,5 +2,8 @@
 
 pub mod error;
 pub mod format;
+pub mod gpu;
+pub mod kernels;
+pub mod model;
 
 pub use error::{Error, Result};

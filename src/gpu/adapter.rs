@@ -50,21 +50,20 @@ pub struct AdapterReport {
 const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter was found. On Debian or Ubuntu without a GPU, install \
 the software adapter with: sudo apt-get install -y libvulkan1 mesa-vulkan-drivers";
 
-pub(super) fn instance() -> wgpu::Instance {
+fn instance(backends: wgpu::Backends) -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
-    descriptor.backends = wgpu::Backends::PRIMARY | wgpu::Backends::GL;
+    descriptor.backends = backends;
     // Validation layers are a debugging aid, and cost every submit: RUST_LOG users can ask wgpu for them.
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     wgpu::Instance::new(descriptor)
 }
 
-/// GL is the last resort: it is looked at only when nothing else answers, since starting EGL takes a while.
-pub(super) fn enumerate(instance: &wgpu::Instance) -> Vec<wgpu::Adapter> {
-    let primary = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::PRIMARY));
-    if primary.is_empty() {
-        return pollster::block_on(instance.enumerate_adapters(wgpu::Backends::GL));
-    }
-    primary
+/// All adapters. GL is the last resort, started only when nothing else answers: it is slow to start, looks for a
+/// display, and lacks subgroups.
+pub(super) fn enumerate() -> Vec<wgpu::Adapter> {
+    let list = |backends| pollster::block_on(instance(backends).enumerate_adapters(backends));
+    let primary = list(wgpu::Backends::PRIMARY);
+    if primary.is_empty() { list(wgpu::Backends::GL) } else { primary }
 }
 
 fn rank(kind: wgpu::DeviceType) -> u32 {
@@ -153,7 +152,7 @@ pub(super) fn report(adapter: &wgpu::Adapter, chosen: bool, reason: String) -> A
 /// # Errors
 /// When there is no adapter, or none matches.
 pub fn list_adapters(wanted: Option<&str>) -> Result<Vec<AdapterReport>> {
-    let adapters = enumerate(&instance());
+    let adapters = enumerate();
     let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
     let (best, reason) = choose(&infos, wanted)?;
     Ok(adapters

@@ -56,8 +56,7 @@ impl Gpu {
     /// # Errors
     /// When there is no adapter, none matches, or it refuses a device.
     pub fn open(options: &GpuOptions) -> Result<Arc<Self>> {
-        let instance = adapter::instance();
-        let adapters = adapter::enumerate(&instance);
+        let adapters = adapter::enumerate();
         let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
         let (best, reason) = adapter::choose(&infos, options.adapter.as_deref())?;
         let (adapter, info) = (&adapters[best], &infos[best]);

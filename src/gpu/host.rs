@@ -44,12 +44,12 @@ impl HostMemory {
 
     /// The numbers of an f32 tensor, to write to. Copies them if a view of them is still held.
     pub fn f32_mut(&mut self, tensor: &Tensor) -> &mut [f32] {
-        bytemuck::cast_slice_mut(Rc::make_mut(self.slot(tensor)))
+        bytemuck::cast_slice_mut(Rc::<Vec<u32>>::make_mut(self.slot(tensor)))
     }
 
     /// The numbers of a u32 tensor, to write to. Copies them if a view of them is still held.
     pub fn u32_mut(&mut self, tensor: &Tensor) -> &mut [u32] {
-        Rc::make_mut(self.slot(tensor))
+        Rc::<Vec<u32>>::make_mut(self.slot(tensor))
     }
 
     /// Replaces a tensor's numbers.

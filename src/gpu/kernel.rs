@@ -71,8 +71,10 @@ pub enum Constant {
 /// One way to split a kernel's work.
 #[derive(Debug, Clone)]
 pub struct Strategy {
-    /// Name of the shader file and of its entry point.
+    /// The name people see, unique among all strategies.
     pub name: &'static str,
+    /// Name of the shader file and of its entry point.
+    pub entry: &'static str,
     /// The shader's text.
     pub source: &'static str,
     /// Values the text depends on.

@@ -16,11 +16,11 @@ mod shader;
 mod tensor;
 
 pub use adapter::{AdapterReport, list_adapters};
-pub use compare::{Divergence, first_divergence};
+pub use compare::{Divergence, check_entry, first_divergence};
 pub use device::{Capabilities, Gpu, GpuOptions};
 pub use host::HostMemory;
 pub use kernel::{Access, Constant, Cost, Kernel, Operand, Parameter, Strategy, Tolerance};
 pub use program::{Program, Readback};
 pub use recording::{Entry, Recording};
-pub use shader::{ShaderLibrary, render, signature};
+pub use shader::{LIBRARY, render, signature};
 pub use tensor::{Element, Place, StorageKind, Tensor};

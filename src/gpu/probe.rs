@@ -36,6 +36,7 @@ impl Kernel for ProbeRead {
     fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
         vec![Strategy {
             name: "probe_read",
+            entry: "probe_read",
             source: include_str!("../../shaders/probe_read.wgsl"),
             constants: vec![],
             grid: [WORKGROUPS, 1, 1],

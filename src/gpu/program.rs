@@ -187,7 +187,7 @@ fn pipeline(gpu: &Gpu, kernel: &dyn Kernel, strategy: &Strategy) -> Result<Arc<P
         label: Some(strategy.name),
         layout: Some(&pipeline_layout),
         module: &module,
-        entry_point: Some(strategy.name),
+        entry_point: Some(strategy.entry),
         compilation_options: wgpu::PipelineCompilationOptions {
             // No shader here reads workgroup memory that it did not write.
             zero_initialize_workgroup_memory: false,

@@ -26,7 +26,10 @@ fn environment() -> Result<&'static Environment<'static>> {
     static ENVIRONMENT: OnceLock<std::result::Result<Environment<'static>, String>> = OnceLock::new();
     let made = ENVIRONMENT.get_or_init(|| {
         let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder().line_statement_prefix("//%").build();
+        let syntax = SyntaxConfig::builder()
+            .line_statement_prefix("//%")
+            .keep_trailing_newline(true)
+            .build();
         environment.set_syntax(syntax.map_err(|error| error.to_string())?);
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
         for (name, source) in LIBRARY {
@@ -79,8 +82,8 @@ pub fn render(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
         };
         (name.to_string(), value)
     }));
-    let context = Value::from_iter(context);
-    let body = environment()?.render_named_str(strategy.name, strategy.source, context).map_err(|error| {
+    let context: Value = context.into_iter().collect::<std::collections::BTreeMap<_, _>>().into();
+    let body = environment()?.render_named_str(strategy.entry, strategy.source, context).map_err(|error| {
         Error::Kernel { kernel: strategy.name.into(), message: format!("{error:#}") }
     })?;
     text.push_str(&body);

@@ -1,6 +1,7 @@
 //! What several tests share.
 #![allow(dead_code)] // each test binary uses a part of it
 
+pub mod numbers;
 pub mod gguf_writer;
 
 use std::fs;
