@@ -5,5 +5,7 @@ pub mod format;
 pub mod gpu;
 pub mod kernels;
 pub mod model;
+pub mod sample;
+pub mod text;
 
 pub use error::{Error, Result};

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! What several tests share.
 #![allow(dead_code)] // each test binary uses a part of it
 
@@ -23,4 +24,46 @@ impl Drop for TempFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
+=======
+//! What several test files need: where the models are, and the reference results beside them.
+
+// Each test file compiles this module for itself and uses a part of it.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+
+/// The model most tests run on, SmolLM2-135M-Instruct: `KAIWU_MODEL`, or the file that `make model` fetches.
+///
+/// # Panics
+/// If it is not there: a test that needs it must not pass without it.
+#[track_caller]
+pub fn default_model() -> PathBuf {
+    model("KAIWU_MODEL", "SmolLM2-135M-Instruct.Q4_1.gguf", "make model")
+}
+
+/// Gemma 3 270M for the opt-in tests: `KAIWU_GEMMA`, or a file of that name in `models/`.
+#[track_caller]
+pub fn gemma_model() -> PathBuf {
+    model("KAIWU_GEMMA", "gemma-3-270m-q4_k_m.gguf", "see tests/data/README.md on where to get it")
+}
+
+#[track_caller]
+fn model(variable: &str, name: &str, remedy: &str) -> PathBuf {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
+    let path = std::env::var_os(variable).map_or_else(default, PathBuf::from);
+    assert!(path.is_file(), "no model at {}; run: {remedy} (or set {variable} to its path)", path.display());
+    path
+}
+
+/// A file of `tests/data`.
+pub fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+/// The reference results for a model: see `tests/data/README.md`.
+pub fn golden(name: &str) -> serde_json::Value {
+    let path = data(name);
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+>>>>>>> text
 }

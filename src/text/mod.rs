@@ -1,0 +1,20 @@
+//! From text to token ids and back, and from a conversation to a prompt.
+//!
+//! Plain host code over strings: it knows the metadata of a model file, never the device.
+
+mod added;
+mod byte_level;
+mod chat;
+mod clock;
+mod parts;
+mod pretokenizers;
+mod sentencepiece;
+mod stream;
+mod tokenizer;
+mod vocabulary;
+
+pub use chat::{ChatTemplate, Message};
+pub use parts::{TokenKind, TokenizerParts};
+pub use pretokenizers::known_names as known_pretokenizers;
+pub use stream::TextStream;
+pub use tokenizer::Tokenizer;

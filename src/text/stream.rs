@@ -1,0 +1,63 @@
+//! Text as it is generated: whole characters, as early as they are whole.
+
+use super::Tokenizer;
+
+/// Decodes ids one at a time. The pieces joined are exactly [`Tokenizer::decode`] of all the ids.
+#[derive(Debug)]
+pub struct TextStream<'a> {
+    tokenizer: &'a Tokenizer,
+    skip_special: bool,
+    /// The beginning of a character whose other bytes are in tokens to come: at most 3 bytes between calls.
+    pending: Vec<u8>,
+    /// The next text may begin with the space that encoding added.
+    strip_space: bool,
+}
+
+impl<'a> TextStream<'a> {
+    /// A stream at the beginning of a text.
+    pub fn new(tokenizer: &'a Tokenizer, skip_special: bool) -> Self {
+        let strip_space = tokenizer.adds_space_prefix();
+        Self { tokenizer, skip_special, pending: Vec::new(), strip_space }
+    }
+
+    /// A stream that goes on from text before it, such as a prompt: a leading space is part of the text.
+    pub fn continuing(tokenizer: &'a Tokenizer, skip_special: bool) -> Self {
+        Self { strip_space: false, ..Self::new(tokenizer, skip_special) }
+    }
+
+    /// Takes the next id and returns the characters it completes, often none. Bytes that cannot be UTF-8
+    /// become U+FFFD.
+    pub fn push(&mut self, id: u32) -> String {
+        let held = self.pending.len();
+        self.tokenizer.append_bytes(id, self.skip_special, &mut self.pending);
+        if self.strip_space && self.pending.len() > held && !self.tokenizer.is_special(id) {
+            self.strip_space = false;
+            if self.pending[held] == b' ' {
+                self.pending.remove(held);
+            }
+        }
+        let mut text = String::new();
+        let mut whole = 0;
+        for chunk in self.pending.utf8_chunks() {
+            text.push_str(chunk.valid());
+            whole += chunk.valid().len();
+            let invalid = chunk.invalid();
+            // At the very end it may be a character cut short. `from_utf8` tells that from damage.
+            let cut_short = whole + invalid.len() == self.pending.len()
+                && std::str::from_utf8(invalid).is_err_and(|e| e.error_len().is_none());
+            if !invalid.is_empty() && !cut_short {
+                text.push(char::REPLACEMENT_CHARACTER);
+                whole += invalid.len();
+            }
+        }
+        self.pending.drain(..whole);
+        text
+    }
+
+    /// The ids have ended: a character that was cut short becomes U+FFFD.
+    pub fn finish(&mut self) -> String {
+        let text = String::from_utf8_lossy(&self.pending).into_owned();
+        self.pending.clear();
+        text
+    }
+}
