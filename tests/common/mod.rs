@@ -1,12 +1,11 @@
-<<<<<<< HEAD
-//! What several tests share.
+//! What several test files need: temporary files, writers, where the models are, and the reference results.
 #![allow(dead_code)] // each test binary uses a part of it
 
-pub mod numbers;
 pub mod gguf_writer;
+pub mod numbers;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file in the directory for temporary files, removed when dropped.
 pub struct TempFile(pub PathBuf);
@@ -24,13 +23,7 @@ impl Drop for TempFile {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
-=======
-//! What several test files need: where the models are, and the reference results beside them.
-
-// Each test file compiles this module for itself and uses a part of it.
-#![allow(dead_code)]
-
-use std::path::{Path, PathBuf};
+}
 
 /// The model most tests run on, SmolLM2-135M-Instruct: `KAIWU_MODEL`, or the file that `make model` fetches.
 ///
@@ -65,5 +58,4 @@ pub fn golden(name: &str) -> serde_json::Value {
     let path = data(name);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
->>>>>>> text
 }
