@@ -2,6 +2,9 @@
 
 pub mod error;
 pub mod format;
+pub mod gpu;
+pub mod kernels;
+pub mod model;
 pub mod sample;
 pub mod text;
 

@@ -7,7 +7,6 @@ use std::fmt;
 
 /// How the weights of a tensor are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[allow(non_camel_case_types)] // Q4_0 and its kin are names everyone knows
 pub enum DType {
     /// 32-bit float.
     F32,

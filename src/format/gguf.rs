@@ -8,6 +8,7 @@ use super::metadata::{self, Array, Strings, Value};
 use super::tensor_table::{self, TensorInfo};
 use crate::error::{Error, Result};
 use memmap2::Mmap;
+use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -204,6 +205,18 @@ impl Gguf {
             let found = value.type_name();
             self.path_error(format!("metadata key {key:?} should be {wanted}, but is the {found} {value}"))
         })
+    }
+}
+
+/// The file and its counts; not the lists, which are long.
+impl fmt::Debug for Gguf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (metadata, tensors) = (self.metadata.len(), self.tensors.len());
+        write!(
+            f,
+            "Gguf({:?}, version {}, {metadata} metadata entries, {tensors} tensors)",
+            self.path, self.version
+        )
     }
 }
 

@@ -8,8 +8,8 @@ use super::dtype::{DType, ggml_type_name};
 /// ggml's bound on the axes of a tensor.
 const MAX_AXES: u32 = 4;
 
-/// The least bytes an entry takes: length and one byte of the name, axes, one axis, type, offset.
-const MIN_ENTRY_BYTES: u64 = 8 + 1 + 4 + 8 + 4 + 8;
+/// The least bytes an entry takes: the length of the name, axes, one axis, type, offset.
+const MIN_ENTRY_BYTES: u64 = 8 + 4 + 8 + 4 + 8;
 
 /// One tensor of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,11 +1,31 @@
-//! What several test files need: where the models are, and the reference results beside them.
+//! What several test files need: temporary files, writers, where the models are, and the reference results.
+#![allow(dead_code)] // each test binary uses a part of it
 
-// Each test file compiles this module for itself and uses a part of it.
-#![allow(dead_code)]
+pub mod gguf_writer;
+pub mod numbers;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use kaiwu::text::{TextStream, Tokenizer};
+
+/// A file in the directory for temporary files, removed when dropped.
+pub struct TempFile(pub PathBuf);
+
+impl TempFile {
+    /// Writes the bytes; `name` must be unique within the test binary.
+    pub fn new(name: &str, bytes: &[u8]) -> Self {
+        let path = std::env::temp_dir().join(format!("kaiwu-{}-{name}", std::process::id()));
+        fs::write(&path, bytes).expect("the directory for temporary files is writable");
+        Self(path)
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
 
 /// The model most tests run on, SmolLM2-135M-Instruct: `KAIWU_MODEL`, or the file that `make model` fetches.
 ///

@@ -1,0 +1,38 @@
+// ids[0] = index of the largest of p.count logits, the lowest index where several are equal; step.x += p.advance, so that
+// the next decode step can follow without the host.
+// A lane looks at every LANES-th texel; the best of each lane meet in workgroup memory. Grid: one workgroup.
+
+const LANES: u32 = 64u;
+var<workgroup> best_value: array<f32, LANES>;
+var<workgroup> best_index: array<u32, LANES>;
+
+@compute @workgroup_size(LANES)
+fn argmax(@builtin(local_invocation_index) lane: u32) {
+    var value = -3.4e38;
+    var index = p.count;
+    let texels = (p.count + 3u) >> 2u;
+    for (var i = lane; i < texels; i += LANES) {
+        let v = load_logits(i);
+        for (var c = 0u; c < 4u; c++) {
+            if v[c] > value && i * 4u + c < p.count {
+                value = v[c];
+                index = i * 4u + c;
+            }
+        }
+    }
+    best_value[lane] = value;
+    best_index[lane] = index;
+    workgroupBarrier();
+    if lane == 0u {
+        for (var other = 1u; other < LANES; other++) {
+            let v = best_value[other];
+            let i = best_index[other];
+            if v > value || (v == value && i < index) {
+                value = v;
+                index = i;
+            }
+        }
+        store_ids(0u, vec4<u32>(index, 0u, 0u, 0u));
+        store_step(0u, vec4<u32>(load_step(0u).x + p.advance, 0u, 0u, 0u));
+    }
+}

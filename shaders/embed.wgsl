@@ -1,0 +1,22 @@
+// y[t] = scale * W[ids[t]]: row ids[t] of the table, unpacked.
+// A lane owns one pair of quads (columns 4j.. and 16+4j.. of a block) of one token; it reads the texels of four rows
+// and keeps one. A part of a split table writes only the tokens whose rows it holds.
+// Grid: x over blocks * 4 pairs, 32 a workgroup; y over tokens.
+//% include FORMAT
+
+@compute @workgroup_size(32)
+fn embed(@builtin(global_invocation_id) global: vec3<u32>) {
+    let b = global.x >> 2u;
+    let j = global.x & 3u;
+    let t = global.y;
+    let id = load_ids(t >> 2u)[t & 3u];
+    if b >= p.blocks || id < p.first_row || id - p.first_row >= p.rows4 * 4u {
+        return;
+    }
+    let row = id - p.first_row;
+    let w = weights(quads(b, j, row >> 2u), scales(b, row >> 2u));
+    let r = row & 3u;
+    let at = (t * p.blocks + b) * 8u + j;
+    store_y(at, p.scale * vec4<f32>(w.lo[0][r], w.lo[1][r], w.lo[2][r], w.lo[3][r]));
+    store_y(at + 4u, p.scale * vec4<f32>(w.hi[0][r], w.hi[1][r], w.hi[2][r], w.hi[3][r]));
+}

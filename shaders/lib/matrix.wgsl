@@ -1,0 +1,33 @@
+// The weight operand `w`: a matrix of p.rows4 * 4 rows and p.blocks * 32 columns.
+//
+// Every texel (16 bytes) holds the same columns of four neighbouring rows, one row a component, and texels of
+// neighbouring row groups r4 are neighbours: lanes with neighbouring r4 read contiguous memory, and nothing is
+// shuffled between lanes. The block of 32 columns b is read as four pairs j of quads:
+//   lo: columns 4j .. 4j+3        hi: columns 16+4j .. 16+4j+3
+// Each format file gives
+//   quads(b, j, r4)   the integer levels of a pair, column c multiplied by 1 / COLUMN_SCALE[c]
+//   scales(b, r4)     the step d and offset m of both halves: weight = d * level + m
+//   COLUMN_SCALE      see above: masking a byte without shifting it leaves it 256^c too large
+//   HAS_SCALES        false where levels are the weights
+
+struct Quads {
+    lo: mat4x4<f32>, // [column][row]
+    hi: mat4x4<f32>,
+}
+
+struct Scales {
+    d_lo: vec4<f32>, // one component a row
+    d_hi: vec4<f32>,
+    m_lo: vec4<f32>,
+    m_hi: vec4<f32>,
+}
+
+// The weights themselves, where speed does not matter.
+fn weights(q: Quads, s: Scales) -> Quads {
+    var w = q;
+    for (var c = 0u; c < 4u; c++) {
+        w.lo[c] = s.d_lo * (q.lo[c] * COLUMN_SCALE[c]) + s.m_lo;
+        w.hi[c] = s.d_hi * (q.hi[c] * COLUMN_SCALE[c]) + s.m_hi;
+    }
+    return w;
+}

@@ -1,0 +1,55 @@
+//% include "matrix"
+
+const HAS_SCALES: bool = true;
+//% if FORMAT == "q8_0"
+const COLUMN_SCALE: vec4<f32> = vec4<f32>(1.0, 0.00390625, 0.0000152587890625, 1.0);
+//% else
+const COLUMN_SCALE: vec4<f32> = vec4<f32>(1.0, 0.00390625, 0.0000152587890625, 0.000000059604644775390625);
+//% endif
+
+fn levels(masked: vec4<u32>) -> vec4<f32> {
+    return vec4<f32>(bitcast<vec4<i32>>(masked)); // from i32: software adapters convert u32 the long way
+}
+
+// Four columns of four rows from 4-bit fields at bits 0, 8, 16, 24.
+fn nibble_quad(w: vec4<u32>) -> mat4x4<f32> {
+    return mat4x4<f32>(
+        levels(w & vec4<u32>(0xfu)),
+        levels(w & vec4<u32>(0xf00u)),
+        levels(w & vec4<u32>(0xf0000u)),
+        levels(w & vec4<u32>(0xf000000u)),
+    );
+}
+
+// The same from bytes below 128.
+fn byte_quad(w: vec4<u32>) -> mat4x4<f32> {
+    return mat4x4<f32>(
+        levels(w & vec4<u32>(0xffu)),
+        levels(w & vec4<u32>(0xff00u)),
+        levels(w & vec4<u32>(0xff0000u)),
+        levels(w & vec4<u32>(0xff000000u)),
+    );
+}
+
+// The texel of 4-bit levels: columns 4j.. in the low, 16+4j.. in the high half of each byte.
+fn nibble_texel(b: u32, j: u32, r4: u32) -> vec4<u32> {
+    return load_w((b * 4u + j) * p.rows4 + r4);
+}
+
+// A step for each row, two blocks a texel.
+fn half_steps(b: u32, r4: u32) -> vec4<f32> {
+    let t = load_w(p.scales + (b >> 1u) * p.rows4 + r4);
+    let h = select(t.xy, t.zw, (b & 1u) == 1u);
+    return vec4<f32>(unpack2x16float(h.x), unpack2x16float(h.y));
+}
+
+// Steps and offsets of a block of 32 columns.
+fn step_offset(t: vec4<u32>) -> Scales {
+    let a = unpack2x16float(t.x);
+    let b = unpack2x16float(t.y);
+    let c = unpack2x16float(t.z);
+    let e = unpack2x16float(t.w);
+    let d = vec4<f32>(a.x, b.x, c.x, e.x);
+    let m = vec4<f32>(a.y, b.y, c.y, e.y);
+    return Scales(d, d, m, m);
+}

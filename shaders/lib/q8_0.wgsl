@@ -1,0 +1,23 @@
+// Q8_0: d * q, stored as d * (u - 128) with unsigned bytes, which need no sign extension.
+//% include "nibbles"
+
+// As byte_quad, but the last column is shifted down: masked in place it would be negative.
+fn unsigned_quad(w: vec4<u32>) -> mat4x4<f32> {
+    return mat4x4<f32>(
+        levels(w & vec4<u32>(0xffu)),
+        levels(w & vec4<u32>(0xff00u)),
+        levels(w & vec4<u32>(0xff0000u)),
+        levels(w >> vec4<u32>(24u)),
+    );
+}
+
+fn quads(b: u32, j: u32, r4: u32) -> Quads {
+    let lo = load_w((b * 8u + j) * p.rows4 + r4);
+    let hi = load_w((b * 8u + 4u + j) * p.rows4 + r4);
+    return Quads(unsigned_quad(lo), unsigned_quad(hi));
+}
+
+fn scales(b: u32, r4: u32) -> Scales {
+    let d = half_steps(b, r4);
+    return Scales(d, d, -128.0 * d, -128.0 * d);
+}

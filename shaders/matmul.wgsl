@@ -1,0 +1,153 @@
+// y[t] = finish(W · norm(x[t])) for many tokens: prefill.
+//
+// A lane owns GROUPS row groups of four rows for TOKENS tokens, all sums in registers. Weights are turned into floats
+// once for all tokens. With BROADCAST lane i loads the activations of tokens i, i + 8, … and the lanes share them
+// through the subgroup; else every lane loads all. RMSNorm as in matvec: lane i sums the squares of its tokens.
+//
+// Grid: x over row groups as in matvec, y over TOKENS tokens.
+//% include FORMAT
+//% include FINISH
+
+//% for g in range(GROUPS)
+//% for t in range(TOKENS)
+var<private> sum{{ g }}_{{ t }}: vec4<f32>;
+//% endfor
+//% endfor
+
+// Adds four columns of all row groups times the activations of all tokens.
+fn accumulate(
+    //% for g in range(GROUPS)
+    w{{ g }}: mat4x4<f32>,
+    //% endfor
+    //% for i in range(LOADS)
+    x{{ i }}: vec4<f32>,
+    //% endfor
+) {
+    //% for t in range(TOKENS)
+    {
+        //% if BROADCAST
+        let x = subgroupBroadcast(x{{ t // 8 }}, {{ t % 8 }}u);
+        //% else
+        let x = x{{ t }};
+        //% endif
+        //% for c in range(4)
+        //% for g in range(GROUPS)
+        sum{{ g }}_{{ t }} = fma(w{{ g }}[{{ c }}], vec4<f32>(x[{{ c }}]), sum{{ g }}_{{ t }});
+        //% endfor
+        //% endfor
+    }
+    //% endfor
+}
+
+fn scaled(q: mat4x4<f32>, d: vec4<f32>, m: vec4<f32>) -> mat4x4<f32> {
+    if HAS_SCALES {
+        return mat4x4<f32>(
+            fma(q[0], d, m),
+            fma(q[1], d * COLUMN_SCALE.y, m),
+            fma(q[2], d * COLUMN_SCALE.z, m),
+            fma(q[3], d * COLUMN_SCALE.w, m),
+        );
+    }
+    return q;
+}
+
+@compute @workgroup_size(8)
+fn matmul(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+//% if BROADCAST
+    @builtin(subgroup_invocation_id) lane: u32,
+//% else
+    @builtin(local_invocation_index) lane: u32,
+//% endif
+) {
+    //% for g in range(GROUPS)
+    //% if PAIRED
+    let group{{ g }} = workgroup.x * 8u + lane + {{ g }}u * p.half4;
+    //% else
+    let group{{ g }} = (workgroup.x * {{ GROUPS }}u + {{ g }}u) * 8u + lane;
+    //% endif
+    let r{{ g }} = min(group{{ g }}, p.rows4 - 1u);
+    //% endfor
+    let token = workgroup.y * {{ TOKENS }}u;
+    // Surplus tokens repeat the last one and store nothing.
+    //% for i in range(LOADS)
+    //% if BROADCAST
+    let at{{ i }} = (p.first_token + min(token + {{ 8 * i }}u + lane, p.tokens - 1u)) * p.blocks * 8u;
+    //% else
+    let at{{ i }} = (p.first_token + min(token + {{ i }}u, p.tokens - 1u)) * p.blocks * 8u;
+    //% endif
+    var squares{{ i }} = 0.0;
+    //% endfor
+
+    for (var b = 0u; b < p.blocks; b++) {
+        //% for g in range(GROUPS)
+        let s{{ g }} = scales(b, r{{ g }});
+        //% endfor
+        for (var j = 0u; j < 4u; j++) {
+            let lo = b * 8u + j;
+            let hi = lo + 4u;
+            //% for i in range(LOADS)
+            var lo{{ i }} = load_x(at{{ i }} + lo);
+            var hi{{ i }} = load_x(at{{ i }} + hi);
+            //% if has_gain
+            squares{{ i }} += dot(lo{{ i }}, lo{{ i }}) + dot(hi{{ i }}, hi{{ i }});
+            //% endif
+            //% endfor
+            //% if has_gain
+            let gain_lo = load_gain(lo);
+            let gain_hi = load_gain(hi);
+            //% for i in range(LOADS)
+            lo{{ i }} *= gain_lo;
+            hi{{ i }} *= gain_hi;
+            //% endfor
+            //% endif
+            //% for g in range(GROUPS)
+            let q{{ g }} = quads(b, j, r{{ g }});
+            //% endfor
+            accumulate(
+                //% for g in range(GROUPS)
+                scaled(q{{ g }}.lo, s{{ g }}.d_lo, s{{ g }}.m_lo),
+                //% endfor
+                //% for i in range(LOADS)
+                lo{{ i }},
+                //% endfor
+            );
+            accumulate(
+                //% for g in range(GROUPS)
+                scaled(q{{ g }}.hi, s{{ g }}.d_hi, s{{ g }}.m_hi),
+                //% endfor
+                //% for i in range(LOADS)
+                hi{{ i }},
+                //% endfor
+            );
+        }
+    }
+
+    //% for t in range(TOKENS)
+    {
+        //% if has_gain
+        //% if BROADCAST
+        let squares = subgroupBroadcast(squares{{ t // 8 }}, {{ t % 8 }}u);
+        //% else
+        let squares = squares{{ t }};
+        //% endif
+        let rms = inverseSqrt(squares / p.columns + p.eps);
+        //% else
+        let rms = 1.0;
+        //% endif
+        if token + {{ t }}u < p.tokens {
+            //% if PAIRED
+            if group0 < p.half4 {
+                finish(token + {{ t }}u, group0, rms * sum0_{{ t }}, rms * sum1_{{ t }});
+            }
+            //% else
+            //% for g in range(GROUPS)
+            if group{{ g }} < p.rows4 {
+                finish(token + {{ t }}u, group{{ g }}, rms * sum{{ g }}_{{ t }}, vec4<f32>());
+            }
+            //% endfor
+            //% endif
+        }
+    }
+    //% endfor
+}

@@ -1,0 +1,120 @@
+// y = finish(W · norm(x)) for one token: decode.
+//
+// A lane owns GROUPS row groups of four rows and keeps their sums in registers; lanes never meet. Neighbouring lanes
+// read neighbouring texels of W. The 32 activations of a block are the same for all lanes: with BROADCAST each lane
+// loads one of its eight texels and the lanes share them through the subgroup, else every lane loads all eight.
+// RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467) costs no pass of its own: x is multiplied by the gain as it is
+// read, its squares are summed on the way, and the sums are scaled at the end.
+//
+// Grid: one workgroup of 8 lanes for each 8 * GROUPS row groups (with PAIRED, for each 8 gate groups and their 8 up
+// groups).
+//% include FORMAT
+//% include FINISH
+
+struct Block {
+    x: array<vec4<f32>, 8>, // activations times COLUMN_SCALE
+    sum_lo: f32,
+    sum_hi: f32,
+}
+
+fn block_product(b: u32, r4: u32, block: Block) -> vec4<f32> {
+    var lo = vec4<f32>();
+    var hi = vec4<f32>();
+    //% for j in range(4)
+    {
+        let q = quads(b, {{ j }}u, r4);
+        //% for c in range(4)
+        lo = fma(q.lo[{{ c }}], vec4<f32>(block.x[{{ j }}][{{ c }}]), lo);
+        hi = fma(q.hi[{{ c }}], vec4<f32>(block.x[{{ j + 4 }}][{{ c }}]), hi);
+        //% endfor
+    }
+    //% endfor
+    if HAS_SCALES {
+        let s = scales(b, r4);
+        return s.d_lo * lo + s.d_hi * hi + s.m_lo * block.sum_lo + s.m_hi * block.sum_hi;
+    }
+    return lo + hi;
+}
+
+fn activation(i: u32) -> vec4<f32> {
+    return load_x(p.first_token * p.blocks * 8u + i);
+}
+
+@compute @workgroup_size(8)
+fn matvec(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+//% if BROADCAST
+    @builtin(subgroup_invocation_id) lane: u32,
+//% else
+    @builtin(local_invocation_index) lane: u32,
+//% endif
+) {
+    // Surplus lanes repeat the last group and store nothing.
+    //% for g in range(GROUPS)
+    //% if PAIRED
+    let group{{ g }} = workgroup.x * 8u + lane + {{ g }}u * p.half4;
+    //% else
+    let group{{ g }} = (workgroup.x * {{ GROUPS }}u + {{ g }}u) * 8u + lane;
+    //% endif
+    let r{{ g }} = min(group{{ g }}, p.rows4 - 1u);
+    var sum{{ g }} = vec4<f32>();
+    //% endfor
+    var squares = 0.0;
+
+    for (var b = 0u; b < p.blocks; b++) {
+        var block: Block;
+        //% if BROADCAST
+        var own = activation(b * 8u + lane);
+        squares += dot(own, own);
+        //% if has_gain
+        own *= load_gain(b * 8u + lane);
+        //% endif
+        let own_sum = own.x + own.y + own.z + own.w;
+        own *= COLUMN_SCALE;
+        //% for j in range(8)
+        block.x[{{ j }}] = subgroupBroadcast(own, {{ j }}u);
+        //% endfor
+        if HAS_SCALES {
+            //% for j in range(4)
+            block.sum_lo += subgroupBroadcast(own_sum, {{ j }}u);
+            block.sum_hi += subgroupBroadcast(own_sum, {{ j + 4 }}u);
+            //% endfor
+        }
+        //% else
+        //% for j in range(8)
+        {
+            var x = activation(b * 8u + {{ j }}u);
+            squares += dot(x, x);
+            //% if has_gain
+            x *= load_gain(b * 8u + {{ j }}u);
+            //% endif
+            {{ "block.sum_lo" if j < 4 else "block.sum_hi" }} += x.x + x.y + x.z + x.w;
+            block.x[{{ j }}] = x * COLUMN_SCALE;
+        }
+        //% endfor
+        //% endif
+        //% for g in range(GROUPS)
+        sum{{ g }} += block_product(b, r{{ g }}, block);
+        //% endfor
+    }
+
+    //% if has_gain
+    //% if BROADCAST
+    squares = subgroupAdd(squares);
+    //% endif
+    let rms = inverseSqrt(squares / p.columns + p.eps);
+    //% else
+    let rms = 1.0;
+    //% endif
+    //% if PAIRED
+    if group0 < p.half4 {
+        finish(0u, group0, rms * sum0, rms * sum1);
+    }
+    //% else
+    //% for g in range(GROUPS)
+    if group{{ g }} < p.rows4 {
+        finish(0u, group{{ g }}, rms * sum{{ g }}, vec4<f32>());
+    }
+    //% endfor
+    //% endif
+}

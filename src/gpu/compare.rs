@@ -1,0 +1,99 @@
+//! Running a recording on the device and through the references at once, to name the first wrong dispatch.
+
+use super::device::Gpu;
+use super::host::HostMemory;
+use super::kernel::{Access, Strategy};
+use super::program::Program;
+use super::recording::{Entry, Recording};
+use super::tensor::Element;
+use crate::Result;
+use std::fmt;
+
+/// The first value that a device got wrong.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Divergence {
+    /// Position in the recording.
+    pub step: usize,
+    /// Label of the dispatch.
+    pub label: String,
+    /// The kernel's name.
+    pub kernel: &'static str,
+    /// The operand it wrote.
+    pub operand: &'static str,
+    /// Where in it, counting numbers.
+    pub index: usize,
+    /// What the reference computed.
+    pub expected: f32,
+    /// What the device computed.
+    pub found: f32,
+}
+
+impl fmt::Display for Divergence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { step, label, kernel, operand, index, expected, found } = self;
+        write!(f, "dispatch {step} ({label}, kernel {kernel}): {operand}[{index}] is {found}, expected {expected}")
+    }
+}
+
+/// Runs `recording` on the device one dispatch at a time and each kernel's reference beside it, on the inputs the
+/// device had, so that an error is blamed on the kernel that made it. `memory` must hold what the host wrote
+/// (ids, positions); afterwards it holds the device's values.
+///
+/// # Errors
+/// When the device fails.
+pub fn first_divergence(
+    gpu: &Gpu,
+    recording: &Recording,
+    memory: &mut HostMemory,
+) -> Result<Option<Divergence>> {
+    for (step, entry) in recording.entries().iter().enumerate() {
+        if let Some(mut divergence) = check_entry(gpu, entry, memory, |all| all.swap_remove(0))? {
+            divergence.step = step;
+            return Ok(Some(divergence));
+        }
+    }
+    Ok(None)
+}
+
+/// One dispatch of [`first_divergence`] with a choice of strategy.
+///
+/// # Errors
+/// When the device fails.
+pub fn check_entry(
+    gpu: &Gpu,
+    entry: &Entry,
+    memory: &mut HostMemory,
+    choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
+) -> Result<Option<Divergence>> {
+    Program::compile_entries(gpu, std::slice::from_ref(entry), choose)?.run(gpu);
+    entry.kernel.reference(memory);
+    let tolerance = entry.kernel.tolerance();
+    let mut first = None;
+    for operand in entry.kernel.operands() {
+        let Some(tensor) = operand.tensor.filter(|_| operand.access != Access::Read) else { continue };
+        let words = tensor.read(gpu)?;
+        let expected = memory.u32(&tensor);
+        let wrong = words.iter().zip(expected.iter()).position(|(&found, &expected)| match tensor.element() {
+            Element::U32 => found != expected,
+            Element::F32 => !tolerance.accepts(f32::from_bits(expected), f32::from_bits(found)),
+        });
+        if let (Some(index), None) = (wrong, &first) {
+            let number = |word: u32| match tensor.element() {
+                Element::U32 => word as f32,
+                Element::F32 => f32::from_bits(word),
+            };
+            first = Some(Divergence {
+                step: 0,
+                label: entry.label.clone(),
+                kernel: entry.kernel.name(),
+                operand: operand.name,
+                index,
+                expected: number(expected[index]),
+                found: number(words[index]),
+            });
+        }
+        drop(expected);
+        memory.set(&tensor, words);
+    }
+    Ok(first)
+}

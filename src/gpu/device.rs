@@ -1,0 +1,187 @@
+//! An open device: queue, capabilities, compiled pipelines, and the errors it reported.
+
+use super::adapter::{self, AdapterReport};
+use super::tensor::StorageKind;
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// How to open a device.
+#[derive(Debug, Clone, Default)]
+pub struct GpuOptions {
+    /// Substring of the adapter's name, backend or driver.
+    pub adapter: Option<String>,
+    /// Where weights and activations live; `None` asks the probe.
+    pub storage: Option<StorageKind>,
+    /// Pretend that the adapter has no subgroups.
+    pub without_subgroups: bool,
+    /// Leave naga's bounds and loop checks out of the shaders. Only for shaders that ship with this crate.
+    pub unchecked: bool,
+}
+
+/// What strategies may count on.
+#[derive(Debug, Clone)]
+pub struct Capabilities {
+    /// Smallest subgroup size, 0 where subgroups cannot be used.
+    pub subgroup: u32,
+    /// The adapter computes on the CPU: lanes are SIMD lanes, shared memory and barriers buy nothing.
+    pub software: bool,
+    /// Storage of tensors that may choose.
+    pub storage: StorageKind,
+    /// Largest storage-buffer binding, bytes.
+    pub max_binding_bytes: u64,
+    /// Largest side of a texture, texels.
+    pub max_texture_side: u32,
+}
+
+/// An open device. Cheap to share behind an [`Arc`].
+pub struct Gpu {
+    pub(super) device: wgpu::Device,
+    pub(super) queue: wgpu::Queue,
+    report: AdapterReport,
+    capabilities: Capabilities,
+    unchecked: bool,
+    first_error: Arc<Mutex<Option<Error>>>,
+    pub(super) pipelines: Mutex<HashMap<String, Arc<super::program::Pipeline>>>,
+}
+
+/// A poisoned lock only says that another thread panicked; the data behind ours stays valid.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Gpu {
+    /// Opens the adapter that `options` select.
+    ///
+    /// # Errors
+    /// When there is no adapter, none matches, or it refuses a device.
+    pub fn open(options: &GpuOptions) -> Result<Arc<Self>> {
+        let adapters = adapter::enumerate();
+        let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
+        let (best, reason) = adapter::choose(&infos, options.adapter.as_deref())?;
+        let (adapter, info) = (&adapters[best], &infos[best]);
+        let report = adapter::report(adapter, true, reason);
+
+        let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP;
+        if options.without_subgroups {
+            wanted.remove(wgpu::Features::SUBGROUP);
+        }
+        let features = adapter.features() & wanted;
+        let limits = adapter.limits();
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("kaiwu"),
+            required_features: features,
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        }))
+        .map_err(|error| Error::Device(format!("{} refused to open: {error}", report.name)))?;
+
+        let first_error = Arc::new(Mutex::new(None));
+        let sink = Arc::clone(&first_error);
+        device.on_uncaptured_error(Arc::new(move |error| {
+            lock(&sink).get_or_insert_with(|| device_error(&error));
+        }));
+        let sink = Arc::clone(&first_error);
+        device.set_device_lost_callback(move |reason, message| {
+            if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
+                let message = format!("the device was lost ({message}); a smaller --context may help");
+                lock(&sink).get_or_insert(Error::Device(message));
+            }
+        });
+
+        let capabilities = Capabilities {
+            subgroup: match features.contains(wgpu::Features::SUBGROUP) {
+                true => info.subgroup_min_size,
+                false => 0,
+            },
+            software: info.device_type == wgpu::DeviceType::Cpu,
+            storage: StorageKind::Buffer,
+            max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
+            max_texture_side: limits.max_texture_dimension_2d,
+        };
+        let mut gpu = Self {
+            device,
+            queue,
+            report,
+            capabilities,
+            unchecked: options.unchecked,
+            first_error,
+            pipelines: Mutex::default(),
+        };
+        // A kernel binds up to eight tensors at once.
+        let textures_fit = limits.max_storage_textures_per_shader_stage >= 8;
+        gpu.capabilities.storage = match options.storage {
+            Some(StorageKind::Texture) if !textures_fit => {
+                let message = format!(
+                    "{} binds only {} storage textures a kernel, eight are needed; use --storage buffer",
+                    gpu.report.name, limits.max_storage_textures_per_shader_stage
+                );
+                return Err(Error::Device(message));
+            }
+            Some(storage) => storage,
+            None if textures_fit => super::probe::faster_storage(&gpu)?,
+            None => StorageKind::Buffer,
+        };
+        Ok(Arc::new(gpu))
+    }
+
+    /// The adapter behind this device.
+    pub fn report(&self) -> &AdapterReport {
+        &self.report
+    }
+
+    /// What strategies may count on.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// The first error the device reported since the last call, as ours.
+    ///
+    /// # Errors
+    /// That error, with the label of the kernel or tensor it befell.
+    pub fn check(&self) -> Result<()> {
+        match lock(&self.first_error).take() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Blocks until the submitted work is done.
+    ///
+    /// # Errors
+    /// What the device reported meanwhile.
+    pub fn wait(&self) -> Result<()> {
+        let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
+        self.check()?;
+        polled.map(|_| ()).map_err(|error| Error::Device(format!("waiting for the device: {error}")))
+    }
+
+    pub(super) fn shader_module(&self, label: &str, source: &str) -> wgpu::ShaderModule {
+        let descriptor = wgpu::ShaderModuleDescriptor {
+            label: Some(label),
+            source: wgpu::ShaderSource::Wgsl(source.into()),
+        };
+        if self.unchecked {
+            // SAFETY: the shaders of this crate clamp what they index and bound their loops; the kernels' tests run
+            // with the checks on.
+            return unsafe {
+                self.device
+                    .create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+            };
+        }
+        self.device.create_shader_module(descriptor)
+    }
+}
+
+/// Puts a device error into our words; wgpu's text names the labelled object.
+pub(super) fn device_error(error: &wgpu::Error) -> Error {
+    match error {
+        wgpu::Error::OutOfMemory { source } => Error::Device(format!(
+            "the device is out of memory ({source}); try a smaller --context or a smaller model"
+        )),
+        wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
+            Error::Device(format!("the device refused a request: {description}"))
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! What a kernel is: named operands, parameters, strategies, a cost, and a plain-loop reference.
+
+use super::device::Capabilities;
+use super::host::HostMemory;
+use super::tensor::Tensor;
+
+/// How a kernel touches an operand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Reads only; any number of kernels may share it.
+    Read,
+    /// Writes only.
+    Write,
+    /// Both. Buffers only: a texture cannot be bound so everywhere.
+    ReadWrite,
+}
+
+/// A tensor under the name the shader uses: `load_<name>(i)`, `store_<name>(i, v)`, i counting texels.
+#[derive(Clone)]
+pub struct Operand {
+    /// Name in the shader.
+    pub name: &'static str,
+    /// The tensor; `None` for an operand left out, whose loads give zeros (the shader can ask by `has_<name>`).
+    pub tensor: Option<Tensor>,
+    /// Access.
+    pub access: Access,
+}
+
+impl Operand {
+    /// An operand that is read.
+    pub fn read(name: &'static str, tensor: &Tensor) -> Self {
+        Self { name, tensor: Some(tensor.clone()), access: Access::Read }
+    }
+
+    /// An operand that is read if it is there.
+    pub fn optional(name: &'static str, tensor: Option<&Tensor>) -> Self {
+        Self { name, tensor: tensor.cloned(), access: Access::Read }
+    }
+
+    /// An operand that is written.
+    pub fn write(name: &'static str, tensor: &Tensor) -> Self {
+        Self { name, tensor: Some(tensor.clone()), access: Access::Write }
+    }
+
+    /// An operand that is read and written.
+    pub fn read_write(name: &'static str, tensor: &Tensor) -> Self {
+        Self { name, tensor: Some(tensor.clone()), access: Access::ReadWrite }
+    }
+}
+
+/// A number that differs between calls of one pipeline, read in the shader as `p.<name>`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Parameter {
+    /// An unsigned integer.
+    U32(&'static str, u32),
+    /// A float.
+    F32(&'static str, f32),
+}
+
+/// A number, switch or word that the shader's text depends on: each value is a pipeline of its own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Constant {
+    /// A count, such as rows a lane.
+    Count(u32),
+    /// A switch.
+    Switch(bool),
+    /// A word, such as the name of a block format.
+    Word(&'static str),
+}
+
+/// One way to split a kernel's work.
+#[derive(Debug, Clone)]
+pub struct Strategy {
+    /// The name people see, unique among all strategies.
+    pub name: &'static str,
+    /// Name of the shader file and of its entry point.
+    pub entry: &'static str,
+    /// The shader's text.
+    pub source: &'static str,
+    /// Values the text depends on.
+    pub constants: Vec<(&'static str, Constant)>,
+    /// Workgroups along x, y, z.
+    pub grid: [u32; 3],
+}
+
+/// What a call must move and compute, whoever computes it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Bytes read from device memory, each operand once.
+    pub read: u64,
+    /// Bytes written.
+    pub written: u64,
+    /// Floating-point operations; a multiply-add is two.
+    pub operations: u64,
+}
+
+impl std::ops::Add for Cost {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            read: self.read + other.read,
+            written: self.written + other.written,
+            operations: self.operations + other.operations,
+        }
+    }
+}
+
+impl std::iter::Sum for Cost {
+    fn sum<I: Iterator<Item = Self>>(costs: I) -> Self {
+        costs.fold(Self::default(), std::ops::Add::add)
+    }
+}
+
+/// The one rule: a value is right within `absolute + relative * |expected|`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tolerance {
+    /// In the value's own unit.
+    pub absolute: f32,
+    /// Share of the expected value.
+    pub relative: f32,
+}
+
+impl Default for Tolerance {
+    fn default() -> Self {
+        Self { absolute: 1e-4, relative: 1e-4 }
+    }
+}
+
+impl Tolerance {
+    /// Whether `found` is right. Two equal infinities or bit patterns are; a NaN never is.
+    pub fn accepts(&self, expected: f32, found: f32) -> bool {
+        expected == found || (expected - found).abs() <= self.absolute + self.relative * expected.abs()
+    }
+}
+
+/// A kernel call: a plain struct of operands that knows how to run itself.
+pub trait Kernel: Send + Sync {
+    /// The name used for files, labels, tests, benches and profiles alike.
+    fn name(&self) -> &'static str;
+
+    /// The operands, in binding order.
+    fn operands(&self) -> Vec<Operand>;
+
+    /// The parameters, in the order of the uniform block.
+    fn parameters(&self) -> Vec<Parameter>;
+
+    /// The strategies this adapter allows, the best guess first. The last one needs nothing beyond WebGPU's default
+    /// limits.
+    fn strategies(&self, capabilities: &Capabilities) -> Vec<Strategy>;
+
+    /// Bytes and operations with `context` tokens in the cache (only attention depends on it).
+    fn cost(&self, context: usize) -> Cost;
+
+    /// The same computation in plain loops over the same parameters.
+    fn reference(&self, memory: &mut HostMemory);
+
+    /// How far a device may stray from the reference.
+    fn tolerance(&self) -> Tolerance {
+        Tolerance::default()
+    }
+}

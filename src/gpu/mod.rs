@@ -1,0 +1,26 @@
+//! The only module that names `wgpu`: adapters, memory, shaders, and the recording of kernel calls.
+//!
+//! A [`Recording`] is a list of kernels with their operands. It can be compiled into a [`Program`] and run on the
+//! device, run through each kernel's plain-loop reference ([`HostMemory`]), compared step by step
+//! ([`first_divergence`]), counted, timed or printed.
+
+mod adapter;
+mod compare;
+mod device;
+mod host;
+mod kernel;
+mod probe;
+mod program;
+mod recording;
+mod shader;
+mod tensor;
+
+pub use adapter::{AdapterReport, list_adapters};
+pub use compare::{Divergence, check_entry, first_divergence};
+pub use device::{Capabilities, Gpu, GpuOptions};
+pub use host::HostMemory;
+pub use kernel::{Access, Constant, Cost, Kernel, Operand, Parameter, Strategy, Tolerance};
+pub use program::{Program, Readback};
+pub use recording::{Entry, Recording};
+pub use shader::{LIBRARY, render, signature};
+pub use tensor::{Element, Place, StorageKind, Tensor};

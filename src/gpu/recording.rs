@@ -1,0 +1,44 @@
+//! The recording: a list of kernel calls, readable in many ways.
+
+use super::host::HostMemory;
+use super::kernel::{Cost, Kernel};
+use std::sync::Arc;
+
+/// One kernel call with the label people see.
+#[derive(Clone)]
+pub struct Entry {
+    /// For instance "blk.3.attn_output".
+    pub label: String,
+    /// The call.
+    pub kernel: Arc<dyn Kernel>,
+}
+
+/// A list of kernel calls, in order.
+#[derive(Clone, Default)]
+pub struct Recording {
+    entries: Vec<Entry>,
+}
+
+impl Recording {
+    /// Appends a call.
+    pub fn push(&mut self, label: impl Into<String>, kernel: impl Kernel + 'static) {
+        self.entries.push(Entry { label: label.into(), kernel: Arc::new(kernel) });
+    }
+
+    /// The calls.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Bytes and operations of all calls together, with `context` tokens in the cache.
+    pub fn cost(&self, context: usize) -> Cost {
+        self.entries.iter().map(|entry| entry.kernel.cost(context)).sum()
+    }
+
+    /// Runs every call through its plain-loop reference.
+    pub fn run_reference(&self, memory: &mut HostMemory) {
+        for entry in &self.entries {
+            entry.kernel.reference(memory);
+        }
+    }
+}

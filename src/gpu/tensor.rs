@@ -1,0 +1,373 @@
+//! A tensor: shape, element kind and storage, shared by reference.
+//!
+//! Both storages hold texels of 16 bytes, so that a shader reads and writes four numbers at a time through
+//! `load_x(i)` and `store_x(i, v)` and never names the storage.
+
+use super::device::Gpu;
+use crate::{Error, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a texel of 16 bytes holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// `vec4<f32>`
+    F32,
+    /// `vec4<u32>`: ids, or packed weights
+    U32,
+}
+
+/// Where a tensor's texels live on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum StorageKind {
+    /// A storage buffer: what GPUs like.
+    Buffer,
+    /// A storage texture: what software adapters and some mobile GPUs read faster.
+    Texture,
+}
+
+/// Where new tensors go.
+#[derive(Clone)]
+pub enum Place {
+    /// On a device.
+    Device(Arc<Gpu>),
+    /// Nowhere but in [`super::HostMemory`]: for runs through the references alone.
+    Host,
+}
+
+/// Texels in a texture's row: index i is at (i mod width, i / width).
+pub(super) const TEXTURE_WIDTH: u32 = 4096;
+const TEXEL_BYTES: u64 = 16;
+
+pub(super) enum Storage {
+    Host,
+    Buffer(wgpu::Buffer),
+    Uniform(wgpu::Buffer),
+    Texture(wgpu::Texture, wgpu::TextureView),
+}
+
+struct Inner {
+    id: u64,
+    label: String,
+    shape: Vec<usize>,
+    element: Element,
+    storage: Storage,
+    initial: Option<Vec<u8>>,
+}
+
+/// A handle to a tensor; clones share the memory.
+#[derive(Clone)]
+pub struct Tensor(Arc<Inner>);
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+impl Tensor {
+    /// A zeroed tensor of `shape` (slowest axis first, the last one a multiple of 4 numbers).
+    ///
+    /// # Errors
+    /// When it exceeds what the device can bind.
+    pub fn zeros(place: &Place, label: &str, shape: &[usize], element: Element) -> Result<Self> {
+        let storage = match place {
+            Place::Host => Storage::Host,
+            Place::Device(gpu) => allocate(gpu, gpu.capabilities().storage, label, texels(label, shape)?)?,
+        };
+        Ok(Self::new(label, shape, element, storage, None))
+    }
+
+    /// A constant f32 tensor. The host keeps a copy for the references.
+    ///
+    /// # Errors
+    /// When it exceeds what the device can bind.
+    #[track_caller]
+    pub fn constant(place: &Place, label: &str, shape: &[usize], values: &[f32]) -> Result<Self> {
+        assert_eq!(values.len(), shape.iter().product::<usize>(), "{label}: values do not fill {shape:?}");
+        let bytes = bytemuck::cast_slice::<f32, u8>(values);
+        let tensor = match place {
+            Place::Host => Storage::Host,
+            Place::Device(gpu) => allocate(gpu, gpu.capabilities().storage, label, texels(label, shape)?)?,
+        };
+        let tensor = Self::new(label, shape, Element::F32, tensor, Some(bytes.to_vec()));
+        if let Place::Device(gpu) = place {
+            tensor.write(gpu, 0, bytes);
+        }
+        Ok(tensor)
+    }
+
+    /// A few u32 that every lane reads alike (positions, ids): a buffer that shaders read as a uniform and may
+    /// write as storage.
+    ///
+    /// # Errors
+    /// When it exceeds what the device can bind.
+    pub fn uniform(place: &Place, label: &str, count: usize) -> Result<Self> {
+        let storage = match place {
+            Place::Host => Storage::Host,
+            Place::Device(gpu) => {
+                use wgpu::BufferUsages as Usage;
+                let usage = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
+                Storage::Uniform(buffer(gpu, label, texels(label, &[count])? * TEXEL_BYTES, usage))
+            }
+        };
+        Ok(Self::new(label, &[count], Element::U32, storage, None))
+    }
+
+    /// A tensor in a given storage, whatever the adapter prefers. For probes and tests.
+    ///
+    /// # Errors
+    /// When it exceeds what the device can bind.
+    pub fn stored(
+        gpu: &Gpu,
+        kind: StorageKind,
+        label: &str,
+        shape: &[usize],
+        element: Element,
+    ) -> Result<Self> {
+        let storage = allocate(gpu, kind, label, texels(label, shape)?)?;
+        Ok(Self::new(label, shape, element, storage, None))
+    }
+
+    fn new(
+        label: &str,
+        shape: &[usize],
+        element: Element,
+        storage: Storage,
+        initial: Option<Vec<u8>>,
+    ) -> Self {
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::new(Inner { id, label: label.into(), shape: shape.into(), element, storage, initial }))
+    }
+
+    /// Identifies the memory, equal for clones.
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    /// The name shown in errors and listings.
+    pub fn label(&self) -> &str {
+        &self.0.label
+    }
+
+    /// Lengths, slowest axis first.
+    pub fn shape(&self) -> &[usize] {
+        &self.0.shape
+    }
+
+    /// Length of axis `axis`.
+    #[track_caller]
+    pub fn dim(&self, axis: usize) -> usize {
+        self.0.shape[axis]
+    }
+
+    /// Kind of number.
+    pub fn element(&self) -> Element {
+        self.0.element
+    }
+
+    /// Count of numbers.
+    pub fn len(&self) -> usize {
+        self.0.shape.iter().product()
+    }
+
+    /// Whether it holds no number at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Size on the device, bytes.
+    pub fn bytes(&self) -> u64 {
+        (self.len() as u64).div_ceil(4) * TEXEL_BYTES
+    }
+
+    pub(super) fn storage(&self) -> &Storage {
+        &self.0.storage
+    }
+
+    /// The constant it was made from.
+    pub(super) fn initial(&self) -> Option<&[u8]> {
+        self.0.initial.as_deref()
+    }
+
+    /// Writes `bytes` (whole texels; in a texture starting at a whole row or ending the write within one) from
+    /// texel `first` on.
+    #[track_caller]
+    pub fn write(&self, gpu: &Gpu, first: u64, bytes: &[u8]) {
+        assert_eq!(bytes.len() % TEXEL_BYTES as usize, 0, "{}: not whole texels", self.label());
+        match &self.0.storage {
+            Storage::Host => {}
+            Storage::Buffer(buffer) | Storage::Uniform(buffer) => {
+                gpu.queue.write_buffer(buffer, first * TEXEL_BYTES, bytes);
+            }
+            Storage::Texture(texture, _) => write_texture(gpu, texture, first, bytes),
+        }
+    }
+
+    /// Reads all of it back, waiting for the device.
+    ///
+    /// # Errors
+    /// When the device fails meanwhile.
+    pub fn read(&self, gpu: &Gpu) -> Result<Vec<u32>> {
+        let size = match &self.0.storage {
+            Storage::Texture(texture, _) => {
+                u64::from(TEXTURE_WIDTH) * TEXEL_BYTES * u64::from(texture.height())
+            }
+            _ => self.bytes().max(TEXEL_BYTES),
+        };
+        use wgpu::BufferUsages as Usage;
+        let staging = buffer(gpu, "readback", size, Usage::MAP_READ | Usage::COPY_DST);
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        self.copy_to(&mut encoder, &staging);
+        gpu.queue.submit([encoder.finish()]);
+        let mut words = map_words(gpu, &staging)?;
+        words.truncate(self.len());
+        Ok(words)
+    }
+
+    fn copy_to(&self, encoder: &mut wgpu::CommandEncoder, staging: &wgpu::Buffer) {
+        match &self.0.storage {
+            Storage::Host => {}
+            Storage::Buffer(buffer) | Storage::Uniform(buffer) => {
+                encoder.copy_buffer_to_buffer(buffer, 0, staging, 0, Some(buffer.size()));
+            }
+            Storage::Texture(texture, _) => encoder.copy_texture_to_buffer(
+                texture.as_image_copy(),
+                wgpu::TexelCopyBufferInfo {
+                    buffer: staging,
+                    layout: wgpu::TexelCopyBufferLayout {
+                        offset: 0,
+                        bytes_per_row: Some(TEXTURE_WIDTH * TEXEL_BYTES as u32),
+                        rows_per_image: None,
+                    },
+                },
+                texture.size(),
+            ),
+        }
+    }
+
+    /// As [`Tensor::read`], for f32 tensors.
+    ///
+    /// # Errors
+    /// When the device fails meanwhile.
+    pub fn read_f32(&self, gpu: &Gpu) -> Result<Vec<f32>> {
+        Ok(bytemuck::cast_vec(self.read(gpu)?))
+    }
+
+    /// Records a copy of all texels into `target`, a tensor of the same storage that is at least as large: how a
+    /// cache grows.
+    #[track_caller]
+    pub fn copy_into(&self, gpu: &Gpu, target: &Self) {
+        assert!(target.bytes() >= self.bytes(), "{} does not fit into {}", self.label(), target.label());
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        match (&self.0.storage, &target.0.storage) {
+            (Storage::Buffer(from), Storage::Buffer(to)) => {
+                encoder.copy_buffer_to_buffer(from, 0, to, 0, Some(from.size()));
+            }
+            (Storage::Texture(from, _), Storage::Texture(to, _)) => {
+                encoder.copy_texture_to_texture(from.as_image_copy(), to.as_image_copy(), from.size());
+            }
+            _ => {}
+        }
+        gpu.queue.submit([encoder.finish()]);
+    }
+}
+
+fn texels(label: &str, shape: &[usize]) -> Result<u64> {
+    let numbers = shape.iter().try_fold(1u64, |product, &n| product.checked_mul(n as u64));
+    numbers
+        .map(|numbers| numbers.div_ceil(4).max(1))
+        .ok_or_else(|| Error::Device(format!("{label}: shape {shape:?} overflows")))
+}
+
+fn buffer(gpu: &Gpu, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+    gpu.device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some(label),
+        size,
+        usage,
+        mapped_at_creation: false,
+    })
+}
+
+fn allocate(gpu: &Gpu, kind: StorageKind, label: &str, texels: u64) -> Result<Storage> {
+    let limits = gpu.capabilities();
+    let largest = match kind {
+        StorageKind::Buffer => limits.max_binding_bytes / TEXEL_BYTES,
+        StorageKind::Texture => u64::from(TEXTURE_WIDTH) * u64::from(limits.max_texture_side),
+    };
+    if texels > largest {
+        return Err(Error::Device(format!(
+            "{label} takes {} MiB, but {} binds at most {} MiB at once",
+            texels * TEXEL_BYTES >> 20,
+            gpu.report().name,
+            largest * TEXEL_BYTES >> 20,
+        )));
+    }
+    if kind == StorageKind::Buffer {
+        use wgpu::BufferUsages as Usage;
+        let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
+        return Ok(Storage::Buffer(buffer(gpu, label, texels * TEXEL_BYTES, usage)));
+    }
+    use wgpu::TextureUsages as Usage;
+    let texture = gpu.device.create_texture(&wgpu::TextureDescriptor {
+        label: Some(label),
+        size: wgpu::Extent3d {
+            width: TEXTURE_WIDTH,
+            height: texels.div_ceil(u64::from(TEXTURE_WIDTH)) as u32,
+            depth_or_array_layers: 1,
+        },
+        mip_level_count: 1,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format: wgpu::TextureFormat::Rgba32Uint,
+        usage: Usage::STORAGE_BINDING | Usage::COPY_SRC | Usage::COPY_DST,
+        view_formats: &[],
+    });
+    let view = texture.create_view(&Default::default());
+    Ok(Storage::Texture(texture, view))
+}
+
+/// A run of texels covers up to three rectangles of a texture: the rest of a row, whole rows, the start of a row.
+fn write_texture(gpu: &Gpu, texture: &wgpu::Texture, first: u64, bytes: &[u8]) {
+    let width = u64::from(TEXTURE_WIDTH);
+    let (mut at, mut rest) = (first, bytes);
+    while !rest.is_empty() {
+        let (x, y) = (at % width, at / width);
+        let left = rest.len() as u64 / TEXEL_BYTES;
+        let (columns, rows) = match x == 0 && left >= width {
+            true => (width, left / width),
+            false => (left.min(width - x), 1),
+        };
+        let (now, later) = rest.split_at((columns * rows * TEXEL_BYTES) as usize);
+        gpu.queue.write_texture(
+            wgpu::TexelCopyTextureInfo {
+                origin: wgpu::Origin3d { x: x as u32, y: y as u32, z: 0 },
+                ..texture.as_image_copy()
+            },
+            now,
+            wgpu::TexelCopyBufferLayout {
+                offset: 0,
+                bytes_per_row: Some((columns * TEXEL_BYTES) as u32),
+                rows_per_image: None,
+            },
+            wgpu::Extent3d { width: columns as u32, height: rows as u32, depth_or_array_layers: 1 },
+        );
+        (at, rest) = (at + columns * rows, later);
+    }
+}
+
+/// Maps a readback buffer and copies its words out.
+pub(super) fn map_words(gpu: &Gpu, staging: &wgpu::Buffer) -> Result<Vec<u32>> {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    staging.map_async(wgpu::MapMode::Read, .., move |result| {
+        // The receiver waits below; it can only be gone if that wait failed first.
+        let _ = sender.send(result);
+    });
+    gpu.wait()?;
+    let failed = |what: String| Error::Device(format!("reading back from the device: {what}"));
+    receiver
+        .recv()
+        .map_err(|error| failed(error.to_string()))?
+        .map_err(|error| failed(error.to_string()))?;
+    let view = staging.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
+    let words = bytemuck::pod_collect_to_vec(&view);
+    drop(view);
+    staging.unmap();
+    Ok(words)
+}

@@ -1,0 +1,130 @@
+//! Attention over the cache.
+
+use crate::gpu::{Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+
+/// y[t, h] = softmax(q[t, h] · keys * scale) · values, token t seeing all positions up to its own.
+pub struct Attention {
+    /// Word 0: position of token 0.
+    pub step: Tensor,
+    /// Rotated queries [T, H * D].
+    pub q: Tensor,
+    /// The layer's key cache [capacity / 8, K, D / 4, 8, 4].
+    pub keys: Tensor,
+    /// The layer's value cache [capacity, K, D].
+    pub values: Tensor,
+    /// The result [T, H * D].
+    pub y: Tensor,
+    /// Count of tokens T.
+    pub tokens: usize,
+    /// Factor of the scores, usually 1 / sqrt(D).
+    pub scale: f32,
+}
+
+impl Attention {
+    fn head(&self) -> usize {
+        self.values.dim(2)
+    }
+    fn key_heads(&self) -> usize {
+        self.values.dim(1)
+    }
+    fn heads(&self) -> usize {
+        self.q.dim(1) / self.head()
+    }
+}
+
+impl Kernel for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![
+            Operand::read("step", &self.step),
+            Operand::read("q", &self.q),
+            Operand::read("keys", &self.keys),
+            Operand::read("values", &self.values),
+            Operand::write("y", &self.y),
+        ]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![
+            Parameter::U32("tokens", self.tokens as u32),
+            Parameter::U32("heads", self.heads() as u32),
+            Parameter::U32("group", (self.heads() / self.key_heads()) as u32),
+            Parameter::U32("head4", self.head() as u32 / 4),
+            Parameter::F32("scale", self.scale),
+        ]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let (heads, tokens, head4) = (self.heads() as u32, self.tokens as u32, self.head() as u32 / 4);
+        let mut all = vec![];
+        if can.subgroup >= 8 {
+            let queries = if tokens == 1 { 1 } else { 4 };
+            all.push(Strategy {
+                name: "attention",
+                entry: "attention",
+                source: include_str!("../../shaders/attention.wgsl"),
+                constants: vec![
+                    ("QUERIES", Constant::Count(queries)),
+                    ("PARTS", Constant::Count(head4.div_ceil(8))),
+                ],
+                grid: [heads, tokens.div_ceil(queries), 1],
+            });
+        }
+        all.push(Strategy {
+            name: "attention_query_per_lane",
+            entry: "attention_query_per_lane",
+            source: include_str!("../../shaders/attention_query_per_lane.wgsl"),
+            constants: vec![("HEAD4", Constant::Count(head4))],
+            grid: [(tokens * heads).div_ceil(32), 1, 1],
+        });
+        all
+    }
+
+    fn cost(&self, context: usize) -> Cost {
+        let (heads, head, tokens) = (self.heads() as u64, self.head() as u64, self.tokens as u64);
+        let cached = (context + self.tokens) as u64;
+        // Causal: token t sees context + t + 1 positions.
+        let seen = tokens * context as u64 + tokens * (tokens + 1) / 2;
+        Cost {
+            read: 4 * (2 * cached * self.key_heads() as u64 * head + tokens * heads * head),
+            written: 4 * tokens * heads * head,
+            operations: seen * heads * (4 * head + 4),
+        }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let (heads, head, key_heads) = (self.heads(), self.head(), self.key_heads());
+        let start = memory.u32(&self.step)[0] as usize;
+        let (q, keys, values) = (memory.f32(&self.q), memory.f32(&self.keys), memory.f32(&self.values));
+        let y = memory.f32_mut(&self.y);
+        for token in 0..self.tokens {
+            for h in 0..heads {
+                let key_head = h / (heads / key_heads);
+                let at = (token * heads + h) * head;
+                let key = |position: usize, d: usize| {
+                    let row = key_head * head + d;
+                    keys[((position / 8 * key_heads * head / 4 + row / 4) * 8 + position % 8) * 4 + row % 4]
+                };
+                let scores: Vec<f32> = (0..=start + token)
+                    .map(|position| {
+                        (0..head).map(|d| q[at + d] * key(position, d)).sum::<f32>() * self.scale
+                    })
+                    .collect();
+                let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let weights: Vec<f32> = scores.iter().map(|score| (score - top).exp()).collect();
+                let total: f32 = weights.iter().sum();
+                for d in 0..head {
+                    let sum: f32 = weights
+                        .iter()
+                        .enumerate()
+                        .map(|(position, weight)| weight * values[(position * key_heads + key_head) * head + d])
+                        .sum();
+                    y[at + d] = sum / total;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! A weight matrix on the device: packed, and split by rows where it exceeds what can be bound at once.
+
+use super::pack::{Planes, pack_row};
+use crate::format::{DType, blocks};
+use crate::gpu::{Element, Parameter, Place, StorageKind, Tensor};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// Where a matrix's rows come from: a mapped file, or several stacked on one another.
+pub trait RowSource: Send + Sync {
+    /// Format of every row.
+    fn dtype(&self) -> DType;
+    /// Count of rows.
+    fn rows(&self) -> usize;
+    /// Weights in a row.
+    fn columns(&self) -> usize;
+    /// Row `row` as the file stores it.
+    fn row(&self, row: usize) -> &[u8];
+}
+
+/// Rows in memory: for tests and small matrices.
+pub struct OwnedRows {
+    dtype: DType,
+    columns: usize,
+    bytes: Vec<u8>,
+}
+
+impl OwnedRows {
+    /// `bytes` holds whole rows of `columns` weights.
+    #[track_caller]
+    pub fn new(dtype: DType, columns: usize, bytes: Vec<u8>) -> Self {
+        let row = dtype.bytes_for(columns as u64).expect("columns are whole blocks") as usize;
+        assert_eq!(bytes.len() % row, 0, "bytes are not whole rows");
+        Self { dtype, columns, bytes }
+    }
+
+    fn row_bytes(&self) -> usize {
+        self.columns / self.dtype.block_len() * self.dtype.block_bytes()
+    }
+}
+
+impl RowSource for OwnedRows {
+    fn dtype(&self) -> DType {
+        self.dtype
+    }
+    fn rows(&self) -> usize {
+        self.bytes.len() / self.row_bytes()
+    }
+    fn columns(&self) -> usize {
+        self.columns
+    }
+    fn row(&self, row: usize) -> &[u8] {
+        &self.bytes[row * self.row_bytes()..][..self.row_bytes()]
+    }
+}
+
+/// Rows `first..first + rows` of a matrix, in one tensor.
+#[derive(Clone)]
+pub struct Part {
+    /// The packed texels.
+    pub tensor: Tensor,
+    /// Where its planes are.
+    pub planes: Planes,
+    /// First row.
+    pub first: usize,
+    source: Arc<dyn RowSource>,
+}
+
+/// A packed weight matrix [rows, columns].
+#[derive(Clone)]
+pub struct Matrix {
+    source: Arc<dyn RowSource>,
+    parts: Vec<Part>,
+}
+
+impl Matrix {
+    /// Packs `source` and sends it to `place`.
+    ///
+    /// # Errors
+    /// When the device cannot hold it.
+    pub fn load(place: &Place, label: &str, source: Arc<dyn RowSource>) -> Result<Self> {
+        let (dtype, rows, columns) = (source.dtype(), source.rows(), source.columns());
+        let texels_of = |rows| Planes::new(dtype, rows, columns).texels as u64;
+        let most = match place {
+            Place::Host => u64::MAX,
+            Place::Device(gpu) => match gpu.capabilities().storage {
+                StorageKind::Buffer => gpu.capabilities().max_binding_bytes / 16,
+                StorageKind::Texture => u64::from(gpu.capabilities().max_texture_side) * 4096,
+            },
+        };
+        // Parts are equal but for the last, and start at a multiple of 32 rows.
+        let count = texels_of(rows).div_ceil(most).max(1) as usize;
+        let part_rows = rows.div_ceil(count).next_multiple_of(32);
+        if texels_of(part_rows.min(rows)) > most {
+            return Err(Error::Device(format!("{label}: {part_rows} rows of {columns} weights exceed a binding")));
+        }
+        let mut parts = vec![];
+        for first in (0..rows).step_by(part_rows) {
+            let rows = part_rows.min(rows - first);
+            let planes = Planes::new(dtype, rows, columns);
+            let tensor = Tensor::zeros(place, label, &[planes.texels, 4], Element::U32)?;
+            if let Place::Device(gpu) = place {
+                let mut words = vec![0; planes.texels * 4];
+                for row in 0..rows {
+                    pack_row(dtype, &planes, row, source.row(first + row), &mut words);
+                }
+                tensor.write(gpu, 0, bytemuck::cast_slice(&words));
+                gpu.check()?;
+            }
+            parts.push(Part { tensor, planes, first, source: Arc::clone(&source) });
+        }
+        Ok(Self { source, parts })
+    }
+
+    /// Format of the weights.
+    pub fn dtype(&self) -> DType {
+        self.source.dtype()
+    }
+
+    /// Count of rows, the outputs of a product.
+    pub fn rows(&self) -> usize {
+        self.source.rows()
+    }
+
+    /// Count of columns, the inputs of a product.
+    pub fn columns(&self) -> usize {
+        self.source.columns()
+    }
+
+    /// The parts, by rows.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Bytes on the device.
+    pub fn bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.tensor.bytes()).sum()
+    }
+}
+
+impl Part {
+    /// Format of the weights.
+    pub fn dtype(&self) -> DType {
+        self.source.dtype()
+    }
+
+    /// Weights in a row.
+    pub fn columns(&self) -> usize {
+        self.source.columns()
+    }
+
+    /// Count of rows.
+    pub fn rows(&self) -> usize {
+        (self.source.rows() - self.first).min(self.planes.rows4 * 4)
+    }
+
+    /// Row `row` of this part as floats, straight from the source: a check of the packing too.
+    pub fn row_f32(&self, row: usize, out: &mut [f32]) {
+        blocks::dequantise(self.dtype(), self.source.row(self.first + row), out)
+            .expect("row sources give whole rows");
+    }
+
+    /// The name of the file in `shaders/lib` that unpacks it.
+    pub fn format(&self) -> &'static str {
+        match self.dtype() {
+            DType::F32 => "f32",
+            DType::F16 => "f16",
+            DType::BF16 => "bf16",
+            DType::Q4_0 => "q4_0",
+            DType::Q4_1 => "q4_1",
+            DType::Q5_0 => "q5_0",
+            DType::Q5_1 => "q5_1",
+            DType::Q8_0 => "q8_0",
+            DType::Q4K => "q4_k",
+            DType::Q5K => "q5_k",
+            DType::Q6K => "q6_k",
+        }
+    }
+
+    /// What `shaders/lib/matrix.wgsl` asks of a kernel's parameters.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let Planes { rows4, blocks, high, scales, supers, .. } = self.planes;
+        [("rows4", rows4), ("blocks", blocks), ("high", high), ("scales", scales), ("supers", supers)]
+            .map(|(name, value)| Parameter::U32(name, value as u32))
+            .into()
+    }
+}

@@ -1,0 +1,23 @@
+//! The kernels: one file a kernel here, its shaders of the same name in `shaders/`.
+//!
+//! # How to add a kernel
+//! 1. `shaders/<name>.wgsl`: a header with the formula, the grid and which lane owns what; then the code.
+//! 2. `src/kernels/<name>.rs`: the struct, its operands and parameters, its cost, and its reference in plain loops.
+//! 3. One line below, one row of awkward sizes in `tests/kernels.rs`, one row of real shapes in `benches/kernels.rs`.
+
+mod argmax;
+mod attention;
+mod embed;
+mod matrix;
+mod pack;
+mod product;
+
+pub use argmax::Argmax;
+pub use attention::Attention;
+pub use embed::Embed;
+pub use matrix::{Matrix, OwnedRows, Part, RowSource};
+pub use pack::Planes;
+pub use product::{GateUp, Input, Product, QueryKeyValue};
+
+/// Every kernel, by the name its struct, tests, benches and profile rows use.
+pub const REGISTRY: &[&str] = &["argmax", "attention", "embed", "gate_up", "product", "query_key_value"];

@@ -1,0 +1,359 @@
+//! Products of a weight matrix with activations, with the normalisation before and what follows in the same kernel.
+
+use super::matrix::Part;
+use crate::gpu::{
+    Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, Tolerance,
+};
+
+/// The shared half of the three products: `W · norm(x[t])` for tokens t.
+#[derive(Clone)]
+pub struct Input {
+    /// Activations [T, C].
+    pub x: Tensor,
+    /// RMSNorm's gain [C]; without it x is taken as it is.
+    pub gain: Option<Tensor>,
+    /// RMSNorm's epsilon.
+    pub eps: f32,
+    /// Row of x that token 0 stands for.
+    pub first_token: usize,
+    /// Count of tokens.
+    pub tokens: usize,
+}
+
+impl Input {
+    /// `tokens` tokens from the first on, normalised with `gain`.
+    pub fn normed(x: &Tensor, gain: &Tensor, eps: f32, tokens: usize) -> Self {
+        Self { x: x.clone(), gain: Some(gain.clone()), eps, first_token: 0, tokens }
+    }
+
+    /// `tokens` tokens from the first on, as they are.
+    pub fn plain(x: &Tensor, tokens: usize) -> Self {
+        Self { x: x.clone(), gain: None, eps: 0.0, first_token: 0, tokens }
+    }
+
+    fn operands(&self, w: &Part) -> Vec<Operand> {
+        assert_eq!(self.x.dim(1), w.planes.blocks * 32, "{}: x and W differ in width", w.tensor.label());
+        vec![
+            Operand::read("x", &self.x),
+            Operand::optional("gain", self.gain.as_ref()),
+            Operand::read("w", &w.tensor),
+        ]
+    }
+
+    fn parameters(&self, w: &Part) -> Vec<Parameter> {
+        let mut all = w.parameters();
+        all.extend([
+            Parameter::F32("columns", w.columns() as f32),
+            Parameter::F32("eps", self.eps),
+            Parameter::U32("first_token", self.first_token as u32),
+            Parameter::U32("tokens", self.tokens as u32),
+        ]);
+        all
+    }
+
+    /// `paired`: a lane computes rows r and r + rows / 2.
+    fn strategies(&self, w: &Part, finish: &'static str, paired: bool, can: &Capabilities) -> Vec<Strategy> {
+        let groups = 2;
+        let lanes = if paired { w.planes.rows4.div_ceil(2) } else { w.planes.rows4.div_ceil(groups) };
+        let strategy = |broadcast: bool| {
+            let common = vec![
+                ("FORMAT", Constant::Word(w.format())),
+                ("FINISH", Constant::Word(finish)),
+                ("PAIRED", Constant::Switch(paired)),
+                ("GROUPS", Constant::Count(groups as u32)),
+                ("BROADCAST", Constant::Switch(broadcast)),
+            ];
+            if self.tokens == 1 {
+                return Strategy {
+                    name: if broadcast { "matvec_broadcast" } else { "matvec" },
+                    entry: "matvec",
+                    source: include_str!("../../shaders/matvec.wgsl"),
+                    constants: common,
+                    grid: [lanes.div_ceil(8) as u32, 1, 1],
+                };
+            }
+            let tokens = 8;
+            let mut constants = common;
+            constants.push(("TOKENS", Constant::Count(tokens)));
+            constants.push(("LOADS", Constant::Count(if broadcast { tokens / 8 } else { tokens })));
+            Strategy {
+                name: if broadcast { "matmul_broadcast" } else { "matmul" },
+                entry: "matmul",
+                source: include_str!("../../shaders/matmul.wgsl"),
+                constants,
+                grid: [lanes.div_ceil(8) as u32, (self.tokens as u32).div_ceil(tokens), 1],
+            }
+        };
+        // A workgroup of eight lanes lies within one subgroup only where subgroups have eight lanes or more.
+        let mut all = vec![];
+        if can.subgroup >= 8 {
+            all.push(strategy(true));
+        }
+        all.push(strategy(false));
+        all
+    }
+
+    fn cost(&self, w: &Part) -> Cost {
+        let width = w.planes.blocks as u64 * 32;
+        Cost {
+            read: w.tensor.bytes() + 4 * width * self.tokens as u64,
+            written: 0,
+            operations: 2 * w.planes.rows4 as u64 * 4 * width * self.tokens as u64,
+        }
+    }
+
+    /// The product [tokens, rows] in plain loops, rows padded to fours.
+    fn reference(&self, w: &Part, memory: &mut HostMemory) -> Vec<f32> {
+        let width = w.planes.blocks * 32;
+        let rows = w.planes.rows4 * 4;
+        let x = memory.f32(&self.x);
+        let gain = self.gain.as_ref().map(|gain| memory.f32(gain));
+        let normed: Vec<f32> = (0..self.tokens)
+            .flat_map(|token| {
+                let x = &x[(self.first_token + token) * width..][..width];
+                match &gain {
+                    None => x.to_vec(),
+                    Some(gain) => {
+                        let squares: f32 = x.iter().map(|v| v * v).sum();
+                        let rms = 1.0 / (squares / w.columns() as f32 + self.eps).sqrt();
+                        x.iter().zip(gain.iter()).map(|(v, g)| v * rms * g).collect()
+                    }
+                }
+            })
+            .collect();
+        let mut y = vec![0.0; self.tokens * rows];
+        let mut weights = vec![0.0; w.columns()];
+        for row in 0..w.rows() {
+            w.row_f32(row, &mut weights);
+            for token in 0..self.tokens {
+                let x = &normed[token * width..];
+                y[token * rows + row] = weights.iter().zip(x).map(|(w, x)| w * x).sum();
+            }
+        }
+        y
+    }
+}
+
+/// Sums of a thousand terms in another order, of weights up to a few units.
+const TOLERANCE: Tolerance = Tolerance { absolute: 1e-3, relative: 1e-3 };
+
+/// y[t] = W · norm(x[t]) + residual[t].
+pub struct Product {
+    /// Activations and their normalisation.
+    pub input: Input,
+    /// Weights [R, C], or a part of their rows.
+    pub w: Part,
+    /// What is added, of y's shape.
+    pub residual: Option<Tensor>,
+    /// The result [T, width]; row r of the matrix goes to column r.
+    pub y: Tensor,
+}
+
+impl Kernel for Product {
+    fn name(&self) -> &'static str {
+        "product"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        let mut all = self.input.operands(&self.w);
+        all.push(Operand::optional("residual", self.residual.as_ref()));
+        all.push(Operand::write("y", &self.y));
+        all
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let mut all = self.input.parameters(&self.w);
+        all.push(Parameter::U32("width4", self.y.dim(1) as u32 / 4));
+        all.push(Parameter::U32("first4", self.w.first as u32 / 4));
+        all
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.strategies(&self.w, "finish_rows", false, can)
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let written = 4 * (self.w.planes.rows4 * 4 * self.input.tokens) as u64;
+        let residual = if self.residual.is_some() { written } else { 0 };
+        self.input.cost(&self.w) + Cost { read: residual, written, operations: residual / 4 }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let rows = self.w.planes.rows4 * 4;
+        let product = self.input.reference(&self.w, memory);
+        let residual = self.residual.as_ref().map(|residual| memory.f32(residual));
+        let width = self.y.dim(1);
+        let y = memory.f32_mut(&self.y);
+        for (token, product) in product.chunks(rows).enumerate() {
+            for (row, value) in product.iter().enumerate() {
+                let at = token * width + self.w.first + row;
+                y[at] = value + residual.as_ref().map_or(0.0, |residual| residual[at]);
+            }
+        }
+    }
+
+    fn tolerance(&self) -> Tolerance {
+        TOLERANCE
+    }
+}
+
+/// y[t] = silu(gate) * up, the rows of W being those of the gate and then those of up.
+pub struct GateUp {
+    /// Activations and their normalisation.
+    pub input: Input,
+    /// Weights [2 F, C].
+    pub w: Part,
+    /// The result [T, F].
+    pub y: Tensor,
+}
+
+impl Kernel for GateUp {
+    fn name(&self) -> &'static str {
+        "gate_up"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        let mut all = self.input.operands(&self.w);
+        all.push(Operand::write("y", &self.y));
+        all
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let mut all = self.input.parameters(&self.w);
+        all.push(Parameter::U32("half4", self.w.planes.rows4 as u32 / 2));
+        all
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.strategies(&self.w, "finish_swiglu", true, can)
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let outputs = (self.y.dim(1) * self.input.tokens) as u64;
+        self.input.cost(&self.w) + Cost { read: 0, written: 4 * outputs, operations: 4 * outputs }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let half = self.y.dim(1);
+        let product = self.input.reference(&self.w, memory);
+        let y = memory.f32_mut(&self.y);
+        for (y, product) in y.chunks_mut(half).zip(product.chunks(2 * half)) {
+            let (gate, up) = product.split_at(half);
+            for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
+                *y = gate / (1.0 + (-gate).exp()) * up;
+            }
+        }
+    }
+
+    fn tolerance(&self) -> Tolerance {
+        TOLERANCE
+    }
+}
+
+/// Queries, keys and values of the tokens: projected, rotated, and the latter two written to the cache.
+pub struct QueryKeyValue {
+    /// Activations and their normalisation.
+    pub input: Input,
+    /// Weights [(H + 2 K) D, C]: rows of the queries, the keys and the values, or some of them. In queries and
+    /// keys, the two numbers that are rotated together are neighbours.
+    pub w: Part,
+    /// Row of that stack with which w begins.
+    pub first_row: usize,
+    /// Word 0: position of token 0.
+    pub step: Tensor,
+    /// cos, sin of each pair at each position [context, D].
+    pub rope: Tensor,
+    /// Rotated queries [T, H * D].
+    pub q: Tensor,
+    /// The layer's key cache [capacity / 8, K, D / 4, 8, 4].
+    pub keys: Tensor,
+    /// The layer's value cache [capacity, K, D].
+    pub values: Tensor,
+}
+
+impl QueryKeyValue {
+    fn head(&self) -> usize {
+        self.rope.dim(1)
+    }
+    fn query(&self) -> usize {
+        self.q.dim(1)
+    }
+    fn key(&self) -> usize {
+        self.values.dim(1) * self.values.dim(2)
+    }
+}
+
+impl Kernel for QueryKeyValue {
+    fn name(&self) -> &'static str {
+        "query_key_value"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        let mut all = self.input.operands(&self.w);
+        all.extend([
+            Operand::read("step", &self.step),
+            Operand::read("rope", &self.rope),
+            Operand::write("q", &self.q),
+            Operand::write("keys", &self.keys),
+            Operand::write("values", &self.values),
+        ]);
+        all
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let mut all = self.input.parameters(&self.w);
+        all.extend([
+            Parameter::U32("head4", self.head() as u32 / 4),
+            Parameter::U32("query4", self.query() as u32 / 4),
+            Parameter::U32("key4", self.key() as u32 / 4),
+            Parameter::U32("first4", self.first_row as u32 / 4),
+        ]);
+        all
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.strategies(&self.w, "finish_rope_cache", false, can)
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let tokens = self.input.tokens as u64;
+        let rotated = (self.query() + self.key()) as u64 * tokens;
+        let written = 4 * (self.query() + 2 * self.key()) as u64 * tokens;
+        let rope = 4 * self.head() as u64 * tokens;
+        self.input.cost(&self.w) + Cost { read: rope, written, operations: 3 * rotated }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let (head, query, key) = (self.head(), self.query(), self.key());
+        let product = self.input.reference(&self.w, memory);
+        let start = memory.u32(&self.step)[0] as usize;
+        let rope = memory.f32(&self.rope);
+        for (token, product) in product.chunks(self.w.planes.rows4 * 4).enumerate() {
+            let position = start + token;
+            for (at, &value) in product.iter().enumerate().take(self.w.rows()) {
+                let row = self.first_row + at;
+                if row >= query + key {
+                    memory.f32_mut(&self.values)[position * key + row - query - key] = value;
+                    continue;
+                }
+                let turn = &rope[position * head + row % head / 2 * 2..][..2];
+                let (even, odd) = (product[at / 2 * 2], product[at / 2 * 2 + 1]);
+                let rotated = match row % 2 {
+                    0 => even * turn[0] - odd * turn[1],
+                    _ => even * turn[1] + odd * turn[0],
+                };
+                if row < query {
+                    memory.f32_mut(&self.q)[token * query + row] = rotated;
+                } else {
+                    let row = row - query;
+                    let at = ((position / 8 * key / 4 + row / 4) * 8 + position % 8) * 4 + row % 4;
+                    memory.f32_mut(&self.keys)[at] = rotated;
+                }
+            }
+        }
+    }
+
+    fn tolerance(&self) -> Tolerance {
+        TOLERANCE
+    }
+}

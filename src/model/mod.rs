@@ -1,0 +1,15 @@
+//! Language models: configuration, weights, state, and the forward pass as a recording.
+//!
+//! Read [`transformer`](self) first: `transformer.rs` is the model, a kernel a line.
+
+mod config;
+mod runner;
+mod state;
+mod transformer;
+mod weights;
+
+pub use config::Config;
+pub use runner::{Runner, Want};
+pub use state::Cache;
+pub use transformer::{Activations, record};
+pub use weights::{Layer, Model};

@@ -1,0 +1,355 @@
+//! Running a model: token ids in, logits or greedy choices out, on the device or through the references.
+
+use super::state::Cache;
+use super::transformer::{Activations, record};
+use super::weights::Model;
+use crate::gpu::{Divergence, Element, HostMemory, Place, Program, Readback, Recording, Tensor, first_divergence};
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Which logits a step computes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Want {
+    /// None: the step only fills the cache.
+    Nothing,
+    /// Those of the last token, and the greedy choice.
+    Last,
+    /// Those of every token.
+    All,
+}
+
+/// Tokens of a prompt computed at once.
+const CHUNK: usize = 256;
+/// The same when all logits are wanted, which take far more room.
+const CHUNK_ALL: usize = 32;
+/// Decode steps that one submission may hold.
+const MOST_STEPS: usize = 16;
+
+struct Step {
+    recording: Recording,
+    program: Option<Program>,
+    logits: Tensor,
+}
+
+/// A model with a conversation's state.
+pub struct Runner {
+    place: Place,
+    model: Arc<Model>,
+    context: usize,
+    cache: Cache,
+    activations: HashMap<usize, Arc<Activations>>,
+    steps: HashMap<(usize, Want), Step>,
+    step: Tensor,
+    readback: Option<Readback>,
+    host: HostMemory,
+    position: usize,
+}
+
+impl Runner {
+    /// An empty conversation of at most `context` tokens, with room for `expected` to begin with.
+    ///
+    /// # Errors
+    /// When the context exceeds the model's own or the device's memory.
+    pub fn new(place: &Place, model: &Arc<Model>, context: Option<usize>, expected: usize) -> Result<Self> {
+        let longest = model.config.context;
+        let context = context.unwrap_or(longest);
+        if context == 0 || context > longest {
+            return Err(Error::Usage(format!(
+                "a context of {context} tokens is not possible: the model was made for 1 to {longest}"
+            )));
+        }
+        let cache = Cache::new(place, model, expected.clamp(1, context))?;
+        let mut runner = Self {
+            place: place.clone(),
+            model: Arc::clone(model),
+            context,
+            cache,
+            activations: HashMap::new(),
+            steps: HashMap::new(),
+            step: Tensor::uniform(place, "step", 1)?,
+            readback: None,
+            host: HostMemory::default(),
+            position: 0,
+        };
+        if let Place::Device(gpu) = place {
+            let chosen = runner.activations(1)?.ids.clone();
+            runner.readback = Some(Readback::new(gpu, &chosen, MOST_STEPS));
+        }
+        Ok(runner)
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Tokens in the cache.
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Most tokens the conversation may have.
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// Forgets all tokens from `position` on.
+    pub fn rewind(&mut self, position: usize) {
+        self.position = self.position.min(position);
+    }
+
+    /// Bytes of the cache on the device.
+    pub fn cache_bytes(&self) -> u64 {
+        self.cache.bytes()
+    }
+
+    fn activations(&mut self, tokens: usize) -> Result<Arc<Activations>> {
+        let room = tokens.next_power_of_two();
+        if let Some(known) = self.activations.get(&room) {
+            return Ok(Arc::clone(known));
+        }
+        let made = Arc::new(Activations::new(&self.place, &self.model.config, room)?);
+        self.activations.insert(room, Arc::clone(&made));
+        Ok(made)
+    }
+
+    /// Makes room for `more` tokens, doubling the cache as needed.
+    fn reserve(&mut self, more: usize) -> Result<()> {
+        let needed = self.position + more;
+        if needed > self.context {
+            return Err(Error::Usage(format!(
+                "the text needs {needed} tokens, but the context holds {}; shorten the text{}",
+                self.context,
+                if self.context < self.model.config.context { " or raise --context" } else { "" }
+            )));
+        }
+        if needed > self.cache.capacity {
+            let capacity = needed.max(2 * self.cache.capacity).min(self.context);
+            let larger = Cache::new(&self.place, &self.model, capacity)?;
+            larger.take_over(&self.place, &self.cache);
+            for (old, new) in self.cache.keys.iter().chain(&self.cache.values).zip(larger.keys.iter().chain(&larger.values)) {
+                let held = self.host.u32(old);
+                self.host.u32_mut(new)[..held.len()].copy_from_slice(&held);
+            }
+            self.cache = larger;
+            self.steps.clear();
+        }
+        Ok(())
+    }
+
+    /// The recording of a step of `tokens` tokens.
+    ///
+    /// # Errors
+    /// When the device cannot hold its activations.
+    pub fn recording(&mut self, tokens: usize, want: Want) -> Result<Recording> {
+        Ok(self.step(tokens, want)?.recording.clone())
+    }
+
+    fn step(&mut self, tokens: usize, want: Want) -> Result<&mut Step> {
+        if !self.steps.contains_key(&(tokens, want)) {
+            let act = self.activations(tokens)?;
+            let chosen = self.activations(1)?.ids.clone();
+            let rows = match want {
+                Want::Nothing | Want::Last => 1,
+                Want::All => tokens,
+            };
+            let vocabulary = self.model.config.vocabulary.next_multiple_of(4);
+            let logits = Tensor::zeros(&self.place, "logits", &[rows, vocabulary], Element::F32)?;
+            let recording =
+                record(&self.model, &self.cache, &act, &self.step, &chosen, &logits, tokens, want);
+            let program = match &self.place {
+                Place::Device(gpu) => Some(Program::compile(gpu, &recording)?),
+                Place::Host => None,
+            };
+            self.steps.insert((tokens, want), Step { recording, program, logits });
+        }
+        self.steps.get_mut(&(tokens, want)).ok_or_else(|| Error::Model("a step went missing".into()))
+    }
+
+    fn write_words(&mut self, tensor: &Tensor, words: &[u32]) {
+        if let Place::Device(gpu) = &self.place {
+            let mut padded = words.to_vec();
+            padded.resize(words.len().next_multiple_of(4), 0);
+            tensor.write(gpu, 0, bytemuck::cast_slice(&padded));
+        }
+        self.host.u32_mut(tensor)[..words.len()].copy_from_slice(words);
+    }
+
+    fn check_ids(&self, ids: &[u32]) -> Result<()> {
+        let vocabulary = self.model.config.vocabulary;
+        match ids.iter().find(|&&id| id as usize >= vocabulary) {
+            Some(id) => Err(Error::Usage(format!("token id {id} is outside the vocabulary of {vocabulary}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Computes one step of at most [`CHUNK`] tokens without waiting for it.
+    fn run(&mut self, ids: &[u32], want: Want) -> Result<()> {
+        self.reserve(ids.len())?;
+        let act = self.activations(ids.len())?;
+        self.write_words(&act.ids, ids);
+        let (step, position) = (self.step.clone(), self.position as u32);
+        self.write_words(&step, &[position]);
+        let place = self.place.clone();
+        let step = self.step(ids.len(), want)?;
+        match (&place, &step.program) {
+            (Place::Device(gpu), Some(program)) => program.run(gpu),
+            _ => {
+                let recording = step.recording.clone();
+                recording.run_reference(&mut self.host);
+            }
+        }
+        self.position += ids.len();
+        Ok(())
+    }
+
+    /// Reads ids, in chunks; `progress` is told how many have been submitted. The logits of the last and the greedy
+    /// choice are then at hand.
+    ///
+    /// # Errors
+    /// When the context is full, an id is unknown, or the device fails.
+    pub fn prefill(&mut self, ids: &[u32], mut progress: impl FnMut(usize)) -> Result<()> {
+        self.check_ids(ids)?;
+        if ids.is_empty() {
+            return Err(Error::Usage("the prompt has no tokens".into()));
+        }
+        self.reserve(ids.len())?;
+        let chunks = ids.len().div_ceil(CHUNK);
+        for (index, chunk) in ids.chunks(CHUNK).enumerate() {
+            let last = index + 1 == chunks;
+            self.run(chunk, if last { Want::Last } else { Want::Nothing })?;
+            if !last {
+                self.wait()?;
+            }
+            progress(index * CHUNK + chunk.len());
+        }
+        Ok(())
+    }
+
+    fn wait(&self) -> Result<()> {
+        match &self.place {
+            Place::Device(gpu) => gpu.wait(),
+            Place::Host => Ok(()),
+        }
+    }
+
+    /// The logits [V] after the last step of `tokens` tokens.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn last_logits(&mut self, tokens: usize) -> Result<Vec<f32>> {
+        let place = self.place.clone();
+        let vocabulary = self.model.config.vocabulary;
+        let logits = self.step(last_chunk(tokens), Want::Last)?.logits.clone();
+        let mut values = match &place {
+            Place::Device(gpu) => logits.read_f32(gpu)?,
+            Place::Host => self.host.f32(&logits).to_vec(),
+        };
+        values.truncate(vocabulary);
+        Ok(values)
+    }
+
+    /// The greedy choice after the last step: four bytes from the device.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn greedy(&mut self) -> Result<u32> {
+        let chosen = self.activations(1)?.ids.clone();
+        Ok(match &self.place {
+            Place::Device(gpu) => chosen.read(gpu)?[0],
+            Place::Host => self.host.u32(&chosen)[0],
+        })
+    }
+
+    /// Computes the step of one token and leaves its logits and greedy choice on the device.
+    ///
+    /// # Errors
+    /// When the context is full, the id is unknown, or the device fails.
+    pub fn feed(&mut self, id: u32) -> Result<()> {
+        self.check_ids(&[id])?;
+        self.run(&[id], Want::Last)
+    }
+
+    /// Computes `steps` greedy steps in one submission, each feeding its choice to the next on the device; the first
+    /// reads the last choice. Gives the choices.
+    ///
+    /// # Errors
+    /// When the context is full or the device fails.
+    pub fn decode_greedy(&mut self, steps: usize) -> Result<Vec<u32>> {
+        let steps = steps.min(MOST_STEPS).min(self.context - self.position).max(1);
+        self.reserve(steps)?;
+        let chosen = self.activations(1)?.ids.clone();
+        let place = self.place.clone();
+        let Place::Device(gpu) = &place else {
+            let mut choices = vec![];
+            for _ in 0..steps {
+                let id = self.greedy()?;
+                self.run(&[id], Want::Last)?;
+                choices.push(self.greedy()?);
+            }
+            return Ok(choices);
+        };
+        let (step, position) = (self.step.clone(), self.position as u32);
+        self.write_words(&step, &[position]);
+        self.step(1, Want::Last)?;
+        let program = self.steps.get(&(1, Want::Last)).and_then(|step| step.program.as_ref());
+        let (Some(program), Some(readback)) = (program, &self.readback) else {
+            return Err(Error::Model("no program to decode with".into()));
+        };
+        let words = program.run_and_read(gpu, steps, &chosen, readback)?;
+        self.position += steps;
+        Ok(words.into_iter().map(|words| words[0]).collect())
+    }
+
+    /// Logits of every token of `ids` [T * V], the conversation beginning anew.
+    ///
+    /// # Errors
+    /// When the context is too short, an id is unknown, or the device fails.
+    pub fn all_logits(&mut self, ids: &[u32], mut each: impl FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
+        self.check_ids(ids)?;
+        self.rewind(0);
+        self.reserve(ids.len())?;
+        let vocabulary = self.model.config.vocabulary;
+        for (index, chunk) in ids.chunks(CHUNK_ALL).enumerate() {
+            self.run(chunk, Want::All)?;
+            let place = self.place.clone();
+            let logits = self.step(chunk.len(), Want::All)?.logits.clone();
+            let values = match &place {
+                Place::Device(gpu) => logits.read_f32(gpu)?,
+                Place::Host => self.host.f32(&logits).to_vec(),
+            };
+            for (token, row) in values.chunks(logits.dim(1)).enumerate() {
+                each(index * CHUNK_ALL + token, &row[..vocabulary])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs the step of `ids` dispatch by dispatch on the device and through the references.
+    ///
+    /// # Errors
+    /// When the context is full, an id is unknown, or the device fails.
+    pub fn check(&mut self, ids: &[u32]) -> Result<Option<Divergence>> {
+        self.check_ids(ids)?;
+        self.reserve(ids.len())?;
+        let act = self.activations(ids.len())?;
+        self.write_words(&act.ids, ids);
+        let (step, position) = (self.step.clone(), self.position as u32);
+        self.write_words(&step, &[position]);
+        let place = self.place.clone();
+        let Place::Device(gpu) = &place else { return Ok(None) };
+        let recording = self.recording(ids.len(), Want::Last)?;
+        let divergence = first_divergence(gpu, &recording, &mut self.host)?;
+        self.position += ids.len();
+        Ok(divergence)
+    }
+}
+
+/// Tokens of the last chunk of a prompt.
+fn last_chunk(tokens: usize) -> usize {
+    match tokens % CHUNK {
+        0 => CHUNK.min(tokens),
+        rest => rest,
+    }
+}

@@ -1,0 +1,56 @@
+//! What a conversation leaves on the device: keys and values of the tokens so far.
+
+use super::weights::Model;
+use crate::Result;
+use crate::gpu::{Element, Place, Tensor};
+
+/// Keys and values of all layers, and the rotary table of as many positions.
+pub struct Cache {
+    /// Positions there is room for.
+    pub capacity: usize,
+    /// A layer each: [capacity / 8, K, D / 4, 8, 4].
+    pub keys: Vec<Tensor>,
+    /// A layer each: [capacity, K, D].
+    pub values: Vec<Tensor>,
+    /// cos, sin of each pair [capacity, D].
+    pub rope: Tensor,
+}
+
+impl Cache {
+    /// Room for at least `tokens` positions.
+    ///
+    /// # Errors
+    /// When the device cannot hold it.
+    pub fn new(place: &Place, model: &Model, tokens: usize) -> Result<Self> {
+        let config = &model.config;
+        let (heads, head) = (config.key_heads, config.head);
+        let capacity = tokens.next_multiple_of(64);
+        let tensor = |what: &str, layer: usize, shape: &[usize]| {
+            Tensor::zeros(place, &format!("blk.{layer}.{what}"), shape, Element::F32)
+        };
+        let keys = (0..config.layers).map(|layer| tensor("keys", layer, &[capacity / 8, heads, head / 4, 8, 4]));
+        let values = (0..config.layers).map(|layer| tensor("values", layer, &[capacity, heads, head]));
+        let rope = config.rope_table(capacity, model.rope_factors.as_deref());
+        Ok(Self {
+            capacity,
+            keys: keys.collect::<Result<_>>()?,
+            values: values.collect::<Result<_>>()?,
+            rope: Tensor::constant(place, "rope", &[capacity, head], &rope)?,
+        })
+    }
+
+    /// Copies what `old` holds; both layouts begin with the positions, so it is one piece.
+    pub fn take_over(&self, place: &Place, old: &Self) {
+        let Place::Device(gpu) = place else { return };
+        let (from, to) = (old.keys.iter().chain(&old.values), self.keys.iter().chain(&self.values));
+        for (from, to) in from.zip(to) {
+            from.copy_into(gpu, to);
+        }
+    }
+
+    /// Bytes on the device.
+    pub fn bytes(&self) -> u64 {
+        let tensors = self.keys.iter().chain(&self.values).chain([&self.rope]);
+        tensors.map(Tensor::bytes).sum()
+    }
+}
