@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# From a fresh clone to an answer. Other words on the command line replace the question.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/setup.sh
+scripts/fetch-model.sh smollm2
+cargo build --release --locked
+"${CARGO_TARGET_DIR:-target}/release/kaiwu" generate -n 48 --chat "${*:-What is gravity? Answer in one sentence.}"
