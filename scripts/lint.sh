@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Formatting, clippy, documentation and shell scripts. Everything that fails is shown before this fails.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 status=0
 check() {

@@ -193,7 +193,7 @@ fn add_argmax(bench: &mut Bench) {
         (5, &[(0, -9.0), (1, -8.0), (2, -7.0), (3, -8.0), (4, -9.0)]),
     ];
     for (count, largest) in rows {
-        let padded = (count + 3) / 4 * 4;
+        let padded = count.next_multiple_of(4);
         let logits = bench.filled("logits", &[1, padded]);
         let mut values =
             if largest.is_empty() { vec![0.0; padded] } else { bench.numbers.floats(padded, 1.0) };
