@@ -326,6 +326,23 @@ impl Runner {
         Ok(())
     }
 
+    /// Runs the step of `ids` once more with a timestamp around each dispatch: label, kernel and seconds of each.
+    ///
+    /// # Errors
+    /// When the context is full, an id is unknown, or the device fails.
+    pub fn profile(&mut self, ids: &[u32], want: Want) -> Result<Vec<(String, &'static str, f64)>> {
+        self.run(ids, want)?;
+        self.rewind(self.position - ids.len());
+        let (step, position) = (self.step.clone(), self.position as u32);
+        self.write_words(&step, &[position]);
+        let place = self.place.clone();
+        let step = self.step(ids.len(), want)?;
+        let (Place::Device(gpu), Some(program)) = (&place, &step.program) else { return Ok(vec![]) };
+        let seconds = program.profile(gpu)?;
+        let entries = step.recording.entries().iter().zip(seconds);
+        Ok(entries.map(|(entry, seconds)| (entry.label.clone(), entry.kernel.name(), seconds)).collect())
+    }
+
     /// Runs the step of `ids` dispatch by dispatch on the device and through the references.
     ///
     /// # Errors

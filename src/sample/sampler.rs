@@ -62,7 +62,7 @@ impl Sampler {
         if let Some(id) = logits.iter().position(|x| !x.is_finite()) {
             return Err(Error::Model(format!(
                 "the logit of token {id} is {}: the model file is damaged or a kernel is wrong; \
-                 `kaiwu doctor` tells which",
+                 fetch the file again, and report it if that does not help",
                 logits[id]
             )));
         }

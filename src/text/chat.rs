@@ -121,10 +121,13 @@ fn described(error: &minijinja::Error) -> Error {
 /// The `tojson` of chat templates, which is Python's `json.dumps` without escapes for HTML or beyond ASCII.
 fn to_json(value: &Value, options: Kwargs) -> std::result::Result<Value, minijinja::Error> {
     let indent: Option<usize> = options.get("indent")?;
-    // Python's defaults for these are what is written here.
-    let _: Option<Value> = options.get("ensure_ascii")?;
-    let _: Option<Value> = options.get("separators")?;
-    let _: Option<Value> = options.get("sort_keys")?;
+    // What is beyond ASCII stays as it is; other options of Python's are refused as unknown.
+    if options.get::<Option<bool>>("ensure_ascii")? == Some(true) {
+        return Err(minijinja::Error::new(
+            ErrorKind::InvalidOperation,
+            "tojson: ensure_ascii is not supported",
+        ));
+    }
     options.assert_all_used()?;
     let mut json = Vec::new();
     let written = match indent {
@@ -219,12 +222,15 @@ mod tests {
             ("{{ messages.nothing() }}", "line 1"),
             ("\n{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}", "more work"),
             ("{{ 'x' * 4000000000 }}", "chat_template"),
+            ("{{ 1 | tojson(sort_keys=true) }}", "sort_keys"),
+            ("{{ 'é' | tojson(ensure_ascii=true) }}", "ensure_ascii"),
             ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "chat_template"),
         ];
         for (source, want) in rows {
             let message = render(source, &[]).expect_err(source).to_string();
             assert!(message.contains(want), "{source}: {message}");
         }
+        assert!(render(&format!("{{{{ {}1 }}}}", "(".repeat(100_000)), &[]).is_err());
         assert!(ChatTemplate::new(&" ".repeat(MAX_TEMPLATE_BYTES + 1), "", "").is_err());
     }
 }

@@ -103,14 +103,14 @@ impl SentencePiece {
         })
     }
 
-    /// Appends the ids of `text`, which holds no added tokens. `after_token`: nothing, or an added token, stands
-    /// before it, which is where a space prefix goes.
-    pub fn encode(&self, text: &str, after_token: bool, ids: &mut Vec<u32>) -> Result<()> {
+    /// Appends the ids of `text`, which holds no added tokens and is as long as it can be: at its beginning, or
+    /// after an added token, is where a space prefix goes.
+    pub fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
         if text.is_empty() {
             return Ok(());
         }
         let mut written = String::with_capacity(text.len() + text.len() / 4 + SPACE.len());
-        if self.add_space_prefix && after_token {
+        if self.add_space_prefix {
             written.push_str(SPACE);
         }
         for part in text.split_inclusive(' ') {

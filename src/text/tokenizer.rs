@@ -139,16 +139,12 @@ impl Tokenizer {
     fn encode_segments(&self, text: &str, parse_special: bool) -> Result<Vec<u32>> {
         // About four bytes a token in most languages.
         let mut ids = Vec::with_capacity(text.len() / 3 + 2);
-        let mut after_token = true;
         for segment in self.added.cut(text, parse_special) {
             match (segment, &self.model) {
                 (Segment::Token(id), _) => ids.push(id),
                 (Segment::Text(text), Model::ByteLevel(model)) => model.encode(text, &mut ids)?,
-                (Segment::Text(text), Model::SentencePiece(model)) => {
-                    model.encode(text, after_token, &mut ids)?
-                }
+                (Segment::Text(text), Model::SentencePiece(model)) => model.encode(text, &mut ids)?,
             }
-            after_token = matches!(segment, Segment::Token(_));
         }
         Ok(ids)
     }

@@ -9,6 +9,8 @@ pub mod portable;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use kaiwu::text::{TextStream, Tokenizer};
+
 /// A file in the directory for temporary files, removed when dropped.
 pub struct TempFile(pub PathBuf);
 
@@ -60,4 +62,12 @@ pub fn golden(name: &str) -> serde_json::Value {
     let path = data(name);
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     serde_json::from_str(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// The pieces of a stream, joined.
+pub fn streamed(tokenizer: &Tokenizer, ids: &[u32], skip_special: bool) -> String {
+    let mut stream = TextStream::new(tokenizer, skip_special);
+    let mut pieces: Vec<String> = ids.iter().map(|&id| stream.push(id)).collect();
+    pieces.push(stream.finish());
+    pieces.concat()
 }
