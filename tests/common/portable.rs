@@ -52,23 +52,23 @@ impl Portable {
         Ok(Self { module, info, entry: entry.into(), subgroups })
     }
 
-    /// Writes it in every language, with only what the language has without extensions or what `subgroups` allow.
-    /// Gives the texts, for those who want to look.
-    pub fn translate(&self) -> Result<Vec<(&'static str, String)>, String> {
-        let mut all = vec![("SPIR-V", format!("{:08x?}", self.spirv()?)), ("MSL", self.msl()?)];
-        let hlsl = |model| self.hlsl(model);
-        all.push(("HLSL 6.0", hlsl(hlsl::ShaderModel::V6_0)?));
+    /// Writes it in every language that has what it claims; gives their names.
+    pub fn translate(&self) -> Result<Vec<&'static str>, String> {
+        self.spirv()?;
+        self.msl()?;
+        self.hlsl(hlsl::ShaderModel::V6_0)?;
+        self.glsl(glsl::Version::Desktop(430))?;
+        let mut written = vec!["SPIR-V", "MSL", "HLSL 6.0", "GLSL 4.30"];
         if !self.subgroups {
-            let text = hlsl(hlsl::ShaderModel::V5_1)?;
+            let text = self.hlsl(hlsl::ShaderModel::V5_1)?;
             // naga writes these into shader model 5.1 without a word, and the compiler of that model refuses them.
             if let Some(name) = ["Wave", "float16_t", "int64_t"].iter().find(|&&name| text.contains(name)) {
                 return Err(format!("HLSL 5.1 has no {name}"));
             }
-            all.push(("HLSL 5.1", text));
-            all.push(("GLSL ES 3.10", self.glsl(glsl::Version::new_gles(310))?));
+            self.glsl(glsl::Version::new_gles(310))?;
+            written.extend(["HLSL 5.1", "GLSL ES 3.10"]);
         }
-        all.push(("GLSL 4.30", self.glsl(glsl::Version::Desktop(430))?));
-        Ok(all)
+        Ok(written)
     }
 
     fn spirv(&self) -> Result<Vec<u32>, String> {
