@@ -21,8 +21,8 @@ fn run(mut bench: Bench) {
             // The first strategy's results must not stand in for the second's.
             for operand in case.kernel.operands() {
                 if let (Some(tensor), Access::Write) = (operand.tensor, operand.access) {
-                    tensor.write(&bench.gpu, 0, &vec![0x7f; tensor.bytes() as usize]);
-                    let words = vec![0x7f7f_7f7f; tensor.len()];
+                    tensor.write(&bench.gpu, 0, &vec![0x5b; tensor.bytes() as usize]);
+                    let words = vec![0x5b5b_5b5b; tensor.words()];
                     case.memory.set(&tensor, words);
                 }
             }

@@ -41,6 +41,15 @@ impl Bench {
         tensor
     }
 
+    /// A cache tensor of halves, on both sides.
+    fn halves(&mut self, label: &str, shape: &[usize]) -> Tensor {
+        let tensor = Tensor::zeros(&self.place, label, shape, Element::F16).unwrap();
+        let bytes = blocks::quantise(DType::F16, &self.numbers.floats(tensor.len(), 1.0));
+        tensor.write(&self.gpu, 0, &bytes);
+        self.memory.set(&tensor, bytemuck::pod_collect_to_vec(&bytes));
+        tensor
+    }
+
     fn empty(&mut self, label: &str, shape: &[usize]) -> Tensor {
         Tensor::zeros(&self.place, label, shape, Element::F32).unwrap()
     }
@@ -105,9 +114,7 @@ fn add_products(bench: &mut Bench) {
 }
 
 fn add_gate_up(bench: &mut Bench) {
-    for (half, columns, tokens) in
-        [(4, 32, 1), (36, 64, 1), (352, 96, 1), (4, 32, 3), (36, 64, 9), (176, 32, 16)]
-    {
+    for (half, columns, tokens) in [(64, 32, 1), (192, 64, 1), (64, 32, 3), (192, 64, 9), (128, 96, 16)] {
         let x = bench.filled("x", &[tokens, columns]);
         let gain = bench.filled("gain", &[columns]);
         let w = bench.matrix(DType::Q8_0, 2 * half, columns);
@@ -119,15 +126,17 @@ fn add_gate_up(bench: &mut Bench) {
 }
 
 /// Heads, key heads, head width, tokens, position.
-const HEADS: [(usize, usize, usize, usize, u32); 8] = [
-    (1, 1, 4, 1, 0),
+const HEADS: [(usize, usize, usize, usize, u32); 10] = [
+    (1, 1, 8, 1, 0),
     (4, 2, 16, 1, 7),
     (9, 3, 64, 1, 33),
     (3, 1, 128, 1, 8),
     (4, 4, 32, 5, 0),
     (9, 3, 64, 17, 5),
     (2, 1, 256, 3, 30),
-    (6, 2, 20, 4, 12),
+    (16, 1, 80, 1, 19),
+    (5, 1, 8, 13, 40),
+    (6, 2, 24, 4, 12),
 ];
 
 fn add_query_key_value(bench: &mut Bench) {
@@ -143,8 +152,8 @@ fn add_query_key_value(bench: &mut Bench) {
             rope: bench.filled("rope", &[capacity, head]),
             first_row: 0,
             q: bench.empty("q", &[tokens, heads * head]),
-            keys: bench.filled("keys", &[capacity / 8, key_heads, head / 4, 8, 4]),
-            values: bench.filled("values", &[capacity, key_heads, head]),
+            keys: bench.halves("keys", &[capacity / 8, key_heads, head / 8, 8, 8]),
+            values: bench.halves("values", &[capacity, key_heads, head]),
         };
         bench.case(format!("{heads}/{key_heads} heads of {head}, {tokens} tokens at {position}"), kernel);
     }
@@ -156,8 +165,8 @@ fn add_attention(bench: &mut Bench) {
         let kernel = Attention {
             step: bench.words("step", &[position]),
             q: bench.filled("q", &[tokens, heads * head]),
-            keys: bench.filled("keys", &[capacity / 8, key_heads, head / 4, 8, 4]),
-            values: bench.filled("values", &[capacity, key_heads, head]),
+            keys: bench.halves("keys", &[capacity / 8, key_heads, head / 8, 8, 8]),
+            values: bench.halves("values", &[capacity, key_heads, head]),
             y: bench.empty("y", &[tokens, heads * head]),
             tokens,
             scale: 1.0 / (head as f32).sqrt(),
@@ -240,7 +249,7 @@ pub fn variants(storage: StorageKind) -> Bench {
 }
 
 fn add_variant(bench: &mut Bench, dtype: DType, tokens: usize, normed: bool) {
-    let (columns, key_heads, head, capacity) = (256, 2, 8, 64);
+    let (rows, columns, key_heads, head, capacity) = (128, 256, 2, 16, 8);
     let what = format!("{dtype} x {tokens}, norm {normed}");
     let x = bench.empty("x", &[tokens, columns]);
     let gain = bench.empty("gain", &[columns]);
@@ -248,14 +257,14 @@ fn add_variant(bench: &mut Bench, dtype: DType, tokens: usize, normed: bool) {
         true => Input::normed(&x, &gain, 1e-5, tokens),
         false => Input::plain(&x, tokens),
     };
-    let w = bench.matrix(dtype, 64, columns).parts()[0].clone();
+    let w = bench.matrix(dtype, rows, columns).parts()[0].clone();
     for residual in [false, true] {
-        let residual = residual.then(|| bench.empty("residual", &[tokens, 64]));
-        let y = bench.empty("y", &[tokens, 64]);
+        let residual = residual.then(|| bench.empty("residual", &[tokens, rows]));
+        let y = bench.empty("y", &[tokens, rows]);
         let what = format!("{what}, residual {}", residual.is_some());
         bench.case(what, Product { input: input(), w: w.clone(), residual, y });
     }
-    let y = bench.empty("y", &[tokens, 32]);
+    let y = bench.empty("y", &[tokens, rows / 2]);
     bench.case(what.clone(), GateUp { input: input(), w: w.clone(), y });
     let kernel = QueryKeyValue {
         input: input(),
@@ -263,9 +272,9 @@ fn add_variant(bench: &mut Bench, dtype: DType, tokens: usize, normed: bool) {
         step: bench.words("step", &[0]),
         rope: bench.empty("rope", &[capacity, head]),
         first_row: 0,
-        q: bench.empty("q", &[tokens, 32]),
-        keys: bench.empty("keys", &[capacity / 8, key_heads, head / 4, 8, 4]),
-        values: bench.empty("values", &[capacity, key_heads, head]),
+        q: bench.empty("q", &[tokens, rows - 2 * key_heads * head]),
+        keys: bench.halves("keys", &[capacity / 8, key_heads, head / 8, 8, 8]),
+        values: bench.halves("values", &[capacity, key_heads, head]),
     };
     bench.case(what, kernel);
 }
