@@ -28,7 +28,7 @@ portability: ## translate every shader to SPIR-V, MSL, HLSL and GLSL, and check 
 	@cargo test --release --test portability --test layers
 
 bench: ## measure the default model on this machine's adapter
-	@cargo run --release -- bench model
+	@scripts/setup.sh && scripts/fetch-model.sh smollm2 && cargo run --release --locked -- bench model
 
 clean: ## remove what was built; models/ stays
 	@cargo clean

@@ -8,4 +8,6 @@ export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}"
 scripts/setup.sh
 scripts/fetch-model.sh smollm2
 cargo build --release --locked
-"${CARGO_TARGET_DIR:-target}/release/kaiwu" generate -n 48 --chat "${*:-What is gravity? Answer in one sentence.}"
+question=${*:-What is gravity? Answer in one sentence.}
+echo "\$ kaiwu generate -n 48 --chat \"$question\"" >&2
+"${CARGO_TARGET_DIR:-target}/release/kaiwu" generate -n 48 --chat "$question"
