@@ -163,6 +163,17 @@ impl Gpu {
         }
     }
 
+    /// Hands what was written so far to the device, so that its staging memory can be used again.
+    ///
+    /// # Errors
+    /// What the device reported meanwhile.
+    pub fn flush(&self) -> Result<()> {
+        self.queue.submit([]);
+        let polled = self.device.poll(wgpu::PollType::Poll);
+        self.check()?;
+        polled.map(|_| ()).map_err(|error| Error::Device(format!("sending to the device: {error}")))
+    }
+
     /// Blocks until the submitted work is done.
     ///
     /// # Errors

@@ -106,7 +106,7 @@ impl Matrix {
                     pack_row(dtype, &planes, row, source.row(first + row), &mut words);
                 }
                 tensor.write(gpu, 0, bytemuck::cast_slice(&words));
-                gpu.check()?;
+                gpu.flush()?;
             }
             parts.push(Part { tensor, planes, first, source: Arc::clone(&source) });
         }

@@ -1,11 +1,12 @@
 //! A model's weights on the device, packed once at load.
 
 use super::config::Config;
-use crate::Result;
 use crate::format::{DType, Gguf, TensorInfo, blocks};
 use crate::gpu::{Place, Tensor};
 use crate::kernels::{Matrix, RowSource};
-use std::sync::Arc;
+use crate::{Error, Result};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 
 /// One transformer block. Names follow GGUF.
 pub struct Layer {
@@ -46,43 +47,22 @@ impl Model {
     /// A missing tensor, a wrong shape, or a device that cannot hold them.
     pub fn load(place: &Place, gguf: &Arc<Gguf>, mut progress: impl FnMut(u64)) -> Result<Self> {
         let config = Config::from_gguf(gguf)?;
-        let Config { width, hidden, vocabulary, .. } = config;
-        let attended = config.heads * config.head;
-        let key_width = config.key_heads * config.head;
+        let Config { width, vocabulary, .. } = config;
         let loader = Loader { place, gguf };
         let mut done = 0;
-        let mut read = |names: &[&str]| {
-            done += names.iter().filter_map(|name| gguf.opt_tensor(name)).map(|info| info.bytes).sum::<u64>();
+        let mut read = |bytes| {
+            done += bytes;
             progress(done);
         };
 
         let token_embd = loader.matrix("token_embd.weight", vocabulary, width)?;
-        read(&["token_embd.weight"]);
-        let mut layers = Vec::with_capacity(config.layers);
-        for layer in 0..config.layers {
-            let name = |part: &str| format!("blk.{layer}.{part}.weight");
-            let [q, k, v] = ["attn_q", "attn_k", "attn_v"].map(name);
-            let [gate, up, down] = ["ffn_gate", "ffn_up", "ffn_down"].map(name);
-            let output = name("attn_output");
-            layers.push(Layer {
-                attn_norm: loader.vector(&name("attn_norm"), width)?,
-                attn_qkv: loader.stack(
-                    &format!("blk.{layer}.attn_qkv"),
-                    &[(&q, attended), (&k, key_width), (&v, key_width)],
-                    width,
-                )?,
-                attn_output: loader.matrix(&output, width, attended)?,
-                ffn_norm: loader.vector(&name("ffn_norm"), width)?,
-                ffn_gate_up: loader.pair(&format!("blk.{layer}.ffn_gate_up"), &gate, &up, hidden, width)?,
-                ffn_down: loader.matrix(&down, width, hidden)?,
-            });
-            read(&[&q, &k, &v, &gate, &up, &down, &output]);
-        }
+        read(loader.bytes(&["token_embd.weight"]));
         let output = match gguf.opt_tensor("output.weight") {
             Some(_) => Some(loader.matrix("output.weight", vocabulary, width)?),
             None => None,
         };
-        read(&["output.weight"]);
+        read(loader.bytes(&["output.weight"]));
+        let layers = loader.layers(&config, read)?;
         let rope_factors = match gguf.opt_tensor("rope_freqs.weight") {
             Some(_) => Some(loader.floats("rope_freqs.weight", config.rope_width / 2)?),
             None => None,
@@ -113,6 +93,63 @@ struct Loader<'a> {
 }
 
 impl Loader<'_> {
+    /// Bytes of those of these tensors that the file has.
+    fn bytes(&self, names: &[&str]) -> u64 {
+        names.iter().filter_map(|name| self.gguf.opt_tensor(name)).map(|info| info.bytes).sum()
+    }
+
+    /// All layers, packed on as many threads as there are cores.
+    fn layers(&self, config: &Config, mut read: impl FnMut(u64)) -> Result<Vec<Layer>> {
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(config.layers);
+        let next = AtomicUsize::new(0);
+        let mut layers: Vec<Option<Layer>> = (0..config.layers).map(|_| None).collect();
+        std::thread::scope(|scope| {
+            let (sender, receiver) = mpsc::channel();
+            for _ in 0..threads {
+                let (sender, next) = (sender.clone(), &next);
+                scope.spawn(move || {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        // The receiver leaves at the first error; what remains is not needed then.
+                        if index >= config.layers || sender.send((index, self.layer(config, index))).is_err()
+                        {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            for (index, layer) in receiver {
+                let (layer, bytes) = layer?;
+                layers[index] = Some(layer);
+                read(bytes);
+            }
+            Ok(())
+        })?;
+        let missing = || Error::Model("a loading thread ended early".into());
+        layers.into_iter().map(|layer| layer.ok_or_else(missing)).collect()
+    }
+
+    /// Layer `index` and its bytes in the file.
+    fn layer(&self, config: &Config, index: usize) -> Result<(Layer, u64)> {
+        let Config { width, hidden, .. } = *config;
+        let (attended, key_width) = (config.heads * config.head, config.key_heads * config.head);
+        let name = |part: &str| format!("blk.{index}.{part}.weight");
+        let [q, k, v] = ["attn_q", "attn_k", "attn_v"].map(name);
+        let [gate, up, down] = ["ffn_gate", "ffn_up", "ffn_down"].map(name);
+        let output = name("attn_output");
+        let stacked = [(&*q, attended), (&*k, key_width), (&*v, key_width)];
+        let layer = Layer {
+            attn_norm: self.vector(&name("attn_norm"), width)?,
+            attn_qkv: self.stack(&format!("blk.{index}.attn_qkv"), &stacked, width)?,
+            attn_output: self.matrix(&output, width, attended)?,
+            ffn_norm: self.vector(&name("ffn_norm"), width)?,
+            ffn_gate_up: self.pair(&format!("blk.{index}.ffn_gate_up"), &gate, &up, hidden, width)?,
+            ffn_down: self.matrix(&down, width, hidden)?,
+        };
+        Ok((layer, self.bytes(&[&q, &k, &v, &gate, &up, &down, &output])))
+    }
+
     fn info(&self, name: &str, shape: &[usize]) -> Result<&TensorInfo> {
         let info = self.gguf.tensor(name)?;
         if !info.shape.iter().map(|&n| n as usize).eq(shape.iter().copied()) {
