@@ -1,12 +1,12 @@
 // y = finish(W · norm(x)) for one token: decode.
 //
-// A lane owns two groups of four rows and keeps their sums in registers; lanes never meet. With PAIRED they are a gate
-// group and its up group. Neighbouring lanes read neighbouring texels of W. The 32 activations of a block are the same for all lanes: with BROADCAST each lane
+// A lane owns GROUPS groups of four rows and keeps their sums in registers; lanes never meet. With PAIRED every second
+// one is the up group of the gate group before it. Neighbouring lanes read neighbouring texels of W. The 32 activations of a block are the same for all lanes: with BROADCAST each lane
 // loads one of its eight texels and the lanes share them through the subgroup, else every lane loads all eight.
 // RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467) costs no pass of its own: x is multiplied by the gain as it is
 // read, its squares are summed on the way, and the sums are scaled at the end.
 //
-// Grid: one workgroup of 8 lanes for each 16 groups (with PAIRED, for each 8 gate groups and their 8 up groups).
+// Grid: one workgroup of 8 lanes for each 8 * GROUPS groups.
 //% include FORMAT
 //% include FINISH
 
@@ -49,10 +49,15 @@ fn matvec(
 //% endif
 ) {
     // Slots beyond the last group hold zeros.
-    let slot0 = workgroup.x * {{ 8 if PAIRED else 16 }}u + lane;
-    let slot1 = slot0 + {{ "p.half4" if PAIRED else "8u" }};
-    var sum0 = vec4<f32>();
-    var sum1 = vec4<f32>();
+    let first_slot = workgroup.x * {{ GROUPS * 4 if PAIRED else GROUPS * 8 }}u + lane;
+    //% for g in range(GROUPS)
+    //% if PAIRED
+    let slot{{ g }} = first_slot + {{ g // 2 * 8 }}u{{ " + p.half4" if g % 2 == 1 }};
+    //% else
+    let slot{{ g }} = first_slot + {{ g * 8 }}u;
+    //% endif
+    var sum{{ g }} = vec4<f32>();
+    //% endfor
     var squares = 0.0;
 
     for (var b = 0u; b < p.blocks; b++) {
@@ -87,8 +92,9 @@ fn matvec(
         }
         //% endfor
         //% endif
-        sum0 += block_product(b, slot0, block);
-        sum1 += block_product(b, slot1, block);
+        //% for g in range(GROUPS)
+        sum{{ g }} += block_product(b, slot{{ g }}, block);
+        //% endfor
     }
 
     //% if has_gain
@@ -99,8 +105,12 @@ fn matvec(
     //% else
     let rms = 1.0;
     //% endif
-    let r4 = group_of(slot0);
-    if r4 < {{ "p.half4" if PAIRED else "p.rows4" }} {
-        finish(0u, r4, rms * sum0, rms * sum1);
+    //% for g in range(0, GROUPS, 2)
+    {
+        let r4 = group_of(slot{{ g }});
+        if r4 < {{ "p.half4" if PAIRED else "p.rows4" }} {
+            finish(0u, r4, rms * sum{{ g }}, rms * sum{{ g + 1 }});
+        }
     }
+    //% endfor
 }

@@ -183,6 +183,21 @@ impl Gguf {
         &self.map[tensor.offset as usize..(tensor.offset + tensor.bytes) as usize]
     }
 
+    /// Lets the system drop the pages of a tensor's data that nobody needs for now: after it went to the device. The
+    /// data stays readable, from the file again.
+    pub fn release(&self, tensor: &TensorInfo) {
+        #[cfg(unix)]
+        {
+            let (offset, bytes) = (tensor.offset as usize, tensor.bytes as usize);
+            // SAFETY: the map is read-only and backed by a file, so dropped pages come back with the same bytes.
+            let advised =
+                unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, bytes) };
+            if let Err(error) = advised {
+                log::debug!("keeping the pages of {}: {error}", tensor.name);
+            }
+        }
+    }
+
     /// An error about this file.
     pub fn path_error(&self, message: impl Into<String>) -> Error {
         Error::format(&self.path, message)

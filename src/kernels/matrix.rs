@@ -19,6 +19,8 @@ pub trait RowSource: Send + Sync {
     fn columns(&self) -> usize;
     /// Row `row` as the file stores it.
     fn row(&self, row: usize) -> &[u8];
+    /// Told when the rows are on the device and will not be read soon.
+    fn release(&self) {}
 }
 
 /// Rows in memory: for tests and small matrices.
@@ -110,6 +112,7 @@ impl Matrix {
             }
             parts.push(Part { tensor, planes, first, source: Arc::clone(&source) });
         }
+        source.release();
         Ok(Self { source, parts })
     }
 

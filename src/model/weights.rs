@@ -245,6 +245,9 @@ impl RowSource for FileRows {
     fn row(&self, row: usize) -> &[u8] {
         &self.gguf.data(&self.info)[row * self.row_bytes..][..self.row_bytes]
     }
+    fn release(&self) {
+        self.gguf.release(&self.info);
+    }
 }
 
 /// Matrices of one format on top of one another, each padded with zero rows to a multiple of `step`.
@@ -283,6 +286,9 @@ impl RowSource for Stacked {
             row -= padded;
         }
         &self.zero
+    }
+    fn release(&self) {
+        self.sources.iter().for_each(|source| source.release());
     }
 }
 
