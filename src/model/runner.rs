@@ -1,5 +1,6 @@
 //! Running a model: token ids in, logits or greedy choices out, on the device or through the references.
 
+use super::counters::Counters;
 use super::state::Cache;
 use super::transformer::{Activations, record};
 use super::weights::Model;
@@ -44,6 +45,7 @@ pub struct Runner {
     readback: Option<Readback>,
     host: HostMemory,
     position: usize,
+    counters: Counters,
 }
 
 impl Runner {
@@ -71,6 +73,7 @@ impl Runner {
             readback: None,
             host: HostMemory::default(),
             position: 0,
+            counters: Counters::default(),
         };
         if let Place::Device(gpu) = place {
             let chosen = runner.activations(1)?.ids.clone();
@@ -94,6 +97,19 @@ impl Runner {
         self.context
     }
 
+    /// What was computed and transferred so far; checks and profiles apart.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn count(&mut self, tokens: usize, dispatches: usize, readback_bytes: u64) {
+        let submits = u64::from(matches!(self.place, Place::Device(_)));
+        self.counters.tokens += tokens as u64;
+        self.counters.dispatches += dispatches as u64;
+        self.counters.submits += submits;
+        self.counters.readback_bytes += submits * readback_bytes;
+    }
+
     /// Forgets all tokens from `position` on.
     pub fn rewind(&mut self, position: usize) {
         self.position = self.position.min(position);
@@ -114,16 +130,25 @@ impl Runner {
         Ok(made)
     }
 
+    /// Checks that a conversation of `tokens` tokens fits the context.
+    ///
+    /// # Errors
+    /// When it does not, with both lengths.
+    pub fn fits(&self, tokens: usize) -> Result<()> {
+        if tokens <= self.context {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "the text needs {tokens} tokens, but the context holds {}; shorten the text{}",
+            self.context,
+            if self.context < self.model.config.context { " or raise --context" } else { "" }
+        )))
+    }
+
     /// Makes room for `more` tokens, doubling the cache as needed.
     fn reserve(&mut self, more: usize) -> Result<()> {
         let needed = self.position + more;
-        if needed > self.context {
-            return Err(Error::Usage(format!(
-                "the text needs {needed} tokens, but the context holds {}; shorten the text{}",
-                self.context,
-                if self.context < self.model.config.context { " or raise --context" } else { "" }
-            )));
-        }
+        self.fits(needed)?;
         if needed > self.cache.capacity {
             let capacity = needed.max(2 * self.cache.capacity).min(self.context);
             let larger = Cache::new(&self.place, &self.model, capacity)?;
@@ -200,6 +225,8 @@ impl Runner {
                 recording.run_reference(&mut self.host);
             }
         }
+        let dispatches = self.step(ids.len(), want)?.recording.entries().len();
+        self.count(ids.len(), dispatches, 0);
         self.position += ids.len();
         Ok(())
     }
@@ -242,6 +269,7 @@ impl Runner {
         let place = self.place.clone();
         let vocabulary = self.model.config.vocabulary;
         let logits = self.step(last_chunk(tokens), Want::Last)?.logits.clone();
+        self.count(0, 0, logits.bytes());
         let mut values = match &place {
             Place::Device(gpu) => logits.read_f32(gpu)?,
             Place::Host => self.host.f32(&logits).to_vec(),
@@ -256,6 +284,7 @@ impl Runner {
     /// When the device fails.
     pub fn greedy(&mut self) -> Result<u32> {
         let chosen = self.activations(1)?.ids.clone();
+        self.count(0, 0, chosen.bytes());
         Ok(match &self.place {
             Place::Device(gpu) => chosen.read(gpu)?[0],
             Place::Host => self.host.u32(&chosen)[0],
@@ -298,6 +327,8 @@ impl Runner {
             return Err(Error::Model("no program to decode with".into()));
         };
         let words = program.run_and_read(gpu, steps, &chosen, readback)?;
+        let (dispatches, bytes) = (program.dispatches(), chosen.bytes());
+        self.count(steps, steps * dispatches, steps as u64 * bytes);
         self.position += steps;
         Ok(words.into_iter().map(|words| words[0]).collect())
     }
@@ -315,6 +346,7 @@ impl Runner {
             self.run(chunk, Want::All)?;
             let place = self.place.clone();
             let logits = self.step(chunk.len(), Want::All)?.logits.clone();
+            self.count(0, 0, logits.bytes());
             let values = match &place {
                 Place::Device(gpu) => logits.read_f32(gpu)?,
                 Place::Host => self.host.f32(&logits).to_vec(),
