@@ -5,8 +5,8 @@ const HAS_SCALES: bool = false;
 const COLUMN_SCALE: vec4<f32> = vec4<f32>(1.0);
 
 fn quad(i: u32, r4: u32) -> mat4x4<f32> {
-    let t = load_w(i * p.rows4 + r4);
-    let u = load_w((i + 1u) * p.rows4 + r4);
+    let t = load_w(texel(0u, 16u * p.blocks, i, r4));
+    let u = load_w(texel(0u, 16u * p.blocks, i + 1u, r4));
     let top = vec4<u32>(0xffff0000u);
     let low = vec4<u32>(16u);
     return mat4x4<f32>(

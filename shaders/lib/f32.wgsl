@@ -5,7 +5,7 @@ const HAS_SCALES: bool = false;
 const COLUMN_SCALE: vec4<f32> = vec4<f32>(1.0);
 
 fn column(i: u32, r4: u32) -> vec4<f32> {
-    return bitcast<vec4<f32>>(load_w(i * p.rows4 + r4));
+    return bitcast<vec4<f32>>(load_w(texel(0u, 32u * p.blocks, i, r4)));
 }
 
 fn quad(i: u32, r4: u32) -> mat4x4<f32> {

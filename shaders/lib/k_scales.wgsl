@@ -3,12 +3,12 @@
 //% include "nibbles"
 
 fn scales(b: u32, r4: u32) -> Scales {
-    let at = p.scales + (b >> 3u) * 4u * p.rows4 + r4;
+    let at = texel(p.scales, 4u * ((p.blocks + 7u) >> 3u), 4u * (b >> 3u), r4);
     let head = step_offset(load_w(at));
     let shift = vec4<u32>((b & 3u) * 8u);
-    let low = load_w(at + p.rows4) >> shift;
-    let middle = load_w(at + 2u * p.rows4) >> shift;
-    let top = load_w(at + 3u * p.rows4) >> shift;
+    let low = load_w(at + 8u) >> shift;
+    let middle = load_w(at + 16u) >> shift;
+    let top = load_w(at + 24u) >> shift;
     var sc = low & vec4<u32>(63u);
     var mn = middle & vec4<u32>(63u);
     if (b & 4u) != 0u {

@@ -1,8 +1,11 @@
 // The weight operand `w`: a matrix of p.rows4 * 4 rows and p.blocks * 32 columns.
 //
-// Every texel (16 bytes) holds the same columns of four neighbouring rows, one row a component, and texels of
-// neighbouring row groups r4 are neighbours: lanes with neighbouring r4 read contiguous memory, and nothing is
-// shuffled between lanes. The block of 32 columns b is read as four pairs j of quads:
+// Every texel (16 bytes) holds the same columns of four neighbouring rows, one row a component. Eight neighbouring
+// row groups r4 make a tile, and a plane is [tile][step along the columns][8]: eight lanes with neighbouring r4 read
+// 128 contiguous bytes, step by step through contiguous memory, and nothing is shuffled between lanes. A CPU's
+// prefetcher follows such a stream; with the steps outermost every read was another page.
+//
+// The block of 32 columns b is read as four pairs j of quads:
 //   lo: columns 4j .. 4j+3        hi: columns 16+4j .. 16+4j+3
 // Each format file gives
 //   quads(b, j, r4)   the integer levels of a pair, column c multiplied by 1 / COLUMN_SCALE[c]
@@ -20,6 +23,11 @@ struct Scales {
     d_hi: vec4<f32>,
     m_lo: vec4<f32>,
     m_hi: vec4<f32>,
+}
+
+// Texel of step `step` out of `steps` in the plane that begins at `first`.
+fn texel(first: u32, steps: u32, step: u32, r4: u32) -> u32 {
+    return first + ((r4 >> 3u) * steps + step) * 8u + (r4 & 7u);
 }
 
 // The weights themselves, where speed does not matter.

@@ -7,5 +7,5 @@ fn quads(b: u32, j: u32, r4: u32) -> Quads {
 }
 
 fn scales(b: u32, r4: u32) -> Scales {
-    return step_offset(load_w(p.scales + b * p.rows4 + r4));
+    return step_offset(load_w(texel(p.scales, p.blocks, b, r4)));
 }

@@ -4,8 +4,8 @@
 
 fn quads(b: u32, j: u32, r4: u32) -> Quads {
     let w = nibble_texel(b, j, r4);
-    let h_lo = load_w(p.high + 2u * b * p.rows4 + r4) >> vec4<u32>(2u * j);
-    let h_hi = load_w(p.high + (2u * b + 1u) * p.rows4 + r4) >> vec4<u32>(2u * j);
+    let h_lo = load_w(texel(p.high, 2u * p.blocks, 2u * b, r4)) >> vec4<u32>(2u * j);
+    let h_hi = load_w(texel(p.high, 2u * p.blocks, 2u * b + 1u, r4)) >> vec4<u32>(2u * j);
     let top = vec4<u32>(0x03030303u);
     let lo = (w & vec4<u32>(0x0f0f0f0fu)) | ((h_lo & top) << vec4<u32>(4u));
     let hi = ((w >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)) | ((h_hi & top) << vec4<u32>(4u));
@@ -14,11 +14,12 @@ fn quads(b: u32, j: u32, r4: u32) -> Quads {
 
 fn scales(b: u32, r4: u32) -> Scales {
     let super_block = b >> 3u;
-    let t = load_w(p.supers + (super_block >> 1u) * p.rows4 + r4);
+    let t = load_w(texel(p.supers, (p.blocks + 15u) >> 4u, super_block >> 1u, r4));
     let h = select(t.xy, t.zw, (super_block & 1u) == 1u);
     let d = vec4<f32>(unpack2x16float(h.x), unpack2x16float(h.y));
     // Two signed bytes, of lo and hi, in each half of word (b mod 8) / 2.
-    let s = load_w(p.scales + (super_block * 4u + ((b & 7u) >> 1u)) * p.rows4 + r4) << vec4<u32>(16u * (1u - (b & 1u)));
+    let word = load_w(texel(p.scales, 4u * ((p.blocks + 7u) >> 3u), super_block * 4u + ((b & 7u) >> 1u), r4));
+    let s = word << vec4<u32>(16u * (1u - (b & 1u)));
     let d_lo = d * vec4<f32>(bitcast<vec4<i32>>(s << vec4<u32>(8u)) >> vec4<u32>(24u));
     let d_hi = d * vec4<f32>(bitcast<vec4<i32>>(s) >> vec4<u32>(24u));
     return Scales(d_lo, d_hi, -32.0 * d_lo, -32.0 * d_hi);

@@ -12,8 +12,8 @@ fn unsigned_quad(w: vec4<u32>) -> mat4x4<f32> {
 }
 
 fn quads(b: u32, j: u32, r4: u32) -> Quads {
-    let lo = load_w((b * 8u + j) * p.rows4 + r4);
-    let hi = load_w((b * 8u + 4u + j) * p.rows4 + r4);
+    let lo = load_w(texel(0u, 8u * p.blocks, 8u * b + j, r4));
+    let hi = load_w(texel(0u, 8u * p.blocks, 8u * b + 4u + j, r4));
     return Quads(unsigned_quad(lo), unsigned_quad(hi));
 }
 

@@ -18,13 +18,15 @@
 
 use crate::format::DType;
 
-/// Texels of each plane for a matrix of `rows4 * 4` rows and `blocks * 32` columns.
+/// Planes of a matrix of `rows4 * 4` rows and `blocks * 32` columns. A plane is [tile of 8 row groups][step][8].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Planes {
     /// Row groups of four.
     pub rows4: usize,
     /// Blocks of 32 columns.
     pub blocks: usize,
+    /// Steps along the columns of the levels, high bits, scales, and superblock steps.
+    steps: [usize; 4],
     /// First texel of the high bits.
     pub high: usize,
     /// First texel of the scales.
@@ -39,6 +41,7 @@ impl Planes {
     /// The planes of `dtype`.
     pub fn new(dtype: DType, rows: usize, columns: usize) -> Self {
         let (rows4, blocks) = (rows.div_ceil(4), columns.div_ceil(32));
+        let lanes = rows4.next_multiple_of(8);
         let (levels, high, scales, supers) = match dtype {
             DType::F32 => (32 * blocks, 0, 0, 0),
             DType::F16 | DType::BF16 => (16 * blocks, 0, 0, 0),
@@ -54,19 +57,27 @@ impl Planes {
         Self {
             rows4,
             blocks,
-            high: levels * rows4,
-            scales: (levels + high) * rows4,
-            supers: (levels + high + scales) * rows4,
-            texels: (levels + high + scales + supers) * rows4,
+            steps: [levels, high, scales, supers],
+            high: levels * lanes,
+            scales: (levels + high) * lanes,
+            supers: (levels + high + scales) * lanes,
+            texels: (levels + high + scales + supers) * lanes,
         }
     }
 }
 
+const LEVELS: usize = 0;
+const HIGH: usize = 1;
+const SCALES: usize = 2;
+const SUPERS: usize = 3;
+
 /// Packs row `row` of the matrix, given as the file stores it, into `words` (4 u32 a texel), which starts zeroed.
 pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: &mut [u32]) {
-    let (r4, part, rows4) = (row / 4, row % 4, planes.rows4);
-    let mut put_word = |plane: usize, index: usize, word: usize, value: u32| {
-        words[(plane + index * rows4 + r4) * 4 + word] |= value;
+    let (r4, part) = (row / 4, row % 4);
+    let firsts = [0, planes.high, planes.scales, planes.supers];
+    let mut put_word = |plane: usize, step: usize, word: usize, value: u32| {
+        let texel = firsts[plane] + (r4 / 8 * planes.steps[plane] + step) * 8 + r4 % 8;
+        words[texel * 4 + word] |= value;
     };
     for (block, bytes) in bytes.chunks_exact(dtype.block_bytes()).enumerate() {
         // A half a block, two blocks a texel: words 0 and 1 hold rows 0, 1 and 2, 3 of the even block, words 2 and 3
@@ -74,31 +85,31 @@ pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: 
         let half_word = 2 * (block % 2) + part / 2;
         let half = |at| u32::from(le16(bytes, at)) << (16 * (part % 2));
         match dtype {
-            DType::Q4_0 | DType::Q5_0 | DType::Q8_0 => put_word(planes.scales, block / 2, half_word, half(0)),
-            DType::Q6K => put_word(planes.supers, block / 2, half_word, half(208)),
+            DType::Q4_0 | DType::Q5_0 | DType::Q8_0 => put_word(SCALES, block / 2, half_word, half(0)),
+            DType::Q6K => put_word(SUPERS, block / 2, half_word, half(208)),
             _ => {}
         }
         let mut put = |plane, index, value| put_word(plane, index, part, value);
         match dtype {
-            DType::F32 => put(0, block, le32(bytes, 0)),
-            DType::F16 | DType::BF16 => put(0, block / 2, u32::from(le16(bytes, 0)) << (16 * (block % 2))),
+            DType::F32 => put(LEVELS, block, le32(bytes, 0)),
+            DType::F16 | DType::BF16 => put(LEVELS, block / 2, u32::from(le16(bytes, 0)) << (16 * (block % 2))),
             DType::Q8_0 => {
                 for word in 0..8 {
                     // Adding 128 to each byte flips its top bit.
-                    put(0, block * 8 + word, le32(bytes, 2 + 4 * word) ^ 0x8080_8080);
+                    put(LEVELS, block * 8 + word, le32(bytes, 2 + 4 * word) ^ 0x8080_8080);
                 }
             }
             DType::Q4_0 | DType::Q4_1 | DType::Q5_0 | DType::Q5_1 => {
                 let nibbles = dtype.block_bytes() - 16;
                 for word in 0..4 {
-                    put(0, block * 4 + word, le32(bytes, nibbles + 4 * word));
+                    put(LEVELS, block * 4 + word, le32(bytes, nibbles + 4 * word));
                 }
                 match dtype {
-                    DType::Q4_1 => put(planes.scales, block, le32(bytes, 0)),
-                    DType::Q5_0 => put(planes.high, block, spread_fifth_bits(le32(bytes, 2))),
+                    DType::Q4_1 => put(SCALES, block, le32(bytes, 0)),
+                    DType::Q5_0 => put(HIGH, block, spread_fifth_bits(le32(bytes, 2))),
                     DType::Q5_1 => {
-                        put(planes.high, block, spread_fifth_bits(le32(bytes, 4)));
-                        put(planes.scales, block, le32(bytes, 0));
+                        put(HIGH, block, spread_fifth_bits(le32(bytes, 4)));
+                        put(SCALES, block, le32(bytes, 0));
                     }
                     _ => {}
                 }
@@ -107,7 +118,7 @@ pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: 
                 let high = (dtype == DType::Q5K).then(|| &bytes[16..48]);
                 let nibbles = &bytes[dtype.block_bytes() - 128..];
                 for word in 0..4 {
-                    put(planes.scales, block * 4 + word, le32(bytes, 4 * word));
+                    put(SCALES, block * 4 + word, le32(bytes, 4 * word));
                 }
                 for group in 0..8 {
                     // Groups 2i and 2i+1 share 32 bytes of nibbles; group g has bit g of the 32 high bytes.
@@ -115,14 +126,14 @@ pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: 
                     put_nibbles(&mut put, block * 8 + group, level);
                     if let Some(high) = high {
                         let bits = (0..32).fold(0, |bits, at| bits | u32::from(high[at] >> group & 1) << at);
-                        put(planes.high, block * 8 + group, spread_fifth_bits(bits));
+                        put(HIGH, block * 8 + group, spread_fifth_bits(bits));
                     }
                 }
             }
             DType::Q6K => {
                 let (low, high) = (&bytes[..128], &bytes[128..192]);
                 for word in 0..4 {
-                    put(planes.scales, block * 4 + word, le32(bytes, 192 + 4 * word));
+                    put(SCALES, block * 4 + word, le32(bytes, 192 + 4 * word));
                 }
                 for group in 0..8 {
                     // 128 weights at a time: four groups share 64 bytes of nibbles and 32 of high bits.
@@ -133,7 +144,7 @@ pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: 
                     let top = |at: usize| u32::from(high[half * 32 + at] >> (2 * quarter) & 3);
                     for side in 0..2 {
                         let bits = (0..16).map(|i| top(16 * side + i) << (8 * (i % 4) + 2 * (i / 4)));
-                        put(planes.high, 2 * (block * 8 + group) + side, bits.sum());
+                        put(HIGH, 2 * (block * 8 + group) + side, bits.sum());
                     }
                 }
             }
@@ -153,7 +164,7 @@ fn le32(bytes: &[u8], at: usize) -> u32 {
 fn put_nibbles(put: &mut impl FnMut(usize, usize, u32), block: usize, level: impl Fn(usize) -> u8) {
     for word in 0..4 {
         let byte = |i: usize| u32::from(level(4 * word + i) | level(16 + 4 * word + i) << 4) << (8 * i);
-        put(0, block * 4 + word, byte(0) | byte(1) | byte(2) | byte(3));
+        put(LEVELS, block * 4 + word, byte(0) | byte(1) | byte(2) | byte(3));
     }
 }
 
