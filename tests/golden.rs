@@ -2,51 +2,20 @@
 
 mod common;
 
-use kaiwu::format::Gguf;
+use common::loaded::fixture;
 use kaiwu::gpu::{
-    Capabilities, Cost, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Place, Recording, Strategy,
-    Tolerance, first_divergence,
+    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Place, Recording, Strategy, Tolerance,
+    first_divergence,
 };
 use kaiwu::model::{Model, Runner, Want};
-use kaiwu::text::{ChatTemplate, Message, Tokenizer};
+use kaiwu::text::{ChatTemplate, Message};
 use serde_json::Value;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Two right implementations may part where the two highest logits are closer than this.
 const GAP: f64 = 0.05;
 /// How far a logit may be from the reference.
 const LOGIT: f64 = 0.02;
-
-struct Fixture {
-    gguf: Arc<Gguf>,
-    tokenizer: Tokenizer,
-    gpu: Arc<Gpu>,
-    model: Arc<Model>,
-    golden: Value,
-}
-
-impl Fixture {
-    fn runner(&self) -> Runner {
-        Runner::new(&Place::Device(self.gpu.clone()), &self.model, None, 256).unwrap()
-    }
-
-    fn prompts(&self) -> impl Iterator<Item = &Value> {
-        self.golden["prompts"].as_array().unwrap().iter()
-    }
-}
-
-/// The model on the device, loaded once for all tests.
-fn fixture() -> &'static Fixture {
-    static FIXTURE: OnceLock<Fixture> = OnceLock::new();
-    FIXTURE.get_or_init(|| {
-        let gpu = Gpu::open(&GpuOptions::default()).unwrap_or_else(|error| panic!("{error}"));
-        let gguf = Arc::new(Gguf::open(&common::default_model()).unwrap());
-        let model = Arc::new(Model::load(&Place::Device(gpu.clone()), &gguf, |_| ()).unwrap());
-        let tokenizer = Tokenizer::from_gguf(&gguf).unwrap();
-        let golden = common::golden("SmolLM2-135M-Instruct.Q4_1.json");
-        Fixture { gguf, tokenizer, gpu, model, golden }
-    })
-}
 
 fn ids(value: &Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test binary uses a part of it
 
 pub mod gguf_writer;
+pub mod loaded;
 pub mod numbers;
 
 use std::fs;
