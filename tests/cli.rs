@@ -249,11 +249,12 @@ fn a_reader_that_goes_away_is_no_error() {
 
 #[test]
 fn chat_reads_lines_and_prints_answers() {
-    let lines = "What is the capital of Japan?\n\n/help\n/dance\n/reset\nWhat is the capital of Italy?\n/quit\nNever read\n";
+    let lines =
+        "What is the capital of Japan?\n\n/help\n/dance\n/reset\nWhat color is the sky?\n/quit\nNever read\n";
     let ran = run_with(kaiwu().args(["chat", "-n", "12"]), lines);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let answers: Vec<&str> = ran.out.lines().collect();
-    assert!(answers.len() == 2 && answers[0].contains("Tokyo") && answers[1].contains("Rome"), "{answers:?}");
+    assert!(answers.len() == 2 && answers[0].contains("Tokyo") && answers[1].contains("blue"), "{answers:?}");
     assert!(ran.err.contains("/reset forgets") && ran.err.contains("no /dance"), "{}", ran.err);
     assert!(!ran.out.contains('>'));
 }
