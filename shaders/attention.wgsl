@@ -1,80 +1,116 @@
 // y[t, h] = softmax(q[t, h] · keys / sqrt(D)) · values over the tokens the query may see (Vaswani et al. 2017,
 // arXiv:1706.03762), with the softmax computed as the keys come by (Milakov and Gimelshein 2018, arXiv:1805.02867).
 //
-// Eight lanes share QUERIES queries of one head and walk over the cache eight tokens at a time. For the scores a lane
-// owns one of the eight tokens, so that lanes read neighbouring texels of the keys; for the sum a lane owns parts
-// lane, lane + 8, … of the head, so that lanes read neighbouring texels of the values. The lanes share queries and
-// probabilities through the subgroup.
+// Eight lanes share ROWS queries, HEADS heads of TOKENS tokens that use the same keys (Ainslie et al. 2023,
+// arXiv:2305.13245), and walk over the cache BLOCKS * 8 tokens at a time. For the scores a lane owns one token of each
+// block, so that lanes read neighbouring texels of the keys; for the sums a lane owns the eight numbers lane * 8 .. of
+// the head (and every 64th after them), so that lanes read neighbouring texels of the values. Lane i loads query i;
+// queries and probabilities are shared through the subgroup. The cache holds halves, eight a texel.
 //
-// Grid: x over heads, y over QUERIES tokens. PARTS = head4 / 8, rounded up.
+// Grid: x over heads / HEADS, y over TOKENS tokens. PARTS = head8 / 8, rounded up.
+//% set ROWS = HEADS * TOKENS
+//% include "halves"
 
 @compute @workgroup_size(8)
 fn attention(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-    let head = workgroup.x;
-    let key_head = head / p.group;
-    let first = workgroup.y * {{ QUERIES }}u;
-    let query4 = p.heads * p.head4;
-    let key4 = p.heads / p.group * p.head4;
+    let first_head = workgroup.x * {{ HEADS }}u;
+    let first = workgroup.y * {{ TOKENS }}u;
+    let head8 = p.head4 / 2u;
+    let key8 = p.heads / p.group * head8;
+    let key_at = first_head / p.group * head8;
     let position = load_step(0u).x;
-    // Lane i holds query first + i; surplus lanes repeat the last one.
-    let own_query = min(first + min(lane, {{ QUERIES - 1 }}u), p.tokens - 1u);
-    let own_q = own_query * query4 + head * p.head4;
-    //% for i in range(QUERIES)
-    let last{{ i }} = position + min(first + {{ i }}u, p.tokens - 1u);
+    // Lane i holds query i; surplus lanes and tokens repeat the last one.
+    let own = min(lane, {{ ROWS - 1 }}u);
+    let own_token = min(first + own / {{ HEADS }}u, p.tokens - 1u);
+    let own_q = (own_token * p.heads + first_head + own % {{ HEADS }}u) * p.head4;
+    //% for i in range(ROWS)
+    let last{{ i }} = position + min(first + {{ i // HEADS }}u, p.tokens - 1u);
     var top{{ i }} = -1e30;
     var total{{ i }} = 0.0;
     //% for c in range(PARTS)
-    var sum{{ i }}_{{ c }} = vec4<f32>();
+    var lo{{ i }}_{{ c }} = vec4<f32>();
+    var hi{{ i }}_{{ c }} = vec4<f32>();
     //% endfor
     //% endfor
 
-    for (var block = 0u; block <= last{{ QUERIES - 1 }} >> 3u; block++) {
-        //% for i in range(QUERIES)
-        var s{{ i }} = 0.0;
+    let blocks = (last{{ ROWS - 1 }} >> 3u) + 1u;
+    for (var block = 0u; block < blocks; block += {{ BLOCKS }}u) {
+        //% for i in range(ROWS)
+        //% for k in range(BLOCKS)
+        var s{{ i }}_{{ k }} = 0.0;
         //% endfor
-        for (var d = 0u; d < p.head4; d++) {
-            let key = load_keys((block * key4 + key_head * p.head4 + d) * 8u + lane);
-            let q = load_q(own_q + d);
-            //% for i in range(QUERIES)
-            s{{ i }} += dot(key, subgroupBroadcast(q, {{ i }}u));
+        //% endfor
+        for (var d = 0u; d < head8; d++) {
+            let q_lo = load_q(own_q + 2u * d);
+            let q_hi = load_q(own_q + 2u * d + 1u);
+            //% for k in range(BLOCKS)
+            let key{{ k }} = halves(load_keys(((block + {{ k }}u) * key8 + key_at + d) * 8u + lane));
+            //% endfor
+            //% for i in range(ROWS)
+            {
+                let lo = subgroupBroadcast(q_lo, {{ i }}u);
+                let hi = subgroupBroadcast(q_hi, {{ i }}u);
+                //% for k in range(BLOCKS)
+                s{{ i }}_{{ k }} = product8(key{{ k }}, lo, hi, s{{ i }}_{{ k }});
+                //% endfor
+            }
             //% endfor
         }
         let token = block * 8u + lane;
-        //% for i in range(QUERIES)
-        s{{ i }} = select(-1e30, s{{ i }} * p.scale, token <= last{{ i }});
-        let high{{ i }} = max(top{{ i }}, subgroupMax(s{{ i }}));
+        //% for i in range(ROWS)
+        var high{{ i }} = top{{ i }};
+        //% for k in range(BLOCKS)
+        s{{ i }}_{{ k }} = select(-1e30, s{{ i }}_{{ k }} * p.scale, token + {{ 8 * k }}u <= last{{ i }});
+        high{{ i }} = max(high{{ i }}, s{{ i }}_{{ k }});
+        //% endfor
+        high{{ i }} = subgroupMax(high{{ i }});
         let fade{{ i }} = exp(top{{ i }} - high{{ i }});
         top{{ i }} = high{{ i }};
-        let weight{{ i }} = exp(s{{ i }} - high{{ i }});
-        total{{ i }} = total{{ i }} * fade{{ i }} + subgroupAdd(weight{{ i }});
+        // The lanes' totals meet at the end.
+        total{{ i }} *= fade{{ i }};
+        //% for k in range(BLOCKS)
+        let weight{{ i }}_{{ k }} = exp(s{{ i }}_{{ k }} - high{{ i }});
+        total{{ i }} += weight{{ i }}_{{ k }};
+        //% endfor
         //% for c in range(PARTS)
-        sum{{ i }}_{{ c }} *= fade{{ i }};
+        lo{{ i }}_{{ c }} *= fade{{ i }};
+        hi{{ i }}_{{ c }} *= fade{{ i }};
         //% endfor
         //% endfor
+        //% for k in range(BLOCKS)
         //% for j in range(8)
         {
-            let at = ((block * 8u + {{ j }}u) * key4) + key_head * p.head4 + lane;
+            let at = (block * 8u + {{ 8 * k + j }}u) * key8 + key_at + lane;
             //% for c in range(PARTS)
-            let value{{ c }} = load_values(at + {{ 8 * c }}u);
+            let value{{ c }} = halves(load_values(at + {{ 8 * c }}u));
             //% endfor
-            //% for i in range(QUERIES)
-            let w{{ i }} = vec4<f32>(subgroupBroadcast(weight{{ i }}, {{ j }}u));
-            //% for c in range(PARTS)
-            sum{{ i }}_{{ c }} = fma(w{{ i }}, value{{ c }}, sum{{ i }}_{{ c }});
-            //% endfor
+            //% for i in range(ROWS)
+            {
+                let w = vec4<f32>(subgroupBroadcast(weight{{ i }}_{{ k }}, {{ j }}u));
+                //% for c in range(PARTS)
+                lo{{ i }}_{{ c }} = fma(w, value{{ c }}.lo, lo{{ i }}_{{ c }});
+                hi{{ i }}_{{ c }} = fma(w, value{{ c }}.hi, hi{{ i }}_{{ c }});
+                //% endfor
+            }
             //% endfor
         }
+        //% endfor
         //% endfor
     }
 
-    //% for i in range(QUERIES)
-    if first + {{ i }}u < p.tokens {
-        let at = (first + {{ i }}u) * query4 + head * p.head4 + lane;
-        //% for c in range(PARTS)
-        if lane + {{ 8 * c }}u < p.head4 {
-            store_y(at + {{ 8 * c }}u, sum{{ i }}_{{ c }} / total{{ i }});
+    //% for i in range(ROWS)
+    {
+        let scale = 1.0 / subgroupAdd(total{{ i }});
+        let row = (first + {{ i // HEADS }}u) * p.heads + first_head + {{ i % HEADS }}u;
+        if first + {{ i // HEADS }}u < p.tokens {
+            //% for c in range(PARTS)
+            if lane + {{ 8 * c }}u < head8 {
+                let at = row * p.head4 + 2u * lane + {{ 16 * c }}u;
+                store_y(at, lo{{ i }}_{{ c }} * scale);
+                store_y(at + 1u, hi{{ i }}_{{ c }} * scale);
+            }
+            //% endfor
         }
-        //% endfor
     }
     //% endfor
 }

@@ -1,28 +1,29 @@
 // The same as attention.wgsl with nothing shared: a lane owns one query of one head and walks over the cache alone.
 // Needs no subgroups and no workgroup memory; neighbouring lanes are neighbouring heads of a token, which read the
-// same or neighbouring rows of the cache.
+// same or neighbouring parts of the cache.
 //
-// Grid: one workgroup of 32 lanes for each 32 of tokens * heads.
+// Grid: one workgroup of 32 lanes for each 32 of tokens * heads. HEAD8 = head4 / 2.
+//% include "halves"
 
 @compute @workgroup_size(32)
 fn attention_query_per_lane(@builtin(global_invocation_id) global: vec3<u32>) {
     if global.x >= p.tokens * p.heads {
         return;
     }
-    let head = global.x % p.heads;
-    let key_head = head / p.group;
-    let key4 = p.heads / p.group * p.head4;
+    let key8 = p.heads / p.group * {{ HEAD8 }}u;
+    let key_at = global.x % p.heads / p.group * {{ HEAD8 }}u;
     let last = load_step(0u).x + global.x / p.heads;
     let own = global.x * p.head4;
     var top = -1e30;
     var total = 0.0;
-    var sum: array<vec4<f32>, {{ HEAD4 }}>;
+    var lo: array<vec4<f32>, {{ HEAD8 }}>;
+    var hi: array<vec4<f32>, {{ HEAD8 }}>;
 
     for (var token = 0u; token <= last; token++) {
         var s = 0.0;
-        for (var d = 0u; d < {{ HEAD4 }}u; d++) {
-            let key = load_keys((((token >> 3u) * key4) + key_head * p.head4 + d) * 8u + (token & 7u));
-            s += dot(key, load_q(own + d));
+        for (var d = 0u; d < {{ HEAD8 }}u; d++) {
+            let key = halves(load_keys(((token >> 3u) * key8 + key_at + d) * 8u + (token & 7u)));
+            s = product8(key, load_q(own + 2u * d), load_q(own + 2u * d + 1u), s);
         }
         s *= p.scale;
         let high = max(top, s);
@@ -30,11 +31,14 @@ fn attention_query_per_lane(@builtin(global_invocation_id) global: vec3<u32>) {
         let weight = exp(s - high);
         top = high;
         total = total * fade + weight;
-        for (var d = 0u; d < {{ HEAD4 }}u; d++) {
-            sum[d] = sum[d] * fade + weight * load_values(token * key4 + key_head * p.head4 + d);
+        for (var d = 0u; d < {{ HEAD8 }}u; d++) {
+            let value = halves(load_values(token * key8 + key_at + d));
+            lo[d] = lo[d] * fade + weight * value.lo;
+            hi[d] = hi[d] * fade + weight * value.hi;
         }
     }
-    for (var d = 0u; d < {{ HEAD4 }}u; d++) {
-        store_y(own + d, sum[d] / total);
+    for (var d = 0u; d < {{ HEAD8 }}u; d++) {
+        store_y(own + 2u * d, lo[d] / total);
+        store_y(own + 2u * d + 1u, hi[d] / total);
     }
 }

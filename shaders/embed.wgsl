@@ -14,7 +14,8 @@ fn embed(@builtin(global_invocation_id) global: vec3<u32>) {
         return;
     }
     let row = id - p.first_row;
-    let w = weights(quads(b, j, row >> 2u), scales(b, row >> 2u));
+    let slot = slot_of(row >> 2u);
+    let w = weights(quads(b, j, slot), scales(b, slot));
     let r = row & 3u;
     let at = (t * p.blocks + b) * 8u + j;
     store_y(at, p.scale * vec4<f32>(w.lo[0][r], w.lo[1][r], w.lo[2][r], w.lo[3][r]));

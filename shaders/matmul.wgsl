@@ -1,14 +1,15 @@
 // y[t] = finish(W · norm(x[t])) for many tokens: prefill.
 //
-// A lane owns GROUPS row groups of four rows for TOKENS tokens, all sums in registers. Weights are turned into floats
+// A lane owns two groups of four rows for TOKENS tokens, all sums in registers. Weights are turned into floats
 // once for all tokens. With BROADCAST lane i loads the activations of tokens i, i + 8, … and the lanes share them
 // through the subgroup; else every lane loads all. RMSNorm as in matvec: lane i sums the squares of its tokens.
 //
-// Grid: x over row groups as in matvec, y over TOKENS tokens.
+// Grid: x over row groups as in matvec, y over TOKENS tokens; with TOKENS_FIRST the other way round, so that what
+// follows one another shares its weights.
 //% include FORMAT
 //% include FINISH
 
-//% for g in range(GROUPS)
+//% for g in range(2)
 //% for t in range(TOKENS)
 var<private> sum{{ g }}_{{ t }}: vec4<f32>;
 //% endfor
@@ -16,7 +17,7 @@ var<private> sum{{ g }}_{{ t }}: vec4<f32>;
 
 // Adds four columns of all row groups times the activations of all tokens.
 fn accumulate(
-    //% for g in range(GROUPS)
+    //% for g in range(2)
     w{{ g }}: mat4x4<f32>,
     //% endfor
     //% for i in range(LOADS)
@@ -31,7 +32,7 @@ fn accumulate(
         let x = x{{ t }};
         //% endif
         //% for c in range(4)
-        //% for g in range(GROUPS)
+        //% for g in range(2)
         sum{{ g }}_{{ t }} = fma(w{{ g }}[{{ c }}], vec4<f32>(x[{{ c }}]), sum{{ g }}_{{ t }});
         //% endfor
         //% endfor
@@ -60,15 +61,10 @@ fn matmul(
     @builtin(local_invocation_index) lane: u32,
 //% endif
 ) {
-    //% for g in range(GROUPS)
-    //% if PAIRED
-    let group{{ g }} = workgroup.x * 8u + lane + {{ g }}u * p.half4;
-    //% else
-    let group{{ g }} = (workgroup.x * {{ GROUPS }}u + {{ g }}u) * 8u + lane;
-    //% endif
-    let r{{ g }} = min(group{{ g }}, p.rows4 - 1u);
-    //% endfor
-    let token = workgroup.y * {{ TOKENS }}u;
+    let row_tile = workgroup.{{ "y" if TOKENS_FIRST else "x" }};
+    let slot0 = row_tile * {{ 8 if PAIRED else 16 }}u + lane;
+    let slot1 = slot0 + {{ "p.half4" if PAIRED else "8u" }};
+    let token = workgroup.{{ "x" if TOKENS_FIRST else "y" }} * {{ TOKENS }}u;
     // Surplus tokens repeat the last one and store nothing.
     //% for i in range(LOADS)
     //% if BROADCAST
@@ -80,8 +76,8 @@ fn matmul(
     //% endfor
 
     for (var b = 0u; b < p.blocks; b++) {
-        //% for g in range(GROUPS)
-        let s{{ g }} = scales(b, r{{ g }});
+        //% for g in range(2)
+        let s{{ g }} = scales(b, slot{{ g }});
         //% endfor
         for (var j = 0u; j < 4u; j++) {
             let lo = b * 8u + j;
@@ -101,11 +97,11 @@ fn matmul(
             hi{{ i }} *= gain_hi;
             //% endfor
             //% endif
-            //% for g in range(GROUPS)
-            let q{{ g }} = quads(b, j, r{{ g }});
+            //% for g in range(2)
+            let q{{ g }} = quads(b, j, slot{{ g }});
             //% endfor
             accumulate(
-                //% for g in range(GROUPS)
+                //% for g in range(2)
                 scaled(q{{ g }}.lo, s{{ g }}.d_lo, s{{ g }}.m_lo),
                 //% endfor
                 //% for i in range(LOADS)
@@ -113,7 +109,7 @@ fn matmul(
                 //% endfor
             );
             accumulate(
-                //% for g in range(GROUPS)
+                //% for g in range(2)
                 scaled(q{{ g }}.hi, s{{ g }}.d_hi, s{{ g }}.m_hi),
                 //% endfor
                 //% for i in range(LOADS)
@@ -123,6 +119,7 @@ fn matmul(
         }
     }
 
+    let r4 = group_of(slot0);
     //% for t in range(TOKENS)
     {
         //% if has_gain
@@ -135,18 +132,8 @@ fn matmul(
         //% else
         let rms = 1.0;
         //% endif
-        if token + {{ t }}u < p.tokens {
-            //% if PAIRED
-            if group0 < p.half4 {
-                finish(token + {{ t }}u, group0, rms * sum0_{{ t }}, rms * sum1_{{ t }});
-            }
-            //% else
-            //% for g in range(GROUPS)
-            if group{{ g }} < p.rows4 {
-                finish(token + {{ t }}u, group{{ g }}, rms * sum{{ g }}_{{ t }}, vec4<f32>());
-            }
-            //% endfor
-            //% endif
+        if r4 < {{ "p.half4" if PAIRED else "p.rows4" }} && token + {{ t }}u < p.tokens {
+            finish(token + {{ t }}u, r4, rms * sum0_{{ t }}, rms * sum1_{{ t }});
         }
     }
     //% endfor

@@ -1,13 +1,12 @@
 // y = finish(W · norm(x)) for one token: decode.
 //
-// A lane owns GROUPS row groups of four rows and keeps their sums in registers; lanes never meet. Neighbouring lanes
-// read neighbouring texels of W. The 32 activations of a block are the same for all lanes: with BROADCAST each lane
+// A lane owns two groups of four rows and keeps their sums in registers; lanes never meet. With PAIRED they are a gate
+// group and its up group. Neighbouring lanes read neighbouring texels of W. The 32 activations of a block are the same for all lanes: with BROADCAST each lane
 // loads one of its eight texels and the lanes share them through the subgroup, else every lane loads all eight.
 // RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467) costs no pass of its own: x is multiplied by the gain as it is
 // read, its squares are summed on the way, and the sums are scaled at the end.
 //
-// Grid: one workgroup of 8 lanes for each 8 * GROUPS row groups (with PAIRED, for each 8 gate groups and their 8 up
-// groups).
+// Grid: one workgroup of 8 lanes for each 16 groups (with PAIRED, for each 8 gate groups and their 8 up groups).
 //% include FORMAT
 //% include FINISH
 
@@ -17,12 +16,12 @@ struct Block {
     sum_hi: f32,
 }
 
-fn block_product(b: u32, r4: u32, block: Block) -> vec4<f32> {
+fn block_product(b: u32, slot: u32, block: Block) -> vec4<f32> {
     var lo = vec4<f32>();
     var hi = vec4<f32>();
     //% for j in range(4)
     {
-        let q = quads(b, {{ j }}u, r4);
+        let q = quads(b, {{ j }}u, slot);
         //% for c in range(4)
         lo = fma(q.lo[{{ c }}], vec4<f32>(block.x[{{ j }}][{{ c }}]), lo);
         hi = fma(q.hi[{{ c }}], vec4<f32>(block.x[{{ j + 4 }}][{{ c }}]), hi);
@@ -30,7 +29,7 @@ fn block_product(b: u32, r4: u32, block: Block) -> vec4<f32> {
     }
     //% endfor
     if HAS_SCALES {
-        let s = scales(b, r4);
+        let s = scales(b, slot);
         return s.d_lo * lo + s.d_hi * hi + s.m_lo * block.sum_lo + s.m_hi * block.sum_hi;
     }
     return lo + hi;
@@ -49,16 +48,11 @@ fn matvec(
     @builtin(local_invocation_index) lane: u32,
 //% endif
 ) {
-    // Surplus lanes repeat the last group and store nothing.
-    //% for g in range(GROUPS)
-    //% if PAIRED
-    let group{{ g }} = workgroup.x * 8u + lane + {{ g }}u * p.half4;
-    //% else
-    let group{{ g }} = (workgroup.x * {{ GROUPS }}u + {{ g }}u) * 8u + lane;
-    //% endif
-    let r{{ g }} = min(group{{ g }}, p.rows4 - 1u);
-    var sum{{ g }} = vec4<f32>();
-    //% endfor
+    // Slots beyond the last group hold zeros.
+    let slot0 = workgroup.x * {{ 8 if PAIRED else 16 }}u + lane;
+    let slot1 = slot0 + {{ "p.half4" if PAIRED else "8u" }};
+    var sum0 = vec4<f32>();
+    var sum1 = vec4<f32>();
     var squares = 0.0;
 
     for (var b = 0u; b < p.blocks; b++) {
@@ -93,9 +87,8 @@ fn matvec(
         }
         //% endfor
         //% endif
-        //% for g in range(GROUPS)
-        sum{{ g }} += block_product(b, r{{ g }}, block);
-        //% endfor
+        sum0 += block_product(b, slot0, block);
+        sum1 += block_product(b, slot1, block);
     }
 
     //% if has_gain
@@ -106,15 +99,8 @@ fn matvec(
     //% else
     let rms = 1.0;
     //% endif
-    //% if PAIRED
-    if group0 < p.half4 {
-        finish(0u, group0, rms * sum0, rms * sum1);
+    let r4 = group_of(slot0);
+    if r4 < {{ "p.half4" if PAIRED else "p.rows4" }} {
+        finish(0u, r4, rms * sum0, rms * sum1);
     }
-    //% else
-    //% for g in range(GROUPS)
-    if group{{ g }} < p.rows4 {
-        finish(0u, group{{ g }}, rms * sum{{ g }}, vec4<f32>());
-    }
-    //% endfor
-    //% endif
 }

@@ -2,8 +2,8 @@
 // twelve bytes with 8 scales and 8 mins of 6 bits. Scale = d * sc, offset = -dmin * mn.
 //% include "nibbles"
 
-fn scales(b: u32, r4: u32) -> Scales {
-    let at = texel(p.scales, 4u * ((p.blocks + 7u) >> 3u), 4u * (b >> 3u), r4);
+fn scales(b: u32, slot: u32) -> Scales {
+    let at = texel(p.scales, 4u * ((p.blocks + 7u) >> 3u), 4u * (b >> 3u), slot);
     let head = step_offset(load_w(at));
     let shift = vec4<u32>((b & 3u) * 8u);
     let low = load_w(at + 8u) >> shift;

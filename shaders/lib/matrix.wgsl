@@ -1,17 +1,23 @@
 // The weight operand `w`: a matrix of p.rows4 * 4 rows and p.blocks * 32 columns.
 //
-// Every texel (16 bytes) holds the same columns of four neighbouring rows, one row a component. Eight neighbouring
-// row groups r4 make a tile, and a plane is [tile][step along the columns][8]: eight lanes with neighbouring r4 read
-// 128 contiguous bytes, step by step through contiguous memory, and nothing is shuffled between lanes. A CPU's
-// prefetcher follows such a stream; with the steps outermost every read was another page.
+// Every texel (16 bytes) holds the same columns of a group of four neighbouring rows, one row a component. Groups sit
+// in slots: slots 16i + lane and 16i + 8 + lane hold the groups 16i + 2 lane and the next, so that a lane of eight
+// owns eight neighbouring rows. A plane is [slot / 8][step along the columns][8]: eight lanes read 128 contiguous
+// bytes, step by step through contiguous memory, and nothing is shuffled between lanes. A CPU's prefetcher follows
+// such a stream; with the steps outermost every read was another page.
 //
 // The block of 32 columns b is read as four pairs j of quads:
 //   lo: columns 4j .. 4j+3        hi: columns 16+4j .. 16+4j+3
 // Each format file gives
-//   quads(b, j, r4)   the integer levels of a pair, column c multiplied by 1 / COLUMN_SCALE[c]
-//   scales(b, r4)     the step d and offset m of both halves: weight = d * level + m
+//   quads(b, j, slot)   the integer levels of a pair, column c multiplied by 1 / COLUMN_SCALE[c]
+//   scales(b, slot)     the step d and offset m of both halves: weight = d * level + m
 //   COLUMN_SCALE      see above: masking a byte without shifting it leaves it 256^c too large
 //   HAS_SCALES        false where levels are the weights
+
+// The row group in a slot.
+fn group_of(slot: u32) -> u32 {
+    return (slot & ~15u) | ((slot & 7u) << 1u) | ((slot >> 3u) & 1u);
+}
 
 struct Quads {
     lo: mat4x4<f32>, // [column][row]
@@ -26,8 +32,13 @@ struct Scales {
 }
 
 // Texel of step `step` out of `steps` in the plane that begins at `first`.
-fn texel(first: u32, steps: u32, step: u32, r4: u32) -> u32 {
-    return first + ((r4 >> 3u) * steps + step) * 8u + (r4 & 7u);
+fn texel(first: u32, steps: u32, step: u32, slot: u32) -> u32 {
+    return first + ((slot >> 3u) * steps + step) * 8u + (slot & 7u);
+}
+
+// The slot of row group r4.
+fn slot_of(r4: u32) -> u32 {
+    return (r4 & ~15u) | ((r4 & 1u) << 3u) | ((r4 & 15u) >> 1u);
 }
 
 // The weights themselves, where speed does not matter.

@@ -32,13 +32,13 @@ fn byte_quad(w: vec4<u32>) -> mat4x4<f32> {
 }
 
 // The texel of 4-bit levels: columns 4j.. in the low, 16+4j.. in the high half of each byte.
-fn nibble_texel(b: u32, j: u32, r4: u32) -> vec4<u32> {
-    return load_w(texel(0u, 4u * p.blocks, 4u * b + j, r4));
+fn nibble_texel(b: u32, j: u32, slot: u32) -> vec4<u32> {
+    return load_w(texel(0u, 4u * p.blocks, 4u * b + j, slot));
 }
 
 // A step for each row, two blocks a texel.
-fn half_steps(b: u32, r4: u32) -> vec4<f32> {
-    let t = load_w(texel(p.scales, (p.blocks + 1u) >> 1u, b >> 1u, r4));
+fn half_steps(b: u32, slot: u32) -> vec4<f32> {
+    let t = load_w(texel(p.scales, (p.blocks + 1u) >> 1u, b >> 1u, slot));
     let h = select(t.xy, t.zw, (b & 1u) == 1u);
     return vec4<f32>(unpack2x16float(h.x), unpack2x16float(h.y));
 }

@@ -1,12 +1,12 @@
 // Q4_0: d * (q - 8).
 //% include "nibbles"
 
-fn quads(b: u32, j: u32, r4: u32) -> Quads {
-    let w = nibble_texel(b, j, r4);
+fn quads(b: u32, j: u32, slot: u32) -> Quads {
+    let w = nibble_texel(b, j, slot);
     return Quads(nibble_quad(w), nibble_quad(w >> vec4<u32>(4u)));
 }
 
-fn scales(b: u32, r4: u32) -> Scales {
-    let d = half_steps(b, r4);
+fn scales(b: u32, slot: u32) -> Scales {
+    let d = half_steps(b, slot);
     return Scales(d, d, -8.0 * d, -8.0 * d);
 }

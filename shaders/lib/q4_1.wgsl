@@ -1,11 +1,11 @@
 // Q4_1: d * q + m.
 //% include "nibbles"
 
-fn quads(b: u32, j: u32, r4: u32) -> Quads {
-    let w = nibble_texel(b, j, r4);
+fn quads(b: u32, j: u32, slot: u32) -> Quads {
+    let w = nibble_texel(b, j, slot);
     return Quads(nibble_quad(w), nibble_quad(w >> vec4<u32>(4u)));
 }
 
-fn scales(b: u32, r4: u32) -> Scales {
-    return step_offset(load_w(texel(p.scales, p.blocks, b, r4)));
+fn scales(b: u32, slot: u32) -> Scales {
+    return step_offset(load_w(texel(p.scales, p.blocks, b, slot)));
 }

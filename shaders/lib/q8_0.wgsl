@@ -11,13 +11,13 @@ fn unsigned_quad(w: vec4<u32>) -> mat4x4<f32> {
     );
 }
 
-fn quads(b: u32, j: u32, r4: u32) -> Quads {
-    let lo = load_w(texel(0u, 8u * p.blocks, 8u * b + j, r4));
-    let hi = load_w(texel(0u, 8u * p.blocks, 8u * b + 4u + j, r4));
+fn quads(b: u32, j: u32, slot: u32) -> Quads {
+    let lo = load_w(texel(0u, 8u * p.blocks, 8u * b + j, slot));
+    let hi = load_w(texel(0u, 8u * p.blocks, 8u * b + 4u + j, slot));
     return Quads(unsigned_quad(lo), unsigned_quad(hi));
 }
 
-fn scales(b: u32, r4: u32) -> Scales {
-    let d = half_steps(b, r4);
+fn scales(b: u32, slot: u32) -> Scales {
+    let d = half_steps(b, slot);
     return Scales(d, d, -128.0 * d, -128.0 * d);
 }

@@ -2,7 +2,7 @@
 
 use super::device::Gpu;
 use super::host::HostMemory;
-use super::kernel::{Access, Strategy};
+use super::kernel::{Access, Strategy, Tolerance};
 use super::program::Program;
 use super::recording::{Entry, Recording};
 use super::tensor::Element;
@@ -73,27 +73,38 @@ pub fn check_entry(
         let Some(tensor) = operand.tensor.filter(|_| operand.access != Access::Read) else { continue };
         let words = tensor.read(gpu)?;
         let expected = memory.u32(&tensor);
-        let wrong = words.iter().zip(expected.iter()).position(|(&found, &expected)| match tensor.element() {
-            Element::U32 => found != expected,
-            Element::F32 => !tolerance.accepts(f32::from_bits(expected), f32::from_bits(found)),
-        });
-        if let (Some(index), None) = (wrong, &first) {
-            let number = |word: u32| match tensor.element() {
-                Element::U32 => word as f32,
-                Element::F32 => f32::from_bits(word),
-            };
+        let (found, expected) = (numbers(tensor.element(), &words), numbers(tensor.element(), &expected));
+        let right = |index: usize| match tensor.element() {
+            Element::U32 => found[index] == expected[index],
+            Element::F32 => tolerance.accepts(expected[index], found[index]),
+            Element::F16 => {
+                let Tolerance { absolute, relative } = tolerance;
+                Tolerance { absolute, relative: relative + HALF_STEP }.accepts(expected[index], found[index])
+            }
+        };
+        if first.is_none() && let Some(index) = (0..found.len()).find(|&index| !right(index)) {
             first = Some(Divergence {
                 step: 0,
                 label: entry.label.clone(),
                 kernel: entry.kernel.name(),
                 operand: operand.name,
                 index,
-                expected: number(expected[index]),
-                found: number(words[index]),
+                expected: expected[index],
+                found: found[index],
             });
         }
-        drop(expected);
         memory.set(&tensor, words);
     }
     Ok(first)
+}
+
+/// Two roundings to half precision may fall to either side: one unit in the last place.
+const HALF_STEP: f32 = 1.0 / 1024.0;
+
+fn numbers(element: Element, words: &[u32]) -> Vec<f32> {
+    match element {
+        Element::F32 => words.iter().map(|&word| f32::from_bits(word)).collect(),
+        Element::U32 => words.iter().map(|&word| word as f32).collect(),
+        Element::F16 => bytemuck::cast_slice::<u32, half::f16>(words).iter().map(|half| half.to_f32()).collect(),
+    }
 }

@@ -27,7 +27,7 @@ impl HostMemory {
         self.tensors.entry(tensor.id()).or_insert_with(|| {
             Rc::new(match tensor.initial() {
                 Some(bytes) => bytemuck::pod_collect_to_vec(bytes),
-                None => vec![0; tensor.len()],
+                None => vec![0; tensor.words()],
             })
         })
     }
@@ -37,7 +37,7 @@ impl HostMemory {
         HostView(self.slot(tensor).clone(), PhantomData)
     }
 
-    /// The numbers of a u32 tensor.
+    /// The numbers of a u32 tensor, or the words of one of halves.
     pub fn u32(&mut self, tensor: &Tensor) -> HostView<u32> {
         HostView(self.slot(tensor).clone(), PhantomData)
     }
@@ -47,7 +47,7 @@ impl HostMemory {
         bytemuck::cast_slice_mut(Rc::<Vec<u32>>::make_mut(self.slot(tensor)))
     }
 
-    /// The numbers of a u32 tensor, to write to. Copies them if a view of them is still held.
+    /// The numbers of a u32 tensor, or the words of one of halves, to write to. Copies them if a view of them is still held.
     pub fn u32_mut(&mut self, tensor: &Tensor) -> &mut [u32] {
         Rc::<Vec<u32>>::make_mut(self.slot(tensor))
     }
@@ -55,7 +55,7 @@ impl HostMemory {
     /// Replaces a tensor's numbers.
     #[track_caller]
     pub fn set(&mut self, tensor: &Tensor, words: Vec<u32>) {
-        assert_eq!(words.len(), tensor.len(), "{}: wrong count", tensor.label());
+        assert_eq!(words.len(), tensor.words(), "{}: wrong count", tensor.label());
         self.tensors.insert(tensor.id(), Rc::new(words));
     }
 }

@@ -19,7 +19,7 @@ macro_rules! library {
 /// Shared pieces that shaders include by name.
 pub const LIBRARY: &[(&str, &str)] = library![
     "f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k", "nibbles", "k_scales",
-    "matrix", "finish_rows", "finish_swiglu", "finish_rope_cache",
+    "matrix", "halves", "finish_rows", "finish_swiglu", "finish_rope_cache",
 ];
 
 fn environment() -> Result<&'static Environment<'static>> {
@@ -109,7 +109,7 @@ fn declare(text: &mut String, binding: u32, operand: &Operand) {
     };
     let kind = match tensor.element() {
         Element::F32 => "vec4<f32>",
-        Element::U32 => "vec4<u32>",
+        Element::U32 | Element::F16 => "vec4<u32>",
     };
     let (reads, writes) = (access != Access::Write, access != Access::Read);
     let at = format!("vec2<u32>(i & {}u, i >> {}u)", TEXTURE_WIDTH - 1, TEXTURE_WIDTH.trailing_zeros());

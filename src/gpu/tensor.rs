@@ -15,6 +15,18 @@ pub enum Element {
     F32,
     /// `vec4<u32>`: ids, or packed weights
     U32,
+    /// `vec4<u32>` of eight halves, as `pack2x16float` makes them
+    F16,
+}
+
+impl Element {
+    /// Numbers in a texel of 16 bytes.
+    pub fn per_texel(self) -> usize {
+        match self {
+            Element::F32 | Element::U32 => 4,
+            Element::F16 => 8,
+        }
+    }
 }
 
 /// Where a tensor's texels live on the device.
@@ -69,7 +81,7 @@ impl Tensor {
     pub fn zeros(place: &Place, label: &str, shape: &[usize], element: Element) -> Result<Self> {
         let storage = match place {
             Place::Host => Storage::Host,
-            Place::Device(gpu) => allocate(gpu, gpu.capabilities().storage, label, texels(label, shape)?)?,
+            Place::Device(gpu) => allocate(gpu, gpu.capabilities().storage, label, texels(label, shape, element)?)?,
         };
         Ok(Self::new(label, shape, element, storage, None))
     }
@@ -84,7 +96,9 @@ impl Tensor {
         let bytes = bytemuck::cast_slice::<f32, u8>(values);
         let tensor = match place {
             Place::Host => Storage::Host,
-            Place::Device(gpu) => allocate(gpu, gpu.capabilities().storage, label, texels(label, shape)?)?,
+            Place::Device(gpu) => {
+                allocate(gpu, gpu.capabilities().storage, label, texels(label, shape, Element::F32)?)?
+            }
         };
         let tensor = Self::new(label, shape, Element::F32, tensor, Some(bytes.to_vec()));
         if let Place::Device(gpu) = place {
@@ -104,7 +118,7 @@ impl Tensor {
             Place::Device(gpu) => {
                 use wgpu::BufferUsages as Usage;
                 let usage = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
-                Storage::Uniform(buffer(gpu, label, texels(label, &[count])? * TEXEL_BYTES, usage))
+                Storage::Uniform(buffer(gpu, label, texels(label, &[count], Element::U32)? * TEXEL_BYTES, usage))
             }
         };
         Ok(Self::new(label, &[count], Element::U32, storage, None))
@@ -121,7 +135,7 @@ impl Tensor {
         shape: &[usize],
         element: Element,
     ) -> Result<Self> {
-        let storage = allocate(gpu, kind, label, texels(label, shape)?)?;
+        let storage = allocate(gpu, kind, label, texels(label, shape, element)?)?;
         Ok(Self::new(label, shape, element, storage, None))
     }
 
@@ -167,6 +181,11 @@ impl Tensor {
         self.0.shape.iter().product()
     }
 
+    /// Count of 32-bit words that hold them.
+    pub fn words(&self) -> usize {
+        self.len() * 4 / self.element().per_texel()
+    }
+
     /// Whether it holds no number at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -174,7 +193,7 @@ impl Tensor {
 
     /// Size on the device, bytes.
     pub fn bytes(&self) -> u64 {
-        (self.len() as u64).div_ceil(4) * TEXEL_BYTES
+        self.len().div_ceil(self.element().per_texel()) as u64 * TEXEL_BYTES
     }
 
     pub(super) fn storage(&self) -> &Storage {
@@ -217,7 +236,7 @@ impl Tensor {
         self.copy_to(&mut encoder, &staging);
         gpu.queue.submit([encoder.finish()]);
         let mut words = map_words(gpu, &staging)?;
-        words.truncate(self.len());
+        words.truncate(self.words());
         Ok(words)
     }
 
@@ -269,10 +288,10 @@ impl Tensor {
     }
 }
 
-fn texels(label: &str, shape: &[usize]) -> Result<u64> {
+fn texels(label: &str, shape: &[usize], element: Element) -> Result<u64> {
     let numbers = shape.iter().try_fold(1u64, |product, &n| product.checked_mul(n as u64));
     numbers
-        .map(|numbers| numbers.div_ceil(4).max(1))
+        .map(|numbers| numbers.div_ceil(element.per_texel() as u64).max(1))
         .ok_or_else(|| Error::Device(format!("{label}: shape {shape:?} overflows")))
 }
 

@@ -1,5 +1,6 @@
 //! Attention over the cache.
 
+use super::cache::{half_at, key_index};
 use crate::gpu::{Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
 
 /// y[t, h] = softmax(q[t, h] · keys * scale) · values, token t seeing all positions up to its own.
@@ -8,9 +9,9 @@ pub struct Attention {
     pub step: Tensor,
     /// Rotated queries [T, H * D].
     pub q: Tensor,
-    /// The layer's key cache [capacity / 8, K, D / 4, 8, 4].
+    /// The layer's key cache, halves [capacity / 8, K, D / 8, 8, 8].
     pub keys: Tensor,
-    /// The layer's value cache [capacity, K, D].
+    /// The layer's value cache, halves [capacity, K, D].
     pub values: Tensor,
     /// The result [T, H * D].
     pub y: Tensor,
@@ -61,23 +62,28 @@ impl Kernel for Attention {
         let (heads, tokens, head4) = (self.heads() as u32, self.tokens as u32, self.head() as u32 / 4);
         let mut all = vec![];
         if can.subgroup >= 8 {
-            let queries = if tokens == 1 { 1 } else { 4 };
+            // Heads that share keys share their loads; eight lanes hold at most eight queries.
+            let group = heads / self.key_heads() as u32;
+            let together = (1..=group.min(8)).rev().find(|n| group.is_multiple_of(*n)).unwrap_or(1);
+            let at_once = if tokens == 1 { 1 } else { 8 / together };
             all.push(Strategy {
                 name: "attention",
                 entry: "attention",
                 source: include_str!("../../shaders/attention.wgsl"),
                 constants: vec![
-                    ("QUERIES", Constant::Count(queries)),
-                    ("PARTS", Constant::Count(head4.div_ceil(8))),
+                    ("HEADS", Constant::Count(together)),
+                    ("TOKENS", Constant::Count(at_once)),
+                    ("BLOCKS", Constant::Count(if tokens == 1 { 2 } else { 1 })),
+                    ("PARTS", Constant::Count((head4 / 2).div_ceil(8))),
                 ],
-                grid: [heads, tokens.div_ceil(queries), 1],
+                grid: [heads / together, tokens.div_ceil(at_once), 1],
             });
         }
         all.push(Strategy {
             name: "attention_query_per_lane",
             entry: "attention_query_per_lane",
             source: include_str!("../../shaders/attention_query_per_lane.wgsl"),
-            constants: vec![("HEAD4", Constant::Count(head4))],
+            constants: vec![("HEAD8", Constant::Count(head4 / 2))],
             grid: [(tokens * heads).div_ceil(32), 1, 1],
         });
         all
@@ -89,7 +95,7 @@ impl Kernel for Attention {
         // Causal: token t sees context + t + 1 positions.
         let seen = tokens * context as u64 + tokens * (tokens + 1) / 2;
         Cost {
-            read: 4 * (2 * cached * self.key_heads() as u64 * head + tokens * heads * head),
+            read: 4 * cached * self.key_heads() as u64 * head + 4 * tokens * heads * head,
             written: 4 * tokens * heads * head,
             operations: seen * heads * (4 * head + 4),
         }
@@ -98,16 +104,16 @@ impl Kernel for Attention {
     fn reference(&self, memory: &mut HostMemory) {
         let (heads, head, key_heads) = (self.heads(), self.head(), self.key_heads());
         let start = memory.u32(&self.step)[0] as usize;
-        let (q, keys, values) = (memory.f32(&self.q), memory.f32(&self.keys), memory.f32(&self.values));
+        let (q, keys, values) = (memory.f32(&self.q), memory.u32(&self.keys), memory.u32(&self.values));
         let y = memory.f32_mut(&self.y);
         for token in 0..self.tokens {
             for h in 0..heads {
                 let key_head = h / (heads / key_heads);
                 let at = (token * heads + h) * head;
-                let key = |position: usize, d: usize| {
-                    let row = key_head * head + d;
-                    keys[((position / 8 * key_heads * head / 4 + row / 4) * 8 + position % 8) * 4 + row % 4]
+                let key = |position, d| {
+                    half_at(&keys, key_index(position, key_head * head + d, key_heads * head))
                 };
+                let value = |position, d| half_at(&values, (position * key_heads + key_head) * head + d);
                 let scores: Vec<f32> = (0..=start + token)
                     .map(|position| {
                         (0..head).map(|d| q[at + d] * key(position, d)).sum::<f32>() * self.scale
@@ -117,11 +123,8 @@ impl Kernel for Attention {
                 let weights: Vec<f32> = scores.iter().map(|score| (score - top).exp()).collect();
                 let total: f32 = weights.iter().sum();
                 for d in 0..head {
-                    let sum: f32 = weights
-                        .iter()
-                        .enumerate()
-                        .map(|(position, weight)| weight * values[(position * key_heads + key_head) * head + d])
-                        .sum();
+                    let terms = weights.iter().enumerate();
+                    let sum: f32 = terms.map(|(position, weight)| weight * value(position, d)).sum();
                     y[at + d] = sum / total;
                 }
             }

@@ -7,6 +7,7 @@
 
 mod argmax;
 mod attention;
+mod cache;
 mod embed;
 mod matrix;
 mod pack;

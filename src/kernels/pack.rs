@@ -18,7 +18,7 @@
 
 use crate::format::DType;
 
-/// Planes of a matrix of `rows4 * 4` rows and `blocks * 32` columns. A plane is [tile of 8 row groups][step][8].
+/// Planes of a matrix of `rows4 * 4` rows and `blocks * 32` columns. A plane is [slot / 8][step][8].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Planes {
     /// Row groups of four.
@@ -41,7 +41,7 @@ impl Planes {
     /// The planes of `dtype`.
     pub fn new(dtype: DType, rows: usize, columns: usize) -> Self {
         let (rows4, blocks) = (rows.div_ceil(4), columns.div_ceil(32));
-        let lanes = rows4.next_multiple_of(8);
+        let lanes = rows4.next_multiple_of(16);
         let (levels, high, scales, supers) = match dtype {
             DType::F32 => (32 * blocks, 0, 0, 0),
             DType::F16 | DType::BF16 => (16 * blocks, 0, 0, 0),
@@ -74,9 +74,10 @@ const SUPERS: usize = 3;
 /// Packs row `row` of the matrix, given as the file stores it, into `words` (4 u32 a texel), which starts zeroed.
 pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: &mut [u32]) {
     let (r4, part) = (row / 4, row % 4);
+    let slot = r4 / 16 * 16 + r4 % 2 * 8 + r4 % 16 / 2;
     let firsts = [0, planes.high, planes.scales, planes.supers];
     let mut put_word = |plane: usize, step: usize, word: usize, value: u32| {
-        let texel = firsts[plane] + (r4 / 8 * planes.steps[plane] + step) * 8 + r4 % 8;
+        let texel = firsts[plane] + (slot / 8 * planes.steps[plane] + step) * 8 + slot % 8;
         words[texel * 4 + word] |= value;
     };
     for (block, bytes) in bytes.chunks_exact(dtype.block_bytes()).enumerate() {

@@ -1,5 +1,6 @@
 //! Products of a weight matrix with activations, with the normalisation before and what follows in the same kernel.
 
+use super::cache::{key_index, set_half};
 use super::matrix::Part;
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, Tolerance,
@@ -53,16 +54,16 @@ impl Input {
 
     /// `paired`: a lane computes rows r and r + rows / 2.
     fn strategies(&self, w: &Part, finish: &'static str, paired: bool, can: &Capabilities) -> Vec<Strategy> {
-        let groups = 2;
-        let lanes = if paired { w.planes.rows4.div_ceil(2) } else { w.planes.rows4.div_ceil(groups) };
+        let lanes = w.planes.rows4.div_ceil(2);
         let strategy = |broadcast: bool| {
             let common = vec![
                 ("FORMAT", Constant::Word(w.format())),
                 ("FINISH", Constant::Word(finish)),
                 ("PAIRED", Constant::Switch(paired)),
-                ("GROUPS", Constant::Count(groups as u32)),
                 ("BROADCAST", Constant::Switch(broadcast)),
             ];
+            // What is smaller, weights or activations, is gone over again and again, and should stay in the caches.
+            let tokens_first = w.tensor.bytes() > 4 * (self.tokens * w.planes.blocks * 32) as u64;
             if self.tokens == 1 {
                 return Strategy {
                     name: if broadcast { "matvec_broadcast" } else { "matvec" },
@@ -74,14 +75,16 @@ impl Input {
             }
             let tokens = 8;
             let mut constants = common;
+            let (row_tiles, token_tiles) = (lanes.div_ceil(8) as u32, (self.tokens as u32).div_ceil(tokens));
             constants.push(("TOKENS", Constant::Count(tokens)));
+            constants.push(("TOKENS_FIRST", Constant::Switch(tokens_first)));
             constants.push(("LOADS", Constant::Count(if broadcast { tokens / 8 } else { tokens })));
             Strategy {
                 name: if broadcast { "matmul_broadcast" } else { "matmul" },
                 entry: "matmul",
                 source: include_str!("../../shaders/matmul.wgsl"),
                 constants,
-                grid: [lanes.div_ceil(8) as u32, (self.tokens as u32).div_ceil(tokens), 1],
+                grid: if tokens_first { [token_tiles, row_tiles, 1] } else { [row_tiles, token_tiles, 1] },
             }
         };
         // A workgroup of eight lanes lies within one subgroup only where subgroups have eight lanes or more.
@@ -201,7 +204,7 @@ impl Kernel for Product {
 pub struct GateUp {
     /// Activations and their normalisation.
     pub input: Input,
-    /// Weights [2 F, C].
+    /// Weights [2 F, C], F a multiple of 64.
     pub w: Part,
     /// The result [T, F].
     pub y: Tensor,
@@ -213,6 +216,8 @@ impl Kernel for GateUp {
     }
 
     fn operands(&self) -> Vec<Operand> {
+        // The slots of a gate group and its up group differ by a whole number of sixteens.
+        assert_eq!(self.w.rows() % 128, 0, "{}: gate and up are not whole tiles", self.w.tensor.label());
         let mut all = self.input.operands(&self.w);
         all.push(Operand::write("y", &self.y));
         all
@@ -265,9 +270,9 @@ pub struct QueryKeyValue {
     pub rope: Tensor,
     /// Rotated queries [T, H * D].
     pub q: Tensor,
-    /// The layer's key cache [capacity / 8, K, D / 4, 8, 4].
+    /// The layer's key cache, halves [capacity / 8, K, D / 8, 8, 8].
     pub keys: Tensor,
-    /// The layer's value cache [capacity, K, D].
+    /// The layer's value cache, halves [capacity, K, D].
     pub values: Tensor,
 }
 
@@ -333,7 +338,8 @@ impl Kernel for QueryKeyValue {
             for (at, &value) in product.iter().enumerate().take(self.w.rows()) {
                 let row = self.first_row + at;
                 if row >= query + key {
-                    memory.f32_mut(&self.values)[position * key + row - query - key] = value;
+                    let at = position * key + row - query - key;
+                    set_half(memory.u32_mut(&self.values), at, value);
                     continue;
                 }
                 let turn = &rope[position * head + row % head / 2 * 2..][..2];
@@ -345,9 +351,7 @@ impl Kernel for QueryKeyValue {
                 if row < query {
                     memory.f32_mut(&self.q)[token * query + row] = rotated;
                 } else {
-                    let row = row - query;
-                    let at = ((position / 8 * key / 4 + row / 4) * 8 + position % 8) * 4 + row % 4;
-                    memory.f32_mut(&self.keys)[at] = rotated;
+                    set_half(memory.u32_mut(&self.keys), key_index(position, row - query, key), rotated);
                 }
             }
         }

@@ -97,8 +97,8 @@ impl Config {
         if heads % key_heads != 0 {
             return wrong(format!("{heads} heads cannot share {key_heads} key heads evenly"));
         }
-        if head % 4 != 0 || head > 256 || (heads * head) % 32 != 0 {
-            return wrong(format!("{heads} heads of width {head} are not supported (width 4 to 256 in fours)"));
+        if head % 8 != 0 || head > 256 || (heads * head) % 32 != 0 {
+            return wrong(format!("{heads} heads of width {head} are not supported (width 8 to 256 in eights)"));
         }
         if rope_width > head || rope_width % 2 != 0 {
             return wrong(format!("{rope_width} rotated numbers do not fit a head of {head}"));
@@ -120,9 +120,9 @@ impl Config {
         (self.heads + 2 * self.key_heads) * self.head
     }
 
-    /// Bytes of keys and values of one token in all layers, as f32.
+    /// Bytes of keys and values of one token in all layers, as halves.
     pub fn cache_bytes_per_token(&self) -> u64 {
-        4 * 2 * (self.layers * self.key_heads * self.head) as u64
+        2 * 2 * (self.layers * self.key_heads * self.head) as u64
     }
 
     /// cos and sin of every rotated pair [context, D], in double precision: positions reach thousands of radians.

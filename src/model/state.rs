@@ -8,9 +8,9 @@ use crate::gpu::{Element, Place, Tensor};
 pub struct Cache {
     /// Positions there is room for.
     pub capacity: usize,
-    /// A layer each: [capacity / 8, K, D / 4, 8, 4].
+    /// A layer each, halves: [capacity / 8, K, D / 8, 8, 8].
     pub keys: Vec<Tensor>,
-    /// A layer each: [capacity, K, D].
+    /// A layer each, halves: [capacity, K, D].
     pub values: Vec<Tensor>,
     /// cos, sin of each pair [capacity, D].
     pub rope: Tensor,
@@ -26,9 +26,9 @@ impl Cache {
         let (heads, head) = (config.key_heads, config.head);
         let capacity = tokens.next_multiple_of(64);
         let tensor = |what: &str, layer: usize, shape: &[usize]| {
-            Tensor::zeros(place, &format!("blk.{layer}.{what}"), shape, Element::F32)
+            Tensor::zeros(place, &format!("blk.{layer}.{what}"), shape, Element::F16)
         };
-        let keys = (0..config.layers).map(|layer| tensor("keys", layer, &[capacity / 8, heads, head / 4, 8, 4]));
+        let keys = (0..config.layers).map(|layer| tensor("keys", layer, &[capacity / 8, heads, head / 8, 8, 8]));
         let values = (0..config.layers).map(|layer| tensor("values", layer, &[capacity, heads, head]));
         let rope = config.rope_table(capacity, model.rope_factors.as_deref());
         Ok(Self {

@@ -39,7 +39,7 @@ impl Activations {
             middle: tensor("middle", config.width)?,
             q: tensor("q", config.heads * config.head)?,
             attended: tensor("attended", config.heads * config.head)?,
-            hidden: tensor("hidden", config.hidden)?,
+            hidden: tensor("hidden", config.hidden.next_multiple_of(64))?,
         })
     }
 }

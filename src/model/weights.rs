@@ -160,13 +160,13 @@ impl Loader<'_> {
             .collect()
     }
 
-    /// Gate and up as one matrix, each padded with zero rows to whole blocks of the next product's columns.
+    /// Gate and up as one matrix, each padded with zero rows to whole tiles of 64.
     fn pair(&self, label: &str, gate: &str, up: &str, rows: usize, columns: usize) -> Result<Matrix> {
         let mut sources = [self.rows(gate, rows, columns)?, self.rows(up, rows, columns)?];
         if sources[0].dtype() != sources[1].dtype() {
             sources = sources.map(|source| Arc::new(Widened::new(&*source)) as Arc<dyn RowSource>);
         }
-        Matrix::load(self.place, label, Arc::new(Stacked::new(sources.into(), 32)))
+        Matrix::load(self.place, label, Arc::new(Stacked::new(sources.into(), 64)))
     }
 
     fn floats(&self, name: &str, count: usize) -> Result<Vec<f32>> {
