@@ -53,7 +53,6 @@ fn main() -> kaiwu::Result<()> {
     Program::compile(&gpu, &recording)?.run(&gpu);
     println!("z[..4] = {:?}", &z.read_f32(&gpu)?[..4]);
 
-    // Once more, beside the reference.
     println!("first divergence: {:?}", first_divergence(&gpu, &recording, &mut HostMemory::default())?);
     println!("{:?}", recording.cost(0));
     Ok(())

@@ -155,8 +155,8 @@ fn inspect_shows_what_is_there_and_what_it_takes() {
     );
     assert_eq!(ran["tensors"][0]["shape"], serde_json::json!([49152, 576]));
     let device = |key: &str| ran["device"][key].as_u64().unwrap();
-    // 1000 tokens in whole steps of 64: keys and values of 30 layers of 3 heads of 64, and the rotary table.
-    assert_eq!(device("cache_bytes"), 1024 * (4 * 2 * 30 * 192 + 4 * 64));
+    // 1000 tokens in whole steps of 64: keys and values in halves of 30 layers of 3 heads of 64, and the rotary table.
+    assert_eq!(device("cache_bytes"), 1024 * (2 * 2 * 30 * 192 + 4 * 64));
     assert_eq!(
         device("total_bytes"),
         device("weights_bytes") + device("cache_bytes") + device("activation_bytes")

@@ -115,7 +115,8 @@ fn a_prompt_may_be_read_in_any_pieces() {
     for length in [7, 1] {
         let pieces = read(length);
         let most = whole.iter().zip(&pieces).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(most < 1e-3, "pieces of {length}: logits part by {most}");
+        // The cache keeps halves: a difference in a float's last bit may become one in a half's.
+        assert!(most < 1e-2, "pieces of {length}: logits part by {most}");
     }
 }
 
@@ -132,7 +133,8 @@ fn a_cache_that_grows_keeps_what_it_holds() {
         (runner.cache_bytes(), runner.last_logits(100).unwrap())
     };
     let (small, large) = (logits(64), logits(512));
-    assert!(small.0 < large.0);
+    let per_token = fixture.model.config.cache_bytes_per_token() + 4 * fixture.model.config.head as u64;
+    assert_eq!((small.0, large.0), (192 * per_token, 512 * per_token));
     assert_eq!(small.1, large.1);
 }
 
