@@ -3,7 +3,7 @@
 mod common;
 
 use serde_json::Value;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 /// What a run left: exit code, standard output, standard error.
@@ -80,7 +80,11 @@ fn what_cannot_be_followed_is_said_on_standard_error() {
         (&["generate", "a", "--logit-bias", "5"], 2, "ID=VALUE"),
         (&["generate", "a", "--logit-bias", "99999=1"], 2, "99999"),
         (&["generate", "a", "--stop", ""], 2, "stop string is empty"),
-        (&["generate", "a", "--context", "9000"], 2, "8192"),
+        (
+            &["generate", "a", "--context", "9000"],
+            2,
+            "--context 9000 exceeds what the model was made for, 8192",
+        ),
         (&["generate", "a", "--storage", "tape"], 2, "texture"),
         (&["generate", "", "-n", "1"], 2, "no tokens"),
         (&["generate", "--ids", "1,2,3,4,5", "--context", "4"], 2, "holds 4"),
@@ -245,6 +249,23 @@ fn a_reader_that_goes_away_is_no_error() {
         let err = String::from_utf8_lossy(&output.stderr);
         assert_eq!((output.status.code(), &*err), (Some(0), ""), "{arguments:?}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_an_answer_and_keeps_what_there_is() {
+    let mut command = kaiwu();
+    let pipes = command
+        .args(["generate", "Once upon a time", "-n", "4000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = pipes.spawn().unwrap();
+    let mut first = [0];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &*output.stderr), (Some(130), &b""[..]));
+    assert!(output.stdout.len() < 2000 && output.stdout.ends_with(b"\n"));
 }
 
 #[test]

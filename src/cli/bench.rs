@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::arguments::{DeviceArguments, ModelArgument};
-use super::loaded::Loaded;
+use super::loaded::Opened;
 use super::output::{print, print_pretty, table};
 use crate::Result;
 use crate::model::{Counters, Runner};
@@ -56,10 +56,9 @@ impl Rates {
 }
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    let path = arguments.model.path()?;
-    let loaded = Loaded::open(device, &path, false)?;
+    let loaded = Opened::new(arguments.model.path()?, None)?.load(device, false)?;
     let (prompt, tokens) = (arguments.prompt as usize, arguments.tokens as usize);
-    let mut runner = loaded.runner(None, prompt + tokens)?;
+    let mut runner = loaded.runner(prompt + tokens)?;
     runner.fits(prompt + tokens)?;
     let vocabulary = loaded.model.config.vocabulary;
     // Which tokens they are does not matter to the time, but one token over and over might.
@@ -82,7 +81,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     ];
     if arguments.json {
         print_pretty(&json!({
-            "model": path.display().to_string(),
+            "model": loaded.name(),
             "adapter": loaded.adapter(),
             "prompt_tokens": prompt,
             "decode_tokens": tokens,
@@ -105,7 +104,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         let counts = counts.map(|(name, value)| format!("{name} {value}")).join(", ");
         print(&format!(
             "{} on {}, {} runs\n{}{counts}\n",
-            path.display(),
+            loaded.name(),
             loaded.adapter(),
             arguments.repeat,
             table(&rows, 1)

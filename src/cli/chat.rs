@@ -1,8 +1,7 @@
 //! `kaiwu chat`: a conversation in the terminal.
 
 use super::arguments::{DeviceArguments, ModelArgument, SamplingArguments};
-use super::generate::chat_template;
-use super::loaded::Loaded;
+use super::loaded::Opened;
 use super::output::print;
 use super::progress::Progress;
 use super::{Outcome, interrupt};
@@ -58,19 +57,19 @@ struct Chat {
 }
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    let path = arguments.model.path()?;
-    let loaded = Loaded::open(device, &path, false)?;
-    let template = chat_template(&loaded)?;
-    let runner = loaded.runner(arguments.context.map(|n| n as usize), EXPECTED)?;
+    let file = Opened::new(arguments.model.path()?, arguments.context)?;
+    let template = file.chat_template()?;
     let options = Options {
         sampling: arguments.sampling.settings(),
         stop: arguments.stop.clone(),
         max_tokens: arguments.tokens.map(|n| n as usize),
         check: false,
     };
-    options.sampling.validate(loaded.model.config.vocabulary)?;
+    options.sampling.validate(file.config.vocabulary)?;
+
+    let loaded = file.load(device, false)?;
     let mut chat = Chat {
-        generator: Generator::new(runner, Arc::clone(&loaded.tokenizer)),
+        generator: Generator::new(loaded.runner(EXPECTED)?, Arc::clone(&loaded.file.tokenizer)),
         conversation: Conversation::new(template, arguments.system.as_deref()),
         options,
         answering: Arc::default(),
@@ -78,8 +77,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     };
     interrupt::watch(chat.generator.interrupt(), Arc::clone(&chat.answering))?;
     if chat.terminal {
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-        eprintln!("{name} on {}. {HELP}.", loaded.adapter());
+        eprintln!("{} on {}. {HELP}.", loaded.name(), loaded.adapter());
     }
     while let Some(line) = chat.read_line()? {
         match line.trim() {

@@ -1,13 +1,12 @@
 //! `kaiwu generate`: one prompt, one answer.
 
 use super::arguments::{DeviceArguments, ModelArgument, SamplingArguments, text_or_stdin};
-use super::loaded::Loaded;
+use super::loaded::{Loaded, Opened};
 use super::output::{print, print_json};
 use super::progress::Progress;
 use super::{Outcome, interrupt};
+use crate::Result;
 use crate::generate::{Answer, Conversation, Event, FinishReason, Generator, Options};
-use crate::text::ChatTemplate;
-use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
 use std::process::ExitCode;
@@ -62,20 +61,20 @@ const EXAMPLES: &str = "Examples:
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Instant) -> Outcome {
     let text = arguments.prompt.as_deref().map(text_or_stdin).transpose()?;
-    let path = arguments.model.path()?;
-    let loaded = Loaded::open(device, &path, arguments.reference)?;
-    let prompt = prompt_ids(arguments, &loaded, text.as_deref().unwrap_or_default())?;
-
-    let expected = prompt.len() + arguments.tokens.min(1024) as usize;
-    let runner = loaded.runner(arguments.context.map(|n| n as usize), expected)?;
-    let mut generator = Generator::new(runner, Arc::clone(&loaded.tokenizer));
-    interrupt::watch(generator.interrupt(), Arc::new(true.into()))?;
+    let file = Opened::new(arguments.model.path()?, arguments.context)?;
+    let prompt = prompt_ids(arguments, &file, text.as_deref().unwrap_or_default())?;
     let options = Options {
         sampling: arguments.sampling.settings(),
         stop: arguments.stop.clone(),
         max_tokens: Some(arguments.tokens as usize),
         check: arguments.check,
     };
+    options.sampling.validate(file.config.vocabulary)?;
+
+    let loaded = file.load(device, arguments.reference)?;
+    let runner = loaded.runner(prompt.len() + arguments.tokens.min(1024) as usize)?;
+    let mut generator = Generator::new(runner, Arc::clone(&loaded.file.tokenizer));
+    interrupt::watch(generator.interrupt(), Arc::new(true.into()))?;
     let mut progress = Some(Progress::tokens("reading the prompt", prompt.len() as u64));
     let answer = generator.answer(&prompt, &options, |event| match event {
         Event::Prompt { done, .. } => {
@@ -95,7 +94,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Inst
     }
     if arguments.json {
         let dispatches = generator.runner().recording(1, crate::model::Want::Last)?.entries().len();
-        print_json(&as_json(&loaded, &path, &prompt, &answer, &options, dispatches, started))?;
+        print_json(&as_json(&loaded, &prompt, &answer, &options, dispatches, started))?;
     } else if !answer.text.ends_with('\n') {
         print("\n")?;
     }
@@ -105,29 +104,18 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Inst
     }
 }
 
-fn prompt_ids(arguments: &Arguments, loaded: &Loaded, text: &str) -> Result<Vec<u32>> {
+fn prompt_ids(arguments: &Arguments, file: &Opened, text: &str) -> Result<Vec<u32>> {
     if let Some(ids) = &arguments.ids {
         return Ok(ids.clone());
     }
     if !arguments.chat {
-        return loaded.tokenizer.encode(text, true);
+        return file.tokenizer.encode(text, true);
     }
-    let template = chat_template(loaded)?;
-    Conversation::new(template, arguments.system.as_deref()).ask(&loaded.tokenizer, text)
-}
-
-/// The template of the file, which a conversation needs.
-pub(super) fn chat_template(loaded: &Loaded) -> Result<ChatTemplate> {
-    ChatTemplate::from_gguf(&loaded.gguf, &loaded.tokenizer)?.ok_or_else(|| {
-        let message =
-            "has no chat template, so it was not made for conversations; use `kaiwu generate` without --chat";
-        Error::format(loaded.gguf.path(), message)
-    })
+    Conversation::new(file.chat_template()?, arguments.system.as_deref()).ask(&file.tokenizer, text)
 }
 
 fn as_json(
     loaded: &Loaded,
-    path: &std::path::Path,
     prompt: &[u32],
     answer: &Answer,
     options: &Options,
@@ -137,7 +125,7 @@ fn as_json(
     let steps = answer.decode.tokens;
     let per_token = |n: u64| (steps > 0).then(|| n as f64 / steps as f64);
     json!({
-        "model": path.display().to_string(),
+        "model": loaded.name(),
         "adapter": loaded.adapter(),
         "prompt_ids": prompt,
         "output_ids": answer.ids,

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::arguments::{DeviceArguments, ModelArgument, text_or_stdin};
-use super::loaded::Loaded;
+use super::loaded::Opened;
 use super::output::print_json;
 use super::progress::Progress;
 use crate::model::Runner;
@@ -51,15 +51,16 @@ const PIECE: usize = 256;
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let text = arguments.prompt.as_deref().map(text_or_stdin).transpose()?;
-    let loaded = Loaded::open(device, &arguments.model.path()?, arguments.reference)?;
+    let file = Opened::new(arguments.model.path()?, arguments.context)?;
     let ids = match (&arguments.ids, text) {
         (Some(ids), _) => ids.clone(),
-        (None, text) => loaded.tokenizer.encode(&text.unwrap_or_default(), true)?,
+        (None, text) => file.tokenizer.encode(&text.unwrap_or_default(), true)?,
     };
     if ids.is_empty() {
         return Err(Error::Usage("the text has no tokens".into()));
     }
-    let mut runner = loaded.runner(arguments.context.map(|n| n as usize), ids.len())?;
+    let loaded = file.load(device, arguments.reference)?;
+    let mut runner = loaded.runner(ids.len())?;
     runner.fits(ids.len())?;
     if arguments.check {
         check(&mut runner, &ids)?;
