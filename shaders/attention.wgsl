@@ -7,14 +7,22 @@
 // the head (and every 64th after them), so that lanes read neighbouring texels of the values. Lane i loads query i;
 // queries and probabilities are shared through the subgroup. The cache holds halves, eight a texel.
 //
-// Grid: x over heads / HEADS, y over TOKENS tokens. PARTS = head8 / 8, rounded up.
+// Grid: x over TOKENS tokens, y over heads / HEADS. PARTS = head8 / 8, rounded up.
 //% set ROWS = HEADS * TOKENS
 //% include "halves"
 
 @compute @workgroup_size(8)
-fn attention(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-    let first_head = workgroup.x * {{ HEADS }}u;
-    let first = workgroup.y * {{ TOKENS }}u;
+fn attention(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(subgroup_invocation_id) lane: u32,
+) {
+    let first_head = workgroup.y * {{ HEADS }}u;
+    // Early tokens see little, late ones much: taking them from both ends in turn evens out any run of workgroups,
+    // for adapters that hand each core one run.
+    let half_tile = workgroup.x / 2u;
+    let tile = select(half_tile, grid.x - 1u - half_tile, (workgroup.x & 1u) == 1u);
+    let first = tile * {{ TOKENS }}u;
     let head8 = p.head4 / 2u;
     let key8 = p.heads / p.group * head8;
     let key_at = first_head / p.group * head8;

@@ -15,6 +15,8 @@ pub struct GpuOptions {
     pub storage: Option<StorageKind>,
     /// Pretend that the adapter has no subgroups.
     pub without_subgroups: bool,
+    /// Bind at most so many bytes of a buffer or texture at once, as a smaller adapter would.
+    pub max_binding_bytes: Option<u64>,
     /// Leave naga's bounds and loop checks out of the shaders. Only for shaders that ship with this crate.
     pub unchecked: bool,
 }
@@ -30,8 +32,8 @@ pub struct Capabilities {
     pub storage: StorageKind,
     /// Largest storage-buffer binding, bytes.
     pub max_binding_bytes: u64,
-    /// Largest side of a texture, texels.
-    pub max_texture_side: u32,
+    /// Largest texture, bytes.
+    pub max_texture_bytes: u64,
 }
 
 /// An open device. Cheap to share behind an [`Arc`].
@@ -48,6 +50,16 @@ pub struct Gpu {
 /// A poisoned lock only says that another thread panicked; the data behind ours stays valid.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Capabilities {
+    /// The most bytes a tensor that may choose its storage can have.
+    pub fn max_tensor_bytes(&self) -> u64 {
+        match self.storage {
+            StorageKind::Buffer => self.max_binding_bytes,
+            StorageKind::Texture => self.max_texture_bytes,
+        }
+    }
 }
 
 impl Gpu {
@@ -97,8 +109,12 @@ impl Gpu {
             },
             software: info.device_type == wgpu::DeviceType::Cpu,
             storage: StorageKind::Buffer,
-            max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
-            max_texture_side: limits.max_texture_dimension_2d,
+            max_binding_bytes: limits
+                .max_storage_buffer_binding_size
+                .min(limits.max_buffer_size)
+                .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
+            max_texture_bytes: (4096 * 16 * u64::from(limits.max_texture_dimension_2d))
+                .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
         };
         let mut gpu = Self {
             device,

@@ -308,7 +308,7 @@ fn allocate(gpu: &Gpu, kind: StorageKind, label: &str, texels: u64) -> Result<St
     let limits = gpu.capabilities();
     let largest = match kind {
         StorageKind::Buffer => limits.max_binding_bytes / TEXEL_BYTES,
-        StorageKind::Texture => u64::from(TEXTURE_WIDTH) * u64::from(limits.max_texture_side),
+        StorageKind::Texture => limits.max_texture_bytes / TEXEL_BYTES,
     };
     if texels > largest {
         return Err(Error::Device(format!(

@@ -73,10 +73,10 @@ impl Kernel for Attention {
                 constants: vec![
                     ("HEADS", Constant::Count(together)),
                     ("TOKENS", Constant::Count(at_once)),
-                    ("BLOCKS", Constant::Count(if tokens == 1 { 2 } else { 1 })),
+                    ("BLOCKS", Constant::Count(2)),
                     ("PARTS", Constant::Count((head4 / 2).div_ceil(8))),
                 ],
-                grid: [heads / together, tokens.div_ceil(at_once), 1],
+                grid: [tokens.div_ceil(at_once), heads / together, 1],
             });
         }
         all.push(Strategy {

@@ -2,9 +2,12 @@
 
 use super::pack::{Planes, pack_row};
 use crate::format::{DType, blocks};
-use crate::gpu::{Element, Parameter, Place, StorageKind, Tensor};
+use crate::gpu::{Element, Parameter, Place, Tensor};
 use crate::{Error, Result};
 use std::sync::Arc;
+
+/// Rows of sixteen slots.
+const TILE: usize = 64;
 
 /// Where a matrix's rows come from: a mapped file, or several stacked on one another.
 pub trait RowSource: Send + Sync {
@@ -80,20 +83,18 @@ impl Matrix {
     /// When the device cannot hold it.
     pub fn load(place: &Place, label: &str, source: Arc<dyn RowSource>) -> Result<Self> {
         let (dtype, rows, columns) = (source.dtype(), source.rows(), source.columns());
-        let texels_of = |rows| Planes::new(dtype, rows, columns).texels as u64;
         let most = match place {
             Place::Host => u64::MAX,
-            Place::Device(gpu) => match gpu.capabilities().storage {
-                StorageKind::Buffer => gpu.capabilities().max_binding_bytes / 16,
-                StorageKind::Texture => u64::from(gpu.capabilities().max_texture_side) * 4096,
-            },
+            Place::Device(gpu) => gpu.capabilities().max_tensor_bytes() / 16,
         };
-        // Parts are equal but for the last, and start at a multiple of 32 rows.
-        let count = texels_of(rows).div_ceil(most).max(1) as usize;
-        let part_rows = rows.div_ceil(count).next_multiple_of(32);
-        if texels_of(part_rows.min(rows)) > most {
-            return Err(Error::Device(format!("{label}: {part_rows} rows of {columns} weights exceed a binding")));
+        // Parts are whole tiles, and equal but for the last.
+        let tiles_that_fit = most / Planes::new(dtype, TILE, columns).texels as u64;
+        if tiles_that_fit == 0 {
+            return Err(Error::Device(format!("{label}: {TILE} rows of {columns} weights exceed a binding")));
         }
+        let tiles = rows.div_ceil(TILE);
+        let count = (tiles as u64).div_ceil(tiles_that_fit).max(1) as usize;
+        let part_rows = tiles.div_ceil(count) * TILE;
         let mut parts = vec![];
         for first in (0..rows).step_by(part_rows) {
             let rows = part_rows.min(rows - first);

@@ -1,9 +1,11 @@
 //! What several test files need: temporary files, writers, where the models are, and the reference results.
 #![allow(dead_code)] // each test binary uses a part of it
 
+pub mod cases;
 pub mod gguf_writer;
 pub mod loaded;
 pub mod numbers;
+pub mod portable;
 
 use std::fs;
 use std::path::{Path, PathBuf};

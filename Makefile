@@ -1,0 +1,34 @@
+# Every target is one line; the work is in scripts/ and in cargo.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup model demo test lint fmt portability bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: ## install what the machine lacks: C compiler, Vulkan loader and software adapter (Debian, Ubuntu)
+	@scripts/setup.sh
+
+model: ## fetch the default model, SmolLM2-135M-Instruct, into models/
+	@scripts/fetch-model.sh smollm2
+
+demo: ## set up, fetch the default model, build, and answer a question
+	@scripts/demo.sh
+
+test: ## set up, fetch the default model, and run all tests
+	@scripts/test.sh
+
+lint: ## formatting, clippy, documentation and shell scripts, all without a warning
+	@scripts/lint.sh
+
+fmt: ## format the Rust code
+	@cargo fmt
+
+portability: ## translate every shader to SPIR-V, MSL, HLSL and GLSL, and check its limits
+	@cargo test --release --test portability --test layers
+
+bench: ## measure the default model on this machine's adapter
+	@scripts/setup.sh && scripts/fetch-model.sh smollm2 && cargo run --release --locked -- bench model
+
+clean: ## remove what was built; models/ stays
+	@cargo clean

@@ -1,0 +1,113 @@
+//! What the device layer promises beside right kernels: clear errors, and tensors larger than a binding.
+
+mod common;
+
+use common::numbers::Numbers;
+use kaiwu::Error;
+use kaiwu::format::{DType, blocks};
+use kaiwu::gpu::{
+    Capabilities, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Place, Program, Recording,
+    StorageKind, Strategy, Tensor,
+};
+use kaiwu::kernels::{Embed, Input, Matrix, OwnedRows, Product};
+use std::sync::Arc;
+
+fn open(options: GpuOptions) -> Arc<Gpu> {
+    Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A kernel whose shader is whatever a test says.
+struct Written {
+    y: Tensor,
+    source: &'static str,
+}
+
+impl Kernel for Written {
+    fn name(&self) -> &'static str {
+        "written"
+    }
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::write("y", &self.y)]
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter::U32("count", 1)]
+    }
+    fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
+        vec![Strategy { name: "written", entry: "written", source: self.source, constants: vec![], grid: [1, 1, 1] }]
+    }
+    fn cost(&self, _: usize) -> Cost {
+        Cost::default()
+    }
+    fn reference(&self, _: &mut HostMemory) {}
+}
+
+#[test]
+fn a_kernel_that_does_not_compile_is_named() {
+    let gpu = open(GpuOptions { storage: Some(StorageKind::Buffer), ..GpuOptions::default() });
+    let rows = [
+        ("no entry point", "fn other() {}"),
+        ("unknown function", "@compute @workgroup_size(1) fn written() { store_z(0u, vec4<f32>()); }"),
+        ("wrong type", "@compute @workgroup_size(1) fn written() { store_y(0u, 1.0); }"),
+        ("too many lanes", "@compute @workgroup_size(4096) fn written() { store_y(0u, vec4<f32>()); }"),
+        ("unknown template value", "@compute @workgroup_size({{ LANES }}) fn written() {}"),
+    ];
+    for (what, source) in rows {
+        let y = Tensor::stored(&gpu, StorageKind::Buffer, "y", &[4], Element::F32).unwrap();
+        let mut recording = Recording::default();
+        recording.push("test", Written { y, source });
+        match Program::compile(&gpu, &recording).err() {
+            Some(Error::Kernel { kernel, .. }) => assert!(kernel.contains("written"), "{what}: named {kernel}"),
+            other => panic!("{what}: expected a kernel error, got {other:?}"),
+        }
+    }
+    gpu.check().unwrap();
+}
+
+#[test]
+fn errors_say_what_to_do() {
+    let unknown = GpuOptions { adapter: Some("no such adapter".into()), ..GpuOptions::default() };
+    let message = Gpu::open(&unknown).err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(message.contains("no such adapter") && message.contains("kaiwu devices"), "{message}");
+
+    let storage = Some(StorageKind::Buffer);
+    let gpu = open(GpuOptions { storage, max_binding_bytes: Some(1 << 16), ..GpuOptions::default() });
+    let place = Place::Device(gpu);
+    let message = Tensor::zeros(&place, "big", &[1 << 15], Element::F32).err().map(|error| error.to_string());
+    assert!(message.as_deref().is_some_and(|text| text.contains("big")), "{message:?}");
+}
+
+/// A table of 1000 rows in pieces of at most 64 KiB gives the same rows and products as in one piece.
+#[test]
+fn matrices_beyond_the_binding_limit_are_split_by_rows() {
+    let (rows, columns, tokens) = (1000, 256, 3);
+    let mut numbers = Numbers::new(3);
+    let bytes = blocks::quantise(DType::Q8_0, &numbers.floats(rows * columns, 0.3));
+    let x_values = numbers.floats(tokens * columns, 1.0);
+    let ids = [0u32, 255, 999, 0];
+    for storage in [StorageKind::Buffer, StorageKind::Texture] {
+        let mut results = vec![];
+        for limit in [None, Some(1 << 16)] {
+            let gpu = open(GpuOptions { storage: Some(storage), max_binding_bytes: limit, ..GpuOptions::default() });
+            let place = Place::Device(Arc::clone(&gpu));
+            let source = Arc::new(OwnedRows::new(DType::Q8_0, columns, bytes.clone()));
+            let w = Matrix::load(&place, "table", source).unwrap();
+            assert_eq!(w.parts().len() > 1, limit.is_some());
+            let x = Tensor::constant(&place, "x", &[tokens, columns], &x_values).unwrap();
+            let y = Tensor::zeros(&place, "y", &[tokens, rows], Element::F32).unwrap();
+            let embedded = Tensor::zeros(&place, "embedded", &[tokens, columns], Element::F32).unwrap();
+            let id_tensor = Tensor::uniform(&place, "ids", ids.len()).unwrap();
+            id_tensor.write(&gpu, 0, bytemuck::cast_slice(&ids));
+            let mut recording = Recording::default();
+            for part in w.parts() {
+                let input = Input::plain(&x, tokens);
+                recording.push("y", Product { input, w: part.clone(), residual: None, y: y.clone() });
+                let (ids, y) = (id_tensor.clone(), embedded.clone());
+                recording.push("embedded", Embed { ids, w: part.clone(), y, tokens, scale: 1.0 });
+            }
+            Program::compile(&gpu, &recording).unwrap().run(&gpu);
+            results.push((y.read_f32(&gpu).unwrap(), embedded.read_f32(&gpu).unwrap()));
+        }
+        assert!(results[0].0.iter().any(|&value| value != 0.0));
+        assert_eq!(results[0], results[1], "{storage:?}");
+    }
+}

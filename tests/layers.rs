@@ -1,0 +1,239 @@
+//! The house keeps its shape: imports point one way, files stay small, and no shader or kernel is left unlisted.
+
+use kaiwu::gpu::LIBRARY;
+use kaiwu::kernels::REGISTRY;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Modules by layer: a module may import from the layers before its own, and from itself.
+const LAYERS: [&[&str]; 9] = [
+    &["error"],
+    &["format"],
+    &["text", "sample"],
+    &["gpu"],
+    &["kernels"],
+    &["model"],
+    &["generate", "train"],
+    &["workbench", "lab", "serve"],
+    &["cli"],
+];
+
+/// Those that are plain data and strings, and those that run on a device: the former are not the latter's business.
+const PLAIN: [&str; 3] = ["format", "text", "sample"];
+
+/// Longest files, lines.
+const LONGEST_SOURCE: usize = 400;
+const LONGEST_SHADER: usize = 200;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// All files under `folder` that end with `ending`: path relative to the project, and text.
+fn files(folder: &str, ending: &str) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut folders: Vec<PathBuf> = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.to_string_lossy().ends_with(ending) {
+                let name = path.strip_prefix(root()).unwrap().to_string_lossy().replace('\\', "/");
+                found.insert(name, fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no {ending} files under {folder}");
+    found
+}
+
+/// The line without a comment that takes all of it.
+fn code(line: &str) -> &str {
+    if line.trim_start().starts_with("//") { "" } else { line }
+}
+
+/// Module that a file of src belongs to; `None` for the roots of library and program, which may name everything.
+fn module(file: &str) -> Option<&str> {
+    let path = file.strip_prefix("src/")?;
+    let name = path.split('/').next()?.trim_end_matches(".rs");
+    (!matches!(name, "lib" | "main")).then_some(name)
+}
+
+fn rank(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+/// Modules named after `crate::` (or, in the program, `kaiwu::`) in a line; names of a `{...}` list too.
+fn imports(line: &str) -> Vec<&str> {
+    let word = |text: &str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let mut found = vec![];
+    for start in ["crate::", "kaiwu::"] {
+        for (at, _) in line.match_indices(start) {
+            let before = line[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
+                continue;
+            }
+            let rest = &line[at + start.len()..];
+            let names = match rest.strip_prefix('{') {
+                // Of nested lists only the names on the outside are modules.
+                Some(list) => outside(list),
+                None => vec![&rest[..word(rest)]],
+            };
+            found.extend(names.into_iter().filter(|name| name.starts_with(|c: char| c.is_lowercase())));
+        }
+    }
+    found
+}
+
+/// First words of the entries of a list, without those of the lists in it.
+fn outside(list: &str) -> Vec<&str> {
+    let (mut depth, mut start, mut names) = (0, Some(0), vec![]);
+    for (at, c) in list.char_indices() {
+        if let (Some(first), false) = (start, c.is_alphanumeric() || c == '_' || c == ' ') {
+            names.push(list[first..at].trim());
+            start = None;
+        }
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => return names,
+            '}' => depth -= 1,
+            ',' if depth == 0 => start = Some(at + 1),
+            _ => {}
+        }
+    }
+    names.extend(start.map(|first| list[first..].trim()));
+    names
+}
+
+/// What is wrong with the imports of one file.
+fn wrong_imports(file: &str, text: &str) -> Vec<String> {
+    let Some(own) = module(file) else { return vec![] };
+    let Some(own_rank) = rank(own) else {
+        return vec![format!(
+            "{file}: {own} is in no layer; add it to tests/layers.rs and docs/architecture.md"
+        )];
+    };
+    // A statement over several lines is one, with the number of its first line.
+    let mut statements: Vec<(usize, String)> = vec![];
+    let mut open = false;
+    for (index, line) in text.lines().enumerate() {
+        match statements.last_mut() {
+            Some((_, statement)) if open => statement.push_str(code(line).trim()),
+            _ => statements.push((index + 1, code(line).to_owned())),
+        }
+        let statement = &statements[statements.len() - 1].1;
+        open =
+            statement.trim_start().trim_start_matches("pub ").starts_with("use ") && !statement.contains(';');
+    }
+    let mut wrong = vec![];
+    for (number, line) in &statements {
+        for name in imports(line) {
+            let Some(rank) = rank(name) else { continue };
+            if name != own && rank >= own_rank {
+                wrong.push(format!("{file}:{number}: {own} imports {name}, which is not below it"));
+            }
+        }
+        if own != "gpu" && line.contains("wgpu::") {
+            wrong.push(format!("{file}:{number}: only src/gpu names wgpu"));
+        }
+        if PLAIN.contains(&own) && (line.contains("naga::") || line.contains("pollster::")) {
+            wrong.push(format!("{file}:{number}: {own} is plain data and knows no device"));
+        }
+    }
+    wrong
+}
+
+#[track_caller]
+fn assert_none(what: &str, wrong: Vec<String>) {
+    assert!(wrong.is_empty(), "{what}:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn imports_point_one_way() {
+    let wrong = files("src", ".rs").iter().flat_map(|(file, text)| wrong_imports(file, text)).collect();
+    assert_none("imports against the layers of docs/architecture.md", wrong);
+}
+
+#[test]
+fn wrong_imports_are_found() {
+    let rows = [
+        ("src/gpu/a.rs", "use crate::kernels::Argmax;", 1),
+        ("src/gpu/a.rs", "use crate::{Error, kernels::Argmax, gpu::Tensor, model};", 2),
+        ("src/gpu/a.rs", "use crate::{\n    Error,\n    model::{Config, cli},\n};\n", 1),
+        ("src/text/a.rs", "    let x = crate::gpu::Gpu::open();", 1),
+        ("src/text/a.rs", "use crate::sample::Rng;", 1),
+        ("src/kernels/a.rs", "fn f(x: wgpu::Buffer) {}", 1),
+        ("src/main.rs", "use kaiwu::cli;", 0),
+        ("src/cli/a.rs", "use kaiwu::model::Model; use crate::cli::b;", 0),
+        ("src/gpu/a.rs", "use wgpu::Buffer; // crate::format is below", 0),
+        ("src/gpu/a.rs", "/// See [`crate::model::Runner`].", 0),
+        ("src/kernels/a.rs", "use crate::gpu::{self, model};", 0),
+        ("src/other/a.rs", "", 1),
+        ("src/other.rs", "", 1),
+    ];
+    for (file, text, expected) in rows {
+        let found = wrong_imports(file, text);
+        assert_eq!(found.len(), expected, "{file}: {text:?}: {found:?}");
+    }
+    assert!(wrong_imports("src/gpu/a.rs", "\n\nuse crate::cli;")[0].starts_with("src/gpu/a.rs:3: "));
+}
+
+#[test]
+fn every_shader_is_used() {
+    let shaders = files("shaders", ".wgsl");
+    let sources = files("src", ".rs");
+    let mut wrong = vec![];
+    for file in shaders.keys() {
+        match file.strip_prefix("shaders/lib/") {
+            Some(name) if LIBRARY.iter().all(|(listed, _)| format!("{listed}.wgsl") != name) => {
+                wrong.push(format!("{file} is not in gpu::LIBRARY (src/gpu/shader.rs)"));
+            }
+            None if !sources
+                .values()
+                .any(|text| text.contains(&format!("include_str!(\"../../{file}\")"))) =>
+            {
+                wrong.push(format!("{file} is included by no file of src"));
+            }
+            _ => {}
+        }
+    }
+    assert_none("shaders without a use", wrong);
+}
+
+#[test]
+fn every_kernel_is_registered() {
+    let names = |file: &String| file.strip_prefix("src/kernels/").is_some_and(|name| name != "mod.rs");
+    let sources: Vec<_> = files("src/kernels", ".rs").into_iter().filter(|(file, _)| names(file)).collect();
+    let mut named = BTreeSet::new();
+    for (file, text) in &sources {
+        for after in text.split("fn name(&self) -> &'static str {").skip(1) {
+            let literal = after.split('}').next().unwrap_or_default().trim();
+            let name = literal.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            named.insert(
+                name.unwrap_or_else(|| panic!("{file}: a kernel's name is one literal, not {literal}")),
+            );
+        }
+    }
+    assert_eq!(named, REGISTRY.iter().copied().collect(), "names in src/kernels/*.rs; kernels::REGISTRY");
+    assert!(
+        REGISTRY.is_sorted() && REGISTRY.len() == named.len(),
+        "kernels::REGISTRY is sorted, each name once"
+    );
+}
+
+#[test]
+fn files_stay_small() {
+    let mut wrong = vec![];
+    for (folder, ending, longest) in [("src", ".rs", LONGEST_SOURCE), ("shaders", ".wgsl", LONGEST_SHADER)] {
+        for (file, text) in files(folder, ending) {
+            let lines = text.lines().count();
+            if lines > longest {
+                wrong
+                    .push(format!("{file} has {lines} lines, more than {longest}: what is its second noun?"));
+            }
+        }
+    }
+    assert_none("files that grew too long", wrong);
+}

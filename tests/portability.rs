@@ -1,0 +1,182 @@
+//! Shaders on adapters that are not here: every text there is, validated and translated by naga for every backend.
+//!
+//! This shows that each shader is valid WGSL, uses only what its strategy claims, can be written as SPIR-V, MSL, HLSL
+//! and GLSL, and keeps to WebGPU's default limits where that is promised. It does not show that a driver compiles the
+//! translation, that barriers and subgroup operations are reached uniformly, or that results are right.
+
+mod common;
+
+use common::cases::variants;
+use common::portable::Portable;
+use kaiwu::gpu::{Capabilities, StorageKind, render};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::OnceLock;
+
+/// One rendered text and who it belongs to.
+struct Shader {
+    /// Kernel, the call that led to it, strategy, storage.
+    what: String,
+    kernel: &'static str,
+    entry: &'static str,
+    /// Offered to adapters with subgroups only.
+    subgroups: bool,
+    /// The strategy promised to need nothing.
+    least: bool,
+}
+
+/// Adapters that strategies may be chosen for, those without subgroups first.
+fn adapters(base: &Capabilities) -> Vec<Capabilities> {
+    [0, 4, 8, 16, 32, 64, 128]
+        .iter()
+        .flat_map(|&subgroup| {
+            [false, true].map(|software| Capabilities { subgroup, software, ..base.clone() })
+        })
+        .collect()
+}
+
+/// All texts of both storages, rendered once.
+fn shaders() -> &'static BTreeMap<String, Shader> {
+    static SHADERS: OnceLock<BTreeMap<String, Shader>> = OnceLock::new();
+    SHADERS.get_or_init(rendered)
+}
+
+fn rendered() -> BTreeMap<String, Shader> {
+    let mut all: BTreeMap<String, Shader> = BTreeMap::new();
+    for storage in [StorageKind::Buffer, StorageKind::Texture] {
+        let bench = variants(storage);
+        for case in &bench.cases {
+            let kernel = &*case.kernel;
+            for adapter in adapters(bench.gpu.capabilities()) {
+                let strategies = kernel.strategies(&adapter);
+                for (index, strategy) in strategies.iter().enumerate() {
+                    let what = format!("{} {} ({}), {storage:?}", kernel.name(), case.what, strategy.name);
+                    let text = render(kernel, strategy).unwrap_or_else(|error| panic!("{what}: {error}"));
+                    let least = index + 1 == strategies.len();
+                    let entry = strategy.entry;
+                    let shader =
+                        Shader { what, kernel: kernel.name(), entry, subgroups: adapter.subgroup > 0, least };
+                    all.entry(text).and_modify(|known| known.least |= least).or_insert(shader);
+                }
+            }
+        }
+    }
+    all
+}
+
+/// Fails with every failure there is, shortest first.
+#[track_caller]
+fn report(total: usize, mut failures: Vec<String>) {
+    failures.sort_by_key(String::len);
+    assert!(failures.is_empty(), "{} of {total} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn shaders_translate_to_every_language() {
+    let all = shaders();
+    let failures = all.iter().filter_map(|(text, shader)| {
+        Portable::parse(text, shader.entry, shader.subgroups)
+            .and_then(|portable| portable.translate())
+            .err()
+            .map(|message| format!("{}: {message}", shader.what))
+    });
+    report(all.len(), failures.collect());
+}
+
+#[test]
+fn the_last_strategy_needs_nothing_beyond_the_default_limits() {
+    let all = shaders();
+    let least: Vec<_> = all.iter().filter(|(_, shader)| shader.least).collect();
+    let kernels: BTreeSet<_> = least.iter().map(|(_, shader)| shader.kernel).collect();
+    assert_eq!(kernels, kaiwu::kernels::REGISTRY.iter().copied().collect());
+    let failures = least.iter().filter_map(|(text, shader)| {
+        // Whatever adapters it is offered to, it may not use subgroups.
+        let breaches = match Portable::parse(text, shader.entry, false) {
+            Ok(portable) => portable.breaches(),
+            Err(message) => vec![message],
+        };
+        (!breaches.is_empty()).then(|| format!("{}: {}", shader.what, breaches.join(", ")))
+    });
+    report(least.len(), failures.collect());
+}
+
+#[test]
+fn every_format_has_its_shaders() {
+    let all = shaders();
+    for kernel in ["product", "gate_up", "query_key_value", "embed"] {
+        for dtype in kaiwu::format::DType::ALL {
+            for storage in [StorageKind::Buffer, StorageKind::Texture] {
+                let (format, storage) = (format!(" {dtype} "), format!(", {storage:?}"));
+                let found = all.values().any(|shader| {
+                    shader.kernel == kernel
+                        && shader.what.contains(&format)
+                        && shader.what.ends_with(&storage)
+                });
+                assert!(found, "no shader of {kernel} for{format}{storage}");
+            }
+        }
+    }
+}
+
+/// The checks above can fail: each kernel's least demanding shader, broken in one way at a time.
+#[test]
+fn broken_shaders_are_found() {
+    let all = shaders();
+    let mut seen = BTreeSet::new();
+    for (text, shader) in all.iter().filter(|(_, shader)| shader.least) {
+        if !seen.insert(shader.kernel) {
+            continue;
+        }
+        let broken =
+            |text: String| Portable::parse(&text, shader.entry, false).map(|portable| portable.breaches());
+        assert_eq!(broken(text.clone()), Ok(vec![]), "{} before it was broken", shader.what);
+
+        let replaced = |from: &str, to: &str| {
+            assert!(text.contains(from), "{} has no {from:?} to break", shader.what);
+            text.replacen(from, to, 1)
+        };
+        let subgroups = format!("{text}\nfn extra() -> f32 {{ return subgroupAdd(1.0); }}\n");
+        let lane = replaced("@builtin(", "@builtin(subgroup_invocation_id) extra: u32, @builtin(");
+        let refused = [
+            ("its end is cut off", text.trim_end().trim_end_matches('}').to_owned()),
+            ("the parameters have another name", replaced("var<uniform> p:", "var<uniform> q_:")),
+            (
+                "the parameters hold a bool",
+                replaced("struct Parameters {", "struct Parameters {\n    extra: bool,"),
+            ),
+            ("two operands share a binding", replaced("@binding(2)", "@binding(1)")),
+            ("the entry point has another name", replaced(&format!("fn {}(", shader.entry), "fn other(")),
+            ("a subgroup operation", subgroups.clone()),
+            ("a subgroup's lane", lane),
+        ];
+        for (what, text) in refused {
+            assert!(broken(text).is_err(), "{}: {what}, but it passes", shader.what);
+        }
+        // With subgroups claimed the same operation is fine, and not written for what has none.
+        let claimed = Portable::parse(&subgroups, shader.entry, true).unwrap();
+        assert_eq!(claimed.translate().unwrap(), ["SPIR-V", "MSL", "HLSL 6.0", "GLSL 4.30"]);
+
+        let buffers: String = (0..9)
+            .map(|i| format!("@group(0) @binding({}) var<storage, read> extra{i}: array<u32>;\n", 100 + i))
+            .collect();
+        let size = text.find("@workgroup_size(").expect("a compute shader has a size");
+        let sized = format!(
+            "{}@workgroup_size(64, 8{}",
+            &text[..size],
+            &text[size + text[size..].find(')').expect("the size ends")..]
+        );
+        let beyond = [
+            ("storage buffers", format!("{text}\n{buffers}")),
+            ("bytes of workgroup memory", format!("{text}\nvar<workgroup> extra: array<vec4<f32>, 1025>;\n")),
+            ("lanes", sized),
+        ];
+        for (what, text) in beyond {
+            let breaches = broken(text).unwrap();
+            assert!(
+                breaches.iter().any(|words| words.contains(what)),
+                "{}: {what}: {breaches:?}",
+                shader.what
+            );
+        }
+    }
+    assert_eq!(seen.len(), kaiwu::kernels::REGISTRY.len());
+}
