@@ -143,7 +143,7 @@ fn row(entry: &Entry, label: &str, place: &Place, at: usize) -> Row {
         software: false,
         storage: StorageKind::Buffer,
         max_binding_bytes: u64::MAX,
-        max_texture_side: 0,
+        max_texture_bytes: u64::MAX,
     };
     let (capabilities, on_device) = match place {
         Place::Device(gpu) => (gpu.capabilities(), true),
