@@ -6,8 +6,8 @@ use common::numbers::Numbers;
 use kaiwu::Error;
 use kaiwu::format::{DType, blocks};
 use kaiwu::gpu::{
-    Capabilities, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Place, Program, Recording,
-    StorageKind, Strategy, Tensor,
+    Capabilities, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Place, Program,
+    Recording, StorageKind, Strategy, Tensor,
 };
 use kaiwu::kernels::{Embed, Input, Matrix, OwnedRows, Product};
 use std::sync::Arc;
@@ -33,7 +33,13 @@ impl Kernel for Written {
         vec![Parameter::U32("count", 1)]
     }
     fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
-        vec![Strategy { name: "written", entry: "written", source: self.source, constants: vec![], grid: [1, 1, 1] }]
+        vec![Strategy {
+            name: "written",
+            entry: "written",
+            source: self.source,
+            constants: vec![],
+            grid: [1, 1, 1],
+        }]
     }
     fn cost(&self, _: usize) -> Cost {
         Cost::default()
@@ -56,7 +62,9 @@ fn a_kernel_that_does_not_compile_is_named() {
         let mut recording = Recording::default();
         recording.push("test", Written { y, source });
         match Program::compile(&gpu, &recording).err() {
-            Some(Error::Kernel { kernel, .. }) => assert!(kernel.contains("written"), "{what}: named {kernel}"),
+            Some(Error::Kernel { kernel, .. }) => {
+                assert!(kernel.contains("written"), "{what}: named {kernel}")
+            }
             other => panic!("{what}: expected a kernel error, got {other:?}"),
         }
     }
@@ -87,7 +95,11 @@ fn matrices_beyond_the_binding_limit_are_split_by_rows() {
     for storage in [StorageKind::Buffer, StorageKind::Texture] {
         let mut results = vec![];
         for limit in [None, Some(1 << 16)] {
-            let gpu = open(GpuOptions { storage: Some(storage), max_binding_bytes: limit, ..GpuOptions::default() });
+            let gpu = open(GpuOptions {
+                storage: Some(storage),
+                max_binding_bytes: limit,
+                ..GpuOptions::default()
+            });
             let place = Place::Device(Arc::clone(&gpu));
             let source = Arc::new(OwnedRows::new(DType::Q8_0, columns, bytes.clone()));
             let w = Matrix::load(&place, "table", source).unwrap();

@@ -31,7 +31,10 @@ pub struct Divergence {
 impl fmt::Display for Divergence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { step, label, kernel, operand, index, expected, found } = self;
-        write!(f, "dispatch {step} ({label}, kernel {kernel}): {operand}[{index}] is {found}, expected {expected}")
+        write!(
+            f,
+            "dispatch {step} ({label}, kernel {kernel}): {operand}[{index}] is {found}, expected {expected}"
+        )
     }
 }
 
@@ -82,7 +85,9 @@ pub fn check_entry(
                 Tolerance { absolute, relative: relative + HALF_STEP }.accepts(expected[index], found[index])
             }
         };
-        if first.is_none() && let Some(index) = (0..found.len()).find(|&index| !right(index)) {
+        if first.is_none()
+            && let Some(index) = (0..found.len()).find(|&index| !right(index))
+        {
             first = Some(Divergence {
                 step: 0,
                 label: entry.label.clone(),
@@ -105,6 +110,8 @@ fn numbers(element: Element, words: &[u32]) -> Vec<f32> {
     match element {
         Element::F32 => words.iter().map(|&word| f32::from_bits(word)).collect(),
         Element::U32 => words.iter().map(|&word| word as f32).collect(),
-        Element::F16 => bytemuck::cast_slice::<u32, half::f16>(words).iter().map(|half| half.to_f32()).collect(),
+        Element::F16 => {
+            bytemuck::cast_slice::<u32, half::f16>(words).iter().map(|half| half.to_f32()).collect()
+        }
     }
 }

@@ -182,8 +182,7 @@ impl Gpu {
             // SAFETY: the shaders of this crate clamp what they index and bound their loops; the kernels' tests run
             // with the checks on.
             return unsafe {
-                self.device
-                    .create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+                self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
             };
         }
         self.device.create_shader_module(descriptor)

@@ -83,5 +83,9 @@ pub(super) fn faster_storage(gpu: &Gpu) -> Result<StorageKind> {
     let buffer = time(gpu, StorageKind::Buffer)?;
     let texture = time(gpu, StorageKind::Texture)?;
     log::info!("probe: 1 MiB from a buffer in {buffer:?}, from a storage texture in {texture:?}");
-    Ok(if texture.as_secs_f64() < 0.9 * buffer.as_secs_f64() { StorageKind::Texture } else { StorageKind::Buffer })
+    Ok(if texture.as_secs_f64() < 0.9 * buffer.as_secs_f64() {
+        StorageKind::Texture
+    } else {
+        StorageKind::Buffer
+    })
 }

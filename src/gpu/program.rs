@@ -109,7 +109,13 @@ impl Program {
             };
             let bindings = bind(gpu, &pipeline.layout, kernel, parameters, &entry.label);
             let grid = strategy.grid;
-            steps.push(Step { label: entry.label.clone(), strategy: strategy.name, pipeline, bindings, grid });
+            steps.push(Step {
+                label: entry.label.clone(),
+                strategy: strategy.name,
+                pipeline,
+                bindings,
+                grid,
+            });
         }
         gpu.check()?;
         Ok(Self { steps })
@@ -283,8 +289,7 @@ fn layout_entries(operands: &[Operand]) -> Vec<wgpu::BindGroupLayoutEntry> {
         ty,
         count: None,
     };
-    let buffer =
-        |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
+    let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
     let present = operands.iter().filter_map(|operand| Some((operand.tensor.as_ref()?, operand.access)));
     let kinds = present.map(|(tensor, access)| match tensor.storage() {
         Storage::Texture(..) => wgpu::BindingType::StorageTexture {

@@ -18,18 +18,31 @@ macro_rules! library {
 
 /// Shared pieces that shaders include by name.
 pub const LIBRARY: &[(&str, &str)] = library![
-    "f32", "f16", "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "q4_k", "q5_k", "q6_k", "nibbles", "k_scales",
-    "matrix", "halves", "finish_rows", "finish_swiglu", "finish_rope_cache",
+    "f32",
+    "f16",
+    "bf16",
+    "q4_0",
+    "q4_1",
+    "q5_0",
+    "q5_1",
+    "q8_0",
+    "q4_k",
+    "q5_k",
+    "q6_k",
+    "nibbles",
+    "k_scales",
+    "matrix",
+    "halves",
+    "finish_rows",
+    "finish_swiglu",
+    "finish_rope_cache",
 ];
 
 fn environment() -> Result<&'static Environment<'static>> {
     static ENVIRONMENT: OnceLock<std::result::Result<Environment<'static>, String>> = OnceLock::new();
     let made = ENVIRONMENT.get_or_init(|| {
         let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder()
-            .line_statement_prefix("//%")
-            .keep_trailing_newline(true)
-            .build();
+        let syntax = SyntaxConfig::builder().line_statement_prefix("//%").keep_trailing_newline(true).build();
         environment.set_syntax(syntax.map_err(|error| error.to_string())?);
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
         for (name, source) in LIBRARY {
@@ -55,7 +68,9 @@ fn storage_word(operand: &Operand) -> String {
         Storage::Host => "host".into(),
         Storage::Buffer(_) => "buffer".into(),
         Storage::Texture(..) => "texture".into(),
-        Storage::Uniform(_) if operand.access == Access::Read => format!("uniform{}", tensor.len().div_ceil(4)),
+        Storage::Uniform(_) if operand.access == Access::Read => {
+            format!("uniform{}", tensor.len().div_ceil(4))
+        }
         Storage::Uniform(_) => "buffer".into(),
     }
 }
@@ -83,9 +98,9 @@ pub fn render(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
         (name.to_string(), value)
     }));
     let context: Value = context.into_iter().collect::<std::collections::BTreeMap<_, _>>().into();
-    let body = environment()?.render_named_str(strategy.entry, strategy.source, context).map_err(|error| {
-        Error::Kernel { kernel: strategy.name.into(), message: format!("{error:#}") }
-    })?;
+    let body = environment()?
+        .render_named_str(strategy.entry, strategy.source, context)
+        .map_err(|error| Error::Kernel { kernel: strategy.name.into(), message: format!("{error:#}") })?;
     text.push_str(&body);
     Ok(text)
 }

@@ -81,7 +81,9 @@ impl Tensor {
     pub fn zeros(place: &Place, label: &str, shape: &[usize], element: Element) -> Result<Self> {
         let storage = match place {
             Place::Host => Storage::Host,
-            Place::Device(gpu) => allocate(gpu, gpu.capabilities().storage, label, texels(label, shape, element)?)?,
+            Place::Device(gpu) => {
+                allocate(gpu, gpu.capabilities().storage, label, texels(label, shape, element)?)?
+            }
         };
         Ok(Self::new(label, shape, element, storage, None))
     }
@@ -118,7 +120,12 @@ impl Tensor {
             Place::Device(gpu) => {
                 use wgpu::BufferUsages as Usage;
                 let usage = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
-                Storage::Uniform(buffer(gpu, label, texels(label, &[count], Element::U32)? * TEXEL_BYTES, usage))
+                Storage::Uniform(buffer(
+                    gpu,
+                    label,
+                    texels(label, &[count], Element::U32)? * TEXEL_BYTES,
+                    usage,
+                ))
             }
         };
         Ok(Self::new(label, &[count], Element::U32, storage, None))
@@ -313,9 +320,9 @@ fn allocate(gpu: &Gpu, kind: StorageKind, label: &str, texels: u64) -> Result<St
     if texels > largest {
         return Err(Error::Device(format!(
             "{label} takes {} MiB, but {} binds at most {} MiB at once",
-            texels * TEXEL_BYTES >> 20,
+            (texels * TEXEL_BYTES) >> 20,
             gpu.report().name,
-            largest * TEXEL_BYTES >> 20,
+            (largest * TEXEL_BYTES) >> 20,
         )));
     }
     if kind == StorageKind::Buffer {
@@ -380,10 +387,7 @@ pub(super) fn map_words(gpu: &Gpu, staging: &wgpu::Buffer) -> Result<Vec<u32>> {
     });
     gpu.wait()?;
     let failed = |what: String| Error::Device(format!("reading back from the device: {what}"));
-    receiver
-        .recv()
-        .map_err(|error| failed(error.to_string()))?
-        .map_err(|error| failed(error.to_string()))?;
+    receiver.recv().map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
     let view = staging.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
     let words = bytemuck::pod_collect_to_vec(&view);
     drop(view);

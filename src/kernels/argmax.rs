@@ -2,7 +2,7 @@
 
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
 
-/// ids[0] = index of the largest logit (the lowest where several are equal), step[0] += advance.
+/// `ids[0]` = index of the largest logit (the lowest where several are equal), `step[0]` += advance.
 pub struct Argmax {
     /// Logits [1, V padded to fours].
     pub logits: Tensor,

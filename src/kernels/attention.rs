@@ -3,7 +3,7 @@
 use super::cache::{half_at, key_index};
 use crate::gpu::{Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
 
-/// y[t, h] = softmax(q[t, h] · keys * scale) · values, token t seeing all positions up to its own.
+/// `y[t, h] = softmax(q[t, h] · keys * scale) · values`, token t seeing all positions up to its own.
 pub struct Attention {
     /// Word 0: position of token 0.
     pub step: Tensor,
@@ -110,14 +110,11 @@ impl Kernel for Attention {
             for h in 0..heads {
                 let key_head = h / (heads / key_heads);
                 let at = (token * heads + h) * head;
-                let key = |position, d| {
-                    half_at(&keys, key_index(position, key_head * head + d, key_heads * head))
-                };
+                let key =
+                    |position, d| half_at(&keys, key_index(position, key_head * head + d, key_heads * head));
                 let value = |position, d| half_at(&values, (position * key_heads + key_head) * head + d);
                 let scores: Vec<f32> = (0..=start + token)
-                    .map(|position| {
-                        (0..head).map(|d| q[at + d] * key(position, d)).sum::<f32>() * self.scale
-                    })
+                    .map(|position| (0..head).map(|d| q[at + d] * key(position, d)).sum::<f32>() * self.scale)
                     .collect();
                 let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let weights: Vec<f32> = scores.iter().map(|score| (score - top).exp()).collect();

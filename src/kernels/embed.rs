@@ -3,7 +3,7 @@
 use super::matrix::Part;
 use crate::gpu::{Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
 
-/// y[t] = scale * W[ids[t]] for the ids whose rows this part holds.
+/// `y[t] = scale * W[ids[t]]` for the ids whose rows this part holds.
 pub struct Embed {
     /// Token ids [T or more].
     pub ids: Tensor,
@@ -23,7 +23,11 @@ impl Kernel for Embed {
     }
 
     fn operands(&self) -> Vec<Operand> {
-        vec![Operand::read("ids", &self.ids), Operand::read("w", &self.w.tensor), Operand::write("y", &self.y)]
+        vec![
+            Operand::read("ids", &self.ids),
+            Operand::read("w", &self.w.tensor),
+            Operand::write("y", &self.y),
+        ]
     }
 
     fn parameters(&self) -> Vec<Parameter> {

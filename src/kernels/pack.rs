@@ -18,7 +18,7 @@
 
 use crate::format::DType;
 
-/// Planes of a matrix of `rows4 * 4` rows and `blocks * 32` columns. A plane is [slot / 8][step][8].
+/// Planes of a matrix of `rows4 * 4` rows and `blocks * 32` columns. A plane is `[slot / 8][step][8]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Planes {
     /// Row groups of four.
@@ -93,7 +93,9 @@ pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: 
         let mut put = |plane, index, value| put_word(plane, index, part, value);
         match dtype {
             DType::F32 => put(LEVELS, block, le32(bytes, 0)),
-            DType::F16 | DType::BF16 => put(LEVELS, block / 2, u32::from(le16(bytes, 0)) << (16 * (block % 2))),
+            DType::F16 | DType::BF16 => {
+                put(LEVELS, block / 2, u32::from(le16(bytes, 0)) << (16 * (block % 2)))
+            }
             DType::Q8_0 => {
                 for word in 0..8 {
                     // Adding 128 to each byte flips its top bit.

@@ -11,7 +11,7 @@ use crate::gpu::{
 pub struct Input {
     /// Activations [T, C].
     pub x: Tensor,
-    /// RMSNorm's gain [C]; without it x is taken as it is.
+    /// RMSNorm's gain `[C]`; without it x is taken as it is.
     pub gain: Option<Tensor>,
     /// RMSNorm's epsilon.
     pub eps: f32,
@@ -140,7 +140,7 @@ impl Input {
 /// Sums of a thousand terms in another order, of weights up to a few units.
 const TOLERANCE: Tolerance = Tolerance { absolute: 1e-3, relative: 1e-3 };
 
-/// y[t] = W · norm(x[t]) + residual[t].
+/// `y[t] = W · norm(x[t]) + residual[t]`.
 pub struct Product {
     /// Activations and their normalisation.
     pub input: Input,
@@ -200,7 +200,7 @@ impl Kernel for Product {
     }
 }
 
-/// y[t] = silu(gate) * up, the rows of W being those of the gate and then those of up.
+/// `y[t] = silu(gate) * up`, the rows of W being those of the gate and then those of up.
 pub struct GateUp {
     /// Activations and their normalisation.
     pub input: Input,

@@ -98,7 +98,9 @@ impl Config {
             return wrong(format!("{heads} heads cannot share {key_heads} key heads evenly"));
         }
         if head % 8 != 0 || head > 256 || (heads * head) % 32 != 0 {
-            return wrong(format!("{heads} heads of width {head} are not supported (width 8 to 256 in eights)"));
+            return wrong(format!(
+                "{heads} heads of width {head} are not supported (width 8 to 256 in eights)"
+            ));
         }
         if rope_width > head || rope_width % 2 != 0 {
             return wrong(format!("{rope_width} rotated numbers do not fit a head of {head}"));
@@ -106,7 +108,8 @@ impl Config {
         if width % 4 != 0 {
             return wrong(format!("a width of {width} is not supported (fours only)"));
         }
-        if !(self.norm_eps >= 0.0 && self.norm_eps < 1.0) || !(self.rope_base > 1.0) {
+        let sane = (0.0..1.0).contains(&self.norm_eps) && self.rope_base.is_finite() && self.rope_base > 1.0;
+        if !sane {
             return wrong(format!(
                 "norm epsilon {} or rotary base {} is absurd",
                 self.norm_eps, self.rope_base

@@ -4,7 +4,9 @@ use super::counters::Counters;
 use super::state::Cache;
 use super::transformer::{Activations, record};
 use super::weights::Model;
-use crate::gpu::{Divergence, Element, HostMemory, Place, Program, Readback, Recording, Tensor, first_divergence};
+use crate::gpu::{
+    Divergence, Element, HostMemory, Place, Program, Readback, Recording, Tensor, first_divergence,
+};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -153,7 +155,9 @@ impl Runner {
             let capacity = needed.max(2 * self.cache.capacity).min(self.context);
             let larger = Cache::new(&self.place, &self.model, capacity)?;
             larger.take_over(&self.place, &self.cache);
-            for (old, new) in self.cache.keys.iter().chain(&self.cache.values).zip(larger.keys.iter().chain(&larger.values)) {
+            for (old, new) in
+                self.cache.keys.iter().chain(&self.cache.values).zip(larger.keys.iter().chain(&larger.values))
+            {
                 let held = self.host.u32(old);
                 self.host.u32_mut(new)[..held.len()].copy_from_slice(&held);
             }
@@ -261,7 +265,7 @@ impl Runner {
         }
     }
 
-    /// The logits [V] after the last step of `tokens` tokens.
+    /// The logits `[V]` after the last step of `tokens` tokens.
     ///
     /// # Errors
     /// When the device fails.
@@ -337,7 +341,11 @@ impl Runner {
     ///
     /// # Errors
     /// When the context is too short, an id is unknown, or the device fails.
-    pub fn all_logits(&mut self, ids: &[u32], mut each: impl FnMut(usize, &[f32]) -> Result<()>) -> Result<()> {
+    pub fn all_logits(
+        &mut self,
+        ids: &[u32],
+        mut each: impl FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
         self.check_ids(ids)?;
         self.rewind(0);
         self.reserve(ids.len())?;

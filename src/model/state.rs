@@ -28,7 +28,8 @@ impl Cache {
         let tensor = |what: &str, layer: usize, shape: &[usize]| {
             Tensor::zeros(place, &format!("blk.{layer}.{what}"), shape, Element::F16)
         };
-        let keys = (0..config.layers).map(|layer| tensor("keys", layer, &[capacity / 8, heads, head / 8, 8, 8]));
+        let keys =
+            (0..config.layers).map(|layer| tensor("keys", layer, &[capacity / 8, heads, head / 8, 8, 8]));
         let values = (0..config.layers).map(|layer| tensor("values", layer, &[capacity, heads, head]));
         let rope = config.rope_table(capacity, model.rope_factors.as_deref());
         Ok(Self {

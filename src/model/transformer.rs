@@ -10,7 +10,7 @@ use crate::kernels::{Argmax, Attention, Embed, GateUp, Input, Product, QueryKeyV
 
 /// What a step of up to T tokens needs beside weights and cache.
 pub struct Activations {
-    /// Token ids [T].
+    /// Token ids `[T]`.
     pub ids: Tensor,
     /// The residual stream between blocks [T, C].
     pub x: Tensor,
@@ -73,7 +73,9 @@ pub fn record(
         let (keys, values) = (&cache.keys[index], &cache.values[index]);
 
         // Attention: q, k, v = rotated projections of norm(x); k and v go to the cache      [T, H * D]
-        for (first_row, w) in layer.attn_qkv.iter().flat_map(|(first, w)| w.parts().iter().map(move |p| (first, p))) {
+        for (first_row, w) in
+            layer.attn_qkv.iter().flat_map(|(first, w)| w.parts().iter().map(move |p| (first, p)))
+        {
             rec.push(
                 name("attn_qkv"),
                 QueryKeyValue {

@@ -1,21 +1,21 @@
 //! A model's weights on the device, packed once at load.
 
 use super::config::Config;
+use crate::Result;
 use crate::format::{DType, Gguf, TensorInfo, blocks};
 use crate::gpu::{Place, Tensor};
 use crate::kernels::{Matrix, RowSource};
-use crate::Result;
 use std::sync::Arc;
 
 /// One transformer block. Names follow GGUF.
 pub struct Layer {
-    /// Gain before attention [C].
+    /// Gain before attention `[C]`.
     pub attn_norm: Tensor,
     /// Rows of queries, keys and values, stacked where they share a format: (first row, matrix [.., C]).
     pub attn_qkv: Vec<(usize, Matrix)>,
     /// [C, H * D].
     pub attn_output: Matrix,
-    /// Gain before the feed-forward part [C].
+    /// Gain before the feed-forward part `[C]`.
     pub ffn_norm: Tensor,
     /// Gate rows and then up rows, [2 F, C].
     pub ffn_gate_up: Matrix,
@@ -31,7 +31,7 @@ pub struct Model {
     pub token_embd: Matrix,
     /// Blocks.
     pub layers: Vec<Layer>,
-    /// Gain before the output product [C].
+    /// Gain before the output product `[C]`.
     pub output_norm: Tensor,
     /// Output matrix [V, C]; `None` if it is the embedding table.
     pub output: Option<Matrix>,
@@ -128,7 +128,8 @@ impl Loader<'_> {
     fn rows(&self, name: &str, rows: usize, columns: usize) -> Result<Arc<dyn RowSource>> {
         let info = self.info(name, &[rows, columns])?;
         let row_bytes = info.dtype.bytes_for(columns as u64).ok_or_else(|| {
-            self.gguf.path_error(format!("tensor {name}: rows of {columns} are not whole {} blocks", info.dtype))
+            self.gguf
+                .path_error(format!("tensor {name}: rows of {columns} are not whole {} blocks", info.dtype))
         })?;
         Ok(Arc::new(FileRows {
             gguf: Arc::clone(self.gguf),
