@@ -1,7 +1,9 @@
 //! Kaiwu (开悟): a language-model runtime made of hand-written WGSL compute shaders.
 
+pub mod cli;
 pub mod error;
 pub mod format;
+pub mod generate;
 pub mod gpu;
 pub mod kernels;
 pub mod model;

@@ -3,12 +3,14 @@
 //! Read [`transformer`](self) first: `transformer.rs` is the model, a kernel a line.
 
 mod config;
+mod counters;
 mod runner;
 mod state;
 mod transformer;
 mod weights;
 
 pub use config::Config;
+pub use counters::Counters;
 pub use runner::{Runner, Want};
 pub use state::Cache;
 pub use transformer::{Activations, record};

@@ -1,11 +1,12 @@
 //! Running a model: token ids in, logits or greedy choices out, on the device or through the references.
 
+mod check;
+
+use super::counters::Counters;
 use super::state::Cache;
 use super::transformer::{Activations, record};
 use super::weights::Model;
-use crate::gpu::{
-    Divergence, Element, HostMemory, Place, Program, Readback, Recording, Tensor, first_divergence,
-};
+use crate::gpu::{Element, HostMemory, Place, Program, Readback, Recording, Tensor};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub struct Runner {
     readback: Option<Readback>,
     host: HostMemory,
     position: usize,
+    counters: Counters,
 }
 
 impl Runner {
@@ -73,6 +75,7 @@ impl Runner {
             readback: None,
             host: HostMemory::default(),
             position: 0,
+            counters: Counters::default(),
         };
         if let Place::Device(gpu) = place {
             let chosen = runner.activations(1)?.ids.clone();
@@ -96,6 +99,19 @@ impl Runner {
         self.context
     }
 
+    /// What was computed and transferred so far; checks and profiles apart.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn count(&mut self, tokens: usize, dispatches: usize, readback_bytes: u64) {
+        let submits = u64::from(matches!(self.place, Place::Device(_)));
+        self.counters.tokens += tokens as u64;
+        self.counters.dispatches += dispatches as u64;
+        self.counters.submits += submits;
+        self.counters.readback_bytes += submits * readback_bytes;
+    }
+
     /// Forgets all tokens from `position` on.
     pub fn rewind(&mut self, position: usize) {
         self.position = self.position.min(position);
@@ -116,16 +132,25 @@ impl Runner {
         Ok(made)
     }
 
+    /// Checks that a conversation of `tokens` tokens fits the context.
+    ///
+    /// # Errors
+    /// When it does not, with both lengths.
+    pub fn fits(&self, tokens: usize) -> Result<()> {
+        if tokens <= self.context {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "the text needs {tokens} tokens, but the context holds {}; shorten the text{}",
+            self.context,
+            if self.context < self.model.config.context { " or raise --context" } else { "" }
+        )))
+    }
+
     /// Makes room for `more` tokens, doubling the cache as needed.
     fn reserve(&mut self, more: usize) -> Result<()> {
         let needed = self.position + more;
-        if needed > self.context {
-            return Err(Error::Usage(format!(
-                "the text needs {needed} tokens, but the context holds {}; shorten the text{}",
-                self.context,
-                if self.context < self.model.config.context { " or raise --context" } else { "" }
-            )));
-        }
+        self.fits(needed)?;
         if needed > self.cache.capacity {
             let capacity = needed.max(2 * self.cache.capacity).min(self.context);
             let larger = Cache::new(&self.place, &self.model, capacity)?;
@@ -204,6 +229,8 @@ impl Runner {
                 recording.run_reference(&mut self.host);
             }
         }
+        let dispatches = self.step(ids.len(), want)?.recording.entries().len();
+        self.count(ids.len(), dispatches, 0);
         self.position += ids.len();
         Ok(())
     }
@@ -246,6 +273,7 @@ impl Runner {
         let place = self.place.clone();
         let vocabulary = self.model.config.vocabulary;
         let logits = self.step(last_chunk(tokens), Want::Last)?.logits.clone();
+        self.count(0, 0, logits.bytes());
         let mut values = match &place {
             Place::Device(gpu) => logits.read_f32(gpu)?,
             Place::Host => self.host.f32(&logits).to_vec(),
@@ -260,6 +288,7 @@ impl Runner {
     /// When the device fails.
     pub fn greedy(&mut self) -> Result<u32> {
         let chosen = self.activations(1)?.ids.clone();
+        self.count(0, 0, chosen.bytes());
         Ok(match &self.place {
             Place::Device(gpu) => chosen.read(gpu)?[0],
             Place::Host => self.host.u32(&chosen)[0],
@@ -302,6 +331,8 @@ impl Runner {
             return Err(Error::Model("no program to decode with".into()));
         };
         let words = program.run_and_read(gpu, steps, &chosen, readback)?;
+        let (dispatches, bytes) = (program.dispatches(), chosen.bytes());
+        self.count(steps, steps * dispatches, steps as u64 * bytes);
         self.position += steps;
         Ok(words.into_iter().map(|words| words[0]).collect())
     }
@@ -323,6 +354,7 @@ impl Runner {
             self.run(chunk, Want::All)?;
             let place = self.place.clone();
             let logits = self.step(chunk.len(), Want::All)?.logits.clone();
+            self.count(0, 0, logits.bytes());
             let values = match &place {
                 Place::Device(gpu) => logits.read_f32(gpu)?,
                 Place::Host => self.host.f32(&logits).to_vec(),
@@ -332,42 +364,6 @@ impl Runner {
             }
         }
         Ok(())
-    }
-
-    /// Runs the step of `ids` once more with a timestamp around each dispatch: label, kernel and seconds of each.
-    ///
-    /// # Errors
-    /// When the context is full, an id is unknown, or the device fails.
-    pub fn profile(&mut self, ids: &[u32], want: Want) -> Result<Vec<(String, &'static str, f64)>> {
-        self.run(ids, want)?;
-        self.rewind(self.position - ids.len());
-        let (step, position) = (self.step.clone(), self.position as u32);
-        self.write_words(&step, &[position]);
-        let place = self.place.clone();
-        let step = self.step(ids.len(), want)?;
-        let (Place::Device(gpu), Some(program)) = (&place, &step.program) else { return Ok(vec![]) };
-        let seconds = program.profile(gpu)?;
-        let entries = step.recording.entries().iter().zip(seconds);
-        Ok(entries.map(|(entry, seconds)| (entry.label.clone(), entry.kernel.name(), seconds)).collect())
-    }
-
-    /// Runs the step of `ids` dispatch by dispatch on the device and through the references.
-    ///
-    /// # Errors
-    /// When the context is full, an id is unknown, or the device fails.
-    pub fn check(&mut self, ids: &[u32]) -> Result<Option<Divergence>> {
-        self.check_ids(ids)?;
-        self.reserve(ids.len())?;
-        let act = self.activations(ids.len())?;
-        self.write_words(&act.ids, ids);
-        let (step, position) = (self.step.clone(), self.position as u32);
-        self.write_words(&step, &[position]);
-        let place = self.place.clone();
-        let Place::Device(gpu) = &place else { return Ok(None) };
-        let recording = self.recording(ids.len(), Want::Last)?;
-        let divergence = first_divergence(gpu, &recording, &mut self.host)?;
-        self.position += ids.len();
-        Ok(divergence)
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod cases;
 pub mod gguf_writer;
+pub mod loaded;
 pub mod numbers;
 pub mod portable;
 

@@ -1,0 +1,59 @@
+//! A kernel from end to end: its shader, its reference, a run, and a check. `cargo run --release --example hello_kernel`.
+
+use kaiwu::gpu::*;
+
+/// z = a x + y
+struct Axpy {
+    a: f32,
+    x: Tensor,
+    y: Tensor,
+    z: Tensor,
+}
+
+/// Operands are read and written four numbers at a time, wherever they live, through load_<name> and store_<name>.
+const SHADER: &str = "
+@compute @workgroup_size(64)
+fn axpy(@builtin(global_invocation_id) lane: vec3<u32>) {
+    if lane.x < p.texels { store_z(lane.x, p.a * load_x(lane.x) + load_y(lane.x)); }
+}";
+
+impl Kernel for Axpy {
+    fn name(&self) -> &'static str {
+        "axpy"
+    }
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::read("x", &self.x), Operand::read("y", &self.y), Operand::write("z", &self.z)]
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter::F32("a", self.a), Parameter::U32("texels", self.x.len() as u32 / 4)]
+    }
+    fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
+        let grid = [(self.x.len() as u32).div_ceil(4 * 64), 1, 1];
+        vec![Strategy { name: "axpy", entry: "axpy", source: SHADER, constants: vec![], grid }]
+    }
+    fn cost(&self, _: usize) -> Cost {
+        Cost { read: 2 * self.x.bytes(), written: self.z.bytes(), operations: 2 * self.x.len() as u64 }
+    }
+    fn reference(&self, memory: &mut HostMemory) {
+        let (x, y) = (memory.f32(&self.x), memory.f32(&self.y));
+        let z = memory.f32_mut(&self.z).iter_mut();
+        z.zip(x.iter().zip(y.iter())).for_each(|(z, (x, y))| *z = self.a * x + y);
+    }
+}
+
+fn main() -> kaiwu::Result<()> {
+    let gpu = Gpu::open(&GpuOptions::default())?;
+    let place = Place::Device(gpu.clone());
+    let x = Tensor::constant(&place, "x", &[1000], &std::array::from_fn::<_, 1000, _>(|n| n as f32))?;
+    let y = Tensor::constant(&place, "y", &[1000], &[1.0; 1000])?;
+    let z = Tensor::zeros(&place, "z", &[1000], Element::F32)?;
+
+    let mut recording = Recording::default();
+    recording.push("hello", Axpy { a: 2.0, x, y, z: z.clone() });
+    Program::compile(&gpu, &recording)?.run(&gpu);
+    println!("z[..4] = {:?}", &z.read_f32(&gpu)?[..4]);
+
+    println!("first divergence: {:?}", first_divergence(&gpu, &recording, &mut HostMemory::default())?);
+    println!("{:?}", recording.cost(0));
+    Ok(())
+}

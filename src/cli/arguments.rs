@@ -1,0 +1,144 @@
+//! Options that several commands share.
+
+use crate::gpu::{GpuOptions, StorageKind};
+use crate::sample::SamplerSettings;
+use crate::{Error, Result};
+use clap::Args;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Which device, and how.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Device")]
+pub(super) struct DeviceArguments {
+    /// Take the first adapter whose name, backend or driver contains this
+    #[arg(long, global = true, value_name = "SUBSTRING", env = "KAIWU_ADAPTER", hide_env_values = true)]
+    pub adapter: Option<String>,
+    /// Where tensors live on the device [default: what the adapter reads faster]
+    #[arg(long, global = true, value_name = "KIND")]
+    pub storage: Option<StorageKind>,
+    /// Pretend that the adapter has no subgroups
+    #[arg(long, global = true)]
+    pub no_subgroups: bool,
+}
+
+impl DeviceArguments {
+    pub(super) fn options(&self) -> GpuOptions {
+        GpuOptions {
+            adapter: self.adapter.clone().filter(|wanted| !wanted.is_empty()),
+            storage: self.storage,
+            without_subgroups: self.no_subgroups,
+            ..GpuOptions::default()
+        }
+    }
+}
+
+/// Which model.
+#[derive(Debug, Args)]
+pub(super) struct ModelArgument {
+    /// Model file (GGUF) [default: the one that `make model` fetches]
+    #[arg(short, long, value_name = "FILE", env = "KAIWU_MODEL", hide_env_values = true)]
+    pub model: Option<PathBuf>,
+}
+
+impl ModelArgument {
+    pub(super) fn path(&self) -> Result<PathBuf> {
+        model_path(self.model.as_deref())
+    }
+}
+
+const DEFAULT_MODEL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+
+/// The model file asked for, or the default one: in `models/` here, or among the user's data.
+pub(super) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
+    if let Some(path) = asked.filter(|path| !path.as_os_str().is_empty()) {
+        return Ok(path.to_owned());
+    }
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let data = variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")));
+    let places: Vec<PathBuf> = [Some(PathBuf::from("models")), data.map(|data| data.join("kaiwu/models"))]
+        .into_iter()
+        .flatten()
+        .map(|folder| folder.join(DEFAULT_MODEL))
+        .collect();
+    if let Some(found) = places.iter().find(|path| path.is_file()) {
+        return Ok(found.clone());
+    }
+    let places: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
+    Err(Error::Usage(format!(
+        "no model: neither -m FILE nor KAIWU_MODEL is given, and there is no {}; run `make model` in the project to \
+         fetch the default one",
+        places.join(" or ")
+    )))
+}
+
+/// A text argument; `-` stands for standard input.
+pub(super) fn text_or_stdin(text: &str) -> Result<String> {
+    if text != "-" {
+        return Ok(text.to_owned());
+    }
+    let mut bytes = vec![];
+    std::io::stdin().lock().read_to_end(&mut bytes).map_err(Error::io("read", "standard input"))?;
+    String::from_utf8(bytes).map_err(|error| {
+        Error::Usage(format!("standard input is not UTF-8 (byte {})", error.utf8_error().valid_up_to()))
+    })
+}
+
+/// How ids are chosen.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sampling")]
+pub(super) struct SamplingArguments {
+    /// Divides the logits; 0 takes the likeliest token always
+    #[arg(long, value_name = "T", default_value_t = 0.0)]
+    temperature: f32,
+    /// Keep the K likeliest tokens; 0 keeps all
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    top_k: u32,
+    /// Keep the likeliest tokens whose probabilities reach P together
+    #[arg(long, value_name = "P", default_value_t = 1.0)]
+    top_p: f32,
+    /// Drop tokens less likely than this share of the likeliest one
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    min_p: f32,
+    /// Divides the logits of tokens seen among the latest 64; 1 is off
+    #[arg(long, value_name = "R", default_value_t = 1.0)]
+    repetition_penalty: f32,
+    /// Subtracted for each time a token was seen among the latest 64
+    #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true)]
+    frequency_penalty: f32,
+    /// Subtracted if a token was seen among the latest 64
+    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
+    presence_penalty: f32,
+    /// Added to the logit of a token, -inf bans it; repeatable
+    #[arg(long, value_name = "ID=VALUE", value_parser = parse_bias)]
+    logit_bias: Vec<(u32, f32)>,
+    /// Fixes the random draws [default: a random seed]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+fn parse_bias(text: &str) -> std::result::Result<(u32, f32), String> {
+    let (id, value) = text.split_once('=').ok_or("expected ID=VALUE, such as 42=-5.5")?;
+    let id = id.trim().parse().map_err(|_| format!("{id:?} is not a token id"))?;
+    let value = value.trim().parse().map_err(|_| format!("{value:?} is not a number"))?;
+    Ok((id, value))
+}
+
+impl SamplingArguments {
+    pub(super) fn settings(&self) -> SamplerSettings {
+        SamplerSettings {
+            temperature: self.temperature,
+            top_k: self.top_k,
+            top_p: self.top_p,
+            min_p: self.min_p,
+            repetition_penalty: self.repetition_penalty,
+            frequency_penalty: self.frequency_penalty,
+            presence_penalty: self.presence_penalty,
+            logit_bias: self.logit_bias.clone(),
+            // 53 bits, so that JSON readers get the seed as it is.
+            seed: self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 11),
+            ..SamplerSettings::default()
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! `kaiwu explain`: the recording of a decode step, for people.
+
+use super::Outcome;
+use super::arguments::{DeviceArguments, ModelArgument};
+use super::loaded::{adapter, load};
+use super::output::{count, print, print_pretty, size, table};
+use crate::format::Gguf;
+use crate::gpu::{Capabilities, Constant, Cost, Entry, Gpu, Place, StorageKind};
+use crate::model::{Runner, Want};
+use crate::{Error, Result};
+use clap::Args;
+use serde::Serialize;
+use serde_json::json;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Show what computes a token: each kernel with its bytes and operations
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  kaiwu explain\n  kaiwu explain --at 4096\n  kaiwu explain --host --json"
+)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    model: ModelArgument,
+    /// Tokens in the cache that attention reads
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    at: u32,
+    /// Do without a device: the strategies it would take are then unknown
+    #[arg(long)]
+    host: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// A kernel call as it is shown. Equal rows make equal layers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Row {
+    label: String,
+    kernel: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    strategy: Option<&'static str>,
+    /// How the weights are stored.
+    format: Option<&'static str>,
+    read_bytes: u64,
+    written_bytes: u64,
+    operations: u64,
+}
+
+/// Consecutive calls: those of a layer, or those between layers.
+#[derive(Debug, PartialEq, Serialize)]
+struct Section {
+    /// Layers that are alike, by number.
+    layers: Vec<usize>,
+    kernels: Vec<Row>,
+}
+
+pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
+    let path = arguments.model.path()?;
+    let gguf = Arc::new(Gguf::open(&path)?);
+    let place = if arguments.host { Place::Host } else { device_or_host(device)? };
+    let model = load(&place, &gguf)?;
+    let mut runner = Runner::new(&place, &model, None, 1)?;
+    let recording = runner.recording(1, Want::Last)?;
+    let at = arguments.at as usize;
+    let sections = sections(recording.entries(), &place, at);
+    let (total, dispatches) = (recording.cost(at), recording.entries().len());
+
+    if arguments.json {
+        print_pretty(&json!({
+            "model": path.display().to_string(),
+            "adapter": matches!(place, Place::Device(_)).then(|| adapter(&place)),
+            "cached_tokens": at,
+            "sections": sections,
+            "total": {
+                "dispatches": dispatches,
+                "read_bytes": total.read,
+                "written_bytes": total.written,
+                "operations": total.operations,
+            },
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let on = match &place {
+        Place::Host => String::new(),
+        Place::Device(_) => format!(" on {}", adapter(&place)),
+    };
+    print(&format!(
+        "{}: one token{on}, {at} tokens in the cache\n{}\na token: {dispatches} dispatches, {} read, {} written, {} operations\n",
+        path.display(),
+        as_text(&sections),
+        size(total.read),
+        size(total.written),
+        count(total.operations),
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The device if there is one; explaining needs none.
+fn device_or_host(device: &DeviceArguments) -> Result<Place> {
+    match Gpu::open(&device.options()) {
+        Ok(gpu) => Ok(Place::Device(gpu)),
+        Err(Error::Device(message)) if device.adapter.is_none() => {
+            eprintln!("kaiwu: without a device: {message}");
+            Ok(Place::Host)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// "blk.3.ffn_down" is `ffn_down` of layer 3.
+fn layer_of(label: &str) -> Option<(usize, &str)> {
+    let (layer, part) = label.strip_prefix("blk.")?.split_once('.')?;
+    Some((layer.parse().ok()?, part))
+}
+
+fn sections(entries: &[Entry], place: &Place, at: usize) -> Vec<Section> {
+    let mut all: Vec<(Option<usize>, Vec<Row>)> = vec![];
+    for entry in entries {
+        let (layer, part) =
+            layer_of(&entry.label).map_or((None, &*entry.label), |(layer, part)| (Some(layer), part));
+        let row = row(entry, part, place, at);
+        match all.last_mut() {
+            Some((same, rows)) if *same == layer => rows.push(row),
+            _ => all.push((layer, vec![row])),
+        }
+    }
+    let mut merged: Vec<Section> = vec![];
+    for (layer, kernels) in all {
+        let alike = |section: &&mut Section| !section.layers.is_empty() && section.kernels == kernels;
+        match (layer, merged.iter_mut().find(alike)) {
+            (Some(layer), Some(section)) => section.layers.push(layer),
+            _ => merged.push(Section { layers: layer.into_iter().collect(), kernels }),
+        }
+    }
+    merged
+}
+
+fn row(entry: &Entry, label: &str, place: &Place, at: usize) -> Row {
+    // Without a device, what any device could do still tells the format of the weights.
+    let least = Capabilities {
+        subgroup: 0,
+        software: false,
+        storage: StorageKind::Buffer,
+        max_binding_bytes: u64::MAX,
+        max_texture_bytes: u64::MAX,
+    };
+    let (capabilities, on_device) = match place {
+        Place::Device(gpu) => (gpu.capabilities(), true),
+        Place::Host => (&least, false),
+    };
+    let strategy = entry.kernel.strategies(capabilities).into_iter().next();
+    let format = strategy.as_ref().and_then(|strategy| {
+        strategy.constants.iter().find_map(|(name, value)| match value {
+            Constant::Word(word) if *name == "FORMAT" => Some(*word),
+            _ => None,
+        })
+    });
+    let Cost { read, written, operations } = entry.kernel.cost(at);
+    Row {
+        label: label.to_owned(),
+        kernel: entry.kernel.name(),
+        strategy: strategy.filter(|_| on_device).map(|strategy| strategy.name),
+        format,
+        read_bytes: read,
+        written_bytes: written,
+        operations,
+    }
+}
+
+/// 0, 1, 2, 5 as "0-2, 5".
+fn ranges(numbers: &[usize]) -> String {
+    let runs = numbers.chunk_by(|a, b| a + 1 == *b);
+    let text = |run: &[usize]| match run {
+        [one] => one.to_string(),
+        run => format!("{}-{}", run[0], run[run.len() - 1]),
+    };
+    runs.map(text).collect::<Vec<_>>().join(", ")
+}
+
+fn as_text(sections: &[Section]) -> String {
+    let with_strategy =
+        sections.iter().flat_map(|section| &section.kernels).any(|row| row.strategy.is_some());
+    let line = |cells: [&str; 7]| {
+        let all = cells.iter().enumerate().filter(|(column, _)| with_strategy || *column != 2);
+        all.map(|(_, cell)| cell.to_string()).collect::<Vec<_>>()
+    };
+    let mut rows = vec![line(["", "kernel", "strategy", "weights", "read", "written", "operations"])];
+    for section in sections {
+        match &section.layers[..] {
+            [] => {}
+            [one] => rows.push(vec![format!("layer {one}")]),
+            many => rows.push(vec![format!("layers {} ({} alike), each", ranges(many), many.len())]),
+        }
+        for row in &section.kernels {
+            rows.push(line([
+                &format!("{}{}", if section.layers.is_empty() { "" } else { "  " }, row.label),
+                row.kernel,
+                row.strategy.unwrap_or_default(),
+                row.format.unwrap_or_default(),
+                &size(row.read_bytes),
+                &size(row.written_bytes),
+                &count(row.operations),
+            ]));
+        }
+    }
+    table(&rows, if with_strategy { 4 } else { 3 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_and_ranges_read_as_people_write_them() {
+        assert_eq!(layer_of("blk.12.ffn_down"), Some((12, "ffn_down")));
+        assert_eq!([layer_of("output"), layer_of("blk.x.y")], [None, None]);
+        for (numbers, text) in [(vec![], ""), (vec![4], "4"), (vec![0, 1, 2, 5, 7, 8], "0-2, 5, 7-8")] {
+            assert_eq!(ranges(&numbers), text);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! `kaiwu inspect`: what is in a model file, and what it takes to run it.
+
+use super::Outcome;
+use super::arguments::model_path;
+use super::output::{count, print, print_pretty, size, table};
+use crate::format::{Array, Gguf, TensorInfo, Value};
+use crate::gpu::{Place, Tensor};
+use crate::model::{Activations, Config, Model};
+use crate::{Error, Result};
+use clap::Args;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Show a model file's metadata and tensors, and what it would take on a device
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  kaiwu inspect model.gguf --context 2048\n  kaiwu inspect model.gguf --json"
+)]
+pub(super) struct Arguments {
+    /// Model file (GGUF) [default: the one that `make model` fetches]
+    #[arg(value_name = "MODEL", env = "KAIWU_MODEL", hide_env_values = true)]
+    model: Option<PathBuf>,
+    /// Tokens of context to reckon with [default: the model's own]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    context: Option<u32>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// What a model takes on a device, in bytes.
+#[derive(serde::Serialize)]
+struct Footprint {
+    /// Tokens reckoned with.
+    context: usize,
+    /// Packed matrices.
+    weights_bytes: u64,
+    /// Keys, values and rotary table, full.
+    cache_bytes: u64,
+    /// Working memory of a chunk of a prompt.
+    activation_bytes: u64,
+    /// All of it.
+    total_bytes: u64,
+}
+
+/// Tokens of a prompt that are computed at once.
+const CHUNK: usize = 256;
+
+pub(super) fn run(arguments: &Arguments) -> Outcome {
+    let gguf = Arc::new(Gguf::open(&model_path(arguments.model.as_deref())?)?);
+    let footprint = footprint(&gguf, arguments.context.map(|n| n as usize));
+    if let Err(error @ Error::Usage(_)) = footprint {
+        return Err(error);
+    }
+    match arguments.json {
+        true => print_pretty(&as_json(&gguf, &footprint))?,
+        false => print(&as_text(&gguf, &footprint))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn footprint(gguf: &Arc<Gguf>, context: Option<usize>) -> Result<Footprint> {
+    let config = Config::from_gguf(gguf)?;
+    let context = context.unwrap_or(config.context);
+    if context > config.context {
+        let message = format!("a context of {context} exceeds the model's own, {}", config.context);
+        return Err(Error::Usage(message));
+    }
+    // On the host nothing is allocated; the sizes are the same.
+    let model = Model::load(&Place::Host, gguf, |_| ())?;
+    let act = Activations::new(&Place::Host, &config, CHUNK.min(context))?;
+    let tensors = [&act.ids, &act.x, &act.middle, &act.q, &act.attended, &act.hidden];
+    let capacity = context.next_multiple_of(64) as u64;
+    let cache_bytes = capacity * (config.cache_bytes_per_token() + 4 * config.head as u64);
+    let activation_bytes =
+        tensors.map(Tensor::bytes).iter().sum::<u64>() + 4 * config.vocabulary.next_multiple_of(4) as u64;
+    let weights_bytes = model.bytes();
+    let total_bytes = weights_bytes + cache_bytes + activation_bytes;
+    Ok(Footprint { context, weights_bytes, cache_bytes, activation_bytes, total_bytes })
+}
+
+/// Tensors, elements and bytes of each type.
+fn by_type(tensors: &[TensorInfo]) -> BTreeMap<&'static str, (usize, u64, u64)> {
+    let mut types = BTreeMap::<_, (usize, u64, u64)>::new();
+    for tensor in tensors {
+        let entry = types.entry(tensor.dtype.name()).or_default();
+        *entry = (entry.0 + 1, entry.1 + tensor.elements(), entry.2 + tensor.bytes);
+    }
+    types
+}
+
+fn as_text(gguf: &Gguf, footprint: &Result<Footprint>) -> String {
+    let mut text = format!(
+        "{}: GGUF version {}, {}\n\nmetadata\n",
+        gguf.path().display(),
+        gguf.version(),
+        size(gguf.file_bytes())
+    );
+    let metadata = gguf.metadata().iter();
+    let rows: Vec<_> =
+        metadata.map(|(key, value)| vec![format!("  {}", key.escape_debug()), value.to_string()]).collect();
+    text += &table(&rows, 2);
+
+    text += "\ntensors\n";
+    let rows: Vec<_> = gguf
+        .tensors()
+        .iter()
+        .map(|tensor| {
+            vec![
+                format!("  {}", tensor.name.escape_debug()),
+                tensor.dtype.name().into(),
+                format!("{:?}", tensor.shape),
+                size(tensor.bytes),
+            ]
+        })
+        .collect();
+    text += &table(&rows, 3);
+
+    text += "\nby type\n";
+    let row = |name: &str, (tensors, elements, bytes): (usize, u64, u64)| {
+        vec![
+            format!("  {name}"),
+            format!("{tensors} tensors"),
+            format!("{} weights", count(elements)),
+            size(bytes),
+        ]
+    };
+    let types = by_type(gguf.tensors());
+    let mut rows: Vec<_> = types.iter().map(|(name, sums)| row(name, *sums)).collect();
+    let all = types.values().fold((0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
+    rows.push(row("all", all));
+    text += &table(&rows, 1);
+
+    match footprint {
+        Err(error) => text += &format!("\non the device\n  cannot run: {error}\n"),
+        Ok(footprint) => {
+            text += &format!("\non the device, with {} tokens of context\n", footprint.context);
+            let row = |name: &str, bytes| vec![format!("  {name}"), size(bytes)];
+            text += &table(
+                &[
+                    row("weights, packed", footprint.weights_bytes),
+                    row("keys and values", footprint.cache_bytes),
+                    row("activations", footprint.activation_bytes),
+                    row("all", footprint.total_bytes),
+                ],
+                1,
+            );
+        }
+    }
+    text
+}
+
+fn as_json(gguf: &Gguf, footprint: &Result<Footprint>) -> serde_json::Value {
+    let metadata: serde_json::Map<_, _> =
+        gguf.metadata().iter().map(|(key, value)| (key.clone(), value_as_json(value))).collect();
+    let tensor = |tensor: &TensorInfo| {
+        let TensorInfo { name, shape, dtype, offset, bytes } = tensor;
+        json!({ "name": name, "dtype": dtype.name(), "shape": shape, "offset": offset, "bytes": bytes })
+    };
+    let types = by_type(gguf.tensors()).into_iter().map(|(name, (tensors, elements, bytes))| {
+        (name.to_owned(), json!({ "tensors": tensors, "weights": elements, "bytes": bytes }))
+    });
+    json!({
+        "path": gguf.path().display().to_string(),
+        "version": gguf.version(),
+        "file_bytes": gguf.file_bytes(),
+        "metadata": metadata,
+        "tensors": gguf.tensors().iter().map(tensor).collect::<Vec<_>>(),
+        "types": types.collect::<serde_json::Map<_, _>>(),
+        "device": match footprint {
+            Ok(footprint) => json!(footprint),
+            Err(error) => json!({ "error": error.to_string() }),
+        },
+    })
+}
+
+/// Scalars as they are; of an array, its type and length, for a vocabulary is of no use here.
+fn value_as_json(value: &Value) -> serde_json::Value {
+    let array = |array: &Array| json!({ "array": array.element_type_name(), "length": array.len() });
+    match value {
+        Value::U8(v) => json!(v),
+        Value::I8(v) => json!(v),
+        Value::U16(v) => json!(v),
+        Value::I16(v) => json!(v),
+        Value::U32(v) => json!(v),
+        Value::I32(v) => json!(v),
+        Value::F32(v) => json!(v),
+        Value::Bool(v) => json!(v),
+        Value::String(v) => json!(v),
+        Value::U64(v) => json!(v),
+        Value::I64(v) => json!(v),
+        Value::F64(v) => json!(v),
+        Value::Array(v) => array(v),
+    }
+}

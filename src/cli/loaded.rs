@@ -1,0 +1,104 @@
+//! What most commands begin with: a model file, its tokenizer, a device, and the weights on it.
+
+use super::arguments::DeviceArguments;
+use super::progress::Progress;
+use crate::format::Gguf;
+use crate::gpu::{Gpu, Place};
+use crate::model::{Config, Model, Runner};
+use crate::text::{ChatTemplate, Tokenizer};
+use crate::{Error, Result};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A model file, opened but not loaded: what is wrong with a command line should show now.
+pub(super) struct Opened {
+    pub path: PathBuf,
+    pub gguf: Arc<Gguf>,
+    pub config: Config,
+    pub tokenizer: Arc<Tokenizer>,
+    /// Most tokens of a conversation.
+    pub context: usize,
+    since: Instant,
+}
+
+/// A model on a device, or on none.
+pub(super) struct Loaded {
+    pub file: Opened,
+    pub place: Place,
+    pub model: Arc<Model>,
+    /// Seconds from opening the file to the last weight on the device.
+    pub seconds: f64,
+}
+
+impl Opened {
+    /// Opens `path` for conversations of `context` tokens, the model's own number if not given.
+    pub(super) fn new(path: PathBuf, context: Option<u32>) -> Result<Self> {
+        let since = Instant::now();
+        let gguf = Arc::new(Gguf::open(&path)?);
+        let config = Config::from_gguf(&gguf)?;
+        let context = context.map_or(config.context, |n| n as usize);
+        if context > config.context {
+            let longest = config.context;
+            let message =
+                format!("--context {context} exceeds what the model was made for, {longest} tokens");
+            return Err(Error::Usage(message));
+        }
+        let tokenizer = Arc::new(Tokenizer::from_gguf(&gguf)?);
+        Ok(Self { path, gguf, config, tokenizer, context, since })
+    }
+
+    /// The template of the file, which a conversation needs.
+    pub(super) fn chat_template(&self) -> Result<ChatTemplate> {
+        ChatTemplate::from_gguf(&self.gguf, &self.tokenizer)?.ok_or_else(|| {
+            self.gguf.path_error(
+                "has no chat template, so it was not made for conversations; use `kaiwu generate` without --chat",
+            )
+        })
+    }
+
+    /// Brings the weights to the device, or to the references.
+    pub(super) fn load(self, device: &DeviceArguments, reference: bool) -> Result<Loaded> {
+        let place = match reference {
+            true => Place::Host,
+            false => Place::Device(Gpu::open(&device.options())?),
+        };
+        let model = load(&place, &self.gguf)?;
+        Ok(Loaded { seconds: self.since.elapsed().as_secs_f64(), file: self, place, model })
+    }
+}
+
+impl Loaded {
+    /// A conversation with room for `expected` tokens to begin with.
+    pub(super) fn runner(&self, expected: usize) -> Result<Runner> {
+        Runner::new(&self.place, &self.model, Some(self.file.context), expected)
+    }
+
+    pub(super) fn adapter(&self) -> String {
+        adapter(&self.place)
+    }
+
+    /// The path of the model file, for people.
+    pub(super) fn name(&self) -> String {
+        self.file.path.display().to_string()
+    }
+}
+
+/// Brings the weights to `place` with a progress bar.
+pub(super) fn load(place: &Place, gguf: &Arc<Gguf>) -> Result<Arc<Model>> {
+    let total = gguf.tensors().iter().map(|tensor| tensor.bytes).sum();
+    let mut progress = Progress::bytes("loading", total);
+    let model = Arc::new(Model::load(place, gguf, |done| progress.set(done))?);
+    if let Place::Device(gpu) = place {
+        gpu.wait()?;
+    }
+    Ok(model)
+}
+
+/// The name of what computes.
+pub(super) fn adapter(place: &Place) -> String {
+    match place {
+        Place::Device(gpu) => gpu.report().name.clone(),
+        Place::Host => "CPU references".into(),
+    }
+}

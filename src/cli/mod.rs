@@ -1,0 +1,102 @@
+//! The command line: one file a command.
+//!
+//! Standard output carries the answer and nothing else; notices, progress and errors go to standard error. Exit codes:
+//! 0, 2 for a command line that cannot be followed, 130 after an interrupt, 1 for everything else.
+
+mod arguments;
+mod bench;
+mod chat;
+mod devices;
+mod explain;
+mod generate;
+mod inspect;
+mod interrupt;
+mod loaded;
+mod logits;
+mod output;
+mod progress;
+mod tokenize;
+
+use crate::{Error, Result};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// A language-model runtime made of hand-written WGSL compute shaders.
+#[derive(Debug, Parser)]
+#[command(name = "kaiwu", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    device: arguments::DeviceArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "Examples:
+  kaiwu generate \"The capital of France is\"
+  kaiwu chat -m models/SmolLM2-135M-Instruct.Q4_1.gguf
+
+KAIWU_MODEL names the model, KAIWU_ADAPTER the adapter, RUST_LOG=debug shows what happens, NO_COLOR is respected.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Devices(devices::Arguments),
+    Inspect(inspect::Arguments),
+    Tokenize(tokenize::Arguments),
+    Generate(generate::Arguments),
+    Chat(chat::Arguments),
+    Logits(logits::Arguments),
+    /// Measure speed.
+    #[command(subcommand)]
+    Bench(Bench),
+    Explain(explain::Arguments),
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    Model(bench::Arguments),
+}
+
+/// Runs the command line of this process, which `started` some time ago.
+pub fn main(started: Instant) -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    let Cli { device, command } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return explain_usage(&error),
+    };
+    let done = match command {
+        Command::Devices(arguments) => devices::run(&device, &arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Tokenize(arguments) => tokenize::run(&arguments),
+        Command::Generate(arguments) => generate::run(&device, &arguments, started),
+        Command::Chat(arguments) => chat::run(&device, &arguments),
+        Command::Logits(arguments) => logits::run(&device, &arguments),
+        Command::Bench(Bench::Model(arguments)) => bench::run(&device, &arguments),
+        Command::Explain(arguments) => explain::run(&device, &arguments),
+    };
+    match done.and_then(|code| output::flush().map(|()| code)) {
+        Ok(code) => code,
+        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => report(&error),
+    }
+}
+
+/// Help and versions are answers; everything else is a usage error, in our form.
+fn explain_usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A reader that has gone away is no error.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.render().to_string();
+    eprint!("kaiwu: {}", text.strip_prefix("error: ").unwrap_or(&text));
+    ExitCode::from(2)
+}
+
+fn report(error: &Error) -> ExitCode {
+    eprintln!("kaiwu: {error}");
+    ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
+}
+
+/// What a command gives.
+type Outcome = Result<ExitCode>;

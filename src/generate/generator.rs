@@ -1,0 +1,242 @@
+//! The generator: a runner and a tokenizer, with the ids that the cache holds.
+
+use super::answer::{Answer, FinishReason};
+use super::pace::Pace;
+use super::writer::Writer;
+use crate::model::Runner;
+use crate::sample::{Sampler, SamplerSettings};
+use crate::text::Tokenizer;
+use crate::{Error, Result};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Tokens of a prompt read between two looks at the interrupt flag.
+const PIECE: usize = 128;
+
+/// What is asked of an answer.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// How ids are chosen.
+    pub sampling: SamplerSettings,
+    /// Texts that end the answer and are not part of it.
+    pub stop: Vec<String>,
+    /// Most ids; `None` for as many as the context holds.
+    pub max_tokens: Option<usize>,
+    /// Compute every step through the references too, and fail at the first kernel that parts from its own.
+    pub check: bool,
+}
+
+/// What happens while an answer is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// `done` of `total` tokens of the prompt have been read.
+    Prompt {
+        /// Tokens read.
+        done: usize,
+        /// Tokens to read.
+        total: usize,
+    },
+    /// The next piece of the answer: whole characters, never part of a stop string.
+    Text(&'a str),
+}
+
+/// Makes answers, and keeps what it computed for the next one.
+pub struct Generator {
+    runner: Runner,
+    tokenizer: Arc<Tokenizer>,
+    /// The ids whose keys and values are in the runner's cache.
+    cached: Vec<u32>,
+    interrupt: Arc<AtomicBool>,
+}
+
+impl Generator {
+    /// A generator that begins with an empty cache.
+    pub fn new(mut runner: Runner, tokenizer: Arc<Tokenizer>) -> Self {
+        runner.rewind(0);
+        Self { runner, tokenizer, cached: vec![], interrupt: Arc::default() }
+    }
+
+    /// Set to true, this flag ends the answer that is being made; it is cleared when the next one begins.
+    pub fn interrupt(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.interrupt)
+    }
+
+    /// The runner.
+    pub fn runner(&mut self) -> &mut Runner {
+        &mut self.runner
+    }
+
+    /// The tokenizer.
+    pub fn tokenizer(&self) -> &Arc<Tokenizer> {
+        &self.tokenizer
+    }
+
+    /// Answers `prompt`. Of the prompt, only what the cache does not hold already is computed. `on_event` hears of
+    /// progress and text; an error of it ends the answer and is returned.
+    ///
+    /// # Errors
+    /// When the prompt is empty or exceeds the context, settings are out of range, the device fails, or a check does.
+    pub fn answer(
+        &mut self,
+        prompt: &[u32],
+        options: &Options,
+        mut on_event: impl FnMut(Event<'_>) -> Result<()>,
+    ) -> Result<Answer> {
+        options.sampling.validate(self.runner.model().config.vocabulary)?;
+        self.interrupt.store(false, Ordering::Relaxed);
+        let tokenizer = Arc::clone(&self.tokenizer);
+        let mut writer = Writer::new(&tokenizer, options.stop.clone())?;
+        let mut sampler = options.sampling.needs_logits().then(|| Sampler::new(options.sampling.clone()));
+
+        let (start, before) = (Instant::now(), self.runner.counters());
+        let reused = self.reuse(prompt);
+        let last_piece = self.read(&prompt[reused..], options.check, &mut on_event)?;
+        let mut history = prompt.to_vec();
+        let Some(last_piece) = last_piece else {
+            return Ok(Answer {
+                ids: vec![],
+                text: String::new(),
+                finish_reason: FinishReason::Interrupted,
+                reused,
+                first_token: None,
+                prefill_seconds: start.elapsed().as_secs_f64(),
+                decode_seconds: 0.0,
+                prefill: self.runner.counters() - before,
+                decode: Default::default(),
+            });
+        };
+        let mut choices = vec![self.choose(last_piece, sampler.as_mut(), &history)?];
+        let (first_token, between) = (Instant::now(), self.runner.counters());
+
+        // The last id need not fit into the context: nothing is computed from it.
+        let room = self.runner.context() + 1 - prompt.len();
+        let limit = options.max_tokens.unwrap_or(room).min(room);
+        let mut pace = Pace::new();
+        let finish_reason = 'answer: loop {
+            for id in choices {
+                history.push(id);
+                if tokenizer.end_of_turn().contains(&id) {
+                    break 'answer FinishReason::Stop;
+                }
+                if writer.push(id, |text| on_event(Event::Text(text)))? {
+                    break 'answer FinishReason::Stop;
+                }
+                if history.len() - prompt.len() >= limit {
+                    break 'answer FinishReason::Length;
+                }
+            }
+            if self.interrupt.load(Ordering::Relaxed) {
+                break FinishReason::Interrupted;
+            }
+            let last = history[history.len() - 1];
+            choices = if sampler.is_none() && !options.check {
+                let steps = pace.steps().min(limit - (history.len() - prompt.len()));
+                let began = Instant::now();
+                let choices = self.decode_greedy(last, steps)?;
+                pace.took(choices.len(), began.elapsed());
+                choices
+            } else {
+                self.compute(&[last], options.check)?;
+                vec![self.choose(1, sampler.as_mut(), &history)?]
+            };
+        };
+        // Steps beyond the end are forgotten.
+        self.forget(history.len());
+        let (decode_seconds, after) = (first_token.elapsed().as_secs_f64(), self.runner.counters());
+        Ok(Answer {
+            ids: history.split_off(prompt.len()),
+            text: writer.finish(|text| on_event(Event::Text(text)))?,
+            finish_reason,
+            reused,
+            first_token: Some(first_token),
+            prefill_seconds: (first_token - start).as_secs_f64(),
+            decode_seconds,
+            prefill: between - before,
+            decode: after - between,
+        })
+    }
+
+    /// Rewinds to what the cache and `prompt` have in common, and gives its length. The last token of the prompt is
+    /// always computed, for its logits.
+    fn reuse(&mut self, prompt: &[u32]) -> usize {
+        let common = self.cached.iter().zip(prompt).take_while(|(a, b)| a == b).count();
+        let reused = common.min(prompt.len().saturating_sub(1));
+        self.forget(reused);
+        reused
+    }
+
+    fn forget(&mut self, from: usize) {
+        self.cached.truncate(from);
+        self.runner.rewind(self.cached.len());
+    }
+
+    /// Reads the rest of a prompt. Gives the length of the last piece, or nothing if it was interrupted.
+    fn read(
+        &mut self,
+        rest: &[u32],
+        check: bool,
+        on_event: &mut impl FnMut(Event<'_>) -> Result<()>,
+    ) -> Result<Option<usize>> {
+        if rest.is_empty() {
+            return Err(Error::Usage("the prompt has no tokens".into()));
+        }
+        self.runner.fits(self.cached.len() + rest.len())?;
+        let (mut done, total, mut last) = (0, rest.len(), 0);
+        for piece in rest.chunks(PIECE) {
+            on_event(Event::Prompt { done, total })?;
+            if self.interrupt.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            self.compute(piece, check)?;
+            if done + piece.len() < total {
+                // Waits for the device, so that progress and interrupts are about what is done.
+                self.runner.greedy()?;
+            }
+            done += piece.len();
+            last = piece.len();
+        }
+        on_event(Event::Prompt { done, total })?;
+        Ok(Some(last))
+    }
+
+    /// Computes the step of `ids`; its logits and greedy choice are then at hand.
+    fn compute(&mut self, ids: &[u32], check: bool) -> Result<()> {
+        let computed = match check {
+            false => self.runner.prefill(ids, |_| ()),
+            true => self.runner.check(ids).and_then(|divergence| match divergence {
+                None => Ok(()),
+                Some(divergence) => Err(Error::Device(format!(
+                    "at token {} the device parts from the reference: {divergence}",
+                    self.cached.len()
+                ))),
+            }),
+        };
+        match &computed {
+            Ok(()) => self.cached.extend(ids),
+            Err(_) => self.runner.rewind(self.cached.len()),
+        }
+        computed
+    }
+
+    fn decode_greedy(&mut self, last: u32, steps: usize) -> Result<Vec<u32>> {
+        match self.runner.decode_greedy(steps) {
+            Ok(choices) => {
+                self.cached.push(last);
+                self.cached.extend(&choices[..choices.len() - 1]);
+                Ok(choices)
+            }
+            Err(error) => {
+                self.runner.rewind(self.cached.len());
+                Err(error)
+            }
+        }
+    }
+
+    fn choose(&mut self, tokens: usize, sampler: Option<&mut Sampler>, history: &[u32]) -> Result<u32> {
+        match sampler {
+            None => self.runner.greedy(),
+            Some(sampler) => sampler.sample(&mut self.runner.last_logits(tokens)?, history),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The loop from a prompt to an answer: read the prompt, choose, compute, until something ends it.
+
+mod answer;
+mod conversation;
+mod generator;
+mod pace;
+mod writer;
+
+pub use answer::{Answer, FinishReason};
+pub use conversation::Conversation;
+pub use generator::{Event, Generator, Options};

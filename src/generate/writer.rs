@@ -1,0 +1,37 @@
+//! Ids in, text that may be shown out: whole characters, and nothing of a stop string.
+
+use crate::Result;
+use crate::sample::StopStrings;
+use crate::text::{TextStream, Tokenizer};
+
+pub(super) struct Writer<'t> {
+    stream: TextStream<'t>,
+    stops: StopStrings,
+    text: String,
+}
+
+impl<'t> Writer<'t> {
+    pub(super) fn new(tokenizer: &'t Tokenizer, stops: Vec<String>) -> Result<Self> {
+        let stream = TextStream::continuing(tokenizer, true);
+        Ok(Self { stream, stops: StopStrings::new(stops)?, text: String::new() })
+    }
+
+    /// Takes an id and shows what it completes; true if that ends a stop string.
+    pub(super) fn push(&mut self, id: u32, show: impl FnMut(&str) -> Result<()>) -> Result<bool> {
+        let released = self.stops.push(&self.stream.push(id));
+        self.show(&released.text, show)?;
+        Ok(released.stop.is_some())
+    }
+
+    /// Shows what was held back in case it became a stop string, and gives the whole text.
+    pub(super) fn finish(mut self, show: impl FnMut(&str) -> Result<()>) -> Result<String> {
+        let held = self.stops.finish();
+        self.show(&held, show)?;
+        Ok(self.text)
+    }
+
+    fn show(&mut self, piece: &str, mut show: impl FnMut(&str) -> Result<()>) -> Result<()> {
+        self.text.push_str(piece);
+        if piece.is_empty() { Ok(()) } else { show(piece) }
+    }
+}

@@ -1,0 +1,345 @@
+//! The program as a person or a script meets it: what it prints where, and how it exits.
+
+mod common;
+
+use serde_json::Value;
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+/// What a run left: exit code, standard output, standard error.
+#[derive(Debug)]
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+fn kaiwu() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
+    command.env("KAIWU_MODEL", common::default_model());
+    for variable in ["RUST_LOG", "KAIWU_ADAPTER", "XDG_RUNTIME_DIR"] {
+        command.env_remove(variable);
+    }
+    command
+}
+
+fn run_with(command: &mut Command, input: &str) -> Ran {
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = pipes.spawn().unwrap();
+    // A program that does not read its input may be gone already.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+fn run(arguments: &[&str]) -> Ran {
+    run_with(kaiwu().args(arguments), "")
+}
+
+const FRANCE: &str = "The capital of France is";
+
+#[test]
+fn every_command_has_an_example_in_its_help() {
+    let commands: [&[&str]; 9] = [
+        &[],
+        &["devices"],
+        &["inspect"],
+        &["tokenize"],
+        &["generate"],
+        &["chat"],
+        &["logits"],
+        &["bench", "model"],
+        &["explain"],
+    ];
+    for command in commands {
+        let ran = run(&[command, &["--help"]].concat());
+        assert_eq!((ran.code, &*ran.err), (0, ""), "{command:?}");
+        let example = format!("  kaiwu {}", command.join(" "));
+        assert!(ran.out.contains("Examples:\n") && ran.out.contains(&example), "{command:?}: {}", ran.out);
+    }
+    assert!(run(&["--version"]).out.starts_with("kaiwu "));
+}
+
+#[test]
+fn what_cannot_be_followed_is_said_on_standard_error() {
+    let rows: [(&[&str], i32, &str); 18] = [
+        (&[], 2, "Usage"),
+        (&["dance"], 2, "dance"),
+        (&["generate"], 2, "<PROMPT>"),
+        (&["generate", "a", "b"], 2, "'b'"),
+        (&["generate", "a", "-n", "0"], 2, "0"),
+        (&["generate", "a", "--temperature", "-1"], 2, "-1"),
+        (&["generate", "a", "--temperature=-1"], 2, "temperature is -1"),
+        (&["generate", "a", "--logit-bias", "5"], 2, "ID=VALUE"),
+        (&["generate", "a", "--logit-bias", "99999=1"], 2, "99999"),
+        (&["generate", "a", "--stop", ""], 2, "stop string is empty"),
+        (
+            &["generate", "a", "--context", "9000"],
+            2,
+            "--context 9000 exceeds what the model was made for, 8192",
+        ),
+        (&["generate", "a", "--storage", "tape"], 2, "texture"),
+        (&["generate", "", "-n", "1"], 2, "no tokens"),
+        (&["generate", "--ids", "1,2,3,4,5", "--context", "4"], 2, "holds 4"),
+        (&["generate", "a", "-m", "/nowhere/model.gguf"], 1, "cannot open /nowhere/model.gguf"),
+        (&["generate", "a", "-m", env!("CARGO_BIN_EXE_kaiwu")], 1, "is not GGUF"),
+        (&["devices", "--adapter", "abacus"], 1, "no adapter matches \"abacus\""),
+        (&["logits", "--ids", "1,77777"], 2, "77777"),
+    ];
+    for (arguments, code, message) in rows {
+        let ran = run(arguments);
+        assert_eq!((ran.code, &*ran.out), (code, ""), "{arguments:?}: {}", ran.err);
+        let is_ours = ran.err.starts_with("kaiwu: ") || arguments.is_empty();
+        assert!(is_ours && ran.err.contains(message), "{arguments:?}: {}", ran.err);
+    }
+}
+
+#[test]
+fn without_a_model_the_error_says_how_to_get_one() {
+    let mut command = kaiwu();
+    let empty = std::env::temp_dir();
+    command.env_remove("KAIWU_MODEL").env("XDG_DATA_HOME", "/nowhere").current_dir(empty);
+    let ran = run_with(command.args(["generate", FRANCE]), "");
+    assert_eq!((ran.code, &*ran.out), (2, ""));
+    for part in ["make model", "-m FILE", "/nowhere/kaiwu/models/SmolLM2-135M-Instruct.Q4_1.gguf"] {
+        assert!(ran.err.contains(part), "{}", ran.err);
+    }
+}
+
+#[test]
+fn without_an_adapter_the_error_says_how_to_get_one() {
+    let commands: [&[&str]; 3] = [&["devices"], &["generate", FRANCE], &["bench", "model"]];
+    for arguments in commands {
+        let mut command = kaiwu();
+        for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES"] {
+            command.env(variable, "/dev/null");
+        }
+        let ran = run_with(command.args(arguments), "");
+        assert_eq!((ran.code, &*ran.out), (1, ""), "{arguments:?}");
+        assert!(ran.err.contains("apt-get install -y libvulkan1 mesa-vulkan-drivers"), "{}", ran.err);
+        // What needs no device still works.
+        let ran = run_with(command.args(["--help"]), "");
+        assert_eq!(ran.code, 0);
+    }
+}
+
+#[test]
+fn devices_are_listed_with_the_one_taken() {
+    let adapters = run(&["devices", "--json"]).json();
+    let taken: Vec<_> =
+        adapters.as_array().unwrap().iter().filter(|adapter| adapter["chosen"] == true).collect();
+    assert_eq!(taken.len(), 1);
+    for key in ["name", "backend", "kind", "driver", "reason"] {
+        assert!(taken[0][key].is_string(), "{key}");
+    }
+    for key in ["f16", "immediates", "timestamps"] {
+        assert!(taken[0][key].is_boolean(), "{key}");
+    }
+    assert!(taken[0]["max_binding_bytes"].as_u64().unwrap() >= 1 << 27);
+    let name = taken[0]["name"].as_str().unwrap();
+    let text = run(&["devices", "--adapter", &name.to_uppercase()]).out;
+    assert!(text.contains(&format!("* {name}")) && text.contains("matches --adapter"), "{text}");
+}
+
+#[test]
+fn inspect_shows_what_is_there_and_what_it_takes() {
+    let ran = run(&["inspect", "--json", "--context", "1000"]).json();
+    assert_eq!(ran["metadata"]["general.architecture"], "llama");
+    assert_eq!(ran["metadata"]["tokenizer.ggml.tokens"]["length"], 49152);
+    assert_eq!(
+        (ran["tensors"].as_array().unwrap().len(), &ran["types"]["Q4_1"]["tensors"]),
+        (272, &210.into())
+    );
+    assert_eq!(ran["tensors"][0]["shape"], serde_json::json!([49152, 576]));
+    let device = |key: &str| ran["device"][key].as_u64().unwrap();
+    // 1000 tokens in whole steps of 64: keys and values in halves of 30 layers of 3 heads of 64, and the rotary table.
+    assert_eq!(device("cache_bytes"), 1024 * (2 * 2 * 30 * 192 + 4 * 64));
+    assert_eq!(
+        device("total_bytes"),
+        device("weights_bytes") + device("cache_bytes") + device("activation_bytes")
+    );
+    let text = run(&["inspect"]).out;
+    for part in
+        ["general.architecture", "blk.29.ffn_down.weight", "[576, 1536]", "with 8192 tokens of context"]
+    {
+        assert!(text.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn tokenize_gives_the_reference_ids_without_a_device() {
+    for prompt in common::golden("SmolLM2-135M-Instruct.Q4_1.json")["prompts"].as_array().unwrap() {
+        let mut command = kaiwu();
+        command.env("VK_DRIVER_FILES", "/dev/null").env("VK_ICD_FILENAMES", "/dev/null");
+        let ran =
+            run_with(command.args(["tokenize", "--json", "-"]), prompt["text"].as_str().unwrap()).json();
+        assert_eq!(ran["ids"], prompt["input_ids"], "{}", prompt["text"]);
+        assert_eq!(ran["tokens"].as_array().unwrap().len(), ran["ids"].as_array().unwrap().len());
+    }
+    assert_eq!(run(&["tokenize", FRANCE]).out.lines().next(), Some("504\tThe"));
+}
+
+#[test]
+fn generate_streams_text_and_nothing_else() {
+    let ran = run(&["generate", FRANCE, "-n", "2"]);
+    assert_eq!((ran.code, &*ran.out, &*ran.err), (0, " Paris.\n", ""));
+    let stopped = run_with(kaiwu().args(["generate", "-", "--stop", "aris"]), FRANCE);
+    assert_eq!((stopped.code, &*stopped.out, &*stopped.err), (0, " P\n", ""));
+    let reference = run(&["generate", FRANCE, "-n", "2", "--reference"]);
+    assert_eq!((reference.code, &*reference.out), (0, " Paris.\n"));
+    let checked = run(&["generate", FRANCE, "-n", "2", "--check"]);
+    assert_eq!((checked.code, &*checked.out), (0, " Paris.\n"));
+    assert!(checked.err.contains("every kernel agrees"), "{}", checked.err);
+    let bare = run(&["generate", FRANCE, "-n", "2", "--no-subgroups", "--storage", "buffer"]);
+    assert_eq!((bare.code, &*bare.out), (0, " Paris.\n"), "{}", bare.err);
+}
+
+#[test]
+fn generate_tells_what_it_did_as_json() {
+    let greedy = run(&["generate", FRANCE, "-n", "12", "--json"]).json();
+    let golden = common::golden("SmolLM2-135M-Instruct.Q4_1.json")["prompts"][0].clone();
+    assert_eq!(greedy["prompt_ids"], golden["input_ids"]);
+    assert_eq!(greedy["output_ids"].as_array().unwrap()[..], golden["greedy_ids"].as_array().unwrap()[..12]);
+    assert!(golden["greedy_text"].as_str().unwrap().starts_with(greedy["text"].as_str().unwrap()));
+    assert_eq!((&greedy["finish_reason"], &greedy["seed"]), (&"length".into(), &Value::Null));
+    for key in ["model", "adapter"] {
+        assert!(!greedy[key].as_str().unwrap().is_empty(), "{key}");
+    }
+    for key in ["load_s", "first_token_s", "prefill_tokens_per_s", "decode_tokens_per_s"] {
+        assert!(greedy["timings"][key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    let count = |ran: &Value, key: &str| ran["counts"][key].as_f64().unwrap();
+    assert!(count(&greedy, "dispatches_per_token") > 100.0);
+    assert!(count(&greedy, "submits_per_token") <= 1.0);
+    assert!(count(&greedy, "readback_bytes_per_token") <= 16.0);
+
+    let hot = ["generate", FRANCE, "-n", "8", "--json", "--temperature", "1.5"];
+    let random = run(&hot).json();
+    let seed = random["seed"].as_u64().unwrap().to_string();
+    let same = run(&[&hot[..], &["--seed", &seed]].concat()).json();
+    assert_eq!((&random["output_ids"], &random["text"]), (&same["output_ids"], &same["text"]));
+    assert!(count(&same, "readback_bytes_per_token") >= 4.0 * 49152.0);
+}
+
+#[test]
+fn generate_answers_in_the_chat_template() {
+    let golden = common::golden("SmolLM2-135M-Instruct.Q4_1.json");
+    let prompt =
+        golden["prompts"].as_array().unwrap().iter().find(|prompt| prompt["prompt"].is_array()).unwrap();
+    let question = prompt["prompt"][0]["content"].as_str().unwrap();
+    let ran = run(&["generate", "--chat", "--json", "-n", "2", question]).json();
+    assert_eq!(ran["prompt_ids"], prompt["input_ids"]);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    for arguments in [&["inspect"][..], &["generate", FRANCE, "-n", "4"], &["devices", "--json"]] {
+        let mut command = kaiwu();
+        let pipes = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = pipes.spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!((output.status.code(), &*err), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_ends_an_answer_and_keeps_what_there_is() {
+    let mut command = kaiwu();
+    let pipes = command
+        .args(["generate", "Once upon a time", "-n", "4000"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = pipes.spawn().unwrap();
+    let mut first = [0];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &*output.stderr), (Some(130), &b""[..]));
+    assert!(output.stdout.len() < 2000 && output.stdout.ends_with(b"\n"));
+}
+
+#[test]
+fn chat_reads_lines_and_prints_answers() {
+    let lines =
+        "What is the capital of Japan?\n\n/help\n/dance\n/reset\nWhat color is the sky?\n/quit\nNever read\n";
+    let ran = run_with(kaiwu().args(["chat", "-n", "12"]), lines);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let answers: Vec<&str> = ran.out.lines().collect();
+    assert!(answers.len() == 2 && answers[0].contains("Tokyo") && answers[1].contains("blue"), "{answers:?}");
+    assert!(ran.err.contains("/reset forgets") && ran.err.contains("no /dance"), "{}", ran.err);
+    assert!(!ran.out.contains('>'));
+}
+
+#[test]
+fn logits_are_the_references_and_can_be_saved() {
+    let golden = common::golden("SmolLM2-135M-Instruct.Q4_1.json")["prompts"][0].clone();
+    let file = common::TempFile::new("logits.safetensors", b"");
+    let ids =
+        golden["input_ids"].as_array().unwrap().iter().map(Value::to_string).collect::<Vec<_>>().join(",");
+    let short = run(&["logits", FRANCE]).json();
+    let saved = run(&["logits", "--ids", &ids, "--output", file.0.to_str().unwrap(), "--check"]);
+    assert_eq!(saved.code, 0, "{}", saved.err);
+    let long = saved.json();
+    for ran in [&short, &long] {
+        assert_eq!(ran["ids"], golden["top_ids"]);
+        let close = |a: &Value, b: &Value| (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() < 0.02;
+        assert!(close(&ran["logsumexp"], &golden["logsumexp"]));
+        let pairs = ran["logits"].as_array().unwrap().iter().zip(golden["top_logits"].as_array().unwrap());
+        assert_eq!(pairs.filter(|(a, b)| close(a, b)).count(), 16);
+    }
+    let bytes = std::fs::read(&file.0).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let logits = tensors.tensor("logits").unwrap();
+    assert_eq!((logits.dtype(), logits.shape()), (safetensors::Dtype::F32, &[5, 49152][..]));
+    let at = 4 * (4 * 49152 + 7042);
+    let paris = f32::from_le_bytes(logits.data()[at..at + 4].try_into().unwrap());
+    assert_eq!(f64::from(paris), long["logits"][0].as_f64().unwrap());
+}
+
+#[test]
+fn bench_and_explain_count_the_same_dispatches() {
+    let bench = run(&["bench", "model", "-p", "9", "-n", "9", "--repeat", "2", "--json"]).json();
+    for phase in ["prefill", "decode"] {
+        let rate = |key: &str| bench[phase][key].as_f64().unwrap();
+        assert!(
+            rate("min") > 0.0 && rate("min") <= rate("median") && rate("median") <= rate("max"),
+            "{phase}"
+        );
+        assert_eq!(rate("tokens_per_s"), rate("median"));
+    }
+    let with_device = run(&["explain", "--json"]).json();
+    let without = run(&["explain", "--json", "--host", "--at", "0"]).json();
+    assert_eq!(
+        with_device["total"]["dispatches"],
+        bench["counts"]["dispatches_per_token"].as_f64().unwrap() as u64
+    );
+    for section in with_device["sections"].as_array().unwrap() {
+        assert!(section["kernels"].as_array().unwrap().iter().all(|kernel| kernel["strategy"].is_string()));
+    }
+    let sum = |ran: &Value, key: &str| -> u64 {
+        let sections = ran["sections"].as_array().unwrap().iter();
+        let weigh = |section: &Value| section["layers"].as_array().unwrap().len().max(1) as u64;
+        sections
+            .map(|section| {
+                let kernels = section["kernels"].as_array().unwrap().iter();
+                weigh(section) * kernels.map(|kernel| kernel[key].as_u64().unwrap()).sum::<u64>()
+            })
+            .sum()
+    };
+    for key in ["read_bytes", "written_bytes", "operations"] {
+        assert_eq!(sum(&without, key), without["total"][key].as_u64().unwrap(), "{key}");
+    }
+    assert!(sum(&without, "read_bytes") < sum(&with_device, "read_bytes"));
+    let text = run(&["explain", "--host"]).out;
+    assert!(text.contains("layers 0-29 (30 alike), each") && text.contains("ffn_gate_up"), "{text}");
+}
