@@ -1,4 +1,5 @@
-// ids[0] = index of the largest of p.count logits, the lowest index where several are equal; step.x += p.advance, so that
+// ids[0] = index of the largest of p.count logits, the lowest index where several are equal, and p.count where
+// none is a number; step.x += p.advance, so that
 // the next decode step can follow without the host.
 // A lane looks at every LANES-th texel; the best of each lane meet in workgroup memory. Grid: one workgroup.
 
@@ -8,7 +9,7 @@ var<workgroup> best_index: array<u32, LANES>;
 
 @compute @workgroup_size(LANES)
 fn argmax(@builtin(local_invocation_index) lane: u32) {
-    var value = -3.4e38;
+    var value = -3.40282347e38;
     var index = p.count;
     let texels = (p.count + 3u) >> 2u;
     for (var i = lane; i < texels; i += LANES) {

@@ -48,7 +48,7 @@ fn logits_and_greedy_ids_are_the_references() {
         let input = ids(&prompt["input_ids"]);
         runner.rewind(0);
         runner.prefill(&input, |_| ()).unwrap();
-        failures.extend(differences(&runner.last_logits(input.len()).unwrap(), prompt));
+        failures.extend(differences(&runner.last_logits().unwrap(), prompt));
 
         let expected = ids(&prompt["greedy_ids"]);
         let gaps = prompt["greedy_top2_gap"].as_array().unwrap();
@@ -77,7 +77,7 @@ fn the_references_alone_agree_on_a_short_prompt() {
     let prompt = fixture.prompts().next().unwrap();
     let input = ids(&prompt["input_ids"]);
     runner.prefill(&input, |_| ()).unwrap();
-    let failures = differences(&runner.last_logits(input.len()).unwrap(), prompt);
+    let failures = differences(&runner.last_logits().unwrap(), prompt);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let found = [vec![runner.greedy().unwrap()], runner.decode_greedy(3).unwrap()].concat();
     assert_eq!(found, ids(&prompt["greedy_ids"])[..4]);
@@ -108,8 +108,7 @@ fn a_prompt_may_be_read_in_any_pieces() {
     let mut read = |length: usize| {
         runner.rewind(0);
         input.chunks(length).for_each(|piece| runner.prefill(piece, |_| ()).unwrap());
-        let last = input.len() % length;
-        runner.last_logits(if last == 0 { length } else { last }).unwrap()
+        runner.last_logits().unwrap()
     };
     let whole = read(input.len());
     for length in [7, 1] {
@@ -130,7 +129,7 @@ fn a_cache_that_grows_keeps_what_it_holds() {
         // Two pieces: the first fits the small cache, the second makes it grow.
         runner.prefill(&input[..50], |_| ()).unwrap();
         runner.prefill(&input[50..], |_| ()).unwrap();
-        (runner.cache_bytes(), runner.last_logits(100).unwrap())
+        (runner.cache_bytes(), runner.last_logits().unwrap())
     };
     let (small, large) = (logits(64), logits(512));
     let per_token = fixture.model.config.cache_bytes_per_token() + 4 * fixture.model.config.head as u64;

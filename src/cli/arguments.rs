@@ -21,6 +21,9 @@ pub(super) struct DeviceArguments {
     /// Pretend that the adapter has no subgroups
     #[arg(long, global = true)]
     pub no_subgroups: bool,
+    /// Keep the bounds and loop checks in the shaders; slower
+    #[arg(long, global = true)]
+    pub checked: bool,
 }
 
 impl DeviceArguments {
@@ -29,6 +32,7 @@ impl DeviceArguments {
             adapter: self.adapter.clone().filter(|wanted| !wanted.is_empty()),
             storage: self.storage,
             without_subgroups: self.no_subgroups,
+            unchecked: !self.checked,
             ..GpuOptions::default()
         }
     }

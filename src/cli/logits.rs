@@ -77,7 +77,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
                 done += piece.len();
                 progress.set(done as u64);
             }
-            runner.last_logits(ids.len())?
+            runner.last_logits()?
         }
     };
     drop(progress);

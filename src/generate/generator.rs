@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Tokens of a prompt read between two looks at the interrupt flag.
-const PIECE: usize = 128;
+const PIECE: usize = 256;
 
 /// What is asked of an answer.
 #[derive(Debug, Clone, Default)]
@@ -91,9 +91,8 @@ impl Generator {
 
         let (start, before) = (Instant::now(), self.runner.counters());
         let reused = self.reuse(prompt);
-        let last_piece = self.read(&prompt[reused..], options.check, &mut on_event)?;
         let mut history = prompt.to_vec();
-        let Some(last_piece) = last_piece else {
+        if !self.read(&prompt[reused..], options.check, &mut on_event)? {
             return Ok(Answer {
                 ids: vec![],
                 text: String::new(),
@@ -105,8 +104,8 @@ impl Generator {
                 prefill: self.runner.counters() - before,
                 decode: Default::default(),
             });
-        };
-        let mut choices = vec![self.choose(last_piece, sampler.as_mut(), &history)?];
+        }
+        let mut choices = vec![self.choose(sampler.as_mut(), &history)?];
         let (first_token, between) = (Instant::now(), self.runner.counters());
 
         // The last id need not fit into the context: nothing is computed from it.
@@ -138,7 +137,7 @@ impl Generator {
                 choices
             } else {
                 self.compute(&[last], options.check)?;
-                vec![self.choose(1, sampler.as_mut(), &history)?]
+                vec![self.choose(sampler.as_mut(), &history)?]
             };
         };
         // Steps beyond the end are forgotten.
@@ -171,22 +170,22 @@ impl Generator {
         self.runner.rewind(self.cached.len());
     }
 
-    /// Reads the rest of a prompt. Gives the length of the last piece, or nothing if it was interrupted.
+    /// Reads the rest of a prompt. Says whether it came to its end, and was not interrupted.
     fn read(
         &mut self,
         rest: &[u32],
         check: bool,
         on_event: &mut impl FnMut(Event<'_>) -> Result<()>,
-    ) -> Result<Option<usize>> {
+    ) -> Result<bool> {
         if rest.is_empty() {
             return Err(Error::Usage("the prompt has no tokens".into()));
         }
         self.runner.fits(self.cached.len() + rest.len())?;
-        let (mut done, total, mut last) = (0, rest.len(), 0);
+        let (mut done, total) = (0, rest.len());
         for piece in rest.chunks(PIECE) {
             on_event(Event::Prompt { done, total })?;
             if self.interrupt.load(Ordering::Relaxed) {
-                return Ok(None);
+                return Ok(false);
             }
             self.compute(piece, check)?;
             if done + piece.len() < total {
@@ -194,10 +193,9 @@ impl Generator {
                 self.runner.greedy()?;
             }
             done += piece.len();
-            last = piece.len();
         }
         on_event(Event::Prompt { done, total })?;
-        Ok(Some(last))
+        Ok(true)
     }
 
     /// Computes the step of `ids`; its logits and greedy choice are then at hand.
@@ -233,10 +231,10 @@ impl Generator {
         }
     }
 
-    fn choose(&mut self, tokens: usize, sampler: Option<&mut Sampler>, history: &[u32]) -> Result<u32> {
+    fn choose(&mut self, sampler: Option<&mut Sampler>, history: &[u32]) -> Result<u32> {
         match sampler {
             None => self.runner.greedy(),
-            Some(sampler) => sampler.sample(&mut self.runner.last_logits(tokens)?, history),
+            Some(sampler) => sampler.sample(&mut self.runner.last_logits()?, history),
         }
     }
 }

@@ -14,6 +14,7 @@ mod program;
 mod recording;
 mod shader;
 mod tensor;
+mod transfer;
 
 pub use adapter::{AdapterReport, list_adapters};
 pub use compare::{Divergence, check_entry, first_divergence};

@@ -4,7 +4,8 @@ use super::device::{Gpu, lock};
 use super::kernel::{Access, Kernel, Operand, Parameter, Strategy};
 use super::recording::{Entry, Recording};
 use super::shader;
-use super::tensor::{Storage, Tensor, map_words};
+use super::tensor::{Storage, Tensor};
+use super::transfer::map_words;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -46,7 +47,7 @@ pub struct Readback {
 impl Readback {
     /// Room for `slots` runs of `tensor`, a uniform tensor.
     pub fn new(gpu: &Gpu, tensor: &Tensor, slots: usize) -> Self {
-        let slot_bytes = tensor.bytes();
+        let slot_bytes = tensor.data_bytes();
         let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("readback"),
             size: slot_bytes * slots as u64,

@@ -2,7 +2,7 @@
 
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
 
-/// `ids[0]` = index of the largest logit (the lowest where several are equal), `step[0]` += advance.
+/// `ids[0]` = index of the largest logit (the lowest where several are equal, V where none is a number), `step[0]` += advance.
 pub struct Argmax {
     /// Logits [1, V padded to fours].
     pub logits: Tensor,
@@ -49,10 +49,10 @@ impl Kernel for Argmax {
 
     fn reference(&self, memory: &mut HostMemory) {
         let logits = memory.f32(&self.logits);
-        let mut best = 0;
-        for index in 1..self.count {
-            if logits[index] > logits[best] {
-                best = index;
+        let (mut best, mut value) = (self.count, f32::MIN);
+        for (index, &logit) in logits.iter().enumerate().take(self.count) {
+            if logit > value {
+                (best, value) = (index, logit);
             }
         }
         memory.u32_mut(&self.ids)[0] = best as u32;

@@ -43,7 +43,12 @@ pub struct Runner {
     cache: Cache,
     activations: HashMap<usize, Arc<Activations>>,
     steps: HashMap<(usize, Want), Step>,
+    /// Word 0: position of the next step's first token.
     step: Tensor,
+    /// The greedy choice, which is the next decode step's input.
+    chosen: Tensor,
+    /// Logits of the last token `[1, V]`.
+    logits: Tensor,
     readback: Option<Readback>,
     host: HostMemory,
     position: usize,
@@ -64,24 +69,28 @@ impl Runner {
             )));
         }
         let cache = Cache::new(place, model, expected.clamp(1, context))?;
-        let mut runner = Self {
+        let vocabulary = model.config.vocabulary.next_multiple_of(4);
+        let one = Arc::new(Activations::new(place, &model.config, 1)?);
+        let chosen = one.ids.clone();
+        let readback = match place {
+            Place::Device(gpu) => Some(Readback::new(gpu, &chosen, MOST_STEPS)),
+            Place::Host => None,
+        };
+        Ok(Self {
             place: place.clone(),
             model: Arc::clone(model),
             context,
             cache,
-            activations: HashMap::new(),
+            activations: HashMap::from([(1, one)]),
             steps: HashMap::new(),
             step: Tensor::uniform(place, "step", 1)?,
-            readback: None,
+            chosen,
+            logits: Tensor::zeros(place, "logits", &[1, vocabulary], Element::F32)?,
+            readback,
             host: HostMemory::default(),
             position: 0,
             counters: Counters::default(),
-        };
-        if let Place::Device(gpu) = place {
-            let chosen = runner.activations(1)?.ids.clone();
-            runner.readback = Some(Readback::new(gpu, &chosen, MOST_STEPS));
-        }
-        Ok(runner)
+        })
     }
 
     /// The model.
@@ -178,15 +187,14 @@ impl Runner {
     fn step(&mut self, tokens: usize, want: Want) -> Result<&mut Step> {
         if !self.steps.contains_key(&(tokens, want)) {
             let act = self.activations(tokens)?;
-            let chosen = self.activations(1)?.ids.clone();
-            let rows = match want {
-                Want::Nothing | Want::Last => 1,
-                Want::All => tokens,
+            let logits = match want {
+                Want::Nothing | Want::Last => self.logits.clone(),
+                Want::All => {
+                    Tensor::zeros(&self.place, "all logits", &[tokens, self.logits.dim(1)], Element::F32)?
+                }
             };
-            let vocabulary = self.model.config.vocabulary.next_multiple_of(4);
-            let logits = Tensor::zeros(&self.place, "logits", &[rows, vocabulary], Element::F32)?;
             let recording =
-                record(&self.model, &self.cache, &act, &self.step, &chosen, &logits, tokens, want);
+                record(&self.model, &self.cache, &act, &self.step, &self.chosen, &logits, tokens, want);
             let program = match &self.place {
                 Place::Device(gpu) => Some(Program::compile(gpu, &recording)?),
                 Place::Host => None,
@@ -265,20 +273,17 @@ impl Runner {
         }
     }
 
-    /// The logits `[V]` after the last step of `tokens` tokens.
+    /// The logits `[V]` after the last step that wanted any.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn last_logits(&mut self, tokens: usize) -> Result<Vec<f32>> {
-        let place = self.place.clone();
-        let vocabulary = self.model.config.vocabulary;
-        let logits = self.step(last_chunk(tokens), Want::Last)?.logits.clone();
-        self.count(0, 0, logits.bytes());
-        let mut values = match &place {
-            Place::Device(gpu) => logits.read_f32(gpu)?,
-            Place::Host => self.host.f32(&logits).to_vec(),
+    pub fn last_logits(&mut self) -> Result<Vec<f32>> {
+        self.count(0, 0, self.logits.data_bytes());
+        let mut values = match &self.place {
+            Place::Device(gpu) => self.logits.read_f32(gpu)?,
+            Place::Host => self.host.f32(&self.logits).to_vec(),
         };
-        values.truncate(vocabulary);
+        values.truncate(self.model.config.vocabulary);
         Ok(values)
     }
 
@@ -287,12 +292,23 @@ impl Runner {
     /// # Errors
     /// When the device fails.
     pub fn greedy(&mut self) -> Result<u32> {
-        let chosen = self.activations(1)?.ids.clone();
-        self.count(0, 0, chosen.bytes());
-        Ok(match &self.place {
-            Place::Device(gpu) => chosen.read(gpu)?[0],
-            Place::Host => self.host.u32(&chosen)[0],
-        })
+        self.count(0, 0, self.chosen.data_bytes());
+        let id = match &self.place {
+            Place::Device(gpu) => self.chosen.read(gpu)?[0],
+            Place::Host => self.host.u32(&self.chosen)[0],
+        };
+        self.check_choice(id)
+    }
+
+    /// The choice among logits of which none is a number lies outside the vocabulary.
+    fn check_choice(&self, id: u32) -> Result<u32> {
+        if (id as usize) < self.model.config.vocabulary {
+            return Ok(id);
+        }
+        Err(Error::Model(
+            "the logits are not numbers: the model file is damaged, or a kernel is wrong here (try --check)"
+                .into(),
+        ))
     }
 
     /// Computes the step of one token and leaves its logits and greedy choice on the device.
@@ -312,7 +328,6 @@ impl Runner {
     pub fn decode_greedy(&mut self, steps: usize) -> Result<Vec<u32>> {
         let steps = steps.min(MOST_STEPS).min(self.context - self.position).max(1);
         self.reserve(steps)?;
-        let chosen = self.activations(1)?.ids.clone();
         let place = self.place.clone();
         let Place::Device(gpu) = &place else {
             let mut choices = vec![];
@@ -330,11 +345,11 @@ impl Runner {
         let (Some(program), Some(readback)) = (program, &self.readback) else {
             return Err(Error::Model("no program to decode with".into()));
         };
-        let words = program.run_and_read(gpu, steps, &chosen, readback)?;
-        let (dispatches, bytes) = (program.dispatches(), chosen.bytes());
+        let words = program.run_and_read(gpu, steps, &self.chosen, readback)?;
+        let (dispatches, bytes) = (program.dispatches(), self.chosen.data_bytes());
         self.count(steps, steps * dispatches, steps as u64 * bytes);
         self.position += steps;
-        Ok(words.into_iter().map(|words| words[0]).collect())
+        words.into_iter().map(|words| self.check_choice(words[0])).collect()
     }
 
     /// Logits of every token of `ids` [T * V], the conversation beginning anew.
@@ -364,13 +379,5 @@ impl Runner {
             }
         }
         Ok(())
-    }
-}
-
-/// Tokens of the last chunk of a prompt.
-fn last_chunk(tokens: usize) -> usize {
-    match tokens % CHUNK {
-        0 => CHUNK.min(tokens),
-        rest => rest,
     }
 }
