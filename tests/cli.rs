@@ -343,3 +343,27 @@ fn bench_and_explain_count_the_same_dispatches() {
     let text = run(&["explain", "--host"]).out;
     assert!(text.contains("layers 0-29 (30 alike), each") && text.contains("ffn_gate_up"), "{text}");
 }
+
+#[test]
+fn a_profile_changes_no_answer_and_times_each_kernel() {
+    let trace = common::TempFile::new("trace.json", b"");
+    let profile = format!("--profile={}", trace.0.display());
+    let plain = run(&["generate", FRANCE, "-n", "4"]);
+    let ran = run(&["generate", FRANCE, "-n", "4", &profile]);
+    assert_eq!((ran.code, &ran.out), (0, &plain.out), "{}", ran.err);
+    let calls = |kernel: &str| {
+        let row = ran.err.lines().find(|line| line.starts_with(&format!("{kernel} ")));
+        row.and_then(|row| row.split_whitespace().nth(1)?.parse::<usize>().ok())
+    };
+    // One step for the prompt and three after it; two products a layer, and that of the logits.
+    let expected =
+        [("embed", 4), ("argmax", 4), ("attention", 4 * 30), ("product", 4 * 61), ("gate_up", 4 * 30)];
+    for (kernel, count) in expected {
+        assert_eq!(calls(kernel), Some(count), "{kernel}: {}", ran.err);
+    }
+    let trace: Value = serde_json::from_str(&std::fs::read_to_string(&trace.0).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    assert_eq!(events.iter().filter(|event| event["tid"] == 2 && event["ph"] == "X").count(), 4 * 153);
+    let ends = |event: &Value| event["ts"].as_f64().unwrap() + event["dur"].as_f64().unwrap();
+    assert!(events.iter().filter(|event| event["ph"] == "X").all(|event| ends(event) >= 0.0));
+}

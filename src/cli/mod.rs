@@ -14,6 +14,7 @@ mod interrupt;
 mod loaded;
 mod logits;
 mod output;
+mod profile;
 mod progress;
 mod tokenize;
 
