@@ -2,7 +2,6 @@
 
 mod common;
 
-use common::numbers::Numbers;
 use kaiwu::Error;
 use kaiwu::format::{DType, blocks};
 use kaiwu::gpu::{
@@ -10,6 +9,7 @@ use kaiwu::gpu::{
     Recording, StorageKind, Strategy, Tensor,
 };
 use kaiwu::kernels::{Embed, Input, Matrix, OwnedRows, Product};
+use kaiwu::workbench::Numbers;
 use std::sync::Arc;
 
 fn open(options: GpuOptions) -> Arc<Gpu> {

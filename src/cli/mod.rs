@@ -11,6 +11,7 @@ mod explain;
 mod generate;
 mod inspect;
 mod interrupt;
+mod kernels;
 mod loaded;
 mod logits;
 mod output;
@@ -51,6 +52,7 @@ enum Command {
     #[command(subcommand)]
     Bench(Bench),
     Explain(explain::Arguments),
+    Kernels(kernels::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,6 +76,7 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Logits(arguments) => logits::run(&device, &arguments),
         Command::Bench(Bench::Model(arguments)) => bench::run(&device, &arguments),
         Command::Explain(arguments) => explain::run(&device, &arguments),
+        Command::Kernels(arguments) => kernels::run(&device, &arguments),
     };
     match done.and_then(|code| output::flush().map(|()| code)) {
         Ok(code) => code,

@@ -62,7 +62,8 @@ impl Readback {
 const PARAMETER_STRIDE: usize = 256;
 
 impl Program {
-    /// Compiles what is not compiled yet and binds the operands, taking each kernel's first strategy.
+    /// Compiles what is not compiled yet and binds the operands, taking each kernel's first strategy that is not
+    /// quarantined.
     ///
     /// # Errors
     /// A kernel that does not compile, by name.
@@ -70,7 +71,7 @@ impl Program {
         Self::compile_entries(gpu, recording.entries(), |strategies| strategies.swap_remove(0))
     }
 
-    /// As [`Program::compile`] with a choice of strategies.
+    /// As [`Program::compile`] with a choice among [`Gpu::strategies`].
     ///
     /// # Errors
     /// A kernel that does not compile, by name.
@@ -100,7 +101,7 @@ impl Program {
         let mut steps = Vec::with_capacity(entries.len());
         for (index, entry) in entries.iter().enumerate() {
             let kernel = &*entry.kernel;
-            let strategy = choose(&mut kernel.strategies(gpu.capabilities()));
+            let strategy = choose(&mut gpu.strategies(kernel)?);
             let pipeline = pipeline(gpu, kernel, &strategy)?;
             let words = kernel.parameters().len().next_multiple_of(4);
             let parameters = wgpu::BufferBinding {

@@ -3,7 +3,7 @@
 //! # How to add a kernel
 //! 1. `shaders/<name>.wgsl`: a header with the formula, the grid and which lane owns what; then the code.
 //! 2. `src/kernels/<name>.rs`: the struct, its operands and parameters, its cost, and its reference in plain loops.
-//! 3. One line below, one row of awkward sizes in `tests/kernels.rs`, one row of real shapes in `benches/kernels.rs`.
+//! 3. One line below, rows of awkward sizes in `src/workbench/cases.rs`, rows of real shapes in `src/workbench/shapes.rs`.
 
 mod argmax;
 mod attention;
