@@ -24,8 +24,8 @@ fn kaiwu() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
     command.env("KAIWU_MODEL", common::default_model());
     // What the user's own checks found is not these tests' business.
-    command.env("XDG_CACHE_HOME", "/nowhere");
-    for variable in ["RUST_LOG", "KAIWU_ADAPTER", "KAIWU_IGNORE_QUARANTINE", "XDG_RUNTIME_DIR"] {
+    command.env("KAIWU_IGNORE_QUARANTINE", "1");
+    for variable in ["RUST_LOG", "KAIWU_ADAPTER", "XDG_RUNTIME_DIR"] {
         command.env_remove(variable);
     }
     command
@@ -49,7 +49,7 @@ const FRANCE: &str = "The capital of France is";
 
 #[test]
 fn every_command_has_an_example_in_its_help() {
-    let commands: [&[&str]; 11] = [
+    let commands: [&[&str]; 12] = [
         &[],
         &["devices"],
         &["inspect"],
@@ -59,6 +59,7 @@ fn every_command_has_an_example_in_its_help() {
         &["logits"],
         &["bench", "model"],
         &["explain"],
+        &["doctor"],
         &["kernels"],
         &["kernels", "show"],
     ];
@@ -410,4 +411,54 @@ fn kernels_are_listed_and_shown_in_each_language() {
         let ran = run(&[&show[..2], &arguments].concat());
         assert!(ran.code == 2 && ran.err.to_lowercase().contains(message), "{ran:?}");
     }
+}
+
+#[test]
+fn every_run_says_what_is_quarantined_and_doctor_looks_again() {
+    let adapter = &run(&["devices", "--json"]).json()[0];
+    let cache = std::env::temp_dir().join(format!("kaiwu-{}-cache", std::process::id()));
+    let file = cache.join("kaiwu/quarantine.json");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let word = |name: &str| adapter[name].as_str().unwrap().to_owned();
+    let entry = serde_json::json!({
+        "adapter": word("name"), "driver": format!("{} {}", word("driver"), word("driver_info")).trim(),
+        "kernel": "product", "strategy": "matvec", "reason": "y[0] is 2, expected 3",
+    });
+    let contents = serde_json::json!({"about": "", "quarantined": [entry]});
+    std::fs::write(&file, contents.to_string()).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = kaiwu();
+        command.env_remove("KAIWU_IGNORE_QUARANTINE").env("XDG_CACHE_HOME", &cache);
+        // Mesa's compiled kernels stay where they are: without them this takes a minute.
+        if let Some(home) = std::env::var_os("HOME") {
+            command.env("MESA_SHADER_CACHE_DIR", std::path::Path::new(&home).join(".cache"));
+        }
+        run_with(command.args(arguments), "")
+    };
+
+    let ran = run(&["generate", FRANCE, "-n", "1"]);
+    assert_eq!((ran.code, &*ran.out), (0, " Paris\n"));
+    let notice = "not using matvec, which is wrong on this adapter (y[0] is 2, expected 3)";
+    assert!(ran.err.contains(notice), "{}", ran.err);
+    let ran = run(&["generate", FRANCE, "-n", "1", "--ignore-quarantine"]);
+    assert_eq!((ran.code, &*ran.err), (0, ""));
+
+    let ran = run(&["doctor", "--json"]);
+    assert_eq!((ran.code, &*ran.err), (0, ""));
+    let doctor = ran.json();
+    assert_eq!(doctor["adapter"]["name"], adapter["name"]);
+    for roof in ["read_buffer_gb_per_s", "multiply_add_gflop_per_s", "dispatch_us"] {
+        assert!(doctor["roofs"][roof].as_f64().unwrap() > 0.0, "{roof}: {doctor}");
+    }
+    let rows = doctor["kernels"].as_array().unwrap();
+    let names: std::collections::BTreeSet<_> =
+        rows.iter().map(|row| row["kernel"].as_str().unwrap()).collect();
+    assert_eq!(names, kaiwu::kernels::REGISTRY.iter().copied().collect());
+    for row in rows {
+        assert!(row["cases"].as_u64().unwrap() > 0 && row["cases"] == row["passed"], "{row}");
+        assert!(row["max_error"].as_f64().unwrap() < 1e-2 && row["quarantined"] == false, "{row}");
+    }
+    // All of this adapter's strategies are right, so that nothing is left of the list.
+    assert!(!file.exists());
+    std::fs::remove_dir_all(&cache).unwrap();
 }

@@ -1,7 +1,5 @@
 //! What the device layer promises beside right kernels: clear errors, and tensors larger than a binding.
 
-mod common;
-
 use kaiwu::Error;
 use kaiwu::format::{DType, blocks};
 use kaiwu::gpu::{

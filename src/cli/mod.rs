@@ -7,6 +7,7 @@ mod arguments;
 mod bench;
 mod chat;
 mod devices;
+mod doctor;
 mod explain;
 mod generate;
 mod inspect;
@@ -53,6 +54,7 @@ enum Command {
     Bench(Bench),
     Explain(explain::Arguments),
     Kernels(kernels::Arguments),
+    Doctor(doctor::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -76,6 +78,7 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Logits(arguments) => logits::run(&device, &arguments),
         Command::Bench(Bench::Model(arguments)) => bench::run(&device, &arguments),
         Command::Explain(arguments) => explain::run(&device, &arguments),
+        Command::Doctor(arguments) => doctor::run(&device, &arguments),
         Command::Kernels(arguments) => kernels::run(&device, &arguments),
     };
     match done.and_then(|code| output::flush().map(|()| code)) {

@@ -12,6 +12,7 @@ mod embed;
 mod matrix;
 mod pack;
 mod product;
+mod roofs;
 
 pub use argmax::Argmax;
 pub use attention::Attention;
@@ -19,6 +20,18 @@ pub use embed::Embed;
 pub use matrix::{Matrix, OwnedRows, Part, RowSource};
 pub use pack::Planes;
 pub use product::{GateUp, Input, Product, QueryKeyValue};
+pub use roofs::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
 
 /// Every kernel, by the name its struct, tests, benches and profile rows use.
-pub const REGISTRY: &[&str] = &["argmax", "attention", "embed", "gate_up", "product", "query_key_value"];
+pub const REGISTRY: &[&str] = &[
+    "argmax",
+    "attention",
+    "embed",
+    "gate_up",
+    "product",
+    "query_key_value",
+    "roof_barrier",
+    "roof_copy",
+    "roof_multiply_add",
+    "roof_read",
+];

@@ -5,6 +5,7 @@ use crate::Result;
 use crate::format::{DType, blocks};
 use crate::gpu::{Element, Gpu, HostMemory, Kernel, Place, Tensor};
 use crate::kernels::{Argmax, Attention, Embed, GateUp, Input, Matrix, OwnedRows, Product, QueryKeyValue};
+use crate::kernels::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
 use std::sync::Arc;
 
 /// One row of the table: a kernel call with its inputs filled.
@@ -239,6 +240,27 @@ fn add_argmax(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
+fn add_roofs(table: &mut Table) -> Result<()> {
+    for (lanes, reads) in [(8, 1), (24, 5), (256, 3), (768, 2)] {
+        let x = table.filled("x", &[lanes * reads, 4])?;
+        let y = table.empty("y", &[lanes, 4])?;
+        table.case(format!("{lanes} lanes, {reads} texels each"), RoofRead { x, y, reads });
+        let x = table.filled("x", &[lanes * reads, 4])?;
+        let y = table.empty("y", &[lanes * reads, 4])?;
+        table.case(format!("{lanes} lanes, {reads} texels each"), RoofCopy { x, y, reads });
+        let x = table.filled("x", &[lanes, 4])?;
+        let y = table.empty("y", &[lanes, 4])?;
+        let kernel = RoofMultiplyAdd { x, y, rounds: reads, factor: 0.75, addend: 0.5 };
+        table.case(format!("{lanes} lanes, {reads} rounds"), kernel);
+    }
+    for rounds in [0, 1, 63, 65] {
+        let x = table.filled("x", &[RoofBarrier::LANES, 4])?;
+        let y = table.empty("y", &[RoofBarrier::LANES, 4])?;
+        table.case(format!("{rounds} rounds"), RoofBarrier { x, y, rounds });
+    }
+    Ok(())
+}
+
 /// The rows that are computed and compared.
 ///
 /// # Errors
@@ -251,6 +273,7 @@ pub fn table(gpu: &Arc<Gpu>) -> Result<Table> {
     add_attention(&mut table)?;
     add_embed(&mut table)?;
     add_argmax(&mut table)?;
+    add_roofs(&mut table)?;
     Ok(table)
 }
 

@@ -2,11 +2,15 @@
 
 pub mod cases;
 mod check;
+mod doctor;
 mod listing;
 mod numbers;
+mod roofs;
 mod translate;
 
 pub use check::check_case;
+pub use doctor::{StrategyReport, examine, healthy, remember};
 pub use listing::{ListedKernel, ListedOperand, ListedStrategy, find, list};
 pub use numbers::Numbers;
+pub use roofs::{Roofs, measure_roofs};
 pub use translate::{Target, Translation, translate};

@@ -52,13 +52,13 @@ pub fn translate(text: &str, entry: &str, target: Target) -> Result<Translation>
     let module = wgsl::parse_str(text).map_err(|error| refused(error.emit_to_string(text)))?;
     // Conversions between halves and floats are core WGSL; naga counts them as a capability for old GL's sake.
     let core = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    let validate = |allowed| Validator::new(ValidationFlags::all(), allowed).validate(&module);
+    let validate = |allowed| {
+        let checked = Validator::new(ValidationFlags::all(), allowed).validate(&module);
+        checked.map_err(|error| refused(error.emit_to_string(text)))
+    };
     let (info, subgroups) = match validate(core) {
         Ok(info) => (info, false),
-        Err(_) => {
-            let info = validate(core | Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16);
-            (info.map_err(|error| refused(error.emit_to_string(text)))?, true)
-        }
+        Err(_) => (validate(core | Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16)?, true),
     };
     let stage = ShaderStage::Compute;
     match target {
