@@ -49,7 +49,7 @@ const FRANCE: &str = "The capital of France is";
 
 #[test]
 fn every_command_has_an_example_in_its_help() {
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 13] = [
         &[],
         &["devices"],
         &["inspect"],
@@ -58,6 +58,7 @@ fn every_command_has_an_example_in_its_help() {
         &["chat"],
         &["logits"],
         &["bench", "model"],
+        &["bench", "kernels"],
         &["explain"],
         &["doctor"],
         &["kernels"],

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod bench;
+mod bench_kernels;
 mod chat;
 mod devices;
 mod doctor;
@@ -60,6 +61,7 @@ enum Command {
 #[derive(Debug, Subcommand)]
 enum Bench {
     Model(bench::Arguments),
+    Kernels(bench_kernels::Arguments),
 }
 
 /// Runs the command line of this process, which `started` some time ago.
@@ -77,6 +79,7 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Chat(arguments) => chat::run(&device, &arguments),
         Command::Logits(arguments) => logits::run(&device, &arguments),
         Command::Bench(Bench::Model(arguments)) => bench::run(&device, &arguments),
+        Command::Bench(Bench::Kernels(arguments)) => bench_kernels::run(&device, &arguments),
         Command::Explain(arguments) => explain::run(&device, &arguments),
         Command::Doctor(arguments) => doctor::run(&device, &arguments),
         Command::Kernels(arguments) => kernels::run(&device, &arguments),
