@@ -463,3 +463,54 @@ fn every_run_says_what_is_quarantined_and_doctor_looks_again() {
     assert!(!file.exists());
     std::fs::remove_dir_all(&cache).unwrap();
 }
+
+#[test]
+fn kernels_are_timed_and_held_against_a_baseline() {
+    let bench = |more: &[&str]| run(&[&["bench", "kernels", "--shape", "2x64x96"], more].concat());
+    let chart = common::TempFile::new("roofline.svg", b"");
+    let ran = bench(&["--json", "--plot", chart.0.to_str().unwrap()]);
+    assert_eq!((ran.code, &*ran.err), (0, ""));
+    let mut now = ran.json();
+    let results = now["results"].as_array().unwrap();
+    assert!(results.iter().any(|row| row["strategy"] == "matmul"), "{now}");
+    for row in results {
+        assert_eq!(row["operations"], 2 * 2 * 64 * 96);
+        let (us, gflop) = (row["median_us"].as_f64().unwrap(), row["gflop_per_s"].as_f64().unwrap());
+        assert!((gflop * us * 1e3 / f64::from(2 * 2 * 64 * 96) - 1.0).abs() < 1e-6, "{row}");
+        assert!(
+            row["quarter_us"].as_f64().unwrap() <= us && us <= row["three_quarters_us"].as_f64().unwrap()
+        );
+    }
+    let svg = std::fs::read_to_string(&chart.0).unwrap();
+    for part in ["<svg ", "GFLOP/s", "operations a byte", "Q4_1 2x64x96 product", "</svg>"] {
+        assert!(svg.to_lowercase().contains(&part.to_lowercase()), "{part}: {svg}");
+    }
+
+    // Against a baseline ten times as fast, and one ten thousand times as slow.
+    let file = common::TempFile::new("baseline.json", b"");
+    for (factor, code) in [(0.1, 1), (1e4, 0)] {
+        for row in now["results"].as_array_mut().unwrap() {
+            row["median_us"] = (row["median_us"].as_f64().unwrap() * factor).into();
+        }
+        std::fs::write(&file.0, now.to_string()).unwrap();
+        let ran = bench(&["--csv", "--baseline", file.0.to_str().unwrap(), "--tolerance", "0.5"]);
+        assert_eq!(ran.code, code, "{}", ran.err);
+        assert!(ran.err.contains("slower than the baseline"), "{}", ran.err);
+        assert!(
+            ran.out.starts_with("shape,kernel,strategy,median_us,") && ran.out.contains(",product,matmul,")
+        );
+    }
+    let other = run(&["bench", "kernels", "--shape", "1x32x32", "--baseline", file.0.to_str().unwrap()]);
+    assert_eq!(other.code, 1, "nothing in common proves nothing: {}", other.err);
+    std::fs::write(&file.0, "{}").unwrap();
+    let rows: [(&[&str], i32, &str); 4] = [
+        (&["--baseline", file.0.to_str().unwrap()], 1, "kaiwu bench kernels --json"),
+        (&["--shape", "1x32"], 2, "MxNxK"),
+        (&["--format", "q4_k"], 2, "blocks of 256"),
+        (&["--filter", "nothing like it"], 2, "nothing like it"),
+    ];
+    for (arguments, code, message) in rows {
+        let ran = bench(arguments);
+        assert!(ran.code == code && ran.err.contains(message), "{arguments:?}: {ran:?}");
+    }
+}

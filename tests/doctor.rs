@@ -7,7 +7,7 @@ use kaiwu::gpu::{
     Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Place,
     Program, Quarantine, Recording, StorageKind, Strategy, Tensor,
 };
-use kaiwu::workbench::{cases::Case, examine, healthy, remember};
+use kaiwu::workbench::{Roofs, Shape, cases::Case, examine, healthy, measure, remember};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -161,4 +161,31 @@ fn a_quarantine_is_kept_by_adapter_and_driver_and_read_with_care() {
         let gpu = open(Some(&file.0));
         assert!(!gpu.is_quarantined("three", "a"));
     }
+}
+
+#[test]
+fn what_is_wrong_gets_no_figure() {
+    let gpu = open(None);
+    let roofs = Roofs {
+        read_buffer_gb_per_s: 1.0,
+        read_texture_gb_per_s: None,
+        copy_buffer_gb_per_s: 1.0,
+        copy_texture_gb_per_s: None,
+        multiply_add_gflop_per_s: 1.0,
+        dispatch_us: 1.0,
+        dependent_dispatch_us: 1.0,
+        workgroup_barrier_us: 1.0,
+    };
+    let shape = Shape::new("three".into(), 0, |table| {
+        let kernel =
+            Arc::new(three(&table.gpu, &[("wrong", "2.9"), ("right", "3.0"), ("broken", "three((")]));
+        table.cases.push(Case { what: "one row".into(), kernel, memory: HostMemory::default() });
+        Ok(())
+    });
+    let results = measure(&gpu, &roofs, &shape).unwrap();
+    assert_eq!(results.len(), 3);
+    let [wrong, right, broken] = &results[..] else { panic!("{results:?}") };
+    assert!(wrong.as_ref().is_err_and(|refused| refused.reason.contains("is 2.9, expected 3")), "{wrong:?}");
+    assert!(right.as_ref().is_ok_and(|m| m.strategy == "right" && m.median_us > 0.0 && m.runs >= 7));
+    assert!(broken.as_ref().is_err_and(|refused| refused.strategy == "broken"), "{broken:?}");
 }

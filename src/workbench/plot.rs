@@ -6,62 +6,68 @@ use crate::gpu::StorageKind;
 use std::fmt::Write;
 
 const WIDTH: f64 = 1180.0;
-/// The drawing area: left, top, right, bottom.
-const AREA: [f64; 4] = [72.0, 64.0, 690.0, 596.0];
+const LEFT: f64 = 72.0;
+const TOP: f64 = 64.0;
+const RIGHT: f64 = 690.0;
 const LIST: f64 = 716.0;
 const LINE: f64 = 17.0;
 
 /// Colours that also colour-blind people tell apart (Okabe and Ito 2008), by kernel.
 const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#444444"];
 
-/// A logarithmic axis over whole powers of ten.
+/// A logarithmic axis.
 struct Axis {
-    low: i32,
-    high: i32,
+    low: f64,
+    high: f64,
     from: f64,
     to: f64,
 }
 
 impl Axis {
+    /// From a round number below all `values` to one above them, drawn from pixel `from` to `to`.
     fn new(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
-        let (mut low, mut high) = (i32::MAX, i32::MIN);
+        let (mut low, mut high) = (f64::INFINITY, 0.0f64);
         for value in values.filter(|value| value.is_finite() && *value > 0.0) {
-            low = low.min(value.log10().floor() as i32);
-            high = high.max(value.log10().ceil() as i32);
+            low = low.min(value / 1.15);
+            high = high.max(value * 1.15);
         }
-        if low > high {
-            (low, high) = (0, 1);
+        let round = |value: f64, up: bool| {
+            let power = 10f64.powf(value.log10().floor());
+            let mut steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power).into_iter();
+            match up {
+                true => steps.find(|step| *step >= value),
+                false => steps.rfind(|step| *step <= value),
+            }
+        };
+        match (round(low, false), round(high, true)) {
+            (Some(low), Some(high)) if low < high => Self { low, high, from, to },
+            _ => Self { low: 1.0, high: 10.0, from, to },
         }
-        Self { low, high: high.max(low + 1), from, to }
     }
 
     fn at(&self, value: f64) -> f64 {
-        let share = (value.log10() - f64::from(self.low)) / f64::from(self.high - self.low);
+        let share = (value / self.low).ln() / (self.high / self.low).ln();
         self.from + share.clamp(0.0, 1.0) * (self.to - self.from)
     }
 
-    fn ends(&self) -> [f64; 2] {
-        [self.low, self.high].map(|power| 10f64.powi(power))
-    }
-
-    /// Powers of ten, and whether each is one or a multiple in between.
+    /// Multiples of powers of ten, and whether each is one.
     fn ticks(&self) -> impl Iterator<Item = (f64, bool)> {
-        let (low, high) = (self.low, self.high);
-        (low..=high).flat_map(move |power| {
-            let most = if power == high { 1 } else { 9 };
-            (1..=most).map(move |n| (f64::from(n) * 10f64.powi(power), n == 1))
-        })
+        let powers = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
+        let all = powers.flat_map(|power| (1..=9).map(move |n| (f64::from(n) * 10f64.powi(power), n == 1)));
+        all.filter(|(value, _)| (self.low * 0.999..=self.high * 1.001).contains(value))
     }
 }
 
-/// A number without needless digits.
+/// Three digits, or as many as the whole part has.
 fn number(value: f64) -> String {
-    match value {
-        value if value >= 100.0 => format!("{value:.0}"),
-        value if value >= 10.0 => format!("{value:.1}"),
-        value if value >= 0.1 => format!("{value:.2}"),
-        value => format!("{value}"),
-    }
+    let digits = 2 - value.max(1e-4).log10().floor() as i32;
+    format!("{value:.*}", digits.max(0) as usize)
+}
+
+/// A power of ten as it is.
+fn tick(value: f64) -> String {
+    let digits = -value.log10().round() as i32;
+    format!("{value:.*}", digits.max(0) as usize)
 }
 
 fn escaped(text: &str) -> String {
@@ -75,10 +81,6 @@ pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKin
     let intensity = |m: &Measurement| m.operations as f64 / m.bytes as f64;
     let (bandwidth, peak) = (roofs.read_gb_per_s(storage), roofs.multiply_add_gflop_per_s);
     let ridge = peak / bandwidth;
-    let [left, top, right, bottom] = AREA;
-    let x = Axis::new(shown.iter().map(|m| intensity(m)).chain([ridge * 0.5, ridge * 2.0]), left, right);
-    let y = Axis::new(shown.iter().map(|m| m.gflop_per_s).chain([peak * 1.2]), bottom, top);
-
     let mut shapes: Vec<&str> = vec![];
     let mut kernels: Vec<&str> = vec![];
     for m in &shown {
@@ -89,10 +91,15 @@ pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKin
             kernels.push(&m.kernel);
         }
     }
+    let list_height = LINE * (1.0 * shapes.len() as f64 + 0.85 * shown.len() as f64);
+    let bottom = TOP + list_height.max(532.0);
+    let height = bottom + 60.0;
+    let x = Axis::new(shown.iter().map(|m| intensity(m)).chain([ridge]), LEFT, RIGHT);
+    let y = Axis::new(shown.iter().map(|m| m.gflop_per_s).chain([peak]), bottom, TOP);
+
     let colour = |m: &Measurement| {
         COLOURS[kernels.iter().position(|kernel| *kernel == m.kernel).unwrap_or(0) % COLOURS.len()]
     };
-    let height = (bottom + 70.0).max(top + LINE * (shown.len() + shapes.len() + 3) as f64 * 0.92 + 30.0);
 
     let mut svg = String::new();
     // Writing to a string cannot fail.
@@ -100,8 +107,8 @@ pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKin
         svg,
         r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0}" width="{WIDTH}" height="{height:.0}" font-family="Helvetica, Arial, sans-serif" font-size="12" fill="#222">
 <rect width="100%" height="100%" fill="#fff"/>
-<text x="{left}" y="28" font-size="17" font-weight="bold">Kernels under the roof of {}</text>
-<text x="{left}" y="47" fill="#555">median of timed runs; bytes and operations are those that a call needs, each operand once; tensors in {}s</text>
+<text x="{LEFT}" y="28" font-size="17" font-weight="bold">Kernels under the roof of {}</text>
+<text x="{LEFT}" y="47" fill="#555">median of timed runs; bytes and operations are those that a call needs, each operand once; tensors in {}s</text>
 "##,
         escaped(adapter),
         match storage {
@@ -111,11 +118,10 @@ pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKin
     );
     grid(&mut svg, &x, &y);
     let roof = |at: f64| (bandwidth * at).min(peak);
-    let [start, end] = x.ends();
     // Where memory limits, the roof may leave the chart at the bottom.
-    let visible = start.max(y.ends()[0] / bandwidth);
+    let visible = x.low.max(y.low / bandwidth);
     let points =
-        [visible, ridge.max(visible), end].map(|at| format!("{:.1},{:.1}", x.at(at), y.at(roof(at))));
+        [visible, ridge.max(visible), x.high].map(|at| format!("{:.1},{:.1}", x.at(at), y.at(roof(at))));
     let _ = writeln!(
         svg,
         r##"<polyline points="{}" fill="none" stroke="#222" stroke-width="2"/>"##,
@@ -130,7 +136,10 @@ pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKin
     let places: Vec<_> = shown.iter().map(|m| (x.at(intensity(m)), y.at(m.gflop_per_s))).collect();
     let mut taken: Vec<[f64; 4]> =
         places.iter().map(|&(x, y)| [x - 5.0, y - 5.0, x + 5.0, y + 5.0]).collect();
-    for (m, &(cx, cy)) in shown.iter().zip(&places) {
+    let mut order: Vec<_> = shown.iter().zip(&places).collect();
+    // Rings lie under points.
+    order.sort_by_key(|(m, _)| fastest(m));
+    for (m, (cx, cy)) in &order {
         let (colour, best) = (colour(m), fastest(m));
         let title = escaped(&format!("{}: {}, {} GFLOP/s", m.shape, m.strategy, number(m.gflop_per_s)));
         let fill = if best { colour } else { "#fff" };
@@ -138,14 +147,17 @@ pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKin
             svg,
             r##"<circle cx="{cx:.1}" cy="{cy:.1}" r="4.5" fill="{fill}" stroke="{colour}" stroke-width="1.5"><title>{title}</title></circle>"##
         );
-        if best {
-            let label = (shapes.iter().position(|shape| *shape == m.shape).unwrap_or(0) + 1).to_string();
-            let (tx, ty) = place(&mut taken, cx, cy, &label);
-            let _ = writeln!(
-                svg,
-                r##"<text x="{tx:.1}" y="{ty:.1}" font-size="11" text-anchor="middle" fill="{colour}">{label}</text>"##
-            );
-        }
+    }
+    for (m, &(cx, cy)) in order.into_iter().filter(|(m, _)| fastest(m)) {
+        let colour = colour(m);
+        let label = (shapes.iter().position(|shape| *shape == m.shape).unwrap_or(0) + 1).to_string();
+        let (tx, ty) = place(&mut taken, cx, cy, &label);
+        let _ = writeln!(
+            svg,
+            r##"<path d="M{cx:.1} {cy:.1}L{tx:.1} {:.1}" stroke="{colour}" stroke-width="0.6"/>
+<text x="{tx:.1}" y="{ty:.1}" text-anchor="middle" font-weight="bold" fill="{colour}" stroke="#fff" stroke-width="3" paint-order="stroke">{label}</text>"##,
+            ty - 4.0
+        );
     }
     list(&mut svg, &shown, &shapes, &colour, &fastest);
     svg.push_str("</svg>\n");
@@ -153,50 +165,49 @@ pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKin
 }
 
 fn grid(svg: &mut String, x: &Axis, y: &Axis) {
-    let [left, top, right, bottom] = AREA;
+    let bottom = y.from;
     for (value, whole) in x.ticks() {
         let (at, colour) = (x.at(value), if whole { "#c8c8c8" } else { "#eeeeee" });
-        let _ = writeln!(svg, r##"<path d="M{at:.1} {top}V{bottom}" stroke="{colour}"/>"##);
+        let _ = writeln!(svg, r##"<path d="M{at:.1} {TOP}V{bottom}" stroke="{colour}"/>"##);
         if whole {
             let _ = writeln!(
                 svg,
                 r##"<text x="{at:.1}" y="{}" text-anchor="middle">{}</text>"##,
                 bottom + 18.0,
-                number(value)
+                tick(value)
             );
         }
     }
     for (value, whole) in y.ticks() {
         let (at, colour) = (y.at(value), if whole { "#c8c8c8" } else { "#eeeeee" });
-        let _ = writeln!(svg, r##"<path d="M{left} {at:.1}H{right}" stroke="{colour}"/>"##);
+        let _ = writeln!(svg, r##"<path d="M{LEFT} {at:.1}H{RIGHT}" stroke="{colour}"/>"##);
         if whole {
             let _ = writeln!(
                 svg,
                 r##"<text x="{}" y="{:.1}" text-anchor="end">{}</text>"##,
-                left - 8.0,
+                LEFT - 8.0,
                 at + 4.0,
-                number(value)
+                tick(value)
             );
         }
     }
-    let (middle_x, middle_y) = ((left + right) / 2.0, (top + bottom) / 2.0);
+    let (middle_x, middle_y) = ((LEFT + RIGHT) / 2.0, (TOP + bottom) / 2.0);
     let _ = writeln!(
         svg,
-        r##"<rect x="{left}" y="{top}" width="{}" height="{}" fill="none" stroke="#888"/>
+        r##"<rect x="{LEFT}" y="{TOP}" width="{}" height="{}" fill="none" stroke="#888"/>
 <text x="{middle_x}" y="{}" text-anchor="middle">arithmetic intensity, operations a byte</text>
 <text transform="translate(22 {middle_y}) rotate(-90)" text-anchor="middle">speed, GFLOP/s</text>"##,
-        right - left,
-        bottom - top,
+        RIGHT - LEFT,
+        bottom - TOP,
         bottom + 42.0
     );
 }
 
 fn roof_labels(svg: &mut String, x: &Axis, y: &Axis, visible: f64, ridge: f64, bandwidth: f64, peak: f64) {
-    let [_, _, right, _] = AREA;
     let _ = writeln!(
         svg,
         r##"<text x="{}" y="{:.1}" text-anchor="end" font-weight="bold">{} GFLOP/s multiply-add</text>"##,
-        right - 8.0,
+        RIGHT - 8.0,
         y.at(peak) - 8.0,
         number(peak)
     );
@@ -215,16 +226,22 @@ fn roof_labels(svg: &mut String, x: &Axis, y: &Axis, visible: f64, ridge: f64, b
 
 /// A place for a number near a point, where nothing is yet if there is such a place.
 fn place(taken: &mut Vec<[f64; 4]>, x: f64, y: f64, label: &str) -> (f64, f64) {
-    let half = 3.3 * label.len() as f64;
-    let offsets = [(0.0, -8.0), (9.0 + half, 4.0), (-9.0 - half, 4.0), (0.0, 17.0)];
-    let near = offsets.iter().flat_map(|&(dx, dy)| [(dx, dy), (dx * 1.8 + 6.0, dy * 1.8)]);
-    let area = |(dx, dy): (f64, f64)| [x + dx - half, y + dy - 10.0, x + dx + half, y + dy];
+    let half = 4.0 * label.len() as f64;
+    // Rings of directions around the point, wider and wider.
+    let near = (0..5).flat_map(|ring| {
+        let (distance, directions) = (13.0 + 11.0 * f64::from(ring), 8 + 4 * ring);
+        (0..directions).map(move |at| {
+            let angle = f64::from(at) / f64::from(directions) * std::f64::consts::TAU;
+            (distance * 1.15 * angle.sin(), 4.0 - distance * angle.cos())
+        })
+    });
+    let area = |(dx, dy): (f64, f64)| [x + dx - half, y + dy - 11.0, x + dx + half, y + dy + 1.0];
     let free = |area: &[f64; 4]| {
         taken.iter().all(|other| {
             area[0] >= other[2] || other[0] >= area[2] || area[1] >= other[3] || other[1] >= area[3]
         })
     };
-    let (dx, dy) = near.into_iter().find(|&offset| free(&area(offset))).unwrap_or(offsets[0]);
+    let (dx, dy) = near.into_iter().find(|&offset| free(&area(offset))).unwrap_or((0.0, -9.0));
     taken.push(area((dx, dy)));
     (x + dx, y + dy)
 }
@@ -237,7 +254,7 @@ fn list<'a>(
     colour: &impl Fn(&'a Measurement) -> &'static str,
     fastest: &impl Fn(&'a Measurement) -> bool,
 ) {
-    let mut y = AREA[1] + 4.0;
+    let mut y = TOP + 4.0;
     let columns = [LIST + 300.0, LIST + 362.0, LIST + 440.0];
     let cell = |svg: &mut String, at: usize, y: f64, text: &str| {
         let _ = writeln!(svg, r##"<text x="{}" y="{y:.1}" text-anchor="end">{text}</text>"##, columns[at]);
@@ -249,9 +266,10 @@ fn list<'a>(
         y += LINE;
         let _ = writeln!(
             svg,
-            r##"<text x="{LIST}" y="{y:.1}" font-weight="bold">{}  {}</text>"##,
+            r##"<text x="{LIST}" y="{y:.1}" font-weight="bold">{}  {} <tspan font-weight="normal" fill="#777">{}</tspan></text>"##,
             index + 1,
-            escaped(shape)
+            escaped(shape),
+            escaped(shown.iter().find(|m| m.shape == *shape).map_or("", |m| &m.kernel))
         );
         for m in shown.iter().filter(|m| m.shape == *shape) {
             y += LINE * 0.85;
@@ -268,6 +286,32 @@ fn list<'a>(
             cell(svg, 0, y, &number(m.gflop_per_s));
             cell(svg, 1, y, &number(m.gb_per_s));
             cell(svg, 2, y, &format!("{:.0} %", m.share_of_roof * 100.0));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn axes_are_logarithmic_and_hold_their_values() {
+        let axis = Axis::new([0.03, 70.0].into_iter(), 0.0, 100.0);
+        assert_eq!((axis.low, axis.high), (0.02, 100.0));
+        assert!(axis.at(0.2) < axis.at(2.0) && axis.at(1e9) == 100.0 && axis.at(1e-9) == 0.0);
+        let step = |a, b| axis.at(b) - axis.at(a);
+        assert!((step(0.1, 1.0) - step(1.0, 10.0)).abs() < 1e-9);
+        let whole: Vec<_> = axis.ticks().filter(|(_, whole)| *whole).map(|(value, _)| tick(value)).collect();
+        assert_eq!(whole, ["0.1", "1", "10", "100"]);
+        assert_eq!(Axis::new([].into_iter(), 0.0, 1.0).high, 10.0);
+    }
+
+    #[test]
+    fn numbers_have_three_digits() {
+        for (value, text) in
+            [(118.5, "118"), (13.36, "13.4"), (2.0, "2.00"), (0.0249, "0.0249"), (0.0, "0.000000")]
+        {
+            assert_eq!(number(value), text);
         }
     }
 }

@@ -49,6 +49,9 @@ const READS: usize = 64;
 /// Dispatches in a list whose time is taken.
 const DISPATCHES: usize = 256;
 
+/// Time for one roof, where five runs take less.
+const PATIENCE: Duration = Duration::from_millis(250);
+
 /// Measures all roofs: a second or two on a software adapter.
 ///
 /// # Errors
@@ -147,9 +150,12 @@ fn best(gpu: &Gpu, kernel: impl Kernel + 'static) -> Result<(Cost, f64)> {
     for index in 0..gpu.strategies(&*entry.kernel)?.len() {
         let program =
             Program::compile_entries(gpu, std::slice::from_ref(&entry), |all| all.swap_remove(index))?;
-        // The first run compiles the kernel and clears the memory.
-        for _ in 0..5 {
+        // The first run compiles the kernel and clears the memory; more of them find a quiet moment.
+        let start = Instant::now();
+        let mut runs = 0;
+        while runs < 5 || (runs < 50 && start.elapsed() < PATIENCE) {
             shortest = program.profile(gpu)?.into_iter().fold(shortest, f64::min);
+            runs += 1;
         }
     }
     Ok((cost, shortest.max(1e-9)))

@@ -56,7 +56,8 @@ pub struct Shape {
 }
 
 impl Shape {
-    fn new(what: String, context: usize, add: impl Fn(&mut Table) -> Result<()> + 'static) -> Self {
+    /// A call by its name, with `context` tokens in the cache for its cost; `add` appends it to a table.
+    pub fn new(what: String, context: usize, add: impl Fn(&mut Table) -> Result<()> + 'static) -> Self {
         Self { what, context, add: Box::new(add) }
     }
 
