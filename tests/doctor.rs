@@ -74,7 +74,9 @@ fn taken(gpu: &Arc<Gpu>, kernel: Three) -> kaiwu::Result<(&'static str, f32)> {
 fn wrong_strategies_are_found_remembered_and_skipped() {
     let file = TempFile::new("quarantine.json", b"");
     std::fs::remove_file(&file.0).unwrap();
-    let rows: [(&'static [(&str, &str)], &[&str], bool, Option<&str>); 6] = [
+    // Strategies, those that are wrong, whether one is left, and which is then taken.
+    type Row = (&'static [(&'static str, &'static str)], &'static [&'static str], bool, Option<&'static str>);
+    let rows: [Row; 6] = [
         (&[("right", "3.0"), ("also", "3.00001")], &[], true, Some("right")),
         (&[("wrong", "2.9"), ("right", "3.0")], &["wrong"], true, Some("right")),
         (

@@ -46,13 +46,18 @@ const LLAMA: Sizes = Sizes {
 /// Model, tokens of a step, tokens in the cache before it.
 const STEPS: [(&Sizes, usize, usize); 3] = [(&SMOL, 1, 256), (&SMOL, 256, 0), (&LLAMA, 1, 256)];
 
+/// Appends a call to a table.
+type Add = dyn Fn(&mut Table) -> Result<()>;
+/// The same under a name.
+type AddNamed = dyn Fn(&mut Table, String) -> Result<()>;
+
 /// A call to be timed.
 pub struct Shape {
     /// For instance "SmolLM2-135M decode ffn_down".
     pub what: String,
     /// Tokens in the cache, for the cost.
     pub context: usize,
-    add: Box<dyn Fn(&mut Table) -> Result<()>>,
+    add: Box<Add>,
 }
 
 impl Shape {
@@ -107,7 +112,7 @@ pub fn model_shapes() -> Vec<Shape> {
         let Sizes { dtype, width, heads, key_heads, head, hidden, vocabulary, .. } = *sizes;
         let context = position + tokens;
         let capacity = context.next_multiple_of(64);
-        let shape = |label: &str, add: Box<dyn Fn(&mut Table, String) -> Result<()>>| {
+        let shape = |label: &str, add: Box<AddNamed>| {
             let what = name(label);
             Shape::new(what.clone(), position, move |table| add(table, what.clone()))
         };
