@@ -1,7 +1,7 @@
 //! An open device: queue, capabilities, compiled pipelines, and the errors it reported.
 
 use super::adapter::{self, AdapterReport};
-use super::tensor::StorageKind;
+use super::tensor::{StorageKind, TEXEL_BYTES, TEXTURE_WIDTH};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -113,8 +113,10 @@ impl Gpu {
                 .max_storage_buffer_binding_size
                 .min(limits.max_buffer_size)
                 .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
-            max_texture_bytes: (4096 * 16 * u64::from(limits.max_texture_dimension_2d))
-                .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
+            max_texture_bytes: (u64::from(TEXTURE_WIDTH)
+                * TEXEL_BYTES
+                * u64::from(limits.max_texture_dimension_2d))
+            .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
         };
         let mut gpu = Self {
             device,

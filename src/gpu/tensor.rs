@@ -48,7 +48,7 @@ pub enum Place {
 }
 
 /// Texels in a texture's row: index i is at (i mod width, i / width).
-pub(super) const TEXTURE_WIDTH: u32 = 4096;
+pub(super) const TEXTURE_WIDTH: u32 = 1024;
 pub(super) const TEXEL_BYTES: u64 = 16;
 
 pub(super) enum Storage {
