@@ -65,16 +65,12 @@ impl Input {
             // What is smaller, weights or activations, is gone over again and again, and should stay in the caches.
             let tokens_first = w.tensor.bytes() > 4 * (self.tokens * w.planes.blocks * 32) as u64;
             if self.tokens == 1 {
-                let mut constants = common;
-                // Four groups a lane share what is loaded of x, where that leaves enough workgroups for all cores.
-                let groups = if lanes.is_multiple_of(16) && lanes >= 16 * 16 { 4 } else { 2 };
-                constants.push(("GROUPS", Constant::Count(groups)));
                 return Strategy {
                     name: if broadcast { "matvec_broadcast" } else { "matvec" },
                     entry: "matvec",
                     source: include_str!("../../shaders/matvec.wgsl"),
-                    constants,
-                    grid: [lanes.div_ceil(4 * groups as usize) as u32, 1, 1],
+                    constants: common,
+                    grid: [lanes.div_ceil(8) as u32, 1, 1],
                 };
             }
             let tokens = 8;
