@@ -24,8 +24,8 @@ lint: ## formatting, clippy, documentation and shell scripts, all without a warn
 fmt: ## format the Rust code
 	@cargo fmt
 
-portability: ## translate every shader to SPIR-V, MSL, HLSL and GLSL, and check its limits
-	@cargo test --release --test portability --test layers
+portability: ## ask naga, spirv-val and Tint about every shader, and check its limits
+	@scripts/portability.sh
 
 bench: ## measure the default model on this machine's adapter
 	@scripts/setup.sh && scripts/fetch-model.sh smollm2 && cargo run --release --locked -- bench model
