@@ -16,11 +16,7 @@ scripts/portability/install.sh
 export NODE_MODULES=$work/node_modules
 
 cargo test --release --locked --test portability --test layers
-rm -rf "$shaders" && mkdir -p "$shaders"
-KAIWU_SHADERS=$shaders cargo test --quiet --release --locked --test portability -- --ignored write_shaders > "$work/log" 2>&1 || {
-    cat "$work/log" >&2
-    exit 1
-}
+scripts/portability/write.sh "$shaders"
 
 status=0
 scripts/portability/self-test.sh "$shaders" "$work/broken" || status=1
