@@ -2,9 +2,29 @@
 
 use super::numbers::Numbers;
 use kaiwu::format::{DType, blocks};
-use kaiwu::gpu::{Element, Gpu, GpuOptions, HostMemory, Kernel, Place, StorageKind, Tensor};
+use kaiwu::gpu::{Element, Gpu, GpuOptions, HostMemory, Kernel, Place, StorageKind, Tensor, list_adapters};
 use kaiwu::kernels::{Argmax, Attention, Embed, GateUp, Input, Matrix, OwnedRows, Product, QueryKeyValue};
+use std::io::Write;
 use std::sync::Arc;
+
+/// Whether the adapter can hold tensors in `storage`. Where it cannot, a line says so on standard error itself, which
+/// the test harness does not capture: no coverage is lost in silence.
+pub fn can_store(storage: StorageKind) -> bool {
+    let adapters = list_adapters(None).unwrap_or_else(|error| panic!("{error}"));
+    let adapter = adapters.iter().find(|adapter| adapter.chosen).expect("one adapter is chosen");
+    // As many as `Gpu::open` asks for.
+    let can = storage == StorageKind::Buffer || adapter.storage_textures >= 8;
+    if !can {
+        let (test, count) = (std::thread::current(), adapter.storage_textures);
+        let test = test.name().unwrap_or("a test");
+        let line = format!(
+            "SKIPPED {test} in {storage:?}: {} binds {count} storage textures, 8 are needed\n",
+            adapter.name
+        );
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+    }
+    can
+}
 
 /// One row of the table: a kernel call with its inputs filled.
 pub struct Case {
