@@ -10,7 +10,7 @@
 //           contiguous bytes of one token.
 //   scores, weights  eight lanes write eight neighbouring words, and read one word or the team's eight.
 // A team keeps its own highest score, sum of weights and sum of values, as the softmax is computed; the teams' meet
-// at the end. Blocks beyond the last visible one are not read, but the barriers are reached by all lanes.
+// at the end. What a team sums before it has seen a token its query may see fades to nothing: its top is -1e30 then. Blocks beyond the last visible one are not read, but the barriers are reached by all lanes.
 //
 // Grid: x over TOKENS tokens, the last ones, which see most, first; y over heads / HEADS. PARTS = head8 / 8, rounded up.
 //% set ROWS = HEADS * TOKENS
@@ -93,8 +93,7 @@ fn attention_workgroup(
             lo{{ i }}_{{ c }} *= fade;
             hi{{ i }}_{{ c }} *= fade;
             //% endfor
-            // A team that has seen no token yet has a top of -1e30: the weight of one that is hidden would be 1.
-            weights[{{ i }}u * LANES + lane] = select(0.0, exp(s{{ i }} - high{{ i }}), token <= last{{ i }});
+            weights[{{ i }}u * LANES + lane] = exp(s{{ i }} - high{{ i }});
         }
         //% endfor
         workgroupBarrier();
