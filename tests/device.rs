@@ -7,8 +7,8 @@ use common::numbers::Numbers;
 use kaiwu::Error;
 use kaiwu::format::{DType, blocks};
 use kaiwu::gpu::{
-    Capabilities, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Place, Program,
-    Recording, StorageKind, Strategy, Tensor,
+    Capabilities, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand, Parameter, Place,
+    Program, Recording, StorageKind, Strategy, Tensor,
 };
 use kaiwu::kernels::{Embed, Input, Matrix, OwnedRows, Product};
 use std::sync::Arc;
@@ -39,6 +39,7 @@ impl Kernel for Written {
             entry: "written",
             source: self.source,
             constants: vec![],
+            needs: Needs::lanes(1),
             grid: [1, 1, 1],
         }]
     }

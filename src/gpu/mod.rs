@@ -20,7 +20,7 @@ pub use adapter::{AdapterReport, list_adapters};
 pub use compare::{Divergence, check_entry, first_divergence};
 pub use device::{Capabilities, Gpu, GpuOptions};
 pub use host::HostMemory;
-pub use kernel::{Access, Constant, Cost, Kernel, Operand, Parameter, Strategy, Tolerance};
+pub use kernel::{Access, Constant, Cost, Kernel, Needs, Operand, Parameter, Strategy, Tolerance};
 pub use program::{Program, Readback};
 pub use recording::{Entry, Recording};
 pub use shader::{LIBRARY, render, signature};

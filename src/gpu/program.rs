@@ -1,6 +1,6 @@
 //! A recording compiled for a device: pipelines and bind groups made once, encoded again for every run.
 
-use super::device::{Gpu, lock};
+use super::device::{Capabilities, Gpu, lock};
 use super::kernel::{Access, Kernel, Operand, Parameter, Strategy};
 use super::recording::{Entry, Recording};
 use super::shader;
@@ -100,7 +100,18 @@ impl Program {
         let mut steps = Vec::with_capacity(entries.len());
         for (index, entry) in entries.iter().enumerate() {
             let kernel = &*entry.kernel;
-            let strategy = choose(&mut kernel.strategies(gpu.capabilities()));
+            let mut strategies = kernel.strategies(gpu.capabilities());
+            if strategies.is_empty() {
+                let Capabilities { max_lanes, max_workgroup_bytes, .. } = gpu.capabilities();
+                return Err(Error::Kernel {
+                    kernel: kernel.name().into(),
+                    message: format!(
+                        "no strategy runs on an adapter of {max_lanes} lanes a workgroup and {max_workgroup_bytes} \
+                         bytes of workgroup memory; WebGPU's defaults are 256 and 16384"
+                    ),
+                });
+            }
+            let strategy = choose(&mut strategies);
             let pipeline = pipeline(gpu, kernel, &strategy)?;
             let words = kernel.parameters().len().next_multiple_of(4);
             let parameters = wgpu::BufferBinding {

@@ -12,6 +12,7 @@ mod embed;
 mod matrix;
 mod pack;
 mod product;
+mod product_strategies;
 
 pub use argmax::Argmax;
 pub use attention::Attention;

@@ -146,6 +146,16 @@ impl Portable {
         Ok(text)
     }
 
+    /// Lanes of a workgroup, and bytes of workgroup memory.
+    pub fn lanes_and_workgroup_bytes(&self) -> (u32, u32) {
+        let mut layouts = Layouter::default();
+        layouts.update(self.module.to_ctx()).expect("a validated module has layouts");
+        let shared = self.module.global_variables.iter().map(|(_, global)| global);
+        let shared = shared.filter(|global| global.space == AddressSpace::WorkGroup);
+        let bytes = shared.map(|global| layouts[global.ty].size.next_multiple_of(4)).sum();
+        (self.module.entry_points[0].workgroup_size.iter().product(), bytes)
+    }
+
     /// What it uses beyond WebGPU's default limits, in words.
     pub fn breaches(&self) -> Vec<String> {
         let mut layouts = Layouter::default();
