@@ -9,5 +9,6 @@ pub mod kernels;
 pub mod model;
 pub mod sample;
 pub mod text;
+pub mod workbench;
 
 pub use error::{Error, Result};

@@ -23,6 +23,8 @@ impl Ran {
 fn kaiwu() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
     command.env("KAIWU_MODEL", common::default_model());
+    // What the user's own checks found is not these tests' business.
+    command.env("KAIWU_IGNORE_QUARANTINE", "1");
     for variable in ["RUST_LOG", "KAIWU_ADAPTER", "XDG_RUNTIME_DIR"] {
         command.env_remove(variable);
     }
@@ -47,7 +49,7 @@ const FRANCE: &str = "The capital of France is";
 
 #[test]
 fn every_command_has_an_example_in_its_help() {
-    let commands: [&[&str]; 9] = [
+    let commands: [&[&str]; 13] = [
         &[],
         &["devices"],
         &["inspect"],
@@ -56,7 +58,11 @@ fn every_command_has_an_example_in_its_help() {
         &["chat"],
         &["logits"],
         &["bench", "model"],
+        &["bench", "kernels"],
         &["explain"],
+        &["doctor"],
+        &["kernels"],
+        &["kernels", "show"],
     ];
     for command in commands {
         let ran = run(&[command, &["--help"]].concat());
@@ -342,4 +348,118 @@ fn bench_and_explain_count_the_same_dispatches() {
     assert!(sum(&without, "read_bytes") < sum(&with_device, "read_bytes"));
     let text = run(&["explain", "--host"]).out;
     assert!(text.contains("layers 0-29 (30 alike), each") && text.contains("ffn_gate_up"), "{text}");
+}
+
+#[test]
+fn a_profile_changes_no_answer_and_times_each_kernel() {
+    let trace = common::TempFile::new("trace.json", b"");
+    let profile = format!("--profile={}", trace.0.display());
+    let plain = run(&["generate", FRANCE, "-n", "4"]);
+    let ran = run(&["generate", FRANCE, "-n", "4", &profile]);
+    assert_eq!((ran.code, &ran.out), (0, &plain.out), "{}", ran.err);
+    let calls = |kernel: &str| {
+        let row = ran.err.lines().find(|line| line.starts_with(&format!("{kernel} ")));
+        row.and_then(|row| row.split_whitespace().nth(1)?.parse::<usize>().ok())
+    };
+    // One step for the prompt and three after it; two products a layer, and that of the logits.
+    let expected =
+        [("embed", 4), ("argmax", 4), ("attention", 4 * 30), ("product", 4 * 61), ("gate_up", 4 * 30)];
+    for (kernel, count) in expected {
+        assert_eq!(calls(kernel), Some(count), "{kernel}: {}", ran.err);
+    }
+    let trace: Value = serde_json::from_str(&std::fs::read_to_string(&trace.0).unwrap()).unwrap();
+    let events = trace["traceEvents"].as_array().unwrap();
+    assert_eq!(events.iter().filter(|event| event["tid"] == 2 && event["ph"] == "X").count(), 4 * 153);
+    let ends = |event: &Value| event["ts"].as_f64().unwrap() + event["dur"].as_f64().unwrap();
+    assert!(events.iter().filter(|event| event["ph"] == "X").all(|event| ends(event) >= 0.0));
+}
+
+#[test]
+fn kernels_are_listed_and_shown_in_each_language() {
+    let listed = run(&["kernels", "--json"]).json();
+    let names: Vec<_> =
+        listed.as_array().unwrap().iter().map(|row| row["kernel"].as_str().unwrap()).collect();
+    assert_eq!(names, kaiwu::kernels::REGISTRY);
+    for row in listed.as_array().unwrap() {
+        let strategies = row["strategies"].as_array().unwrap();
+        assert!(strategies.iter().any(|strategy| strategy["here"] == true), "{row}");
+        for strategy in strategies {
+            let file = format!("shaders/{}.wgsl", strategy["shader"].as_str().unwrap());
+            assert!(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(&file).is_file(), "{file}");
+        }
+    }
+    let languages = [
+        ("wgsl", "fn matvec("),
+        ("msl", "kernel void matvec("),
+        ("hlsl", "[numthreads("),
+        ("glsl", "#version 310 es"),
+        ("spirv", "07230203"),
+    ];
+    let show = ["kernels", "show", "product", "--strategy", "matvec", "--target"];
+    for (language, part) in languages {
+        let ran = run(&[&show[..], &[language]].concat());
+        assert!(ran.code == 0 && ran.out.contains(part), "{language}: {ran:?}");
+    }
+    let file = common::TempFile::new("product.spv", b"");
+    let ran = run(&[&show[..], &["spirv", "-o", file.0.to_str().unwrap()]].concat());
+    assert_eq!((ran.code, &*ran.out), (0, ""), "{}", ran.err);
+    assert_eq!(std::fs::read(&file.0).unwrap()[..4], 0x0723_0203u32.to_le_bytes());
+    for (arguments, message) in [
+        (["nothing", "--case", ""], "product"),
+        (["product", "--case", "[5, 5]"], "q4_1 [36, 256] x 1"),
+        (["product", "--strategy", "guess"], "matvec_broadcast"),
+    ] {
+        let ran = run(&[&show[..2], &arguments].concat());
+        assert!(ran.code == 2 && ran.err.to_lowercase().contains(message), "{ran:?}");
+    }
+}
+
+#[test]
+fn every_run_says_what_is_quarantined_and_doctor_looks_again() {
+    let adapter = &run(&["devices", "--json"]).json()[0];
+    let cache = std::env::temp_dir().join(format!("kaiwu-{}-cache", std::process::id()));
+    let file = cache.join("kaiwu/quarantine.json");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let word = |name: &str| adapter[name].as_str().unwrap().to_owned();
+    let entry = serde_json::json!({
+        "adapter": word("name"), "driver": format!("{} {}", word("driver"), word("driver_info")).trim(),
+        "kernel": "product", "strategy": "matvec", "reason": "y[0] is 2, expected 3",
+    });
+    let contents = serde_json::json!({"about": "", "quarantined": [entry]});
+    std::fs::write(&file, contents.to_string()).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = kaiwu();
+        command.env_remove("KAIWU_IGNORE_QUARANTINE").env("XDG_CACHE_HOME", &cache);
+        // Mesa's compiled kernels stay where they are: without them this takes a minute.
+        if let Some(home) = std::env::var_os("HOME") {
+            command.env("MESA_SHADER_CACHE_DIR", std::path::Path::new(&home).join(".cache"));
+        }
+        run_with(command.args(arguments), "")
+    };
+
+    let ran = run(&["generate", FRANCE, "-n", "1"]);
+    assert_eq!((ran.code, &*ran.out), (0, " Paris\n"));
+    let notice = "not using matvec, which is wrong on this adapter (y[0] is 2, expected 3)";
+    assert!(ran.err.contains(notice), "{}", ran.err);
+    let ran = run(&["generate", FRANCE, "-n", "1", "--ignore-quarantine"]);
+    assert_eq!((ran.code, &*ran.err), (0, ""));
+
+    let ran = run(&["doctor", "--json"]);
+    assert_eq!((ran.code, &*ran.err), (0, ""));
+    let doctor = ran.json();
+    assert_eq!(doctor["adapter"]["name"], adapter["name"]);
+    for roof in ["read_buffer_gb_per_s", "multiply_add_gflop_per_s", "dispatch_us"] {
+        assert!(doctor["roofs"][roof].as_f64().unwrap() > 0.0, "{roof}: {doctor}");
+    }
+    let rows = doctor["kernels"].as_array().unwrap();
+    let names: std::collections::BTreeSet<_> =
+        rows.iter().map(|row| row["kernel"].as_str().unwrap()).collect();
+    assert_eq!(names, kaiwu::kernels::REGISTRY.iter().copied().collect());
+    for row in rows {
+        assert!(row["cases"].as_u64().unwrap() > 0 && row["cases"] == row["passed"], "{row}");
+        assert!(row["max_error"].as_f64().unwrap() < 1e-2 && row["quarantined"] == false, "{row}");
+    }
+    // All of this adapter's strategies are right, so that nothing is left of the list.
+    assert!(!file.exists());
+    std::fs::remove_dir_all(&cache).unwrap();
 }

@@ -3,7 +3,6 @@
 mod common;
 
 use common::cases::can_store;
-use common::numbers::Numbers;
 use kaiwu::Error;
 use kaiwu::format::{DType, blocks};
 use kaiwu::gpu::{
@@ -11,6 +10,7 @@ use kaiwu::gpu::{
     Program, Recording, StorageKind, Strategy, Tensor,
 };
 use kaiwu::kernels::{Embed, Input, Matrix, OwnedRows, Product};
+use kaiwu::workbench::Numbers;
 use std::sync::Arc;
 
 fn open(options: GpuOptions) -> Arc<Gpu> {

@@ -2,33 +2,24 @@
 
 mod common;
 
-use common::cases::{Bench, can_store, table};
-use kaiwu::gpu::{Access, Entry, StorageKind, check_entry};
+use common::cases::{Table, can_store, table};
+use kaiwu::gpu::StorageKind;
 use kaiwu::kernels::REGISTRY;
+use kaiwu::workbench::check_case;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// Runs all rows with every strategy and reports all that fail.
-fn run(mut bench: Bench) {
+fn run(mut table: Table) {
     let mut failures = vec![];
     let mut strategies = 0;
-    for case in &mut bench.cases {
-        let all = case.kernel.strategies(bench.gpu.capabilities());
-        for (index, strategy) in all.iter().enumerate() {
+    for case in &mut table.cases {
+        for (index, strategy) in case.kernel.strategies(table.gpu.capabilities()).iter().enumerate() {
             strategies += 1;
             let label = format!("{} {} ({})", case.kernel.name(), case.what, strategy.name);
-            let entry = Entry { label: label.clone(), kernel: Arc::clone(&case.kernel) };
-            // The first strategy's results must not stand in for the second's.
-            for operand in case.kernel.operands() {
-                if let (Some(tensor), Access::Write) = (operand.tensor, operand.access) {
-                    tensor.write(&bench.gpu, 0, &vec![0x5b; tensor.bytes() as usize]);
-                    let words = vec![0x5b5b_5b5b; tensor.words()];
-                    case.memory.set(&tensor, words);
+            match check_case(&table.gpu, case, index) {
+                Ok(comparison) => {
+                    failures.extend(comparison.divergence.map(|wrong| format!("{label}: {wrong}")));
                 }
-            }
-            match check_entry(&bench.gpu, &entry, &mut case.memory, |all| all.swap_remove(index)) {
-                Ok(None) => {}
-                Ok(Some(divergence)) => failures.push(divergence.to_string()),
                 Err(error) => failures.push(format!("{label}: {error}")),
             }
         }

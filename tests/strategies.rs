@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::cases::{Bench, table};
+use common::cases::{Table, table};
 use common::portable::Portable;
 use kaiwu::format::DType;
 use kaiwu::gpu::{
@@ -42,7 +42,7 @@ fn strategies_need_what_their_shaders_use() {
 }
 
 /// The first strategy of products of one and of many tokens, and of attention.
-fn first_offered(bench: &Bench, adapter: &Capabilities) -> [&'static str; 3] {
+fn first_offered(bench: &Table, adapter: &Capabilities) -> [&'static str; 3] {
     let first = |kernel, tokens: fn(&str) -> bool| {
         let case =
             bench.cases.iter().find(|case| case.kernel.name() == kernel && tokens(&case.what)).unwrap();

@@ -1,6 +1,6 @@
 //! Options that several commands share.
 
-use crate::gpu::{GpuOptions, StorageKind};
+use crate::gpu::{GpuOptions, Quarantine, StorageKind};
 use crate::sample::SamplerSettings;
 use crate::{Error, Result};
 use clap::Args;
@@ -24,6 +24,10 @@ pub(super) struct DeviceArguments {
     /// Keep the bounds and loop checks in the shaders; slower
     #[arg(long, global = true)]
     pub checked: bool,
+    /// Use strategies too that `kaiwu doctor` found wrong on this adapter
+    #[arg(long, global = true, env = "KAIWU_IGNORE_QUARANTINE", hide_env_values = true,
+        value_parser = clap::builder::FalseyValueParser::new())]
+    pub ignore_quarantine: bool,
 }
 
 impl DeviceArguments {
@@ -33,6 +37,7 @@ impl DeviceArguments {
             storage: self.storage,
             without_subgroups: self.no_subgroups,
             unchecked: !self.checked,
+            quarantine: Quarantine::default_path().filter(|_| !self.ignore_quarantine),
             ..GpuOptions::default()
         }
     }

@@ -25,7 +25,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn describe(adapter: &AdapterReport) -> String {
+pub(super) fn describe(adapter: &AdapterReport) -> String {
     let able = |name: &str, has: bool| format!("{name} {}", if has { "yes" } else { "no" });
     let subgroups = match adapter.subgroup_sizes {
         None => "subgroups no".into(),

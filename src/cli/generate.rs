@@ -4,11 +4,12 @@ use super::arguments::{DeviceArguments, ModelArgument, SamplingArguments, text_o
 use super::loaded::{Loaded, Opened};
 use super::output::{print, print_json};
 use super::progress::Progress;
-use super::{Outcome, interrupt};
+use super::{Outcome, interrupt, profile};
 use crate::Result;
 use crate::generate::{Answer, Conversation, Event, FinishReason, Generator, Options};
 use clap::Args;
 use serde_json::json;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -50,6 +51,10 @@ pub(super) struct Arguments {
     /// Compute each step through the references too, and name the first kernel that is wrong
     #[arg(long)]
     check: bool,
+    /// Time each kernel and print a table on standard error; with a file name, also write a trace for Perfetto or
+    /// chrome://tracing. Slower, for kernels run one at a time
+    #[arg(long, value_name = "FILE.json", num_args = 0..=1, require_equals = true, conflicts_with_all = ["reference", "check"])]
+    profile: Option<Option<PathBuf>>,
     #[command(flatten)]
     sampling: SamplingArguments,
 }
@@ -57,7 +62,8 @@ pub(super) struct Arguments {
 const EXAMPLES: &str = "Examples:
   kaiwu generate \"The capital of France is\" -n 16
   kaiwu generate --chat --temperature 0.7 --top-p 0.9 --seed 1 \"What is gravity?\"
-  kaiwu generate --json - < prompt.txt";
+  kaiwu generate --json - < prompt.txt
+  kaiwu generate --profile=trace.json -n 16 \"Once upon a time\"";
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Instant) -> Outcome {
     let text = arguments.prompt.as_deref().map(text_or_stdin).transpose()?;
@@ -74,6 +80,9 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Inst
     let loaded = file.load(device, arguments.reference)?;
     let runner = loaded.runner(prompt.len() + arguments.tokens.min(1024) as usize)?;
     let mut generator = Generator::new(runner, Arc::clone(&loaded.file.tokenizer));
+    if arguments.profile.is_some() {
+        generator.runner().start_profile();
+    }
     interrupt::watch(generator.interrupt(), Arc::new(true.into()))?;
     let mut progress = Some(Progress::tokens("reading the prompt", prompt.len() as u64));
     let answer = generator.answer(&prompt, &options, |event| match event {
@@ -97,6 +106,9 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Inst
         print_json(&as_json(&loaded, &prompt, &answer, &options, dispatches, started))?;
     } else if !answer.text.ends_with('\n') {
         print("\n")?;
+    }
+    if let Some(file) = &arguments.profile {
+        profile::report(&generator.runner().take_profile(), file.as_deref(), &loaded.adapter())?;
     }
     match answer.finish_reason {
         FinishReason::Interrupted => Ok(ExitCode::from(interrupt::EXIT_CODE)),

@@ -5,15 +5,19 @@
 
 mod arguments;
 mod bench;
+mod bench_kernels;
 mod chat;
 mod devices;
+mod doctor;
 mod explain;
 mod generate;
 mod inspect;
 mod interrupt;
+mod kernels;
 mod loaded;
 mod logits;
 mod output;
+mod profile;
 mod progress;
 mod tokenize;
 
@@ -50,11 +54,14 @@ enum Command {
     #[command(subcommand)]
     Bench(Bench),
     Explain(explain::Arguments),
+    Kernels(kernels::Arguments),
+    Doctor(doctor::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
 enum Bench {
     Model(bench::Arguments),
+    Kernels(bench_kernels::Arguments),
 }
 
 /// Runs the command line of this process, which `started` some time ago.
@@ -72,7 +79,10 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Chat(arguments) => chat::run(&device, &arguments),
         Command::Logits(arguments) => logits::run(&device, &arguments),
         Command::Bench(Bench::Model(arguments)) => bench::run(&device, &arguments),
+        Command::Bench(Bench::Kernels(arguments)) => bench_kernels::run(&device, &arguments),
         Command::Explain(arguments) => explain::run(&device, &arguments),
+        Command::Doctor(arguments) => doctor::run(&device, &arguments),
+        Command::Kernels(arguments) => kernels::run(&device, &arguments),
     };
     match done.and_then(|code| output::flush().map(|()| code)) {
         Ok(code) => code,

@@ -24,6 +24,11 @@ impl Progress {
         Self::new(what, total, "{prefix} {bar:30} {pos}/{len} tokens, {per_sec}, {eta} left")
     }
 
+    /// A bar over `total` things to do.
+    pub(super) fn count(what: &'static str, total: u64) -> Self {
+        Self::new(what, total, "{prefix} {bar:30} {pos}/{len}, {eta} left")
+    }
+
     fn new(what: &'static str, total: u64, template: &str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden()).with_prefix(what);
         // The templates are ours and parse; without one the bar has its default form.

@@ -68,10 +68,32 @@ pub fn check_entry(
     memory: &mut HostMemory,
     choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
 ) -> Result<Option<Divergence>> {
+    Ok(compare_entry(gpu, entry, memory, choose)?.divergence)
+}
+
+/// How a dispatch compares with its reference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// The first value beyond the kernel's tolerance.
+    pub divergence: Option<Divergence>,
+    /// The largest of |found - expected| / max(1, |expected|); infinite where something is not a number.
+    pub max_error: f32,
+}
+
+/// As [`check_entry`], with the worst error.
+///
+/// # Errors
+/// When the device fails.
+pub fn compare_entry(
+    gpu: &Gpu,
+    entry: &Entry,
+    memory: &mut HostMemory,
+    choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
+) -> Result<Comparison> {
     Program::compile_entries(gpu, std::slice::from_ref(entry), choose)?.run(gpu);
     entry.kernel.reference(memory);
     let tolerance = entry.kernel.tolerance();
-    let mut first = None;
+    let mut comparison = Comparison { divergence: None, max_error: 0.0 };
     for operand in entry.kernel.operands() {
         let Some(tensor) = operand.tensor.filter(|_| operand.access != Access::Read) else { continue };
         let words = tensor.read(gpu)?;
@@ -85,10 +107,15 @@ pub fn check_entry(
                 Tolerance { absolute, relative: relative + HALF_STEP }.accepts(expected[index], found[index])
             }
         };
-        if first.is_none()
+        comparison.max_error = found
+            .iter()
+            .zip(&expected)
+            .map(|(&found, &expected)| error(found, expected))
+            .fold(comparison.max_error, f32::max);
+        if comparison.divergence.is_none()
             && let Some(index) = (0..found.len()).find(|&index| !right(index))
         {
-            first = Some(Divergence {
+            comparison.divergence = Some(Divergence {
                 step: 0,
                 label: entry.label.clone(),
                 kernel: entry.kernel.name(),
@@ -100,7 +127,16 @@ pub fn check_entry(
         }
         memory.set(&tensor, words);
     }
-    Ok(first)
+    Ok(comparison)
+}
+
+fn error(found: f32, expected: f32) -> f32 {
+    let error = (found - expected).abs() / expected.abs().max(1.0);
+    match found == expected {
+        true => 0.0,
+        false if error.is_nan() => f32::INFINITY,
+        false => error,
+    }
 }
 
 /// Two roundings to half precision may fall to either side: one unit in the last place.

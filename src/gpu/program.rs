@@ -1,6 +1,6 @@
 //! A recording compiled for a device: pipelines and bind groups made once, encoded again for every run.
 
-use super::device::{Capabilities, Gpu, lock};
+use super::device::{Gpu, lock};
 use super::kernel::{Access, Kernel, Operand, Parameter, Strategy};
 use super::recording::{Entry, Recording};
 use super::shader;
@@ -62,7 +62,8 @@ impl Readback {
 const PARAMETER_STRIDE: usize = 256;
 
 impl Program {
-    /// Compiles what is not compiled yet and binds the operands, taking each kernel's first strategy.
+    /// Compiles what is not compiled yet and binds the operands, taking each kernel's first strategy that is not
+    /// quarantined.
     ///
     /// # Errors
     /// A kernel that does not compile, by name.
@@ -70,7 +71,7 @@ impl Program {
         Self::compile_entries(gpu, recording.entries(), |strategies| strategies.swap_remove(0))
     }
 
-    /// As [`Program::compile`] with a choice of strategies.
+    /// As [`Program::compile`] with a choice among [`Gpu::strategies`].
     ///
     /// # Errors
     /// A kernel that does not compile, by name.
@@ -100,18 +101,7 @@ impl Program {
         let mut steps = Vec::with_capacity(entries.len());
         for (index, entry) in entries.iter().enumerate() {
             let kernel = &*entry.kernel;
-            let mut strategies = kernel.strategies(gpu.capabilities());
-            if strategies.is_empty() {
-                let Capabilities { max_lanes, max_workgroup_bytes, .. } = gpu.capabilities();
-                return Err(Error::Kernel {
-                    kernel: kernel.name().into(),
-                    message: format!(
-                        "no strategy runs on an adapter of {max_lanes} lanes a workgroup and {max_workgroup_bytes} \
-                         bytes of workgroup memory; WebGPU's defaults are 256 and 16384"
-                    ),
-                });
-            }
-            let strategy = choose(&mut strategies);
+            let strategy = choose(&mut gpu.strategies(kernel)?);
             let pipeline = pipeline(gpu, kernel, &strategy)?;
             let words = kernel.parameters().len().next_multiple_of(4);
             let parameters = wgpu::BufferBinding {

@@ -3,7 +3,7 @@
 //! # How to add a kernel
 //! 1. `shaders/<name>.wgsl`: a header with the formula, the grid and which lane owns what; then the code.
 //! 2. `src/kernels/<name>.rs`: the struct, its operands and parameters, its cost, and its reference in plain loops.
-//! 3. One line below, one row of awkward sizes in `tests/kernels.rs`, one row of real shapes in `benches/kernels.rs`.
+//! 3. One line below, rows of awkward sizes in `src/workbench/cases.rs`, rows of real shapes in `src/workbench/shapes.rs`.
 
 mod argmax;
 mod attention;
@@ -13,6 +13,7 @@ mod matrix;
 mod pack;
 mod product;
 mod product_strategies;
+mod roofs;
 
 pub use argmax::Argmax;
 pub use attention::Attention;
@@ -20,6 +21,18 @@ pub use embed::Embed;
 pub use matrix::{Matrix, OwnedRows, Part, RowSource};
 pub use pack::Planes;
 pub use product::{GateUp, Input, Product, QueryKeyValue};
+pub use roofs::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
 
 /// Every kernel, by the name its struct, tests, benches and profile rows use.
-pub const REGISTRY: &[&str] = &["argmax", "attention", "embed", "gate_up", "product", "query_key_value"];
+pub const REGISTRY: &[&str] = &[
+    "argmax",
+    "attention",
+    "embed",
+    "gate_up",
+    "product",
+    "query_key_value",
+    "roof_barrier",
+    "roof_copy",
+    "roof_multiply_add",
+    "roof_read",
+];

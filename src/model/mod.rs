@@ -4,6 +4,7 @@
 
 mod config;
 mod counters;
+pub mod profile;
 mod runner;
 mod state;
 mod transformer;

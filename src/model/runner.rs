@@ -3,6 +3,7 @@
 mod check;
 
 use super::counters::Counters;
+use super::profile::Timing;
 use super::state::Cache;
 use super::transformer::{Activations, record};
 use super::weights::Model;
@@ -33,6 +34,8 @@ struct Step {
     recording: Recording,
     program: Option<Program>,
     logits: Tensor,
+    /// Run before, so that a profile does not time its compilation.
+    warm: bool,
 }
 
 /// A model with a conversation's state.
@@ -53,6 +56,8 @@ pub struct Runner {
     host: HostMemory,
     position: usize,
     counters: Counters,
+    /// Dispatches of the steps run since profiling began.
+    profile: Option<Vec<Timing>>,
 }
 
 impl Runner {
@@ -90,6 +95,7 @@ impl Runner {
             host: HostMemory::default(),
             position: 0,
             counters: Counters::default(),
+            profile: None,
         })
     }
 
@@ -199,7 +205,7 @@ impl Runner {
                 Place::Device(gpu) => Some(Program::compile(gpu, &recording)?),
                 Place::Host => None,
             };
-            self.steps.insert((tokens, want), Step { recording, program, logits });
+            self.steps.insert((tokens, want), Step { recording, program, logits, warm: false });
         }
         self.steps.get_mut(&(tokens, want)).ok_or_else(|| Error::Model("a step went missing".into()))
     }
@@ -229,8 +235,10 @@ impl Runner {
         let (step, position) = (self.step.clone(), self.position as u32);
         self.write_words(&step, &[position]);
         let place = self.place.clone();
+        let profiled = self.profile.is_some();
         let step = self.step(ids.len(), want)?;
         match (&place, &step.program) {
+            (Place::Device(_), Some(_)) if profiled => self.run_profiled(ids, want)?,
             (Place::Device(gpu), Some(program)) => program.run(gpu),
             _ => {
                 let recording = step.recording.clone();
@@ -329,7 +337,7 @@ impl Runner {
         let steps = steps.min(MOST_STEPS).min(self.context - self.position).max(1);
         self.reserve(steps)?;
         let place = self.place.clone();
-        let Place::Device(gpu) = &place else {
+        let (Place::Device(gpu), None) = (&place, &self.profile) else {
             let mut choices = vec![];
             for _ in 0..steps {
                 let id = self.greedy()?;

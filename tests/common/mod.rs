@@ -4,7 +4,6 @@
 pub mod cases;
 pub mod gguf_writer;
 pub mod loaded;
-pub mod numbers;
 pub mod portable;
 
 use std::fs;

@@ -1,25 +1,57 @@
 //! A step under the loupe: timed, or compared with the references, dispatch by dispatch.
 
-use super::{Runner, Want};
+use super::{Runner, Timing, Want};
 use crate::Result;
 use crate::gpu::{Divergence, Place, first_divergence};
 
 impl Runner {
-    /// Runs the step of `ids` once more with a timestamp around each dispatch: label, kernel and seconds of each.
-    ///
-    /// # Errors
-    /// When the context is full, an id is unknown, or the device fails.
-    pub fn profile(&mut self, ids: &[u32], want: Want) -> Result<Vec<(String, &'static str, f64)>> {
-        self.run(ids, want)?;
-        self.rewind(self.position - ids.len());
-        let (step, position) = (self.step.clone(), self.position as u32);
-        self.write_words(&step, &[position]);
+    /// From now on steps are run with a timestamp around each dispatch, one at a time. Slower: dispatches cannot
+    /// overlap.
+    pub fn start_profile(&mut self) {
+        self.profile.get_or_insert_default();
+    }
+
+    /// The dispatches since [`Runner::start_profile`], in order, and an end to profiling. Empty without a device.
+    pub fn take_profile(&mut self) -> Vec<Timing> {
+        self.profile.take().unwrap_or_default()
+    }
+
+    /// Runs the step of `ids`, whose words are written, and notes the time of each dispatch.
+    pub(super) fn run_profiled(&mut self, ids: &[u32], want: Want) -> Result<()> {
         let place = self.place.clone();
+        let Place::Device(gpu) = &place else { return Ok(()) };
+        let (act, step_words, position) =
+            (self.activations(ids.len())?, self.step.clone(), self.position as u32);
         let step = self.step(ids.len(), want)?;
-        let (Place::Device(gpu), Some(program)) = (&place, &step.program) else { return Ok(vec![]) };
+        let Some(program) = &step.program else { return Ok(()) };
+        // A driver compiles a kernel when it first runs, which is not the kernel's time.
+        if !std::mem::replace(&mut step.warm, true) {
+            program.run(gpu);
+            gpu.wait()?;
+            // The greedy choice may be one of the words that the step reads.
+            self.write_words(&act.ids, ids);
+            self.write_words(&step_words, &[position]);
+        }
+        let step = self.step(ids.len(), want)?;
+        let Some(program) = &step.program else { return Ok(()) };
         let seconds = program.profile(gpu)?;
-        let entries = step.recording.entries().iter().zip(seconds);
-        Ok(entries.map(|(entry, seconds)| (entry.label.clone(), entry.kernel.name(), seconds)).collect())
+        let timings: Vec<_> = step
+            .recording
+            .entries()
+            .iter()
+            .zip(seconds)
+            .map(|(entry, seconds)| Timing {
+                tokens: ids.len(),
+                label: entry.label.clone(),
+                kernel: entry.kernel.name(),
+                cost: entry.kernel.cost(position as usize),
+                seconds,
+            })
+            .collect();
+        if let Some(profile) = &mut self.profile {
+            profile.extend(timings);
+        }
+        Ok(())
     }
 
     /// Runs the step of `ids` dispatch by dispatch on the device and through the references.

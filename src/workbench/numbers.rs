@@ -1,4 +1,4 @@
-//! Repeatable numbers for tests.
+//! Repeatable numbers for checks and measurements.
 
 /// A small generator (SplitMix64, Steele et al. 2014): the same seed, the same numbers.
 pub struct Numbers(u64);
@@ -10,7 +10,7 @@ impl Numbers {
     }
 
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,7 +20,7 @@ impl Numbers {
 
     /// Uniform in -1 .. 1.
     pub fn float(&mut self) -> f32 {
-        (self.next() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+        (self.next_u64() >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     }
 
     /// `count` numbers of about standard deviation `deviation`: sums of four uniform ones.

@@ -1,0 +1,262 @@
+//! `kaiwu bench kernels`: each strategy on the shapes of real models, by the adapter's roofs.
+
+use super::Outcome;
+use super::arguments::DeviceArguments;
+use super::output::{print, print_pretty, table};
+use super::progress::Progress;
+use crate::format::DType;
+use crate::gpu::Gpu;
+use crate::workbench::{
+    Change, Measurement, Refused, Roofs, changes, measure, measure_roofs, model_shapes, product_shape,
+    roofline,
+};
+use crate::{Error, Result};
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Time each strategy of the kernels on shapes of real models, and hold it against what the adapter can do
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(super) struct Arguments {
+    /// Only shapes and kernels whose name contains this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    filter: String,
+    /// Instead of the models' shapes, a product of M tokens, N outputs and K inputs; repeatable
+    #[arg(long, value_name = "MxNxK", value_parser = parse_shape)]
+    shape: Vec<[usize; 3]>,
+    /// Format of the weights of --shape
+    #[arg(long, value_name = "FORMAT", default_value = "q4_1", value_parser = parse_format)]
+    format: DType,
+    /// Print one JSON object, which --baseline reads
+    #[arg(long, conflicts_with_all = ["csv", "markdown"])]
+    json: bool,
+    /// Print comma-separated values
+    #[arg(long, conflicts_with = "markdown")]
+    csv: bool,
+    /// Print a table in Markdown
+    #[arg(long)]
+    markdown: bool,
+    /// Write a roofline chart
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
+    /// Compare with an earlier --json; exit code 1 if something is slower than the tolerance allows
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Share by which a median may exceed the baseline's
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, requires = "baseline")]
+    tolerance: f64,
+}
+
+const HELP: &str =
+    "Each strategy is checked against its reference on the shape before it is timed; one that is wrong gets
+no figure, and the exit code is 1. The same call is timed again and again, so that small operands
+stay in a cache and may pass the roof, which is memory's.
+
+Examples:
+  kaiwu bench kernels
+  kaiwu bench kernels --filter decode --plot roofline.svg
+  kaiwu bench kernels --shape 1x4096x4096 --format q8_0
+  kaiwu bench kernels --json > before.json; kaiwu bench kernels --baseline before.json --tolerance 0.2";
+
+/// The longest axis of --shape, so that made-up weights fit into memory.
+const LONGEST: usize = 1 << 17;
+const MOST_WEIGHTS: usize = 1 << 28;
+
+fn parse_shape(text: &str) -> std::result::Result<[usize; 3], String> {
+    let numbers: Vec<_> =
+        text.split('x').map(str::parse).collect::<std::result::Result<_, _>>().unwrap_or_default();
+    let &[m, n, k]: &[usize; 3] =
+        numbers[..].try_into().map_err(|_| "expected MxNxK, such as 1x4096x4096")?;
+    if [m, n, k].iter().any(|&axis| axis == 0 || axis > LONGEST) || m > 4096 || n * k > MOST_WEIGHTS {
+        return Err(format!("axes are 1 to {LONGEST}, M at most 4096, N times K at most {MOST_WEIGHTS}"));
+    }
+    if k % 32 != 0 {
+        return Err(format!("K is {k}, but the rows of packed weights are whole blocks of 32"));
+    }
+    Ok([m, n, k])
+}
+
+fn parse_format(text: &str) -> std::result::Result<DType, String> {
+    let names: Vec<_> = DType::ALL.iter().map(|dtype| dtype.to_string().to_lowercase()).collect();
+    let found = names.iter().position(|name| *name == text.to_lowercase());
+    found.map(|at| DType::ALL[at]).ok_or_else(|| format!("expected one of {}", names.join(", ")))
+}
+
+/// What --json prints and --baseline reads.
+#[derive(Debug, Serialize, Deserialize)]
+struct Baseline {
+    adapter: serde_json::Value,
+    results: Vec<Measurement>,
+}
+
+pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
+    // A file that cannot be read should be known of before minutes of measuring.
+    let baseline = arguments.baseline.as_deref().map(read_baseline).transpose()?;
+    let [too_long] = [arguments.shape.iter().find(|shape| shape[2] % arguments.format.block_len() != 0)];
+    if let Some([_, _, k]) = too_long {
+        let (format, block) = (arguments.format, arguments.format.block_len());
+        return Err(Error::Usage(format!("K is {k}, but {format} weights come in blocks of {block}")));
+    }
+    let mut shapes = match &arguments.shape[..] {
+        [] => model_shapes(),
+        own => own.iter().map(|&[m, n, k]| product_shape(arguments.format, m, n, k)).collect(),
+    };
+    let filter = arguments.filter.to_lowercase();
+    shapes.retain(|shape| shape.what.to_lowercase().contains(&filter));
+    if shapes.is_empty() {
+        return Err(Error::Usage(format!("no shape's name contains {:?}", arguments.filter)));
+    }
+    let gpu = Gpu::open(&device.options())?;
+    let roofs = measure_roofs(&gpu)?;
+    let mut progress = Some(Progress::count("timing", shapes.len() as u64));
+    let (mut results, mut refused) = (vec![], vec![]);
+    for (done, shape) in shapes.iter().enumerate() {
+        for result in measure(&gpu, &roofs, shape)? {
+            match result {
+                Ok(measurement) => results.push(measurement),
+                Err(reason) => refused.push(reason),
+            }
+        }
+        progress.as_mut().into_iter().for_each(|bar| bar.set(done as u64 + 1));
+    }
+    progress.take();
+
+    let changes = baseline.as_ref().map(|baseline| changes(&baseline.results, &results));
+    let storage = gpu.capabilities().storage;
+    if let Some(file) = &arguments.plot {
+        let chart = roofline(&results, &roofs, storage, &gpu.report().name);
+        std::fs::write(file, chart).map_err(Error::io("write", file))?;
+    }
+    if arguments.json {
+        print_pretty(&json!({
+            "adapter": gpu.report(), "storage": format!("{storage:?}").to_lowercase(), "roofs": roofs,
+            "results": results, "refused": refused, "changes": changes,
+        }))?;
+    } else {
+        print(&if arguments.csv { csv(&results) } else { as_table(&results, &roofs, arguments.markdown) })?;
+    }
+    for Refused { shape, kernel, strategy, reason } in &refused {
+        eprintln!("kaiwu: {shape}: {kernel} ({strategy}) gets no figure, for it is wrong: {reason}");
+    }
+    let slower = changes.map_or(0, |changes| report_changes(&changes, arguments.tolerance));
+    if let Some(baseline) = &baseline
+        && baseline.adapter["name"] != gpu.report().name
+    {
+        eprintln!("kaiwu: the baseline is of another adapter, {}", baseline.adapter["name"]);
+    }
+    Ok(if refused.is_empty() && slower == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn read_baseline(path: &Path) -> Result<Baseline> {
+    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
+    serde_json::from_str(&text).map_err(|error| {
+        Error::format(path, format!("is not the output of `kaiwu bench kernels --json`: {error}"))
+    })
+}
+
+/// Says on standard error what became slower than `tolerance` allows, and how many those are.
+fn report_changes(changes: &[Change], tolerance: f64) -> usize {
+    let slower: Vec<_> = changes.iter().filter(|change| change.factor() > 1.0 + tolerance).collect();
+    for change in &slower {
+        let Change { shape, kernel, strategy, before_us, now_us } = change;
+        eprintln!(
+            "kaiwu: {shape}: {kernel} ({strategy}) takes {now_us:.1} us, {:+.0} % of {before_us:.1} us before",
+            (change.factor() - 1.0) * 100.0
+        );
+    }
+    let (count, compared) = (slower.len(), changes.len());
+    eprintln!(
+        "kaiwu: {count} of {compared} are slower than the baseline by more than {:.0} %",
+        tolerance * 100.0
+    );
+    // Nothing in common is no proof of anything.
+    if compared == 0 { 1 } else { count }
+}
+
+fn cells(m: &Measurement) -> [String; 8] {
+    [
+        m.shape.clone(),
+        m.kernel.clone(),
+        m.strategy.clone(),
+        format!("{:.1}", m.median_us),
+        format!("{:.1}..{:.1}", m.quarter_us, m.three_quarters_us),
+        format!("{:.2}", m.gb_per_s),
+        format!("{:.2}", m.gflop_per_s),
+        format!("{:.0} %", m.share_of_roof * 100.0),
+    ]
+}
+
+fn as_table(results: &[Measurement], roofs: &Roofs, markdown: bool) -> String {
+    let heading =
+        ["shape", "kernel", "strategy", "median us", "middle half us", "GB/s", "GFLOP/s", "of roof"];
+    if markdown {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let rule = "|---|---|---|--:|--:|--:|--:|--:|\n";
+        return line(&heading.map(String::from))
+            + rule
+            + &results.iter().map(|m| line(&cells(m))).collect::<String>();
+    }
+    let mut rows = vec![heading.map(String::from).to_vec()];
+    let mut last = "";
+    for m in results {
+        let mut row = cells(m).to_vec();
+        if m.shape == last {
+            row[0].clear();
+        }
+        rows.push(row);
+        last = &m.shape;
+    }
+    let texture =
+        roofs.read_texture_gb_per_s.map_or(String::new(), |rate| format!(", textures {rate:.1} GB/s"));
+    format!(
+        "{}\nroofs: buffers {:.1} GB/s{texture}, {:.1} GFLOP/s\n",
+        table(&rows, 3),
+        roofs.read_buffer_gb_per_s,
+        roofs.multiply_add_gflop_per_s
+    )
+}
+
+fn csv(results: &[Measurement]) -> String {
+    let mut text =
+        "shape,kernel,strategy,median_us,quarter_us,three_quarters_us,runs,bytes,operations,gb_per_s,\
+        gflop_per_s,share_of_roof,max_error\n"
+            .to_owned();
+    for m in results {
+        // No name has a comma or a quotation mark.
+        text += &format!(
+            "{},{},{},{:.3},{:.3},{:.3},{},{},{},{:.4},{:.4},{:.4},{:e}\n",
+            m.shape,
+            m.kernel,
+            m.strategy,
+            m.median_us,
+            m.quarter_us,
+            m.three_quarters_us,
+            m.runs,
+            m.bytes,
+            m.operations,
+            m.gb_per_s,
+            m.gflop_per_s,
+            m.share_of_roof,
+            m.max_error
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_checked() {
+        assert_eq!(parse_shape("1x4096x64"), Ok([1, 4096, 64]));
+        for wrong in ["", "1x2", "1x2x3x4", "axbxc", "1x2x33", "0x1x32", "1x131072x131072", "5000x1x32"] {
+            assert!(parse_shape(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(parse_format("Q4_K").map(|dtype| dtype.block_len()), Ok(256));
+        assert!(parse_format("q3").is_err());
+    }
+}

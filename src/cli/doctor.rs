@@ -1,0 +1,127 @@
+//! `kaiwu doctor`: is this adapter fit to be used, and what can it do at most?
+
+use super::Outcome;
+use super::arguments::DeviceArguments;
+use super::output::{print, print_pretty, table};
+use super::progress::Progress;
+use crate::gpu::{AdapterReport, Gpu, GpuOptions, Quarantine};
+use crate::workbench::{Roofs, StrategyReport, cases, examine, healthy, measure_roofs, remember};
+use clap::Args;
+use serde_json::json;
+use std::process::ExitCode;
+
+/// Check every kernel against its reference on this adapter, and measure what the adapter can do
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(super) struct Arguments {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+const HELP: &str =
+    "A strategy that is wrong is not used from then on; doctor looks at all of them again. The list is in
+kaiwu/quarantine.json in the folder for caches. Exit code 0 means that every kernel has a strategy
+that is right.
+
+Examples:
+  kaiwu doctor
+  kaiwu doctor --adapter nvidia --json";
+
+pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
+    let gpu = Gpu::open(&GpuOptions { quarantine: None, ..device.options() })?;
+    let roofs = measure_roofs(&gpu)?;
+    let mut rows = cases::table(&gpu)?;
+    let mut progress = Some(Progress::count("checking kernels", rows.cases.len() as u64));
+    let reports = examine(&mut rows, |done| {
+        progress.as_mut().into_iter().for_each(|bar| bar.set(done as u64));
+    })?;
+    progress.take();
+    let fit = healthy(&rows, &reports);
+    match Quarantine::default_path() {
+        Some(path) => remember(&path, &rows, &reports)?,
+        None => {
+            eprintln!("kaiwu: neither HOME nor XDG_CACHE_HOME is set, so what was found is not remembered")
+        }
+    }
+    if arguments.json {
+        print_pretty(&json!({"adapter": gpu.report(), "roofs": roofs, "kernels": reports}))?;
+    } else {
+        print(&format!(
+            "{}\n{}\n{}",
+            super::devices::describe(gpu.report()),
+            about(&roofs),
+            checked(&reports)
+        ))?;
+        print(&verdict(gpu.report(), fit, &reports))?;
+    }
+    Ok(if fit { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn about(roofs: &Roofs) -> String {
+    let optional = |rate: Option<f64>| rate.map_or("-".into(), |rate| format!("{rate:.1}"));
+    let rows = [
+        ["", "buffer", "texture", ""].map(String::from),
+        [
+            "read".into(),
+            format!("{:.1}", roofs.read_buffer_gb_per_s),
+            optional(roofs.read_texture_gb_per_s),
+            "GB/s".into(),
+        ],
+        [
+            "copy".into(),
+            format!("{:.1}", roofs.copy_buffer_gb_per_s),
+            optional(roofs.copy_texture_gb_per_s),
+            "GB/s, read and written".into(),
+        ],
+    ];
+    let rows: Vec<_> = rows
+        .map(|[what, buffer, texture, unit]| {
+            vec![what, format!("{buffer:>9}"), format!("{texture:>9}"), unit]
+        })
+        .into();
+    format!(
+        "{}multiply-add of f32  {:.1} GFLOP/s\ndispatch  {:.1} us, {:.1} us more after one whose result it reads\n\
+         workgroup barrier of 64 lanes  {:.2} us\n",
+        table(&rows, 4),
+        roofs.multiply_add_gflop_per_s,
+        roofs.dispatch_us,
+        roofs.dependent_dispatch_us,
+        roofs.workgroup_barrier_us
+    )
+}
+
+fn checked(reports: &[StrategyReport]) -> String {
+    let heading = ["kernel", "strategy", "cases", "passed", "worst error", ""];
+    let mut rows = vec![heading.map(String::from).to_vec()];
+    let mut last = "";
+    for report in reports {
+        rows.push(vec![
+            if report.kernel == last { String::new() } else { report.kernel.to_owned() },
+            report.strategy.to_owned(),
+            report.cases.to_string(),
+            report.passed.to_string(),
+            match report.max_error.is_finite() {
+                true => format!("{:.1e}", report.max_error),
+                false => "not a number".into(),
+            },
+            if report.quarantined { "quarantined".into() } else { String::new() },
+        ]);
+        last = report.kernel;
+    }
+    table(&rows, 2)
+}
+
+fn verdict(adapter: &AdapterReport, fit: bool, reports: &[StrategyReport]) -> String {
+    let wrong: Vec<_> = reports.iter().filter(|report| report.quarantined).collect();
+    let mut text = "\n".to_owned();
+    for report in &wrong {
+        let reason = report.reason.as_deref().unwrap_or_default();
+        text += &format!("{} ({}) is wrong here: {reason}\n", report.kernel, report.strategy);
+    }
+    text + &match (fit, wrong.len()) {
+        (true, 0) => format!("{}: all is well\n", adapter.name),
+        (true, n) => format!("{}: usable; {n} strategies are left out\n", adapter.name),
+        (false, _) => format!("{}: some kernels have no strategy that is right here\n", adapter.name),
+    }
+}

@@ -1,0 +1,106 @@
+//! `kaiwu kernels`: the registry, and what is compiled.
+
+use super::Outcome;
+use super::arguments::DeviceArguments;
+use super::output::{print, print_pretty, table};
+use crate::gpu::{Gpu, render};
+use crate::workbench::{ListedStrategy, Target, Translation, cases, find, list, translate};
+use crate::{Error, Result};
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// List the kernels with their strategies, or show what one of them is compiled from
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "Examples:\n  kaiwu kernels\n  kaiwu kernels show attention --target msl")]
+pub(super) struct Arguments {
+    /// Print a JSON array
+    #[arg(long)]
+    json: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Show(Show),
+}
+
+/// Print a kernel's shader as it is compiled, or as other backends are given it
+#[derive(Debug, Args)]
+#[command(after_help = SHOW)]
+struct Show {
+    /// The kernel's name
+    name: String,
+    /// Which strategy [default: the one this adapter would take]
+    #[arg(long, value_name = "NAME")]
+    strategy: Option<String>,
+    /// The first row of the checks' table whose description contains this: shapes and formats
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    case: String,
+    /// The language
+    #[arg(long, value_name = "LANGUAGE", default_value = "wgsl")]
+    target: Target,
+    /// Write to this file; SPIR-V is then binary, and not words in hexadecimal
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+const SHOW: &str = "Examples:
+  kaiwu kernels show product --case \"q4_k [72, 768] x 1\"
+  kaiwu kernels show product --strategy matvec --target hlsl
+  kaiwu kernels show attention --target spirv -o attention.spv";
+
+pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
+    let gpu = Gpu::open(&device.options())?;
+    let rows = cases::table(&gpu)?;
+    if let Some(Command::Show(show)) = &arguments.command {
+        let found = find(&rows, &show.name, show.strategy.as_deref(), &show.case)?;
+        let text = render(&*rows.cases[found.0].kernel, &found.1)?;
+        write(&translate(&text, found.1.entry, show.target)?, show.output.as_deref())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let kernels = list(&rows);
+    if arguments.json {
+        print_pretty(&kernels)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut lines = vec![["kernel", "strategy", "shader", "on this adapter"].map(String::from).to_vec()];
+    for kernel in &kernels {
+        for (index, strategy) in kernel.strategies.iter().enumerate() {
+            lines.push(vec![
+                if index == 0 { kernel.kernel.to_owned() } else { String::new() },
+                strategy.strategy.to_owned(),
+                format!("{}.wgsl", strategy.shader),
+                availability(strategy),
+            ]);
+        }
+    }
+    print(&table(&lines, 4))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn availability(strategy: &ListedStrategy) -> String {
+    match (strategy.quarantined, strategy.here, strategy.least_subgroup) {
+        (true, _, _) => "quarantined".into(),
+        (false, true, _) => "yes".into(),
+        (false, false, 0) => "no".into(),
+        (false, false, lanes) => format!("no, takes subgroups of {lanes} or more"),
+    }
+}
+
+fn write(translation: &Translation, file: Option<&std::path::Path>) -> Result<()> {
+    let write = |file, bytes: &[u8]| std::fs::write(file, bytes).map_err(Error::io("write", file));
+    match (translation, file) {
+        (Translation::Text(text), None) => print(text),
+        (Translation::Text(text), Some(file)) => write(file, text.as_bytes()),
+        (Translation::Words(words), Some(file)) => write(file, bytemuck::cast_slice(words)),
+        (Translation::Words(words), None) => {
+            let line = |words: &[u32]| {
+                words.iter().map(|word| format!("{word:08x}")).collect::<Vec<_>>().join(" ") + "\n"
+            };
+            print(&words.chunks(8).map(line).collect::<String>())
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Kernels that do one thing as fast as the adapter can: what the others are measured against.
+
+use crate::gpu::{
+    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
+
+/// Lanes of a workgroup where lanes are SIMD lanes of a CPU, and where they are those of a GPU.
+const NARROW: usize = 8;
+const WIDE: usize = 256;
+
+/// A strategy with workgroups of 8 lanes, and before it one with 256 where those are lanes of a GPU.
+fn widths(
+    can: &Capabilities,
+    names: [&'static str; 2],
+    source: &'static str,
+    lanes: usize,
+    constants: &[(&'static str, Constant)],
+) -> Vec<Strategy> {
+    assert_eq!(lanes % NARROW, 0, "{}: not whole workgroups", names[0]);
+    let strategy = |name, width: usize| Strategy {
+        name,
+        entry: names[0],
+        source,
+        constants: [&[("LANES", Constant::Count(width as u32))], constants].concat(),
+        needs: Needs::lanes(width as u32),
+        grid: [(lanes / width) as u32, 1, 1],
+    };
+    let mut all = vec![];
+    if !can.software && lanes.is_multiple_of(WIDE) {
+        all.push(strategy(names[1], WIDE));
+    }
+    all.push(strategy(names[0], NARROW));
+    all
+}
+
+/// `y[lane]` = sum of `reads` texels of x.
+pub struct RoofRead {
+    /// [L * reads, 4].
+    pub x: Tensor,
+    /// Sums [L, 4], L a multiple of 8.
+    pub y: Tensor,
+    /// Texels each lane reads.
+    pub reads: usize,
+}
+
+impl Kernel for RoofRead {
+    fn name(&self) -> &'static str {
+        "roof_read"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        assert_eq!(self.x.len(), self.y.len() * self.reads, "x is read once");
+        vec![Operand::read("x", &self.x), Operand::write("y", &self.y)]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter::U32("reads", self.reads as u32)]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let source = include_str!("../../shaders/roof_read.wgsl");
+        widths(can, ["roof_read", "roof_read_wide"], source, self.y.dim(0), &[])
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        Cost { read: self.x.bytes(), written: self.y.bytes(), operations: self.x.len() as u64 }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let x = memory.f32(&self.x);
+        let y = memory.f32_mut(&self.y);
+        for (lane, sum) in y.chunks_mut(4).enumerate() {
+            let first = lane / 8 * self.reads * 8 + lane % 8;
+            for (part, value) in sum.iter_mut().enumerate() {
+                *value = (0..self.reads).map(|read| x[4 * (first + read * 8) + part]).sum();
+            }
+        }
+    }
+}
+
+/// `y = x`.
+pub struct RoofCopy {
+    /// [L * reads, 4], L a multiple of 8.
+    pub x: Tensor,
+    /// Of x's shape.
+    pub y: Tensor,
+    /// Texels each lane copies.
+    pub reads: usize,
+}
+
+impl Kernel for RoofCopy {
+    fn name(&self) -> &'static str {
+        "roof_copy"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        assert_eq!(self.x.len(), self.y.len(), "x and y differ");
+        vec![Operand::read("x", &self.x), Operand::write("y", &self.y)]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter::U32("reads", self.reads as u32)]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let source = include_str!("../../shaders/roof_copy.wgsl");
+        widths(can, ["roof_copy", "roof_copy_wide"], source, self.x.dim(0) / self.reads, &[])
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        Cost { read: self.x.bytes(), written: self.y.bytes(), operations: 0 }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let x = memory.f32(&self.x);
+        memory.f32_mut(&self.y).copy_from_slice(&x);
+    }
+}
+
+/// Independent chains of multiply-adds in registers.
+pub struct RoofMultiplyAdd {
+    /// Where the chains begin, two of them each [L, 4].
+    pub x: Tensor,
+    /// Sums of the chains [L, 4], L a multiple of 8.
+    pub y: Tensor,
+    /// Eights of multiply-adds of each chain.
+    pub rounds: usize,
+    /// What is multiplied with, less than 1 so that nothing overflows.
+    pub factor: f32,
+    /// What is added.
+    pub addend: f32,
+}
+
+/// Enough to hide the latency of a multiply-add.
+const CHAINS: usize = 8;
+/// Multiply-adds between two looks at the loop's counter.
+const UNROLL: usize = 8;
+
+impl Kernel for RoofMultiplyAdd {
+    fn name(&self) -> &'static str {
+        "roof_multiply_add"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::read("x", &self.x), Operand::write("y", &self.y)]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![
+            Parameter::U32("rounds", self.rounds as u32),
+            Parameter::F32("factor", self.factor),
+            Parameter::F32("addend", self.addend),
+        ]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let source = include_str!("../../shaders/roof_multiply_add.wgsl");
+        let chains = [("CHAINS", Constant::Count(CHAINS as u32)), ("UNROLL", Constant::Count(UNROLL as u32))];
+        let names = ["roof_multiply_add", "roof_multiply_add_wide"];
+        widths(can, names, source, self.y.dim(0), &chains)
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let operations = (2 * CHAINS * UNROLL * self.rounds * self.y.dim(0)) as u64;
+        Cost { read: self.x.bytes(), written: self.y.bytes(), operations }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let x = memory.f32(&self.x);
+        for (sums, x) in memory.f32_mut(&self.y).chunks_mut(4).zip(x.chunks(4)) {
+            sums.fill(0.0);
+            for chain in 0..CHAINS {
+                let start = x[chain % 4] + chain as f32;
+                let end = (0..UNROLL * self.rounds).fold(start, |value, _| value * self.factor + self.addend);
+                sums[chain % 4] += end;
+            }
+        }
+    }
+}
+
+/// Texels handed from lane to lane through workgroup memory: `y[lane] = x[(lane + rounds) mod 64]`.
+pub struct RoofBarrier {
+    /// [64, 4].
+    pub x: Tensor,
+    /// [64, 4].
+    pub y: Tensor,
+    /// Times they are handed on, with two barriers each.
+    pub rounds: usize,
+}
+
+impl RoofBarrier {
+    /// Lanes of its workgroup.
+    pub const LANES: usize = 64;
+}
+
+impl Kernel for RoofBarrier {
+    fn name(&self) -> &'static str {
+        "roof_barrier"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::read("x", &self.x), Operand::write("y", &self.y)]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter::U32("rounds", self.rounds as u32)]
+    }
+
+    fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
+        vec![Strategy {
+            name: "roof_barrier",
+            entry: "roof_barrier",
+            source: include_str!("../../shaders/roof_barrier.wgsl"),
+            constants: vec![],
+            needs: Needs::lanes(64).workgroup_bytes(64 * 16),
+            grid: [1, 1, 1],
+        }]
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        Cost { read: self.x.bytes(), written: self.y.bytes(), operations: 0 }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let x = memory.f32(&self.x);
+        for (lane, y) in memory.f32_mut(&self.y).chunks_mut(4).enumerate() {
+            y.copy_from_slice(&x[4 * ((lane + self.rounds) % Self::LANES)..][..4]);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! What a profiled run leaves: each dispatch with its cost and time, and two readings of the list.
+
+use crate::gpu::Cost;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// One dispatch of a profiled step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timing {
+    /// Tokens of the step it belongs to.
+    pub tokens: usize,
+    /// For instance "blk.3.attn_output".
+    pub label: String,
+    /// The kernel's name.
+    pub kernel: &'static str,
+    /// What it had to move and compute.
+    pub cost: Cost,
+    /// Time on the device, or of one submission where the adapter has no timestamps.
+    pub seconds: f64,
+}
+
+/// All calls of one kernel together.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct KernelTime {
+    /// The kernel's name.
+    pub kernel: &'static str,
+    /// Count of dispatches.
+    pub calls: usize,
+    /// Time of all of them.
+    pub seconds: f64,
+    /// Share of the time of all kernels, 0 to 1.
+    pub share: f64,
+    /// Bytes read and written a second, each operand counted once, in 10^9.
+    pub gb_per_s: f64,
+    /// Floating-point operations a second, in 10^9.
+    pub gflop_per_s: f64,
+}
+
+/// Sums by kernel, the most expensive first.
+pub fn by_kernel(timings: &[Timing]) -> Vec<KernelTime> {
+    let total: f64 = timings.iter().map(|timing| timing.seconds).sum();
+    let per = |amount: f64, seconds: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
+    let mut names: Vec<_> = timings.iter().map(|timing| timing.kernel).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut rows: Vec<_> = names
+        .into_iter()
+        .map(|kernel| {
+            let calls = || timings.iter().filter(|timing| timing.kernel == kernel);
+            let seconds = calls().map(|timing| timing.seconds).sum();
+            let cost: Cost = calls().map(|timing| timing.cost).sum();
+            KernelTime {
+                kernel,
+                calls: calls().count(),
+                seconds,
+                share: per(seconds, total),
+                gb_per_s: per((cost.read + cost.written) as f64 * 1e-9, seconds),
+                gflop_per_s: per(cost.operations as f64 * 1e-9, seconds),
+            }
+        })
+        .collect();
+    rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+    rows
+}
+
+/// The list in Chrome's trace event format, which Perfetto reads: one row of dispatches, laid end to end, and above
+/// it one of steps. Time between dispatches is not in it.
+pub fn trace(timings: &[Timing], adapter: &str) -> Value {
+    const STEPS: u32 = 1;
+    const DISPATCHES: u32 = 2;
+    let name = |thread: u32, name: &str| json!({"ph": "M", "name": "thread_name", "pid": 1, "tid": thread, "args": {"name": name}});
+    let span = |thread: u32, name: &str, start: f64, end: f64, args: Value| {
+        let (ts, dur) = (start * 1e6, (end - start) * 1e6);
+        json!({"ph": "X", "name": name, "pid": 1, "tid": thread, "ts": ts, "dur": dur, "args": args})
+    };
+    let mut events = vec![
+        json!({"ph": "M", "name": "process_name", "pid": 1, "args": {"name": adapter}}),
+        name(STEPS, "steps"),
+        name(DISPATCHES, "dispatches"),
+    ];
+    let mut at = 0.0;
+    // A step begins with an embedding.
+    let steps = timings.chunk_by(|before, after| before.kernel == "embed" || after.kernel != "embed");
+    for step in steps {
+        let start = at;
+        for Timing { label, kernel, cost, seconds, .. } in step {
+            let args = json!({
+                "kernel": kernel, "read_bytes": cost.read, "written_bytes": cost.written,
+                "operations": cost.operations,
+            });
+            events.push(span(DISPATCHES, label, at, at + seconds, args));
+            at += seconds;
+        }
+        let what = format!("step of {}", step[0].tokens);
+        events.push(span(STEPS, &what, start, at, json!({"tokens": step[0].tokens})));
+    }
+    json!({"displayTimeUnit": "ms", "traceEvents": events})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timing(kernel: &'static str, seconds: f64) -> Timing {
+        let cost = Cost { read: 6_000_000, written: 2_000_000, operations: 4_000_000 };
+        Timing { tokens: 1, label: format!("blk.0.{kernel}"), kernel, cost, seconds }
+    }
+
+    #[test]
+    fn kernels_are_summed() {
+        let rows = by_kernel(&[timing("embed", 0.001), timing("product", 0.002), timing("product", 0.001)]);
+        let product = &rows[0];
+        assert_eq!((rows.len(), product.kernel, product.calls), (2, "product", 2));
+        for (found, expected) in [
+            (product.seconds, 0.003),
+            (product.share, 0.75),
+            (product.gb_per_s, 16.0 / 3.0),
+            (product.gflop_per_s, 8.0 / 3.0),
+            (rows[1].gb_per_s, 8.0),
+        ] {
+            assert!((found - expected).abs() < 1e-9, "{found} is not {expected}");
+        }
+        assert_eq!(by_kernel(&[]), vec![]);
+        assert_eq!(by_kernel(&[timing("embed", 0.0)])[0].gb_per_s, 0.0);
+    }
+
+    #[test]
+    fn a_trace_lays_dispatches_end_to_end() {
+        let timings = [timing("embed", 0.5), timing("product", 1.0), timing("embed", 0.25)];
+        let trace = trace(&timings, "some adapter");
+        let events = trace["traceEvents"].as_array().unwrap();
+        let spans = |thread: u32| {
+            let all = events.iter().filter(move |event| event["ph"] == "X" && event["tid"] == thread);
+            all.map(|event| (event["ts"].as_f64().unwrap(), event["dur"].as_f64().unwrap()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(spans(2), [(0.0, 0.5e6), (0.5e6, 1e6), (1.5e6, 0.25e6)]);
+        assert_eq!(spans(1), [(0.0, 1.5e6), (1.5e6, 0.25e6)]);
+    }
+}

@@ -1,0 +1,331 @@
+//! The table of kernel calls that tests and `doctor` share: awkward sizes, and every weight format.
+
+use super::numbers::Numbers;
+use crate::Result;
+use crate::format::{DType, blocks};
+use crate::gpu::{Element, Gpu, HostMemory, Kernel, Place, Tensor};
+use crate::kernels::{Argmax, Attention, Embed, GateUp, Input, Matrix, OwnedRows, Product, QueryKeyValue};
+use crate::kernels::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
+use std::sync::Arc;
+
+/// One row of the table: a kernel call with its inputs filled.
+pub struct Case {
+    /// Sizes and formats, in words.
+    pub what: String,
+    /// The call.
+    pub kernel: Arc<dyn Kernel>,
+    /// Its inputs on the host.
+    pub memory: HostMemory,
+}
+
+/// Rows on one device.
+pub struct Table {
+    /// The device that holds the tensors.
+    pub gpu: Arc<Gpu>,
+    /// The rows.
+    pub cases: Vec<Case>,
+    place: Place,
+    numbers: Numbers,
+    pub(super) memory: HostMemory,
+}
+
+impl Table {
+    /// No rows yet.
+    pub(super) fn new(gpu: &Arc<Gpu>) -> Self {
+        Self {
+            gpu: Arc::clone(gpu),
+            cases: vec![],
+            place: Place::Device(Arc::clone(gpu)),
+            numbers: Numbers::new(7),
+            memory: HostMemory::default(),
+        }
+    }
+
+    /// An f32 tensor of normal-ish numbers, on both sides.
+    pub(super) fn filled(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
+        let tensor = Tensor::zeros(&self.place, label, shape, Element::F32)?;
+        let values = self.numbers.floats(tensor.len(), 1.0);
+        let mut bytes: Vec<u8> = bytemuck::cast_slice(&values).to_vec();
+        bytes.resize(bytes.len().next_multiple_of(16), 0);
+        tensor.write(&self.gpu, 0, &bytes);
+        self.memory.f32_mut(&tensor).copy_from_slice(&values);
+        Ok(tensor)
+    }
+
+    /// A cache tensor of halves, on both sides.
+    pub(super) fn halves(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
+        let tensor = Tensor::zeros(&self.place, label, shape, Element::F16)?;
+        let bytes = blocks::quantise(DType::F16, &self.numbers.floats(tensor.len(), 1.0));
+        tensor.write(&self.gpu, 0, &bytes);
+        self.memory.set(&tensor, bytemuck::pod_collect_to_vec(&bytes));
+        Ok(tensor)
+    }
+
+    pub(super) fn empty(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
+        Tensor::zeros(&self.place, label, shape, Element::F32)
+    }
+
+    pub(super) fn words(&mut self, label: &str, words: &[u32]) -> Result<Tensor> {
+        let tensor = Tensor::uniform(&self.place, label, words.len())?;
+        let mut bytes: Vec<u8> = bytemuck::cast_slice(words).to_vec();
+        bytes.resize(bytes.len().next_multiple_of(16), 0);
+        tensor.write(&self.gpu, 0, &bytes);
+        self.memory.u32_mut(&tensor).copy_from_slice(words);
+        Ok(tensor)
+    }
+
+    pub(super) fn matrix(&mut self, dtype: DType, rows: usize, columns: usize) -> Result<Matrix> {
+        let values = self.numbers.floats(rows * columns, 0.3);
+        let bytes = blocks::quantise(dtype, &values);
+        let source = Arc::new(OwnedRows::new(dtype, columns, bytes));
+        Matrix::load(&self.place, &format!("{dtype} [{rows}, {columns}]"), source)
+    }
+
+    /// Appends a row with the inputs filled since the last one.
+    pub(super) fn case(&mut self, what: String, kernel: impl Kernel + 'static) {
+        let memory = std::mem::take(&mut self.memory);
+        self.cases.push(Case { what, kernel: Arc::new(kernel), memory });
+    }
+}
+
+/// Rows, columns, tokens: one lane's worth, more than a workgroup's, not whole workgroups, one and many tokens, more
+/// tokens than a tile.
+const PRODUCTS: [(usize, usize, usize); 7] =
+    [(4, 32, 1), (68, 64, 1), (192, 288, 1), (4, 32, 2), (100, 96, 9), (132, 64, 17), (68, 64, 70)];
+
+/// Rows of all formats: 256 columns are one K-quant superblock, 768 an odd count of them.
+const FORMATS: [(usize, usize, usize); 4] = [(36, 256, 1), (72, 768, 1), (36, 256, 3), (40, 768, 10)];
+
+fn add_products(table: &mut Table) -> Result<()> {
+    for (rows, columns, tokens) in PRODUCTS {
+        for (norm, residual) in [(false, false), (true, true)] {
+            let x = table.filled("x", &[tokens + 1, columns])?;
+            let gain = table.filled("gain", &[columns])?;
+            let w = table.matrix(DType::Q4_1, rows, columns)?;
+            let y = table.empty("y", &[tokens, rows])?;
+            let residual = residual.then(|| table.filled("residual", &[tokens, rows])).transpose()?;
+            let mut input = match norm {
+                true => Input::normed(&x, &gain, 1e-5, tokens),
+                false => Input::plain(&x, tokens),
+            };
+            input.first_token = 1;
+            let what = format!("[{rows}, {columns}] x {tokens}, norm {norm}");
+            let w = w.parts()[0].clone();
+            table.case(what, Product { input, w, residual, y });
+        }
+    }
+    for dtype in DType::ALL {
+        for (rows, columns, tokens) in FORMATS {
+            let x = table.filled("x", &[tokens, columns])?;
+            let w = table.matrix(dtype, rows, columns)?;
+            let y = table.empty("y", &[tokens, rows])?;
+            let what = format!("{dtype} [{rows}, {columns}] x {tokens}");
+            let w = w.parts()[0].clone();
+            table.case(what, Product { input: Input::plain(&x, tokens), w, residual: None, y });
+        }
+    }
+    Ok(())
+}
+
+fn add_gate_up(table: &mut Table) -> Result<()> {
+    for (half, columns, tokens) in [(64, 32, 1), (192, 64, 1), (64, 32, 3), (192, 64, 9), (128, 96, 16)] {
+        let x = table.filled("x", &[tokens, columns])?;
+        let gain = table.filled("gain", &[columns])?;
+        let w = table.matrix(DType::Q8_0, 2 * half, columns)?;
+        let y = table.empty("y", &[tokens, half])?;
+        let what = format!("[2 * {half}, {columns}] x {tokens}");
+        let w = w.parts()[0].clone();
+        table.case(what, GateUp { input: Input::normed(&x, &gain, 1e-6, tokens), w, y });
+    }
+    Ok(())
+}
+
+/// Heads, key heads, head width, tokens, position.
+const HEADS: [(usize, usize, usize, usize, u32); 10] = [
+    (1, 1, 8, 1, 0),
+    (4, 2, 16, 1, 7),
+    (9, 3, 64, 1, 33),
+    (3, 1, 128, 1, 8),
+    (4, 4, 32, 5, 0),
+    (9, 3, 64, 17, 5),
+    (2, 1, 256, 3, 30),
+    (16, 1, 80, 1, 19),
+    (5, 1, 8, 13, 40),
+    (6, 2, 24, 4, 12),
+];
+
+fn add_query_key_value(table: &mut Table) -> Result<()> {
+    for (heads, key_heads, head, tokens, position) in HEADS {
+        let (capacity, columns) = (64, 64);
+        let x = table.filled("x", &[tokens, columns])?;
+        let gain = table.filled("gain", &[columns])?;
+        let w = table.matrix(DType::F16, (heads + 2 * key_heads) * head, columns)?;
+        let kernel = QueryKeyValue {
+            input: Input::normed(&x, &gain, 1e-5, tokens),
+            w: w.parts()[0].clone(),
+            step: table.words("step", &[position])?,
+            rope: table.filled("rope", &[capacity, head])?,
+            first_row: 0,
+            q: table.empty("q", &[tokens, heads * head])?,
+            keys: table.halves("keys", &[capacity / 8, key_heads, head / 8, 8, 8])?,
+            values: table.halves("values", &[capacity, key_heads, head])?,
+        };
+        table.case(format!("{heads}/{key_heads} heads of {head}, {tokens} tokens at {position}"), kernel);
+    }
+    Ok(())
+}
+
+/// The same where the cache is longer than a workgroup reads at once.
+const LONG: [(usize, usize, usize, usize, u32); 2] = [(4, 2, 16, 1, 290), (3, 1, 24, 5, 150)];
+
+fn add_attention(table: &mut Table) -> Result<()> {
+    for (heads, key_heads, head, tokens, position) in HEADS.into_iter().chain(LONG) {
+        let capacity = (position as usize + tokens).next_multiple_of(64);
+        let kernel = Attention {
+            step: table.words("step", &[position])?,
+            q: table.filled("q", &[tokens, heads * head])?,
+            keys: table.halves("keys", &[capacity / 8, key_heads, head / 8, 8, 8])?,
+            values: table.halves("values", &[capacity, key_heads, head])?,
+            y: table.empty("y", &[tokens, heads * head])?,
+            tokens,
+            scale: 1.0 / (head as f32).sqrt(),
+        };
+        table.case(format!("{heads}/{key_heads} heads of {head}, {tokens} tokens at {position}"), kernel);
+    }
+    Ok(())
+}
+
+fn add_embed(table: &mut Table) -> Result<()> {
+    for dtype in DType::ALL {
+        let (rows, columns) = (44, 256);
+        let ids = [0, 1, 2, 3, 43, 17, 0];
+        let w = table.matrix(dtype, rows, columns)?;
+        let kernel = Embed {
+            ids: table.words("ids", &ids)?,
+            w: w.parts()[0].clone(),
+            y: table.empty("y", &[ids.len(), columns])?,
+            tokens: ids.len(),
+            scale: 1.5,
+        };
+        table.case(format!("{dtype} [{rows}, {columns}]"), kernel);
+    }
+    Ok(())
+}
+
+fn add_argmax(table: &mut Table) -> Result<()> {
+    // The largest first, last, twice (the first counts), beyond the count (does not count), all alike, and not there.
+    let rows: [(usize, &[(usize, f32)]); 6] = [
+        (1, &[(0, 1.0)]),
+        (1021, &[(1020, 9.0)]),
+        (1024, &[(700, 9.0), (300, 9.0)]),
+        (33, &[(34, 99.0), (7, 9.0)]),
+        (49152, &[]),
+        (5, &[(0, -9.0), (1, -8.0), (2, -7.0), (3, -8.0), (4, -9.0)]),
+    ];
+    for (count, largest) in rows {
+        let padded = count.next_multiple_of(4);
+        let logits = table.filled("logits", &[1, padded])?;
+        let mut values =
+            if largest.is_empty() { vec![0.0; padded] } else { table.numbers.floats(padded, 1.0) };
+        for &(index, value) in largest {
+            values[index.min(padded - 1)] = value;
+        }
+        logits.write(&table.gpu, 0, bytemuck::cast_slice(&values));
+        table.memory.f32_mut(&logits).copy_from_slice(&values);
+        let kernel = Argmax {
+            logits,
+            count,
+            ids: table.words("ids", &[5])?,
+            step: table.words("step", &[41])?,
+            advance: 3,
+        };
+        table.case(format!("{count} logits, largest {largest:?}"), kernel);
+    }
+    Ok(())
+}
+
+fn add_roofs(table: &mut Table) -> Result<()> {
+    for (lanes, reads) in [(8, 1), (24, 5), (256, 3), (768, 2)] {
+        let x = table.filled("x", &[lanes * reads, 4])?;
+        let y = table.empty("y", &[lanes, 4])?;
+        table.case(format!("{lanes} lanes, {reads} texels each"), RoofRead { x, y, reads });
+        let x = table.filled("x", &[lanes * reads, 4])?;
+        let y = table.empty("y", &[lanes * reads, 4])?;
+        table.case(format!("{lanes} lanes, {reads} texels each"), RoofCopy { x, y, reads });
+        let x = table.filled("x", &[lanes, 4])?;
+        let y = table.empty("y", &[lanes, 4])?;
+        let kernel = RoofMultiplyAdd { x, y, rounds: reads, factor: 0.75, addend: 0.5 };
+        table.case(format!("{lanes} lanes, {reads} rounds"), kernel);
+    }
+    for rounds in [0, 1, 63, 65] {
+        let x = table.filled("x", &[RoofBarrier::LANES, 4])?;
+        let y = table.empty("y", &[RoofBarrier::LANES, 4])?;
+        table.case(format!("{rounds} rounds"), RoofBarrier { x, y, rounds });
+    }
+    Ok(())
+}
+
+/// The rows that are computed and compared.
+///
+/// # Errors
+/// When the device cannot hold them.
+pub fn table(gpu: &Arc<Gpu>) -> Result<Table> {
+    let mut table = Table::new(gpu);
+    add_products(&mut table)?;
+    add_gate_up(&mut table)?;
+    add_query_key_value(&mut table)?;
+    add_attention(&mut table)?;
+    add_embed(&mut table)?;
+    add_argmax(&mut table)?;
+    add_roofs(&mut table)?;
+    Ok(table)
+}
+
+/// Every shader text there is: each kernel with each format, with and without what it can leave out, for one and for
+/// many tokens. Too many to compile, and never filled: for tests that look at the text.
+///
+/// # Errors
+/// When the device cannot hold them.
+pub fn variants(gpu: &Arc<Gpu>) -> Result<Table> {
+    let mut table = table(gpu)?;
+    for dtype in DType::ALL {
+        for tokens in [1, 9] {
+            for normed in [false, true] {
+                add_variant(&mut table, dtype, tokens, normed)?;
+            }
+        }
+    }
+    Ok(table)
+}
+
+fn add_variant(table: &mut Table, dtype: DType, tokens: usize, normed: bool) -> Result<()> {
+    let (rows, columns, key_heads, head, capacity) = (128, 256, 2, 16, 8);
+    let what = format!("{dtype} x {tokens}, norm {normed}");
+    let x = table.empty("x", &[tokens, columns])?;
+    let gain = table.empty("gain", &[columns])?;
+    let input = || match normed {
+        true => Input::normed(&x, &gain, 1e-5, tokens),
+        false => Input::plain(&x, tokens),
+    };
+    let w = table.matrix(dtype, rows, columns)?.parts()[0].clone();
+    for residual in [false, true] {
+        let residual = residual.then(|| table.empty("residual", &[tokens, rows])).transpose()?;
+        let y = table.empty("y", &[tokens, rows])?;
+        let what = format!("{what}, residual {}", residual.is_some());
+        table.case(what, Product { input: input(), w: w.clone(), residual, y });
+    }
+    let y = table.empty("y", &[tokens, rows / 2])?;
+    table.case(what.clone(), GateUp { input: input(), w: w.clone(), y });
+    let kernel = QueryKeyValue {
+        input: input(),
+        w,
+        step: table.words("step", &[0])?,
+        rope: table.empty("rope", &[capacity, head])?,
+        first_row: 0,
+        q: table.empty("q", &[tokens, rows - 2 * key_heads * head])?,
+        keys: table.halves("keys", &[capacity / 8, key_heads, head / 8, 8, 8])?,
+        values: table.halves("values", &[capacity, key_heads, head])?,
+    };
+    table.case(what, kernel);
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! The registry with its strategies: those for this adapter, and those that others would be offered.
+
+use super::cases::Table;
+use crate::gpu::{Access, Capabilities, Kernel, Strategy};
+use crate::kernels::REGISTRY;
+use crate::{Error, Result};
+use serde::Serialize;
+
+/// A kernel of the registry.
+#[derive(Debug, Clone, Serialize)]
+pub struct ListedKernel {
+    /// Its name.
+    pub kernel: &'static str,
+    /// Names of what it reads and writes, in binding order.
+    pub operands: Vec<ListedOperand>,
+    /// Its strategies, in the order of preference.
+    pub strategies: Vec<ListedStrategy>,
+}
+
+/// A tensor that a kernel binds.
+#[derive(Debug, Clone, Serialize)]
+pub struct ListedOperand {
+    /// Name in the shader.
+    pub name: &'static str,
+    /// "read", "write", "read and write".
+    pub access: &'static str,
+}
+
+/// A strategy of a kernel.
+#[derive(Debug, Clone, Serialize)]
+pub struct ListedStrategy {
+    /// Its name.
+    pub strategy: &'static str,
+    /// The shader file in `shaders/`, without its ending.
+    pub shader: &'static str,
+    /// Whether the open device offers it.
+    pub here: bool,
+    /// Smallest subgroup that it is offered to; 0 if it needs none.
+    pub least_subgroup: u32,
+    /// Found wrong here, and skipped.
+    pub quarantined: bool,
+}
+
+/// Adapters that strategies may be chosen for, those without subgroups first.
+fn adapters(base: &Capabilities) -> Vec<Capabilities> {
+    let sizes = [0, 4, 8, 16, 32, 64, 128];
+    let kinds = |subgroup| [true, false].map(|software| Capabilities { subgroup, software, ..base.clone() });
+    sizes.into_iter().flat_map(kinds).collect()
+}
+
+/// The strategies of one call for this adapter, then those that only other adapters are offered.
+pub(super) fn strategies(kernel: &dyn Kernel, base: &Capabilities) -> Vec<(Strategy, bool, u32)> {
+    let others: Vec<_> = adapters(base)
+        .into_iter()
+        .flat_map(|adapter| {
+            kernel.strategies(&adapter).into_iter().map(move |strategy| (strategy, adapter.subgroup))
+        })
+        .collect();
+    let mut all: Vec<(Strategy, bool, u32)> = vec![];
+    let here = kernel.strategies(base).into_iter().map(|strategy| (strategy, true));
+    for (strategy, here) in here.chain(others.iter().map(|(strategy, _)| (strategy.clone(), false))) {
+        if all.iter().all(|(known, _, _)| known.name != strategy.name) {
+            let least = others.iter().filter(|(other, _)| other.name == strategy.name).map(|(_, size)| *size);
+            let least = least.min().unwrap_or(0);
+            all.push((strategy, here, least));
+        }
+    }
+    all
+}
+
+/// All kernels that `table` has rows of, which are those of the registry.
+pub fn list(table: &Table) -> Vec<ListedKernel> {
+    let listed = |&kernel: &&'static str| {
+        let mut all: Vec<ListedStrategy> = vec![];
+        let mut operands: Vec<ListedOperand> = vec![];
+        for case in table.cases.iter().filter(|case| case.kernel.name() == kernel) {
+            for (strategy, here, least_subgroup) in strategies(&*case.kernel, table.gpu.capabilities()) {
+                if all.iter().all(|known| known.strategy != strategy.name) {
+                    let (name, shader) = (strategy.name, strategy.entry);
+                    let quarantined = table.gpu.is_quarantined(kernel, name);
+                    all.push(ListedStrategy { strategy: name, shader, here, least_subgroup, quarantined });
+                }
+            }
+            if operands.is_empty() {
+                operands.extend(case.kernel.operands().iter().map(|operand| ListedOperand {
+                    name: operand.name,
+                    access: match operand.access {
+                        Access::Read => "read",
+                        Access::Write => "write",
+                        Access::ReadWrite => "read and write",
+                    },
+                }));
+            }
+        }
+        ListedKernel { kernel, operands, strategies: all }
+    };
+    REGISTRY.iter().map(listed).collect()
+}
+
+/// The first row of `table` with this kernel, strategy (the one that would be taken, if none is named) and a
+/// description that contains `case`: its index, and the strategy.
+///
+/// # Errors
+/// When there is no such kernel, strategy or row; the message names those there are.
+pub fn find(table: &Table, kernel: &str, strategy: Option<&str>, case: &str) -> Result<(usize, Strategy)> {
+    if !REGISTRY.contains(&kernel) {
+        let message = format!("there is no kernel {kernel:?}, but {}", REGISTRY.join(", "));
+        return Err(Error::Usage(message));
+    }
+    let (mut names, mut rows) = (vec![], vec![]);
+    for (index, row) in table.cases.iter().enumerate().filter(|(_, row)| row.kernel.name() == kernel) {
+        let mut all = strategies(&*row.kernel, table.gpu.capabilities()).into_iter();
+        let quarantined = |strategy: &Strategy| table.gpu.is_quarantined(kernel, strategy.name);
+        let found = all.find(|(offered, here, _)| match strategy {
+            Some(wanted) => offered.name == wanted,
+            None => *here && !quarantined(offered),
+        });
+        let fits = row.what.to_lowercase().contains(&case.to_lowercase());
+        if let (Some((found, _, _)), true) = (found, fits) {
+            return Ok((index, found));
+        }
+        rows.push(row.what.as_str());
+        let offered = strategies(&*row.kernel, table.gpu.capabilities());
+        names.extend(offered.iter().map(|(strategy, _, _)| strategy.name));
+    }
+    names.sort_unstable();
+    names.dedup();
+    Err(Error::Usage(match strategy {
+        Some(name) if !names.contains(&name) => {
+            format!("{kernel} has no strategy {name:?}, but {}", names.join(", "))
+        }
+        _ => format!(
+            "no row of {kernel} contains {case:?} and has that strategy; the rows are:\n  {}",
+            rows.join("\n  ")
+        ),
+    }))
+}

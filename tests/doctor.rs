@@ -1,0 +1,165 @@
+//! Strategies that are wrong: found, remembered, and not used again.
+
+mod common;
+
+use common::{TempFile, cases::table};
+use kaiwu::gpu::{
+    Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Place,
+    Program, Quarantine, Recording, StorageKind, Strategy, Tensor,
+};
+use kaiwu::workbench::{cases::Case, examine, healthy, remember};
+use std::path::Path;
+use std::sync::Arc;
+
+/// y = 3, if a strategy is right.
+struct Three {
+    y: Tensor,
+    /// Name and what it writes, or what does not compile.
+    strategies: &'static [(&'static str, &'static str)],
+}
+
+const SOURCE: &str = "@compute @workgroup_size(1) fn three() { store_y(0u, vec4<f32>({{ VALUE }})); }";
+
+impl Kernel for Three {
+    fn name(&self) -> &'static str {
+        "three"
+    }
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::write("y", &self.y)]
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter::U32("unused", 0)]
+    }
+    fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
+        let strategy = |&(name, value)| Strategy {
+            name,
+            entry: "three",
+            source: SOURCE,
+            constants: vec![("VALUE", Constant::Word(value))],
+            needs: kaiwu::gpu::Needs::lanes(8),
+            grid: [1, 1, 1],
+        };
+        self.strategies.iter().map(strategy).collect()
+    }
+    fn cost(&self, _: usize) -> Cost {
+        Cost::default()
+    }
+    fn reference(&self, memory: &mut HostMemory) {
+        memory.f32_mut(&self.y).fill(3.0);
+    }
+}
+
+fn open(quarantine: Option<&Path>) -> Arc<Gpu> {
+    let quarantine = quarantine.map(Path::to_owned);
+    let options = GpuOptions { storage: Some(StorageKind::Buffer), quarantine, ..GpuOptions::default() };
+    Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn three(gpu: &Arc<Gpu>, strategies: &'static [(&'static str, &'static str)]) -> Three {
+    let y = Tensor::zeros(&Place::Device(Arc::clone(gpu)), "y", &[4], Element::F32).unwrap();
+    Three { y, strategies }
+}
+
+/// The strategy taken, and what it computed.
+fn taken(gpu: &Arc<Gpu>, kernel: Three) -> kaiwu::Result<(&'static str, f32)> {
+    let y = kernel.y.clone();
+    let mut recording = Recording::default();
+    recording.push("three", kernel);
+    let program = Program::compile(gpu, &recording)?;
+    program.run(gpu);
+    let strategy = program.describe().map(|(_, strategy)| strategy).next().unwrap();
+    Ok((strategy, y.read_f32(gpu)?[0]))
+}
+
+#[test]
+fn wrong_strategies_are_found_remembered_and_skipped() {
+    let file = TempFile::new("quarantine.json", b"");
+    std::fs::remove_file(&file.0).unwrap();
+    let rows: [(&'static [(&str, &str)], &[&str], bool, Option<&str>); 6] = [
+        (&[("right", "3.0"), ("also", "3.00001")], &[], true, Some("right")),
+        (&[("wrong", "2.9"), ("right", "3.0")], &["wrong"], true, Some("right")),
+        (
+            &[("broken", "three(("), ("nan", "nothing()"), ("right", "3.0")],
+            &["broken", "nan"],
+            true,
+            Some("right"),
+        ),
+        (&[("right", "3.0"), ("wrong", "2.9")], &["wrong"], true, Some("right")),
+        (
+            &[("wrong", "2.9"), ("empty", "bitcast<f32>(p.unused + 0x7fc00000u)")],
+            &["wrong", "empty"],
+            false,
+            None,
+        ),
+        // What is right again is used again.
+        (&[("wrong", "3.0")], &[], true, Some("wrong")),
+    ];
+    for (strategies, wrong, fit, expected) in rows {
+        // Doctor looks at all strategies, whatever it found before.
+        let gpu = open(None);
+        let mut table = table(StorageKind::Buffer);
+        table.gpu = Arc::clone(&gpu);
+        table.cases.clear();
+        let kernel = Arc::new(three(&gpu, strategies));
+        table.cases.push(Case { what: "one row".into(), kernel, memory: HostMemory::default() });
+        let reports = examine(&mut table, |_| ()).unwrap();
+        let found: Vec<_> =
+            reports.iter().filter(|report| report.quarantined).map(|report| report.strategy).collect();
+        assert_eq!(found, wrong, "{reports:?}");
+        for report in &reports {
+            let passed = usize::from(!report.quarantined);
+            assert_eq!((report.cases, report.passed), (1, passed), "{report:?}");
+            assert_eq!(report.reason.is_some(), report.quarantined);
+        }
+        assert_eq!(healthy(&table, &reports), fit);
+        remember(&file.0, &table, &reports).unwrap();
+        assert_eq!(file.0.exists(), !wrong.is_empty());
+
+        let gpu = open(Some(&file.0));
+        match (taken(&gpu, three(&gpu, strategies)), expected) {
+            (Ok((strategy, value)), Some(expected)) => {
+                assert_eq!(strategy, expected);
+                assert!((value - 3.0).abs() < 1e-3);
+            }
+            (Err(error), None) => assert!(error.to_string().contains("--ignore-quarantine"), "{error}"),
+            (found, expected) => panic!("{found:?}, not {expected:?}"),
+        }
+        // Without the list the wrong one is taken, where it compiles.
+        let gpu = open(None);
+        if let Ok((strategy, _)) = taken(&gpu, three(&gpu, strategies)) {
+            assert_eq!(strategy, strategies[0].0);
+        }
+    }
+}
+
+#[test]
+fn a_quarantine_is_kept_by_adapter_and_driver_and_read_with_care() {
+    let file = TempFile::new("quarantine-care.json", b"");
+    std::fs::remove_file(&file.0).unwrap();
+    let here = open(None).report().clone();
+    let mut other = here.clone();
+    other.driver_info = "another version".into();
+
+    let mut quarantine = Quarantine::read(&file.0).unwrap();
+    let entry = |name: &str| vec![("three".to_owned(), name.to_owned(), "2 is not 3".to_owned())];
+    quarantine.set(&here, entry("a"));
+    quarantine.set(&other, entry("b"));
+    quarantine.write().unwrap();
+    let of = |report| -> Vec<String> {
+        Quarantine::read(&file.0).unwrap().of(report).map(|entry| entry.strategy.clone()).collect()
+    };
+    assert_eq!((of(&here), of(&other)), (vec!["a".to_owned()], vec!["b".to_owned()]));
+    let mut quarantine = Quarantine::read(&file.0).unwrap();
+    quarantine.set(&here, vec![]);
+    quarantine.write().unwrap();
+    assert_eq!((of(&here), of(&other)), (vec![], vec!["b".to_owned()]));
+
+    for damage in ["", "[]", "{\"quarantined\": [{}]}", "\u{0}\u{1}"] {
+        std::fs::write(&file.0, damage).unwrap();
+        let message = Quarantine::read(&file.0).unwrap_err().to_string();
+        assert!(message.contains("delete this file"), "{message}");
+        // It is no reason not to run.
+        let gpu = open(Some(&file.0));
+        assert!(!gpu.is_quarantined("three", "a"));
+    }
+}
