@@ -1,10 +1,10 @@
 # Every target is one line; the work is in scripts/ and in cargo.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup model demo test lint fmt portability bench clean
+.PHONY: help setup model demo test lint fmt portability portability-dx12 bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 setup: ## install what the machine lacks: C compiler, Vulkan loader and software adapter (Debian, Ubuntu)
 	@scripts/setup.sh
@@ -24,8 +24,11 @@ lint: ## formatting, clippy, documentation and shell scripts, all without a warn
 fmt: ## format the Rust code
 	@cargo fmt
 
-portability: ## translate every shader to SPIR-V, MSL, HLSL and GLSL, and check its limits
-	@cargo test --release --test portability --test layers
+portability: ## ask naga, spirv-val and Tint about every shader, and check its limits
+	@scripts/portability.sh
+
+portability-dx12: ## ask FXC and DXC about every shader, under wine (not part of what a change must pass)
+	@scripts/portability-dx12.sh
 
 bench: ## measure the default model on this machine's adapter
 	@scripts/setup.sh && scripts/fetch-model.sh smollm2 && cargo run --release --locked -- bench model

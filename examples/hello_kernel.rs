@@ -29,7 +29,8 @@ impl Kernel for Axpy {
     }
     fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
         let grid = [(self.x.len() as u32).div_ceil(4 * 64), 1, 1];
-        vec![Strategy { name: "axpy", entry: "axpy", source: SHADER, constants: vec![], grid }]
+        let needs = Needs::lanes(64);
+        vec![Strategy { name: "axpy", entry: "axpy", source: SHADER, constants: vec![], needs, grid }]
     }
     fn cost(&self, _: usize) -> Cost {
         Cost { read: 2 * self.x.bytes(), written: self.z.bytes(), operations: 2 * self.x.len() as u64 }

@@ -19,7 +19,7 @@ check formatting cargo fmt --check
 check clippy cargo clippy --quiet --release --locked --all-targets -- -D warnings
 check documentation env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --locked --no-deps
 if command -v shellcheck > /dev/null; then
-    check scripts shellcheck .ci/run scripts/*.sh
+    check scripts shellcheck .ci/run scripts/*.sh scripts/*/*.sh
 else
     echo "lint scripts: skipped, shellcheck is not installed"
 fi

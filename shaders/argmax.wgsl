@@ -9,7 +9,7 @@ var<workgroup> best_index: array<u32, LANES>;
 
 @compute @workgroup_size(LANES)
 fn argmax(@builtin(local_invocation_index) lane: u32) {
-    var value = -3.40282347e38;
+    var value = -3.4028234663852886e38;
     var index = p.count;
     let texels = (p.count + 3u) >> 2u;
     for (var i = lane; i < texels; i += LANES) {

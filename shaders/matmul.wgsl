@@ -119,22 +119,34 @@ fn matmul(
         }
     }
 
+    // A loop, not a list: what follows a product is large code, and would stand here once for each token.
     let r4 = group_of(slot0);
-    //% for t in range(TOKENS)
-    {
+    let in_matrix = r4 < {{ "p.half4" if PAIRED else "p.rows4" }};
+    for (var t = 0u; t < {{ TOKENS }}u; t++) {
+        var lo = sum0_0;
+        var hi = sum1_0;
+        //% if has_gain and not BROADCAST
+        var squares = squares0;
+        //% endif
+        //% for k in range(1, TOKENS)
+        if t == {{ k }}u {
+            lo = sum0_{{ k }};
+            hi = sum1_{{ k }};
+            //% if has_gain and not BROADCAST
+            squares = squares{{ k }};
+            //% endif
+        }
+        //% endfor
         //% if has_gain
         //% if BROADCAST
-        let squares = subgroupBroadcast(squares{{ t // 8 }}, {{ t % 8 }}u);
-        //% else
-        let squares = squares{{ t }};
+        let squares = subgroupShuffle(squares0, t);
         //% endif
         let rms = inverseSqrt(squares / p.columns + p.eps);
-        //% else
-        let rms = 1.0;
+        lo *= rms;
+        hi *= rms;
         //% endif
-        if r4 < {{ "p.half4" if PAIRED else "p.rows4" }} && token + {{ t }}u < p.tokens {
-            finish(token + {{ t }}u, r4, rms * sum0_{{ t }}, rms * sum1_{{ t }});
+        if in_matrix && token + t < p.tokens {
+            finish(token + t, r4, lo, hi);
         }
     }
-    //% endfor
 }

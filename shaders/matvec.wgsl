@@ -1,12 +1,12 @@
 // y = finish(W · norm(x)) for one token: decode.
 //
-// A lane owns GROUPS groups of four rows and keeps their sums in registers; lanes never meet. With PAIRED every second
-// one is the up group of the gate group before it. Neighbouring lanes read neighbouring texels of W. The 32 activations of a block are the same for all lanes: with BROADCAST each lane
+// A lane owns two groups of four rows and keeps their sums in registers; lanes never meet. With PAIRED they are a gate
+// group and its up group. Neighbouring lanes read neighbouring texels of W. The 32 activations of a block are the same for all lanes: with BROADCAST each lane
 // loads one of its eight texels and the lanes share them through the subgroup, else every lane loads all eight.
 // RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467) costs no pass of its own: x is multiplied by the gain as it is
 // read, its squares are summed on the way, and the sums are scaled at the end.
 //
-// Grid: one workgroup of 8 lanes for each 8 * GROUPS groups.
+// Grid: one workgroup of 8 lanes for each 16 groups (with PAIRED, for each 8 gate groups and their 8 up groups).
 //% include FORMAT
 //% include FINISH
 
@@ -19,9 +19,13 @@ struct Block {
 fn block_product(b: u32, slot: u32, block: Block) -> vec4<f32> {
     var lo = vec4<f32>();
     var hi = vec4<f32>();
+    let s = scales(b, slot);
+    //% for j in range(4)
+    let raw{{ j }} = fetch(b, {{ j }}u, slot);
+    //% endfor
     //% for j in range(4)
     {
-        let q = quads(b, {{ j }}u, slot);
+        let q = unpack(raw{{ j }});
         //% for c in range(4)
         lo = fma(q.lo[{{ c }}], vec4<f32>(block.x[{{ j }}][{{ c }}]), lo);
         hi = fma(q.hi[{{ c }}], vec4<f32>(block.x[{{ j + 4 }}][{{ c }}]), hi);
@@ -29,7 +33,6 @@ fn block_product(b: u32, slot: u32, block: Block) -> vec4<f32> {
     }
     //% endfor
     if HAS_SCALES {
-        let s = scales(b, slot);
         return s.d_lo * lo + s.d_hi * hi + s.m_lo * block.sum_lo + s.m_hi * block.sum_hi;
     }
     return lo + hi;
@@ -49,15 +52,10 @@ fn matvec(
 //% endif
 ) {
     // Slots beyond the last group hold zeros.
-    let first_slot = workgroup.x * {{ GROUPS * 4 if PAIRED else GROUPS * 8 }}u + lane;
-    //% for g in range(GROUPS)
-    //% if PAIRED
-    let slot{{ g }} = first_slot + {{ g // 2 * 8 }}u{{ " + p.half4" if g % 2 == 1 }};
-    //% else
-    let slot{{ g }} = first_slot + {{ g * 8 }}u;
-    //% endif
-    var sum{{ g }} = vec4<f32>();
-    //% endfor
+    let slot0 = workgroup.x * {{ 8 if PAIRED else 16 }}u + lane;
+    let slot1 = slot0 + {{ "p.half4" if PAIRED else "8u" }};
+    var sum0 = vec4<f32>();
+    var sum1 = vec4<f32>();
     var squares = 0.0;
 
     for (var b = 0u; b < p.blocks; b++) {
@@ -92,9 +90,8 @@ fn matvec(
         }
         //% endfor
         //% endif
-        //% for g in range(GROUPS)
-        sum{{ g }} += block_product(b, slot{{ g }}, block);
-        //% endfor
+        sum0 += block_product(b, slot0, block);
+        sum1 += block_product(b, slot1, block);
     }
 
     //% if has_gain
@@ -105,12 +102,8 @@ fn matvec(
     //% else
     let rms = 1.0;
     //% endif
-    //% for g in range(0, GROUPS, 2)
-    {
-        let r4 = group_of(slot{{ g }});
-        if r4 < {{ "p.half4" if PAIRED else "p.rows4" }} {
-            finish(0u, r4, rms * sum{{ g }}, rms * sum{{ g + 1 }});
-        }
+    let r4 = group_of(slot0);
+    if r4 < {{ "p.half4" if PAIRED else "p.rows4" }} {
+        finish(0u, r4, rms * sum0, rms * sum1);
     }
-    //% endfor
 }

@@ -36,6 +36,7 @@ impl Kernel for Three {
             entry: "three",
             source: SOURCE,
             constants: vec![("VALUE", Constant::Word(value))],
+            needs: kaiwu::gpu::Needs::lanes(8),
             grid: [1, 1, 1],
         };
         self.strategies.iter().map(strategy).collect()

@@ -4,12 +4,13 @@ mod common;
 
 use common::loaded::fixture;
 use kaiwu::gpu::{
-    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Place, Recording, Strategy, Tolerance,
-    first_divergence,
+    Capabilities, Cost, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Place, Program, Recording,
+    Strategy, Tolerance, first_divergence,
 };
 use kaiwu::model::{Model, Runner, Want};
 use kaiwu::text::{ChatTemplate, Message};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Two right implementations may part where the two highest logits are closer than this.
@@ -67,6 +68,40 @@ fn logits_and_greedy_ids_are_the_references() {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// The whole model with the strategies meant for GPUs, with subgroups and without, on an adapter that would not choose
+/// them: tiles for the prompt, split columns for what follows.
+#[test]
+fn strategies_for_gpus_give_the_references_logits() {
+    let fixture = fixture();
+    let prompt = fixture.prompts().next().unwrap();
+    let input = ids(&prompt["input_ids"]);
+    for (without_subgroups, product) in
+        [(false, "matvec_subgroup_columns"), (true, "matvec_workgroup_columns")]
+    {
+        let options = GpuOptions { prefer_gpu_strategies: true, without_subgroups, ..GpuOptions::default() };
+        let place = Place::Device(Gpu::open(&options).unwrap_or_else(|error| panic!("{error}")));
+        let model = Arc::new(Model::load(&place, &fixture.gguf, |_| ()).unwrap());
+        let mut runner = Runner::new(&place, &model, None, 64).unwrap();
+        let Place::Device(gpu) = &place else { unreachable!() };
+        for (tokens, names) in [
+            (
+                input.len(),
+                ["argmax", "attention_workgroup", "embed", "matmul_workgroup_tile", product].as_slice(),
+            ),
+            (1, &["argmax", "attention_workgroup", "embed", product]),
+        ] {
+            let program = Program::compile(gpu, &runner.recording(tokens, Want::Last).unwrap()).unwrap();
+            let found: BTreeSet<_> = program.describe().map(|(_, strategy)| strategy).collect();
+            assert_eq!(found, names.iter().copied().collect(), "{tokens} tokens");
+        }
+        runner.prefill(&input, |_| ()).unwrap();
+        let failures = differences(&runner.last_logits().unwrap(), prompt);
+        assert!(failures.is_empty(), "{product}: {}", failures.join("\n"));
+        let found = [vec![runner.greedy().unwrap()], runner.decode_greedy(7).unwrap()].concat();
+        assert_eq!(found, ids(&prompt["greedy_ids"])[..8], "{product}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! This shows that each shader is valid WGSL, uses only what its strategy claims, can be written as SPIR-V, MSL, HLSL
 //! and GLSL, and keeps to WebGPU's default limits where that is promised. It does not show that a driver compiles the
 //! translation, that barriers and subgroup operations are reached uniformly, or that results are right.
+//! `scripts/portability.sh` hands the same texts to the compilers of others; `write_shaders` is its first step.
 
 mod common;
 
@@ -22,6 +23,8 @@ struct Shader {
     subgroups: bool,
     /// The strategy promised to need nothing.
     least: bool,
+    /// Storage of the tensors that may choose.
+    storage: StorageKind,
 }
 
 /// Adapters that strategies may be chosen for, those without subgroups first.
@@ -53,8 +56,8 @@ fn rendered() -> BTreeMap<String, Shader> {
                     let text = render(kernel, strategy).unwrap_or_else(|error| panic!("{what}: {error}"));
                     let least = index + 1 == strategies.len();
                     let entry = strategy.entry;
-                    let shader =
-                        Shader { what, kernel: kernel.name(), entry, subgroups: adapter.subgroup > 0, least };
+                    let (kernel, subgroups) = (kernel.name(), adapter.subgroup > 0);
+                    let shader = Shader { what, kernel, entry, subgroups, least, storage };
                     all.entry(text).and_modify(|known| known.least |= least).or_insert(shader);
                 }
             }
@@ -179,4 +182,40 @@ fn broken_shaders_are_found() {
         }
     }
     assert_eq!(seen.len(), kaiwu::kernels::REGISTRY.len());
+}
+
+/// Writes every text, its SPIR-V and its HLSL to the folder that `KAIWU_SHADERS` names, and beside them `index.json`,
+/// which says of each what it is: for compilers that are not linked to these tests.
+#[test]
+#[ignore = "writes files: scripts/portability.sh calls it"]
+fn write_shaders() {
+    let folder = std::env::var_os("KAIWU_SHADERS").expect("KAIWU_SHADERS names the folder to write to");
+    let folder = std::path::PathBuf::from(folder);
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut index = vec![];
+    for (number, (text, shader)) in shaders().iter().enumerate() {
+        let portable = Portable::parse(text, shader.entry, shader.subgroups).expect(&shader.what);
+        let file = format!("{}-{number:04}", shader.entry);
+        let write = |ending: &str, bytes: &[u8]| {
+            std::fs::write(folder.join(format!("{file}.{ending}")), bytes).unwrap();
+        };
+        write("wgsl", text.as_bytes());
+        for (ending, checked) in [("checked.spv", true), ("unchecked.spv", false)] {
+            write(ending, bytemuck::cast_slice(&portable.spirv(checked).expect(&shader.what)));
+        }
+        for (ending, fxc) in [("fxc.hlsl", true), ("dxc.hlsl", false)] {
+            write(ending, portable.hlsl(fxc).expect(&shader.what).as_bytes());
+        }
+        index.push(serde_json::json!({
+            "file": file,
+            "what": shader.what,
+            "kernel": shader.kernel,
+            "entry": shader.entry,
+            "subgroups": shader.subgroups,
+            "least": shader.least,
+            "buffers": shader.storage == StorageKind::Buffer,
+        }));
+    }
+    let index = serde_json::to_string_pretty(&index).unwrap();
+    std::fs::write(folder.join("index.json"), index).unwrap();
 }

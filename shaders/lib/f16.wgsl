@@ -15,7 +15,12 @@ fn quad(i: u32, slot: u32) -> mat4x4<f32> {
     ));
 }
 
-fn quads(b: u32, j: u32, slot: u32) -> Quads {
+// Nothing is left to unpack.
+fn unpack(raw: Quads) -> Quads {
+    return raw;
+}
+
+fn fetch(b: u32, j: u32, slot: u32) -> Quads {
     let first = b * 16u + 2u * j;
     return Quads(quad(first, slot), quad(first + 8u, slot));
 }

@@ -12,7 +12,12 @@ fn quad(i: u32, slot: u32) -> mat4x4<f32> {
     return mat4x4<f32>(column(i, slot), column(i + 1u, slot), column(i + 2u, slot), column(i + 3u, slot));
 }
 
-fn quads(b: u32, j: u32, slot: u32) -> Quads {
+// Nothing is left to unpack.
+fn unpack(raw: Quads) -> Quads {
+    return raw;
+}
+
+fn fetch(b: u32, j: u32, slot: u32) -> Quads {
     let first = b * 32u + 4u * j;
     return Quads(quad(first, slot), quad(first + 16u, slot));
 }

@@ -9,7 +9,8 @@
 // The block of 32 columns b is read as four pairs j of quads:
 //   lo: columns 4j .. 4j+3        hi: columns 16+4j .. 16+4j+3
 // Each format file gives
-//   quads(b, j, slot)   the integer levels of a pair, column c multiplied by 1 / COLUMN_SCALE[c]
+//   fetch(b, j, slot)   the texels of a pair; loads that stand together run faster than loads between arithmetic
+//   unpack(raw)         the integer levels of a pair, column c multiplied by 1 / COLUMN_SCALE[c]
 //   scales(b, slot)     the step d and offset m of both halves: weight = d * level + m
 //   COLUMN_SCALE      see above: masking a byte without shifting it leaves it 256^c too large
 //   HAS_SCALES        false where levels are the weights
@@ -39,6 +40,10 @@ fn texel(first: u32, steps: u32, step: u32, slot: u32) -> u32 {
 // The slot of row group r4.
 fn slot_of(r4: u32) -> u32 {
     return (r4 & ~15u) | ((r4 & 1u) << 3u) | ((r4 & 15u) >> 1u);
+}
+
+fn quads(b: u32, j: u32, slot: u32) -> Quads {
+    return unpack(fetch(b, j, slot));
 }
 
 // The weights themselves, where speed does not matter.

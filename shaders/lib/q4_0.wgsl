@@ -1,8 +1,11 @@
 // Q4_0: d * (q - 8).
 //% include "nibbles"
 
-fn quads(b: u32, j: u32, slot: u32) -> Quads {
-    let w = nibble_texel(b, j, slot);
+fn fetch(b: u32, j: u32, slot: u32) -> vec4<u32> {
+    return nibble_texel(b, j, slot);
+}
+
+fn unpack(w: vec4<u32>) -> Quads {
     return Quads(nibble_quad(w), nibble_quad(w >> vec4<u32>(4u)));
 }
 

@@ -2,13 +2,23 @@
 // The 16 scales of 256 columns are bytes, word i of four rows in texel i. d is a half, two superblocks a texel.
 //% include "nibbles"
 
-fn quads(b: u32, j: u32, slot: u32) -> Quads {
-    let w = nibble_texel(b, j, slot);
-    let h_lo = load_w(texel(p.high, 2u * p.blocks, 2u * b, slot)) >> vec4<u32>(2u * j);
-    let h_hi = load_w(texel(p.high, 2u * p.blocks, 2u * b + 1u, slot)) >> vec4<u32>(2u * j);
+struct Raw {
+    low: vec4<u32>,
+    high_lo: vec4<u32>, // shifted so that the bits of pair j are bits 8c and 8c + 1
+    high_hi: vec4<u32>,
+}
+
+fn fetch(b: u32, j: u32, slot: u32) -> Raw {
+    let shift = vec4<u32>(2u * j);
+    let high_lo = load_w(texel(p.high, 2u * p.blocks, 2u * b, slot)) >> shift;
+    let high_hi = load_w(texel(p.high, 2u * p.blocks, 2u * b + 1u, slot)) >> shift;
+    return Raw(nibble_texel(b, j, slot), high_lo, high_hi);
+}
+
+fn unpack(raw: Raw) -> Quads {
     let top = vec4<u32>(0x03030303u);
-    let lo = (w & vec4<u32>(0x0f0f0f0fu)) | ((h_lo & top) << vec4<u32>(4u));
-    let hi = ((w >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)) | ((h_hi & top) << vec4<u32>(4u));
+    let lo = (raw.low & vec4<u32>(0x0f0f0f0fu)) | ((raw.high_lo & top) << vec4<u32>(4u));
+    let hi = ((raw.low >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)) | ((raw.high_hi & top) << vec4<u32>(4u));
     return Quads(byte_quad(lo), byte_quad(hi));
 }
 

@@ -11,10 +11,19 @@ fn unsigned_quad(w: vec4<u32>) -> mat4x4<f32> {
     );
 }
 
-fn quads(b: u32, j: u32, slot: u32) -> Quads {
+struct Raw {
+    lo: vec4<u32>,
+    hi: vec4<u32>,
+}
+
+fn fetch(b: u32, j: u32, slot: u32) -> Raw {
     let lo = load_w(texel(0u, 8u * p.blocks, 8u * b + j, slot));
     let hi = load_w(texel(0u, 8u * p.blocks, 8u * b + 4u + j, slot));
-    return Quads(unsigned_quad(lo), unsigned_quad(hi));
+    return Raw(lo, hi);
+}
+
+fn unpack(raw: Raw) -> Quads {
+    return Quads(unsigned_quad(raw.lo), unsigned_quad(raw.hi));
 }
 
 fn scales(b: u32, slot: u32) -> Scales {

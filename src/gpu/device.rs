@@ -1,9 +1,9 @@
 //! An open device: queue, capabilities, compiled pipelines, and the errors it reported.
 
 use super::adapter::{self, AdapterReport};
-use super::kernel::{Kernel, Strategy};
+use super::kernel::{Kernel, Needs, Strategy};
 use super::quarantine::{Quarantine, Quarantined};
-use super::tensor::StorageKind;
+use super::tensor::{StorageKind, TEXEL_BYTES, TEXTURE_WIDTH};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -16,10 +16,20 @@ pub struct GpuOptions {
     pub adapter: Option<String>,
     /// Where weights and activations live; `None` asks the probe.
     pub storage: Option<StorageKind>,
+    /// Take the strategies meant for GPUs first, whatever the adapter is.
+    pub prefer_gpu_strategies: bool,
     /// Pretend that the adapter has no subgroups.
     pub without_subgroups: bool,
     /// Bind at most so many bytes of a buffer or texture at once, as a smaller adapter would.
     pub max_binding_bytes: Option<u64>,
+    /// Open the device with at most so many bytes of workgroup memory.
+    pub max_workgroup_bytes: Option<u32>,
+    /// Open the device with at most so many lanes in a workgroup.
+    pub max_lanes: Option<u32>,
+    /// Open the device with at most so many storage buffers a kernel.
+    pub max_storage_buffers: Option<u32>,
+    /// Open the device with offsets of bindings aligned to so many bytes or more, a power of two up to 256.
+    pub min_offset_alignment: Option<u32>,
     /// Leave naga's bounds and loop checks out of the shaders. Only for shaders that ship with this crate.
     pub unchecked: bool,
     /// The file with strategies found wrong, which are then not used: see [`Quarantine::default_path`].
@@ -31,7 +41,12 @@ pub struct GpuOptions {
 pub struct Capabilities {
     /// Smallest subgroup size, 0 where subgroups cannot be used.
     pub subgroup: u32,
+    /// Most lanes in a workgroup.
+    pub max_lanes: u32,
+    /// Most workgroup memory, bytes.
+    pub max_workgroup_bytes: u32,
     /// The adapter computes on the CPU: lanes are SIMD lanes, shared memory and barriers buy nothing.
+    /// [`GpuOptions::prefer_gpu_strategies`] denies it.
     pub software: bool,
     /// Storage of tensors that may choose.
     pub storage: StorageKind,
@@ -67,6 +82,38 @@ impl Capabilities {
             StorageKind::Texture => self.max_texture_bytes,
         }
     }
+
+    /// Whether a strategy of these needs runs here.
+    pub fn allows(&self, needs: &Needs) -> bool {
+        self.subgroup >= needs.subgroup
+            && self.max_lanes >= needs.lanes
+            && self.max_workgroup_bytes >= needs.workgroup_bytes
+    }
+
+    /// The strategies that run here in order of preference: on a software adapter those `for_lanes` come first, which
+    /// keep lanes apart, on a GPU those `for_gpus`, which share a workgroup's memory. Each list has its best guess
+    /// first, and as its last one that needs nothing beyond WebGPU's default limits.
+    pub fn allowed(&self, for_lanes: Vec<Strategy>, for_gpus: Vec<Strategy>) -> Vec<Strategy> {
+        let (first, then) = if self.software { (for_lanes, for_gpus) } else { (for_gpus, for_lanes) };
+        first.into_iter().chain(then).filter(|strategy| self.allows(&strategy.needs)).collect()
+    }
+}
+
+impl GpuOptions {
+    /// The adapter's limits, or what is to be asked for instead.
+    fn lowered(&self, mut limits: wgpu::Limits) -> wgpu::Limits {
+        let lower = |limit: &mut u32, most: Option<u32>| *limit = (*limit).min(most.unwrap_or(u32::MAX));
+        lower(&mut limits.max_compute_workgroup_storage_size, self.max_workgroup_bytes);
+        lower(&mut limits.max_compute_invocations_per_workgroup, self.max_lanes);
+        lower(&mut limits.max_compute_workgroup_size_x, self.max_lanes);
+        lower(&mut limits.max_compute_workgroup_size_y, self.max_lanes);
+        lower(&mut limits.max_compute_workgroup_size_z, self.max_lanes);
+        lower(&mut limits.max_storage_buffers_per_shader_stage, self.max_storage_buffers);
+        let least = self.min_offset_alignment.unwrap_or(0);
+        limits.min_storage_buffer_offset_alignment = limits.min_storage_buffer_offset_alignment.max(least);
+        limits.min_uniform_buffer_offset_alignment = limits.min_uniform_buffer_offset_alignment.max(least);
+        limits
+    }
 }
 
 impl Gpu {
@@ -86,7 +133,7 @@ impl Gpu {
             wanted.remove(wgpu::Features::SUBGROUP);
         }
         let features = adapter.features() & wanted;
-        let limits = adapter.limits();
+        let limits = options.lowered(adapter.limits());
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("kaiwu"),
             required_features: features,
@@ -114,14 +161,18 @@ impl Gpu {
                 true => info.subgroup_min_size,
                 false => 0,
             },
-            software: info.device_type == wgpu::DeviceType::Cpu,
+            max_lanes: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
+            max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            software: info.device_type == wgpu::DeviceType::Cpu && !options.prefer_gpu_strategies,
             storage: StorageKind::Buffer,
             max_binding_bytes: limits
                 .max_storage_buffer_binding_size
                 .min(limits.max_buffer_size)
                 .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
-            max_texture_bytes: (4096 * 16 * u64::from(limits.max_texture_dimension_2d))
-                .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
+            max_texture_bytes: (u64::from(TEXTURE_WIDTH)
+                * TEXEL_BYTES
+                * u64::from(limits.max_texture_dimension_2d))
+            .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
         };
         let quarantined = options.quarantine.as_deref().map_or(vec![], |path| quarantined(path, &report));
         let mut gpu = Self {
@@ -172,6 +223,14 @@ impl Gpu {
     /// When all are quarantined.
     pub fn strategies(&self, kernel: &dyn Kernel) -> Result<Vec<Strategy>> {
         let mut all = kernel.strategies(&self.capabilities);
+        if all.is_empty() {
+            let Capabilities { max_lanes, max_workgroup_bytes, .. } = self.capabilities;
+            let message = format!(
+                "no strategy runs on an adapter of {max_lanes} lanes a workgroup and {max_workgroup_bytes} bytes of \
+                 workgroup memory; WebGPU's defaults are 256 and 16384"
+            );
+            return Err(Error::Kernel { kernel: kernel.name().into(), message });
+        }
         all.retain(|strategy| !self.is_quarantined(kernel.name(), strategy.name));
         if all.is_empty() {
             let message = "`kaiwu doctor` found every strategy wrong on this adapter with this driver; try another \

@@ -68,6 +68,34 @@ pub enum Constant {
     Word(&'static str),
 }
 
+/// What a strategy needs of an adapter. Storage buffers are not here: they follow from the operands, eight at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// Lanes of its workgroup.
+    pub lanes: u32,
+    /// Workgroup memory, bytes.
+    pub workgroup_bytes: u32,
+    /// The smallest subgroup it is right with; 0 where it uses none.
+    pub subgroup: u32,
+}
+
+impl Needs {
+    /// Workgroups of `lanes` lanes that share nothing.
+    pub const fn lanes(lanes: u32) -> Self {
+        Self { lanes, workgroup_bytes: 0, subgroup: 0 }
+    }
+
+    /// And `bytes` of workgroup memory.
+    pub const fn workgroup_bytes(self, bytes: u32) -> Self {
+        Self { workgroup_bytes: bytes, ..self }
+    }
+
+    /// And subgroups of `lanes` lanes or more.
+    pub const fn subgroup(self, lanes: u32) -> Self {
+        Self { subgroup: lanes, ..self }
+    }
+}
+
 /// One way to split a kernel's work.
 #[derive(Debug, Clone)]
 pub struct Strategy {
@@ -79,6 +107,8 @@ pub struct Strategy {
     pub source: &'static str,
     /// Values the text depends on.
     pub constants: Vec<(&'static str, Constant)>,
+    /// What it needs of the adapter.
+    pub needs: Needs,
     /// Workgroups along x, y, z.
     pub grid: [u32; 3],
 }
@@ -144,8 +174,8 @@ pub trait Kernel: Send + Sync {
     /// The parameters, in the order of the uniform block.
     fn parameters(&self) -> Vec<Parameter>;
 
-    /// The strategies this adapter allows, the best guess first. The last one needs nothing beyond WebGPU's default
-    /// limits.
+    /// The strategies this adapter allows ([`Capabilities::allowed`]), the best guess first. The last one needs nothing
+    /// beyond WebGPU's default limits.
     fn strategies(&self, capabilities: &Capabilities) -> Vec<Strategy>;
 
     /// Bytes and operations with `context` tokens in the cache (only attention depends on it).

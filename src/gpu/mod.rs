@@ -21,7 +21,7 @@ pub use adapter::{AdapterReport, list_adapters};
 pub use compare::{Comparison, Divergence, check_entry, compare_entry, first_divergence};
 pub use device::{Capabilities, Gpu, GpuOptions};
 pub use host::HostMemory;
-pub use kernel::{Access, Constant, Cost, Kernel, Operand, Parameter, Strategy, Tolerance};
+pub use kernel::{Access, Constant, Cost, Kernel, Needs, Operand, Parameter, Strategy, Tolerance};
 pub use program::{Program, Readback};
 pub use quarantine::{Quarantine, Quarantined};
 pub use recording::{Entry, Recording};

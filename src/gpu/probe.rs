@@ -2,7 +2,7 @@
 
 use super::device::{Capabilities, Gpu};
 use super::host::HostMemory;
-use super::kernel::{Cost, Kernel, Operand, Parameter, Strategy};
+use super::kernel::{Cost, Kernel, Needs, Operand, Parameter, Strategy};
 use super::program::Program;
 use super::recording::Recording;
 use super::tensor::{Element, StorageKind, Tensor};
@@ -39,6 +39,7 @@ impl Kernel for ProbeRead {
             entry: "probe_read",
             source: include_str!("../../shaders/probe_read.wgsl"),
             constants: vec![],
+            needs: Needs::lanes(LANES),
             grid: [WORKGROUPS, 1, 1],
         }]
     }

@@ -32,6 +32,7 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "nibbles",
     "k_scales",
     "matrix",
+    "columns",
     "halves",
     "finish_rows",
     "finish_swiglu",

@@ -48,7 +48,7 @@ pub enum Place {
 }
 
 /// Texels in a texture's row: index i is at (i mod width, i / width).
-pub(super) const TEXTURE_WIDTH: u32 = 4096;
+pub(super) const TEXTURE_WIDTH: u32 = 1024;
 pub(super) const TEXEL_BYTES: u64 = 16;
 
 pub(super) enum Storage {
@@ -258,7 +258,7 @@ fn allocate(gpu: &Gpu, kind: StorageKind, label: &str, texels: u64) -> Result<St
         label: Some(label),
         size: wgpu::Extent3d {
             width: TEXTURE_WIDTH,
-            height: texels.div_ceil(u64::from(TEXTURE_WIDTH)) as u32,
+            height: texture_height(texels),
             depth_or_array_layers: 1,
         },
         mip_level_count: 1,
@@ -270,4 +270,11 @@ fn allocate(gpu: &Gpu, kind: StorageKind, label: &str, texels: u64) -> Result<St
     });
     let view = texture.create_view(&Default::default());
     Ok(Storage::Texture(texture, view))
+}
+
+/// Rows for so many texels, never a power of two: lavapipe compiles a shader once more for each combination of bound
+/// textures whose sides are and are not powers of two.
+fn texture_height(texels: u64) -> u32 {
+    let rows = texels.div_ceil(u64::from(TEXTURE_WIDTH)).max(3) as u32;
+    if rows.is_power_of_two() { rows + 1 } else { rows }
 }

@@ -1,6 +1,6 @@
 //! Greedy choice on the device.
 
-use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor};
 
 /// `ids[0]` = index of the largest logit (the lowest where several are equal, V where none is a number), `step[0]` += advance.
 pub struct Argmax {
@@ -33,14 +33,16 @@ impl Kernel for Argmax {
         vec![Parameter::U32("count", self.count as u32), Parameter::U32("advance", self.advance as u32)]
     }
 
-    fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
-        vec![Strategy {
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let all = vec![Strategy {
             name: "argmax",
             entry: "argmax",
             source: include_str!("../../shaders/argmax.wgsl"),
             constants: vec![],
+            needs: Needs::lanes(64).workgroup_bytes(64 * 8),
             grid: [1, 1, 1],
-        }]
+        }];
+        can.allowed(all, vec![])
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -1,7 +1,9 @@
 //! Attention over the cache.
 
 use super::cache::{half_at, key_index};
-use crate::gpu::{Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+use crate::gpu::{
+    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
 
 /// `y[t, h] = softmax(q[t, h] · keys * scale) · values`, token t seeing all positions up to its own.
 pub struct Attention {
@@ -31,6 +33,70 @@ impl Attention {
     fn heads(&self) -> usize {
         self.q.dim(1) / self.head()
     }
+    /// Texels of a head that each of eight lanes owns.
+    fn parts(&self) -> u32 {
+        (self.head() as u32 / 8).div_ceil(8)
+    }
+    /// Most heads that share their keys, divide their count evenly, and are no more than `most`.
+    fn together(&self, most: u32) -> u32 {
+        let group = (self.heads() / self.key_heads()) as u32;
+        (1..=group.min(most)).rev().find(|n| group.is_multiple_of(*n)).unwrap_or(1)
+    }
+
+    fn subgroup_of_eight(&self) -> Strategy {
+        // Heads that share keys share their loads; eight lanes hold at most eight queries.
+        let together = self.together(8);
+        let at_once = if self.tokens == 1 { 1 } else { 8 / together };
+        Strategy {
+            name: "attention",
+            entry: "attention",
+            source: include_str!("../../shaders/attention.wgsl"),
+            constants: vec![
+                ("HEADS", Constant::Count(together)),
+                ("TOKENS", Constant::Count(at_once)),
+                ("BLOCKS", Constant::Count(2)),
+                ("PARTS", Constant::Count(self.parts())),
+            ],
+            needs: Needs::lanes(8).subgroup(8),
+            grid: [(self.tokens as u32).div_ceil(at_once), self.heads() as u32 / together, 1],
+        }
+    }
+
+    fn query_per_lane(&self) -> Strategy {
+        Strategy {
+            name: "attention_query_per_lane",
+            entry: "attention_query_per_lane",
+            source: include_str!("../../shaders/attention_query_per_lane.wgsl"),
+            constants: vec![("HEAD8", Constant::Count(self.head() as u32 / 8))],
+            needs: Needs::lanes(32),
+            grid: [((self.tokens * self.heads()) as u32).div_ceil(32), 1, 1],
+        }
+    }
+
+    fn workgroup(&self) -> Strategy {
+        // A lane keeps eight sums of eight numbers at most, if one query needs no more.
+        let (parts, head4) = (self.parts(), self.head() as u32 / 4);
+        let most = (8 / parts).max(1);
+        let together = self.together(most);
+        let at_once = if self.tokens == 1 { 1 } else { most / together };
+        // One token has one workgroup a key head: more teams share the cache.
+        let teams = if self.tokens == 1 { 16 } else { 8 };
+        let (rows, lanes) = (together * at_once, 8 * teams);
+        Strategy {
+            name: "attention_workgroup",
+            entry: "attention_workgroup",
+            source: include_str!("../../shaders/attention_workgroup.wgsl"),
+            constants: vec![
+                ("HEADS", Constant::Count(together)),
+                ("TOKENS", Constant::Count(at_once)),
+                ("TEAMS", Constant::Count(teams)),
+                ("PARTS", Constant::Count(parts)),
+                ("HEAD4", Constant::Count(head4)),
+            ],
+            needs: Needs::lanes(lanes).workgroup_bytes(16 * rows * head4 + 8 * rows * lanes + 32 * lanes),
+            grid: [(self.tokens as u32).div_ceil(at_once), self.heads() as u32 / together, 1],
+        }
+    }
 }
 
 impl Kernel for Attention {
@@ -59,34 +125,7 @@ impl Kernel for Attention {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let (heads, tokens, head4) = (self.heads() as u32, self.tokens as u32, self.head() as u32 / 4);
-        let mut all = vec![];
-        if can.subgroup >= 8 {
-            // Heads that share keys share their loads; eight lanes hold at most eight queries.
-            let group = heads / self.key_heads() as u32;
-            let together = (1..=group.min(8)).rev().find(|n| group.is_multiple_of(*n)).unwrap_or(1);
-            let at_once = if tokens == 1 { 1 } else { 8 / together };
-            all.push(Strategy {
-                name: "attention",
-                entry: "attention",
-                source: include_str!("../../shaders/attention.wgsl"),
-                constants: vec![
-                    ("HEADS", Constant::Count(together)),
-                    ("TOKENS", Constant::Count(at_once)),
-                    ("BLOCKS", Constant::Count(2)),
-                    ("PARTS", Constant::Count((head4 / 2).div_ceil(8))),
-                ],
-                grid: [tokens.div_ceil(at_once), heads / together, 1],
-            });
-        }
-        all.push(Strategy {
-            name: "attention_query_per_lane",
-            entry: "attention_query_per_lane",
-            source: include_str!("../../shaders/attention_query_per_lane.wgsl"),
-            constants: vec![("HEAD8", Constant::Count(head4 / 2))],
-            grid: [(tokens * heads).div_ceil(32), 1, 1],
-        });
-        all
+        can.allowed(vec![self.subgroup_of_eight(), self.query_per_lane()], vec![self.workgroup()])
     }
 
     fn cost(&self, context: usize) -> Cost {

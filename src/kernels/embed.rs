@@ -1,7 +1,9 @@
 //! The embedding: rows of a table by token id.
 
 use super::matrix::Part;
-use crate::gpu::{Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+use crate::gpu::{
+    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
 
 /// `y[t] = scale * W[ids[t]]` for the ids whose rows this part holds.
 pub struct Embed {
@@ -37,14 +39,16 @@ impl Kernel for Embed {
         all
     }
 
-    fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
-        vec![Strategy {
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let all = vec![Strategy {
             name: "embed",
             entry: "embed",
             source: include_str!("../../shaders/embed.wgsl"),
             constants: vec![("FORMAT", Constant::Word(self.w.format()))],
+            needs: Needs::lanes(32),
             grid: [(self.w.planes.blocks as u32 * 4).div_ceil(32), self.tokens as u32, 1],
-        }]
+        }];
+        can.allowed(all, vec![])
     }
 
     fn cost(&self, _: usize) -> Cost {

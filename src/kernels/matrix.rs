@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 /// Rows of sixteen slots.
 const TILE: usize = 64;
+/// Texels packed at a time.
+const PIECE_TEXELS: usize = 1 << 16;
 
 /// Where a matrix's rows come from: a mapped file, or several stacked on one another.
 pub trait RowSource: Send + Sync {
@@ -103,12 +105,22 @@ impl Matrix {
             let planes = Planes::new(dtype, rows, columns);
             let tensor = Tensor::zeros(place, label, &[planes.texels, 4], Element::U32)?;
             if let Place::Device(gpu) = place {
-                let mut words = vec![0; planes.texels * 4];
-                for row in 0..rows {
-                    pack_row(dtype, &planes, row, source.row(first + row), &mut words);
+                // About a MiB at a time, so that neither the heap nor the staging memory ever holds a large matrix.
+                let piece_rows = (PIECE_TEXELS / Planes::new(dtype, TILE, columns).texels).max(1) * TILE;
+                let mut words = vec![];
+                for start in (0..rows).step_by(piece_rows) {
+                    let piece = Planes::new(dtype, piece_rows.min(rows - start), columns);
+                    words.clear();
+                    words.resize(piece.texels * 4, 0);
+                    for row in 0..piece_rows.min(rows - start) {
+                        pack_row(dtype, &piece, row, source.row(first + start + row), &mut words);
+                    }
+                    for (at, texels) in piece.placed(&planes, start / TILE) {
+                        let words = &words[4 * texels.start..4 * texels.end];
+                        tensor.write(gpu, at as u64, bytemuck::cast_slice(words));
+                    }
+                    gpu.flush()?;
                 }
-                tensor.write(gpu, 0, bytemuck::cast_slice(&words));
-                gpu.flush()?;
             }
             parts.push(Part { tensor, planes, first, source: Arc::clone(&source) });
         }

@@ -12,6 +12,7 @@ mod embed;
 mod matrix;
 mod pack;
 mod product;
+mod product_strategies;
 mod roofs;
 
 pub use argmax::Argmax;

@@ -17,6 +17,7 @@
 //! | Q6_K | 4 | 2 | 4 for 8 blocks | 1 for 16 blocks |
 
 use crate::format::DType;
+use std::ops::Range;
 
 /// Planes of a matrix of `rows4 * 4` rows and `blocks * 32` columns. A plane is `[slot / 8][step][8]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,20 @@ const LEVELS: usize = 0;
 const HIGH: usize = 1;
 const SCALES: usize = 2;
 const SUPERS: usize = 3;
+
+impl Planes {
+    /// Where the planes of this piece go in those of the `whole` matrix, of which it is the rows from tile `tile` on:
+    /// the first texel there, and the texels here.
+    pub fn placed(&self, whole: &Planes, tile: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let (here, there) = (self.bounds(), whole.bounds());
+        let offset = whole.steps.map(|steps| tile * 16 * steps);
+        (0..4).map(move |plane| (there[plane] + offset[plane], here[plane]..here[plane + 1]))
+    }
+
+    fn bounds(&self) -> [usize; 5] {
+        [0, self.high, self.scales, self.supers, self.texels]
+    }
+}
 
 /// Packs row `row` of the matrix, given as the file stores it, into `words` (4 u32 a texel), which starts zeroed.
 pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: &mut [u32]) {

@@ -2,9 +2,7 @@
 
 use super::cache::{key_index, set_half};
 use super::matrix::Part;
-use crate::gpu::{
-    Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, Tolerance,
-};
+use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, Tolerance};
 
 /// The shared half of the three products: `W · norm(x[t])` for tokens t.
 #[derive(Clone)]
@@ -49,54 +47,6 @@ impl Input {
             Parameter::U32("first_token", self.first_token as u32),
             Parameter::U32("tokens", self.tokens as u32),
         ]);
-        all
-    }
-
-    /// `paired`: a lane computes rows r and r + rows / 2.
-    fn strategies(&self, w: &Part, finish: &'static str, paired: bool, can: &Capabilities) -> Vec<Strategy> {
-        let lanes = w.planes.rows4.div_ceil(2);
-        let strategy = |broadcast: bool| {
-            let common = vec![
-                ("FORMAT", Constant::Word(w.format())),
-                ("FINISH", Constant::Word(finish)),
-                ("PAIRED", Constant::Switch(paired)),
-                ("BROADCAST", Constant::Switch(broadcast)),
-            ];
-            // What is smaller, weights or activations, is gone over again and again, and should stay in the caches.
-            let tokens_first = w.tensor.bytes() > 4 * (self.tokens * w.planes.blocks * 32) as u64;
-            if self.tokens == 1 {
-                let mut constants = common;
-                // Four groups a lane share what is loaded of x, where that leaves enough workgroups for all cores.
-                let groups = if lanes.is_multiple_of(16) && lanes >= 16 * 16 { 4 } else { 2 };
-                constants.push(("GROUPS", Constant::Count(groups)));
-                return Strategy {
-                    name: if broadcast { "matvec_broadcast" } else { "matvec" },
-                    entry: "matvec",
-                    source: include_str!("../../shaders/matvec.wgsl"),
-                    constants,
-                    grid: [lanes.div_ceil(4 * groups as usize) as u32, 1, 1],
-                };
-            }
-            let tokens = 8;
-            let mut constants = common;
-            let (row_tiles, token_tiles) = (lanes.div_ceil(8) as u32, (self.tokens as u32).div_ceil(tokens));
-            constants.push(("TOKENS", Constant::Count(tokens)));
-            constants.push(("TOKENS_FIRST", Constant::Switch(tokens_first)));
-            constants.push(("LOADS", Constant::Count(if broadcast { tokens / 8 } else { tokens })));
-            Strategy {
-                name: if broadcast { "matmul_broadcast" } else { "matmul" },
-                entry: "matmul",
-                source: include_str!("../../shaders/matmul.wgsl"),
-                constants,
-                grid: if tokens_first { [token_tiles, row_tiles, 1] } else { [row_tiles, token_tiles, 1] },
-            }
-        };
-        // A workgroup of eight lanes lies within one subgroup only where subgroups have eight lanes or more.
-        let mut all = vec![];
-        if can.subgroup >= 8 {
-            all.push(strategy(true));
-        }
-        all.push(strategy(false));
         all
     }
 

@@ -1,6 +1,8 @@
 //! Kernels that do one thing as fast as the adapter can: what the others are measured against.
 
-use crate::gpu::{Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+use crate::gpu::{
+    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
 
 /// Lanes of a workgroup where lanes are SIMD lanes of a CPU, and where they are those of a GPU.
 const NARROW: usize = 8;
@@ -20,6 +22,7 @@ fn widths(
         entry: names[0],
         source,
         constants: [&[("LANES", Constant::Count(width as u32))], constants].concat(),
+        needs: Needs::lanes(width as u32),
         grid: [(lanes / width) as u32, 1, 1],
     };
     let mut all = vec![];
@@ -209,6 +212,7 @@ impl Kernel for RoofBarrier {
             entry: "roof_barrier",
             source: include_str!("../../shaders/roof_barrier.wgsl"),
             constants: vec![],
+            needs: Needs::lanes(64).workgroup_bytes(64 * 16),
             grid: [1, 1, 1],
         }]
     }

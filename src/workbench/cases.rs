@@ -88,9 +88,10 @@ impl Table {
     }
 }
 
-/// Rows, columns, tokens: one lane's worth, more than a workgroup's, not whole workgroups, one and many tokens.
-const PRODUCTS: [(usize, usize, usize); 6] =
-    [(4, 32, 1), (68, 64, 1), (192, 288, 1), (4, 32, 2), (100, 96, 9), (132, 64, 17)];
+/// Rows, columns, tokens: one lane's worth, more than a workgroup's, not whole workgroups, one and many tokens, more
+/// tokens than a tile.
+const PRODUCTS: [(usize, usize, usize); 7] =
+    [(4, 32, 1), (68, 64, 1), (192, 288, 1), (4, 32, 2), (100, 96, 9), (132, 64, 17), (68, 64, 70)];
 
 /// Rows of all formats: 256 columns are one K-quant superblock, 768 an odd count of them.
 const FORMATS: [(usize, usize, usize); 4] = [(36, 256, 1), (72, 768, 1), (36, 256, 3), (40, 768, 10)];
@@ -174,9 +175,12 @@ fn add_query_key_value(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
+/// The same where the cache is longer than a workgroup reads at once.
+const LONG: [(usize, usize, usize, usize, u32); 2] = [(4, 2, 16, 1, 290), (3, 1, 24, 5, 150)];
+
 fn add_attention(table: &mut Table) -> Result<()> {
-    for (heads, key_heads, head, tokens, position) in HEADS {
-        let capacity = 64;
+    for (heads, key_heads, head, tokens, position) in HEADS.into_iter().chain(LONG) {
+        let capacity = (position as usize + tokens).next_multiple_of(64);
         let kernel = Attention {
             step: table.words("step", &[position])?,
             q: table.filled("q", &[tokens, heads * head])?,

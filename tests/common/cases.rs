@@ -1,9 +1,29 @@
 //! The table of kernel calls, on a device opened for a test.
 
-use kaiwu::gpu::{Gpu, GpuOptions, StorageKind};
+use kaiwu::gpu::{Gpu, GpuOptions, StorageKind, list_adapters};
 use kaiwu::workbench::cases;
 pub use kaiwu::workbench::cases::Table;
+use std::io::Write;
 use std::sync::Arc;
+
+/// Whether the adapter can hold tensors in `storage`. Where it cannot, a line says so on standard error itself, which
+/// the test harness does not capture: no coverage is lost in silence.
+pub fn can_store(storage: StorageKind) -> bool {
+    let adapters = list_adapters(None).unwrap_or_else(|error| panic!("{error}"));
+    let adapter = adapters.iter().find(|adapter| adapter.chosen).expect("one adapter is chosen");
+    // As many as `Gpu::open` asks for.
+    let can = storage == StorageKind::Buffer || adapter.storage_textures >= 8;
+    if !can {
+        let (test, count) = (std::thread::current(), adapter.storage_textures);
+        let test = test.name().unwrap_or("a test");
+        let line = format!(
+            "SKIPPED {test} in {storage:?}: {} binds {count} storage textures, 8 are needed\n",
+            adapter.name
+        );
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+    }
+    can
+}
 
 fn open(storage: StorageKind) -> Arc<Gpu> {
     let options = GpuOptions { storage: Some(storage), ..GpuOptions::default() };

@@ -54,13 +54,13 @@ impl Portable {
 
     /// Writes it in every language that has what it claims; gives their names.
     pub fn translate(&self) -> Result<Vec<&'static str>, String> {
-        self.spirv()?;
+        self.spirv(true)?;
         self.msl()?;
-        self.hlsl(hlsl::ShaderModel::V6_0)?;
+        self.hlsl(false)?;
         self.glsl(glsl::Version::Desktop(430))?;
         let mut written = vec!["SPIR-V", "MSL", "HLSL 6.0", "GLSL 4.30"];
         if !self.subgroups {
-            let text = self.hlsl(hlsl::ShaderModel::V5_1)?;
+            let text = self.hlsl(true)?;
             // naga writes these into shader model 5.1 without a word, and the compiler of that model refuses them.
             if let Some(name) = ["Wave", "float16_t", "int64_t"].iter().find(|&&name| text.contains(name)) {
                 return Err(format!("HLSL 5.1 has no {name}"));
@@ -71,7 +71,8 @@ impl Portable {
         Ok(written)
     }
 
-    fn spirv(&self) -> Result<Vec<u32>, String> {
+    /// The words for Vulkan, with bounds checks or without, as a device opened with `unchecked` gets them.
+    pub fn spirv(&self, checked: bool) -> Result<Vec<u32>, String> {
         use spv::Capability as C;
         let mut allowed = vec![C::Shader, C::Matrix, C::ImageQuery, C::StorageImageExtendedFormats];
         if self.subgroups {
@@ -82,7 +83,8 @@ impl Portable {
         let options = spv::Options {
             lang_version: if self.subgroups { (1, 3) } else { (1, 0) },
             capabilities: Some(allowed.into_iter().collect()),
-            bounds_check_policies: CHECKED,
+            bounds_check_policies: if checked { CHECKED } else { BoundsCheckPolicies::default() },
+            force_loop_bounding: checked,
             ..Default::default()
         };
         let pipeline =
@@ -111,7 +113,9 @@ impl Portable {
         }
     }
 
-    fn hlsl(&self, shader_model: hlsl::ShaderModel) -> Result<String, String> {
+    /// The text for DX12: of shader model 5.1, which FXC is to take, or of 6.0, for DXC.
+    pub fn hlsl(&self, fxc: bool) -> Result<String, String> {
+        let shader_model = if fxc { hlsl::ShaderModel::V5_1 } else { hlsl::ShaderModel::V6_0 };
         let options = hlsl::Options { shader_model, ..Default::default() };
         let pipeline =
             hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, self.entry.clone())) };
@@ -140,6 +144,16 @@ impl Portable {
             .write()
             .map_err(failed)?;
         Ok(text)
+    }
+
+    /// Lanes of a workgroup, and bytes of workgroup memory.
+    pub fn lanes_and_workgroup_bytes(&self) -> (u32, u32) {
+        let mut layouts = Layouter::default();
+        layouts.update(self.module.to_ctx()).expect("a validated module has layouts");
+        let shared = self.module.global_variables.iter().map(|(_, global)| global);
+        let shared = shared.filter(|global| global.space == AddressSpace::WorkGroup);
+        let bytes = shared.map(|global| layouts[global.ty].size.next_multiple_of(4)).sum();
+        (self.module.entry_points[0].workgroup_size.iter().product(), bytes)
     }
 
     /// What it uses beyond WebGPU's default limits, in words.

@@ -1,0 +1,159 @@
+// The same as attention.wgsl for GPUs: a workgroup shares ROWS queries, HEADS heads of TOKENS tokens that use the same
+// keys, and splits the cache between its teams of eight lanes. Needs no subgroups.
+//
+// Lane = team * 8 + l. Of every TEAMS * 8 tokens of the cache, a team takes one block of eight. Who reads what:
+//   q       all of the tile's queries, once, neighbouring lanes neighbouring texels, into workgroup memory; from there
+//           all lanes read one address.
+//   keys    lane l owns token l of its team's block: eight lanes read 128 contiguous bytes, and the head's D / 8 steps
+//           follow one another: 2 D bytes for each team, teams being next to each other but for the other key heads.
+//   values  lane l owns the eight numbers l * 8 .. of the head (and every 64th after them): eight lanes read up to 128
+//           contiguous bytes of one token.
+//   scores, weights  eight lanes write eight neighbouring words, and read one word or the team's eight.
+// A team keeps its own highest score, sum of weights and sum of values, as the softmax is computed; the teams' meet
+// at the end. What a team sums before it has seen a token its query may see fades to nothing: its top is -1e30 then. Blocks beyond the last visible one are not read, but the barriers are reached by all lanes.
+//
+// Grid: x over TOKENS tokens, the last ones, which see most, first; y over heads / HEADS. PARTS = head8 / 8, rounded up.
+//% set ROWS = HEADS * TOKENS
+//% include "halves"
+
+const LANES: u32 = {{ 8 * TEAMS }}u;
+const HEAD4: u32 = {{ HEAD4 }}u;
+const HEAD8: u32 = {{ HEAD4 // 2 }}u;
+var<workgroup> queries: array<vec4<f32>, {{ ROWS }}u * HEAD4>;
+var<workgroup> scores: array<f32, {{ ROWS }}u * LANES>;
+var<workgroup> weights: array<f32, {{ ROWS }}u * LANES>;
+var<workgroup> sums: array<vec4<f32>, 2u * LANES>;
+
+@compute @workgroup_size(LANES)
+fn attention_workgroup(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) grid: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let l = lane & 7u;
+    let team = lane >> 3u;
+    let first_head = workgroup.y * {{ HEADS }}u;
+    let first = (grid.x - 1u - workgroup.x) * {{ TOKENS }}u;
+    let key8 = p.heads / p.group * HEAD8;
+    let key_at = first_head / p.group * HEAD8;
+    let position = load_step(0u).x;
+    // Surplus tokens repeat the last one.
+    for (var i = lane; i < {{ ROWS }}u * HEAD4; i += LANES) {
+        let row = i / HEAD4;
+        let token = min(first + row / {{ HEADS }}u, p.tokens - 1u);
+        queries[i] = load_q((token * p.heads + first_head + row % {{ HEADS }}u) * HEAD4 + i % HEAD4);
+    }
+    //% for i in range(ROWS)
+    let last{{ i }} = position + min(first + {{ i // HEADS }}u, p.tokens - 1u);
+    var top{{ i }} = -1e30;
+    var total{{ i }} = 0.0;
+    //% for c in range(PARTS)
+    var lo{{ i }}_{{ c }} = vec4<f32>();
+    var hi{{ i }}_{{ c }} = vec4<f32>();
+    //% endfor
+    //% endfor
+    workgroupBarrier();
+
+    let blocks = (last{{ ROWS - 1 }} >> 3u) + 1u;
+    for (var start = 0u; start < blocks; start += {{ TEAMS }}u) {
+        let block = start + team;
+        let token = block * 8u + l;
+        //% for i in range(ROWS)
+        var s{{ i }} = 0.0;
+        //% endfor
+        if block < blocks {
+            for (var d = 0u; d < HEAD8; d++) {
+                let key = halves(load_keys((block * key8 + key_at + d) * 8u + l));
+                //% for i in range(ROWS)
+                s{{ i }} = product8(key, queries[{{ i }}u * HEAD4 + 2u * d], queries[{{ i }}u * HEAD4 + 2u * d + 1u], s{{ i }});
+                //% endfor
+            }
+        }
+        //% for i in range(ROWS)
+        s{{ i }} = select(-1e30, s{{ i }} * p.scale, token <= last{{ i }});
+        scores[{{ i }}u * LANES + lane] = s{{ i }};
+        //% endfor
+        // The next round writes scores only after the second barrier, and weights only after its first: each array is
+        // read by then.
+        workgroupBarrier();
+        //% for i in range(ROWS)
+        var high{{ i }} = top{{ i }};
+        //% endfor
+        for (var j = lane & ~7u; j <= (lane | 7u); j++) {
+            //% for i in range(ROWS)
+            high{{ i }} = max(high{{ i }}, scores[{{ i }}u * LANES + j]);
+            //% endfor
+        }
+        //% for i in range(ROWS)
+        {
+            let fade = exp(top{{ i }} - high{{ i }});
+            top{{ i }} = high{{ i }};
+            total{{ i }} *= fade;
+            //% for c in range(PARTS)
+            lo{{ i }}_{{ c }} *= fade;
+            hi{{ i }}_{{ c }} *= fade;
+            //% endfor
+            weights[{{ i }}u * LANES + lane] = exp(s{{ i }} - high{{ i }});
+        }
+        //% endfor
+        workgroupBarrier();
+        if block < blocks {
+            for (var j = 0u; j < 8u; j++) {
+                let at = (block * 8u + j) * key8 + key_at + l;
+                let from_lane = (lane & ~7u) + j;
+                //% for c in range(PARTS)
+                // Lanes beyond the head's end read its last texel, and store nothing.
+                let value{{ c }} = halves(load_values(at - l + min(l + {{ 8 * c }}u, HEAD8 - 1u)));
+                //% endfor
+                //% for i in range(ROWS)
+                {
+                    let w = weights[{{ i }}u * LANES + from_lane];
+                    total{{ i }} += w;
+                    //% for c in range(PARTS)
+                    lo{{ i }}_{{ c }} = fma(vec4<f32>(w), value{{ c }}.lo, lo{{ i }}_{{ c }});
+                    hi{{ i }}_{{ c }} = fma(vec4<f32>(w), value{{ c }}.hi, hi{{ i }}_{{ c }});
+                    //% endfor
+                }
+                //% endfor
+            }
+        }
+    }
+
+    // The teams meet: their highest scores first, then what they summed, scaled to the highest of all.
+    //% for i in range(ROWS)
+    scores[{{ i }}u * LANES + lane] = top{{ i }};
+    //% endfor
+    workgroupBarrier();
+    //% for i in range(ROWS)
+    {
+        var high = top{{ i }};
+        for (var other = l; other < LANES; other += 8u) {
+            high = max(high, scores[{{ i }}u * LANES + other]);
+        }
+        let fade = exp(top{{ i }} - high);
+        weights[{{ i }}u * LANES + lane] = total{{ i }} * fade;
+        //% for c in range(PARTS)
+        lo{{ i }}_{{ c }} *= fade;
+        hi{{ i }}_{{ c }} *= fade;
+        //% endfor
+    }
+    //% endfor
+    //% for i in range(ROWS)
+    //% for c in range(PARTS)
+    workgroupBarrier();
+    sums[lane] = lo{{ i }}_{{ c }};
+    sums[LANES + lane] = hi{{ i }}_{{ c }};
+    workgroupBarrier();
+    if lane < 16u && l + {{ 8 * c }}u < HEAD8 && first + {{ i // HEADS }}u < p.tokens {
+        var total = 0.0;
+        var sum = vec4<f32>();
+        for (var other = l; other < LANES; other += 8u) {
+            total += weights[{{ i }}u * LANES + other];
+            sum += sums[(lane >> 3u) * LANES + other];
+        }
+        let row = (first + {{ i // HEADS }}u) * p.heads + first_head + {{ i % HEADS }}u;
+        store_y(row * HEAD4 + 2u * (l + {{ 8 * c }}u) + (lane >> 3u), sum / total);
+    }
+    //% endfor
+    //% endfor
+}

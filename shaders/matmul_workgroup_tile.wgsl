@@ -1,0 +1,122 @@
+// y[t] = finish(W · norm(x[t])) for many tokens, in tiles of 64 rows and TOKENS tokens a workgroup: for GPUs.
+//
+// A tile walks over the columns a block of 32 at a time. The block's weights, turned into floats once, and its
+// activations are staged in workgroup memory; then each lane multiplies its 8 rows by its 4 tokens, 32 sums in
+// registers. Lane = (t mod TOKENS / 4) * 8 + pair owns the slots pair and pair + 8 of the tile and the tokens t,
+// t + TOKENS / 4, …. Who reads what:
+//   W      task i < 64 unpacks step (i / 8) mod 4 of slot i mod 8 (+ 8 from 32 on): 32 lanes read 512 contiguous bytes
+//          (formats of up to 8 bits; those of 16 and 32 bits four runs of 128, with every byte of W read once).
+//   x      lane i reads texel i mod 8 of a token's block: eight lanes read 128 contiguous bytes.
+//   tiles  eight lanes write or read 128 contiguous bytes of `weights`, all different banks; lanes of other tokens read
+//          the same. In `activations`, [texel][token], tokens are exchanged by an exclusive or with the texel, so that
+//          eight texels of one token, written at once, and eight tokens of one texel, read at once, are both in
+//          different banks.
+//   y      eight lanes write the 64 neighbouring rows of a token.
+// RMSNorm: a lane sums the squares of the activations it stages; the sums meet in workgroup memory at the end.
+//
+// Workgroup memory: 8 KiB, and 128 bytes a token. Grid: x over row tiles, y over TOKENS tokens; with TOKENS_FIRST the
+// other way round, so that what follows one another shares its weights.
+//% include FORMAT
+//% include FINISH
+
+const TOKENS: u32 = {{ TOKENS }}u;
+const GROUPS: u32 = {{ TOKENS // 4 }}u; // lanes that differ in tokens
+const LANES: u32 = 8u * GROUPS;
+var<workgroup> weight_tile: array<vec4<f32>, 512>; // [column][slot of the tile], four rows each
+var<workgroup> x_tile: array<vec4<f32>, 8u * TOKENS>; // [texel][token ^ texel], four columns each
+
+fn stage(column: u32, slot: u32, q: mat4x4<f32>, d: vec4<f32>, m: vec4<f32>) {
+    //% for c in range(4)
+    if HAS_SCALES {
+        weight_tile[(column + {{ c }}u) * 16u + slot] = fma(q[{{ c }}], d * COLUMN_SCALE[{{ c }}], m);
+    } else {
+        weight_tile[(column + {{ c }}u) * 16u + slot] = q[{{ c }}];
+    }
+    //% endfor
+}
+
+@compute @workgroup_size(LANES)
+fn matmul_workgroup_tile(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let row_tile = workgroup.{{ "y" if TOKENS_FIRST else "x" }};
+    let first_token = workgroup.{{ "x" if TOKENS_FIRST else "y" }} * TOKENS;
+    let first_slot = row_tile * {{ 8 if PAIRED else 16 }}u;
+    let second_slot = first_slot + {{ "p.half4" if PAIRED else "8u" }};
+    let pair = lane & 7u;
+    let own_token = lane >> 3u;
+    // What this lane stages: texel `pair` of the tokens own_token, own_token + GROUPS, …; surplus ones repeat the last.
+    //% for n in range(4)
+    let token{{ n }} = own_token + {{ n }}u * GROUPS;
+    let row{{ n }} = (p.first_token + min(first_token + token{{ n }}, p.tokens - 1u)) * p.blocks * 8u + pair;
+    var low{{ n }} = vec4<f32>();
+    var high{{ n }} = vec4<f32>();
+    //% endfor
+    var squares = vec4<f32>();
+
+    for (var b = 0u; b < p.blocks; b++) {
+        for (var task = lane; task < 64u; task += LANES) {
+            let slot = select(first_slot, second_slot, task >= 32u) + (task & 7u);
+            let j = (task >> 3u) & 3u;
+            let q = quads(b, j, slot);
+            let s = scales(b, slot);
+            let tile_slot = (task & 7u) + (task >> 5u) * 8u;
+            stage(4u * j, tile_slot, q.lo, s.d_lo, s.m_lo);
+            stage(16u + 4u * j, tile_slot, q.hi, s.d_hi, s.m_hi);
+        }
+        //% if has_gain
+        let gain = load_gain(b * 8u + pair);
+        //% endif
+        //% for n in range(4)
+        {
+            let x = load_x(row{{ n }} + b * 8u);
+            let at = pair * TOKENS + (token{{ n }} ^ pair);
+            //% if has_gain
+            squares[{{ n }}] += dot(x, x);
+            x_tile[at] = x * gain;
+            //% else
+            x_tile[at] = x;
+            //% endif
+        }
+        //% endfor
+        workgroupBarrier();
+        for (var k = 0u; k < 8u; k++) {
+            //% for n in range(4)
+            let x{{ n }} = x_tile[k * TOKENS + (token{{ n }} ^ k)];
+            //% endfor
+            //% for c in range(4)
+            {
+                let w_low = weight_tile[k * 64u + {{ 16 * c }}u + pair];
+                let w_high = weight_tile[k * 64u + {{ 16 * c + 8 }}u + pair];
+                //% for n in range(4)
+                low{{ n }} = fma(w_low, vec4<f32>(x{{ n }}[{{ c }}]), low{{ n }});
+                high{{ n }} = fma(w_high, vec4<f32>(x{{ n }}[{{ c }}]), high{{ n }});
+                //% endfor
+            }
+            //% endfor
+        }
+        workgroupBarrier();
+    }
+
+    //% if has_gain
+    // The eight lanes of own_token have its squares in parts; the tile is free.
+    x_tile[lane] = squares;
+    workgroupBarrier();
+    squares = vec4<f32>();
+    for (var part = 0u; part < 8u; part++) {
+        squares += x_tile[own_token * 8u + part];
+    }
+    let rms = inverseSqrt(squares / p.columns + p.eps);
+    //% else
+    let rms = vec4<f32>(1.0);
+    //% endif
+    let r4 = group_of(first_slot + pair);
+    if r4 < {{ "p.half4" if PAIRED else "p.rows4" }} {
+        //% for n in range(4)
+        if first_token + token{{ n }} < p.tokens {
+            finish(first_token + token{{ n }}, r4, rms[{{ n }}] * low{{ n }}, rms[{{ n }}] * high{{ n }});
+        }
+        //% endfor
+    }
+}

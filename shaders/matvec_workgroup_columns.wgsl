@@ -1,0 +1,41 @@
+// y = finish(W · norm(x)) for one token, the columns split over a workgroup: for GPUs.
+//
+// Lane = split * 8 + l. The eight lanes of a split own neighbouring slots (two groups of four rows each, as in
+// matvec); split s takes the blocks s, s + SPLITS, … of 32 columns. Who reads what:
+//   W  lane l of a split reads texel l of eight, 128 contiguous bytes aligned to 128; the steps j of a block follow
+//      one another, so that a split reads whole cache lines and a block is one run of 512 bytes (4-bit formats).
+//      Splits that run together read neighbouring blocks: neighbouring runs of the same plane.
+//   x  the eight lanes of a split read one address, which is one load for all of them; W is far larger.
+//   y  eight lanes write sixteen neighbouring texels, or eight with PAIRED.
+// The splits' sums, and their sums of squares for RMSNorm, meet once in workgroup memory: lane l < 8 adds up those of
+// its slot, reading eight neighbouring texels at a time, which are in different banks.
+//
+// Grid: one workgroup for each 16 groups, of 8 of the gate and 8 of up with PAIRED.
+//% include "columns"
+//% include FINISH
+
+const LANES: u32 = {{ 8 * SPLITS }}u;
+var<workgroup> sums0: array<vec4<f32>, LANES>;
+var<workgroup> sums1: array<vec4<f32>, LANES>;
+var<workgroup> squares: array<f32, LANES>;
+
+@compute @workgroup_size(LANES)
+fn matvec_workgroup_columns(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let slot0 = workgroup.x * {{ 8 if PAIRED else 16 }}u + (lane & 7u);
+    let slot1 = slot0 + {{ "p.half4" if PAIRED else "8u" }};
+    var whole = share_of_columns(lane >> 3u, {{ SPLITS }}u, slot0, slot1);
+
+    sums0[lane] = whole.sum0;
+    sums1[lane] = whole.sum1;
+    squares[lane] = whole.squares;
+    workgroupBarrier();
+    if lane < 8u {
+        for (var other = lane + 8u; other < LANES; other += 8u) {
+            whole = add(whole, Share(sums0[other], sums1[other], squares[other]));
+        }
+        finish_columns(slot0, whole);
+    }
+}

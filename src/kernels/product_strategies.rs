@@ -1,0 +1,136 @@
+//! How the products' work is split: between lanes that never meet, or over workgroups that share their memory.
+
+use super::matrix::Part;
+use super::product::Input;
+use crate::gpu::{Capabilities, Constant, Needs, Strategy};
+
+/// One product to be split.
+struct Split<'a> {
+    w: &'a Part,
+    tokens: usize,
+    /// The file in `shaders/lib` for what follows the product.
+    finish: &'static str,
+    /// A lane computes rows r and r + rows / 2.
+    paired: bool,
+}
+
+impl Input {
+    /// `paired`: a lane computes rows r and r + rows / 2.
+    pub(super) fn strategies(
+        &self,
+        w: &Part,
+        finish: &'static str,
+        paired: bool,
+        can: &Capabilities,
+    ) -> Vec<Strategy> {
+        let split = Split { w, tokens: self.tokens, finish, paired };
+        match self.tokens {
+            1 => can.allowed(
+                vec![split.matvec(true), split.matvec(false)],
+                vec![split.subgroup_columns(can), split.workgroup_columns()],
+            ),
+            _ => can.allowed(vec![split.matmul(true), split.matmul(false)], vec![split.workgroup_tile()]),
+        }
+    }
+}
+
+impl Split<'_> {
+    /// Pairs of row groups, each one lane's.
+    fn pairs(&self) -> usize {
+        self.w.planes.rows4.div_ceil(2)
+    }
+
+    fn constants(&self, more: &[(&'static str, Constant)]) -> Vec<(&'static str, Constant)> {
+        let mut all = vec![
+            ("FORMAT", Constant::Word(self.w.format())),
+            ("FINISH", Constant::Word(self.finish)),
+            ("PAIRED", Constant::Switch(self.paired)),
+        ];
+        all.extend_from_slice(more);
+        all
+    }
+
+    /// What is smaller, weights or activations, is gone over again and again, and should stay in the caches.
+    fn tokens_first(&self) -> bool {
+        self.w.tensor.bytes() > 4 * (self.tokens * self.w.planes.blocks * 32) as u64
+    }
+
+    fn tiles(&self, tokens: u32) -> [u32; 3] {
+        let (row_tiles, token_tiles) =
+            (self.pairs().div_ceil(8) as u32, (self.tokens as u32).div_ceil(tokens));
+        if self.tokens_first() { [token_tiles, row_tiles, 1] } else { [row_tiles, token_tiles, 1] }
+    }
+
+    fn matvec(&self, broadcast: bool) -> Strategy {
+        Strategy {
+            name: if broadcast { "matvec_broadcast" } else { "matvec" },
+            entry: "matvec",
+            source: include_str!("../../shaders/matvec.wgsl"),
+            constants: self.constants(&[("BROADCAST", Constant::Switch(broadcast))]),
+            // A workgroup of eight lanes lies within one subgroup only where subgroups have eight lanes or more.
+            needs: Needs::lanes(8).subgroup(if broadcast { 8 } else { 0 }),
+            grid: [self.pairs().div_ceil(8) as u32, 1, 1],
+        }
+    }
+
+    fn matmul(&self, broadcast: bool) -> Strategy {
+        let tokens = 8;
+        Strategy {
+            name: if broadcast { "matmul_broadcast" } else { "matmul" },
+            entry: "matmul",
+            source: include_str!("../../shaders/matmul.wgsl"),
+            constants: self.constants(&[
+                ("BROADCAST", Constant::Switch(broadcast)),
+                ("TOKENS", Constant::Count(tokens)),
+                ("TOKENS_FIRST", Constant::Switch(self.tokens_first())),
+                ("LOADS", Constant::Count(if broadcast { tokens / 8 } else { tokens })),
+            ]),
+            needs: Needs::lanes(8).subgroup(if broadcast { 8 } else { 0 }),
+            grid: self.tiles(tokens),
+        }
+    }
+
+    fn workgroup_columns(&self) -> Strategy {
+        // Not measured on a GPU: more lanes a workgroup only where each still has a few blocks.
+        let splits = if self.w.planes.blocks > 32 { 16 } else { 8 };
+        let lanes = 8 * splits;
+        Strategy {
+            name: "matvec_workgroup_columns",
+            entry: "matvec_workgroup_columns",
+            source: include_str!("../../shaders/matvec_workgroup_columns.wgsl"),
+            constants: self.constants(&[("SPLITS", Constant::Count(splits))]),
+            needs: Needs::lanes(lanes).workgroup_bytes(lanes * (16 + 16 + 4)),
+            grid: [self.pairs().div_ceil(8) as u32, 1, 1],
+        }
+    }
+
+    fn subgroup_columns(&self, can: &Capabilities) -> Strategy {
+        // A subgroup of eight has two splits, so that there is something to shuffle.
+        let span = can.subgroup.clamp(8, 32);
+        let slots = if span == 8 { 4 } else { 8 };
+        let lanes = 128;
+        Strategy {
+            name: "matvec_subgroup_columns",
+            entry: "matvec_subgroup_columns",
+            source: include_str!("../../shaders/matvec_subgroup_columns.wgsl"),
+            constants: self.constants(&[("SPAN", Constant::Count(span)), ("SLOTS", Constant::Count(slots))]),
+            needs: Needs::lanes(lanes).workgroup_bytes(lanes / span * slots * (16 + 16 + 4)).subgroup(8),
+            grid: [self.pairs().div_ceil(slots as usize) as u32, 1, 1],
+        }
+    }
+
+    fn workgroup_tile(&self) -> Strategy {
+        let tokens = if self.tokens <= 32 { 32 } else { 64 };
+        Strategy {
+            name: "matmul_workgroup_tile",
+            entry: "matmul_workgroup_tile",
+            source: include_str!("../../shaders/matmul_workgroup_tile.wgsl"),
+            constants: self.constants(&[
+                ("TOKENS", Constant::Count(tokens)),
+                ("TOKENS_FIRST", Constant::Switch(self.tokens_first())),
+            ]),
+            needs: Needs::lanes(2 * tokens).workgroup_bytes((8 << 10) + 128 * tokens),
+            grid: self.tiles(tokens),
+        }
+    }
+}
