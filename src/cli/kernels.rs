@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::arguments::DeviceArguments;
-use super::output::{print, print_pretty, table};
+use super::output::{print, print_pretty, size, table};
 use crate::gpu::{Gpu, render};
 use crate::workbench::{ListedStrategy, Target, Translation, cases, find, list, translate};
 use crate::{Error, Result};
@@ -66,7 +66,8 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         print_pretty(&kernels)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut lines = vec![["kernel", "strategy", "shader", "on this adapter"].map(String::from).to_vec()];
+    let mut lines =
+        vec![["kernel", "strategy", "shader", "on this adapter", "needs"].map(String::from).to_vec()];
     for kernel in &kernels {
         for (index, strategy) in kernel.strategies.iter().enumerate() {
             lines.push(vec![
@@ -74,20 +75,31 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
                 strategy.strategy.to_owned(),
                 format!("{}.wgsl", strategy.shader),
                 availability(strategy),
+                needs(strategy),
             ]);
         }
     }
-    print(&table(&lines, 4))?;
+    print(&table(&lines, 5))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn availability(strategy: &ListedStrategy) -> String {
-    match (strategy.quarantined, strategy.here, strategy.least_subgroup) {
-        (true, _, _) => "quarantined".into(),
-        (false, true, _) => "yes".into(),
-        (false, false, 0) => "no".into(),
-        (false, false, lanes) => format!("no, takes subgroups of {lanes} or more"),
+    match (strategy.quarantined, strategy.here) {
+        (true, _) => "quarantined".into(),
+        (false, true) => "yes".into(),
+        (false, false) => "no".into(),
     }
+}
+
+fn needs(strategy: &ListedStrategy) -> String {
+    let mut words = vec![format!("{} lanes", strategy.lanes)];
+    if strategy.workgroup_bytes > 0 {
+        words.push(format!("{} shared", size(strategy.workgroup_bytes.into())));
+    }
+    if strategy.subgroup > 0 {
+        words.push(format!("subgroups of {}", strategy.subgroup));
+    }
+    words.join(", ")
 }
 
 fn write(translation: &Translation, file: Option<&std::path::Path>) -> Result<()> {

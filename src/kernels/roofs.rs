@@ -8,7 +8,7 @@ use crate::gpu::{
 const NARROW: usize = 8;
 const WIDE: usize = 256;
 
-/// A strategy with workgroups of 8 lanes, and before it one with 256 where those are lanes of a GPU.
+/// A strategy with workgroups of 8 lanes, and one with 256 for GPUs.
 fn widths(
     can: &Capabilities,
     names: [&'static str; 2],
@@ -25,12 +25,8 @@ fn widths(
         needs: Needs::lanes(width as u32),
         grid: [(lanes / width) as u32, 1, 1],
     };
-    let mut all = vec![];
-    if !can.software && lanes.is_multiple_of(WIDE) {
-        all.push(strategy(names[1], WIDE));
-    }
-    all.push(strategy(names[0], NARROW));
-    all
+    let wide = lanes.is_multiple_of(WIDE).then(|| strategy(names[1], WIDE));
+    can.allowed(vec![strategy(names[0], NARROW)], wide.into_iter().collect())
 }
 
 /// `y[lane]` = sum of `reads` texels of x.
@@ -206,15 +202,16 @@ impl Kernel for RoofBarrier {
         vec![Parameter::U32("rounds", self.rounds as u32)]
     }
 
-    fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
-        vec![Strategy {
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let strategy = Strategy {
             name: "roof_barrier",
             entry: "roof_barrier",
             source: include_str!("../../shaders/roof_barrier.wgsl"),
             constants: vec![],
             needs: Needs::lanes(64).workgroup_bytes(64 * 16),
             grid: [1, 1, 1],
-        }]
+        };
+        can.allowed(vec![strategy], vec![])
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -1,7 +1,7 @@
 //! The registry with its strategies: those for this adapter, and those that others would be offered.
 
 use super::cases::Table;
-use crate::gpu::{Access, Capabilities, Kernel, Strategy};
+use crate::gpu::{Access, Capabilities, Kernel, Needs, Strategy};
 use crate::kernels::REGISTRY;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -35,8 +35,12 @@ pub struct ListedStrategy {
     pub shader: &'static str,
     /// Whether the open device offers it.
     pub here: bool,
-    /// Smallest subgroup that it is offered to; 0 if it needs none.
-    pub least_subgroup: u32,
+    /// Lanes of a workgroup, the most of its variants.
+    pub lanes: u32,
+    /// Workgroup memory, the most of its variants, bytes.
+    pub workgroup_bytes: u32,
+    /// The smallest subgroup it is right with; 0 if it uses none.
+    pub subgroup: u32,
     /// Found wrong here, and skipped.
     pub quarantined: bool,
 }
@@ -49,20 +53,13 @@ fn adapters(base: &Capabilities) -> Vec<Capabilities> {
 }
 
 /// The strategies of one call for this adapter, then those that only other adapters are offered.
-pub(super) fn strategies(kernel: &dyn Kernel, base: &Capabilities) -> Vec<(Strategy, bool, u32)> {
-    let others: Vec<_> = adapters(base)
-        .into_iter()
-        .flat_map(|adapter| {
-            kernel.strategies(&adapter).into_iter().map(move |strategy| (strategy, adapter.subgroup))
-        })
-        .collect();
-    let mut all: Vec<(Strategy, bool, u32)> = vec![];
+pub(super) fn strategies(kernel: &dyn Kernel, base: &Capabilities) -> Vec<(Strategy, bool)> {
     let here = kernel.strategies(base).into_iter().map(|strategy| (strategy, true));
-    for (strategy, here) in here.chain(others.iter().map(|(strategy, _)| (strategy.clone(), false))) {
-        if all.iter().all(|(known, _, _)| known.name != strategy.name) {
-            let least = others.iter().filter(|(other, _)| other.name == strategy.name).map(|(_, size)| *size);
-            let least = least.min().unwrap_or(0);
-            all.push((strategy, here, least));
+    let others = adapters(base).into_iter().flat_map(|adapter| kernel.strategies(&adapter));
+    let mut all: Vec<(Strategy, bool)> = vec![];
+    for (strategy, here) in here.chain(others.map(|strategy| (strategy, false))) {
+        if all.iter().all(|(known, _)| known.name != strategy.name) {
+            all.push((strategy, here));
         }
     }
     all
@@ -74,12 +71,23 @@ pub fn list(table: &Table) -> Vec<ListedKernel> {
         let mut all: Vec<ListedStrategy> = vec![];
         let mut operands: Vec<ListedOperand> = vec![];
         for case in table.cases.iter().filter(|case| case.kernel.name() == kernel) {
-            for (strategy, here, least_subgroup) in strategies(&*case.kernel, table.gpu.capabilities()) {
-                if all.iter().all(|known| known.strategy != strategy.name) {
-                    let (name, shader) = (strategy.name, strategy.entry);
-                    let quarantined = table.gpu.is_quarantined(kernel, name);
-                    all.push(ListedStrategy { strategy: name, shader, here, least_subgroup, quarantined });
+            for (strategy, here) in strategies(&*case.kernel, table.gpu.capabilities()) {
+                let Needs { lanes, workgroup_bytes, subgroup } = strategy.needs;
+                if let Some(known) = all.iter_mut().find(|known| known.strategy == strategy.name) {
+                    known.here |= here;
+                    known.lanes = known.lanes.max(lanes);
+                    known.workgroup_bytes = known.workgroup_bytes.max(workgroup_bytes);
+                    continue;
                 }
+                all.push(ListedStrategy {
+                    strategy: strategy.name,
+                    shader: strategy.entry,
+                    here,
+                    lanes,
+                    workgroup_bytes,
+                    subgroup,
+                    quarantined: table.gpu.is_quarantined(kernel, strategy.name),
+                });
             }
             if operands.is_empty() {
                 operands.extend(case.kernel.operands().iter().map(|operand| ListedOperand {
@@ -111,17 +119,17 @@ pub fn find(table: &Table, kernel: &str, strategy: Option<&str>, case: &str) -> 
     for (index, row) in table.cases.iter().enumerate().filter(|(_, row)| row.kernel.name() == kernel) {
         let mut all = strategies(&*row.kernel, table.gpu.capabilities()).into_iter();
         let quarantined = |strategy: &Strategy| table.gpu.is_quarantined(kernel, strategy.name);
-        let found = all.find(|(offered, here, _)| match strategy {
+        let found = all.find(|(offered, here)| match strategy {
             Some(wanted) => offered.name == wanted,
             None => *here && !quarantined(offered),
         });
         let fits = row.what.to_lowercase().contains(&case.to_lowercase());
-        if let (Some((found, _, _)), true) = (found, fits) {
+        if let (Some((found, _)), true) = (found, fits) {
             return Ok((index, found));
         }
         rows.push(row.what.as_str());
         let offered = strategies(&*row.kernel, table.gpu.capabilities());
-        names.extend(offered.iter().map(|(strategy, _, _)| strategy.name));
+        names.extend(offered.iter().map(|(strategy, _)| strategy.name));
     }
     names.sort_unstable();
     names.dedup();
