@@ -121,7 +121,7 @@ fn verdict(adapter: &AdapterReport, fit: bool, reports: &[StrategyReport]) -> St
     }
     text + &match (fit, wrong.len()) {
         (true, 0) => format!("{}: all is well\n", adapter.name),
-        (true, n) => format!("{}: usable; {n} strategies are left out\n", adapter.name),
+        (true, n) => format!("{}: usable; strategies left out: {n}\n", adapter.name),
         (false, _) => format!("{}: some kernels have no strategy that is right here\n", adapter.name),
     }
 }
