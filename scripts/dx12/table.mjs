@@ -81,5 +81,8 @@ const cell = ([accepted, all, slowest]) =>
   `${accepted === all ? 'all' : accepted === 0 ? 'none' : accepted} of ${all} | ${slowest.toFixed(1)} s`;
 console.log('| kernel | shader | subgroups | FXC, model 5.1 | slowest | DXC, model 6.0 | slowest |');
 console.log('|---|---|---|---|---|---|---|');
-for (const key of [...rows.keys()].sort()) console.log(`| ${key} | ${cell(rows.get(key).fxc)} | ${cell(rows.get(key).dxc)} |`);
+for (const key of [...rows.keys()].sort()) {
+  const { fxc, dxc } = rows.get(key);
+  console.log(`| ${key} | ${cell(fxc)} | ${cell(dxc)} |`);
+}
 process.exit(failures > 0 ? 1 : 0);

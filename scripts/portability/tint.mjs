@@ -25,7 +25,7 @@ async function open(requiredFeatures) {
 const able = await open(['subgroups', 'shader-f16']);
 const strict = await open([]);
 
-// Tint wants to be told. naga 30 refuses the line about subgroups, so that our files do not have it; f16 may stand there.
+// Tint wants to be told. naga 30 refuses the line about subgroups, so our files do not have it; f16 may stand there.
 function enabling(shader, text) {
   const code = text.replace(/\/\/.*/g, '');
   const lines = shader.subgroups ? ['enable subgroups;'] : [];

@@ -109,6 +109,8 @@ impl GpuOptions {
         lower(&mut limits.max_compute_workgroup_size_y, self.max_lanes);
         lower(&mut limits.max_compute_workgroup_size_z, self.max_lanes);
         lower(&mut limits.max_storage_buffers_per_shader_stage, self.max_storage_buffers);
+        let most = self.max_binding_bytes.unwrap_or(u64::MAX);
+        limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most);
         let least = self.min_offset_alignment.unwrap_or(0);
         limits.min_storage_buffer_offset_alignment = limits.min_storage_buffer_offset_alignment.max(least);
         limits.min_uniform_buffer_offset_alignment = limits.min_uniform_buffer_offset_alignment.max(least);
@@ -165,10 +167,7 @@ impl Gpu {
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             software: info.device_type == wgpu::DeviceType::Cpu && !options.prefer_gpu_strategies,
             storage: StorageKind::Buffer,
-            max_binding_bytes: limits
-                .max_storage_buffer_binding_size
-                .min(limits.max_buffer_size)
-                .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
+            max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
             max_texture_bytes: (u64::from(TEXTURE_WIDTH)
                 * TEXEL_BYTES
                 * u64::from(limits.max_texture_dimension_2d))
