@@ -1,8 +1,7 @@
 // BF16: two columns a texel, the first in the low half of each word.
-//% include "matrix"
+//% include "floats"
 
-const HAS_SCALES: bool = false;
-const COLUMN_SCALE: vec4<f32> = vec4<f32>(1.0);
+const QUAD_STEPS: u32 = 2u;
 
 fn quad(i: u32, slot: u32) -> mat4x4<f32> {
     let t = load_w(texel(0u, 16u * p.blocks, i, slot));
@@ -13,18 +12,4 @@ fn quad(i: u32, slot: u32) -> mat4x4<f32> {
         bitcast<vec4<f32>>(t << low), bitcast<vec4<f32>>(t & top),
         bitcast<vec4<f32>>(u << low), bitcast<vec4<f32>>(u & top),
     );
-}
-
-// Nothing is left to unpack.
-fn unpack(raw: Quads) -> Quads {
-    return raw;
-}
-
-fn fetch(b: u32, j: u32, slot: u32) -> Quads {
-    let first = b * 16u + 2u * j;
-    return Quads(quad(first, slot), quad(first + 8u, slot));
-}
-
-fn scales(b: u32, slot: u32) -> Scales {
-    return Scales(vec4<f32>(1.0), vec4<f32>(1.0), vec4<f32>(), vec4<f32>());
 }

@@ -1,21 +1,6 @@
-// Q5_1: d * q + m. The fifth bits of a block are one word a row: bit 8c + j for lo, 8c + 4 + j for hi.
+// Q5_1: d * q + m.
 //% include "nibbles"
-
-struct Raw {
-    low: vec4<u32>,
-    high: vec4<u32>, // shifted so that the bits of pair j are bits 8c and 8c + 4
-}
-
-fn fetch(b: u32, j: u32, slot: u32) -> Raw {
-    return Raw(nibble_texel(b, j, slot), load_w(texel(p.high, p.blocks, b, slot)) >> vec4<u32>(j));
-}
-
-fn unpack(raw: Raw) -> Quads {
-    let fifth = (raw.high & vec4<u32>(0x01010101u)) << vec4<u32>(4u);
-    let lo = (raw.low & vec4<u32>(0x0f0f0f0fu)) | fifth;
-    let hi = ((raw.low >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)) | (raw.high & vec4<u32>(0x10101010u));
-    return Quads(byte_quad(lo), byte_quad(hi));
-}
+//% include "fifth_bits"
 
 fn scales(b: u32, slot: u32) -> Scales {
     return step_offset(load_w(texel(p.scales, p.blocks, b, slot)));

@@ -30,6 +30,8 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "q5_k",
     "q6_k",
     "nibbles",
+    "fifth_bits",
+    "floats",
     "k_scales",
     "matrix",
     "columns",
