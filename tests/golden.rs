@@ -34,6 +34,9 @@ fn differences(logits: &[f32], prompt: &Value) -> Vec<String> {
         .map(|(id, logit)| (format!("logit {id}"), logits[id as usize].into(), logit.as_f64().unwrap()))
         .collect();
     all.push(("logsumexp".into(), logsumexp(logits), prompt["logsumexp"].as_f64().unwrap()));
+    let worst =
+        all.iter().map(|(_, found, expected): &(_, f64, _)| (found - expected).abs()).fold(0.0, f64::max);
+    eprintln!("{}: at most {worst:.4} from the reference", prompt["text"]);
     let wrong = all.into_iter().filter(|(_, found, expected): &(_, f64, _)| (found - expected).abs() > LOGIT);
     wrong
         .map(|(what, found, expected)| format!("{}: {what} is {found}, expected {expected}", prompt["text"]))

@@ -16,6 +16,7 @@ if ! cmp -s scripts/portability/package-lock.json "$work/installed.json"; then
     cp scripts/portability/package.json scripts/portability/package-lock.json "$work"
     echo "fetching Dawn for node"
     # No script of a package is run: the only one is for another system.
-    npm ci --prefix "$work" --ignore-scripts --no-audit --no-fund --loglevel=error < /dev/null
+    # A registry out of reach should fail, not hang: npm tries again for many minutes.
+    timeout 300 npm ci --prefix "$work" --ignore-scripts --no-audit --no-fund --loglevel=error < /dev/null
     cp scripts/portability/package-lock.json "$work/installed.json"
 fi

@@ -11,24 +11,23 @@ fn levels(masked: vec4<u32>) -> vec4<f32> {
     return vec4<f32>(bitcast<vec4<i32>>(masked)); // from i32: software adapters convert u32 the long way
 }
 
-// Four columns of four rows from 4-bit fields at bits 0, 8, 16, 24.
-fn nibble_quad(w: vec4<u32>) -> mat4x4<f32> {
+// Four columns of four rows from fields at bits 0, 8, 16, 24.
+fn field_quad(w: vec4<u32>, mask: u32) -> mat4x4<f32> {
     return mat4x4<f32>(
-        levels(w & vec4<u32>(0xfu)),
-        levels(w & vec4<u32>(0xf00u)),
-        levels(w & vec4<u32>(0xf0000u)),
-        levels(w & vec4<u32>(0xf000000u)),
+        levels(w & vec4<u32>(mask)),
+        levels(w & vec4<u32>(mask << 8u)),
+        levels(w & vec4<u32>(mask << 16u)),
+        levels(w & vec4<u32>(mask << 24u)),
     );
 }
 
-// The same from bytes below 128.
+fn nibble_quad(w: vec4<u32>) -> mat4x4<f32> {
+    return field_quad(w, 0xfu);
+}
+
+// The bytes are below 128: the last one is the sign's too.
 fn byte_quad(w: vec4<u32>) -> mat4x4<f32> {
-    return mat4x4<f32>(
-        levels(w & vec4<u32>(0xffu)),
-        levels(w & vec4<u32>(0xff00u)),
-        levels(w & vec4<u32>(0xff0000u)),
-        levels(w & vec4<u32>(0xff000000u)),
-    );
+    return field_quad(w, 0xffu);
 }
 
 // The texel of 4-bit levels: columns 4j.. in the low, 16+4j.. in the high half of each byte.

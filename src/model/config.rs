@@ -118,11 +118,6 @@ impl Config {
         Ok(())
     }
 
-    /// Q, K and V rows of a layer: (H + 2 K) D.
-    pub fn qkv_rows(&self) -> usize {
-        (self.heads + 2 * self.key_heads) * self.head
-    }
-
     /// Bytes of keys and values of one token in all layers, as halves.
     pub fn cache_bytes_per_token(&self) -> u64 {
         2 * 2 * (self.layers * self.key_heads * self.head) as u64

@@ -227,13 +227,19 @@ impl Runner {
         }
     }
 
-    /// Computes one step of at most [`CHUNK`] tokens without waiting for it.
-    fn run(&mut self, ids: &[u32], want: Want) -> Result<()> {
+    /// Makes room for a step of `ids` and writes them and its position.
+    fn place_step(&mut self, ids: &[u32]) -> Result<()> {
         self.reserve(ids.len())?;
         let act = self.activations(ids.len())?;
         self.write_words(&act.ids, ids);
         let (step, position) = (self.step.clone(), self.position as u32);
         self.write_words(&step, &[position]);
+        Ok(())
+    }
+
+    /// Computes one step of at most [`CHUNK`] tokens without waiting for it.
+    fn run(&mut self, ids: &[u32], want: Want) -> Result<()> {
+        self.place_step(ids)?;
         let place = self.place.clone();
         let profiled = self.profile.is_some();
         let step = self.step(ids.len(), want)?;

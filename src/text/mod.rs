@@ -15,6 +15,5 @@ mod vocabulary;
 
 pub use chat::{ChatTemplate, Message};
 pub use parts::{TokenKind, TokenizerParts};
-pub use pretokenizers::known_names as known_pretokenizers;
 pub use stream::TextStream;
 pub use tokenizer::Tokenizer;

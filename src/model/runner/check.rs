@@ -20,8 +20,7 @@ impl Runner {
     pub(super) fn run_profiled(&mut self, ids: &[u32], want: Want) -> Result<()> {
         let place = self.place.clone();
         let Place::Device(gpu) = &place else { return Ok(()) };
-        let (act, step_words, position) =
-            (self.activations(ids.len())?, self.step.clone(), self.position as u32);
+        let position = self.position;
         let step = self.step(ids.len(), want)?;
         let Some(program) = &step.program else { return Ok(()) };
         // A driver compiles a kernel when it first runs, which is not the kernel's time.
@@ -29,8 +28,7 @@ impl Runner {
             program.run(gpu);
             gpu.wait()?;
             // The greedy choice may be one of the words that the step reads.
-            self.write_words(&act.ids, ids);
-            self.write_words(&step_words, &[position]);
+            self.place_step(ids)?;
         }
         let step = self.step(ids.len(), want)?;
         let Some(program) = &step.program else { return Ok(()) };
@@ -44,7 +42,7 @@ impl Runner {
                 tokens: ids.len(),
                 label: entry.label.clone(),
                 kernel: entry.kernel.name(),
-                cost: entry.kernel.cost(position as usize),
+                cost: entry.kernel.cost(position),
                 seconds,
             })
             .collect();
@@ -60,11 +58,7 @@ impl Runner {
     /// When the context is full, an id is unknown, or the device fails.
     pub fn check(&mut self, ids: &[u32]) -> Result<Option<Divergence>> {
         self.check_ids(ids)?;
-        self.reserve(ids.len())?;
-        let act = self.activations(ids.len())?;
-        self.write_words(&act.ids, ids);
-        let (step, position) = (self.step.clone(), self.position as u32);
-        self.write_words(&step, &[position]);
+        self.place_step(ids)?;
         let place = self.place.clone();
         let Place::Device(gpu) = &place else { return Ok(None) };
         let recording = self.recording(ids.len(), Want::Last)?;
