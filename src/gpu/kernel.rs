@@ -1,8 +1,10 @@
 //! What a kernel is: named operands, parameters, strategies, a cost, and a plain-loop reference.
 
 use super::device::Capabilities;
+use super::gradients::Gradients;
 use super::host::HostMemory;
 use super::tensor::Tensor;
+use crate::{Error, Result};
 
 /// How a kernel touches an operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -183,6 +185,15 @@ pub trait Kernel: Send + Sync {
 
     /// The same computation in plain loops over the same parameters.
     fn reference(&self, memory: &mut HostMemory);
+
+    /// Adds the calls that give the gradients of the inputs, from those of the outputs, to a recording that is walked in
+    /// reverse: see [`Gradients`].
+    ///
+    /// # Errors
+    /// When there is no derivative, or no memory for it.
+    fn backward(&self, _: &mut Gradients) -> Result<()> {
+        Err(Error::Kernel { kernel: self.name().into(), message: "it has no derivative".into() })
+    }
 
     /// How far a device may stray from the reference.
     fn tolerance(&self) -> Tolerance {

@@ -7,6 +7,7 @@
 mod adapter;
 mod compare;
 mod device;
+mod gradients;
 mod host;
 mod kernel;
 mod probe;
@@ -20,6 +21,7 @@ mod transfer;
 pub use adapter::{AdapterReport, list_adapters};
 pub use compare::{Comparison, Divergence, check_entry, compare_entry, first_divergence};
 pub use device::{Capabilities, Gpu, GpuOptions};
+pub use gradients::{Gradients, Target};
 pub use host::HostMemory;
 pub use kernel::{Access, Constant, Cost, Kernel, Needs, Operand, Parameter, Strategy, Tolerance};
 pub use program::{Program, Readback};

@@ -5,34 +5,92 @@
 //! 2. `src/kernels/<name>.rs`: the struct, its operands and parameters, its cost, and its reference in plain loops.
 //! 3. One line below, rows of awkward sizes in `src/workbench/cases.rs`, rows of real shapes in `src/workbench/shapes.rs`.
 
+mod activate;
+mod add;
 mod argmax;
 mod attention;
 mod cache;
+mod causal_attention;
+mod causal_gradient;
+mod cross_entropy;
+mod draw;
 mod embed;
+mod gather;
+mod gemm;
 mod matrix;
+mod norm;
+mod norm_gradient;
+mod optimise;
 mod pack;
+mod pick;
+mod pointwise;
 mod product;
 mod product_strategies;
 mod roofs;
+mod rotate;
+mod sum_rows;
+mod swiglu;
 
+pub use activate::{Activate, ActivateGradient, Activation};
+pub use add::Add;
 pub use argmax::Argmax;
 pub use attention::Attention;
+pub use causal_attention::{CausalAttention, Heads};
+pub use causal_gradient::{CausalKeyGradient, CausalQueryGradient};
+pub use cross_entropy::{CrossEntropy, CrossEntropyGradient, MeanLoss, MeanLossGradient};
+pub use draw::{Draw, Tick};
 pub use embed::Embed;
+pub use gather::{Gather, Scatter};
+pub use gemm::{Form, Gemm};
 pub use matrix::{Matrix, OwnedRows, Part, RowSource};
+pub use norm::Norm;
+pub use norm_gradient::{NormGainGradient, NormGradient};
+pub use optimise::{Adamw, Sgd, SquareSum, Step};
 pub use pack::Planes;
+pub use pick::{Pick, Spread};
 pub use product::{GateUp, Input, Product, QueryKeyValue};
 pub use roofs::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
+pub use rotate::Rotate;
+pub use sum_rows::SumRows;
+pub use swiglu::{Swiglu, SwigluGradient};
 
 /// Every kernel, by the name its struct, tests, benches and profile rows use.
 pub const REGISTRY: &[&str] = &[
+    "activate",
+    "activate_gradient",
+    "adamw",
+    "add",
     "argmax",
     "attention",
+    "causal_attention",
+    "causal_key_gradient",
+    "causal_query_gradient",
+    "cross_entropy",
+    "cross_entropy_gradient",
+    "draw",
     "embed",
     "gate_up",
+    "gather",
+    "gemm",
+    "mean_loss",
+    "mean_loss_gradient",
+    "norm",
+    "norm_gain_gradient",
+    "norm_gradient",
+    "pick",
     "product",
     "query_key_value",
     "roof_barrier",
     "roof_copy",
     "roof_multiply_add",
     "roof_read",
+    "rotate",
+    "scatter",
+    "sgd",
+    "spread",
+    "square_sum",
+    "sum_rows",
+    "swiglu",
+    "swiglu_gradient",
+    "tick",
 ];

@@ -43,8 +43,13 @@ impl Table {
 
     /// An f32 tensor of normal-ish numbers, on both sides.
     pub(super) fn filled(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
+        let values = self.numbers.floats(shape.iter().product(), 1.0);
+        self.given(label, shape, values)
+    }
+
+    /// An f32 tensor of these numbers, on both sides.
+    pub(super) fn given(&mut self, label: &str, shape: &[usize], values: Vec<f32>) -> Result<Tensor> {
         let tensor = Tensor::zeros(&self.place, label, shape, Element::F32)?;
-        let values = self.numbers.floats(tensor.len(), 1.0);
         let mut bytes: Vec<u8> = bytemuck::cast_slice(&values).to_vec();
         bytes.resize(bytes.len().next_multiple_of(16), 0);
         tensor.write(&self.gpu, 0, &bytes);
@@ -70,6 +75,14 @@ impl Table {
         let mut bytes: Vec<u8> = bytemuck::cast_slice(words).to_vec();
         bytes.resize(bytes.len().next_multiple_of(16), 0);
         tensor.write(&self.gpu, 0, &bytes);
+        self.memory.u32_mut(&tensor).copy_from_slice(words);
+        Ok(tensor)
+    }
+
+    /// A u32 tensor of these words, on both sides.
+    pub(super) fn integers(&mut self, label: &str, words: &[u32]) -> Result<Tensor> {
+        let tensor = Tensor::zeros(&self.place, label, &[words.len()], Element::U32)?;
+        tensor.write(&self.gpu, 0, bytemuck::cast_slice(words));
         self.memory.u32_mut(&tensor).copy_from_slice(words);
         Ok(tensor)
     }
@@ -278,6 +291,7 @@ pub fn table(gpu: &Arc<Gpu>) -> Result<Table> {
     add_embed(&mut table)?;
     add_argmax(&mut table)?;
     add_roofs(&mut table)?;
+    super::training_cases::add(&mut table)?;
     Ok(table)
 }
 

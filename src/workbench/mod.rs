@@ -9,6 +9,7 @@ mod plot;
 mod roofs;
 mod shapes;
 mod timing;
+mod training_cases;
 mod translate;
 
 pub use check::check_case;

@@ -1,0 +1,42 @@
+// y[n, h] = softmax(scale * q[n, h] . keys) . values over the places up to the query's own, softmax computed as keys
+// come by. stats[n, h] keeps the logarithm of the sum of exponentials, for the gradient.
+// A lane owns a query of a head. Grid: x over queries * heads, 32 a workgroup.
+//% include "causal"
+
+@compute @workgroup_size(32)
+fn causal_attention(@builtin(global_invocation_id) global: vec3<u32>) {
+    if global.x >= p.rows * p.heads {
+        return;
+    }
+    let n = global.x / p.heads;
+    let head = global.x % p.heads / p.group;
+    let first = n / p.queries * p.tokens;
+    let last = first + p.tokens - p.queries + n % p.queries;
+    let own = global.x * HEAD4;
+    var top = -1e30;
+    var total = 0.0;
+    //% for d in range(HEAD4)
+    let q{{ d }} = load_q(own + {{ d }}u) * p.scale;
+    var sum{{ d }} = vec4<f32>();
+    //% endfor
+    for (var t = first; t <= last; t++) {
+        let key = key_at(t, head);
+        var products = vec4<f32>();
+        //% for d in range(HEAD4)
+        products = fma(q{{ d }}, load_kv(key + {{ d }}u), products);
+        //% endfor
+        let s = dot(products, vec4<f32>(1.0));
+        let high = max(top, s);
+        let fade = exp(top - high);
+        let weight = exp(s - high);
+        top = high;
+        total = fma(total, fade, weight);
+        //% for d in range(HEAD4)
+        sum{{ d }} = fma(sum{{ d }}, vec4<f32>(fade), weight * load_kv(key + p.keys4 + {{ d }}u));
+        //% endfor
+    }
+    //% for d in range(HEAD4)
+    store_y(own + {{ d }}u, sum{{ d }} / total);
+    //% endfor
+    store_stats(global.x, vec4<f32>(top + log(total), 0.0, 0.0, 0.0));
+}

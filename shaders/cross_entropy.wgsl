@@ -1,0 +1,31 @@
+// rows[r] = (loss, log of the sum of exponentials, is the target the likeliest, does the row count), of row r of the
+// logits: loss = log(sum of exp(logits)) - logit of the target, over p.count columns. A target beyond them does not count.
+// A lane owns a row. Grid: x over rows, 8 a workgroup.
+
+@compute @workgroup_size(8)
+fn cross_entropy(@builtin(global_invocation_id) global: vec3<u32>) {
+    let r = global.x;
+    if r >= p.rows {
+        return;
+    }
+    let first = r * p.width4;
+    let target_column = load_targets(r >> 2u)[r & 3u];
+    var tops = vec4<f32>(-3e38);
+    for (var i = 0u; i < p.width4; i++) {
+        let inside = 4u * i + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(p.count);
+        tops = max(tops, select(vec4<f32>(-3e38), load_logits(first + i), inside));
+    }
+    let top = max(max(tops.x, tops.y), max(tops.z, tops.w));
+    var sums = vec4<f32>();
+    for (var i = 0u; i < p.width4; i++) {
+        let inside = 4u * i + vec4<u32>(0u, 1u, 2u, 3u) < vec4<u32>(p.count);
+        sums += select(vec4<f32>(), exp(load_logits(first + i) - top), inside);
+    }
+    let level = top + log(dot(sums, vec4<f32>(1.0)));
+    if target_column >= p.count {
+        store_rows(r, vec4<f32>(0.0, level, 0.0, 0.0));
+        return;
+    }
+    let logit = load_logits(first + (target_column >> 2u))[target_column & 3u];
+    store_rows(r, vec4<f32>(level - logit, level, select(0.0, 1.0, logit == top), 1.0));
+}

@@ -1,0 +1,12 @@
+// drows[r].x = dtotals.x / count for rows that count, else 0: the share of each row in the mean. Grid: pointwise.
+//% include "pointwise"
+
+fn texel(i: u32) {
+    let count = max(bitcast<vec4<f32>>(load_totals(0u)).z, 1.0);
+    store_drows(i, vec4<f32>(load_dtotals(0u).x * load_rows(i).w / count, 0.0, 0.0, 0.0));
+}
+
+@compute @workgroup_size(64)
+fn mean_loss_gradient(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    texels(workgroup.x, lane);
+}

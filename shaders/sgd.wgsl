@@ -1,0 +1,17 @@
+// One step of SGD with momentum (Sutskever et al. 2013), decay as part of the gradient:
+//   m' = momentum m + g + decay w, w' = w - rate m'
+// Row `clock` of the schedule holds the rate; g is clipped as clip.wgsl says. Grid: pointwise.
+//% include "pointwise"
+//% include "clip"
+
+fn texel(i: u32) {
+    let w = load_w(i);
+    let m = fma(vec4<f32>(p.momentum), load_m(i), fma(vec4<f32>(p.decay), w, load_g(i) * clip()));
+    store_w_next(i, w - schedule_now().x * m);
+    store_m_next(i, m);
+}
+
+@compute @workgroup_size(64)
+fn sgd(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    texels(workgroup.x, lane);
+}

@@ -1,0 +1,25 @@
+// total.x = sum of the squares of x (+ base.x), as bits of f32. One workgroup; a lane sums every 64th texel, and lane 0
+// the sums, always in the same order.
+
+var<workgroup> sums: array<f32, 64>;
+
+@compute @workgroup_size(64)
+fn square_sum(@builtin(local_invocation_index) lane: u32) {
+    var squares = vec4<f32>();
+    for (var i = lane; i < p.texels; i += 64u) {
+        let x = load_x(i);
+        squares = fma(x, x, squares);
+    }
+    sums[lane] = dot(squares, vec4<f32>(1.0));
+    workgroupBarrier();
+    if lane == 0u {
+        var sum = 0.0;
+        //% if has_base
+        sum = bitcast<vec4<f32>>(load_base(0u)).x;
+        //% endif
+        for (var other = 0u; other < 64u; other++) {
+            sum += sums[other];
+        }
+        store_total(0u, vec4<u32>(bitcast<u32>(sum), 0u, 0u, 0u));
+    }
+}

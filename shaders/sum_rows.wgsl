@@ -1,0 +1,14 @@
+// y[i] = sum of x[r, i] over p.rows rows (+ base). A lane owns a texel. Grid: x over texels of a row, 8 a workgroup.
+
+@compute @workgroup_size(8)
+fn sum_rows(@builtin(global_invocation_id) global: vec3<u32>) {
+    let i = global.x;
+    if i >= p.width4 {
+        return;
+    }
+    var sum = load_base(i);
+    for (var r = 0u; r < p.rows; r++) {
+        sum += load_x(r * p.width4 + i);
+    }
+    store_y(i, sum);
+}

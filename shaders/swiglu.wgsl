@@ -1,0 +1,13 @@
+// y[t] = silu(gate) * up, gate and up the halves of row t of x (Shazeer 2020, arXiv:2002.05202). Grid: pointwise.
+//% include "pointwise"
+
+fn texel(i: u32) {
+    let at = i + i / p.half4 * p.half4;
+    let gate = load_x(at);
+    store_y(i, gate / (1.0 + exp(-gate)) * load_x(at + p.half4));
+}
+
+@compute @workgroup_size(64)
+fn swiglu(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    texels(workgroup.x, lane);
+}

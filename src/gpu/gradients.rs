@@ -1,0 +1,163 @@
+//! The gradient of a recording: walked in reverse, each kernel adds the calls of its own derivative.
+//!
+//! Nothing is added in place. Where a tensor had several readers, the gradient of each is a new tensor that takes the
+//! sum so far as an operand, `base`; so no call reads and writes one tensor, and storage textures serve.
+
+use super::kernel::{Access, Kernel};
+use super::recording::Recording;
+use super::tensor::{Element, Place, Tensor};
+use crate::{Error, Result};
+use std::collections::{HashMap, HashSet};
+
+/// Where a kernel's [`Kernel::backward`] finds and leaves gradients.
+pub struct Gradients {
+    place: Place,
+    label: String,
+    /// Tensors that a parameter reaches: only these have gradients.
+    reached: HashSet<u64>,
+    of: HashMap<u64, Tensor>,
+    /// Whose gradient each tensor of ours is, counted: one that is nobody's is used again.
+    holders: HashMap<u64, usize>,
+    spare: Vec<Tensor>,
+    recording: Recording,
+}
+
+/// Where one share of a gradient goes.
+pub struct Target {
+    /// To be written: the gradient from here on.
+    pub to: Tensor,
+    /// The sum so far, to be added; none for the first share.
+    pub base: Option<Tensor>,
+}
+
+impl Gradients {
+    /// Walks `recording` in reverse from `seeds`, pairs of a tensor it wrote and the gradient with respect to it, to
+    /// `parameters`. A parameter's gradient starts from its pair in `sums`, if it has one, instead of zero. No tensor may be written twice.
+    ///
+    /// # Errors
+    /// When a kernel on the way has no derivative, or the device cannot hold the gradients.
+    pub fn of(
+        place: &Place,
+        recording: &Recording,
+        parameters: &[Tensor],
+        seeds: &[(Tensor, Tensor)],
+        sums: &[(Tensor, Tensor)],
+    ) -> Result<Self> {
+        let mut reached: HashSet<u64> = parameters.iter().map(Tensor::id).collect();
+        let mut written = HashSet::new();
+        for entry in recording.entries() {
+            let operands = entry.kernel.operands();
+            let touched = |access| {
+                let all = operands.iter().filter(move |operand| operand.access == access);
+                all.filter_map(|operand| operand.tensor.as_ref()).map(Tensor::id)
+            };
+            for id in touched(Access::Write).filter(|&id| !written.insert(id)) {
+                let twice = operands.iter().filter_map(|operand| operand.tensor.as_ref());
+                let label = twice.filter(|tensor| tensor.id() == id).map(Tensor::label).collect::<String>();
+                let message = format!("{}: {label} was written before, and its value is lost", entry.label);
+                return Err(Error::Kernel { kernel: entry.kernel.name().into(), message });
+            }
+            if touched(Access::Read).any(|id| reached.contains(&id)) {
+                reached.extend(touched(Access::Write));
+            }
+        }
+        let mut gradients = Self {
+            place: place.clone(),
+            label: String::new(),
+            reached,
+            of: seeds.iter().chain(sums).map(|(tensor, gradient)| (tensor.id(), gradient.clone())).collect(),
+            holders: HashMap::new(),
+            spare: vec![],
+            recording: Recording::default(),
+        };
+        for entry in recording.entries().iter().rev() {
+            let operands = entry.kernel.operands();
+            let outputs = operands.iter().filter(|operand| operand.access == Access::Write);
+            let outputs: Vec<_> = outputs.filter_map(|operand| operand.tensor.clone()).collect();
+            if outputs.iter().any(|tensor| gradients.get(tensor).is_some()) {
+                gradients.label.clone_from(&entry.label);
+                entry.kernel.backward(&mut gradients)?;
+            }
+            for tensor in outputs {
+                gradients.release(tensor.id());
+            }
+        }
+        Ok(gradients)
+    }
+
+    /// The gradient that has flowed into `tensor`, if any.
+    pub fn get(&self, tensor: &Tensor) -> Option<Tensor> {
+        self.of.get(&tensor.id()).filter(|_| self.reached.contains(&tensor.id())).cloned()
+    }
+
+    /// Where the next share of the gradient of `tensor` goes; `None` if nobody wants it.
+    ///
+    /// # Errors
+    /// When the device cannot hold it.
+    pub fn target(&mut self, tensor: &Tensor) -> Result<Option<Target>> {
+        if !self.reached.contains(&tensor.id()) {
+            return Ok(None);
+        }
+        let to = self.temporary(&format!("d {}", tensor.label()), tensor.shape())?;
+        let base = self.of.get(&tensor.id()).cloned();
+        self.release(tensor.id());
+        self.hold(tensor, &to);
+        Ok(Some(Target { to, base }))
+    }
+
+    /// Lets `gradient` itself be the gradient of `tensor`, where nothing else has flowed into it; tells whether it did.
+    pub fn pass(&mut self, tensor: &Tensor, gradient: &Tensor) -> bool {
+        let first = self.reached.contains(&tensor.id()) && !self.of.contains_key(&tensor.id());
+        if first {
+            self.hold(tensor, gradient);
+        }
+        first
+    }
+
+    fn hold(&mut self, tensor: &Tensor, gradient: &Tensor) {
+        *self.holders.entry(gradient.id()).or_default() += 1;
+        self.of.insert(tensor.id(), gradient.clone());
+    }
+
+    /// Forgets the gradient of a tensor whose writer is done; its memory may serve again. Memory from outside (seeds and
+    /// sums) never does.
+    fn release(&mut self, id: u64) {
+        let Some(gradient) = self.of.remove(&id) else { return };
+        let Some(holders) = self.holders.get_mut(&gradient.id()) else { return };
+        *holders -= 1;
+        if *holders == 0 {
+            self.holders.remove(&gradient.id());
+            self.spare.push(gradient);
+        }
+    }
+
+    /// Memory of `shape` that nobody needs later than the calls pushed by the running [`Kernel::backward`].
+    ///
+    /// # Errors
+    /// When the device cannot hold it.
+    fn temporary(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
+        match self.spare.iter().position(|spare| spare.shape() == shape) {
+            Some(index) => Ok(self.spare.swap_remove(index)),
+            None => Tensor::zeros(&self.place, label, shape, Element::F32),
+        }
+    }
+
+    /// Memory of `shape` for what the calls of one [`Kernel::backward`] hand one another.
+    ///
+    /// # Errors
+    /// When the device cannot hold it.
+    pub fn scratch(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
+        // Not used again: calls pushed later may not overlap it in any order.
+        Tensor::zeros(&self.place, label, shape, Element::F32)
+    }
+
+    /// Appends a call under the label of the call whose derivative it is.
+    pub fn push(&mut self, kernel: impl Kernel + 'static) {
+        self.recording.push(format!("d {}", self.label), kernel);
+    }
+
+    /// The calls, in order.
+    pub fn recording(&self) -> &Recording {
+        &self.recording
+    }
+}

@@ -1,0 +1,163 @@
+//! Products of f32 matrices, transposed as forward and backward passes need them.
+
+use super::add::Add;
+use crate::Result;
+use crate::gpu::{
+    Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
+
+/// Which operand of a product is stored transposed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A [M, K] · B [K, N]
+    Nn,
+    /// A [M, K] · B [N, K] transposed: activations and a weight matrix
+    Nt,
+    /// A [K, M] transposed · B [K, N]: the gradient of a weight matrix
+    Tn,
+}
+
+/// `C = alpha * op(A) · op(B) (+ base)`, C [M, N]. Widths are multiples of 4.
+#[derive(Clone)]
+pub struct Gemm {
+    /// Left operand.
+    pub a: Tensor,
+    /// Right operand.
+    pub b: Tensor,
+    /// Added to the product [M, N]: a residual, or a gradient so far.
+    pub base: Option<Tensor>,
+    /// The result [M, N].
+    pub c: Tensor,
+    /// Which operand is transposed.
+    pub form: Form,
+    /// Factor of the product.
+    pub alpha: f32,
+}
+
+impl Gemm {
+    /// `y = x · Wᵀ (+ residual)`: x [T, K], W [N, K].
+    pub fn linear(x: &Tensor, w: &Tensor, residual: Option<&Tensor>, y: &Tensor) -> Self {
+        Self { a: x.clone(), b: w.clone(), base: residual.cloned(), c: y.clone(), form: Form::Nt, alpha: 1.0 }
+    }
+
+    /// M, N, K.
+    fn sizes(&self) -> [usize; 3] {
+        let (m, k) = match self.form {
+            Form::Nn | Form::Nt => (self.a.dim(0), self.a.dim(1)),
+            Form::Tn => (self.a.dim(1), self.a.dim(0)),
+        };
+        let (n, depth) = match self.form {
+            Form::Nt => (self.b.dim(0), self.b.dim(1)),
+            Form::Nn | Form::Tn => (self.b.dim(1), self.b.dim(0)),
+        };
+        let label = self.c.label();
+        assert_eq!(k, depth, "{label}: the depths of the operands differ");
+        assert_eq!([m, n], self.c.shape(), "{label}: shape");
+        assert!(n % 4 == 0 && self.a.dim(1) % 4 == 0 && self.b.dim(1) % 4 == 0, "{label}: widths");
+        assert!(self.base.as_ref().is_none_or(|base| base.len() == m * n), "{label}: base");
+        [m, n, k]
+    }
+
+    fn tile(&self, broadcast: bool, rows: u32) -> Strategy {
+        let [m, n, _] = self.sizes();
+        let form = match self.form {
+            Form::Nn => "nn",
+            Form::Nt => "nt",
+            Form::Tn => "tn",
+        };
+        Strategy {
+            name: if broadcast { "gemm_broadcast" } else { "gemm" },
+            entry: "gemm",
+            source: include_str!("../../shaders/gemm.wgsl"),
+            constants: vec![
+                ("FORM", Constant::Word(form)),
+                ("ROWS", Constant::Count(rows)),
+                ("LOADS", Constant::Count(if broadcast { rows / 8 } else { rows })),
+                ("BROADCAST", Constant::Switch(broadcast)),
+            ],
+            needs: Needs::lanes(8).subgroup(if broadcast { 8 } else { 0 }),
+            grid: [(n as u32).div_ceil(32), (m as u32).div_ceil(rows), 1],
+        }
+    }
+}
+
+impl Kernel for Gemm {
+    fn name(&self) -> &'static str {
+        "gemm"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![
+            Operand::read("a", &self.a),
+            Operand::read("b", &self.b),
+            Operand::optional("base", self.base.as_ref()),
+            Operand::write("c", &self.c),
+        ]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let [m, n, k] = self.sizes();
+        vec![
+            Parameter::U32("rows", m as u32),
+            Parameter::U32("rows4", m as u32 / 4),
+            Parameter::U32("columns4", n as u32 / 4),
+            Parameter::U32("depth", k as u32),
+            Parameter::U32("depth4", k.div_ceil(4) as u32),
+            Parameter::F32("alpha", self.alpha),
+        ]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        can.allowed(vec![self.tile(true, 16), self.tile(false, 8)], vec![])
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let [m, n, k] = self.sizes().map(|size| size as u64);
+        let base = if self.base.is_some() { m * n } else { 0 };
+        Cost { read: 4 * (m * k + n * k + base), written: 4 * m * n, operations: 2 * m * n * k }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let [m, n, depth] = self.sizes();
+        let (a, b) = (memory.f32(&self.a), memory.f32(&self.b));
+        let base = self.base.as_ref().map(|base| memory.f32(base));
+        let left = |i: usize, k: usize| if self.form == Form::Tn { a[k * m + i] } else { a[i * depth + k] };
+        let right = |k: usize, j: usize| if self.form == Form::Nt { b[j * depth + k] } else { b[k * n + j] };
+        let c = memory.f32_mut(&self.c);
+        for i in 0..m {
+            for j in 0..n {
+                let product: f32 = (0..depth).map(|k| left(i, k) * right(k, j)).sum();
+                c[i * n + j] = self.alpha * product + base.as_ref().map_or(0.0, |base| base[i * n + j]);
+            }
+        }
+    }
+
+    fn backward(&self, gradients: &mut Gradients) -> Result<()> {
+        let Some(dc) = gradients.get(&self.c) else { return Ok(()) };
+        if let Some(base) = &self.base {
+            Add::pass(gradients, base, &dc)?;
+        }
+        let (a, b) = (&self.a, &self.b);
+        let mut push = |operand: &Tensor, left: &Tensor, right: &Tensor, form| -> Result<()> {
+            if let Some(target) = gradients.target(operand)? {
+                let (a, b, alpha) = (left.clone(), right.clone(), self.alpha);
+                gradients.push(Gemm { a, b, base: target.base, c: target.to, form, alpha });
+            }
+            Ok(())
+        };
+        match self.form {
+            Form::Nn => {
+                push(a, &dc, b, Form::Nt)?;
+                push(b, a, &dc, Form::Tn)
+            }
+            Form::Nt => {
+                push(a, &dc, b, Form::Nn)?;
+                push(b, &dc, a, Form::Tn)
+            }
+            Form::Tn => {
+                push(a, b, &dc, Form::Nt)?;
+                push(b, a, &dc, Form::Nn)
+            }
+        }
+    }
+}

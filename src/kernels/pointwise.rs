@@ -1,0 +1,36 @@
+//! Kernels of which each lane computes something of its own: a few texels, or a row.
+
+use crate::gpu::{Capabilities, Constant, Needs, Strategy};
+
+/// Lanes of a workgroup, and texels that each owns: a workgroup has a price of its own on software adapters.
+const LANES: usize = 64;
+const EACH: usize = 4;
+
+/// Lanes of a workgroup that each own a row.
+const ROWS: usize = 32;
+
+/// The one strategy of a shader that includes `pointwise` and computes `texels` texels.
+pub(super) fn pointwise(
+    name: &'static str,
+    source: &'static str,
+    texels: usize,
+    constants: Vec<(&'static str, Constant)>,
+    can: &Capabilities,
+) -> Vec<Strategy> {
+    let needs = Needs::lanes(LANES as u32);
+    let grid = [texels.div_ceil(LANES * EACH) as u32, 1, 1];
+    can.allowed(vec![Strategy { name, entry: name, source, constants, needs, grid }], vec![])
+}
+
+/// The one strategy of a shader of workgroups of 32 lanes, of which each owns one of `rows` rows.
+pub(super) fn rowwise(
+    name: &'static str,
+    source: &'static str,
+    rows: usize,
+    constants: Vec<(&'static str, Constant)>,
+    can: &Capabilities,
+) -> Vec<Strategy> {
+    let needs = Needs::lanes(ROWS as u32);
+    let grid = [rows.div_ceil(ROWS) as u32, 1, 1];
+    can.allowed(vec![Strategy { name, entry: name, source, constants, needs, grid }], vec![])
+}
