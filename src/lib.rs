@@ -9,6 +9,7 @@ pub mod kernels;
 pub mod model;
 pub mod sample;
 pub mod text;
+pub mod train;
 pub mod workbench;
 
 pub use error::{Error, Result};

@@ -15,6 +15,7 @@ mod program;
 mod quarantine;
 mod recording;
 mod shader;
+mod submission;
 mod tensor;
 mod transfer;
 
@@ -28,4 +29,5 @@ pub use program::{Program, Readback};
 pub use quarantine::{Quarantine, Quarantined};
 pub use recording::{Entry, Recording};
 pub use shader::{LIBRARY, render, signature};
+pub use submission::Submission;
 pub use tensor::{Element, Place, StorageKind, Tensor};

@@ -40,8 +40,8 @@ pub struct Program {
 
 /// Memory that the host can map, for what comes back each run.
 pub struct Readback {
-    buffer: wgpu::Buffer,
-    slot_bytes: u64,
+    pub(super) buffer: wgpu::Buffer,
+    pub(super) slot_bytes: u64,
 }
 
 impl Readback {
@@ -133,7 +133,7 @@ impl Program {
         self.steps.iter().map(|step| (step.label.as_str(), step.strategy))
     }
 
-    fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+    pub(super) fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         let mut pass = encoder.begin_compute_pass(&Default::default());
         for step in &self.steps {
             step.encode(&mut pass);

@@ -25,6 +25,11 @@ impl Recording {
         self.entries.push(Entry { label: label.into(), kernel: Arc::new(kernel) });
     }
 
+    /// Appends the calls of another recording.
+    pub fn extend(&mut self, other: &Self) {
+        self.entries.extend_from_slice(&other.entries);
+    }
+
     /// The calls.
     pub fn entries(&self) -> &[Entry] {
         &self.entries

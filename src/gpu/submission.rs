@@ -1,0 +1,66 @@
+//! Several runs in one submission, with copies between them and a few words kept of each.
+
+use super::device::Gpu;
+use super::program::{Program, Readback};
+use super::tensor::{Storage, Tensor};
+use super::transfer::map_words;
+use crate::Result;
+
+/// Runs, copies and kept words, in order, until [`Submission::finish`].
+pub struct Submission<'a> {
+    gpu: &'a Gpu,
+    readback: &'a Readback,
+    encoder: wgpu::CommandEncoder,
+    kept: usize,
+}
+
+impl<'a> Submission<'a> {
+    /// Nothing yet. What is kept goes to the slots of `readback`.
+    pub fn new(gpu: &'a Gpu, readback: &'a Readback) -> Self {
+        Self { gpu, readback, encoder: gpu.device.create_command_encoder(&Default::default()), kept: 0 }
+    }
+
+    /// A run of `program`.
+    pub fn run(&mut self, program: &Program) {
+        program.encode(&mut self.encoder);
+    }
+
+    /// A copy of all texels into a tensor of the same storage and size.
+    #[track_caller]
+    pub fn copy(&mut self, from: &Tensor, to: &Tensor) {
+        assert_eq!(from.bytes(), to.bytes(), "{} and {} differ in size", from.label(), to.label());
+        match (from.storage(), to.storage()) {
+            (Storage::Buffer(from), Storage::Buffer(to)) => {
+                self.encoder.copy_buffer_to_buffer(from, 0, to, 0, Some(from.size()));
+            }
+            (Storage::Texture(from, _), Storage::Texture(to, _)) => {
+                let (source, target) = (from.as_image_copy(), to.as_image_copy());
+                self.encoder.copy_texture_to_texture(source, target, from.size());
+            }
+            _ => panic!("{} and {} differ in storage", from.label(), to.label()),
+        }
+    }
+
+    /// Keeps the words of a uniform tensor as they are now.
+    #[track_caller]
+    pub fn keep(&mut self, tensor: &Tensor) {
+        let Storage::Uniform(source) = tensor.storage() else {
+            panic!("{} is not a uniform tensor", tensor.label())
+        };
+        let (slot, size) = (self.kept as u64 * self.readback.slot_bytes, self.readback.slot_bytes);
+        assert!(slot + size <= self.readback.buffer.size(), "{}: no slot is left", tensor.label());
+        self.encoder.copy_buffer_to_buffer(source, 0, &self.readback.buffer, slot, size);
+        self.kept += 1;
+    }
+
+    /// Submits, waits, and gives the words kept, in order.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn finish(self) -> Result<Vec<Vec<u32>>> {
+        self.gpu.queue.submit([self.encoder.finish()]);
+        let words = map_words(self.gpu, &self.readback.buffer)?;
+        let slot_words = self.readback.slot_bytes as usize / 4;
+        Ok(words.chunks(slot_words).take(self.kept).map(<[u32]>::to_vec).collect())
+    }
+}

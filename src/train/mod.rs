@@ -1,0 +1,22 @@
+//! Training: a forward pass of f32 kernels, its gradient by walking it in reverse, optimiser, batches, checkpoints.
+//!
+//! Parameters, gradients, moments, data and batches stay on the device. A submission holds many steps; the host writes
+//! which sequences they draw and at which rate, and reads a loss and an accuracy of each.
+
+mod checkpoint;
+mod config;
+mod optimiser;
+mod order;
+mod parameters;
+mod schedule;
+mod trainer;
+mod transformer;
+
+pub use checkpoint::{Checkpoint, write_tensors};
+pub use config::{Feedforward, NormKind, Positions, Shape};
+pub use optimiser::{Method, Optimiser};
+pub use order::Order;
+pub use parameters::Parameters;
+pub use schedule::Schedule;
+pub use trainer::{Score, Settings, Trainer};
+pub use transformer::{Batch, Workspace, record};

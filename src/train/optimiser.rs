@@ -1,0 +1,115 @@
+//! The calls that take parameters and gradients to the next parameters.
+
+use super::parameters::Parameters;
+use crate::Result;
+use crate::gpu::{Gradients, Place, Recording, Tensor};
+use crate::kernels::{Adamw, Sgd, SquareSum, Step};
+use serde::{Deserialize, Serialize};
+
+/// How a gradient becomes a step.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// AdamW with decoupled decay: b1, b2 and epsilon.
+    Adamw(f32, f32, f32),
+    /// SGD with this momentum.
+    Sgd(f32),
+}
+
+impl Method {
+    /// Tensors beside each parameter.
+    fn moments(self) -> usize {
+        match self {
+            Self::Adamw(..) => 2,
+            Self::Sgd(_) => 1,
+        }
+    }
+
+    /// 1 / (1 - b^step) for both means.
+    pub(super) fn corrections(self, step: u64) -> [f32; 2] {
+        let of = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(step as f64))) as f32;
+        match self {
+            Self::Adamw(b1, b2, _) => [of(b1), of(b2)],
+            Self::Sgd(_) => [1.0; 2],
+        }
+    }
+}
+
+/// Moments of all parameters, and where the next step's go.
+pub struct Optimiser {
+    /// Means of gradients and squares, or momentum: one set of tensors each.
+    pub moments: Vec<Parameters>,
+    /// The next parameters, and the next moments.
+    next: Vec<Parameters>,
+    method: Method,
+    decay: f32,
+    limit: Option<f32>,
+}
+
+impl Optimiser {
+    /// Moments of zero for `parameters`. Gradients whose norm is above `limit` are scaled down to it.
+    ///
+    /// # Errors
+    /// When the device cannot hold them.
+    pub fn new(
+        place: &Place,
+        parameters: &Parameters,
+        method: Method,
+        decay: f32,
+        limit: Option<f32>,
+    ) -> Result<Self> {
+        let sets = |count| (0..count).map(|_| parameters.like(place)).collect::<Result<Vec<_>>>();
+        let (moments, next) = (sets(method.moments())?, sets(1 + method.moments())?);
+        Ok(Self { moments, next, method, decay, limit })
+    }
+
+    /// Records the step of all parameters.
+    ///
+    /// # Errors
+    /// When the device cannot hold the sums.
+    pub fn record(
+        &self,
+        place: &Place,
+        recording: &mut Recording,
+        parameters: &Parameters,
+        gradients: &Gradients,
+        clock: &Tensor,
+        schedule: &Tensor,
+    ) -> Result<()> {
+        let known: Vec<_> = parameters.tensors().iter().map(|tensor| gradients.get(tensor)).collect();
+        let mut clip = None;
+        if let Some(limit) = self.limit {
+            let mut sum = None;
+            for gradient in known.iter().flatten() {
+                let total = Tensor::uniform(place, "squares", 4)?;
+                recording.push("clip", SquareSum { x: gradient.clone(), base: sum, total: total.clone() });
+                sum = Some(total);
+            }
+            clip = sum.map(|sum| (sum, limit));
+        }
+        let step = Step { clock: clock.clone(), schedule: schedule.clone(), clip };
+        for (index, (name, w)) in parameters.iter().enumerate() {
+            let Some(g) = known[index].clone() else { continue };
+            let (step, w, decay) = (step.clone(), w.clone(), self.decay);
+            let moment = |set: usize| self.moments[set].tensors()[index].clone();
+            let next = |set: usize| self.next[set].tensors()[index].clone();
+            match self.method {
+                Method::Adamw(b1, b2, eps) => {
+                    let (m, v, next) = (moment(0), moment(1), [next(0), next(1), next(2)]);
+                    recording.push(name, Adamw { step, w, g, m, v, next, betas: [b1, b2], eps, decay });
+                }
+                Method::Sgd(momentum) => {
+                    let (m, next) = (moment(0), [next(0), next(1)]);
+                    recording.push(name, Sgd { step, w, g, m, next, momentum, decay });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is to be copied after a step: the next parameters and moments, over those of the step.
+    pub fn copies<'a>(&'a self, parameters: &'a Parameters) -> impl Iterator<Item = (&'a Tensor, &'a Tensor)> {
+        let sets = std::iter::once(parameters).chain(&self.moments);
+        self.next.iter().zip(sets).flat_map(|(next, now)| next.tensors().iter().zip(now.tensors()))
+    }
+}

@@ -1,0 +1,161 @@
+//! The parameters of a model in training: named f32 tensors, where they start, and how they come and go.
+
+use super::config::{Feedforward, NormKind, Positions, Shape};
+use crate::gpu::{Element, Gpu, Place, Tensor};
+use crate::sample::Rng;
+use crate::{Error, Result};
+
+/// Where a parameter starts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Start {
+    /// All alike.
+    Constant(f32),
+    /// Normal, of this deviation.
+    Normal(f32),
+    /// Uniform between minus and plus this.
+    Uniform(f32),
+}
+
+/// Named tensors in a fixed order.
+#[derive(Clone)]
+pub struct Parameters {
+    names: Vec<String>,
+    tensors: Vec<Tensor>,
+}
+
+/// Name, shape and start of every parameter.
+fn listed(shape: &Shape) -> Vec<(String, Vec<usize>, Start)> {
+    let Shape { layers, width, hidden, .. } = *shape;
+    let rows = shape.padded_vocabulary();
+    let keys = shape.key_heads * shape.head();
+    // As PyTorch starts its linear layers (He et al. 2015, arXiv:1502.01852, with a slope of the square root of five).
+    let linear = |columns: usize| Start::Uniform(1.0 / (columns as f32).sqrt());
+    let embedding = Start::Normal(shape.embedding_deviation);
+    let mut all = vec![("token_embd".to_string(), vec![rows, width], embedding)];
+    if shape.positions == Positions::Learned {
+        all.push(("position_embd".into(), vec![shape.context, width], embedding));
+    }
+    let norm = |all: &mut Vec<_>, name: String| {
+        if shape.norm == NormKind::LayerNorm && shape.norm_bias {
+            all.push((format!("{name}.bias"), vec![width], Start::Constant(0.0)));
+        }
+        all.push((name, vec![width], Start::Constant(1.0)));
+    };
+    for layer in 0..layers {
+        let name = |part: &str| format!("blk.{layer}.{part}");
+        norm(&mut all, name("attn_norm"));
+        all.push((name("attn_q"), vec![width, width], linear(width)));
+        all.push((name("attn_kv"), vec![2 * keys, width], linear(width)));
+        all.push((name("attn_output"), vec![width, width], linear(width)));
+        norm(&mut all, name("ffn_norm"));
+        let gated = if shape.feedforward == Feedforward::Swiglu { 2 } else { 1 };
+        all.push((name("ffn_up"), vec![gated * hidden, width], linear(width)));
+        all.push((name("ffn_down"), vec![width, hidden], linear(hidden)));
+    }
+    norm(&mut all, "output_norm".into());
+    if !shape.tied {
+        all.push(("output".into(), vec![rows, width], linear(width)));
+    }
+    all
+}
+
+impl Parameters {
+    /// The parameters of `shape`, all zero.
+    ///
+    /// # Errors
+    /// When the shape is impossible or the device cannot hold them.
+    pub fn zeros(place: &Place, shape: &Shape) -> Result<Self> {
+        shape.check()?;
+        let (mut names, mut tensors) = (vec![], vec![]);
+        for (name, shape, _) in listed(shape) {
+            tensors.push(Tensor::zeros(place, &name, &shape, Element::F32)?);
+            names.push(name);
+        }
+        Ok(Self { names, tensors })
+    }
+
+    /// Where training starts from: numbers drawn from `seed`, parameter by parameter.
+    pub fn start(shape: &Shape, seed: u64) -> Vec<Vec<f32>> {
+        let mut rng = Rng::new(seed);
+        let draw = |(_, shape, start): (String, Vec<usize>, Start)| {
+            let count = shape.iter().product();
+            match start {
+                Start::Constant(value) => vec![value; count],
+                Start::Uniform(bound) => {
+                    (0..count).map(|_| (2.0 * rng.uniform() - 1.0) as f32 * bound).collect()
+                }
+                Start::Normal(deviation) => (0..count).map(|_| normal(&mut rng) as f32 * deviation).collect(),
+            }
+        };
+        listed(shape).into_iter().map(draw).collect()
+    }
+
+    /// As many tensors of the same shapes: gradients' moments, for instance.
+    ///
+    /// # Errors
+    /// When the device cannot hold them.
+    pub fn like(&self, place: &Place) -> Result<Self> {
+        let zeros = |tensor: &Tensor| Tensor::zeros(place, tensor.label(), tensor.shape(), Element::F32);
+        let tensors = self.tensors.iter().map(zeros).collect::<Result<_>>()?;
+        Ok(Self { names: self.names.clone(), tensors })
+    }
+
+    /// Writes the numbers of all tensors.
+    ///
+    /// # Errors
+    /// When there are not as many as there should be.
+    pub fn write(&self, gpu: &Gpu, values: &[Vec<f32>]) -> Result<()> {
+        if values.len() != self.tensors.len() {
+            return Err(Error::Model(format!("{} parameters, expected {}", values.len(), self.tensors.len())));
+        }
+        for ((name, tensor), values) in self.iter().zip(values) {
+            if values.len() != tensor.len() {
+                let message = format!("{name} has {} numbers, expected {:?}", values.len(), tensor.shape());
+                return Err(Error::Model(message));
+            }
+            // Every parameter's last axis is a multiple of four.
+            tensor.write(gpu, 0, bytemuck::cast_slice(values));
+        }
+        gpu.flush()
+    }
+
+    /// Reads the numbers of all tensors.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn read(&self, gpu: &Gpu) -> Result<Vec<Vec<f32>>> {
+        self.tensors.iter().map(|tensor| tensor.read_f32(gpu)).collect()
+    }
+
+    /// Name and tensor of each.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.names.iter().map(String::as_str).zip(&self.tensors)
+    }
+
+    /// The tensors.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// The tensor of that name.
+    #[track_caller]
+    pub fn get(&self, name: &str) -> &Tensor {
+        self.find(name).unwrap_or_else(|| panic!("no parameter {name}"))
+    }
+
+    /// The tensor of that name, if there is one.
+    pub fn find(&self, name: &str) -> Option<&Tensor> {
+        self.iter().find(|(known, _)| *known == name).map(|(_, tensor)| tensor)
+    }
+
+    /// Count of numbers.
+    pub fn count(&self) -> usize {
+        self.tensors.iter().map(Tensor::len).sum()
+    }
+}
+
+/// A normal draw (Box and Muller 1958).
+fn normal(rng: &mut Rng) -> f64 {
+    let radius = (-2.0 * (1.0 - rng.uniform()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * rng.uniform()).cos()
+}

@@ -1,0 +1,60 @@
+//! The learning rate of each step.
+
+use serde::{Deserialize, Serialize};
+
+/// A linear warm-up, then a constant rate or a cosine down to a floor (Loshchilov and Hutter 2017, arXiv:1608.03983).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Schedule {
+    /// The highest rate.
+    pub rate: f64,
+    /// Steps of warm-up: step n of these has n / warmup of the rate.
+    pub warmup: u64,
+    /// The step at which the cosine reaches the floor; a constant rate without.
+    pub cosine_until: Option<u64>,
+    /// Share of the rate that is left there.
+    pub floor: f64,
+}
+
+impl Schedule {
+    /// A constant rate after the warm-up.
+    pub fn constant(rate: f64, warmup: u64) -> Self {
+        Self { rate, warmup, cosine_until: None, floor: 0.0 }
+    }
+
+    /// The rate of a step, the first being 1.
+    pub fn at(&self, step: u64) -> f64 {
+        if step < self.warmup {
+            return self.rate * step as f64 / self.warmup as f64;
+        }
+        let Some(end) = self.cosine_until.filter(|&end| end > self.warmup) else { return self.rate };
+        let done = ((step - self.warmup) as f64 / (end - self.warmup) as f64).min(1.0);
+        let share = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
+        self.rate * (self.floor + (1.0 - self.floor) * share)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_rise_and_fall() {
+        let constant = Schedule::constant(2.0, 10);
+        let cosine = Schedule { cosine_until: Some(110), floor: 0.1, ..constant };
+        let rows = [
+            (constant, 1, 0.2),
+            (constant, 10, 2.0),
+            (constant, 9999, 2.0),
+            (cosine, 5, 1.0),
+            (cosine, 10, 2.0),
+            (cosine, 60, 1.1),
+            (cosine, 110, 0.2),
+            (cosine, 500, 0.2),
+            (Schedule::constant(2.0, 0), 1, 2.0),
+        ];
+        for (schedule, step, expected) in rows {
+            let rate = schedule.at(step);
+            assert!((rate - expected).abs() < 1e-12, "{schedule:?} at {step}: {rate}");
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The trainer: compiled steps, and many of them in a submission.
+
+use super::config::Shape;
+use super::optimiser::{Method, Optimiser};
+use super::order::Order;
+use super::parameters::Parameters;
+use super::schedule::Schedule;
+use super::transformer::{Batch, Workspace, record};
+use crate::gpu::{Element, Gpu, Gradients, Place, Program, Readback, Recording, Submission, Tensor};
+use crate::kernels::{Draw, Tick};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// How to train.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Sequences of a forward pass.
+    pub batch: usize,
+    /// Forward passes whose gradients are added for a step.
+    pub accumulate: usize,
+    /// How many of a sequence's places, the last ones, have targets.
+    pub kept: usize,
+    /// Learning rate.
+    pub schedule: Schedule,
+    /// Optimiser.
+    pub method: Method,
+    /// Decay of the parameters.
+    pub decay: f32,
+    /// Largest norm of all gradients together.
+    pub clip: Option<f32>,
+    /// Fixes start and order.
+    pub seed: u64,
+}
+
+/// Loss and accuracy over some targets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Mean loss, nats.
+    pub loss: f64,
+    /// Share of targets that were the likeliest.
+    pub accuracy: f64,
+    /// Targets.
+    pub count: f64,
+}
+
+impl Score {
+    fn from_bits(words: &[u32]) -> Self {
+        let [loss, accuracy, count] = [0, 1, 2].map(|part| f64::from(f32::from_bits(words[part])));
+        Self { loss, accuracy, count }
+    }
+
+    /// The mean over the targets of all.
+    pub fn mean(scores: &[Self]) -> Self {
+        let count: f64 = scores.iter().map(|score| score.count).sum();
+        let mean = |part: fn(&Self) -> f64| {
+            scores.iter().map(|score| part(score) * score.count).sum::<f64>() / count.max(1.0)
+        };
+        Self { loss: mean(|score| score.loss), accuracy: mean(|score| score.accuracy), count }
+    }
+}
+
+/// Most steps, or batches of an evaluation, in one submission.
+const AT_ONCE: usize = 32;
+
+/// A model in training on a device.
+pub struct Trainer {
+    gpu: Arc<Gpu>,
+    /// Its shape.
+    pub shape: Shape,
+    /// How it is trained.
+    pub settings: Settings,
+    /// Its parameters.
+    pub parameters: Parameters,
+    /// Moments.
+    pub optimiser: Optimiser,
+    step: Program,
+    recording: Recording,
+    evaluation: Program,
+    /// Totals of each forward pass of a step.
+    totals: Vec<Tensor>,
+    readback: Readback,
+    clock: Tensor,
+    draw_clock: Tensor,
+    schedule: Tensor,
+    starts: Tensor,
+    words: usize,
+    done: u64,
+}
+
+impl Trainer {
+    /// A trainer at step 0. `data` holds token ids, where a set top bit says that one is no target.
+    ///
+    /// # Errors
+    /// When shape or settings are impossible, or the device cannot hold it all.
+    pub fn new(gpu: &Arc<Gpu>, shape: &Shape, settings: &Settings, data: &[u32]) -> Result<Self> {
+        shape.check()?;
+        settings.check(shape)?;
+        if let Some(id) = data.iter().map(|word| word & (u32::MAX >> 1)).find(|&id| id as usize >= shape.vocabulary) {
+            return Err(Error::Model(format!("token {id} is beyond the vocabulary of {}", shape.vocabulary)));
+        }
+        let place = Place::Device(Arc::clone(gpu));
+        let parameters = Parameters::zeros(&place, shape)?;
+        parameters.write(gpu, &Parameters::start(shape, settings.seed))?;
+
+        let words = data.len();
+        let mut padded = data.to_vec();
+        padded.resize(words.next_multiple_of(4).max(4), 0);
+        let stream = Tensor::zeros(&place, "data", &[padded.len()], Element::U32)?;
+        stream.write(gpu, 0, bytemuck::cast_slice(&padded));
+        let Settings { batch: size, accumulate, kept, .. } = *settings;
+        let drawn = (AT_ONCE * accumulate * size).next_multiple_of(4);
+        let starts = Tensor::zeros(&place, "starts", &[drawn], Element::U32)?;
+        let clock = Tensor::uniform(&place, "clock", 4)?;
+        let draw_clock = Tensor::uniform(&place, "draw clock", 4)?;
+        let schedule = Tensor::uniform(&place, "schedule", 4 * AT_ONCE)?;
+        let ids = Tensor::uniform(&place, "ids", size * shape.context)?;
+        let targets = Tensor::uniform(&place, "targets", size * kept)?;
+        let seed = [1.0 / accumulate as f32, 0.0, 0.0, 0.0];
+        let seed = Tensor::constant(&place, "seed", &[4], &seed)?;
+
+        let mut space = Workspace::new(&place);
+        let draw = |recording: &mut Recording| {
+            let (data, starts) = (stream.clone(), starts.clone());
+            let (clock, ids, targets) = (draw_clock.clone(), ids.clone(), targets.clone());
+            recording.push("draw", Draw { data, starts, clock, ids, targets, words, batch: size });
+        };
+        let mut recording = Recording::default();
+        let mut totals = vec![];
+        let mut sums: Vec<(Tensor, Tensor)> = vec![];
+        let mut evaluation = Recording::default();
+        for part in 0..accumulate {
+            let total = Tensor::uniform(&place, "totals", 4)?;
+            totals.push(total.clone());
+            let (ids, targets, tokens) = (ids.clone(), targets.clone(), shape.context);
+            let batch = Batch { ids, targets, totals: total.clone(), size, tokens, kept };
+            let forward = record(shape, &parameters, &mut space, &batch)?;
+            if part == 0 {
+                draw(&mut evaluation);
+                evaluation.extend(&forward);
+                evaluation.push("tick", Tick { clock: draw_clock.clone() });
+            }
+            let seeds = [(total, seed.clone())];
+            let backward = Gradients::of(&place, &forward, parameters.tensors(), &seeds, &sums)?;
+            draw(&mut recording);
+            recording.extend(&forward);
+            recording.extend(backward.recording());
+            recording.push("tick", Tick { clock: draw_clock.clone() });
+            let pair = |tensor: &Tensor| Some((tensor.clone(), backward.get(tensor)?));
+            sums = parameters.tensors().iter().filter_map(pair).collect();
+            if part + 1 == accumulate {
+                let optimiser =
+                    Optimiser::new(&place, &parameters, settings.method, settings.decay, settings.clip)?;
+                optimiser.record(&place, &mut recording, &parameters, &backward, &clock, &schedule)?;
+                recording.push("tick", Tick { clock: clock.clone() });
+                return Ok(Self {
+                    gpu: Arc::clone(gpu),
+                    shape: shape.clone(),
+                    settings: settings.clone(),
+                    step: Program::compile(gpu, &recording)?,
+                    evaluation: Program::compile(gpu, &evaluation)?,
+                    readback: Readback::new(gpu, &totals[0], AT_ONCE * accumulate),
+                    recording,
+                    parameters,
+                    optimiser,
+                    totals,
+                    clock,
+                    draw_clock,
+                    schedule,
+                    starts,
+                    words,
+                    done: 0,
+                });
+            }
+        }
+        Err(Error::Model("a step needs at least one forward pass".into()))
+    }
+
+    /// Steps done.
+    pub fn done(&self) -> u64 {
+        self.done
+    }
+
+    /// Sets the count of steps done, after parameters and moments were replaced.
+    pub fn set_done(&mut self, steps: u64) {
+        self.done = steps;
+    }
+
+    /// The device.
+    pub fn gpu(&self) -> &Arc<Gpu> {
+        &self.gpu
+    }
+
+    /// The calls of a step.
+    pub fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    /// Seconds that each call of a step takes, timed alone. The parameters stay as they are.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn profile(&self) -> Result<Vec<f64>> {
+        self.reset(&[0.0; 3], &[]);
+        self.step.profile(&self.gpu)
+    }
+
+    /// Sets both clocks to 0 and hands over what the next steps draw, and how far they go.
+    fn reset(&self, schedule: &[f32], starts: &[u32]) {
+        for clock in [&self.clock, &self.draw_clock] {
+            clock.write(&self.gpu, 0, &[0; 16]);
+        }
+        if schedule.len() >= 4 {
+            self.schedule.write(&self.gpu, 0, bytemuck::cast_slice(schedule));
+        }
+        let mut starts = starts.to_vec();
+        starts.resize(starts.len().next_multiple_of(4), Draw::NONE);
+        if !starts.is_empty() {
+            self.starts.write(&self.gpu, 0, bytemuck::cast_slice(&starts));
+        }
+    }
+
+    /// Takes `count` steps over sequences that begin at `places` of the data, in the order `order` has for them, and
+    /// gives the score of each.
+    ///
+    /// # Errors
+    /// When the device fails.
+    #[track_caller]
+    pub fn train(&mut self, count: usize, places: &[u32], order: &mut Order) -> Result<Vec<Score>> {
+        let Settings { batch, accumulate, schedule, method, .. } = self.settings;
+        let mut scores = vec![];
+        while scores.len() < count {
+            let steps = (count - scores.len()).min(AT_ONCE);
+            let mut rows = Vec::with_capacity(4 * steps);
+            for step in (self.done + 1..).take(steps) {
+                let [mean, square] = method.corrections(step);
+                rows.extend([schedule.at(step) as f32, mean, square, 0.0]);
+            }
+            let each = (batch * accumulate) as u64;
+            let drawn = self.done * each..(self.done + steps as u64) * each;
+            let starts: Vec<u32> = drawn.map(|position| places[order.at(position) as usize]).collect();
+            self.reset(&rows, &starts);
+            let mut submission = Submission::new(&self.gpu, &self.readback);
+            for _ in 0..steps {
+                submission.run(&self.step);
+                self.optimiser.copies(&self.parameters).for_each(|(next, now)| submission.copy(next, now));
+                self.totals.iter().for_each(|total| submission.keep(total));
+            }
+            let found: Vec<Score> = submission.finish()?.iter().map(|words| Score::from_bits(words)).collect();
+            scores.extend(found.chunks(accumulate).map(Score::mean));
+            self.done += steps as u64;
+        }
+        Ok(scores)
+    }
+
+    /// The score over sequences that begin at `places`.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn evaluate(&self, places: &[u32]) -> Result<Score> {
+        let batch = self.settings.batch;
+        let mut scores = vec![];
+        for part in places.chunks(AT_ONCE * batch) {
+            let runs = part.len().div_ceil(batch);
+            let mut starts = part.to_vec();
+            starts.resize(runs * batch, Draw::NONE);
+            self.reset(&[], &starts);
+            let mut submission = Submission::new(&self.gpu, &self.readback);
+            for _ in 0..runs {
+                submission.run(&self.evaluation);
+                submission.keep(&self.totals[0]);
+            }
+            scores.extend(submission.finish()?.iter().map(|words| Score::from_bits(words)));
+        }
+        Ok(Score::mean(&scores))
+    }
+
+    /// Starts of sequences that lie side by side in words `range` of the data, targets included.
+    pub fn windows(&self, range: Range<usize>) -> Vec<u32> {
+        let end = range.end.min(self.words).saturating_sub(self.shape.context);
+        (range.start..end).step_by(self.shape.context).map(|start| start as u32).collect()
+    }
+}
+
+impl Settings {
+    fn check(&self, shape: &Shape) -> Result<()> {
+        let wrong = |what: String| Err(Error::Model(what));
+        if self.batch == 0 || self.accumulate == 0 || self.kept == 0 || self.kept > shape.context {
+            return wrong(format!(
+                "batch {}, accumulation {} and targets {} of {} places: all must be 1 or more, targets no more than places",
+                self.batch, self.accumulate, self.kept, shape.context
+            ));
+        }
+        // Ids are read as a uniform, 64 KiB on every adapter.
+        if self.batch.saturating_mul(shape.context) > 16384 {
+            return wrong(format!(
+                "batch {} of {} places is more than 16384 tokens; accumulate gradients over smaller batches",
+                self.batch, shape.context
+            ));
+        }
+        if self.batch * self.accumulate > 1 << 16 {
+            return wrong(format!("{} sequences a step are too many", self.batch * self.accumulate));
+        }
+        Ok(())
+    }
+}
