@@ -76,13 +76,13 @@ impl Graph {
         let totals = self.loss(logits);
         let seed = Tensor::constant(&Place::Host, "seed", &[4], &[1.0, 0.0, 0.0, 0.0]).unwrap();
         let seeds = [(totals.clone(), seed)];
-        let gradients =
-            Gradients::of(&Place::Host, &self.recording, &self.parameters, &seeds, &[]).unwrap();
+        let gradients = Gradients::of(&Place::Host, &self.recording, &self.parameters, &seeds, &[]).unwrap();
         self.recording.run_reference(&mut self.memory);
         gradients.recording().run_reference(&mut self.memory);
         let mut flowed = 0.0;
         for parameter in self.parameters.clone() {
-            let gradient = gradients.get(&parameter).unwrap_or_else(|| panic!("{what}: {}", parameter.label()));
+            let gradient =
+                gradients.get(&parameter).unwrap_or_else(|| panic!("{what}: {}", parameter.label()));
             let gradient = self.memory.f32(&gradient).to_vec();
             for (index, &found) in gradient.iter().enumerate() {
                 let nudge = 4e-3;
@@ -171,7 +171,8 @@ fn rotations_and_picked_rows() {
     let angles: Vec<f32> = (0..16).flat_map(|n| [(n as f32).cos(), (n as f32).sin()]).collect();
     let rope = Tensor::constant(&Place::Host, "rope", &[4, 8], &angles).unwrap();
     let y = graph.empty("y", &[6, 12]);
-    let turned = Rotate { x, rope, base: None, y: y.clone(), rotated: 8, first: 1, period: 3, backwards: false };
+    let turned =
+        Rotate { x, rope, base: None, y: y.clone(), rotated: 8, first: 1, period: 3, backwards: false };
     graph.push(turned);
     let picked = graph.empty("picked", &[4, 12]);
     graph.push(Pick { x: y, y: picked.clone(), period: 3, kept: 2 });

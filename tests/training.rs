@@ -33,7 +33,7 @@ fn trainer(gpu: &Arc<Gpu>, run: &Run) -> (Trainer, Vec<u32>) {
     let words = sequences * run.shape.context + 1;
     let word = |i: usize| {
         let id = (i * i * 7 + i * 3 + i / 5) % run.shape.vocabulary;
-        id as u32 | if run.masked && i % 5 == 0 { 1 << 31 } else { 0 }
+        id as u32 | if run.masked && i.is_multiple_of(5) { 1 << 31 } else { 0 }
     };
     let data: Vec<u32> = (0..words).map(word).collect();
     let trainer = Trainer::new(gpu, &run.shape, &run.settings, &data).unwrap_or_else(|e| panic!("{e}"));

@@ -44,17 +44,18 @@ impl Gradients {
         sums: &[(Tensor, Tensor)],
     ) -> Result<Self> {
         let mut reached: HashSet<u64> = parameters.iter().map(Tensor::id).collect();
-        let mut written = HashSet::new();
+        let mut written: HashSet<u64> = HashSet::new();
         for entry in recording.entries() {
             let operands = entry.kernel.operands();
             let touched = |access| {
                 let all = operands.iter().filter(move |operand| operand.access == access);
                 all.filter_map(|operand| operand.tensor.as_ref()).map(Tensor::id)
             };
-            for id in touched(Access::Write).filter(|&id| !written.insert(id)) {
-                let twice = operands.iter().filter_map(|operand| operand.tensor.as_ref());
-                let label = twice.filter(|tensor| tensor.id() == id).map(Tensor::label).collect::<String>();
-                let message = format!("{}: {label} was written before, and its value is lost", entry.label);
+            let twice = operands.iter().filter(|operand| operand.access == Access::Write);
+            let mut twice = twice.filter_map(|operand| operand.tensor.as_ref());
+            if let Some(tensor) = twice.find(|tensor| !written.insert(tensor.id())) {
+                let message =
+                    format!("{}: {} was written before, and its value is lost", entry.label, tensor.label());
                 return Err(Error::Kernel { kernel: entry.kernel.name().into(), message });
             }
             if touched(Access::Read).any(|id| reached.contains(&id)) {

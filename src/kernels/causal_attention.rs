@@ -37,7 +37,7 @@ impl Heads {
 
     pub(super) fn check(&self, q: &Tensor, kv: &Tensor) {
         let Self { batch, tokens, queries, heads, key_heads, head } = *self;
-        assert!(head % 4 == 0 && heads % key_heads == 0 && queries <= tokens, "{self:?}");
+        assert!(head.is_multiple_of(4) && heads.is_multiple_of(key_heads) && queries <= tokens, "{self:?}");
         assert_eq!(q.len(), batch * queries * heads * head, "{}: {self:?}", q.label());
         assert_eq!(kv.len(), batch * tokens * 2 * key_heads * head, "{}: {self:?}", kv.label());
     }

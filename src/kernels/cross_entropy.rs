@@ -40,7 +40,7 @@ impl Kernel for CrossEntropy {
 
     fn operands(&self) -> Vec<Operand> {
         let [rows, width] = [self.logits.dim(0), self.logits.dim(1)];
-        assert!(width % 4 == 0 && self.count <= width, "{}: width", self.logits.label());
+        assert!(width.is_multiple_of(4) && self.count <= width, "{}: width", self.logits.label());
         assert!(self.targets.len() >= rows && self.rows.len() == 4 * rows, "{}: rows", self.rows.label());
         vec![
             Operand::read("logits", &self.logits),

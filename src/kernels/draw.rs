@@ -3,6 +3,7 @@
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor};
 
 /// Copies sequences from the data: B of T words, and the words that follow their last N as targets.
+#[derive(Clone)]
 pub struct Draw {
     /// Token ids, one after another [W padded to fours]; with the top bit set one is no target.
     pub data: Tensor,

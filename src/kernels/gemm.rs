@@ -53,7 +53,10 @@ impl Gemm {
         let label = self.c.label();
         assert_eq!(k, depth, "{label}: the depths of the operands differ");
         assert_eq!([m, n], self.c.shape(), "{label}: shape");
-        assert!(n % 4 == 0 && self.a.dim(1) % 4 == 0 && self.b.dim(1) % 4 == 0, "{label}: widths");
+        assert!(
+            [n, self.a.dim(1), self.b.dim(1)].iter().all(|width| width.is_multiple_of(4)),
+            "{label}: widths"
+        );
         assert!(self.base.as_ref().is_none_or(|base| base.len() == m * n), "{label}: base");
         [m, n, k]
     }

@@ -33,7 +33,11 @@ impl Kernel for Pick {
     }
 
     fn operands(&self) -> Vec<Operand> {
-        assert!(self.kept <= self.period && self.x.dim(0) % self.period == 0, "{}: rows", self.y.label());
+        assert!(
+            self.kept <= self.period && self.x.dim(0).is_multiple_of(self.period),
+            "{}: rows",
+            self.y.label()
+        );
         assert_eq!(self.x.dim(0) / self.period * self.kept, self.y.dim(0), "{}: rows", self.y.label());
         vec![Operand::read("x", &self.x), Operand::write("y", &self.y)]
     }

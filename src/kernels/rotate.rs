@@ -76,7 +76,9 @@ impl Kernel for Rotate {
             for column in (0..width).step_by(2) {
                 let at = row * width + column;
                 let (cos, sin) = match column < self.rotated {
-                    true => (rope[position * head + column % head], rope[position * head + column % head + 1]),
+                    true => {
+                        (rope[position * head + column % head], rope[position * head + column % head + 1])
+                    }
                     false => (1.0, 0.0),
                 };
                 let sin = if self.backwards { -sin } else { sin };

@@ -29,10 +29,7 @@ impl Kernel for SumRows {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        vec![
-            Parameter::U32("rows", self.rows as u32),
-            Parameter::U32("width4", self.y.len() as u32 / 4),
-        ]
+        vec![Parameter::U32("rows", self.rows as u32), Parameter::U32("width4", self.y.len() as u32 / 4)]
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {

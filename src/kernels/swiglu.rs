@@ -25,7 +25,11 @@ impl Kernel for Swiglu {
     }
 
     fn operands(&self) -> Vec<Operand> {
-        assert!(self.x.dim(1) == 2 * self.y.dim(1) && self.y.dim(1) % 4 == 0, "{}: width", self.y.label());
+        assert!(
+            self.x.dim(1) == 2 * self.y.dim(1) && self.y.dim(1).is_multiple_of(4),
+            "{}: width",
+            self.y.label()
+        );
         vec![Operand::read("x", &self.x), Operand::write("y", &self.y)]
     }
 

@@ -33,7 +33,8 @@ pub fn write_tensors(
     let failed = |error: safetensors::SafeTensorError| Error::format(path, error.to_string());
     let mut views = vec![];
     for (name, shape, values) in tensors {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values)).map_err(failed)?;
+        let view =
+            TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(values)).map_err(failed)?;
         views.push((name.as_str(), view));
     }
     let bytes = safetensors::serialize(views, metadata).map_err(failed)?;

@@ -117,14 +117,14 @@ impl Shape {
             }
         }
         let wrong = |what: String| Err(Error::Model(what));
-        if self.width % (4 * self.heads) != 0 {
+        if !self.width.is_multiple_of(4 * self.heads) {
             let heads = self.heads;
             return wrong(format!("width {} is no multiple of 4 * {heads} heads", self.width));
         }
-        if self.heads % self.key_heads != 0 {
+        if !self.heads.is_multiple_of(self.key_heads) {
             return wrong(format!("{} heads cannot share {} key heads", self.heads, self.key_heads));
         }
-        if self.hidden % 4 != 0 {
+        if !self.hidden.is_multiple_of(4) {
             return wrong(format!("hidden {} is no multiple of 4", self.hidden));
         }
         if !(self.embedding_deviation > 0.0 && self.embedding_deviation.is_finite()) {

@@ -2,7 +2,7 @@
 
 use super::parameters::Parameters;
 use crate::Result;
-use crate::gpu::{Gradients, Place, Recording, Tensor};
+use crate::gpu::{Place, Recording, Tensor};
 use crate::kernels::{Adamw, Sgd, SquareSum, Step};
 use serde::{Deserialize, Serialize};
 
@@ -63,7 +63,7 @@ impl Optimiser {
         Ok(Self { moments, next, method, decay, limit })
     }
 
-    /// Records the step of all parameters.
+    /// Records the step of all parameters that have a gradient in `gradients`, pairs of both.
     ///
     /// # Errors
     /// When the device cannot hold the sums.
@@ -72,15 +72,18 @@ impl Optimiser {
         place: &Place,
         recording: &mut Recording,
         parameters: &Parameters,
-        gradients: &Gradients,
+        gradients: &[(Tensor, Tensor)],
         clock: &Tensor,
         schedule: &Tensor,
     ) -> Result<()> {
-        let known: Vec<_> = parameters.tensors().iter().map(|tensor| gradients.get(tensor)).collect();
+        let of = |w: &Tensor| {
+            gradients.iter().find(|(parameter, _)| parameter.id() == w.id()).map(|(_, gradient)| gradient)
+        };
+        let known: Vec<_> = parameters.tensors().iter().map(of).collect();
         let mut clip = None;
         if let Some(limit) = self.limit {
             let mut sum = None;
-            for gradient in known.iter().flatten() {
+            for &gradient in known.iter().flatten() {
                 let total = Tensor::uniform(place, "squares", 4)?;
                 recording.push("clip", SquareSum { x: gradient.clone(), base: sum, total: total.clone() });
                 sum = Some(total);
@@ -89,7 +92,7 @@ impl Optimiser {
         }
         let step = Step { clock: clock.clone(), schedule: schedule.clone(), clip };
         for (index, (name, w)) in parameters.iter().enumerate() {
-            let Some(g) = known[index].clone() else { continue };
+            let Some(g) = known[index].cloned() else { continue };
             let (step, w, decay) = (step.clone(), w.clone(), self.decay);
             let moment = |set: usize| self.moments[set].tensors()[index].clone();
             let next = |set: usize| self.next[set].tensors()[index].clone();
@@ -108,7 +111,10 @@ impl Optimiser {
     }
 
     /// What is to be copied after a step: the next parameters and moments, over those of the step.
-    pub fn copies<'a>(&'a self, parameters: &'a Parameters) -> impl Iterator<Item = (&'a Tensor, &'a Tensor)> {
+    pub fn copies<'a>(
+        &'a self,
+        parameters: &'a Parameters,
+    ) -> impl Iterator<Item = (&'a Tensor, &'a Tensor)> {
         let sets = std::iter::once(parameters).chain(&self.moments);
         self.next.iter().zip(sets).flat_map(|(next, now)| next.tensors().iter().zip(now.tensors()))
     }

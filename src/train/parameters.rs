@@ -106,7 +106,11 @@ impl Parameters {
     /// When there are not as many as there should be.
     pub fn write(&self, gpu: &Gpu, values: &[Vec<f32>]) -> Result<()> {
         if values.len() != self.tensors.len() {
-            return Err(Error::Model(format!("{} parameters, expected {}", values.len(), self.tensors.len())));
+            return Err(Error::Model(format!(
+                "{} parameters, expected {}",
+                values.len(),
+                self.tensors.len()
+            )));
         }
         for ((name, tensor), values) in self.iter().zip(values) {
             if values.len() != tensor.len() {

@@ -97,7 +97,9 @@ impl Trainer {
     pub fn new(gpu: &Arc<Gpu>, shape: &Shape, settings: &Settings, data: &[u32]) -> Result<Self> {
         shape.check()?;
         settings.check(shape)?;
-        if let Some(id) = data.iter().map(|word| word & (u32::MAX >> 1)).find(|&id| id as usize >= shape.vocabulary) {
+        if let Some(id) =
+            data.iter().map(|word| word & (u32::MAX >> 1)).find(|&id| id as usize >= shape.vocabulary)
+        {
             return Err(Error::Model(format!("token {id} is beyond the vocabulary of {}", shape.vocabulary)));
         }
         let place = Place::Device(Arc::clone(gpu));
@@ -121,60 +123,59 @@ impl Trainer {
         let seed = Tensor::constant(&place, "seed", &[4], &seed)?;
 
         let mut space = Workspace::new(&place);
-        let draw = |recording: &mut Recording| {
-            let (data, starts) = (stream.clone(), starts.clone());
-            let (clock, ids, targets) = (draw_clock.clone(), ids.clone(), targets.clone());
-            recording.push("draw", Draw { data, starts, clock, ids, targets, words, batch: size });
+        let draw = Draw {
+            data: stream,
+            starts: starts.clone(),
+            clock: draw_clock.clone(),
+            ids: ids.clone(),
+            targets: targets.clone(),
+            words,
+            batch: size,
         };
-        let mut recording = Recording::default();
-        let mut totals = vec![];
+        let totals = |_| Tensor::uniform(&place, "totals", 4);
+        let totals: Vec<Tensor> = (0..accumulate).map(totals).collect::<Result<_>>()?;
+        let (mut recording, mut evaluation) = (Recording::default(), Recording::default());
+        // Each forward pass has a gradient that begins with the sum of those before.
         let mut sums: Vec<(Tensor, Tensor)> = vec![];
-        let mut evaluation = Recording::default();
-        for part in 0..accumulate {
-            let total = Tensor::uniform(&place, "totals", 4)?;
-            totals.push(total.clone());
-            let (ids, targets, tokens) = (ids.clone(), targets.clone(), shape.context);
-            let batch = Batch { ids, targets, totals: total.clone(), size, tokens, kept };
+        for total in &totals {
+            let (ids, targets, totals) = (ids.clone(), targets.clone(), total.clone());
+            let batch = Batch { ids, targets, totals, size, tokens: shape.context, kept };
             let forward = record(shape, &parameters, &mut space, &batch)?;
-            if part == 0 {
-                draw(&mut evaluation);
+            if evaluation.entries().is_empty() {
+                evaluation.push("draw", draw.clone());
                 evaluation.extend(&forward);
                 evaluation.push("tick", Tick { clock: draw_clock.clone() });
             }
-            let seeds = [(total, seed.clone())];
+            let seeds = [(total.clone(), seed.clone())];
             let backward = Gradients::of(&place, &forward, parameters.tensors(), &seeds, &sums)?;
-            draw(&mut recording);
+            recording.push("draw", draw.clone());
             recording.extend(&forward);
             recording.extend(backward.recording());
             recording.push("tick", Tick { clock: draw_clock.clone() });
             let pair = |tensor: &Tensor| Some((tensor.clone(), backward.get(tensor)?));
             sums = parameters.tensors().iter().filter_map(pair).collect();
-            if part + 1 == accumulate {
-                let optimiser =
-                    Optimiser::new(&place, &parameters, settings.method, settings.decay, settings.clip)?;
-                optimiser.record(&place, &mut recording, &parameters, &backward, &clock, &schedule)?;
-                recording.push("tick", Tick { clock: clock.clone() });
-                return Ok(Self {
-                    gpu: Arc::clone(gpu),
-                    shape: shape.clone(),
-                    settings: settings.clone(),
-                    step: Program::compile(gpu, &recording)?,
-                    evaluation: Program::compile(gpu, &evaluation)?,
-                    readback: Readback::new(gpu, &totals[0], AT_ONCE * accumulate),
-                    recording,
-                    parameters,
-                    optimiser,
-                    totals,
-                    clock,
-                    draw_clock,
-                    schedule,
-                    starts,
-                    words,
-                    done: 0,
-                });
-            }
         }
-        Err(Error::Model("a step needs at least one forward pass".into()))
+        let optimiser = Optimiser::new(&place, &parameters, settings.method, settings.decay, settings.clip)?;
+        optimiser.record(&place, &mut recording, &parameters, &sums, &clock, &schedule)?;
+        recording.push("tick", Tick { clock: clock.clone() });
+        Ok(Self {
+            gpu: Arc::clone(gpu),
+            shape: shape.clone(),
+            settings: settings.clone(),
+            step: Program::compile(gpu, &recording)?,
+            evaluation: Program::compile(gpu, &evaluation)?,
+            readback: Readback::new(gpu, &totals[0], AT_ONCE * accumulate),
+            recording,
+            parameters,
+            optimiser,
+            totals,
+            clock,
+            draw_clock,
+            schedule,
+            starts,
+            words,
+            done: 0,
+        })
     }
 
     /// Steps done.
@@ -247,7 +248,8 @@ impl Trainer {
                 self.optimiser.copies(&self.parameters).for_each(|(next, now)| submission.copy(next, now));
                 self.totals.iter().for_each(|total| submission.keep(total));
             }
-            let found: Vec<Score> = submission.finish()?.iter().map(|words| Score::from_bits(words)).collect();
+            let found: Vec<Score> =
+                submission.finish()?.iter().map(|words| Score::from_bits(words)).collect();
             scores.extend(found.chunks(accumulate).map(Score::mean));
             self.done += steps as u64;
         }

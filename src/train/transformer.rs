@@ -5,7 +5,8 @@ use super::parameters::Parameters;
 use crate::Result;
 use crate::gpu::{Element, Place, Recording, Tensor};
 use crate::kernels::{
-    Activate, Activation, CausalAttention, CrossEntropy, Gather, Gemm, Heads, MeanLoss, Norm, Pick, Rotate, Swiglu,
+    Activate, Activation, CausalAttention, CrossEntropy, Gather, Gemm, Heads, MeanLoss, Norm, Pick, Rotate,
+    Swiglu,
 };
 use std::collections::HashMap;
 
@@ -101,7 +102,14 @@ impl Pass<'_> {
         Ok(y)
     }
 
-    fn rotate(&mut self, name: &str, x: Tensor, rotated: usize, first: usize, period: usize) -> Result<Tensor> {
+    fn rotate(
+        &mut self,
+        name: &str,
+        x: Tensor,
+        rotated: usize,
+        first: usize,
+        period: usize,
+    ) -> Result<Tensor> {
         if self.shape.positions != Positions::Rotary {
             return Ok(x);
         }

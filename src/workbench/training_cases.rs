@@ -54,12 +54,15 @@ fn add_pointwise(table: &mut Table) -> Result<()> {
         let (base, dx) = (base(table, index, &[rows, 24])?, table.empty("dx", &[rows, 24])?);
         table.case(format!("{rows} rows"), SwigluGradient { x, dy, base, dx });
     }
-    for (index, (batch, period, kept)) in [(1, 1, 1), (3, 4, 1), (5, 7, 3), (40, 2, 2)].into_iter().enumerate() {
+    for (index, (batch, period, kept)) in
+        [(1, 1, 1), (3, 4, 1), (5, 7, 3), (40, 2, 2)].into_iter().enumerate()
+    {
         let what = format!("{kept} of {period} rows, {batch} times");
         let (all, some) = ([batch * period, 20], [batch * kept, 20]);
         let (x, y) = (table.filled("x", &all)?, table.empty("y", &some)?);
         table.case(what.clone(), Pick { x, y, period, kept });
-        let (dy, base, dx) = (table.filled("dy", &some)?, base(table, index, &all)?, table.empty("dx", &all)?);
+        let (dy, base, dx) =
+            (table.filled("dy", &some)?, base(table, index, &all)?, table.empty("dx", &all)?);
         table.case(what.clone(), Spread { dy, base, dx, period, kept });
         let kernel = Rotate {
             x: table.filled("x", &all)?,
@@ -266,7 +269,7 @@ fn add_draw(table: &mut Table) -> Result<()> {
     // A sequence at the start, one that is cut off by the end, one beyond it; the second tick's.
     let starts = [9, 9, 9, 0, 27, Draw::NONE];
     for (tokens, kept) in [(4, 1), (7, 7), (3, 2)] {
-        let marked = |n: u32| n * 3 % 50 | if n % 4 == 1 { 1 << 31 } else { 0 };
+        let marked = |n: u32| (n * 3 % 50) | if n % 4 == 1 { 1 << 31 } else { 0 };
         let kernel = Draw {
             data: table.integers("data", &(0..36).map(marked).collect::<Vec<_>>())?,
             starts: table.integers("starts", &[&starts[..], &[0, 0]].concat())?,
