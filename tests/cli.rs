@@ -3,7 +3,9 @@
 mod common;
 
 use common::program::{kaiwu, run, run_with};
-use std::process::Stdio;
+use serde_json::Value;
+use std::io::Read;
+use std::process::{Command, Stdio};
 const FRANCE: &str = "The capital of France is";
 
 #[test]

@@ -135,7 +135,8 @@ mod tests {
     fn windows_begin_as_the_model_asks_and_lose_nothing() {
         let ids: Vec<u32> = (10..20).collect();
         // Context, first token, windows, tokens, scored.
-        let rows: [(usize, Option<u32>, &[&[u32]], usize, usize); 5] = [
+        type Row = (usize, Option<u32>, &'static [&'static [u32]], usize, usize);
+        let rows: [Row; 5] = [
             (16, None, &[&[10, 11, 12, 13, 14, 15, 16, 17, 18, 19]], 10, 9),
             (16, Some(1), &[&[1, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]], 11, 10),
             (4, None, &[&[10, 11, 12, 13], &[14, 15, 16, 17], &[18, 19]], 10, 7),
