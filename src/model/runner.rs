@@ -2,6 +2,7 @@
 
 mod check;
 mod judge;
+mod results;
 
 use super::counters::Counters;
 use super::profile::Timing;
@@ -26,10 +27,8 @@ pub enum Want {
     All,
 }
 
-/// Tokens of a prompt computed at once.
+/// Most tokens of a prompt computed at once, unless [`Runner::set_chunk`] says otherwise.
 const CHUNK: usize = 256;
-/// The same when all logits are wanted, which take far more room.
-const CHUNK_ALL: usize = 32;
 /// Decode steps that one submission may hold.
 const MOST_STEPS: usize = 16;
 
@@ -46,6 +45,8 @@ pub struct Runner {
     place: Place,
     model: Arc<Model>,
     context: usize,
+    /// Most tokens of a prompt computed at once.
+    chunk: usize,
     cache: Cache,
     activations: HashMap<usize, Arc<Activations>>,
     steps: HashMap<(usize, Want), Step>,
@@ -88,6 +89,7 @@ impl Runner {
             place: place.clone(),
             model: Arc::clone(model),
             context,
+            chunk: CHUNK,
             cache,
             activations: HashMap::from([(1, one)]),
             steps: HashMap::new(),
@@ -138,6 +140,11 @@ impl Runner {
     /// Bytes of the cache on the device.
     pub fn cache_bytes(&self) -> u64 {
         self.cache.bytes()
+    }
+
+    /// Computes prompts at most `tokens` tokens at once, at least one: fewer take less memory and more time.
+    pub fn set_chunk(&mut self, tokens: usize) {
+        self.chunk = tokens.max(1);
     }
 
     fn activations(&mut self, tokens: usize) -> Result<Arc<Activations>> {
@@ -240,7 +247,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Computes one step of at most [`CHUNK`] tokens without waiting for it.
+    /// Computes one step of at most a chunk's tokens without waiting for it.
     fn run(&mut self, ids: &[u32], want: Want) -> Result<()> {
         self.place_step(ids)?;
         let place = self.place.clone();
@@ -271,14 +278,15 @@ impl Runner {
             return Err(Error::Usage("the prompt has no tokens".into()));
         }
         self.reserve(ids.len())?;
-        let chunks = ids.len().div_ceil(CHUNK);
-        for (index, chunk) in ids.chunks(CHUNK).enumerate() {
-            let last = index + 1 == chunks;
+        let mut done = 0;
+        for chunk in ids.chunks(self.chunk) {
+            done += chunk.len();
+            let last = done == ids.len();
             self.run(chunk, if last { Want::Last } else { Want::Nothing })?;
             if !last {
                 self.wait()?;
             }
-            progress(index * CHUNK + chunk.len());
+            progress(done);
         }
         Ok(())
     }
@@ -288,44 +296,6 @@ impl Runner {
             Place::Device(gpu) => gpu.wait(),
             Place::Host => Ok(()),
         }
-    }
-
-    /// The logits `[V]` after the last step that wanted any.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn last_logits(&mut self) -> Result<Vec<f32>> {
-        self.count(0, 0, self.logits.data_bytes());
-        let mut values = match &self.place {
-            Place::Device(gpu) => self.logits.read_f32(gpu)?,
-            Place::Host => self.host.f32(&self.logits).to_vec(),
-        };
-        values.truncate(self.model.config.vocabulary);
-        Ok(values)
-    }
-
-    /// The greedy choice after the last step: four bytes from the device.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn greedy(&mut self) -> Result<u32> {
-        self.count(0, 0, self.chosen.data_bytes());
-        let id = match &self.place {
-            Place::Device(gpu) => self.chosen.read(gpu)?[0],
-            Place::Host => self.host.u32(&self.chosen)[0],
-        };
-        self.check_choice(id)
-    }
-
-    /// The choice among logits of which none is a number lies outside the vocabulary.
-    fn check_choice(&self, id: u32) -> Result<u32> {
-        if (id as usize) < self.model.config.vocabulary {
-            return Ok(id);
-        }
-        Err(Error::Model(
-            "the logits are not numbers: the model file is damaged, or a kernel is wrong here (try --check)"
-                .into(),
-        ))
     }
 
     /// Computes the step of one token and leaves its logits and greedy choice on the device.
@@ -367,34 +337,5 @@ impl Runner {
         self.count(steps, steps * dispatches, steps as u64 * bytes);
         self.position += steps;
         words.into_iter().map(|words| self.check_choice(words[0])).collect()
-    }
-
-    /// Logits of every token of `ids` [T * V], the conversation beginning anew.
-    ///
-    /// # Errors
-    /// When the context is too short, an id is unknown, or the device fails.
-    pub fn all_logits(
-        &mut self,
-        ids: &[u32],
-        mut each: impl FnMut(usize, &[f32]) -> Result<()>,
-    ) -> Result<()> {
-        self.check_ids(ids)?;
-        self.rewind(0);
-        self.reserve(ids.len())?;
-        let vocabulary = self.model.config.vocabulary;
-        for (index, chunk) in ids.chunks(CHUNK_ALL).enumerate() {
-            self.run(chunk, Want::All)?;
-            let place = self.place.clone();
-            let logits = self.step(chunk.len(), Want::All)?.logits.clone();
-            self.count(0, 0, logits.bytes());
-            let values = match &place {
-                Place::Device(gpu) => logits.read_f32(gpu)?,
-                Place::Host => self.host.f32(&logits).to_vec(),
-            };
-            for (token, row) in values.chunks(logits.dim(1)).enumerate() {
-                each(index * CHUNK_ALL + token, &row[..vocabulary])?;
-            }
-        }
-        Ok(())
     }
 }
