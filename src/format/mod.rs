@@ -8,6 +8,7 @@ mod cursor;
 pub mod dtype;
 pub mod gguf;
 pub mod metadata;
+pub(crate) mod small_blocks;
 pub mod tensor_table;
 
 pub use dtype::DType;

@@ -3,6 +3,7 @@
 //! Read [`transformer`](self) first: `transformer.rs` is the model, a kernel a line.
 
 mod config;
+mod contrast;
 mod counters;
 pub mod profile;
 mod runner;
@@ -11,8 +12,9 @@ mod transformer;
 mod weights;
 
 pub use config::Config;
+pub use contrast::{Comparer, Contrast};
 pub use counters::Counters;
-pub use runner::{Runner, Want};
+pub use runner::{Judge, Runner, Score, Want};
 pub use state::Cache;
 pub use transformer::{Activations, record};
 pub use weights::{Layer, Model};
