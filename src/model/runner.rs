@@ -1,6 +1,7 @@
 //! Running a model: token ids in, logits or greedy choices out, on the device or through the references.
 
 mod check;
+mod read;
 
 use super::counters::Counters;
 use super::profile::Timing;
@@ -25,8 +26,6 @@ pub enum Want {
 
 /// Tokens of a prompt computed at once.
 const CHUNK: usize = 256;
-/// The same when all logits are wanted, which take far more room.
-const CHUNK_ALL: usize = 32;
 /// Decode steps that one submission may hold.
 const MOST_STEPS: usize = 16;
 
@@ -55,6 +54,8 @@ pub struct Runner {
     readback: Option<Readback>,
     host: HostMemory,
     position: usize,
+    /// Tokens computed at once, if not the usual numbers.
+    chunk: Option<usize>,
     counters: Counters,
     /// Dispatches of the steps run since profiling began.
     profile: Option<Vec<Timing>>,
@@ -73,7 +74,7 @@ impl Runner {
                 "a context of {context} tokens is not possible: the model was made for 1 to {longest}"
             )));
         }
-        let cache = Cache::new(place, model, expected.clamp(1, context))?;
+        let cache = Cache::new(place, model, expected.clamp(1, context), context)?;
         let vocabulary = model.config.vocabulary.next_multiple_of(4);
         let one = Arc::new(Activations::new(place, &model.config, 1)?);
         let chosen = one.ids.clone();
@@ -94,6 +95,7 @@ impl Runner {
             readback,
             host: HostMemory::default(),
             position: 0,
+            chunk: None,
             counters: Counters::default(),
             profile: None,
         })
@@ -132,6 +134,16 @@ impl Runner {
         self.position = self.position.min(position);
     }
 
+    /// Computes at most `tokens` tokens of a prompt at once; `None` for the usual number.
+    ///
+    /// # Panics
+    /// If it is 0.
+    #[track_caller]
+    pub fn set_chunk(&mut self, tokens: Option<usize>) {
+        assert_ne!(tokens, Some(0), "a chunk has at least one token");
+        self.chunk = tokens;
+    }
+
     /// Bytes of the cache on the device.
     pub fn cache_bytes(&self) -> u64 {
         self.cache.bytes()
@@ -168,7 +180,7 @@ impl Runner {
         self.fits(needed)?;
         if needed > self.cache.capacity {
             let capacity = needed.max(2 * self.cache.capacity).min(self.context);
-            let larger = Cache::new(&self.place, &self.model, capacity)?;
+            let larger = Cache::new(&self.place, &self.model, capacity, self.context)?;
             larger.take_over(&self.place, &self.cache);
             for (old, new) in
                 self.cache.keys.iter().chain(&self.cache.values).zip(larger.keys.iter().chain(&larger.values))
@@ -237,7 +249,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Computes one step of at most [`CHUNK`] tokens without waiting for it.
+    /// Computes one step without waiting for it.
     fn run(&mut self, ids: &[u32], want: Want) -> Result<()> {
         self.place_step(ids)?;
         let place = self.place.clone();
@@ -268,14 +280,15 @@ impl Runner {
             return Err(Error::Usage("the prompt has no tokens".into()));
         }
         self.reserve(ids.len())?;
-        let chunks = ids.len().div_ceil(CHUNK);
-        for (index, chunk) in ids.chunks(CHUNK).enumerate() {
+        let length = self.chunk.unwrap_or(CHUNK);
+        let chunks = ids.len().div_ceil(length);
+        for (index, chunk) in ids.chunks(length).enumerate() {
             let last = index + 1 == chunks;
             self.run(chunk, if last { Want::Last } else { Want::Nothing })?;
             if !last {
                 self.wait()?;
             }
-            progress(index * CHUNK + chunk.len());
+            progress(index * length + chunk.len());
         }
         Ok(())
     }
@@ -285,44 +298,6 @@ impl Runner {
             Place::Device(gpu) => gpu.wait(),
             Place::Host => Ok(()),
         }
-    }
-
-    /// The logits `[V]` after the last step that wanted any.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn last_logits(&mut self) -> Result<Vec<f32>> {
-        self.count(0, 0, self.logits.data_bytes());
-        let mut values = match &self.place {
-            Place::Device(gpu) => self.logits.read_f32(gpu)?,
-            Place::Host => self.host.f32(&self.logits).to_vec(),
-        };
-        values.truncate(self.model.config.vocabulary);
-        Ok(values)
-    }
-
-    /// The greedy choice after the last step: four bytes from the device.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn greedy(&mut self) -> Result<u32> {
-        self.count(0, 0, self.chosen.data_bytes());
-        let id = match &self.place {
-            Place::Device(gpu) => self.chosen.read(gpu)?[0],
-            Place::Host => self.host.u32(&self.chosen)[0],
-        };
-        self.check_choice(id)
-    }
-
-    /// The choice among logits of which none is a number lies outside the vocabulary.
-    fn check_choice(&self, id: u32) -> Result<u32> {
-        if (id as usize) < self.model.config.vocabulary {
-            return Ok(id);
-        }
-        Err(Error::Model(
-            "the logits are not numbers: the model file is damaged, or a kernel is wrong here (try --check)"
-                .into(),
-        ))
     }
 
     /// Computes the step of one token and leaves its logits and greedy choice on the device.
@@ -364,34 +339,5 @@ impl Runner {
         self.count(steps, steps * dispatches, steps as u64 * bytes);
         self.position += steps;
         words.into_iter().map(|words| self.check_choice(words[0])).collect()
-    }
-
-    /// Logits of every token of `ids` [T * V], the conversation beginning anew.
-    ///
-    /// # Errors
-    /// When the context is too short, an id is unknown, or the device fails.
-    pub fn all_logits(
-        &mut self,
-        ids: &[u32],
-        mut each: impl FnMut(usize, &[f32]) -> Result<()>,
-    ) -> Result<()> {
-        self.check_ids(ids)?;
-        self.rewind(0);
-        self.reserve(ids.len())?;
-        let vocabulary = self.model.config.vocabulary;
-        for (index, chunk) in ids.chunks(CHUNK_ALL).enumerate() {
-            self.run(chunk, Want::All)?;
-            let place = self.place.clone();
-            let logits = self.step(chunk.len(), Want::All)?.logits.clone();
-            self.count(0, 0, logits.bytes());
-            let values = match &place {
-                Place::Device(gpu) => logits.read_f32(gpu)?,
-                Place::Host => self.host.f32(&logits).to_vec(),
-            };
-            for (token, row) in values.chunks(logits.dim(1)).enumerate() {
-                each(index * CHUNK_ALL + token, &row[..vocabulary])?;
-            }
-        }
-        Ok(())
     }
 }
