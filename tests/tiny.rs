@@ -36,22 +36,30 @@ fn expected(name: &str) -> Expected {
     Expected { input: words("input_ids"), logits, greedy: words("greedy_from_first_8") }
 }
 
-/// How far the logits of all positions are from the reference at most, as a share of what is allowed.
+/// How far logits are from the reference at most, as a share of what is allowed.
+fn share(logits: &[f32], reference: &[f32]) -> f32 {
+    assert_eq!(logits.len(), reference.len());
+    let shares = logits.iter().zip(reference).map(|(found, wanted)| {
+        let share = (found - wanted).abs() / (2e-3 + 1e-3 * wanted.abs());
+        // A NaN is as wrong as can be.
+        if share.is_nan() { f32::INFINITY } else { share }
+    });
+    shares.fold(0.0, f32::max)
+}
+
+/// The worst of the logits of all positions, and of those of the last one after a prompt is read.
 fn worst(runner: &mut Runner, expected: &Expected) -> f32 {
     let vocabulary = expected.logits.len() / expected.input.len();
+    let reference = |token: usize| &expected.logits[token * vocabulary..][..vocabulary];
     let mut worst = 0.0f32;
     let each = |token: usize, logits: &[f32]| {
-        let reference = &expected.logits[token * vocabulary..][..vocabulary];
-        assert_eq!(logits.len(), vocabulary);
-        for (found, wanted) in logits.iter().zip(reference) {
-            let share = (found - wanted).abs() / (2e-3 + 1e-3 * wanted.abs());
-            // A NaN is as wrong as can be.
-            worst = worst.max(if share.is_nan() { f32::INFINITY } else { share });
-        }
+        worst = worst.max(share(logits, reference(token)));
         Ok(())
     };
     runner.all_logits(&expected.input, each).unwrap();
-    worst
+    runner.rewind(0);
+    runner.prefill(&expected.input, |_| ()).unwrap();
+    worst.max(share(&runner.last_logits().unwrap(), reference(expected.input.len() - 1)))
 }
 
 fn check(name: &str, what: &str, place: &Place) -> Vec<String> {
@@ -61,7 +69,7 @@ fn check(name: &str, what: &str, place: &Place) -> Vec<String> {
     let mut failures = vec![];
     for chunk in CHUNKS {
         let mut runner = Runner::new(place, &model, None, 16).unwrap();
-        runner.set_chunk(Some(chunk));
+        runner.set_chunk(chunk);
         let share = worst(&mut runner, &expected);
         eprintln!("{name} {what}, {chunk} at once: {share:.3} of what is allowed");
         if share > 1.0 {

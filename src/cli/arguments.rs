@@ -21,6 +21,9 @@ pub(super) struct DeviceArguments {
     /// Pretend that the adapter has no subgroups
     #[arg(long, global = true)]
     pub no_subgroups: bool,
+    /// Give each token the same bits, however the prompt is cut into chunks and whatever the cache holds; slower
+    #[arg(long, global = true)]
+    pub deterministic: bool,
     /// Keep the bounds and loop checks in the shaders; slower
     #[arg(long, global = true)]
     pub checked: bool,
@@ -36,6 +39,7 @@ impl DeviceArguments {
             adapter: self.adapter.clone().filter(|wanted| !wanted.is_empty()),
             storage: self.storage,
             without_subgroups: self.no_subgroups,
+            deterministic: self.deterministic,
             unchecked: !self.checked,
             quarantine: Quarantine::default_path().filter(|_| !self.ignore_quarantine),
             ..GpuOptions::default()

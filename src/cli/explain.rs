@@ -142,6 +142,7 @@ fn row(entry: &Entry, label: &str, place: &Place, at: usize) -> Row {
         max_lanes: 256,
         max_workgroup_bytes: 16 << 10,
         software: false,
+        deterministic: false,
         storage: StorageKind::Buffer,
         max_binding_bytes: u64::MAX,
         max_texture_bytes: u64::MAX,

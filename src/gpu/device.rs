@@ -20,6 +20,8 @@ pub struct GpuOptions {
     pub prefer_gpu_strategies: bool,
     /// Pretend that the adapter has no subgroups.
     pub without_subgroups: bool,
+    /// Sum each token's numbers in one order, however many tokens a step has: see [`Capabilities::deterministic`].
+    pub deterministic: bool,
     /// Bind at most so many bytes of a buffer or texture at once, as a smaller adapter would.
     pub max_binding_bytes: Option<u64>,
     /// Open the device with at most so many bytes of workgroup memory.
@@ -48,6 +50,9 @@ pub struct Capabilities {
     /// The adapter computes on the CPU: lanes are SIMD lanes, shared memory and barriers buy nothing.
     /// [`GpuOptions::prefer_gpu_strategies`] denies it.
     pub software: bool,
+    /// Only strategies are wanted that give a token the same bits whatever other tokens are computed with it: not those
+    /// that sum in another order for one token, or for few.
+    pub deterministic: bool,
     /// Storage of tensors that may choose.
     pub storage: StorageKind,
     /// Largest storage-buffer binding, bytes.
@@ -166,6 +171,7 @@ impl Gpu {
             max_lanes: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             software: info.device_type == wgpu::DeviceType::Cpu && !options.prefer_gpu_strategies,
+            deterministic: options.deterministic,
             storage: StorageKind::Buffer,
             max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
             max_texture_bytes: (u64::from(TEXTURE_WIDTH)

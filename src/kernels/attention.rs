@@ -73,14 +73,14 @@ impl Attention {
         }
     }
 
-    fn workgroup(&self) -> Strategy {
+    fn workgroup(&self, can: &Capabilities) -> Strategy {
         // A lane keeps eight sums of eight numbers at most, if one query needs no more.
         let (parts, head4) = (self.parts(), self.head() as u32 / 4);
         let most = (8 / parts).max(1);
         let together = self.together(most);
         let at_once = if self.tokens == 1 { 1 } else { most / together };
         // One token has one workgroup a key head: more teams share the cache.
-        let teams = if self.tokens == 1 { 16 } else { 8 };
+        let teams = if self.tokens == 1 && !can.deterministic { 16 } else { 8 };
         let (rows, lanes) = (together * at_once, 8 * teams);
         Strategy {
             name: "attention_workgroup",
@@ -125,7 +125,7 @@ impl Kernel for Attention {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        can.allowed(vec![self.subgroup_of_eight(), self.query_per_lane()], vec![self.workgroup()])
+        can.allowed(vec![self.subgroup_of_eight(), self.query_per_lane()], vec![self.workgroup(can)])
     }
 
     fn cost(&self, context: usize) -> Cost {

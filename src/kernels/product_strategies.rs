@@ -24,12 +24,21 @@ impl Input {
         can: &Capabilities,
     ) -> Vec<Strategy> {
         let split = Split { w, tokens: self.tokens, finish, paired };
+        if can.deterministic {
+            // One token is summed like many: a tile's width does not change the order in which a token is summed.
+            let tokens = if self.tokens == 1 { 1 } else { 8 };
+            let lanes = vec![split.matmul(true, tokens), split.matmul(false, tokens)];
+            return can.allowed(lanes, vec![split.workgroup_tile(32)]);
+        }
         match self.tokens {
             1 => can.allowed(
                 vec![split.matvec(true), split.matvec(false)],
                 vec![split.subgroup_columns(can), split.workgroup_columns()],
             ),
-            _ => can.allowed(vec![split.matmul(true), split.matmul(false)], vec![split.workgroup_tile()]),
+            tokens => {
+                let lanes = vec![split.matmul(true, 8), split.matmul(false, 8)];
+                can.allowed(lanes, vec![split.workgroup_tile(if tokens <= 32 { 32 } else { 64 })])
+            }
         }
     }
 }
@@ -73,8 +82,8 @@ impl Split<'_> {
         }
     }
 
-    fn matmul(&self, broadcast: bool) -> Strategy {
-        let tokens = 8;
+    /// Tiles of `tokens` tokens: fewer than eight, or whole eights.
+    fn matmul(&self, broadcast: bool, tokens: u32) -> Strategy {
         Strategy {
             name: if broadcast { "matmul_broadcast" } else { "matmul" },
             entry: "matmul",
@@ -83,7 +92,7 @@ impl Split<'_> {
                 ("BROADCAST", Constant::Switch(broadcast)),
                 ("TOKENS", Constant::Count(tokens)),
                 ("TOKENS_FIRST", Constant::Switch(self.tokens_first())),
-                ("LOADS", Constant::Count(if broadcast { tokens / 8 } else { tokens })),
+                ("LOADS", Constant::Count(if broadcast { tokens.div_ceil(8) } else { tokens })),
             ]),
             needs: Needs::lanes(8).subgroup(if broadcast { 8 } else { 0 }),
             grid: self.tiles(tokens),
@@ -119,8 +128,8 @@ impl Split<'_> {
         }
     }
 
-    fn workgroup_tile(&self) -> Strategy {
-        let tokens = if self.tokens <= 32 { 32 } else { 64 };
+    /// Tiles of `tokens` tokens, a multiple of 32.
+    fn workgroup_tile(&self, tokens: u32) -> Strategy {
         Strategy {
             name: "matmul_workgroup_tile",
             entry: "matmul_workgroup_tile",

@@ -1,7 +1,7 @@
 //! Running a model: token ids in, logits or greedy choices out, on the device or through the references.
 
 mod check;
-mod read;
+mod results;
 
 use super::counters::Counters;
 use super::profile::Timing;
@@ -24,7 +24,7 @@ pub enum Want {
     All,
 }
 
-/// Tokens of a prompt computed at once.
+/// Most tokens of a prompt computed at once, unless [`Runner::set_chunk`] says otherwise.
 const CHUNK: usize = 256;
 /// Decode steps that one submission may hold.
 const MOST_STEPS: usize = 16;
@@ -42,6 +42,8 @@ pub struct Runner {
     place: Place,
     model: Arc<Model>,
     context: usize,
+    /// Most tokens of a prompt computed at once.
+    chunk: usize,
     cache: Cache,
     activations: HashMap<usize, Arc<Activations>>,
     steps: HashMap<(usize, Want), Step>,
@@ -54,8 +56,6 @@ pub struct Runner {
     readback: Option<Readback>,
     host: HostMemory,
     position: usize,
-    /// Tokens computed at once, if not the usual numbers.
-    chunk: Option<usize>,
     counters: Counters,
     /// Dispatches of the steps run since profiling began.
     profile: Option<Vec<Timing>>,
@@ -86,6 +86,7 @@ impl Runner {
             place: place.clone(),
             model: Arc::clone(model),
             context,
+            chunk: CHUNK,
             cache,
             activations: HashMap::from([(1, one)]),
             steps: HashMap::new(),
@@ -95,7 +96,6 @@ impl Runner {
             readback,
             host: HostMemory::default(),
             position: 0,
-            chunk: None,
             counters: Counters::default(),
             profile: None,
         })
@@ -134,19 +134,14 @@ impl Runner {
         self.position = self.position.min(position);
     }
 
-    /// Computes at most `tokens` tokens of a prompt at once; `None` for the usual number.
-    ///
-    /// # Panics
-    /// If it is 0.
-    #[track_caller]
-    pub fn set_chunk(&mut self, tokens: Option<usize>) {
-        assert_ne!(tokens, Some(0), "a chunk has at least one token");
-        self.chunk = tokens;
-    }
-
     /// Bytes of the cache on the device.
     pub fn cache_bytes(&self) -> u64 {
         self.cache.bytes()
+    }
+
+    /// Computes prompts at most `tokens` tokens at once, at least one: fewer take less memory and more time.
+    pub fn set_chunk(&mut self, tokens: usize) {
+        self.chunk = tokens.max(1);
     }
 
     fn activations(&mut self, tokens: usize) -> Result<Arc<Activations>> {
@@ -249,7 +244,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Computes one step without waiting for it.
+    /// Computes one step of at most a chunk's tokens without waiting for it.
     fn run(&mut self, ids: &[u32], want: Want) -> Result<()> {
         self.place_step(ids)?;
         let place = self.place.clone();
@@ -280,15 +275,15 @@ impl Runner {
             return Err(Error::Usage("the prompt has no tokens".into()));
         }
         self.reserve(ids.len())?;
-        let length = self.chunk.unwrap_or(CHUNK);
-        let chunks = ids.len().div_ceil(length);
-        for (index, chunk) in ids.chunks(length).enumerate() {
-            let last = index + 1 == chunks;
+        let mut done = 0;
+        for chunk in ids.chunks(self.chunk) {
+            done += chunk.len();
+            let last = done == ids.len();
             self.run(chunk, if last { Want::Last } else { Want::Nothing })?;
             if !last {
                 self.wait()?;
             }
-            progress(index * length + chunk.len());
+            progress(done);
         }
         Ok(())
     }

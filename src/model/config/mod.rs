@@ -35,7 +35,7 @@ pub struct Config {
     pub norm_eps: f32,
     /// Rotary embeddings; layers choose among them.
     pub ropes: Vec<Rope>,
-    /// What differs between layers [L].
+    /// What differs between layers `[L]`.
     pub layer_types: Vec<LayerType>,
     /// Factor of the embeddings.
     pub embedding_scale: f32,

@@ -1,4 +1,4 @@
-//! What comes back from the device: logits and choices.
+//! What a step leaves: logits and choices, brought to the host.
 
 use super::{Runner, Want};
 use crate::gpu::Place;
@@ -59,8 +59,8 @@ impl Runner {
         self.rewind(0);
         self.reserve(ids.len())?;
         let vocabulary = self.model.config.vocabulary;
-        let length = self.chunk.unwrap_or(CHUNK_ALL);
-        for (index, chunk) in ids.chunks(length).enumerate() {
+        let most = self.chunk.min(CHUNK_ALL);
+        for (index, chunk) in ids.chunks(most).enumerate() {
             self.run(chunk, Want::All)?;
             let place = self.place.clone();
             let logits = self.step(chunk.len(), Want::All)?.logits.clone();
@@ -70,7 +70,7 @@ impl Runner {
                 Place::Host => self.host.f32(&logits).to_vec(),
             };
             for (token, row) in values.chunks(logits.dim(1)).enumerate() {
-                each(index * length + token, &row[..vocabulary])?;
+                each(index * most + token, &row[..vocabulary])?;
             }
         }
         Ok(())
