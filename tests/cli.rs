@@ -2,54 +2,15 @@
 
 mod common;
 
+use common::program::{kaiwu, run, run_with};
 use serde_json::Value;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::process::{Command, Stdio};
-
-/// What a run left: exit code, standard output, standard error.
-#[derive(Debug)]
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-fn kaiwu() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
-    command.env("KAIWU_MODEL", common::default_model());
-    // What the user's own checks found is not these tests' business.
-    command.env("KAIWU_IGNORE_QUARANTINE", "1");
-    for variable in ["RUST_LOG", "KAIWU_ADAPTER", "XDG_RUNTIME_DIR"] {
-        command.env_remove(variable);
-    }
-    command
-}
-
-fn run_with(command: &mut Command, input: &str) -> Ran {
-    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = pipes.spawn().unwrap();
-    // A program that does not read its input may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let output = child.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
-}
-
-fn run(arguments: &[&str]) -> Ran {
-    run_with(kaiwu().args(arguments), "")
-}
-
 const FRANCE: &str = "The capital of France is";
 
 #[test]
 fn every_command_has_an_example_in_its_help() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 15] = [
         &[],
         &["devices"],
         &["inspect"],
@@ -57,6 +18,8 @@ fn every_command_has_an_example_in_its_help() {
         &["generate"],
         &["chat"],
         &["logits"],
+        &["perplexity"],
+        &["compare"],
         &["bench", "model"],
         &["bench", "kernels"],
         &["explain"],

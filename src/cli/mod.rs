@@ -7,6 +7,7 @@ mod arguments;
 mod bench;
 mod bench_kernels;
 mod chat;
+mod compare;
 mod devices;
 mod doctor;
 mod explain;
@@ -17,6 +18,7 @@ mod kernels;
 mod loaded;
 mod logits;
 mod output;
+mod perplexity;
 mod profile;
 mod progress;
 mod tokenize;
@@ -50,6 +52,8 @@ enum Command {
     Generate(generate::Arguments),
     Chat(chat::Arguments),
     Logits(logits::Arguments),
+    Perplexity(perplexity::Arguments),
+    Compare(compare::Arguments),
     /// Measure speed.
     #[command(subcommand)]
     Bench(Bench),
@@ -78,6 +82,8 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Generate(arguments) => generate::run(&device, &arguments, started),
         Command::Chat(arguments) => chat::run(&device, &arguments),
         Command::Logits(arguments) => logits::run(&device, &arguments),
+        Command::Perplexity(arguments) => perplexity::run(&device, &arguments),
+        Command::Compare(arguments) => compare::run(&device, &arguments),
         Command::Bench(Bench::Model(arguments)) => bench::run(&device, &arguments),
         Command::Bench(Bench::Kernels(arguments)) => bench_kernels::run(&device, &arguments),
         Command::Explain(arguments) => explain::run(&device, &arguments),

@@ -13,6 +13,7 @@ mod mapped;
 pub mod metadata;
 mod names;
 mod shard;
+pub(crate) mod small_blocks;
 pub mod source;
 pub mod tensor_table;
 

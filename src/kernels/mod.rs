@@ -8,7 +8,9 @@
 mod argmax;
 mod attention;
 mod cache;
+mod divergence;
 mod embed;
+mod likelihood;
 mod matrix;
 mod pack;
 mod product;
@@ -17,7 +19,9 @@ mod roofs;
 
 pub use argmax::Argmax;
 pub use attention::Attention;
+pub use divergence::Divergence;
 pub use embed::Embed;
+pub use likelihood::Likelihood;
 pub use matrix::{Matrix, OwnedRows, Part, RowSource};
 pub use pack::Planes;
 pub use product::{GateUp, Input, Product, QueryKeyValue};
@@ -27,8 +31,10 @@ pub use roofs::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
 pub const REGISTRY: &[&str] = &[
     "argmax",
     "attention",
+    "divergence",
     "embed",
     "gate_up",
+    "likelihood",
     "product",
     "query_key_value",
     "roof_barrier",

@@ -4,6 +4,7 @@
 
 pub mod architecture;
 mod config;
+mod contrast;
 mod counters;
 pub mod profile;
 pub mod rope;
@@ -15,8 +16,9 @@ mod weights;
 
 pub use architecture::Architecture;
 pub use config::{Config, LayerType};
+pub use contrast::{Comparer, Contrast};
 pub use counters::Counters;
-pub use runner::{Runner, Want};
+pub use runner::{Judge, Runner, Score, Want};
 pub use state::Cache;
 pub use transformer::{Activations, record};
 pub use weights::{Layer, Model};

@@ -1,6 +1,7 @@
 //! Running a model: token ids in, logits or greedy choices out, on the device or through the references.
 
 mod check;
+mod judge;
 mod results;
 
 use super::counters::Counters;
@@ -12,6 +13,8 @@ use crate::gpu::{Element, HostMemory, Place, Program, Readback, Recording, Tenso
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
+
+pub use judge::{Judge, Score};
 
 /// Which logits a step computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

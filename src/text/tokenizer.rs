@@ -257,6 +257,11 @@ impl Tokenizer {
         self.bos
     }
 
+    /// The token that the model file asks every text to begin with.
+    pub fn first(&self) -> Option<u32> {
+        self.bos.filter(|_| self.add_bos)
+    }
+
     /// The token that ends a text.
     pub fn eos(&self) -> Option<u32> {
         self.eos
