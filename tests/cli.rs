@@ -77,7 +77,7 @@ fn without_a_model_the_error_says_how_to_get_one() {
     command.env_remove("KAIWU_MODEL").env("XDG_DATA_HOME", "/nowhere").current_dir(empty);
     let ran = run_with(command.args(["generate", FRANCE]), "");
     assert_eq!((ran.code, &*ran.out), (2, ""));
-    for part in ["make model", "-m FILE", "/nowhere/kaiwu/models/SmolLM2-135M-Instruct.Q4_1.gguf"] {
+    for part in ["make model", "-m PATH", "/nowhere/kaiwu/models/SmolLM2-135M-Instruct.Q4_1.gguf"] {
         assert!(ran.err.contains(part), "{}", ran.err);
     }
 }

@@ -54,8 +54,8 @@ impl DeviceArguments {
 /// Which model.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgument {
-    /// Model file (GGUF) [default: the one that `make model` fetches]
-    #[arg(short, long, value_name = "FILE", env = "KAIWU_MODEL", hide_env_values = true)]
+    /// Model: a GGUF file, or a Hugging Face folder [default: the one that `make model` fetches]
+    #[arg(short, long, value_name = "PATH", env = "KAIWU_MODEL", hide_env_values = true)]
     pub model: Option<PathBuf>,
 }
 
@@ -84,7 +84,7 @@ pub(super) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
     }
     let places: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
     Err(Error::Usage(format!(
-        "no model: neither -m FILE nor KAIWU_MODEL is given, and there is no {}; run `make model` in the project to \
+        "no model: neither -m PATH nor KAIWU_MODEL is given, and there is no {}; run `make model` in the project to \
          fetch the default one",
         places.join(" or ")
     )))

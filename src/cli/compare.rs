@@ -49,7 +49,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
 
     let a = a.load(device, false)?;
     let since = Instant::now();
-    let model = load(&a.place, &b.gguf)?;
+    let model = load(&a.place, &b.source)?;
     let b = Loaded { file: b, place: a.place.clone(), model, seconds: since.elapsed().as_secs_f64() };
     let mut comparer = Comparer::new(a.runner(window)?, b.runner(window)?)?;
     let mut progress = Progress::tokens("comparing", windows.scored() as u64);

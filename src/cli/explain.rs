@@ -4,7 +4,7 @@ use super::Outcome;
 use super::arguments::{DeviceArguments, ModelArgument};
 use super::loaded::{adapter, load};
 use super::output::{count, print, print_pretty, size, table};
-use crate::format::Gguf;
+use crate::format::Source;
 use crate::gpu::{Capabilities, Constant, Cost, Entry, Gpu, Place, StorageKind};
 use crate::model::{Runner, Want};
 use crate::{Error, Result};
@@ -12,7 +12,6 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Show what computes a token: each kernel with its bytes and operations
 #[derive(Debug, Args)]
@@ -57,9 +56,9 @@ struct Section {
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let path = arguments.model.path()?;
-    let gguf = Arc::new(Gguf::open(&path)?);
+    let source = Source::open(&path)?;
     let place = if arguments.host { Place::Host } else { device_or_host(device)? };
-    let model = load(&place, &gguf)?;
+    let model = load(&place, &source)?;
     let mut runner = Runner::new(&place, &model, None, 1)?;
     let recording = runner.recording(1, Want::Last)?;
     let at = arguments.at as usize;

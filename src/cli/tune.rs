@@ -5,7 +5,7 @@ use super::arguments::DeviceArguments;
 use super::loaded::load;
 use super::output::{print, print_pretty, table};
 use super::progress::Progress;
-use crate::format::Gguf;
+use crate::format::Source;
 use crate::gpu::{Gpu, GpuOptions, Place, Tuned, Tuning};
 use crate::model::{Runner, Want};
 use crate::workbench::{
@@ -106,9 +106,9 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
 /// What may be tuned: for each step those that take the most first.
 fn shapes(gpu: &Arc<Gpu>, model: Option<&Path>) -> Result<Vec<Shape>> {
     let Some(path) = model else { return Ok(model_shapes()) };
-    let gguf = Arc::new(Gguf::open(path)?);
+    let source = Source::open(path)?;
     let place = Place::Device(Arc::clone(gpu));
-    let model = load(&place, &gguf)?;
+    let model = load(&place, &source)?;
     let room = (CONTEXT + PROMPT).min(model.config.context);
     let prompt = PROMPT.min(room);
     let mut runner = Runner::new(&place, &model, None, room)?;
