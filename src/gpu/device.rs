@@ -140,7 +140,8 @@ impl Gpu {
         let (adapter, info) = (&adapters[best], &infos[best]);
         let report = adapter::report(adapter, true, reason);
 
-        let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
+        let mut wanted =
+            wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
         if options.without_subgroups {
             wanted.remove(wgpu::Features::SUBGROUP);
         }
