@@ -31,7 +31,8 @@ impl Cache {
         };
         let keys =
             (0..config.layers).map(|layer| tensor("keys", layer, &[capacity / 64, heads, 8, head / 8, 8, 8]));
-        let values = (0..config.layers).map(|layer| tensor("values", layer, &[capacity / 64, heads, 64, head]));
+        let values =
+            (0..config.layers).map(|layer| tensor("values", layer, &[capacity / 64, heads, 64, head]));
         let rope = |rope: &Rope| {
             let table = rope.table(capacity, head, context);
             Tensor::constant(place, "rope", &[capacity, head], &table)
