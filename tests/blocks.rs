@@ -48,7 +48,7 @@ fn dequantise_by_hand() {
     const HALF: [u8; 2] = [0x00, 0x38];
     let block = |parts: &[&[u8]]| parts.concat();
     type Case = (DType, Vec<u8>, &'static [(usize, f32)]); // the pairs: which weight, its value
-    let cases: [Case; 11] = [
+    let cases: [Case; 14] = [
         (DType::F32, vec![0, 0, 0xc0, 0xbf], &[(0, -1.5)]),
         (DType::F16, vec![0x00, 0xc2], &[(0, -3.0)]),
         (DType::BF16, vec![0xc0, 0x3f], &[(0, 1.5)]),
@@ -102,6 +102,19 @@ fn dequantise_by_hand() {
             block(&[&[0x95], &[0; 127], &[0x23], &[0; 63], &[2, 0, 0, 0, 0xff], &[0; 11], &HALF]),
             &[(0, 21.0), (1, -32.0), (64, -4.5), (65, 16.0), (128, 0.0)],
         ),
+        // Group 0: scale 3, min 2. Weight 0 has 2, weight 32 has 1 in the same byte, but no scale.
+        (
+            DType::Q2K,
+            block(&[&[0x23], &[0; 15], &[0x06], &[0; 63], &ONE, &HALF]),
+            &[(0, 5.0), (1, -1.0), (15, -1.0), (16, 0.0), (32, 0.0)],
+        ),
+        // Group 0: scale 5 + 32 - 32. Weight 0 has low 1 and its third bit; weight 1 has nothing. Group 4: scale -32.
+        (
+            DType::Q3K,
+            block(&[&[1], &[0; 31], &[1], &[0; 63], &[5], &[0; 7], &[2], &[0; 3], &HALF]),
+            &[(0, 2.5), (1, -10.0), (64, 64.0), (255, 64.0)],
+        ),
+        (DType::IQ4NL, block(&[&HALF, &[0x9f], &[0x80; 15]]), &[(0, 56.5), (16, 6.5), (1, -63.5), (31, 0.5)]),
     ];
     for (dtype, block, expected) in cases {
         let mut values = vec![f32::NAN; dtype.block_len()];
@@ -140,6 +153,12 @@ fn quantise_stays_within_the_step_of_each_type() {
         (DType::Q5K, 1.0 / 31.0 + 2.0 / 126.0 + 1.0 / 126.0),
         // A whole step, and a scale rounded to 7 bits of the largest in the block.
         (DType::Q6K, 1.01 / 32.0 + 1.0 / 254.0),
+        // A step of at most 2/3, and scale and min rounded to 4 bits of the largest in the block.
+        (DType::Q2K, 1.0 / 3.0 + 2.0 / 30.0 + 1.0 / 30.0),
+        // A whole step, and a scale rounded to 5 bits and a sign.
+        (DType::Q3K, 1.01 / 4.0 + 1.0 / 62.0),
+        // Beyond the last level on the side of the smaller ones.
+        (DType::IQ4NL, 1.01 * 14.0 / 127.0),
     ];
     assert_eq!(cases.map(|(dtype, _)| dtype), DType::ALL);
     let mixed = noise(2048);

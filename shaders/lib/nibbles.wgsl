@@ -3,6 +3,8 @@
 const HAS_SCALES: bool = true;
 //% if FORMAT == "q8_0"
 const COLUMN_SCALE: vec4<f32> = vec4<f32>(1.0, 0.00390625, 0.0000152587890625, 1.0);
+//% elif FORMAT == "iq4_nl"
+const COLUMN_SCALE: vec4<f32> = vec4<f32>(1.0); // nothing is masked in place
 //% else
 const COLUMN_SCALE: vec4<f32> = vec4<f32>(1.0, 0.00390625, 0.0000152587890625, 0.000000059604644775390625);
 //% endif

@@ -1,6 +1,6 @@
 //! Options that several commands share.
 
-use crate::gpu::{GpuOptions, Quarantine, StorageKind};
+use crate::gpu::{GpuOptions, Quarantine, StorageKind, Tuning};
 use crate::sample::SamplerSettings;
 use crate::{Error, Result};
 use clap::Args;
@@ -21,9 +21,15 @@ pub(super) struct DeviceArguments {
     /// Pretend that the adapter has no subgroups
     #[arg(long, global = true)]
     pub no_subgroups: bool,
+    /// Give each token the same bits, however the prompt is cut into chunks and whatever the cache holds; slower
+    #[arg(long, global = true)]
+    pub deterministic: bool,
     /// Keep the bounds and loop checks in the shaders; slower
     #[arg(long, global = true)]
     pub checked: bool,
+    /// Leave out what `kaiwu tune` measured on this adapter
+    #[arg(long, global = true)]
+    pub no_tuning: bool,
     /// Use strategies too that `kaiwu doctor` found wrong on this adapter
     #[arg(long, global = true, env = "KAIWU_IGNORE_QUARANTINE", hide_env_values = true,
         value_parser = clap::builder::FalseyValueParser::new())]
@@ -36,8 +42,10 @@ impl DeviceArguments {
             adapter: self.adapter.clone().filter(|wanted| !wanted.is_empty()),
             storage: self.storage,
             without_subgroups: self.no_subgroups,
+            deterministic: self.deterministic,
             unchecked: !self.checked,
             quarantine: Quarantine::default_path().filter(|_| !self.ignore_quarantine),
+            tuning: Tuning::default_path().filter(|_| !self.no_tuning),
             ..GpuOptions::default()
         }
     }
@@ -46,8 +54,8 @@ impl DeviceArguments {
 /// Which model.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgument {
-    /// Model file (GGUF) [default: the one that `make model` fetches]
-    #[arg(short, long, value_name = "FILE", env = "KAIWU_MODEL", hide_env_values = true)]
+    /// Model: a GGUF file, or a Hugging Face folder [default: the one that `make model` fetches]
+    #[arg(short, long, value_name = "PATH", env = "KAIWU_MODEL", hide_env_values = true)]
     pub model: Option<PathBuf>,
 }
 
@@ -76,7 +84,7 @@ pub(super) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
     }
     let places: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
     Err(Error::Usage(format!(
-        "no model: neither -m FILE nor KAIWU_MODEL is given, and there is no {}; run `make model` in the project to \
+        "no model: neither -m PATH nor KAIWU_MODEL is given, and there is no {}; run `make model` in the project to \
          fetch the default one",
         places.join(" or ")
     )))

@@ -32,6 +32,9 @@ pub(super) struct Arguments {
     /// Most tokens [default: the model's own context]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     context: Option<u32>,
+    /// Tokens of the prompt computed at once
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    chunk: u32,
     /// Compute with the plain-loop CPU references instead of a device
     #[arg(long, conflicts_with = "check")]
     reference: bool,
@@ -42,6 +45,7 @@ pub(super) struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   kaiwu logits \"The capital of France is\"
+  kaiwu logits --deterministic --chunk 7 \"The capital of France is\"
   kaiwu logits --ids 504,3575,282,4649,314 --output logits.safetensors";
 
 /// Logits printed.
@@ -62,6 +66,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let loaded = file.load(device, arguments.reference)?;
     let mut runner = loaded.runner(ids.len())?;
     runner.fits(ids.len())?;
+    runner.set_chunk(arguments.chunk as usize);
     if arguments.check {
         check(&mut runner, &ids)?;
     }

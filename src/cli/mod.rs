@@ -6,7 +6,9 @@
 mod arguments;
 mod bench;
 mod bench_kernels;
+mod bench_own;
 mod chat;
+mod compare;
 mod devices;
 mod doctor;
 mod explain;
@@ -17,9 +19,11 @@ mod kernels;
 mod loaded;
 mod logits;
 mod output;
+mod perplexity;
 mod profile;
 mod progress;
 mod tokenize;
+mod tune;
 
 use crate::{Error, Result};
 use clap::{Parser, Subcommand};
@@ -50,12 +54,15 @@ enum Command {
     Generate(generate::Arguments),
     Chat(chat::Arguments),
     Logits(logits::Arguments),
+    Perplexity(perplexity::Arguments),
+    Compare(compare::Arguments),
     /// Measure speed.
     #[command(subcommand)]
     Bench(Bench),
     Explain(explain::Arguments),
     Kernels(kernels::Arguments),
     Doctor(doctor::Arguments),
+    Tune(tune::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -78,10 +85,13 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Generate(arguments) => generate::run(&device, &arguments, started),
         Command::Chat(arguments) => chat::run(&device, &arguments),
         Command::Logits(arguments) => logits::run(&device, &arguments),
+        Command::Perplexity(arguments) => perplexity::run(&device, &arguments),
+        Command::Compare(arguments) => compare::run(&device, &arguments),
         Command::Bench(Bench::Model(arguments)) => bench::run(&device, &arguments),
         Command::Bench(Bench::Kernels(arguments)) => bench_kernels::run(&device, &arguments),
         Command::Explain(arguments) => explain::run(&device, &arguments),
         Command::Doctor(arguments) => doctor::run(&device, &arguments),
+        Command::Tune(arguments) => tune::run(&device, &arguments),
         Command::Kernels(arguments) => kernels::run(&device, &arguments),
     };
     match done.and_then(|code| output::flush().map(|()| code)) {

@@ -8,6 +8,7 @@
 //! group of n share byte j, the first in its low half.
 
 use super::dtype::DType;
+use super::small_blocks::{self, iq4_nl, q2_k, q3_k};
 use half::{bf16, f16};
 
 /// Turns whole blocks of `dtype` into `out`, one `f32` a weight.
@@ -35,13 +36,16 @@ pub fn dequantise(dtype: DType, bytes: &[u8], out: &mut [f32]) -> Result<(), Str
         DType::Q4K => q4_k,
         DType::Q5K => q5_k,
         DType::Q6K => q6_k,
+        DType::Q2K => q2_k,
+        DType::Q3K => q3_k,
+        DType::IQ4NL => iq4_nl,
     };
     let blocks = bytes.chunks_exact(dtype.block_bytes());
     blocks.zip(out.chunks_exact_mut(dtype.block_len())).for_each(|(bytes, out)| block(bytes, out));
     Ok(())
 }
 
-fn half_at(b: &[u8], at: usize) -> f32 {
+pub(super) fn half_at(b: &[u8], at: usize) -> f32 {
     f16::from_le_bytes([b[at], b[at + 1]]).to_f32()
 }
 
@@ -171,6 +175,7 @@ pub fn quantise(dtype: DType, weights: &[f32]) -> Vec<u8> {
             }
             DType::Q4K | DType::Q5K => put_k_with_mins(dtype, &mut bytes, block),
             DType::Q6K => put_q6_k(&mut bytes, block),
+            DType::Q2K | DType::Q3K | DType::IQ4NL => small_blocks::put(dtype, &mut bytes, block),
         }
         debug_assert!(bytes.len().is_multiple_of(dtype.block_bytes()));
     }
@@ -178,23 +183,23 @@ pub fn quantise(dtype: DType, weights: &[f32]) -> Vec<u8> {
 }
 
 /// Appends `value` as f16 and returns what was stored: quotients are taken by that.
-fn put_half(bytes: &mut Vec<u8>, value: f32) -> f32 {
+pub(super) fn put_half(bytes: &mut Vec<u8>, value: f32) -> f32 {
     let stored = f16::from_f32(value);
     bytes.extend(stored.to_le_bytes());
     stored.to_f32()
 }
 
 /// The nearest integer within bounds; 0 for the 0/0 of an all-zero block.
-fn nearest(x: f32, min: i32, max: i32) -> i32 {
+pub(super) fn nearest(x: f32, min: i32, max: i32) -> i32 {
     (x.round() as i32).clamp(min, max)
 }
 
 /// The weight of the largest magnitude, with its sign.
-fn largest(weights: &[f32]) -> f32 {
+pub(super) fn largest(weights: &[f32]) -> f32 {
     weights.iter().fold(0.0, |most: f32, w| if w.abs() > most.abs() { *w } else { most })
 }
 
-fn bounds(weights: &[f32]) -> (f32, f32) {
+pub(super) fn bounds(weights: &[f32]) -> (f32, f32) {
     weights.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), w| (low.min(*w), high.max(*w)))
 }
 

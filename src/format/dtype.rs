@@ -30,11 +30,17 @@ pub enum DType {
     Q5K,
     /// 256 weights in 16 groups `d * scale * (q - 32)`, q of 6 bits, scale of 8, signed.
     Q6K,
+    /// 256 weights in 16 groups `d * scale * q - dmin * min`, q of 2 bits, scale and min of 4.
+    Q2K,
+    /// 256 weights in 16 groups `d * scale * (q - 4)`, q of 3 bits, scale of 6, signed.
+    Q3K,
+    /// 32 weights `d * level`, one of 16 uneven levels each.
+    IQ4NL,
 }
 
 impl DType {
-    /// Every type, in the order of their ggml numbers except for BF16.
-    pub const ALL: [DType; 11] = [
+    /// Every type.
+    pub const ALL: [DType; 14] = [
         DType::F32,
         DType::F16,
         DType::BF16,
@@ -46,6 +52,9 @@ impl DType {
         DType::Q4K,
         DType::Q5K,
         DType::Q6K,
+        DType::Q2K,
+        DType::Q3K,
+        DType::IQ4NL,
     ];
 
     /// The one table: name, ggml number, weights in a block, bytes in a block.
@@ -62,6 +71,9 @@ impl DType {
             DType::Q4K => ("Q4_K", 12, 256, 2 + 2 + 12 + 128),
             DType::Q5K => ("Q5_K", 13, 256, 2 + 2 + 12 + 32 + 128),
             DType::Q6K => ("Q6_K", 14, 256, 128 + 64 + 16 + 2),
+            DType::Q2K => ("Q2_K", 10, 256, 16 + 64 + 2 + 2),
+            DType::Q3K => ("Q3_K", 11, 256, 32 + 64 + 12 + 2),
+            DType::IQ4NL => ("IQ4_NL", 20, 32, 2 + 16),
         }
     }
 
@@ -116,14 +128,11 @@ pub fn ggml_type_name(id: u32) -> String {
         4 => "Q4_2",
         5 => "Q4_3",
         9 => "Q8_1",
-        10 => "Q2_K",
-        11 => "Q3_K",
         15 => "Q8_K",
         16 => "IQ2_XXS",
         17 => "IQ2_XS",
         18 => "IQ3_XXS",
         19 => "IQ1_S",
-        20 => "IQ4_NL",
         21 => "IQ3_S",
         22 => "IQ2_S",
         23 => "IQ4_XS",

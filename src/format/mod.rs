@@ -1,16 +1,25 @@
 //! Model files: bytes in, plain data out. Nothing here knows of the device.
 //!
-//! [`gguf`] reads a file's metadata and tensor table, [`dtype`] names the types its weights are stored in, and
-//! [`blocks`] turns stored weights into `f32` and back.
+//! A [`Source`] is a model's file or folder. [`gguf`] reads a file's metadata and tensor table, [`folder`] those of a
+//! Hugging Face folder, [`dtype`] names the types weights are stored in, and [`blocks`] turns stored weights into
+//! `f32` and back.
 
 pub mod blocks;
 mod cursor;
 pub mod dtype;
+pub mod folder;
 pub mod gguf;
+mod mapped;
 pub mod metadata;
+mod names;
+mod shard;
+pub(crate) mod small_blocks;
+pub mod source;
 pub mod tensor_table;
 
 pub use dtype::DType;
+pub use folder::Folder;
 pub use gguf::Gguf;
 pub use metadata::{Array, Strings, Value};
+pub use source::Source;
 pub use tensor_table::TensorInfo;

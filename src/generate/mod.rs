@@ -4,8 +4,10 @@ mod answer;
 mod conversation;
 mod generator;
 mod pace;
+mod windows;
 mod writer;
 
 pub use answer::{Answer, FinishReason};
 pub use conversation::Conversation;
 pub use generator::{Event, Generator, Options};
+pub use windows::{TextComparison, TextLikelihood, Windows, comparison, likelihood};

@@ -1,12 +1,12 @@
 //! An open device: queue, capabilities, compiled pipelines, and the errors it reported.
 
 use super::adapter::{self, AdapterReport};
-use super::kernel::{Kernel, Needs, Strategy};
-use super::quarantine::{Quarantine, Quarantined};
+use super::choice::Choice;
+use super::kernel::{Needs, Strategy};
 use super::tensor::{StorageKind, TEXEL_BYTES, TEXTURE_WIDTH};
 use crate::{Error, Result};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How to open a device.
@@ -20,6 +20,10 @@ pub struct GpuOptions {
     pub prefer_gpu_strategies: bool,
     /// Pretend that the adapter has no subgroups.
     pub without_subgroups: bool,
+    /// Pretend that the adapter has no half-precision arithmetic.
+    pub without_f16: bool,
+    /// Sum each token's numbers in one order, however many tokens a step has: see [`Capabilities::deterministic`].
+    pub deterministic: bool,
     /// Bind at most so many bytes of a buffer or texture at once, as a smaller adapter would.
     pub max_binding_bytes: Option<u64>,
     /// Open the device with at most so many bytes of workgroup memory.
@@ -32,8 +36,10 @@ pub struct GpuOptions {
     pub min_offset_alignment: Option<u32>,
     /// Leave naga's bounds and loop checks out of the shaders. Only for shaders that ship with this crate.
     pub unchecked: bool,
-    /// The file with strategies found wrong, which are then not used: see [`Quarantine::default_path`].
+    /// The file with strategies found wrong, which are then not used: see [`super::Quarantine::default_path`].
     pub quarantine: Option<PathBuf>,
+    /// The file with the fastest strategies by shape, which then come first: see [`super::Tuning::default_path`].
+    pub tuning: Option<PathBuf>,
 }
 
 /// What strategies may count on.
@@ -41,6 +47,8 @@ pub struct GpuOptions {
 pub struct Capabilities {
     /// Smallest subgroup size, 0 where subgroups cannot be used.
     pub subgroup: u32,
+    /// Half-precision arithmetic in shaders.
+    pub f16: bool,
     /// Most lanes in a workgroup.
     pub max_lanes: u32,
     /// Most workgroup memory, bytes.
@@ -48,6 +56,9 @@ pub struct Capabilities {
     /// The adapter computes on the CPU: lanes are SIMD lanes, shared memory and barriers buy nothing.
     /// [`GpuOptions::prefer_gpu_strategies`] denies it.
     pub software: bool,
+    /// Only strategies are wanted that give a token the same bits whatever other tokens are computed with it: not those
+    /// that sum in another order for one token, or for few.
+    pub deterministic: bool,
     /// Storage of tensors that may choose.
     pub storage: StorageKind,
     /// Largest storage-buffer binding, bytes.
@@ -63,8 +74,7 @@ pub struct Gpu {
     report: AdapterReport,
     capabilities: Capabilities,
     unchecked: bool,
-    /// Kernel and strategy of those not to be used.
-    quarantined: Vec<(String, String)>,
+    pub(super) choice: Choice,
     first_error: Arc<Mutex<Option<Error>>>,
     pub(super) pipelines: Mutex<HashMap<String, Arc<super::program::Pipeline>>>,
 }
@@ -130,9 +140,13 @@ impl Gpu {
         let (adapter, info) = (&adapters[best], &infos[best]);
         let report = adapter::report(adapter, true, reason);
 
-        let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP;
+        let mut wanted =
+            wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
         if options.without_subgroups {
             wanted.remove(wgpu::Features::SUBGROUP);
+        }
+        if options.without_f16 {
+            wanted.remove(wgpu::Features::SHADER_F16);
         }
         let features = adapter.features() & wanted;
         let limits = options.lowered(adapter.limits());
@@ -163,9 +177,11 @@ impl Gpu {
                 true => info.subgroup_min_size,
                 false => 0,
             },
+            f16: features.contains(wgpu::Features::SHADER_F16),
             max_lanes: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             software: info.device_type == wgpu::DeviceType::Cpu && !options.prefer_gpu_strategies,
+            deterministic: options.deterministic,
             storage: StorageKind::Buffer,
             max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
             max_texture_bytes: (u64::from(TEXTURE_WIDTH)
@@ -173,14 +189,14 @@ impl Gpu {
                 * u64::from(limits.max_texture_dimension_2d))
             .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
         };
-        let quarantined = options.quarantine.as_deref().map_or(vec![], |path| quarantined(path, &report));
+        let choice = Choice::load(options, &report);
         let mut gpu = Self {
             device,
             queue,
             report,
             capabilities,
             unchecked: options.unchecked,
-            quarantined,
+            choice,
             first_error,
             pipelines: Mutex::default(),
         };
@@ -209,34 +225,6 @@ impl Gpu {
     /// What strategies may count on.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
-    }
-
-    /// Whether this strategy was found wrong here, and is skipped.
-    pub fn is_quarantined(&self, kernel: &str, strategy: &str) -> bool {
-        self.quarantined.iter().any(|(wrong, name)| wrong == kernel && name == strategy)
-    }
-
-    /// The strategies of `kernel` that this device may use, the best guess first; at least one.
-    ///
-    /// # Errors
-    /// When all are quarantined.
-    pub fn strategies(&self, kernel: &dyn Kernel) -> Result<Vec<Strategy>> {
-        let mut all = kernel.strategies(&self.capabilities);
-        if all.is_empty() {
-            let Capabilities { max_lanes, max_workgroup_bytes, .. } = self.capabilities;
-            let message = format!(
-                "no strategy runs on an adapter of {max_lanes} lanes a workgroup and {max_workgroup_bytes} bytes of \
-                 workgroup memory; WebGPU's defaults are 256 and 16384"
-            );
-            return Err(Error::Kernel { kernel: kernel.name().into(), message });
-        }
-        all.retain(|strategy| !self.is_quarantined(kernel.name(), strategy.name));
-        if all.is_empty() {
-            let message = "`kaiwu doctor` found every strategy wrong on this adapter with this driver; try another \
-                adapter or driver, or --ignore-quarantine if wrong results are no harm";
-            return Err(Error::Kernel { kernel: kernel.name().into(), message: message.into() });
-        }
-        Ok(all)
     }
 
     /// The first error the device reported since the last call, as ours.
@@ -285,25 +273,6 @@ impl Gpu {
         }
         self.device.create_shader_module(descriptor)
     }
-}
-
-/// Kernel and strategy of what `path` lists for this adapter, with a word about each. A damaged file is no reason not to
-/// run, but to say so.
-fn quarantined(path: &Path, report: &AdapterReport) -> Vec<(String, String)> {
-    let quarantine = match Quarantine::read(path) {
-        Ok(quarantine) => quarantine,
-        Err(error) => {
-            log::warn!("the list of strategies to avoid is left out: {error}");
-            return vec![];
-        }
-    };
-    let entries: Vec<_> = quarantine.of(report).collect();
-    for Quarantined { kernel, strategy, reason, .. } in &entries {
-        log::warn!(
-            "kernel {kernel}: not using {strategy}, which is wrong on this adapter ({reason}); see `kaiwu doctor`"
-        );
-    }
-    entries.into_iter().map(|entry| (entry.kernel.clone(), entry.strategy.clone())).collect()
 }
 
 /// Puts a device error into our words; wgpu's text names the labelled object.

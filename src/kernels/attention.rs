@@ -1,6 +1,7 @@
 //! Attention over the cache.
 
-use super::cache::{half_at, key_index};
+use super::cache::{Pages, half_at};
+use super::product::few_or_many;
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
@@ -11,9 +12,9 @@ pub struct Attention {
     pub step: Tensor,
     /// Rotated queries [T, H * D].
     pub q: Tensor,
-    /// The layer's key cache, halves [capacity / 8, K, D / 8, 8, 8].
+    /// The layer's key cache, halves [capacity / 64, K, 8, D / 8, 8, 8].
     pub keys: Tensor,
-    /// The layer's value cache, halves [capacity, K, D].
+    /// The layer's value cache, halves [capacity / 64, K, 64, D].
     pub values: Tensor,
     /// The result [T, H * D].
     pub y: Tensor,
@@ -25,7 +26,7 @@ pub struct Attention {
 
 impl Attention {
     fn head(&self) -> usize {
-        self.values.dim(2)
+        self.values.dim(3)
     }
     fn key_heads(&self) -> usize {
         self.values.dim(1)
@@ -44,6 +45,11 @@ impl Attention {
     }
 
     fn subgroup_of_eight(&self) -> Strategy {
+        self.subgroup_of_eight_by(2)
+    }
+
+    /// Walking over the cache by `blocks` times eight tokens.
+    fn subgroup_of_eight_by(&self, blocks: u32) -> Strategy {
         // Heads that share keys share their loads; eight lanes hold at most eight queries.
         let together = self.together(8);
         let at_once = if self.tokens == 1 { 1 } else { 8 / together };
@@ -54,7 +60,7 @@ impl Attention {
             constants: vec![
                 ("HEADS", Constant::Count(together)),
                 ("TOKENS", Constant::Count(at_once)),
-                ("BLOCKS", Constant::Count(2)),
+                ("BLOCKS", Constant::Count(blocks)),
                 ("PARTS", Constant::Count(self.parts())),
             ],
             needs: Needs::lanes(8).subgroup(8),
@@ -73,14 +79,18 @@ impl Attention {
         }
     }
 
-    fn workgroup(&self) -> Strategy {
+    fn workgroup(&self, can: &Capabilities) -> Strategy {
+        // One token has one workgroup a key head: more teams share the cache.
+        self.workgroup_of(if self.tokens == 1 && !can.deterministic { 16 } else { 8 })
+    }
+
+    /// With the cache split among `teams` of eight lanes.
+    fn workgroup_of(&self, teams: u32) -> Strategy {
         // A lane keeps eight sums of eight numbers at most, if one query needs no more.
         let (parts, head4) = (self.parts(), self.head() as u32 / 4);
         let most = (8 / parts).max(1);
         let together = self.together(most);
         let at_once = if self.tokens == 1 { 1 } else { most / together };
-        // One token has one workgroup a key head: more teams share the cache.
-        let teams = if self.tokens == 1 { 16 } else { 8 };
         let (rows, lanes) = (together * at_once, 8 * teams);
         Strategy {
             name: "attention_workgroup",
@@ -125,7 +135,22 @@ impl Kernel for Attention {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        can.allowed(vec![self.subgroup_of_eight(), self.query_per_lane()], vec![self.workgroup()])
+        can.allowed(vec![self.subgroup_of_eight(), self.query_per_lane()], vec![self.workgroup(can)])
+    }
+
+    fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
+        if can.deterministic {
+            return vec![];
+        }
+        let blocks = [1, 4].map(|blocks| self.subgroup_of_eight_by(blocks));
+        let teams = [4, 8, 16, 32].map(|teams| self.workgroup_of(teams));
+        let usual = self.workgroup(can).constants;
+        blocks.into_iter().chain(teams).filter(|size| size.constants != usual).collect()
+    }
+
+    fn shape(&self) -> String {
+        let tokens = few_or_many(self.tokens);
+        format!("{tokens} x {}/{} heads of {}", self.heads(), self.key_heads(), self.head())
     }
 
     fn cost(&self, context: usize) -> Cost {
@@ -142,6 +167,7 @@ impl Kernel for Attention {
 
     fn reference(&self, memory: &mut HostMemory) {
         let (heads, head, key_heads) = (self.heads(), self.head(), self.key_heads());
+        let pages = Pages { key_heads, head };
         let start = memory.u32(&self.step)[0] as usize;
         let (q, keys, values) = (memory.f32(&self.q), memory.u32(&self.keys), memory.u32(&self.values));
         let y = memory.f32_mut(&self.y);
@@ -149,9 +175,8 @@ impl Kernel for Attention {
             for h in 0..heads {
                 let key_head = h / (heads / key_heads);
                 let at = (token * heads + h) * head;
-                let key =
-                    |position, d| half_at(&keys, key_index(position, key_head * head + d, key_heads * head));
-                let value = |position, d| half_at(&values, (position * key_heads + key_head) * head + d);
+                let key = |position, d| half_at(&keys, pages.key(position, key_head * head + d));
+                let value = |position, d| half_at(&values, pages.value(position, key_head * head + d));
                 let scores: Vec<f32> = (0..=start + token)
                     .map(|position| (0..head).map(|d| q[at + d] * key(position, d)).sum::<f32>() * self.scale)
                     .collect();

@@ -13,10 +13,12 @@ mod cache;
 mod causal_attention;
 mod causal_gradient;
 mod cross_entropy;
+mod divergence;
 mod draw;
 mod embed;
 mod gather;
 mod gemm;
+mod likelihood;
 mod matrix;
 mod norm;
 mod norm_gradient;
@@ -38,10 +40,12 @@ pub use attention::Attention;
 pub use causal_attention::{CausalAttention, Heads};
 pub use causal_gradient::{CausalKeyGradient, CausalQueryGradient};
 pub use cross_entropy::{CrossEntropy, CrossEntropyGradient, MeanLoss, MeanLossGradient};
+pub use divergence::Divergence;
 pub use draw::{Draw, Tick};
 pub use embed::Embed;
 pub use gather::{Gather, Scatter};
 pub use gemm::{Form, Gemm};
+pub use likelihood::Likelihood;
 pub use matrix::{Matrix, OwnedRows, Part, RowSource};
 pub use norm::Norm;
 pub use norm_gradient::{NormGainGradient, NormGradient};
@@ -67,11 +71,13 @@ pub const REGISTRY: &[&str] = &[
     "causal_query_gradient",
     "cross_entropy",
     "cross_entropy_gradient",
+    "divergence",
     "draw",
     "embed",
     "gate_up",
     "gather",
     "gemm",
+    "likelihood",
     "mean_loss",
     "mean_loss_gradient",
     "norm",

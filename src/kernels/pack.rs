@@ -15,8 +15,12 @@
 //! | Q4_K | 4 | | 4 for 8 blocks | |
 //! | Q5_K | 4 | 1 | 4 for 8 blocks | |
 //! | Q6_K | 4 | 2 | 4 for 8 blocks | 1 for 16 blocks |
+//! | Q2_K | 2 | | 4 for 8 blocks | 1 for 8 blocks |
+//! | Q3_K | 2 | 1 | 4 for 8 blocks | 1 for 16 blocks |
+//! | IQ4_NL | 4 | | 1 for 2 blocks | |
 
 use crate::format::DType;
+use crate::format::small_blocks::q3_k_scale;
 use std::ops::Range;
 
 /// Planes of a matrix of `rows4 * 4` rows and `blocks * 32` columns. A plane is `[slot / 8][step][8]`.
@@ -47,13 +51,15 @@ impl Planes {
             DType::F32 => (32 * blocks, 0, 0, 0),
             DType::F16 | DType::BF16 => (16 * blocks, 0, 0, 0),
             DType::Q8_0 => (8 * blocks, 0, blocks.div_ceil(2), 0),
-            DType::Q4_0 => (4 * blocks, 0, blocks.div_ceil(2), 0),
+            DType::Q4_0 | DType::IQ4NL => (4 * blocks, 0, blocks.div_ceil(2), 0),
             DType::Q4_1 => (4 * blocks, 0, blocks, 0),
             DType::Q5_0 => (4 * blocks, blocks, blocks.div_ceil(2), 0),
             DType::Q5_1 => (4 * blocks, blocks, blocks, 0),
             DType::Q4K => (4 * blocks, 0, 4 * blocks.div_ceil(8), 0),
             DType::Q5K => (4 * blocks, blocks, 4 * blocks.div_ceil(8), 0),
             DType::Q6K => (4 * blocks, 2 * blocks, 4 * blocks.div_ceil(8), blocks.div_ceil(16)),
+            DType::Q2K => (2 * blocks, 0, 4 * blocks.div_ceil(8), blocks.div_ceil(8)),
+            DType::Q3K => (2 * blocks, blocks, 4 * blocks.div_ceil(8), blocks.div_ceil(16)),
         };
         Self {
             rows4,
@@ -101,8 +107,11 @@ pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: 
         let half_word = 2 * (block % 2) + part / 2;
         let half = |at| u32::from(le16(bytes, at)) << (16 * (part % 2));
         match dtype {
-            DType::Q4_0 | DType::Q5_0 | DType::Q8_0 => put_word(SCALES, block / 2, half_word, half(0)),
+            DType::Q4_0 | DType::Q5_0 | DType::Q8_0 | DType::IQ4NL => {
+                put_word(SCALES, block / 2, half_word, half(0))
+            }
             DType::Q6K => put_word(SUPERS, block / 2, half_word, half(208)),
+            DType::Q3K => put_word(SUPERS, block / 2, half_word, half(108)),
             _ => {}
         }
         let mut put = |plane, index, value| put_word(plane, index, part, value);
@@ -117,7 +126,7 @@ pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: 
                     put(LEVELS, block * 8 + word, le32(bytes, 2 + 4 * word) ^ 0x8080_8080);
                 }
             }
-            DType::Q4_0 | DType::Q4_1 | DType::Q5_0 | DType::Q5_1 => {
+            DType::Q4_0 | DType::Q4_1 | DType::Q5_0 | DType::Q5_1 | DType::IQ4NL => {
                 let nibbles = dtype.block_bytes() - 16;
                 for word in 0..4 {
                     put(LEVELS, block * 4 + word, le32(bytes, nibbles + 4 * word));
@@ -160,10 +169,31 @@ pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: 
                         |at: usize| low[half * 64 + quarter % 2 * 32 + at] >> (4 * (quarter / 2)) & 15;
                     put_nibbles(&mut put, block * 8 + group, level);
                     let top = |at: usize| u32::from(high[half * 32 + at] >> (2 * quarter) & 3);
-                    for side in 0..2 {
-                        let bits = (0..16).map(|i| top(16 * side + i) << (8 * (i % 4) + 2 * (i / 4)));
-                        put(HIGH, 2 * (block * 8 + group) + side, bits.sum());
+                    put_pairs(&mut put, HIGH, block * 8 + group, top);
+                }
+            }
+            DType::Q2K | DType::Q3K => {
+                let pairs = if dtype == DType::Q2K { &bytes[16..80] } else { &bytes[32..96] };
+                for group in 0..8 {
+                    // 128 weights at a time: four groups share 32 bytes.
+                    let byte = |at: usize| pairs[group / 4 * 32 + at];
+                    let pair = |at: usize| u32::from(byte(at) >> (2 * (group % 4)) & 3);
+                    put_pairs(&mut put, LEVELS, block * 8 + group, pair);
+                    if dtype == DType::Q3K {
+                        let bits = (0..32).fold(0, |bits, at| bits | u32::from(bytes[at] >> group & 1) << at);
+                        put(HIGH, block * 8 + group, spread_fifth_bits(bits));
                     }
+                }
+                for word in 0..4 {
+                    let scale = |i: usize| match dtype {
+                        DType::Q2K => bytes[4 * word + i],
+                        _ => q3_k_scale(&bytes[96..108], 4 * word + i) as u8,
+                    };
+                    let scales = u32::from_le_bytes([0, 1, 2, 3].map(scale));
+                    put(SCALES, block * 4 + word, scales);
+                }
+                if dtype == DType::Q2K {
+                    put(SUPERS, block, le32(bytes, 80));
                 }
             }
         }
@@ -183,6 +213,19 @@ fn put_nibbles(put: &mut impl FnMut(usize, usize, u32), block: usize, level: imp
     for word in 0..4 {
         let byte = |i: usize| u32::from(level(4 * word + i) | level(16 + 4 * word + i) << 4) << (8 * i);
         put(LEVELS, block * 4 + word, byte(0) | byte(1) | byte(2) | byte(3));
+    }
+}
+
+/// Two bits of each weight of a block, half by half: weight 4j + c of a half at bits 8c + 2j.
+fn put_pairs(
+    put: &mut impl FnMut(usize, usize, u32),
+    plane: usize,
+    block: usize,
+    pair: impl Fn(usize) -> u32,
+) {
+    for side in 0..2 {
+        let bits = (0..16).map(|i| pair(16 * side + i) << (8 * (i % 4) + 2 * (i / 4)));
+        put(plane, 2 * block + side, bits.sum());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Products of a weight matrix with activations, with the normalisation before and what follows in the same kernel.
 
-use super::cache::{key_index, set_half};
+use super::cache::{Pages, set_half};
 use super::matrix::Part;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, Tolerance};
 
@@ -50,6 +50,12 @@ impl Input {
         all
     }
 
+    /// Format, tokens, rows and columns.
+    fn shape(&self, w: &Part) -> String {
+        let norm = if self.gain.is_some() { ", norm" } else { "" };
+        format!("{} {} x {} x {}{norm}", w.format(), few_or_many(self.tokens), w.rows(), w.columns())
+    }
+
     fn cost(&self, w: &Part) -> Cost {
         let width = w.planes.blocks as u64 * 32;
         Cost {
@@ -91,6 +97,15 @@ impl Input {
     }
 }
 
+/// Counts of tokens that are tuned alike.
+pub(super) fn few_or_many(tokens: usize) -> &'static str {
+    match tokens {
+        0..=1 => "1",
+        2..=32 => "2-32",
+        _ => "33+",
+    }
+}
+
 /// Sums of a thousand terms in another order, of weights up to a few units.
 const TOLERANCE: Tolerance = Tolerance { absolute: 1e-3, relative: 1e-3 };
 
@@ -127,6 +142,14 @@ impl Kernel for Product {
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         self.input.strategies(&self.w, "finish_rows", false, can)
+    }
+
+    fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.sizes(&self.w, "finish_rows", false, can)
+    }
+
+    fn shape(&self) -> String {
+        self.input.shape(&self.w)
     }
 
     fn cost(&self, _: usize) -> Cost {
@@ -187,6 +210,14 @@ impl Kernel for GateUp {
         self.input.strategies(&self.w, "finish_swiglu", true, can)
     }
 
+    fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.sizes(&self.w, "finish_swiglu", true, can)
+    }
+
+    fn shape(&self) -> String {
+        self.input.shape(&self.w)
+    }
+
     fn cost(&self, _: usize) -> Cost {
         let outputs = (self.y.dim(1) * self.input.tokens) as u64;
         self.input.cost(&self.w) + Cost { read: 0, written: 4 * outputs, operations: 4 * outputs }
@@ -224,9 +255,9 @@ pub struct QueryKeyValue {
     pub rope: Tensor,
     /// Rotated queries [T, H * D].
     pub q: Tensor,
-    /// The layer's key cache, halves [capacity / 8, K, D / 8, 8, 8].
+    /// The layer's key cache, halves [capacity / 64, K, 8, D / 8, 8, 8].
     pub keys: Tensor,
-    /// The layer's value cache, halves [capacity, K, D].
+    /// The layer's value cache, halves [capacity / 64, K, 64, D].
     pub values: Tensor,
 }
 
@@ -238,7 +269,7 @@ impl QueryKeyValue {
         self.q.dim(1)
     }
     fn key(&self) -> usize {
-        self.values.dim(1) * self.values.dim(2)
+        self.values.dim(1) * self.values.dim(3)
     }
 }
 
@@ -274,6 +305,14 @@ impl Kernel for QueryKeyValue {
         self.input.strategies(&self.w, "finish_rope_cache", false, can)
     }
 
+    fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.sizes(&self.w, "finish_rope_cache", false, can)
+    }
+
+    fn shape(&self) -> String {
+        self.input.shape(&self.w)
+    }
+
     fn cost(&self, _: usize) -> Cost {
         let tokens = self.input.tokens as u64;
         let rotated = (self.query() + self.key()) as u64 * tokens;
@@ -284,6 +323,7 @@ impl Kernel for QueryKeyValue {
 
     fn reference(&self, memory: &mut HostMemory) {
         let (head, query, key) = (self.head(), self.query(), self.key());
+        let pages = Pages { key_heads: key / head, head };
         let product = self.input.reference(&self.w, memory);
         let start = memory.u32(&self.step)[0] as usize;
         let rope = memory.f32(&self.rope);
@@ -292,7 +332,7 @@ impl Kernel for QueryKeyValue {
             for (at, &value) in product.iter().enumerate().take(self.w.rows()) {
                 let row = self.first_row + at;
                 if row >= query + key {
-                    let at = position * key + row - query - key;
+                    let at = pages.value(position, row - query - key);
                     set_half(memory.u32_mut(&self.values), at, value);
                     continue;
                 }
@@ -305,7 +345,7 @@ impl Kernel for QueryKeyValue {
                 if row < query {
                     memory.f32_mut(&self.q)[token * query + row] = rotated;
                 } else {
-                    set_half(memory.u32_mut(&self.keys), key_index(position, row - query, key), rotated);
+                    set_half(memory.u32_mut(&self.keys), pages.key(position, row - query), rotated);
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! Running a model: token ids in, logits or greedy choices out, on the device or through the references.
 
 mod check;
+mod judge;
+mod results;
 
 use super::counters::Counters;
 use super::profile::Timing;
@@ -11,6 +13,8 @@ use crate::gpu::{Element, HostMemory, Place, Program, Readback, Recording, Tenso
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
+
+pub use judge::{Judge, Score};
 
 /// Which logits a step computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,10 +27,8 @@ pub enum Want {
     All,
 }
 
-/// Tokens of a prompt computed at once.
+/// Most tokens of a prompt computed at once, unless [`Runner::set_chunk`] says otherwise.
 const CHUNK: usize = 256;
-/// The same when all logits are wanted, which take far more room.
-const CHUNK_ALL: usize = 32;
 /// Decode steps that one submission may hold.
 const MOST_STEPS: usize = 16;
 
@@ -43,6 +45,8 @@ pub struct Runner {
     place: Place,
     model: Arc<Model>,
     context: usize,
+    /// Most tokens of a prompt computed at once.
+    chunk: usize,
     cache: Cache,
     activations: HashMap<usize, Arc<Activations>>,
     steps: HashMap<(usize, Want), Step>,
@@ -73,7 +77,7 @@ impl Runner {
                 "a context of {context} tokens is not possible: the model was made for 1 to {longest}"
             )));
         }
-        let cache = Cache::new(place, model, expected.clamp(1, context))?;
+        let cache = Cache::new(place, model, expected.clamp(1, context), context)?;
         let vocabulary = model.config.vocabulary.next_multiple_of(4);
         let one = Arc::new(Activations::new(place, &model.config, 1)?);
         let chosen = one.ids.clone();
@@ -85,6 +89,7 @@ impl Runner {
             place: place.clone(),
             model: Arc::clone(model),
             context,
+            chunk: CHUNK,
             cache,
             activations: HashMap::from([(1, one)]),
             steps: HashMap::new(),
@@ -137,6 +142,11 @@ impl Runner {
         self.cache.bytes()
     }
 
+    /// Computes prompts at most `tokens` tokens at once, at least one: fewer take less memory and more time.
+    pub fn set_chunk(&mut self, tokens: usize) {
+        self.chunk = tokens.max(1);
+    }
+
     fn activations(&mut self, tokens: usize) -> Result<Arc<Activations>> {
         let room = tokens.next_power_of_two();
         if let Some(known) = self.activations.get(&room) {
@@ -168,7 +178,7 @@ impl Runner {
         self.fits(needed)?;
         if needed > self.cache.capacity {
             let capacity = needed.max(2 * self.cache.capacity).min(self.context);
-            let larger = Cache::new(&self.place, &self.model, capacity)?;
+            let larger = Cache::new(&self.place, &self.model, capacity, self.context)?;
             larger.take_over(&self.place, &self.cache);
             for (old, new) in
                 self.cache.keys.iter().chain(&self.cache.values).zip(larger.keys.iter().chain(&larger.values))
@@ -237,7 +247,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Computes one step of at most [`CHUNK`] tokens without waiting for it.
+    /// Computes one step of at most a chunk's tokens without waiting for it.
     fn run(&mut self, ids: &[u32], want: Want) -> Result<()> {
         self.place_step(ids)?;
         let place = self.place.clone();
@@ -268,14 +278,15 @@ impl Runner {
             return Err(Error::Usage("the prompt has no tokens".into()));
         }
         self.reserve(ids.len())?;
-        let chunks = ids.len().div_ceil(CHUNK);
-        for (index, chunk) in ids.chunks(CHUNK).enumerate() {
-            let last = index + 1 == chunks;
+        let mut done = 0;
+        for chunk in ids.chunks(self.chunk) {
+            done += chunk.len();
+            let last = done == ids.len();
             self.run(chunk, if last { Want::Last } else { Want::Nothing })?;
             if !last {
                 self.wait()?;
             }
-            progress(index * CHUNK + chunk.len());
+            progress(done);
         }
         Ok(())
     }
@@ -285,44 +296,6 @@ impl Runner {
             Place::Device(gpu) => gpu.wait(),
             Place::Host => Ok(()),
         }
-    }
-
-    /// The logits `[V]` after the last step that wanted any.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn last_logits(&mut self) -> Result<Vec<f32>> {
-        self.count(0, 0, self.logits.data_bytes());
-        let mut values = match &self.place {
-            Place::Device(gpu) => self.logits.read_f32(gpu)?,
-            Place::Host => self.host.f32(&self.logits).to_vec(),
-        };
-        values.truncate(self.model.config.vocabulary);
-        Ok(values)
-    }
-
-    /// The greedy choice after the last step: four bytes from the device.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn greedy(&mut self) -> Result<u32> {
-        self.count(0, 0, self.chosen.data_bytes());
-        let id = match &self.place {
-            Place::Device(gpu) => self.chosen.read(gpu)?[0],
-            Place::Host => self.host.u32(&self.chosen)[0],
-        };
-        self.check_choice(id)
-    }
-
-    /// The choice among logits of which none is a number lies outside the vocabulary.
-    fn check_choice(&self, id: u32) -> Result<u32> {
-        if (id as usize) < self.model.config.vocabulary {
-            return Ok(id);
-        }
-        Err(Error::Model(
-            "the logits are not numbers: the model file is damaged, or a kernel is wrong here (try --check)"
-                .into(),
-        ))
     }
 
     /// Computes the step of one token and leaves its logits and greedy choice on the device.
@@ -364,34 +337,5 @@ impl Runner {
         self.count(steps, steps * dispatches, steps as u64 * bytes);
         self.position += steps;
         words.into_iter().map(|words| self.check_choice(words[0])).collect()
-    }
-
-    /// Logits of every token of `ids` [T * V], the conversation beginning anew.
-    ///
-    /// # Errors
-    /// When the context is too short, an id is unknown, or the device fails.
-    pub fn all_logits(
-        &mut self,
-        ids: &[u32],
-        mut each: impl FnMut(usize, &[f32]) -> Result<()>,
-    ) -> Result<()> {
-        self.check_ids(ids)?;
-        self.rewind(0);
-        self.reserve(ids.len())?;
-        let vocabulary = self.model.config.vocabulary;
-        for (index, chunk) in ids.chunks(CHUNK_ALL).enumerate() {
-            self.run(chunk, Want::All)?;
-            let place = self.place.clone();
-            let logits = self.step(chunk.len(), Want::All)?.logits.clone();
-            self.count(0, 0, logits.bytes());
-            let values = match &place {
-                Place::Device(gpu) => logits.read_f32(gpu)?,
-                Place::Host => self.host.f32(&logits).to_vec(),
-            };
-            for (token, row) in values.chunks(logits.dim(1)).enumerate() {
-                each(index * CHUNK_ALL + token, &row[..vocabulary])?;
-            }
-        }
-        Ok(())
     }
 }

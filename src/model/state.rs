@@ -1,5 +1,6 @@
 //! What a conversation leaves on the device: keys and values of the tokens so far.
 
+use super::rope::Rope;
 use super::weights::Model;
 use crate::Result;
 use crate::gpu::{Element, Place, Tensor};
@@ -8,20 +9,20 @@ use crate::gpu::{Element, Place, Tensor};
 pub struct Cache {
     /// Positions there is room for.
     pub capacity: usize,
-    /// A layer each, halves: [capacity / 8, K, D / 8, 8, 8].
+    /// A layer each, halves: [capacity / 64, K, 8, D / 8, 8, 8].
     pub keys: Vec<Tensor>,
-    /// A layer each, halves: [capacity, K, D].
+    /// A layer each, halves: [capacity / 64, K, 64, D].
     pub values: Vec<Tensor>,
-    /// cos, sin of each pair [capacity, D].
-    pub rope: Tensor,
+    /// For each rotary embedding of the model, cos and sin of each pair [capacity, D].
+    pub ropes: Vec<Tensor>,
 }
 
 impl Cache {
-    /// Room for at least `tokens` positions.
+    /// Room for at least `tokens` positions of a conversation of at most `context`.
     ///
     /// # Errors
     /// When the device cannot hold it.
-    pub fn new(place: &Place, model: &Model, tokens: usize) -> Result<Self> {
+    pub fn new(place: &Place, model: &Model, tokens: usize, context: usize) -> Result<Self> {
         let config = &model.config;
         let (heads, head) = (config.key_heads, config.head);
         let capacity = tokens.next_multiple_of(64);
@@ -29,14 +30,18 @@ impl Cache {
             Tensor::zeros(place, &format!("blk.{layer}.{what}"), shape, Element::F16)
         };
         let keys =
-            (0..config.layers).map(|layer| tensor("keys", layer, &[capacity / 8, heads, head / 8, 8, 8]));
-        let values = (0..config.layers).map(|layer| tensor("values", layer, &[capacity, heads, head]));
-        let rope = config.rope_table(capacity, model.rope_factors.as_deref());
+            (0..config.layers).map(|layer| tensor("keys", layer, &[capacity / 64, heads, 8, head / 8, 8, 8]));
+        let values =
+            (0..config.layers).map(|layer| tensor("values", layer, &[capacity / 64, heads, 64, head]));
+        let rope = |rope: &Rope| {
+            let table = rope.table(capacity, head, context);
+            Tensor::constant(place, "rope", &[capacity, head], &table)
+        };
         Ok(Self {
             capacity,
             keys: keys.collect::<Result<_>>()?,
             values: values.collect::<Result<_>>()?,
-            rope: Tensor::constant(place, "rope", &[capacity, head], &rope)?,
+            ropes: config.ropes.iter().map(rope).collect::<Result<_>>()?,
         })
     }
 
@@ -51,7 +56,7 @@ impl Cache {
 
     /// Bytes on the device.
     pub fn bytes(&self) -> u64 {
-        let tensors = self.keys.iter().chain(&self.values).chain([&self.rope]);
+        let tensors = self.keys.iter().chain(&self.values).chain(&self.ropes);
         tensors.map(Tensor::bytes).sum()
     }
 }

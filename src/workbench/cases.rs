@@ -5,7 +5,7 @@ use crate::Result;
 use crate::format::{DType, blocks};
 use crate::gpu::{Element, Gpu, HostMemory, Kernel, Place, Tensor};
 use crate::kernels::{Argmax, Attention, Embed, GateUp, Input, Matrix, OwnedRows, Product, QueryKeyValue};
-use crate::kernels::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
+use crate::kernels::{Divergence, Likelihood, RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
 use std::sync::Arc;
 
 /// One row of the table: a kernel call with its inputs filled.
@@ -25,7 +25,7 @@ pub struct Table {
     /// The rows.
     pub cases: Vec<Case>,
     place: Place,
-    numbers: Numbers,
+    pub(super) numbers: Numbers,
     pub(super) memory: HostMemory,
 }
 
@@ -180,8 +180,8 @@ fn add_query_key_value(table: &mut Table) -> Result<()> {
             rope: table.filled("rope", &[capacity, head])?,
             first_row: 0,
             q: table.empty("q", &[tokens, heads * head])?,
-            keys: table.halves("keys", &[capacity / 8, key_heads, head / 8, 8, 8])?,
-            values: table.halves("values", &[capacity, key_heads, head])?,
+            keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
+            values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
         };
         table.case(format!("{heads}/{key_heads} heads of {head}, {tokens} tokens at {position}"), kernel);
     }
@@ -197,8 +197,8 @@ fn add_attention(table: &mut Table) -> Result<()> {
         let kernel = Attention {
             step: table.words("step", &[position])?,
             q: table.filled("q", &[tokens, heads * head])?,
-            keys: table.halves("keys", &[capacity / 8, key_heads, head / 8, 8, 8])?,
-            values: table.halves("values", &[capacity, key_heads, head])?,
+            keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
+            values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
             y: table.empty("y", &[tokens, heads * head])?,
             tokens,
             scale: 1.0 / (head as f32).sqrt(),
@@ -257,6 +257,35 @@ fn add_argmax(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
+/// Count of tokens, of logits, and the rows' width: fewer logits than lanes, not whole texels, rows wider than the count.
+const JUDGED: [(usize, usize, usize); 4] = [(1, 3, 4), (3, 257, 264), (2, 1021, 1024), (5, 4096, 4096)];
+
+fn add_judges(table: &mut Table) -> Result<()> {
+    for (tokens, count, width) in JUDGED {
+        let what = format!("{tokens} rows of {count} logits");
+        let targets: Vec<u32> = (0..tokens).map(|token| (token * 7919 % count) as u32).collect();
+        let kernel = Likelihood {
+            logits: table.filled("logits", &[tokens, width])?,
+            count,
+            targets: table.words("targets", &targets)?,
+            scores: table.empty("scores", &[tokens, 4])?,
+            tokens,
+        };
+        table.case(what.clone(), kernel);
+        let kernel = Divergence {
+            logits_a: table.filled("logits_a", &[tokens, width])?,
+            logits_b: table.filled("logits_b", &[tokens + 1, width + 4])?,
+            scores_a: table.filled("scores_a", &[tokens, 4])?,
+            scores_b: table.filled("scores_b", &[tokens, 4])?,
+            count,
+            y: table.empty("y", &[tokens, 4])?,
+            tokens,
+        };
+        table.case(what, kernel);
+    }
+    Ok(())
+}
+
 fn add_roofs(table: &mut Table) -> Result<()> {
     for (lanes, reads) in [(8, 1), (24, 5), (256, 3), (768, 2)] {
         let x = table.filled("x", &[lanes * reads, 4])?;
@@ -290,6 +319,7 @@ pub fn table(gpu: &Arc<Gpu>) -> Result<Table> {
     add_attention(&mut table)?;
     add_embed(&mut table)?;
     add_argmax(&mut table)?;
+    add_judges(&mut table)?;
     add_roofs(&mut table)?;
     super::training_cases::add(&mut table)?;
     Ok(table)
@@ -313,7 +343,7 @@ pub fn variants(gpu: &Arc<Gpu>) -> Result<Table> {
 }
 
 fn add_variant(table: &mut Table, dtype: DType, tokens: usize, normed: bool) -> Result<()> {
-    let (rows, columns, key_heads, head, capacity) = (128, 256, 2, 16, 8);
+    let (rows, columns, key_heads, head, capacity) = (128, 256, 2, 16, 64);
     let what = format!("{dtype} x {tokens}, norm {normed}");
     let x = table.empty("x", &[tokens, columns])?;
     let gain = table.empty("gain", &[columns])?;
@@ -337,8 +367,8 @@ fn add_variant(table: &mut Table, dtype: DType, tokens: usize, normed: bool) -> 
         rope: table.empty("rope", &[capacity, head])?,
         first_row: 0,
         q: table.empty("q", &[tokens, rows - 2 * key_heads * head])?,
-        keys: table.halves("keys", &[capacity / 8, key_heads, head / 8, 8, 8])?,
-        values: table.halves("values", &[capacity, key_heads, head])?,
+        keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
+        values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
     };
     table.case(what, kernel);
     Ok(())

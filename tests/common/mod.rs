@@ -5,6 +5,7 @@ pub mod cases;
 pub mod gguf_writer;
 pub mod loaded;
 pub mod portable;
+pub mod program;
 
 use std::fs;
 use std::path::{Path, PathBuf};

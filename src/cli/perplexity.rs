@@ -1,0 +1,113 @@
+//! `kaiwu perplexity`: how well a model expects a text.
+
+use super::Outcome;
+use super::arguments::{DeviceArguments, ModelArgument};
+use super::loaded::Opened;
+use super::output::{print, print_json};
+use super::progress::Progress;
+use crate::generate::{Windows, likelihood};
+use crate::model::Judge;
+use crate::text::Tokenizer;
+use crate::{Error, Result};
+use clap::Args;
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Measure how well a model expects a text: mean negative log likelihood and perplexity
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    model: ModelArgument,
+    #[command(flatten)]
+    text: TextArguments,
+    /// Print {"tokens", "scored", "mean_nll", "perplexity"}, the mean in nats a token
+    #[arg(long)]
+    json: bool,
+    /// Compute with the plain-loop CPU references instead of a device
+    #[arg(long)]
+    reference: bool,
+}
+
+const EXAMPLES: &str = "Examples:
+  kaiwu perplexity README.md
+  kaiwu perplexity --context 256 --json book.txt";
+
+/// Which text, and how it is cut.
+#[derive(Debug, Args)]
+pub(super) struct TextArguments {
+    /// The text, UTF-8; `-` reads standard input. No spelling of a control token in it becomes one
+    file: PathBuf,
+    /// Tokens of a window; each token after a window's first is scored [default: 512, or less if the model was made
+    /// for less]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    pub context: Option<u32>,
+}
+
+/// Tokens of a window.
+const WINDOW: u32 = 512;
+
+impl TextArguments {
+    /// Reads the text.
+    pub(super) fn read(&self) -> Result<String> {
+        read_text(&self.file)
+    }
+
+    /// Tokens of a window for models that were made for `longest` tokens.
+    pub(super) fn window(&self, longest: usize) -> usize {
+        self.context.map_or((WINDOW as usize).min(longest), |context| context as usize)
+    }
+
+    /// Cuts `text` for models of this tokenizer that were made for `longest` tokens.
+    pub(super) fn windows(&self, text: &str, tokenizer: &Tokenizer, longest: usize) -> Result<Windows> {
+        Windows::new(&tokenizer.encode_plain(text)?, self.window(longest), tokenizer.first())
+    }
+}
+
+fn read_text(file: &Path) -> Result<String> {
+    if file.as_os_str() == "-" {
+        return super::arguments::text_or_stdin("-");
+    }
+    let bytes = std::fs::read(file).map_err(Error::io("read", file))?;
+    String::from_utf8(bytes).map_err(|error| {
+        Error::Usage(format!(
+            "{} is not UTF-8 (byte {}); give a text file",
+            file.display(),
+            error.utf8_error().valid_up_to()
+        ))
+    })
+}
+
+pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
+    let text = arguments.text.read()?;
+    let file = Opened::new(arguments.model.path()?, arguments.text.context)?;
+    let windows = arguments.text.windows(&text, &file.tokenizer, file.config.context)?;
+    let window = arguments.text.window(file.config.context);
+    let loaded = file.load(device, arguments.reference)?;
+    let rows = Judge::rows_for(loaded.model.config.vocabulary);
+    let mut judge = Judge::new(loaded.runner(window)?, rows)?;
+    let mut progress = Progress::tokens("scoring", windows.scored() as u64);
+    let found = likelihood(&mut judge, &windows, |done| progress.set(done as u64))?;
+    drop(progress);
+    let (tokens, scored) = (windows.tokens(), windows.scored());
+    if arguments.json {
+        print_json(&json!({
+            "model": loaded.name(),
+            "context": window,
+            "windows": windows.count(),
+            "tokens": tokens,
+            "scored": scored,
+            "mean_nll": found.mean_nll,
+            "perplexity": found.perplexity,
+        }))?;
+    } else {
+        print(&format!(
+            "{tokens} tokens in {} windows, {scored} scored\nmean negative log likelihood {:.6} nats a token\nperplexity {:.4}\n",
+            windows.count(),
+            found.mean_nll,
+            found.perplexity
+        ))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,78 @@
+//! What a step leaves: logits and choices, brought to the host.
+
+use super::{Runner, Want};
+use crate::gpu::Place;
+use crate::{Error, Result};
+
+/// Tokens computed at once when all logits are wanted, which take far more room.
+const CHUNK_ALL: usize = 32;
+
+impl Runner {
+    /// The logits `[V]` after the last step that wanted any.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn last_logits(&mut self) -> Result<Vec<f32>> {
+        self.count(0, 0, self.logits.data_bytes());
+        let mut values = match &self.place {
+            Place::Device(gpu) => self.logits.read_f32(gpu)?,
+            Place::Host => self.host.f32(&self.logits).to_vec(),
+        };
+        values.truncate(self.model.config.vocabulary);
+        Ok(values)
+    }
+
+    /// The greedy choice after the last step: four bytes from the device.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn greedy(&mut self) -> Result<u32> {
+        self.count(0, 0, self.chosen.data_bytes());
+        let id = match &self.place {
+            Place::Device(gpu) => self.chosen.read(gpu)?[0],
+            Place::Host => self.host.u32(&self.chosen)[0],
+        };
+        self.check_choice(id)
+    }
+
+    /// The choice among logits of which none is a number lies outside the vocabulary.
+    pub(super) fn check_choice(&self, id: u32) -> Result<u32> {
+        if (id as usize) < self.model.config.vocabulary {
+            return Ok(id);
+        }
+        Err(Error::Model(
+            "the logits are not numbers: the model file is damaged, or a kernel is wrong here (try --check)"
+                .into(),
+        ))
+    }
+
+    /// Logits of every token of `ids` [T * V], the conversation beginning anew.
+    ///
+    /// # Errors
+    /// When the context is too short, an id is unknown, or the device fails.
+    pub fn all_logits(
+        &mut self,
+        ids: &[u32],
+        mut each: impl FnMut(usize, &[f32]) -> Result<()>,
+    ) -> Result<()> {
+        self.check_ids(ids)?;
+        self.rewind(0);
+        self.reserve(ids.len())?;
+        let vocabulary = self.model.config.vocabulary;
+        let most = self.chunk.min(CHUNK_ALL);
+        for (index, chunk) in ids.chunks(most).enumerate() {
+            self.run(chunk, Want::All)?;
+            let place = self.place.clone();
+            let logits = self.step(chunk.len(), Want::All)?.logits.clone();
+            self.count(0, 0, logits.bytes());
+            let values = match &place {
+                Place::Device(gpu) => logits.read_f32(gpu)?,
+                Place::Host => self.host.f32(&logits).to_vec(),
+            };
+            for (token, row) in values.chunks(logits.dim(1)).enumerate() {
+                each(index * most + token, &row[..vocabulary])?;
+            }
+        }
+        Ok(())
+    }
+}

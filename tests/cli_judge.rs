@@ -1,0 +1,66 @@
+//! The commands that judge models, as a script meets them.
+
+mod common;
+
+use common::program::{kaiwu, run, run_with};
+use common::{TempFile, data, default_model};
+
+const KEYS: [&str; 4] = ["tokens", "scored", "mean_nll", "perplexity"];
+
+#[test]
+fn perplexity_gives_the_references_likelihood() {
+    let text = data("text.txt");
+    let ran = run(&["perplexity", text.to_str().unwrap(), "--json"]);
+    assert_eq!((ran.code, &*ran.err), (0, ""));
+    let json = ran.json();
+    let [tokens, scored, nll, perplexity] = KEYS.map(|key| json[key].as_f64().unwrap());
+    let expected = common::golden("SmolLM2-135M-Instruct.Q4_1.json")["text"].clone();
+    assert_eq!((tokens, scored), (220.0, 219.0));
+    assert!((nll - expected["mean_nll"].as_f64().unwrap()).abs() < 1e-3, "{json}");
+    assert!((perplexity - nll.exp()).abs() < 1e-6, "{json}");
+
+    // The same from standard input, in windows: the first token of each is not scored.
+    let input = std::fs::read_to_string(&text).unwrap();
+    let ran = run_with(kaiwu().args(["perplexity", "--context", "64", "--json", "-"]), &input);
+    let json = ran.json();
+    assert_eq!(
+        [&json["tokens"], &json["scored"], &json["windows"]].map(|n| n.as_u64()),
+        [Some(220), Some(216), Some(4)]
+    );
+    assert!(json["mean_nll"].as_f64().unwrap() > nll, "less context, less likely: {json}");
+    let ran = run_with(kaiwu().args(["perplexity", "--context", "64", "-"]), &input);
+    assert!(ran.out.contains("216 scored") && ran.out.contains("nats a token"), "{}", ran.out);
+}
+
+#[test]
+fn a_model_compared_with_itself_is_the_same() {
+    let (model, text) = (default_model(), data("text.txt"));
+    let [model, text] = [&model, &text].map(|path| path.to_str().unwrap());
+    let ran = run(&["compare", "-m", model, "-m", model, text, "--json"]);
+    assert_eq!((ran.code, &*ran.err), (0, ""));
+    let json = ran.json();
+    assert_eq!(json["a"], json["b"]);
+    assert_eq!(json["top1_agreement"], 1.0);
+    assert!(json["mean_divergence"].as_f64().unwrap() < 1e-6, "{json}");
+}
+
+#[test]
+fn what_cannot_be_judged_is_said() {
+    let binary = TempFile::new("judge-binary", &[0x61, 0xff, 0x62]);
+    let short = TempFile::new("judge-short", b"a");
+    let [binary, short] = [&binary, &short].map(|file| file.0.to_str().unwrap());
+    let rows: [(&[&str], i32, &str); 7] = [
+        (&["perplexity", "/nowhere/text"], 1, "cannot read /nowhere/text"),
+        (&["perplexity", binary], 2, "is not UTF-8 (byte 1)"),
+        (&["perplexity", short], 2, "leaves nothing to score"),
+        (&["perplexity", short, "--context", "1"], 2, "1 is not in 2.."),
+        (&["perplexity", short, "--context", "9000"], 2, "8192"),
+        (&["compare", short], 2, "--model"),
+        (&["compare", "-m", "a", short], 2, "-m is given 1 times"),
+    ];
+    for (arguments, code, message) in rows {
+        let ran = run(arguments);
+        assert_eq!((ran.code, &*ran.out), (code, ""), "{arguments:?}: {}", ran.err);
+        assert!(ran.err.starts_with("kaiwu: ") && ran.err.contains(message), "{arguments:?}: {}", ran.err);
+    }
+}
