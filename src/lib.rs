@@ -6,6 +6,7 @@ pub mod format;
 pub mod generate;
 pub mod gpu;
 pub mod kernels;
+pub mod lab;
 pub mod model;
 pub mod sample;
 pub mod text;

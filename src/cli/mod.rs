@@ -13,6 +13,8 @@ mod devices;
 mod doctor;
 mod explain;
 mod generate;
+mod grok;
+mod grok_sweep;
 mod inspect;
 mod interrupt;
 mod kernels;
@@ -62,6 +64,7 @@ enum Command {
     Explain(explain::Arguments),
     Kernels(kernels::Arguments),
     Doctor(doctor::Arguments),
+    Grok(grok::Arguments),
     Tune(tune::Arguments),
 }
 
@@ -90,6 +93,7 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Bench(Bench::Model(arguments)) => bench::run(&device, &arguments),
         Command::Bench(Bench::Kernels(arguments)) => bench_kernels::run(&device, &arguments),
         Command::Explain(arguments) => explain::run(&device, &arguments),
+        Command::Grok(arguments) => grok::run(&device, &arguments),
         Command::Doctor(arguments) => doctor::run(&device, &arguments),
         Command::Tune(arguments) => tune::run(&device, &arguments),
         Command::Kernels(arguments) => kernels::run(&device, &arguments),

@@ -15,7 +15,7 @@ mod transformer;
 pub use checkpoint::{Checkpoint, write_tensors};
 pub use config::{Feedforward, NormKind, Positions, Shape};
 pub use optimiser::{Method, Optimiser};
-pub use order::Order;
+pub use order::{Order, permutation};
 pub use parameters::Parameters;
 pub use schedule::Schedule;
 pub use trainer::{Score, Settings, Trainer};

@@ -1,0 +1,114 @@
+//! A trained network as a folder that `kaiwu generate` and Hugging Face's transformers read: a GPT-2 without biases.
+
+use super::grok::Grok;
+use super::table::QUESTION;
+use crate::train::write_tensors;
+use crate::{Error, Result};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+
+/// A tensor of the file.
+type Named = (String, Vec<usize>, Vec<f32>);
+
+/// Numbers [rows, columns] by columns.
+fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..rows * columns).map(|i| values[i % rows * columns + i / rows]).collect()
+}
+
+/// Writes `model.safetensors`, `config.json` and `tokenizer.json` into `folder`.
+///
+/// # Errors
+/// When the device or a file fails.
+pub fn export(run: &Grok, folder: &Path) -> Result<()> {
+    let write_json = |name: &str, value: &Value| {
+        let path = folder.join(name);
+        let text = serde_json::to_string_pretty(value).map_err(|e| Error::format(&path, e.to_string()))?;
+        std::fs::write(&path, text + "\n").map_err(Error::io("write", &path))
+    };
+    let shape = &run.trainer.shape;
+    let width = shape.width;
+    let read = |name: &str| run.trainer.parameters.get(name).read_f32(run.trainer.gpu());
+    let mut all: Vec<Named> = vec![];
+    let mut vector = |name: String, values: Vec<f32>| all.push((name, vec![values.len()], values));
+
+    for layer in 0..shape.layers {
+        let part = |name: &str| format!("transformer.h.{layer}.{name}");
+        for (theirs, ours) in [("ln_1", "attn_norm"), ("ln_2", "ffn_norm")] {
+            vector(part(&format!("{theirs}.weight")), read(&format!("blk.{layer}.{ours}"))?);
+            vector(part(&format!("{theirs}.bias")), read(&format!("blk.{layer}.{ours}.bias"))?);
+        }
+        // The matrices have no biases here; GPT-2 has.
+        let biases = [("attn.c_attn", 3 * width), ("attn.c_proj", width), ("mlp.c_fc", shape.hidden)];
+        for (name, count) in biases.into_iter().chain([("mlp.c_proj", width)]) {
+            vector(part(&format!("{name}.bias")), vec![0.0; count]);
+        }
+    }
+    vector("transformer.ln_f.weight".into(), read("output_norm")?);
+    vector("transformer.ln_f.bias".into(), read("output_norm.bias")?);
+
+    for layer in 0..shape.layers {
+        let stacked =
+            [read(&format!("blk.{layer}.attn_q"))?, read(&format!("blk.{layer}.attn_kv"))?].concat();
+        let matrices = [
+            ("attn.c_attn", 3 * width, width, stacked),
+            ("attn.c_proj", width, width, read(&format!("blk.{layer}.attn_output"))?),
+            ("mlp.c_fc", shape.hidden, width, read(&format!("blk.{layer}.ffn_up"))?),
+            ("mlp.c_proj", width, shape.hidden, read(&format!("blk.{layer}.ffn_down"))?),
+        ];
+        for (name, rows, columns, values) in matrices {
+            let name = format!("transformer.h.{layer}.{name}.weight");
+            all.push((name, vec![columns, rows], transposed(&values, rows, columns)));
+        }
+    }
+    let rows = |mut values: Vec<f32>, rows: usize| {
+        values.resize(rows * width, 0.0);
+        (vec![rows, width], values)
+    };
+    // A place for the answer, so that it can be written after the question.
+    let tables = [
+        ("transformer.wte.weight", "token_embd", shape.vocabulary),
+        ("transformer.wpe.weight", "position_embd", QUESTION + 1),
+        ("lm_head.weight", "output", shape.vocabulary),
+    ];
+    for (theirs, ours, count) in tables {
+        let (shape, values) = rows(read(ours)?, count);
+        all.push((theirs.into(), shape, values));
+    }
+    let metadata = [("format".to_string(), "pt".to_string())].into();
+    write_tensors(&folder.join("model.safetensors"), &all, Some(metadata))?;
+
+    let config = json!({
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "activation_function": "relu",
+        "vocab_size": shape.vocabulary,
+        "n_positions": QUESTION + 1,
+        "n_embd": width,
+        "n_layer": shape.layers,
+        "n_head": shape.heads,
+        "n_inner": shape.hidden,
+        "layer_norm_epsilon": 1e-5,
+        "tie_word_embeddings": false,
+        "torch_dtype": "float32",
+    });
+    write_json("config.json", &config)?;
+
+    let modulus = run.settings.modulus;
+    let numbers = (0..modulus).map(|n| (n.to_string(), json!(n)));
+    let signs =
+        [(run.settings.operation.sign().to_string(), json!(modulus)), ("=".into(), json!(modulus + 1))];
+    let vocabulary: Map<String, Value> = numbers.chain(signs).collect();
+    let tokenizer = json!({
+        "version": "1.0",
+        "truncation": null,
+        "padding": null,
+        "added_tokens": [],
+        "normalizer": null,
+        "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "post_processor": null,
+        "decoder": null,
+        // Words that are not in the vocabulary are an error, not an unknown token.
+        "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "unknown"},
+    });
+    write_json("tokenizer.json", &tokenizer)
+}

@@ -1,0 +1,302 @@
+//! Grokking: a transformer learns half of a table, and much later understands the other half
+//! (Power et al. 2022, arXiv:2201.02177).
+
+use super::table::{Operation, QUESTION, Table};
+use crate::gpu::Gpu;
+use crate::train::{Checkpoint, Method, Order, Schedule, Score, Settings, Shape, Trainer};
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// What to learn, with what, and for how long.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GrokSettings {
+    /// The operation.
+    pub operation: Operation,
+    /// The modulus.
+    pub modulus: u32,
+    /// Share of the table to learn from.
+    pub fraction: f64,
+    /// Layers of the network.
+    pub layers: usize,
+    /// Its width.
+    pub width: usize,
+    /// Its heads.
+    pub heads: usize,
+    /// Most steps.
+    pub steps: u64,
+    /// Decay of AdamW.
+    pub weight_decay: f32,
+    /// Learning rate after ten steps of warm-up.
+    pub rate: f64,
+    /// Equations of a step; fewer where the training half has less than twice as many.
+    pub batch: usize,
+    /// Fixes the split, the start and the order.
+    pub seed: u64,
+    /// Steps between rows.
+    pub every: u64,
+    /// Go on when validation has held.
+    pub to_the_end: bool,
+}
+
+impl Default for GrokSettings {
+    /// The paper's setting.
+    fn default() -> Self {
+        Self {
+            operation: Operation::Divide,
+            modulus: 97,
+            fraction: 0.5,
+            layers: 2,
+            width: 128,
+            heads: 4,
+            steps: 10_000,
+            weight_decay: 1.0,
+            rate: 1e-3,
+            batch: 512,
+            seed: 1,
+            every: 50,
+            to_the_end: false,
+        }
+    }
+}
+
+impl GrokSettings {
+    /// A table that is small enough to be understood in a minute on two cores.
+    pub fn tiny() -> Self {
+        Self {
+            operation: Operation::Add,
+            modulus: 23,
+            fraction: 0.75,
+            layers: 1,
+            width: 64,
+            heads: 2,
+            steps: 3000,
+            weight_decay: 2.0,
+            rate: 3e-3,
+            batch: 256,
+            ..Self::default()
+        }
+    }
+}
+
+/// A row of `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Steps done.
+    pub step: u64,
+    /// Mean loss of the steps since the last row, nats.
+    pub train_loss: f64,
+    /// Share of right answers in these.
+    pub train_accuracy: f64,
+    /// Mean loss over all equations that are not for training.
+    pub validation_loss: f64,
+    /// Share of right answers to these.
+    pub validation_accuracy: f64,
+    /// Seconds of training so far, evaluations included.
+    pub seconds: f64,
+}
+
+/// What a checkpoint remembers beside tensors.
+#[derive(Serialize, Deserialize)]
+struct State {
+    settings: GrokSettings,
+    seconds: f64,
+    /// Scores since the last row, of which f32 go through JSON unchanged.
+    pending: Vec<[f32; 3]>,
+    start: Vec<f32>,
+}
+
+/// Rows in a row above this accuracy end the run: 200 steps.
+const UNDERSTOOD: f64 = 0.99;
+const HELD: u64 = 200;
+
+/// Steps between two looks at the interrupt.
+const TOGETHER: u64 = 10;
+
+/// The first steps have rows closer together: the figure's axis is logarithmic.
+const EARLY: [u64; 12] = [1, 2, 3, 4, 6, 8, 10, 14, 20, 28, 35, 42];
+
+/// A run.
+pub struct Grok {
+    /// What it does.
+    pub settings: GrokSettings,
+    /// The model.
+    pub trainer: Trainer,
+    /// Rows so far.
+    pub rows: Vec<Row>,
+    /// The table of embeddings at the start.
+    pub start: Vec<f32>,
+    table: Table,
+    order: Order,
+    pending: Vec<Score>,
+    seconds: f64,
+}
+
+/// The checkpoint in a folder.
+fn checkpoint(folder: &Path) -> PathBuf {
+    folder.join("checkpoint.safetensors")
+}
+
+fn metrics(folder: &Path) -> PathBuf {
+    folder.join("metrics.jsonl")
+}
+
+impl Grok {
+    /// A run at step 0.
+    ///
+    /// # Errors
+    /// When the settings are impossible or the device cannot hold it.
+    pub fn new(gpu: &Arc<Gpu>, settings: &GrokSettings) -> Result<Self> {
+        let GrokSettings { operation, modulus, fraction, seed, .. } = *settings;
+        if settings.every == 0 || settings.every > 50 {
+            return Err(Error::Usage(format!("a row every {} steps: from 1 to 50", settings.every)));
+        }
+        let table = Table::new(operation, modulus, fraction, seed)?;
+        let GrokSettings { layers, width, heads, .. } = *settings;
+        let shape = Shape::grokking(modulus as usize + 2, QUESTION, layers, width, heads);
+        let training = Settings {
+            batch: settings.batch.min(table.training.len().div_ceil(2)),
+            accumulate: 1,
+            kept: 1,
+            schedule: Schedule::constant(settings.rate, 10),
+            method: Method::Adamw(0.9, 0.98, 1e-8),
+            decay: settings.weight_decay,
+            clip: None,
+            seed,
+        };
+        let trainer = Trainer::new(gpu, &shape, &training, &table.words)?;
+        let start = trainer.parameters.get("token_embd").read_f32(gpu)?;
+        let order = Order::new(table.training.len(), seed);
+        let settings = settings.clone();
+        Ok(Self { settings, trainer, rows: vec![], start, table, order, pending: vec![], seconds: 0.0 })
+    }
+
+    /// Whether a folder holds a run that can be resumed.
+    pub fn is_in(folder: &Path) -> bool {
+        checkpoint(folder).exists()
+    }
+
+    /// The run of a folder, where its checkpoint left it.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged.
+    pub fn resume(gpu: &Arc<Gpu>, folder: &Path) -> Result<Self> {
+        let path = checkpoint(folder);
+        let State { settings, seconds, pending, start } = Checkpoint::<State>::peek(&path)?.state;
+        let mut run = Self::new(gpu, &settings)?;
+        let step = Checkpoint::<State>::read(&path, &mut run.trainer)?.step;
+        if start.len() != run.start.len() {
+            return Err(Error::format(&path, "the embedding it started from has another size"));
+        }
+        (run.start, run.seconds) = (start, seconds);
+        let score = |[loss, accuracy, count]: [f32; 3]| Score {
+            loss: loss.into(),
+            accuracy: accuracy.into(),
+            count: count.into(),
+        };
+        run.pending = pending.into_iter().map(score).collect();
+        let path = metrics(folder);
+        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        for (number, line) in text.lines().enumerate() {
+            let row: Row = serde_json::from_str(line)
+                .map_err(|error| Error::format(&path, format!("line {}: {error}", number + 1)))?;
+            // Rows written after the checkpoint are computed again.
+            if row.step <= step {
+                run.rows.push(row);
+            }
+        }
+        Ok(run)
+    }
+
+    /// Writes checkpoint and rows.
+    ///
+    /// # Errors
+    /// When the files cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+        let numbers = |score: &Score| [score.loss as f32, score.accuracy as f32, score.count as f32];
+        let state = State {
+            settings: self.settings.clone(),
+            seconds: self.seconds,
+            pending: self.pending.iter().map(numbers).collect(),
+            start: self.start.clone(),
+        };
+        self.write_rows(folder)?;
+        Checkpoint::write(&checkpoint(folder), &self.trainer, state)
+    }
+
+    /// Writes `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_rows(&self, folder: &Path) -> Result<()> {
+        let path = metrics(folder);
+        let mut text = String::new();
+        for row in &self.rows {
+            let line = serde_json::to_string(row);
+            text.push_str(&line.map_err(|error| Error::format(&path, error.to_string()))?);
+            text.push('\n');
+        }
+        fs::write(&path, text).map_err(Error::io("write", &path))
+    }
+
+    /// Whether there is nothing left to do: the steps are done, or validation has held.
+    pub fn is_done(&self) -> bool {
+        self.trainer.done() >= self.settings.steps || (!self.settings.to_the_end && self.has_understood())
+    }
+
+    /// Whether validation has been above 0.99 for 200 steps.
+    pub fn has_understood(&self) -> bool {
+        let below = self.rows.iter().rev().find(|row| row.validation_accuracy < UNDERSTOOD);
+        let since = below.map_or(0, |row| row.step);
+        self.rows.last().is_some_and(|row| row.step >= since + HELD && row.validation_accuracy >= UNDERSTOOD)
+            && self.rows.iter().any(|row| row.step > since)
+    }
+
+    /// The first row whose validation accuracy is at least `accuracy`.
+    pub fn first_at(&self, accuracy: f64) -> Option<&Row> {
+        self.rows.iter().find(|row| row.validation_accuracy >= accuracy)
+    }
+
+    /// Trains up to the next row and gives it, or up to `interrupt` and gives nothing.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn advance(&mut self, interrupt: &AtomicBool) -> Result<Option<Row>> {
+        let since = Instant::now();
+        let before = self.seconds;
+        loop {
+            let step = self.trainer.done();
+            let next = EARLY.into_iter().find(|&early| early > step && early < self.settings.every);
+            let next = next.unwrap_or((step / self.settings.every + 1) * self.settings.every);
+            let next = next.min(self.settings.steps.max(step + 1));
+            let count = (next - step).min(TOGETHER);
+            let scores = self.trainer.train(count as usize, &self.table.training, &mut self.order)?;
+            self.pending.extend(scores);
+            self.seconds = before + since.elapsed().as_secs_f64();
+            if step + count == next {
+                break;
+            }
+            if interrupt.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+        }
+        let training = Score::mean(&std::mem::take(&mut self.pending));
+        let validation = self.trainer.evaluate(&self.table.validation)?;
+        self.seconds = before + since.elapsed().as_secs_f64();
+        let row = Row {
+            step: self.trainer.done(),
+            train_loss: training.loss,
+            train_accuracy: training.accuracy,
+            validation_loss: validation.loss,
+            validation_accuracy: validation.accuracy,
+            seconds: self.seconds,
+        };
+        self.rows.push(row.clone());
+        Ok(Some(row))
+    }
+}

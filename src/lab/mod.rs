@@ -1,0 +1,17 @@
+//! Experiments and their figures.
+
+mod chart;
+mod export;
+mod figures;
+mod fourier;
+mod grok;
+mod png;
+mod table;
+
+pub use chart::{Chart, Mark, Panel, Series};
+pub use export::export;
+pub use figures::{Passed, curves, fourier_chart, sweep_chart};
+pub use fourier::spectrum;
+pub use grok::{Grok, GrokSettings, Row};
+pub use png::write_png;
+pub use table::{Operation, Table};
