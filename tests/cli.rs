@@ -10,7 +10,7 @@ const FRANCE: &str = "The capital of France is";
 
 #[test]
 fn every_command_has_an_example_in_its_help() {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 16] = [
         &[],
         &["devices"],
         &["inspect"],
@@ -20,6 +20,7 @@ fn every_command_has_an_example_in_its_help() {
         &["logits"],
         &["perplexity"],
         &["compare"],
+        &["convert"],
         &["bench", "model"],
         &["bench", "kernels"],
         &["explain"],
@@ -84,7 +85,7 @@ fn without_a_model_the_error_says_how_to_get_one() {
 
 #[test]
 fn without_an_adapter_the_error_says_how_to_get_one() {
-    let commands: [&[&str]; 3] = [&["devices"], &["generate", FRANCE], &["bench", "model"]];
+    let commands: [&[&str]; 16] = [&["devices"], &["generate", FRANCE], &["bench", "model"]];
     for arguments in commands {
         let mut command = kaiwu();
         for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES"] {

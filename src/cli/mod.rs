@@ -8,6 +8,7 @@ mod bench;
 mod bench_kernels;
 mod chat;
 mod compare;
+mod convert;
 mod devices;
 mod doctor;
 mod explain;
@@ -54,6 +55,7 @@ enum Command {
     Logits(logits::Arguments),
     Perplexity(perplexity::Arguments),
     Compare(compare::Arguments),
+    Convert(convert::Arguments),
     /// Measure speed.
     #[command(subcommand)]
     Bench(Bench),
@@ -84,6 +86,7 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Logits(arguments) => logits::run(&device, &arguments),
         Command::Perplexity(arguments) => perplexity::run(&device, &arguments),
         Command::Compare(arguments) => compare::run(&device, &arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::Bench(Bench::Model(arguments)) => bench::run(&device, &arguments),
         Command::Bench(Bench::Kernels(arguments)) => bench_kernels::run(&device, &arguments),
         Command::Explain(arguments) => explain::run(&device, &arguments),

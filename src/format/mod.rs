@@ -7,11 +7,15 @@ pub mod blocks;
 mod cursor;
 pub mod dtype;
 pub mod gguf;
+pub mod gguf_writer;
 pub mod metadata;
+pub mod quantize;
 pub(crate) mod small_blocks;
 pub mod tensor_table;
 
 pub use dtype::DType;
 pub use gguf::Gguf;
+pub use gguf_writer::{NewTensor, write_gguf};
 pub use metadata::{Array, Strings, Value};
+pub use quantize::Quantization;
 pub use tensor_table::TensorInfo;
