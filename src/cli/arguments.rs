@@ -1,6 +1,7 @@
 //! Options that several commands share.
 
-use crate::gpu::{GpuOptions, Quarantine, StorageKind};
+use crate::format::Quantization;
+use crate::gpu::{GpuOptions, Quarantine, StorageKind, Tuning};
 use crate::sample::SamplerSettings;
 use crate::{Error, Result};
 use clap::Args;
@@ -27,6 +28,9 @@ pub(super) struct DeviceArguments {
     /// Keep the bounds and loop checks in the shaders; slower
     #[arg(long, global = true)]
     pub checked: bool,
+    /// Leave out what `kaiwu tune` measured on this adapter
+    #[arg(long, global = true)]
+    pub no_tuning: bool,
     /// Use strategies too that `kaiwu doctor` found wrong on this adapter
     #[arg(long, global = true, env = "KAIWU_IGNORE_QUARANTINE", hide_env_values = true,
         value_parser = clap::builder::FalseyValueParser::new())]
@@ -42,6 +46,7 @@ impl DeviceArguments {
             deterministic: self.deterministic,
             unchecked: !self.checked,
             quarantine: Quarantine::default_path().filter(|_| !self.ignore_quarantine),
+            tuning: Tuning::default_path().filter(|_| !self.no_tuning),
             ..GpuOptions::default()
         }
     }
@@ -50,9 +55,19 @@ impl DeviceArguments {
 /// Which model.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgument {
-    /// Model file (GGUF) [default: the one that `make model` fetches]
-    #[arg(short, long, value_name = "FILE", env = "KAIWU_MODEL", hide_env_values = true)]
+    /// Model: a GGUF file, or a Hugging Face folder [default: the one that `make model` fetches]
+    #[arg(short, long, value_name = "PATH", env = "KAIWU_MODEL", hide_env_values = true)]
     pub model: Option<PathBuf>,
+}
+
+/// Which model, and what its matrices become.
+#[derive(Debug, Args)]
+pub(super) struct WeightsArguments {
+    #[command(flatten)]
+    pub model: ModelArgument,
+    /// Turn the matrices into this type while loading; `kaiwu convert` keeps the result in a file
+    #[arg(long, value_name = "TYPE")]
+    pub quantize: Option<Quantization>,
 }
 
 impl ModelArgument {
@@ -80,7 +95,7 @@ pub(super) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
     }
     let places: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
     Err(Error::Usage(format!(
-        "no model: neither -m FILE nor KAIWU_MODEL is given, and there is no {}; run `make model` in the project to \
+        "no model: neither -m PATH nor KAIWU_MODEL is given, and there is no {}; run `make model` in the project to \
          fetch the default one",
         places.join(" or ")
     )))

@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::arguments::model_path;
 use super::output::{count, print, print_pretty, size, table};
-use crate::format::{Array, Gguf, TensorInfo, Value};
+use crate::format::{Array, Source, TensorInfo, Value};
 use crate::gpu::{Place, Tensor};
 use crate::model::{Activations, Config, Model};
 use crate::{Error, Result};
@@ -12,7 +12,6 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 /// Show a model file's metadata and tensors, and what it would take on a device
 #[derive(Debug, Args)]
@@ -20,7 +19,7 @@ use std::sync::Arc;
     after_help = "Examples:\n  kaiwu inspect model.gguf --context 2048\n  kaiwu inspect model.gguf --json"
 )]
 pub(super) struct Arguments {
-    /// Model file (GGUF) [default: the one that `make model` fetches]
+    /// Model: a GGUF file, or a Hugging Face folder [default: the one that `make model` fetches]
     #[arg(value_name = "MODEL", env = "KAIWU_MODEL", hide_env_values = true)]
     model: Option<PathBuf>,
     /// Tokens of context to reckon with [default: the model's own]
@@ -50,27 +49,27 @@ struct Footprint {
 const CHUNK: usize = 256;
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let gguf = Arc::new(Gguf::open(&model_path(arguments.model.as_deref())?)?);
-    let footprint = footprint(&gguf, arguments.context.map(|n| n as usize));
+    let source = Source::open(&model_path(arguments.model.as_deref())?)?;
+    let footprint = footprint(&source, arguments.context.map(|n| n as usize));
     if let Err(error @ Error::Usage(_)) = footprint {
         return Err(error);
     }
     match arguments.json {
-        true => print_pretty(&as_json(&gguf, &footprint))?,
-        false => print(&as_text(&gguf, &footprint))?,
+        true => print_pretty(&as_json(&source, &footprint))?,
+        false => print(&as_text(&source, &footprint))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn footprint(gguf: &Arc<Gguf>, context: Option<usize>) -> Result<Footprint> {
-    let config = Config::from_gguf(gguf)?;
+fn footprint(source: &Source, context: Option<usize>) -> Result<Footprint> {
+    let config = Config::from_source(source)?;
     let context = context.unwrap_or(config.context);
     if context > config.context {
         let message = format!("a context of {context} exceeds the model's own, {}", config.context);
         return Err(Error::Usage(message));
     }
     // On the host nothing is allocated; the sizes are the same.
-    let model = Model::load(&Place::Host, gguf, |_| ())?;
+    let model = Model::load(&Place::Host, source, |_| ())?;
     let act = Activations::new(&Place::Host, &config, CHUNK.min(context))?;
     let tensors = [&act.ids, &act.x, &act.middle, &act.q, &act.attended, &act.hidden];
     let capacity = context.next_multiple_of(64) as u64;
@@ -92,20 +91,30 @@ fn by_type(tensors: &[TensorInfo]) -> BTreeMap<&'static str, (usize, u64, u64)> 
     types
 }
 
-fn as_text(gguf: &Gguf, footprint: &Result<Footprint>) -> String {
-    let mut text = format!(
-        "{}: GGUF version {}, {}\n\nmetadata\n",
-        gguf.path().display(),
-        gguf.version(),
-        size(gguf.file_bytes())
-    );
-    let metadata = gguf.metadata().iter();
-    let rows: Vec<_> =
-        metadata.map(|(key, value)| vec![format!("  {}", key.escape_debug()), value.to_string()]).collect();
+/// What the model is stored as.
+fn kind(source: &Source) -> String {
+    match source {
+        Source::Gguf(gguf) => format!("GGUF version {}", gguf.version()),
+        Source::Folder(_) => "Hugging Face folder".into(),
+    }
+}
+
+fn as_text(source: &Source, footprint: &Result<Footprint>) -> String {
+    let mut text =
+        format!("{}: {}, {}\n\nmetadata\n", source.path().display(), kind(source), size(source.file_bytes()));
+    let row = |key: &str, value: String| vec![format!("  {}", key.escape_debug()), value];
+    let rows: Vec<_> = match source {
+        Source::Gguf(gguf) => {
+            gguf.metadata().iter().map(|(key, value)| row(key, value.to_string())).collect()
+        }
+        Source::Folder(folder) => {
+            folder.config().iter().map(|(key, value)| row(key, value.to_string())).collect()
+        }
+    };
     text += &table(&rows, 2);
 
     text += "\ntensors\n";
-    let rows: Vec<_> = gguf
+    let rows: Vec<_> = source
         .tensors()
         .iter()
         .map(|tensor| {
@@ -128,7 +137,7 @@ fn as_text(gguf: &Gguf, footprint: &Result<Footprint>) -> String {
             size(bytes),
         ]
     };
-    let types = by_type(gguf.tensors());
+    let types = by_type(source.tensors());
     let mut rows: Vec<_> = types.iter().map(|(name, sums)| row(name, *sums)).collect();
     let all = types.values().fold((0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2));
     rows.push(row("all", all));
@@ -153,22 +162,27 @@ fn as_text(gguf: &Gguf, footprint: &Result<Footprint>) -> String {
     text
 }
 
-fn as_json(gguf: &Gguf, footprint: &Result<Footprint>) -> serde_json::Value {
-    let metadata: serde_json::Map<_, _> =
-        gguf.metadata().iter().map(|(key, value)| (key.clone(), value_as_json(value))).collect();
+fn as_json(source: &Source, footprint: &Result<Footprint>) -> serde_json::Value {
+    let (version, metadata): (_, serde_json::Map<_, _>) = match source {
+        Source::Gguf(gguf) => {
+            let metadata = gguf.metadata().iter().map(|(key, value)| (key.clone(), value_as_json(value)));
+            (Some(gguf.version()), metadata.collect())
+        }
+        Source::Folder(folder) => (None, folder.config().clone()),
+    };
     let tensor = |tensor: &TensorInfo| {
-        let TensorInfo { name, shape, dtype, offset, bytes } = tensor;
+        let TensorInfo { name, shape, dtype, offset, file: _, bytes } = tensor;
         json!({ "name": name, "dtype": dtype.name(), "shape": shape, "offset": offset, "bytes": bytes })
     };
-    let types = by_type(gguf.tensors()).into_iter().map(|(name, (tensors, elements, bytes))| {
+    let types = by_type(source.tensors()).into_iter().map(|(name, (tensors, elements, bytes))| {
         (name.to_owned(), json!({ "tensors": tensors, "weights": elements, "bytes": bytes }))
     });
     json!({
-        "path": gguf.path().display().to_string(),
-        "version": gguf.version(),
-        "file_bytes": gguf.file_bytes(),
+        "path": source.path().display().to_string(),
+        "version": version,
+        "file_bytes": source.file_bytes(),
         "metadata": metadata,
-        "tensors": gguf.tensors().iter().map(tensor).collect::<Vec<_>>(),
+        "tensors": source.tensors().iter().map(tensor).collect::<Vec<_>>(),
         "types": types.collect::<serde_json::Map<_, _>>(),
         "device": match footprint {
             Ok(footprint) => json!(footprint),

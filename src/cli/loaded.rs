@@ -1,8 +1,8 @@
-//! What most commands begin with: a model file, its tokenizer, a device, and the weights on it.
+//! What most commands begin with: a model's file or folder, its tokenizer, a device, and the weights on it.
 
-use super::arguments::DeviceArguments;
+use super::arguments::{DeviceArguments, WeightsArguments};
 use super::progress::Progress;
-use crate::format::Gguf;
+use crate::format::{Quantization, Source};
 use crate::gpu::{Gpu, Place};
 use crate::model::{Config, Model, Runner};
 use crate::text::{ChatTemplate, Tokenizer};
@@ -11,14 +11,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// A model file, opened but not loaded: what is wrong with a command line should show now.
+/// A model's file or folder, opened but not loaded: what is wrong with a command line should show now.
 pub(super) struct Opened {
     pub path: PathBuf,
-    pub gguf: Arc<Gguf>,
+    pub source: Source,
     pub config: Config,
     pub tokenizer: Arc<Tokenizer>,
     /// Most tokens of a conversation.
     pub context: usize,
+    /// What the matrices become while loading.
+    quantization: Option<Quantization>,
     since: Instant,
 }
 
@@ -32,11 +34,16 @@ pub(super) struct Loaded {
 }
 
 impl Opened {
-    /// Opens `path` for conversations of `context` tokens, the model's own number if not given.
-    pub(super) fn new(path: PathBuf, context: Option<u32>) -> Result<Self> {
+    /// Opens a model for conversations of `context` tokens, the model's own number if not given.
+    pub(super) fn new(weights: &WeightsArguments, context: Option<u32>) -> Result<Self> {
+        Ok(Self { quantization: weights.quantize, ..Self::at(weights.model.path()?, context)? })
+    }
+
+    /// The same by its path, with the matrices as they are.
+    pub(super) fn at(path: PathBuf, context: Option<u32>) -> Result<Self> {
         let since = Instant::now();
-        let gguf = Arc::new(Gguf::open(&path)?);
-        let config = Config::from_gguf(&gguf)?;
+        let source = Source::open(&path)?;
+        let config = Config::from_source(&source)?;
         let context = context.map_or(config.context, |n| n as usize);
         if context > config.context {
             let longest = config.context;
@@ -44,14 +51,14 @@ impl Opened {
                 format!("--context {context} exceeds what the model was made for, {longest} tokens");
             return Err(Error::Usage(message));
         }
-        let tokenizer = Arc::new(Tokenizer::from_gguf(&gguf)?);
-        Ok(Self { path, gguf, config, tokenizer, context, since })
+        let tokenizer = Arc::new(Tokenizer::from_source(&source)?);
+        Ok(Self { path, source, config, tokenizer, context, quantization: None, since })
     }
 
     /// The template of the file, which a conversation needs.
     pub(super) fn chat_template(&self) -> Result<ChatTemplate> {
-        ChatTemplate::from_gguf(&self.gguf, &self.tokenizer)?.ok_or_else(|| {
-            self.gguf.path_error(
+        ChatTemplate::from_source(&self.source, &self.tokenizer)?.ok_or_else(|| {
+            self.source.path_error(
                 "has no chat template, so it was not made for conversations; use `kaiwu generate` without --chat",
             )
         })
@@ -63,7 +70,7 @@ impl Opened {
             true => Place::Host,
             false => Place::Device(Gpu::open(&device.options())?),
         };
-        let model = load(&place, &self.gguf)?;
+        let model = load(&place, &self.source, self.quantization)?;
         Ok(Loaded { seconds: self.since.elapsed().as_secs_f64(), file: self, place, model })
     }
 }
@@ -85,10 +92,15 @@ impl Loaded {
 }
 
 /// Brings the weights to `place` with a progress bar.
-pub(super) fn load(place: &Place, gguf: &Arc<Gguf>) -> Result<Arc<Model>> {
-    let total = gguf.tensors().iter().map(|tensor| tensor.bytes).sum();
-    let mut progress = Progress::bytes("loading", total);
-    let model = Arc::new(Model::load(place, gguf, |done| progress.set(done))?);
+pub(super) fn load(
+    place: &Place,
+    source: &Source,
+    quantization: Option<Quantization>,
+) -> Result<Arc<Model>> {
+    let total = source.tensors().iter().map(|tensor| tensor.bytes).sum();
+    let what = if quantization.is_some() { "quantising" } else { "loading" };
+    let mut progress = Progress::bytes(what, total);
+    let model = Arc::new(Model::load_as(place, source, quantization, |done| progress.set(done))?);
     if let Place::Device(gpu) = place {
         gpu.wait()?;
     }

@@ -4,21 +4,19 @@
 //! when the file is opened, so that afterwards each tensor of the table can be read without further ado.
 
 use super::cursor::{Cursor, Parsed, shown};
+use super::mapped::Mapped;
 use super::metadata::{self, Array, Strings, Value};
 use super::tensor_table::{self, TensorInfo};
 use crate::error::{Error, Result};
-use memmap2::Mmap;
 use std::fmt;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where tensor data may start, unless `general.alignment` says otherwise.
 const DEFAULT_ALIGNMENT: u32 = 32;
 
 /// An open GGUF file.
 pub struct Gguf {
-    path: PathBuf,
-    map: Mmap,
+    file: Mapped,
     version: u32,
     metadata: Vec<(String, Value)>,
     /// Indices into `metadata`, sorted by key.
@@ -34,20 +32,13 @@ impl Gguf {
     /// # Errors
     /// If the file cannot be read, is not GGUF (the message says what it looks like instead), or is damaged.
     pub fn open(path: &Path) -> Result<Gguf> {
-        let kind = std::fs::metadata(path).map_err(Error::io("open", path))?;
-        if !kind.is_file() {
-            return Err(Error::format(path, "is not a file; give the path of a .gguf file"));
-        }
-        let file = File::open(path).map_err(Error::io("open", path))?;
-        // SAFETY: the map is only read. Another process that cuts the file short while it is open can end this one
-        // with a bus error, as for every reader that maps files; its bytes are never trusted to be anything.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
-        Self::parse(path, map).map_err(|message| Error::format(path, message))
+        let file = Mapped::open(path, "give the path of a .gguf file, or of a folder with a config.json")?;
+        Self::parse(file).map_err(|message| Error::format(path, message))
     }
 
-    fn parse(path: &Path, map: Mmap) -> Parsed<Gguf> {
-        let mut cursor = Cursor::new(&map);
-        let version = read_version(&mut cursor, &map)?;
+    fn parse(file: Mapped) -> Parsed<Gguf> {
+        let mut cursor = Cursor::new(file.bytes());
+        let version = read_version(&mut cursor, file.bytes())?;
         let tensor_count = cursor.u64()?;
         let entry_count = cursor.u64()?;
         let metadata = metadata::read_entries(&mut cursor, entry_count)?;
@@ -66,18 +57,18 @@ impl Gguf {
             }
         };
         let data_start = cursor.position().next_multiple_of(alignment.into());
-        tensor_table::place(&mut tensors, data_start, alignment.into(), map.len() as u64)?;
-        Ok(Gguf { path: path.to_owned(), map, version, metadata, keys, tensors, names })
+        tensor_table::place(&mut tensors, data_start, alignment.into(), file.bytes().len() as u64)?;
+        Ok(Gguf { file, version, metadata, keys, tensors, names })
     }
 
     /// The path the file was opened by.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.file.path()
     }
 
     /// The size of the file in bytes.
     pub fn file_bytes(&self) -> u64 {
-        self.map.len() as u64
+        self.file.bytes().len() as u64
     }
 
     /// The version of the format, 2 or 3.
@@ -180,27 +171,18 @@ impl Gguf {
     /// # Panics
     /// May panic if `tensor` is not of this file.
     pub fn data(&self, tensor: &TensorInfo) -> &[u8] {
-        &self.map[tensor.offset as usize..(tensor.offset + tensor.bytes) as usize]
+        &self.file.bytes()[tensor.offset as usize..(tensor.offset + tensor.bytes) as usize]
     }
 
     /// Lets the system drop the pages of a tensor's data that nobody needs for now: after it went to the device. The
     /// data stays readable, from the file again.
     pub fn release(&self, tensor: &TensorInfo) {
-        #[cfg(unix)]
-        {
-            let (offset, bytes) = (tensor.offset as usize, tensor.bytes as usize);
-            // SAFETY: the map is read-only and backed by a file, so dropped pages come back with the same bytes.
-            let advised =
-                unsafe { self.map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, offset, bytes) };
-            if let Err(error) = advised {
-                log::debug!("keeping the pages of {}: {error}", tensor.name);
-            }
-        }
+        self.file.release(tensor.offset as usize..(tensor.offset + tensor.bytes) as usize);
     }
 
     /// An error about this file.
     pub fn path_error(&self, message: impl Into<String>) -> Error {
-        Error::format(&self.path, message)
+        Error::format(self.path(), message)
     }
 
     fn missing(&self, key: &str) -> Error {
@@ -230,7 +212,8 @@ impl fmt::Debug for Gguf {
         write!(
             f,
             "Gguf({:?}, version {}, {metadata} metadata entries, {tensors} tensors)",
-            self.path, self.version
+            self.path(),
+            self.version
         )
     }
 }
@@ -283,11 +266,14 @@ fn other_kind(file: &[u8]) -> Option<&'static str> {
         (b"lmgg", "GGML, the format before GGUF; convert the model anew"),
         (b"tjgg", "GGJT, the format before GGUF; convert the model anew"),
         (b"<", "a web page or XML, maybe an error message of the download; fetch the file again"),
-        (b"{", "JSON, maybe an error message of the download; choose a .gguf file"),
+        (
+            b"{",
+            "JSON, maybe an error message of the download; choose a .gguf file, or the folder of a config.json",
+        ),
     ];
     // A safetensors file starts with the length of its JSON header (u64), then the header.
     if file.len() > 8 && file[8] == b'{' && file[5..8] == [0; 3] {
-        return Some("safetensors; choose a .gguf file or convert it");
+        return Some("safetensors; give the folder it is in, together with its config.json");
     }
     KINDS.iter().find(|(magic, _)| file.starts_with(magic)).map(|(_, kind)| *kind)
 }

@@ -1,21 +1,29 @@
 //! Model files: bytes in, plain data out. Nothing here knows of the device.
 //!
-//! [`gguf`] reads a file's metadata and tensor table, [`dtype`] names the types its weights are stored in, and
-//! [`blocks`] turns stored weights into `f32` and back.
+//! A [`Source`] is a model's file or folder. [`gguf`] reads a file's metadata and tensor table, [`folder`] those of a
+//! Hugging Face folder, [`dtype`] names the types weights are stored in, and [`blocks`] turns stored weights into
+//! `f32` and back.
 
 pub mod blocks;
 mod cursor;
 pub mod dtype;
+pub mod folder;
 pub mod gguf;
 pub mod gguf_writer;
+mod mapped;
 pub mod metadata;
+mod names;
 pub mod quantize;
+mod shard;
 pub(crate) mod small_blocks;
+pub mod source;
 pub mod tensor_table;
 
 pub use dtype::DType;
+pub use folder::Folder;
 pub use gguf::Gguf;
 pub use gguf_writer::{NewTensor, write_gguf};
 pub use metadata::{Array, Strings, Value};
 pub use quantize::Quantization;
+pub use source::Source;
 pub use tensor_table::TensorInfo;

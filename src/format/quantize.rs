@@ -70,10 +70,15 @@ impl Quantization {
     }
 }
 
+/// The name of the matrix of the logits: the table of embeddings where the model has no other.
+pub fn output(tensors: &[TensorInfo]) -> &'static str {
+    let untied = tensors.iter().any(|tensor| tensor.name == "output.weight");
+    if untied { "output.weight" } else { "token_embd.weight" }
+}
+
 /// What each tensor of a model becomes.
 pub fn plan(quantization: Quantization, tensors: &[TensorInfo]) -> Vec<DType> {
-    let untied = tensors.iter().any(|tensor| tensor.name == "output.weight");
-    let output = if untied { "output.weight" } else { "token_embd.weight" };
+    let output = output(tensors);
     tensors.iter().map(|tensor| quantization.for_tensor(tensor, tensor.name == output)).collect()
 }
 

@@ -22,6 +22,8 @@ pub struct TensorInfo {
     pub dtype: DType,
     /// The first byte, counted from the start of the file.
     pub offset: u64,
+    /// Which of the model's files it is in: 0 unless a folder has several.
+    pub file: usize,
     /// Size in bytes.
     pub bytes: u64,
 }
@@ -74,7 +76,7 @@ fn read_entry(cursor: &mut Cursor, name: &str) -> Parsed<TensorInfo> {
     let bytes = bytes.and_then(|elements| dtype.bytes_for(elements));
     let bytes =
         bytes.ok_or_else(|| format!("the size of its shape {shape:?} overflows; the file is damaged"))?;
-    Ok(TensorInfo { name: name.to_owned(), shape, dtype, offset: cursor.u64()?, bytes })
+    Ok(TensorInfo { name: name.to_owned(), shape, dtype, offset: cursor.u64()?, file: 0, bytes })
 }
 
 /// Makes offsets absolute, and checks that each tensor is aligned, inside the file, and alone on its bytes.

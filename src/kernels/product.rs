@@ -50,6 +50,12 @@ impl Input {
         all
     }
 
+    /// Format, tokens, rows and columns.
+    fn shape(&self, w: &Part) -> String {
+        let norm = if self.gain.is_some() { ", norm" } else { "" };
+        format!("{} {} x {} x {}{norm}", w.format(), few_or_many(self.tokens), w.rows(), w.columns())
+    }
+
     fn cost(&self, w: &Part) -> Cost {
         let width = w.planes.blocks as u64 * 32;
         Cost {
@@ -91,6 +97,15 @@ impl Input {
     }
 }
 
+/// Counts of tokens that are tuned alike.
+pub(super) fn few_or_many(tokens: usize) -> &'static str {
+    match tokens {
+        0..=1 => "1",
+        2..=32 => "2-32",
+        _ => "33+",
+    }
+}
+
 /// Sums of a thousand terms in another order, of weights up to a few units.
 const TOLERANCE: Tolerance = Tolerance { absolute: 1e-3, relative: 1e-3 };
 
@@ -127,6 +142,14 @@ impl Kernel for Product {
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         self.input.strategies(&self.w, "finish_rows", false, can)
+    }
+
+    fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.sizes(&self.w, "finish_rows", false, can)
+    }
+
+    fn shape(&self) -> String {
+        self.input.shape(&self.w)
     }
 
     fn cost(&self, _: usize) -> Cost {
@@ -185,6 +208,14 @@ impl Kernel for GateUp {
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         self.input.strategies(&self.w, "finish_swiglu", true, can)
+    }
+
+    fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.sizes(&self.w, "finish_swiglu", true, can)
+    }
+
+    fn shape(&self) -> String {
+        self.input.shape(&self.w)
     }
 
     fn cost(&self, _: usize) -> Cost {
@@ -272,6 +303,14 @@ impl Kernel for QueryKeyValue {
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         self.input.strategies(&self.w, "finish_rope_cache", false, can)
+    }
+
+    fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.sizes(&self.w, "finish_rope_cache", false, can)
+    }
+
+    fn shape(&self) -> String {
+        self.input.shape(&self.w)
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -2,16 +2,20 @@
 //!
 //! Read [`transformer`](self) first: `transformer.rs` is the model, a kernel a line.
 
+pub mod architecture;
 mod config;
 mod contrast;
 mod counters;
 pub mod profile;
+pub mod rope;
+mod rows;
 mod runner;
 mod state;
 mod transformer;
 mod weights;
 
-pub use config::Config;
+pub use architecture::Architecture;
+pub use config::{Config, LayerType};
 pub use contrast::{Comparer, Contrast};
 pub use counters::Counters;
 pub use runner::{Judge, Runner, Score, Want};

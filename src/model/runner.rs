@@ -77,7 +77,7 @@ impl Runner {
                 "a context of {context} tokens is not possible: the model was made for 1 to {longest}"
             )));
         }
-        let cache = Cache::new(place, model, expected.clamp(1, context))?;
+        let cache = Cache::new(place, model, expected.clamp(1, context), context)?;
         let vocabulary = model.config.vocabulary.next_multiple_of(4);
         let one = Arc::new(Activations::new(place, &model.config, 1)?);
         let chosen = one.ids.clone();
@@ -178,7 +178,7 @@ impl Runner {
         self.fits(needed)?;
         if needed > self.cache.capacity {
             let capacity = needed.max(2 * self.cache.capacity).min(self.context);
-            let larger = Cache::new(&self.place, &self.model, capacity)?;
+            let larger = Cache::new(&self.place, &self.model, capacity, self.context)?;
             larger.take_over(&self.place, &self.cache);
             for (old, new) in
                 self.cache.keys.iter().chain(&self.cache.values).zip(larger.keys.iter().chain(&larger.values))

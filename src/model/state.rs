@@ -1,5 +1,6 @@
 //! What a conversation leaves on the device: keys and values of the tokens so far.
 
+use super::rope::Rope;
 use super::weights::Model;
 use crate::Result;
 use crate::gpu::{Element, Place, Tensor};
@@ -12,16 +13,16 @@ pub struct Cache {
     pub keys: Vec<Tensor>,
     /// A layer each, halves: [capacity, K, D].
     pub values: Vec<Tensor>,
-    /// cos, sin of each pair [capacity, D].
-    pub rope: Tensor,
+    /// For each rotary embedding of the model, cos and sin of each pair [capacity, D].
+    pub ropes: Vec<Tensor>,
 }
 
 impl Cache {
-    /// Room for at least `tokens` positions.
+    /// Room for at least `tokens` positions of a conversation of at most `context`.
     ///
     /// # Errors
     /// When the device cannot hold it.
-    pub fn new(place: &Place, model: &Model, tokens: usize) -> Result<Self> {
+    pub fn new(place: &Place, model: &Model, tokens: usize, context: usize) -> Result<Self> {
         let config = &model.config;
         let (heads, head) = (config.key_heads, config.head);
         let capacity = tokens.next_multiple_of(64);
@@ -31,12 +32,15 @@ impl Cache {
         let keys =
             (0..config.layers).map(|layer| tensor("keys", layer, &[capacity / 8, heads, head / 8, 8, 8]));
         let values = (0..config.layers).map(|layer| tensor("values", layer, &[capacity, heads, head]));
-        let rope = config.rope_table(capacity, model.rope_factors.as_deref());
+        let rope = |rope: &Rope| {
+            let table = rope.table(capacity, head, context);
+            Tensor::constant(place, "rope", &[capacity, head], &table)
+        };
         Ok(Self {
             capacity,
             keys: keys.collect::<Result<_>>()?,
             values: values.collect::<Result<_>>()?,
-            rope: Tensor::constant(place, "rope", &[capacity, head], &rope)?,
+            ropes: config.ropes.iter().map(rope).collect::<Result<_>>()?,
         })
     }
 
@@ -51,7 +55,7 @@ impl Cache {
 
     /// Bytes on the device.
     pub fn bytes(&self) -> u64 {
-        let tensors = self.keys.iter().chain(&self.values).chain([&self.rope]);
+        let tensors = self.keys.iter().chain(&self.values).chain(&self.ropes);
         tensors.map(Tensor::bytes).sum()
     }
 }

@@ -71,6 +71,7 @@ pub fn record(
     for (index, layer) in model.layers.iter().enumerate() {
         let name = |part: &str| format!("blk.{index}.{part}");
         let (keys, values) = (&cache.keys[index], &cache.values[index]);
+        let rope = &cache.ropes[model.config.layer_types[index].rope];
 
         // Attention: q, k, v = rotated projections of norm(x); k and v go to the cache      [T, H * D]
         for (first_row, w) in
@@ -83,7 +84,7 @@ pub fn record(
                     w: w.clone(),
                     first_row: first_row + w.first,
                     step: step.clone(),
-                    rope: cache.rope.clone(),
+                    rope: rope.clone(),
                     q: act.q.clone(),
                     keys: keys.clone(),
                     values: values.clone(),

@@ -1,12 +1,15 @@
 //! A model's weights on the device, packed once at load.
 
+use super::architecture::Pairs;
 use super::config::Config;
-use crate::format::{DType, Gguf, TensorInfo, blocks};
+use super::rows::{FileRows, Paired, Stacked, Widened};
+use crate::format::{Quantization, Source, TensorInfo, blocks, quantize};
 use crate::gpu::{Place, Tensor};
-use crate::kernels::{Matrix, RowSource};
+use crate::kernels::{Matrix, OwnedRows, RowSource};
 use crate::{Error, Result};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 /// One transformer block. Names follow GGUF.
 pub struct Layer {
@@ -36,19 +39,31 @@ pub struct Model {
     pub output_norm: Tensor,
     /// Output matrix [V, C]; `None` if it is the embedding table.
     pub output: Option<Matrix>,
-    /// Divisors of the rotary frequencies [D / 2], where the file has them.
-    pub rope_factors: Option<Vec<f32>>,
 }
 
 impl Model {
-    /// Packs all weights of `gguf` and sends them to `place`; `progress` is told the bytes of the file read so far.
+    /// Packs all weights of `source` and sends them to `place`; `progress` is told the bytes of the file read so far.
     ///
     /// # Errors
-    /// A missing tensor, a wrong shape, or a device that cannot hold them.
-    pub fn load(place: &Place, gguf: &Arc<Gguf>, mut progress: impl FnMut(u64)) -> Result<Self> {
-        let config = Config::from_gguf(gguf)?;
+    /// A missing tensor, a wrong shape, one that nothing uses, or a device that cannot hold them.
+    pub fn load(place: &Place, source: impl Into<Source>, progress: impl FnMut(u64)) -> Result<Self> {
+        Self::load_as(place, source, None, progress)
+    }
+
+    /// As [`Model::load`], with the matrices turned into another type on the way.
+    ///
+    /// # Errors
+    /// As there, and where a weight is no number.
+    pub fn load_as(
+        place: &Place,
+        source: impl Into<Source>,
+        quantization: Option<Quantization>,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Self> {
+        let source = &source.into();
+        let config = Config::from_source(source)?;
         let Config { width, vocabulary, .. } = config;
-        let loader = Loader { place, gguf };
+        let loader = Loader { place, source, quantization, used: Mutex::default() };
         let mut done = 0;
         let mut read = |bytes| {
             done += bytes;
@@ -57,18 +72,16 @@ impl Model {
 
         let token_embd = loader.matrix("token_embd.weight", vocabulary, width)?;
         read(loader.bytes(&["token_embd.weight"]));
-        let output = match gguf.opt_tensor("output.weight") {
-            Some(_) => Some(loader.matrix("output.weight", vocabulary, width)?),
-            None => None,
+        let tied = config.tied.unwrap_or_else(|| source.opt_tensor("output.weight").is_none());
+        let output = match tied {
+            false => Some(loader.matrix("output.weight", vocabulary, width)?),
+            true => None,
         };
         read(loader.bytes(&["output.weight"]));
         let layers = loader.layers(&config, read)?;
-        let rope_factors = match gguf.opt_tensor("rope_freqs.weight") {
-            Some(_) => Some(loader.floats("rope_freqs.weight", config.rope_width / 2)?),
-            None => None,
-        };
         let output_norm = loader.vector("output_norm.weight", width)?;
-        Ok(Self { config, token_embd, layers, output_norm, output, rope_factors })
+        loader.all_used(&config)?;
+        Ok(Self { config, token_embd, layers, output_norm, output })
     }
 
     /// The matrix of the logits.
@@ -89,13 +102,34 @@ impl Model {
 
 struct Loader<'a> {
     place: &'a Place,
-    gguf: &'a Arc<Gguf>,
+    source: &'a Source,
+    quantization: Option<Quantization>,
+    /// Names of the tensors that were asked for.
+    used: Mutex<HashSet<String>>,
 }
 
 impl Loader<'_> {
+    /// A tensor that the forward pass does not know would change the result.
+    fn all_used(&self, config: &Config) -> Result<()> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        // The configuration has read the divisors of the frequencies; a tied output may be stored all the same.
+        let known = |name: &str| {
+            used.contains(name)
+                || name.starts_with("rope_")
+                || (config.tied == Some(true) && name == "output.weight")
+        };
+        match self.source.tensors().iter().find(|tensor| !known(&tensor.name)) {
+            None => Ok(()),
+            Some(tensor) => Err(self.source.path_error(format!(
+                "tensor {:?} is not part of the architecture {:?} as this version knows it, and may change the result",
+                tensor.name, config.architecture.name
+            ))),
+        }
+    }
+
     /// Bytes of those of these tensors that the file has.
     fn bytes(&self, names: &[&str]) -> u64 {
-        names.iter().filter_map(|name| self.gguf.opt_tensor(name)).map(|info| info.bytes).sum()
+        names.iter().filter_map(|name| self.source.opt_tensor(name)).map(|info| info.bytes).sum()
     }
 
     /// All layers, packed on as many threads as there are cores.
@@ -138,10 +172,14 @@ impl Loader<'_> {
         let [q, k, v] = ["attn_q", "attn_k", "attn_v"].map(name);
         let [gate, up, down] = ["ffn_gate", "ffn_up", "ffn_down"].map(name);
         let output = name("attn_output");
-        let stacked = [(&*q, attended), (&*k, key_width), (&*v, key_width)];
+        let stacked = [
+            self.paired(config, index, self.rows(&q, attended, width)?),
+            self.paired(config, index, self.rows(&k, key_width, width)?),
+            self.rows(&v, key_width, width)?,
+        ];
         let layer = Layer {
             attn_norm: self.vector(&name("attn_norm"), width)?,
-            attn_qkv: self.stack(&format!("blk.{index}.attn_qkv"), &stacked, width)?,
+            attn_qkv: self.stack(&format!("blk.{index}.attn_qkv"), stacked.into())?,
             attn_output: self.matrix(&output, width, attended)?,
             ffn_norm: self.vector(&name("ffn_norm"), width)?,
             ffn_gate_up: self.pair(&format!("blk.{index}.ffn_gate_up"), &gate, &up, hidden, width)?,
@@ -151,13 +189,14 @@ impl Loader<'_> {
     }
 
     fn info(&self, name: &str, shape: &[usize]) -> Result<&TensorInfo> {
-        let info = self.gguf.tensor(name)?;
+        let info = self.source.tensor(name)?;
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
         if !info.shape.iter().map(|&n| n as usize).eq(shape.iter().copied()) {
             let message = format!(
                 "tensor {name} has shape {:?}, but the model's configuration makes it {shape:?}",
                 info.shape
             );
-            return Err(self.gguf.path_error(message));
+            return Err(self.source.path_error(message));
         }
         Ok(info)
     }
@@ -165,13 +204,21 @@ impl Loader<'_> {
     fn rows(&self, name: &str, rows: usize, columns: usize) -> Result<Arc<dyn RowSource>> {
         let info = self.info(name, &[rows, columns])?;
         let row_bytes = info.dtype.bytes_for(columns as u64).ok_or_else(|| {
-            self.gguf
+            self.source
                 .path_error(format!("tensor {name}: rows of {columns} are not whole {} blocks", info.dtype))
         })?;
+        let output = quantize::output(self.source.tensors());
+        let dtype = self.quantization.map_or(info.dtype, |to| to.for_tensor(info, name == output));
+        if dtype != info.dtype {
+            let bytes = quantize::convert(info.dtype, self.source.data(info), dtype)
+                .map_err(|message| self.source.path_error(format!("tensor {name}: {message}")))?;
+            self.source.release(info);
+            return Ok(Arc::new(OwnedRows::new(dtype, columns, bytes)));
+        }
         Ok(Arc::new(FileRows {
-            gguf: Arc::clone(self.gguf),
+            source: self.source.clone(),
             info: info.clone(),
-            rows,
+            rows: 0..rows,
             columns,
             row_bytes: row_bytes as usize,
         }))
@@ -181,12 +228,25 @@ impl Loader<'_> {
         Matrix::load(self.place, name, self.rows(name, rows, columns)?)
     }
 
-    /// Consecutive tensors of the same format become one matrix.
-    fn stack(&self, label: &str, parts: &[(&str, usize)], columns: usize) -> Result<Vec<(usize, Matrix)>> {
+    /// Queries or keys of layer `index` with the numbers that are rotated together as neighbours.
+    fn paired(&self, config: &Config, index: usize, source: Arc<dyn RowSource>) -> Arc<dyn RowSource> {
+        let pairs = match self.source {
+            Source::Gguf(_) => config.architecture.gguf_pairs,
+            Source::Folder(_) => Pairs::Halves,
+        };
+        let width = config.ropes[config.layer_types[index].rope].width;
+        match pairs {
+            Pairs::Neighbours => source,
+            Pairs::Halves => Arc::new(Paired { source, pairs, head: config.head, width }),
+        }
+    }
+
+    /// Consecutive matrices of the same format become one.
+    fn stack(&self, label: &str, parts: Vec<Arc<dyn RowSource>>) -> Result<Vec<(usize, Matrix)>> {
         let mut runs: Vec<(usize, Vec<Arc<dyn RowSource>>)> = vec![];
         let mut first = 0;
-        for &(name, rows) in parts {
-            let source = self.rows(name, rows, columns)?;
+        for source in parts {
+            let rows = source.rows();
             match runs.last_mut() {
                 Some((_, run)) if run[0].dtype() == source.dtype() => run.push(source),
                 _ => runs.push((first, vec![source])),
@@ -210,8 +270,8 @@ impl Loader<'_> {
     fn floats(&self, name: &str, count: usize) -> Result<Vec<f32>> {
         let info = self.info(name, &[count])?;
         let mut values = vec![0.0; count];
-        blocks::dequantise(info.dtype, self.gguf.data(info), &mut values)
-            .map_err(|message| self.gguf.path_error(format!("tensor {name}: {message}")))?;
+        blocks::dequantise(info.dtype, self.source.data(info), &mut values)
+            .map_err(|message| self.source.path_error(format!("tensor {name}: {message}")))?;
         Ok(values)
     }
 
@@ -220,109 +280,5 @@ impl Loader<'_> {
         let mut values = self.floats(name, count)?;
         values.resize(count.next_multiple_of(32), 0.0);
         Tensor::constant(self.place, name, &[values.len()], &values)
-    }
-}
-
-/// Rows of a tensor in a mapped file.
-struct FileRows {
-    gguf: Arc<Gguf>,
-    info: TensorInfo,
-    rows: usize,
-    columns: usize,
-    row_bytes: usize,
-}
-
-impl RowSource for FileRows {
-    fn dtype(&self) -> DType {
-        self.info.dtype
-    }
-    fn rows(&self) -> usize {
-        self.rows
-    }
-    fn columns(&self) -> usize {
-        self.columns
-    }
-    fn row(&self, row: usize) -> &[u8] {
-        &self.gguf.data(&self.info)[row * self.row_bytes..][..self.row_bytes]
-    }
-    fn release(&self) {
-        self.gguf.release(&self.info);
-    }
-}
-
-/// Matrices of one format on top of one another, each padded with zero rows to a multiple of `step`.
-struct Stacked {
-    sources: Vec<Arc<dyn RowSource>>,
-    step: usize,
-    zero: Vec<u8>,
-}
-
-impl Stacked {
-    fn new(sources: Vec<Arc<dyn RowSource>>, step: usize) -> Self {
-        let zero = vec![0; sources[0].row(0).len()];
-        Self { sources, step, zero }
-    }
-}
-
-impl RowSource for Stacked {
-    fn dtype(&self) -> DType {
-        self.sources[0].dtype()
-    }
-    fn rows(&self) -> usize {
-        self.sources.iter().map(|source| source.rows().next_multiple_of(self.step)).sum()
-    }
-    fn columns(&self) -> usize {
-        self.sources[0].columns()
-    }
-    fn row(&self, mut row: usize) -> &[u8] {
-        for source in &self.sources {
-            if row < source.rows() {
-                return source.row(row);
-            }
-            let padded = source.rows().next_multiple_of(self.step);
-            if row < padded {
-                return &self.zero;
-            }
-            row -= padded;
-        }
-        &self.zero
-    }
-    fn release(&self) {
-        self.sources.iter().for_each(|source| source.release());
-    }
-}
-
-/// A matrix turned into f32, for the rare pair of formats that differ.
-struct Widened {
-    columns: usize,
-    bytes: Vec<u8>,
-}
-
-impl Widened {
-    fn new(source: &dyn RowSource) -> Self {
-        let columns = source.columns();
-        let mut values = vec![0.0; columns];
-        let mut bytes = Vec::with_capacity(4 * columns * source.rows());
-        for row in 0..source.rows() {
-            // Row sources give whole rows, so this cannot fail.
-            let _ = blocks::dequantise(source.dtype(), source.row(row), &mut values);
-            bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-        }
-        Self { columns, bytes }
-    }
-}
-
-impl RowSource for Widened {
-    fn dtype(&self) -> DType {
-        DType::F32
-    }
-    fn rows(&self) -> usize {
-        self.bytes.len() / (4 * self.columns)
-    }
-    fn columns(&self) -> usize {
-        self.columns
-    }
-    fn row(&self, row: usize) -> &[u8] {
-        &self.bytes[row * 4 * self.columns..][..4 * self.columns]
     }
 }

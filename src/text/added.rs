@@ -23,9 +23,15 @@ pub(super) enum Segment<'a> {
 }
 
 impl AddedTokens {
+    /// From a whole vocabulary and the kinds of its tokens.
     pub fn new(tokens: &Strings, kinds: &[TokenKind]) -> Self {
+        Self::from_tokens((0u32..).zip(tokens.iter()).zip(kinds).map(|((id, text), &kind)| (id, text, kind)))
+    }
+
+    /// From ids, texts and kinds.
+    pub fn from_tokens<'a>(tokens: impl Iterator<Item = (u32, &'a str, TokenKind)>) -> Self {
         let mut added = Self::default();
-        for ((id, text), &kind) in (0u32..).zip(tokens.iter()).zip(kinds) {
+        for (id, text, kind) in tokens {
             if matches!(kind, TokenKind::Normal | TokenKind::Byte) {
                 continue;
             }

@@ -109,18 +109,8 @@ impl ByteLevel {
 
     /// Appends the bytes a token stands for.
     pub fn decode(&self, id: u32, bytes: &mut Vec<u8>) {
-        let Some(token) = self.token(id) else { return };
-        let start = bytes.len();
-        for c in token.chars() {
-            match BYTES.get(c as usize).copied().flatten() {
-                Some(byte) => bytes.push(byte),
-                // Not written in the alphabet after all: the token is its own text.
-                None => {
-                    bytes.truncate(start);
-                    bytes.extend_from_slice(token.as_bytes());
-                    return;
-                }
-            }
+        if let Some(token) = self.token(id) {
+            append_spelled(&token, bytes);
         }
     }
 
@@ -145,6 +135,22 @@ impl ByteLevel {
             log::warn!(
                 "the vocabulary has no token for the bytes {lost:02x?}: {count} of the text are dropped"
             );
+        }
+    }
+}
+
+/// Appends the bytes that a token written in the alphabet stands for.
+pub(super) fn append_spelled(token: &str, bytes: &mut Vec<u8>) {
+    let start = bytes.len();
+    for c in token.chars() {
+        match BYTES.get(c as usize).copied().flatten() {
+            Some(byte) => bytes.push(byte),
+            // Not written in the alphabet after all: the token is its own text.
+            None => {
+                bytes.truncate(start);
+                bytes.extend_from_slice(token.as_bytes());
+                return;
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
 use super::{Tokenizer, clock};
 use crate::error::{Error, Result};
-use crate::format::Gguf;
+use crate::format::{Folder, Gguf, Source};
 
 /// The name of the template, in messages.
 const NAME: &str = "chat_template";
@@ -61,6 +61,43 @@ impl ChatTemplate {
             Err(Error::Text(message)) => Err(gguf.path_error(message)),
             Err(other) => Err(other),
         }
+    }
+
+    /// The template of a model's file or folder, if it has one.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn from_source(source: &Source, tokenizer: &Tokenizer) -> Result<Option<Self>> {
+        match source {
+            Source::Gguf(gguf) => Self::from_gguf(gguf, tokenizer),
+            Source::Folder(folder) => Self::from_folder(folder, tokenizer),
+        }
+    }
+
+    /// The template of a Hugging Face folder, if it has one: `chat_template.jinja`, or the one called "default" in
+    /// `tokenizer_config.json`.
+    fn from_folder(folder: &Folder, tokenizer: &Tokenizer) -> Result<Option<Self>> {
+        let wrong = |what: &str| folder.path_error(format!("the chat template {what}"));
+        let source = match folder.opt_bytes("chat_template.jinja")? {
+            Some(bytes) => Some(String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8"))?),
+            None => match folder.opt_object("tokenizer_config.json")?.and_then(|mut map| map.remove(NAME)) {
+                None | Some(serde_json::Value::Null) => None,
+                Some(serde_json::Value::String(source)) => Some(source),
+                Some(list) => {
+                    let text = |item: &serde_json::Value, key| item.get(key)?.as_str().map(str::to_owned);
+                    let default = list.as_array().and_then(|list| {
+                        list.iter().find(|item| text(item, "name").as_deref() == Some("default"))
+                    });
+                    let source = default.and_then(|item| text(item, "template"));
+                    Some(source.ok_or_else(|| wrong("of tokenizer_config.json is no text"))?)
+                }
+            },
+        };
+        let Some(source) = source else { return Ok(None) };
+        let text = |id: Option<u32>| id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
+        Self::new(&source, &text(tokenizer.bos()), &text(tokenizer.eos()))
+            .map(Some)
+            .map_err(|error| folder.path_error(error.to_string()))
     }
 
     /// Compiles a template. `bos_token` and `eos_token` are the texts of these tokens, empty if there is none.

@@ -6,6 +6,8 @@ mod added;
 mod byte_level;
 mod chat;
 mod clock;
+mod folder_tokens;
+mod library;
 mod parts;
 mod pretokenizers;
 mod sentencepiece;

@@ -2,10 +2,12 @@
 
 use super::added::{AddedTokens, Segment};
 use super::byte_level::ByteLevel;
+use super::folder_tokens::FolderTokens;
+use super::library::Library;
 use super::sentencepiece::SentencePiece;
 use super::{TextStream, TokenKind, TokenizerParts};
 use crate::error::{Error, Result};
-use crate::format::Gguf;
+use crate::format::{Folder, Gguf, Source};
 
 /// Names of tokens that end a turn, in the families of models that have been seen. The metadata names one or
 /// two; models are often trained to end with another.
@@ -47,9 +49,48 @@ pub struct Tokenizer {
 enum Model {
     ByteLevel(ByteLevel),
     SentencePiece(SentencePiece),
+    Library(Box<Library>),
 }
 
 impl Tokenizer {
+    /// Builds the tokenizer of a model's file or folder.
+    ///
+    /// # Errors
+    /// If there is none, or it is damaged or of a kind that is not known.
+    pub fn from_source(source: &Source) -> Result<Self> {
+        match source {
+            Source::Gguf(gguf) => Self::from_gguf(gguf),
+            Source::Folder(folder) => Self::from_folder(folder),
+        }
+    }
+
+    /// Builds the tokenizer of a Hugging Face folder: `tokenizer.json`, with the special tokens that
+    /// `tokenizer_config.json`, `generation_config.json` and `config.json` name.
+    ///
+    /// # Errors
+    /// If there is none, or it is damaged or of a kind that is not known.
+    pub fn from_folder(folder: &Folder) -> Result<Self> {
+        let missing = "has no tokenizer.json; save the model's tokenizer in the fast format";
+        let json = folder.opt_bytes("tokenizer.json")?.ok_or_else(|| folder.path_error(missing))?;
+        let library = Library::new(&json).map_err(|error| folder.path_error(error.to_string()))?;
+        let special = FolderTokens::read(folder, |text| library.id(text))?;
+        let added = library.added();
+        let added =
+            AddedTokens::from_tokens(added.iter().map(|(id, text, kind)| (*id, text.as_str(), *kind)));
+        let end_of_turn = turn_ends(special.eos.iter().chain(&special.ends).copied(), &added);
+        Ok(Self {
+            vocab_size: library.vocab_size(),
+            model: Model::Library(Box::new(library)),
+            added,
+            bos: special.bos,
+            eos: special.eos,
+            // What the file's post-processor adds is added already.
+            add_bos: special.add_bos == Some(true) && special.bos.is_some(),
+            add_eos: special.add_eos == Some(true) && special.eos.is_some(),
+            end_of_turn,
+        })
+    }
+
     /// Builds the tokenizer a GGUF file describes under `tokenizer.ggml.*`.
     ///
     /// # Errors
@@ -101,7 +142,7 @@ impl Tokenizer {
             }
         };
         let added = AddedTokens::new(&parts.tokens, &kinds);
-        let end_of_turn = turn_ends(parts, &added);
+        let end_of_turn = turn_ends([parts.eos, parts.eot, parts.eom].into_iter().flatten(), &added);
         Ok(Self {
             model,
             added,
@@ -117,7 +158,15 @@ impl Tokenizer {
     /// The ids of `text`. Special tokens written in it become what they name, as chat templates need; with
     /// `add_special`, BOS and EOS are added as the model file asks, unless the text brings its own.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>> {
-        let mut ids = self.encode_segments(text, true)?;
+        let mut ids = match &self.model {
+            Model::Library(library) => library.encode(text, add_special)?,
+            _ => self.encode_segments(text, true)?,
+        };
+        if let (true, Some(bos)) = (add_special, self.bos)
+            && ids.starts_with(&[bos, bos])
+        {
+            ids.remove(0);
+        }
         if let (true, true, Some(bos)) = (add_special, self.add_bos, self.bos)
             && ids.first() != Some(&bos)
         {
@@ -133,7 +182,10 @@ impl Tokenizer {
 
     /// The ids of `text` as nothing but text: no spelling of a control token becomes one, none is added.
     pub fn encode_plain(&self, text: &str) -> Result<Vec<u32>> {
-        self.encode_segments(text, false)
+        match &self.model {
+            Model::Library(library) => library.encode_plain(text),
+            _ => self.encode_segments(text, false),
+        }
     }
 
     fn encode_segments(&self, text: &str, parse_special: bool) -> Result<Vec<u32>> {
@@ -144,6 +196,8 @@ impl Tokenizer {
                 (Segment::Token(id), _) => ids.push(id),
                 (Segment::Text(text), Model::ByteLevel(model)) => model.encode(text, &mut ids)?,
                 (Segment::Text(text), Model::SentencePiece(model)) => model.encode(text, &mut ids)?,
+                // It finds its added tokens itself, and is not asked for segments.
+                (Segment::Text(text), Model::Library(model)) => ids.extend(model.encode(text, false)?),
             }
         }
         Ok(ids)
@@ -165,12 +219,17 @@ impl Tokenizer {
             (Some((text, _)), _) => bytes.extend_from_slice(text.as_bytes()),
             (None, Model::ByteLevel(model)) => model.decode(id, bytes),
             (None, Model::SentencePiece(model)) => model.decode(id, bytes),
+            (None, Model::Library(model)) => model.append_bytes(id, bytes),
         }
     }
 
     /// Whether encoding puts a space before a text, which decoding takes away again.
     pub(super) fn adds_space_prefix(&self) -> bool {
-        matches!(&self.model, Model::SentencePiece(model) if model.add_space_prefix)
+        match &self.model {
+            Model::ByteLevel(_) => false,
+            Model::SentencePiece(model) => model.add_space_prefix,
+            Model::Library(model) => model.strips_space,
+        }
     }
 
     /// The vocabulary entry of an id, as the file writes it (`Ġthe`, `▁the`, `<|im_end|>`).
@@ -179,6 +238,7 @@ impl Tokenizer {
             (Some((text, _)), _) => Some(text.to_owned()),
             (None, Model::ByteLevel(model)) => model.token(id),
             (None, Model::SentencePiece(model)) => model.token(id).map(str::to_owned),
+            (None, Model::Library(model)) => model.token(id),
         }
     }
 
@@ -230,12 +290,12 @@ fn read_kinds(parts: &TokenizerParts) -> Result<Vec<TokenKind>> {
     numbers.iter().enumerate().map(kind).collect()
 }
 
-fn turn_ends(parts: &TokenizerParts, added: &AddedTokens) -> Vec<u32> {
+fn turn_ends(known: impl Iterator<Item = u32>, added: &AddedTokens) -> Vec<u32> {
     let named = |name: &str| added.id(name);
     // Where messages have channels, <|end|> ends only one of several messages of a turn.
     let channels = named("<|return|>").is_some() && named("<|call|>").is_some();
     let by_name = TURN_ENDS.iter().filter(|&&name| !(channels && name == "<|end|>")).copied();
-    let mut ends: Vec<u32> = [parts.eos, parts.eot, parts.eom].into_iter().flatten().collect();
+    let mut ends: Vec<u32> = known.collect();
     ends.extend(by_name.filter_map(named));
     ends.sort_unstable();
     ends.dedup();

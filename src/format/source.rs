@@ -1,0 +1,116 @@
+//! Where a model comes from: a GGUF file or a Hugging Face folder. Tensors go by GGUF's names in both.
+
+use super::folder::Folder;
+use super::gguf::Gguf;
+use super::tensor_table::TensorInfo;
+use crate::error::{Error, Result};
+use std::path::Path;
+use std::sync::Arc;
+
+/// An open model, not loaded. Cheap to clone.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// A GGUF file.
+    Gguf(Arc<Gguf>),
+    /// A Hugging Face folder.
+    Folder(Arc<Folder>),
+}
+
+impl From<&Arc<Gguf>> for Source {
+    fn from(gguf: &Arc<Gguf>) -> Self {
+        Self::Gguf(Arc::clone(gguf))
+    }
+}
+
+impl From<&Source> for Source {
+    fn from(source: &Source) -> Self {
+        source.clone()
+    }
+}
+
+impl Source {
+    /// Opens a GGUF file, or a folder with a `config.json` and safetensors; the weights are not touched.
+    ///
+    /// # Errors
+    /// If it cannot be read, is of another kind, or is damaged.
+    pub fn open(path: &Path) -> Result<Self> {
+        let kind = std::fs::metadata(path).map_err(Error::io("open", path))?;
+        if !kind.is_dir() {
+            return Ok(Self::Gguf(Arc::new(Gguf::open(path)?)));
+        }
+        if !path.join("config.json").is_file() {
+            let message = "is a folder without a config.json; give a model's folder or a .gguf file";
+            return Err(Error::format(path, message));
+        }
+        Ok(Self::Folder(Arc::new(Folder::open(path)?)))
+    }
+
+    /// The path it was opened by.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Gguf(gguf) => gguf.path(),
+            Self::Folder(folder) => folder.path(),
+        }
+    }
+
+    /// Bytes of the weight files.
+    pub fn file_bytes(&self) -> u64 {
+        match self {
+            Self::Gguf(gguf) => gguf.file_bytes(),
+            Self::Folder(folder) => folder.file_bytes(),
+        }
+    }
+
+    /// All tensors, in file order.
+    pub fn tensors(&self) -> &[TensorInfo] {
+        match self {
+            Self::Gguf(gguf) => gguf.tensors(),
+            Self::Folder(folder) => folder.tensors(),
+        }
+    }
+
+    /// The tensor of this name, if there is one.
+    pub fn opt_tensor(&self, name: &str) -> Option<&TensorInfo> {
+        match self {
+            Self::Gguf(gguf) => gguf.opt_tensor(name),
+            Self::Folder(folder) => folder.opt_tensor(name),
+        }
+    }
+
+    /// The tensor of this name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn tensor(&self, name: &str) -> Result<&TensorInfo> {
+        match self {
+            Self::Gguf(gguf) => gguf.tensor(name),
+            Self::Folder(folder) => folder.opt_tensor(name).ok_or_else(|| {
+                folder.path_error(format!("has no tensor for {name:?}; choose a complete model"))
+            }),
+        }
+    }
+
+    /// The stored bytes of a tensor of this source.
+    ///
+    /// # Panics
+    /// May panic if `tensor` is not of this source.
+    pub fn data(&self, tensor: &TensorInfo) -> &[u8] {
+        match self {
+            Self::Gguf(gguf) => gguf.data(tensor),
+            Self::Folder(folder) => folder.data(tensor),
+        }
+    }
+
+    /// Lets the system drop the pages of a tensor's data that nobody needs for now.
+    pub fn release(&self, tensor: &TensorInfo) {
+        match self {
+            Self::Gguf(gguf) => gguf.release(tensor),
+            Self::Folder(folder) => folder.release(tensor),
+        }
+    }
+
+    /// An error about this source.
+    pub fn path_error(&self, message: impl Into<String>) -> Error {
+        Error::format(self.path(), message)
+    }
+}

@@ -1,0 +1,96 @@
+//! The families of models, one row each. What differs between models of a family is in their [`super::Config`].
+
+/// How the stream is normalised before a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Norm {
+    /// By the root of the mean square (Zhang and Sennrich 2019, arXiv:1910.07467), with a gain.
+    Rms,
+    /// By mean and variance (Ba et al. 2016, arXiv:1607.06450), with a gain and a bias.
+    Layer,
+}
+
+/// What follows the first product of the feed-forward part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeedForward {
+    /// silu(gate) * up.
+    SwiGlu,
+    /// gelu(gate) * up, with GELU's approximation by tanh.
+    GeGlu,
+    /// gelu(up), with the same.
+    Gelu,
+}
+
+/// Which numbers of a head the rotation turns together, as the file orders them. Packed, they are always neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pairs {
+    /// Numbers 2 i and 2 i + 1.
+    Neighbours,
+    /// Numbers i and i + half of those that are rotated.
+    Halves,
+}
+
+/// What sets a family apart.
+#[derive(Debug, PartialEq)]
+pub struct Architecture {
+    /// GGUF's name of it.
+    pub name: &'static str,
+    /// `model_type` of Hugging Face's configurations.
+    pub model_types: &'static [&'static str],
+    /// Norm before the blocks.
+    pub norm: Norm,
+    /// Hugging Face's checkpoints store gains less this number; GGUF's files store the gains.
+    pub gain_offset: f32,
+    /// Feed-forward part.
+    pub feed_forward: FeedForward,
+    /// Order in GGUF files; Hugging Face's always have halves.
+    pub gguf_pairs: Pairs,
+    /// A learned vector is added for each position, and nothing is rotated.
+    pub learned_positions: bool,
+    /// Queries, keys and values are one matrix, gate and up are another.
+    pub fused: bool,
+    /// Hugging Face's checkpoints store matrices as [inputs, outputs].
+    pub transposed: bool,
+    /// Each head of queries and keys is normalised before the rotation.
+    pub head_norms: bool,
+    /// What a block gives is normalised before it joins the stream.
+    pub post_norms: bool,
+    /// Products for queries, keys and values have biases; [`super::Config`] may say so of a model, too.
+    pub qkv_bias: bool,
+    /// All others have.
+    pub bias: bool,
+    /// Embeddings are scaled by the root of the width.
+    pub scaled_embedding: bool,
+}
+
+const LLAMA: Architecture = Architecture {
+    name: "llama",
+    model_types: &["llama", "mistral"],
+    norm: Norm::Rms,
+    gain_offset: 0.0,
+    feed_forward: FeedForward::SwiGlu,
+    gguf_pairs: Pairs::Neighbours,
+    learned_positions: false,
+    fused: false,
+    transposed: false,
+    head_norms: false,
+    post_norms: false,
+    qkv_bias: false,
+    bias: false,
+    scaled_embedding: false,
+};
+
+/// All of them.
+pub static TABLE: [Architecture; 1] = [
+    // Touvron et al. 2023, arXiv:2302.13971, and with a window Jiang et al. 2023, arXiv:2310.06825.
+    LLAMA,
+];
+
+/// GGUF's names of all, for messages.
+pub(super) fn names() -> String {
+    TABLE.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
+}
+
+/// Hugging Face's names of all, for messages.
+pub(super) fn model_types() -> String {
+    TABLE.iter().flat_map(|row| row.model_types).copied().collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,176 @@
+//! The configuration from a Hugging Face folder's `config.json`, as `transformers` reads it.
+
+use super::fields::Fields;
+use super::{Config, LayerType, MOST_LAYERS};
+use crate::Result;
+use crate::format::Folder;
+use crate::model::architecture::{Architecture, TABLE, model_types};
+use crate::model::rope::{Rope, Scaling};
+use serde_json::json;
+
+pub(super) fn read(folder: &Folder) -> Result<Config> {
+    let named = folder.model_type()?;
+    let architecture = TABLE.iter().find(|row| row.model_types.contains(&named)).ok_or_else(|| {
+        folder.path_error(format!(
+            "config.json: the model_type {named:?} is not supported; known are {}",
+            model_types()
+        ))
+    })?;
+    let fields = Fields::new(folder, "", folder.config());
+    let config = decoder(&fields, architecture, named)?;
+    fields.finish()?;
+    Ok(config)
+}
+
+/// A decoder with rotary positions.
+fn decoder(fields: &Fields, architecture: &'static Architecture, _named: &str) -> Result<Config> {
+    let (width, heads) = (fields.count("hidden_size")?, fields.count("num_attention_heads")?);
+    let layers = fields.count("num_hidden_layers")?;
+    if layers > MOST_LAYERS {
+        return Err(fields.wrong("num_hidden_layers", "is more than any model needs"));
+    }
+    let head = fields.opt_count("head_dim")?.unwrap_or(width / heads);
+    let context = fields.count("max_position_embeddings")?;
+    fields.only("hidden_act", &json!("silu"))?;
+    fields.only("mlp_bias", &json!(false))?;
+    fields.only("rope_interleaved", &json!(false))?;
+    let bias = fields.flag("attention_bias", false)?;
+    Ok(Config {
+        architecture,
+        width,
+        hidden: fields.count("intermediate_size")?,
+        layers,
+        heads,
+        key_heads: fields.opt_count("num_key_value_heads")?.unwrap_or(heads),
+        head,
+        vocabulary: fields.count("vocab_size")?,
+        context,
+        norm_eps: fields.opt_number("rms_norm_eps")?.unwrap_or(1e-6) as f32,
+        ropes: vec![rope(fields, head, context)?],
+        layer_types: layer_types(fields, layers)?,
+        embedding_scale: if architecture.scaled_embedding { (width as f32).sqrt() } else { 1.0 },
+        attention_scale: 1.0 / (head as f32).sqrt(),
+        attention_cap: None,
+        logits_cap: None,
+        tied: Some(fields.flag("tie_word_embeddings", false)?),
+        qkv_bias: architecture.qkv_bias || bias,
+        output_bias: architecture.bias || bias,
+    })
+}
+
+/// Which layers see a window only: those listed as such, those from a number on, or all.
+fn layer_types(fields: &Fields, layers: usize) -> Result<Vec<LayerType>> {
+    let used = fields.flag("use_sliding_window", true)?;
+    let window = fields.opt_count("sliding_window")?.filter(|_| used);
+    let Some(list) = fields.opt_list("layer_types")? else {
+        let first = match fields.get("use_sliding_window") {
+            Some(_) => fields.opt_count("max_window_layers")?.unwrap_or(0),
+            None => 0,
+        };
+        return Ok((0..layers)
+            .map(|layer| LayerType { window: window.filter(|_| layer >= first), rope: 0 })
+            .collect());
+    };
+    if list.len() != layers {
+        return Err(fields.wrong("layer_types", format!("has {} entries for {layers} layers", list.len())));
+    }
+    let layer_type = |named: &serde_json::Value| match (named.as_str(), window) {
+        (Some("full_attention"), _) => Ok(LayerType { window: None, rope: 0 }),
+        (Some("sliding_attention"), Some(_)) => Ok(LayerType { window, rope: 0 }),
+        _ => Err(fields.wrong("layer_types", format!("has {named}, which is not supported"))),
+    };
+    list.iter().map(layer_type).collect()
+}
+
+/// The rotary embedding, as old and new versions of the library write it.
+fn rope(fields: &Fields, head: usize, context: usize) -> Result<Rope> {
+    let theta = fields.opt_number("rope_theta")?;
+    let partial = fields.opt_number("partial_rotary_factor")?;
+    let (parameters, old) = (fields.opt_object("rope_parameters")?, fields.opt_object("rope_scaling")?);
+    match parameters.or(old) {
+        None => embedding(None, theta, partial, head, context, fields),
+        Some(parameters) => {
+            let rope = embedding(Some(&parameters), theta, partial, head, context, fields)?;
+            parameters.finish()?;
+            Ok(rope)
+        }
+    }
+}
+
+fn embedding(
+    parameters: Option<&Fields>,
+    theta: Option<f64>,
+    partial: Option<f64>,
+    head: usize,
+    context: usize,
+    fields: &Fields,
+) -> Result<Rope> {
+    let (mut base, mut share, mut scaling_of) = (theta, partial, None);
+    if let Some(parameters) = parameters {
+        base = parameters.opt_number("rope_theta")?.or(base);
+        share = parameters.opt_number("partial_rotary_factor")?.or(share);
+        scaling_of = Some(parameters);
+    }
+    let share = share.unwrap_or(1.0);
+    if !(0.0..=1.0).contains(&share) {
+        return Err(fields.wrong("partial_rotary_factor", format!("= {share} is absurd")));
+    }
+    let width = (head as f64 * share) as usize;
+    let scaling = match scaling_of {
+        Some(parameters) => read_scaling(parameters, fields, context, width)?,
+        None => Scaling::None,
+    };
+    Ok(Rope { base: base.unwrap_or(10_000.0), width, scaling })
+}
+
+fn read_scaling(parameters: &Fields, fields: &Fields, context: usize, width: usize) -> Result<Scaling> {
+    let named = parameters.opt_text("rope_type")?.or(parameters.opt_text("type")?).unwrap_or("default");
+    // The context that the model was made for at first.
+    let original = || -> Result<f64> {
+        let own = parameters.opt_count("original_max_position_embeddings")?;
+        let outer = fields.opt_count("original_max_position_embeddings")?;
+        Ok(own.or(outer).unwrap_or(context) as f64)
+    };
+    match named {
+        "default" => Ok(Scaling::None),
+        "linear" => Ok(Scaling::Linear(parameters.number("factor")?)),
+        "llama3" => Ok(Scaling::Llama3 {
+            factor: parameters.number("factor")?,
+            low: parameters.number("low_freq_factor")?,
+            high: parameters.number("high_freq_factor")?,
+            original: original()?,
+        }),
+        "yarn" => {
+            let factor = parameters.number("factor")?;
+            // As the paper has it, 0.1 ln(s) + 1, with a factor of the logarithm for some models.
+            let grown = |by: f64| if factor <= 1.0 { 1.0 } else { 0.1 * by * factor.ln() + 1.0 };
+            let (over, under) = (parameters.opt_number("mscale")?, parameters.opt_number("mscale_all_dim")?);
+            let magnitude = match (parameters.opt_number("attention_factor")?, over, under) {
+                (Some(given), ..) => given,
+                (None, Some(over), Some(under)) if over != 0.0 && under != 0.0 => grown(over) / grown(under),
+                _ => grown(1.0),
+            };
+            Ok(Scaling::Yarn {
+                factor,
+                fast: parameters.opt_number("beta_fast")?.unwrap_or(32.0),
+                slow: parameters.opt_number("beta_slow")?.unwrap_or(1.0),
+                original: original()?,
+                magnitude,
+                truncate: parameters.flag("truncate", true)?,
+            })
+        }
+        // Also called by the name of its authors' first version.
+        "longrope" | "su" => {
+            let original = original()?;
+            let factor = parameters.opt_number("factor")?.unwrap_or(context as f64 / original);
+            let grown = if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / original.ln()).sqrt() };
+            Ok(Scaling::Long {
+                short: parameters.numbers("short_factor", width / 2)?,
+                long: parameters.numbers("long_factor", width / 2)?,
+                original: original as usize,
+                magnitude: parameters.opt_number("attention_factor")?.unwrap_or(grown),
+            })
+        }
+        other => Err(parameters.wrong("rope_type", format!("= {other:?} is not supported"))),
+    }
+}

@@ -1,0 +1,132 @@
+//! What a model's file or folder says about its shape.
+
+mod fields;
+mod gguf;
+mod hugging_face;
+
+use super::architecture::Architecture;
+use super::rope::Rope;
+use crate::Result;
+use crate::format::{Gguf, Source};
+
+/// Shape and constants of a model. T tokens, C width, H heads, K key heads, D head width, F hidden width, L layers, V
+/// vocabulary.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The family.
+    pub architecture: &'static Architecture,
+    /// C.
+    pub width: usize,
+    /// F.
+    pub hidden: usize,
+    /// L.
+    pub layers: usize,
+    /// H.
+    pub heads: usize,
+    /// K, a divisor of H.
+    pub key_heads: usize,
+    /// D.
+    pub head: usize,
+    /// V.
+    pub vocabulary: usize,
+    /// Longest context the model was made for.
+    pub context: usize,
+    /// Epsilon of the norms.
+    pub norm_eps: f32,
+    /// Rotary embeddings; layers choose among them.
+    pub ropes: Vec<Rope>,
+    /// What differs between layers `[L]`.
+    pub layer_types: Vec<LayerType>,
+    /// Factor of the embeddings.
+    pub embedding_scale: f32,
+    /// Factor of the attention scores.
+    pub attention_scale: f32,
+    /// Scores are kept within this: cap * tanh(score / cap).
+    pub attention_cap: Option<f32>,
+    /// And so are logits.
+    pub logits_cap: Option<f32>,
+    /// Whether the embedding table is the output matrix, too; `None` if the absence of the latter says so.
+    pub tied: Option<bool>,
+    /// Products for queries, keys and values have biases.
+    pub qkv_bias: bool,
+    /// The product after attention has one.
+    pub output_bias: bool,
+}
+
+/// What a layer attends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerType {
+    /// A token sees so many, itself included; `None` for all before it.
+    pub window: Option<usize>,
+    /// Which of the rotary embeddings.
+    pub rope: usize,
+}
+
+/// Sizes no model has, so that products of them cannot overflow.
+const LARGEST: usize = 1 << 24;
+/// Nor so many layers.
+const MOST_LAYERS: usize = 1 << 12;
+
+impl Config {
+    /// Reads it from a file or folder.
+    ///
+    /// # Errors
+    /// An unknown architecture, a missing or absurd value, or a setting that changes the result and is not supported.
+    pub fn from_source(source: &Source) -> Result<Self> {
+        let config = match source {
+            Source::Gguf(gguf) => gguf::read(gguf)?,
+            Source::Folder(folder) => hugging_face::read(folder)?,
+        };
+        match config.wrong() {
+            Some(message) => Err(source.path_error(message)),
+            None => Ok(config),
+        }
+    }
+
+    /// Reads it from a GGUF file.
+    ///
+    /// # Errors
+    /// As [`Config::from_source`].
+    pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
+        let config = gguf::read(gguf)?;
+        match config.wrong() {
+            Some(message) => Err(gguf.path_error(message)),
+            None => Ok(config),
+        }
+    }
+
+    /// What makes no sense, or is not supported, in words.
+    fn wrong(&self) -> Option<String> {
+        let Self { heads, key_heads, head, width, .. } = *self;
+        if heads % key_heads != 0 {
+            return Some(format!("{heads} heads cannot share {key_heads} key heads evenly"));
+        }
+        if head % 8 != 0 || head > 256 || (heads * head) % 32 != 0 {
+            return Some(format!(
+                "{heads} heads of width {head} are not supported (width 8 to 256 in eights)"
+            ));
+        }
+        if width % 4 != 0 {
+            return Some(format!("a width of {width} is not supported (fours only)"));
+        }
+        if !(0.0..1.0).contains(&self.norm_eps) {
+            return Some(format!("a norm epsilon of {} is absurd", self.norm_eps));
+        }
+        let positive = |number: f32| number.is_finite() && number > 0.0;
+        let caps = [self.attention_cap, self.logits_cap].into_iter().flatten();
+        if let Some(number) =
+            [self.embedding_scale, self.attention_scale].into_iter().chain(caps).find(|&n| !positive(n))
+        {
+            return Some(format!("a scale or cap of {number} is absurd"));
+        }
+        if self.layer_types.iter().any(|layer| layer.window == Some(0)) {
+            return Some("an attention window of 0 tokens is absurd".into());
+        }
+        self.ropes.iter().find_map(|rope| rope.wrong(head))
+    }
+
+    /// Bytes of keys and values of one token in all layers, as halves.
+    pub fn cache_bytes_per_token(&self) -> u64 {
+        2 * 2 * (self.layers * self.key_heads * self.head) as u64
+    }
+}

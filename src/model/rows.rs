@@ -1,0 +1,163 @@
+//! Rows of weight matrices as the packing takes them: from a file, stacked, in another order, or widened.
+
+use super::architecture::Pairs;
+use crate::format::{DType, Source, TensorInfo, blocks};
+use crate::kernels::RowSource;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Rows of a tensor in a mapped file, or some of them.
+pub(super) struct FileRows {
+    pub source: Source,
+    pub info: TensorInfo,
+    pub rows: Range<usize>,
+    pub columns: usize,
+    pub row_bytes: usize,
+}
+
+impl RowSource for FileRows {
+    fn dtype(&self) -> DType {
+        self.info.dtype
+    }
+    fn rows(&self) -> usize {
+        self.rows.len()
+    }
+    fn columns(&self) -> usize {
+        self.columns
+    }
+    fn row(&self, row: usize) -> &[u8] {
+        &self.source.data(&self.info)[(self.rows.start + row) * self.row_bytes..][..self.row_bytes]
+    }
+    fn release(&self) {
+        self.source.release(&self.info);
+    }
+}
+
+/// Matrices of one format on top of one another, each padded with zero rows to a multiple of `step`.
+pub(super) struct Stacked {
+    sources: Vec<Arc<dyn RowSource>>,
+    step: usize,
+    zero: Vec<u8>,
+}
+
+impl Stacked {
+    pub(super) fn new(sources: Vec<Arc<dyn RowSource>>, step: usize) -> Self {
+        let zero = vec![0; sources[0].row(0).len()];
+        Self { sources, step, zero }
+    }
+}
+
+impl RowSource for Stacked {
+    fn dtype(&self) -> DType {
+        self.sources[0].dtype()
+    }
+    fn rows(&self) -> usize {
+        self.sources.iter().map(|source| source.rows().next_multiple_of(self.step)).sum()
+    }
+    fn columns(&self) -> usize {
+        self.sources[0].columns()
+    }
+    fn row(&self, mut row: usize) -> &[u8] {
+        for source in &self.sources {
+            if row < source.rows() {
+                return source.row(row);
+            }
+            let padded = source.rows().next_multiple_of(self.step);
+            if row < padded {
+                return &self.zero;
+            }
+            row -= padded;
+        }
+        &self.zero
+    }
+    fn release(&self) {
+        self.sources.iter().for_each(|source| source.release());
+    }
+}
+
+/// A matrix turned into f32, for the rare pair of formats that differ.
+pub(super) struct Widened {
+    columns: usize,
+    bytes: Vec<u8>,
+}
+
+impl Widened {
+    pub(super) fn new(source: &dyn RowSource) -> Self {
+        let columns = source.columns();
+        let mut values = vec![0.0; columns];
+        let mut bytes = Vec::with_capacity(4 * columns * source.rows());
+        for row in 0..source.rows() {
+            // Row sources give whole rows, so this cannot fail.
+            let _ = blocks::dequantise(source.dtype(), source.row(row), &mut values);
+            bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        }
+        Self { columns, bytes }
+    }
+}
+
+impl RowSource for Widened {
+    fn dtype(&self) -> DType {
+        DType::F32
+    }
+    fn rows(&self) -> usize {
+        self.bytes.len() / (4 * self.columns)
+    }
+    fn columns(&self) -> usize {
+        self.columns
+    }
+    fn row(&self, row: usize) -> &[u8] {
+        &self.bytes[row * 4 * self.columns..][..4 * self.columns]
+    }
+}
+
+/// Where number `at` of a packed head, whose rotated pairs are neighbours, is in a file that orders them as `pairs`.
+/// `width` numbers are rotated; the others stay behind them.
+pub(super) fn unpaired(pairs: Pairs, at: usize, width: usize) -> usize {
+    match pairs {
+        Pairs::Halves if at < width => at / 2 + at % 2 * (width / 2),
+        _ => at,
+    }
+}
+
+/// Rows of heads, reordered so that the numbers which a rotation turns together are neighbours.
+pub(super) struct Paired {
+    pub source: Arc<dyn RowSource>,
+    pub pairs: Pairs,
+    /// Rows of a head.
+    pub head: usize,
+    /// Of which so many are rotated.
+    pub width: usize,
+}
+
+impl RowSource for Paired {
+    fn dtype(&self) -> DType {
+        self.source.dtype()
+    }
+    fn rows(&self) -> usize {
+        self.source.rows()
+    }
+    fn columns(&self) -> usize {
+        self.source.columns()
+    }
+    fn row(&self, row: usize) -> &[u8] {
+        let first = row - row % self.head;
+        self.source.row(first + unpaired(self.pairs, row % self.head, self.width))
+    }
+    fn release(&self) {
+        self.source.release();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_become_neighbours() {
+        let order = |pairs, width| (0..8).map(|at| unpaired(pairs, at, width)).collect::<Vec<_>>();
+        assert_eq!(order(Pairs::Neighbours, 8), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(order(Pairs::Halves, 8), [0, 4, 1, 5, 2, 6, 3, 7]);
+        assert_eq!(order(Pairs::Halves, 4), [0, 2, 1, 3, 4, 5, 6, 7]);
+        assert_eq!(order(Pairs::Halves, 0), [0, 1, 2, 3, 4, 5, 6, 7]);
+    }
+}

@@ -1,0 +1,51 @@
+//! The special tokens that the files of a Hugging Face folder name.
+
+use crate::error::Result;
+use crate::format::Folder;
+use serde_json::{Map, Value};
+
+/// Ids of special tokens, and whether texts are to begin and end with them.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct FolderTokens {
+    pub bos: Option<u32>,
+    pub eos: Option<u32>,
+    /// Further ones that end an answer.
+    pub ends: Vec<u32>,
+    pub add_bos: Option<bool>,
+    pub add_eos: Option<bool>,
+}
+
+impl FolderTokens {
+    /// Reads `tokenizer_config.json`, which names tokens, then `generation_config.json` and `config.json`, which have
+    /// their ids.
+    pub(super) fn read(folder: &Folder, id: impl Fn(&str) -> Option<u32>) -> Result<Self> {
+        let tokenizer = folder.opt_object("tokenizer_config.json")?.unwrap_or_default();
+        let generation = folder.opt_object("generation_config.json")?.unwrap_or_default();
+        let text = |name: &str| match tokenizer.get(name) {
+            Some(Value::String(text)) => Some(text.as_str()),
+            // A token with its properties.
+            Some(Value::Object(token)) => token.get("content").and_then(Value::as_str),
+            _ => None,
+        };
+        let flag = |name: &str| tokenizer.get(name).and_then(Value::as_bool);
+        let ends = [&generation, folder.config()].map(|map| ids(map, "eos_token_id")).concat();
+        let bos = ids(folder.config(), "bos_token_id").first().copied();
+        Ok(Self {
+            bos: text("bos_token").and_then(&id).or(bos),
+            eos: text("eos_token").and_then(&id).or(ends.first().copied()),
+            ends,
+            add_bos: flag("add_bos_token"),
+            add_eos: flag("add_eos_token"),
+        })
+    }
+}
+
+/// One id or a list of them; what is no id is left out.
+fn ids(map: &Map<String, Value>, name: &str) -> Vec<u32> {
+    let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    match map.get(name) {
+        Some(Value::Array(list)) => list.iter().filter_map(id).collect(),
+        Some(value) => id(value).into_iter().collect(),
+        None => vec![],
+    }
+}

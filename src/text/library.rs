@@ -1,0 +1,129 @@
+//! A tokenizer as `tokenizer.json` describes it, built and run by the `tokenizers` crate. Decoding is done here, a token
+//! at a time, so that text can be shown as it comes.
+
+use super::TokenKind;
+use super::byte_level::append_spelled;
+use crate::error::{Error, Result};
+use std::sync::OnceLock;
+use tokenizers::DecoderWrapper;
+use tokenizers::pre_tokenizers::metaspace::PrependScheme;
+use tokenizers::tokenizer::Tokenizer as Whole;
+
+/// Stands for a space inside pieces.
+const SPACE: char = '\u{2581}';
+
+/// The crate's tokenizer, and how its tokens are spelled.
+#[derive(Debug)]
+pub(super) struct Library {
+    whole: Whole,
+    /// The same, but blind to special tokens in the text; made when it is first asked for.
+    plain: OnceLock<Whole>,
+    /// In GPT-2's alphabet of bytes; else in text, with ▁ for spaces and `<0x0A>` for bytes.
+    byte_level: bool,
+    /// Decoding drops one space at the beginning.
+    pub strips_space: bool,
+}
+
+impl Library {
+    /// Builds from the bytes of a `tokenizer.json`.
+    pub(super) fn new(json: &[u8]) -> Result<Self> {
+        // The crate trusts its input here and there; a panic of it must not be one of ours.
+        let built = std::panic::catch_unwind(|| Whole::from_bytes(json));
+        let mut whole = match built {
+            Ok(Ok(whole)) => whole,
+            Ok(Err(error)) => return Err(Error::Text(format!("tokenizer.json: {error}; fetch it again"))),
+            Err(_) => return Err(Error::Text("tokenizer.json is damaged; fetch it again".into())),
+        };
+        whole.with_padding(None);
+        whole
+            .with_truncation(None)
+            .map_err(|error| Error::Text(format!("tokenizer.json: its truncation: {error}")))?;
+        let mut library = Self { whole, plain: OnceLock::new(), byte_level: false, strips_space: false };
+        let decoders: Vec<DecoderWrapper> = match library.whole.get_decoder() {
+            Some(DecoderWrapper::Sequence(sequence)) => sequence.get_decoders().to_vec(),
+            Some(decoder) => vec![decoder.clone()],
+            None => vec![],
+        };
+        for decoder in &decoders {
+            match decoder {
+                DecoderWrapper::ByteLevel(_) => library.byte_level = true,
+                DecoderWrapper::Metaspace(metaspace) => {
+                    library.strips_space |= metaspace.prepend_scheme != PrependScheme::Never;
+                }
+                DecoderWrapper::Strip(strip) => {
+                    library.strips_space |= strip.content == ' ' && strip.start > 0;
+                }
+                DecoderWrapper::Replace(_) | DecoderWrapper::Fuse(_) | DecoderWrapper::ByteFallback(_) => {}
+                other => {
+                    let kind = format!("{other:?}");
+                    let kind = kind.split('(').next().unwrap_or_default();
+                    return Err(Error::Text(format!(
+                        "tokenizer.json: decoders of kind {kind} are not supported"
+                    )));
+                }
+            }
+        }
+        Ok(library)
+    }
+
+    /// The tokens beside the model's own: id, text, kind.
+    pub(super) fn added(&self) -> Vec<(u32, String, TokenKind)> {
+        let all = self.whole.get_added_tokens_decoder();
+        let kind = |special| if special { TokenKind::Control } else { TokenKind::UserDefined };
+        let mut added: Vec<_> =
+            all.into_iter().map(|(id, token)| (id, token.content, kind(token.special))).collect();
+        added.sort_unstable_by_key(|(id, ..)| *id);
+        added
+    }
+
+    /// Ids there may be: one more than the largest.
+    pub(super) fn vocab_size(&self) -> usize {
+        let largest = self.added().last().map_or(0, |(id, ..)| *id as usize + 1);
+        largest.max(self.whole.get_vocab_size(true))
+    }
+
+    pub(super) fn id(&self, text: &str) -> Option<u32> {
+        self.whole.token_to_id(text)
+    }
+
+    pub(super) fn token(&self, id: u32) -> Option<String> {
+        self.whole.id_to_token(id)
+    }
+
+    /// The ids of `text` with the special tokens in it, and those that go around it with `add_special`.
+    pub(super) fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>> {
+        encode(&self.whole, text, add_special)
+    }
+
+    /// The ids of `text` as nothing but text.
+    pub(super) fn encode_plain(&self, text: &str) -> Result<Vec<u32>> {
+        let plain = self.plain.get_or_init(|| {
+            let mut plain = self.whole.clone();
+            plain.set_encode_special_tokens(true);
+            plain
+        });
+        encode(plain, text, false)
+    }
+
+    /// Appends the bytes of a token of the model's own.
+    pub(super) fn append_bytes(&self, id: u32, bytes: &mut Vec<u8>) {
+        let Some(token) = self.token(id) else { return };
+        if self.byte_level {
+            append_spelled(&token, bytes);
+            return;
+        }
+        let byte =
+            token.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>')).filter(|hex| hex.len() == 2);
+        match byte.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => bytes.push(byte),
+            None => bytes.extend_from_slice(token.replace(SPACE, " ").as_bytes()),
+        }
+    }
+}
+
+fn encode(whole: &Whole, text: &str, add_special: bool) -> Result<Vec<u32>> {
+    let encoding = whole
+        .encode_fast(text, add_special)
+        .map_err(|error| Error::Text(format!("cannot encode the text: {error}")))?;
+    Ok(encoding.get_ids().to_vec())
+}

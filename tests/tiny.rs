@@ -1,0 +1,144 @@
+//! Tiny random checkpoints of each architecture against the logits of their reference implementation: see
+//! `tests/data/README.md`.
+
+use kaiwu::format::Source;
+use kaiwu::gpu::{Gpu, GpuOptions, Place, StorageKind};
+use kaiwu::model::{Model, Runner};
+use kaiwu::text::{ChatTemplate, Message, TextStream, Tokenizer};
+use safetensors::SafeTensors;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Every checkpoint.
+const CHECKPOINTS: [&str; 3] = ["llama-f32", "llama-bf16-sharded", "llama3rope-f16"];
+
+/// Tokens computed at once: all, an awkward number, and one.
+const CHUNKS: [usize; 3] = [64, 7, 1];
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny").join(name)
+}
+
+/// What the reference gives for a checkpoint.
+struct Expected {
+    input: Vec<u32>,
+    /// [T, V].
+    logits: Vec<f32>,
+    greedy: Vec<u32>,
+}
+
+fn expected(name: &str) -> Expected {
+    let bytes = std::fs::read(folder(name).join("expected.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let words =
+        |name: &str| -> Vec<u32> { bytemuck::pod_collect_to_vec(tensors.tensor(name).unwrap().data()) };
+    let logits = words("logits").into_iter().map(f32::from_bits).collect();
+    Expected { input: words("input_ids"), logits, greedy: words("greedy_from_first_8") }
+}
+
+/// How far logits are from the reference at most, as a share of what is allowed.
+fn share(logits: &[f32], reference: &[f32]) -> f32 {
+    assert_eq!(logits.len(), reference.len());
+    let shares = logits.iter().zip(reference).map(|(found, wanted)| {
+        let share = (found - wanted).abs() / (2e-3 + 1e-3 * wanted.abs());
+        // A NaN is as wrong as can be.
+        if share.is_nan() { f32::INFINITY } else { share }
+    });
+    shares.fold(0.0, f32::max)
+}
+
+/// The worst of the logits of all positions, and of those of the last one after a prompt is read.
+fn worst(runner: &mut Runner, expected: &Expected) -> f32 {
+    let vocabulary = expected.logits.len() / expected.input.len();
+    let reference = |token: usize| &expected.logits[token * vocabulary..][..vocabulary];
+    let mut worst = 0.0f32;
+    let each = |token: usize, logits: &[f32]| {
+        worst = worst.max(share(logits, reference(token)));
+        Ok(())
+    };
+    runner.all_logits(&expected.input, each).unwrap();
+    runner.rewind(0);
+    runner.prefill(&expected.input, |_| ()).unwrap();
+    worst.max(share(&runner.last_logits().unwrap(), reference(expected.input.len() - 1)))
+}
+
+fn check(name: &str, what: &str, place: &Place) -> Vec<String> {
+    let source = Source::open(&folder(name)).unwrap_or_else(|error| panic!("{error}"));
+    let model = Arc::new(Model::load(place, &source, |_| ()).unwrap_or_else(|error| panic!("{error}")));
+    let expected = expected(name);
+    let mut failures = vec![];
+    for chunk in CHUNKS {
+        let mut runner = Runner::new(place, &model, None, 16).unwrap();
+        runner.set_chunk(chunk);
+        let share = worst(&mut runner, &expected);
+        eprintln!("{name} {what}, {chunk} at once: {share:.3} of what is allowed");
+        if share > 1.0 {
+            failures.push(format!("{name} {what}, {chunk} at once: logits {share} times too far"));
+        }
+        runner.rewind(0);
+        runner.prefill(&expected.input[..8], |_| ()).unwrap();
+        let wanted = &expected.greedy[8..];
+        let mut found = vec![runner.greedy().unwrap()];
+        while found.len() < wanted.len() {
+            found.extend(runner.decode_greedy(5.min(wanted.len() - found.len())).unwrap());
+        }
+        if found != wanted {
+            failures.push(format!("{name} {what}, {chunk} at once: chose {found:?}, expected {wanted:?}"));
+        }
+    }
+    failures
+}
+
+fn check_all(what: &str, place: &Place) {
+    let failures: Vec<String> = CHECKPOINTS.iter().flat_map(|name| check(name, what, place)).collect();
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+fn device(options: &GpuOptions) -> Place {
+    Place::Device(Gpu::open(options).unwrap_or_else(|error| panic!("{error}")))
+}
+
+#[test]
+fn logits_and_greedy_ids_on_the_device_are_the_references() {
+    check_all("on the device", &device(&GpuOptions::default()));
+}
+
+#[test]
+fn logits_and_greedy_ids_with_strategies_for_gpus_are_the_references() {
+    let options = GpuOptions {
+        prefer_gpu_strategies: true,
+        storage: Some(StorageKind::Buffer),
+        ..GpuOptions::default()
+    };
+    check_all("as on a GPU", &device(&options));
+}
+
+#[test]
+fn logits_and_greedy_ids_through_the_references_are_the_references() {
+    check_all("through the references", &Place::Host);
+}
+
+#[test]
+fn tokenizers_of_folders_read_and_write_text() {
+    let source = Source::open(&folder("llama-f32")).unwrap();
+    let tokenizer = Tokenizer::from_source(&source).unwrap();
+    assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.end_of_turn()), (Some(0), Some(2), &[0, 2][..]));
+    let text = "the moment of insight: é 猫 <|im_end|>";
+    let ids = tokenizer.encode(text, true).unwrap();
+    // The library's own reading of the same file.
+    let library = tokenizers::Tokenizer::from_file(folder("llama-f32").join("tokenizer.json")).unwrap();
+    assert_eq!(ids, library.encode(text, true).unwrap().get_ids());
+    assert_eq!(ids.last(), Some(&2));
+    assert!(!tokenizer.encode_plain(text).unwrap().contains(&2));
+    assert_eq!(tokenizer.decode(&ids, false), text);
+    assert_eq!(tokenizer.decode(&ids, true), text.replace("<|im_end|>", ""));
+    assert_eq!(tokenizer.decode(&tokenizer.encode_plain(text).unwrap(), true), text);
+    let mut stream = TextStream::new(&tokenizer, false);
+    let mut pieces: Vec<String> = ids.iter().map(|&id| stream.push(id)).collect();
+    pieces.push(stream.finish());
+    assert_eq!(pieces.concat(), text);
+
+    let template = ChatTemplate::from_source(&source, &tokenizer).unwrap().unwrap();
+    let prompt = template.render(&[Message::new("user", "one two")], true).unwrap();
+    assert_eq!(prompt, "<|im_start|>user\none two<|im_end|>\n<|im_start|>assistant\n");
+}
