@@ -172,7 +172,10 @@ fn a_converted_model_says_what_the_model_says() {
         // The same while loading, without a file.
         let loaded = run(&["perplexity", "-m", model, "--quantize", name, text, "--json"]).json();
         let (loaded, converted) = (&loaded["mean_nll"], &json["b"]["mean_nll"]);
-        assert!((loaded.as_f64().unwrap() - converted.as_f64().unwrap()).abs() < 1e-5, "{loaded}, {converted}");
+        assert!(
+            (loaded.as_f64().unwrap() - converted.as_f64().unwrap()).abs() < 1e-5,
+            "{loaded}, {converted}"
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! `kaiwu chat`: a conversation in the terminal.
 
-use super::arguments::{DeviceArguments, WeightsArguments, SamplingArguments};
+use super::arguments::{DeviceArguments, SamplingArguments, WeightsArguments};
 use super::loaded::Opened;
 use super::output::print;
 use super::progress::Progress;

@@ -1,6 +1,6 @@
 //! `kaiwu generate`: one prompt, one answer.
 
-use super::arguments::{DeviceArguments, WeightsArguments, SamplingArguments, text_or_stdin};
+use super::arguments::{DeviceArguments, SamplingArguments, WeightsArguments, text_or_stdin};
 use super::loaded::{Loaded, Opened};
 use super::output::{print, print_json};
 use super::progress::Progress;

@@ -92,11 +92,7 @@ impl Loaded {
 }
 
 /// Brings the weights to `place` with a progress bar.
-pub(super) fn load(
-    place: &Place,
-    source: &Source,
-    quantization: Option<Quantization>,
-) -> Result<Arc<Model>> {
+pub(super) fn load(place: &Place, source: &Source, quantization: Option<Quantization>) -> Result<Arc<Model>> {
     let total = source.tensors().iter().map(|tensor| tensor.bytes).sum();
     let what = if quantization.is_some() { "quantising" } else { "loading" };
     let mut progress = Progress::bytes(what, total);
