@@ -82,6 +82,7 @@ fn what_matters_much_keeps_its_bits() {
         name: name.into(),
         shape: shape.into(),
         dtype,
+        file: 0,
         offset: 0,
         bytes: 0,
     };
