@@ -77,7 +77,8 @@ fn found(kernel: &str, strategy: fn(Strategy) -> Strategy, reference: fn(&mut [f
 #[test]
 fn a_broken_shader_is_found() {
     assert_eq!(found("embed", |strategy| strategy, |_| ()), None);
-    let rows: [(fn(Strategy) -> Strategy, &str); 3] = [
+    type Row = (fn(Strategy) -> Strategy, &'static str);
+    let rows: [Row; 3] = [
         (|strategy| replaced(strategy, "p.scale", "(p.scale + 0.01)"), "y[0] is"),
         // A lane too few: what it should have written keeps what was there before.
         (|strategy| Strategy { grid: [1, strategy.grid[1] - 1, 1], ..strategy }, "expected"),
