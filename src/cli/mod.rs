@@ -19,10 +19,12 @@ mod interrupt;
 mod kernels;
 mod loaded;
 mod logits;
+mod matrix;
 mod output;
 mod perplexity;
 mod profile;
 mod progress;
+mod roofline;
 mod tokenize;
 mod tune;
 

@@ -14,6 +14,7 @@ mod likelihood;
 mod matrix;
 mod pack;
 mod product;
+mod product_cost;
 mod product_strategies;
 mod roofs;
 
