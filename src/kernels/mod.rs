@@ -27,6 +27,7 @@ mod pack;
 mod pick;
 mod pointwise;
 mod product;
+mod product_cost;
 mod product_strategies;
 mod roofs;
 mod rotate;

@@ -2,7 +2,9 @@
 
 use super::cache::{Pages, set_half};
 use super::matrix::Part;
-use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, Tolerance};
+use crate::gpu::{
+    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor, Tolerance,
+};
 
 /// The shared half of the three products: `W · norm(x[t])` for tokens t.
 #[derive(Clone)]
@@ -50,21 +52,6 @@ impl Input {
         all
     }
 
-    /// Format, tokens, rows and columns.
-    fn shape(&self, w: &Part) -> String {
-        let norm = if self.gain.is_some() { ", norm" } else { "" };
-        format!("{} {} x {} x {}{norm}", w.format(), few_or_many(self.tokens), w.rows(), w.columns())
-    }
-
-    fn cost(&self, w: &Part) -> Cost {
-        let width = w.planes.blocks as u64 * 32;
-        Cost {
-            read: w.tensor.bytes() + 4 * width * self.tokens as u64,
-            written: 0,
-            operations: 2 * w.planes.rows4 as u64 * 4 * width * self.tokens as u64,
-        }
-    }
-
     /// The product [tokens, rows] in plain loops, rows padded to fours.
     fn reference(&self, w: &Part, memory: &mut HostMemory) -> Vec<f32> {
         let width = w.planes.blocks * 32;
@@ -94,15 +81,6 @@ impl Input {
             }
         }
         y
-    }
-}
-
-/// Counts of tokens that are tuned alike.
-pub(super) fn few_or_many(tokens: usize) -> &'static str {
-    match tokens {
-        0..=1 => "1",
-        2..=32 => "2-32",
-        _ => "33+",
     }
 }
 
@@ -146,6 +124,14 @@ impl Kernel for Product {
 
     fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
         self.input.sizes(&self.w, "finish_rows", false, can)
+    }
+
+    fn necessary(&self, _: usize) -> u64 {
+        self.w.row_bytes() * self.w.rows() as u64
+    }
+
+    fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
+        self.input.surplus(&self.w, strategy)
     }
 
     fn shape(&self) -> String {
@@ -212,6 +198,14 @@ impl Kernel for GateUp {
 
     fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
         self.input.sizes(&self.w, "finish_swiglu", true, can)
+    }
+
+    fn necessary(&self, _: usize) -> u64 {
+        self.w.row_bytes() * self.w.rows() as u64
+    }
+
+    fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
+        self.input.surplus(&self.w, strategy)
     }
 
     fn shape(&self) -> String {
@@ -307,6 +301,14 @@ impl Kernel for QueryKeyValue {
 
     fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
         self.input.sizes(&self.w, "finish_rope_cache", false, can)
+    }
+
+    fn necessary(&self, _: usize) -> u64 {
+        self.w.row_bytes() * self.w.rows() as u64 + 4 * (self.key() * self.input.tokens) as u64
+    }
+
+    fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
+        self.input.surplus(&self.w, strategy)
     }
 
     fn shape(&self) -> String {
