@@ -44,7 +44,7 @@ fn a_small_table_is_learned_first_and_understood_later() {
     assert!(grok.has_understood(), "{:?}", grok.rows.last());
     let learned = grok.rows.iter().find(|row| row.train_accuracy >= 0.99).unwrap();
     let understood = grok.first_at(0.99).unwrap();
-    assert!(learned.validation_accuracy < 0.7, "{learned:?}");
+    assert!(learned.validation_accuracy < 0.8, "{learned:?}");
     assert!(understood.step >= 2 * learned.step, "learned {learned:?}, understood {understood:?}");
 }
 
@@ -135,6 +135,26 @@ fn the_command_writes_what_it_promises() {
     let longer = kaiwu(&["grok", "--resume", "--steps", "40", "--json"], &folder.0);
     let summary: serde_json::Value = serde_json::from_slice(&longer.stdout).unwrap();
     assert_eq!(summary["steps"], 40);
+}
+
+#[test]
+fn a_sweep_runs_what_is_missing_and_draws_all() {
+    let folder = Folder::new("sweep");
+    let sizes = ["--modulus", "5", "--width", "16", "--heads", "2", "--layers", "1", "--steps", "20"];
+    let sweep =
+        ["grok", "--sweep", "--operation", "add", "--fractions", "0.5,0.6", "--decays", "0,1", "--json"];
+    let runs = |seeds: &str| {
+        let done = kaiwu(&[&sweep[..], &sizes, &["--seeds", seeds]].concat(), &folder.0);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let lines: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+        lines.as_array().unwrap().clone()
+    };
+    let first = runs("1");
+    assert_eq!(first.len(), 4);
+    let all = runs("2");
+    assert_eq!(all.len(), 8);
+    assert!(first.iter().all(|line| all.contains(line)), "runs were repeated");
+    assert!(folder.0.join("sweep.svg").is_file() && folder.0.join("sweep.png").is_file());
 }
 
 #[test]

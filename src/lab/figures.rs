@@ -10,8 +10,9 @@ fn what(settings: &GrokSettings) -> String {
 
 fn how(settings: &GrokSettings) -> String {
     let GrokSettings { layers, width, heads, weight_decay, seed, .. } = settings;
+    let plural = if *layers == 1 { "" } else { "s" };
     format!(
-        "{layers} layers of width {width}, {heads} heads; AdamW, weight decay {weight_decay}; seed {seed}"
+        "{layers} layer{plural} of width {width}, {heads} heads; AdamW, weight decay {weight_decay}; seed {seed}"
     )
 }
 
