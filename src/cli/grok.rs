@@ -208,16 +208,14 @@ fn report(grok: &Grok, arguments: &Arguments) -> Result<()> {
             "out": arguments.out,
         }));
     }
-    let sign = grok.settings.operation.sign();
     let understood = match first(0.99) {
         Some((step, seconds)) => format!("validation reached 0.99 at step {step}, after {seconds:.0} s"),
         None => format!("validation is at {:.3}", last.validation_accuracy),
     };
     let learned = trained.map_or(String::new(), |step| format!("training reached 0.99 at step {step}; "));
     print(&format!(
-        "{learned}{understood}\n{step} steps in {seconds:.0} s, {:.1} a second\nwritten to {}; ask it: kaiwu generate -m {} -n 1 \"3 {sign} 5 =\"\n",
+        "{learned}{understood}\n{step} steps in {seconds:.0} s, {:.1} a second\nwritten to {}\n",
         step as f64 / seconds,
-        arguments.out.display(),
         arguments.out.display(),
     ))
 }

@@ -1,4 +1,4 @@
-//! A trained network as a folder that `kaiwu generate` and Hugging Face's transformers read: a GPT-2 without biases.
+//! A trained network as a folder in Hugging Face's form: a GPT-2 with ReLU, its biases zero.
 
 use super::grok::Grok;
 use super::table::QUESTION;
