@@ -42,7 +42,11 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "columns",
     "halves",
     "finish_rows",
+    "finish_capped",
+    "finish_gelu",
+    "gelu",
     "finish_swiglu",
+    "finish_geglu",
     "finish_rope_cache",
 ];
 

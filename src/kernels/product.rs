@@ -4,7 +4,7 @@ use super::cache::{key_index, set_half};
 use super::matrix::Part;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, Tolerance};
 
-/// The shared half of the three products: `W · norm(x[t])` for tokens t.
+/// The shared half of the products: `W · norm(x[t]) + bias` for tokens t.
 #[derive(Clone)]
 pub struct Input {
     /// Activations [T, C].
@@ -13,6 +13,8 @@ pub struct Input {
     pub gain: Option<Tensor>,
     /// RMSNorm's epsilon.
     pub eps: f32,
+    /// What is added to the rows of the whole matrix, padded to fours.
+    pub bias: Option<Tensor>,
     /// Row of x that token 0 stands for.
     pub first_token: usize,
     /// Count of tokens.
@@ -22,24 +24,30 @@ pub struct Input {
 impl Input {
     /// `tokens` tokens from the first on, normalised with `gain`.
     pub fn normed(x: &Tensor, gain: &Tensor, eps: f32, tokens: usize) -> Self {
-        Self { x: x.clone(), gain: Some(gain.clone()), eps, first_token: 0, tokens }
+        Self { x: x.clone(), gain: Some(gain.clone()), eps, bias: None, first_token: 0, tokens }
     }
 
     /// `tokens` tokens from the first on, as they are.
     pub fn plain(x: &Tensor, tokens: usize) -> Self {
-        Self { x: x.clone(), gain: None, eps: 0.0, first_token: 0, tokens }
+        Self { x: x.clone(), gain: None, eps: 0.0, bias: None, first_token: 0, tokens }
     }
 
-    fn operands(&self, w: &Part) -> Vec<Operand> {
+    /// And with a bias.
+    pub fn with_bias(self, bias: Option<&Tensor>) -> Self {
+        Self { bias: bias.cloned(), ..self }
+    }
+
+    pub(super) fn operands(&self, w: &Part) -> Vec<Operand> {
         assert_eq!(self.x.dim(1), w.planes.blocks * 32, "{}: x and W differ in width", w.tensor.label());
         vec![
             Operand::read("x", &self.x),
             Operand::optional("gain", self.gain.as_ref()),
             Operand::read("w", &w.tensor),
+            Operand::optional("bias", self.bias.as_ref()),
         ]
     }
 
-    fn parameters(&self, w: &Part) -> Vec<Parameter> {
+    pub(super) fn parameters(&self, w: &Part) -> Vec<Parameter> {
         let mut all = w.parameters();
         all.extend([
             Parameter::F32("columns", w.columns() as f32),
@@ -50,7 +58,7 @@ impl Input {
         all
     }
 
-    fn cost(&self, w: &Part) -> Cost {
+    pub(super) fn cost(&self, w: &Part) -> Cost {
         let width = w.planes.blocks as u64 * 32;
         Cost {
             read: w.tensor.bytes() + 4 * width * self.tokens as u64,
@@ -59,12 +67,13 @@ impl Input {
         }
     }
 
-    /// The product [tokens, rows] in plain loops, rows padded to fours.
-    fn reference(&self, w: &Part, memory: &mut HostMemory) -> Vec<f32> {
+    /// The product [tokens, rows] in plain loops, rows padded to fours. Row 0 takes number `first` of the bias.
+    pub(super) fn reference(&self, w: &Part, first: usize, memory: &mut HostMemory) -> Vec<f32> {
         let width = w.planes.blocks * 32;
         let rows = w.planes.rows4 * 4;
         let x = memory.f32(&self.x);
         let gain = self.gain.as_ref().map(|gain| memory.f32(gain));
+        let bias = self.bias.as_ref().map(|bias| memory.f32(bias));
         let normed: Vec<f32> = (0..self.tokens)
             .flat_map(|token| {
                 let x = &x[(self.first_token + token) * width..][..width];
@@ -84,7 +93,8 @@ impl Input {
             w.row_f32(row, &mut weights);
             for token in 0..self.tokens {
                 let x = &normed[token * width..];
-                y[token * rows + row] = weights.iter().zip(x).map(|(w, x)| w * x).sum();
+                let sum: f32 = weights.iter().zip(x).map(|(w, x)| w * x).sum();
+                y[token * rows + row] = sum + bias.as_ref().map_or(0.0, |bias| bias[first + row]);
             }
         }
         y
@@ -92,9 +102,9 @@ impl Input {
 }
 
 /// Sums of a thousand terms in another order, of weights up to a few units.
-const TOLERANCE: Tolerance = Tolerance { absolute: 1e-3, relative: 1e-3 };
+pub(super) const TOLERANCE: Tolerance = Tolerance { absolute: 1e-3, relative: 1e-3 };
 
-/// `y[t] = W · norm(x[t]) + residual[t]`.
+/// `y[t] = W · norm(x[t]) + bias + residual[t]`.
 pub struct Product {
     /// Activations and their normalisation.
     pub input: Input,
@@ -137,7 +147,7 @@ impl Kernel for Product {
 
     fn reference(&self, memory: &mut HostMemory) {
         let rows = self.w.planes.rows4 * 4;
-        let product = self.input.reference(&self.w, memory);
+        let product = self.input.reference(&self.w, self.w.first, memory);
         let residual = self.residual.as_ref().map(|residual| memory.f32(residual));
         let width = self.y.dim(1);
         let y = memory.f32_mut(&self.y);
@@ -154,7 +164,30 @@ impl Kernel for Product {
     }
 }
 
-/// `y[t] = silu(gate) * up`, the rows of W being those of the gate and then those of up.
+/// What a gate goes through before it is multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// x / (1 + exp(-x)).
+    Silu,
+    /// GELU in its approximation by tanh (Hendrycks and Gimpel 2016, arXiv:1606.08415).
+    Gelu,
+}
+
+impl Gate {
+    fn apply(self, x: f32) -> f32 {
+        match self {
+            Self::Silu => x / (1.0 + (-x).exp()),
+            Self::Gelu => gelu(x),
+        }
+    }
+}
+
+/// The approximation by tanh.
+pub(super) fn gelu(x: f32) -> f32 {
+    0.5 * x * (1.0 + (0.797_884_6 * (x + 0.044_715 * x * x * x)).tanh())
+}
+
+/// `y[t] = gate(W_gate · x) * (W_up · x)`, the rows of W being those of the gate and then those of up. No bias.
 pub struct GateUp {
     /// Activations and their normalisation.
     pub input: Input,
@@ -162,6 +195,8 @@ pub struct GateUp {
     pub w: Part,
     /// The result [T, F].
     pub y: Tensor,
+    /// What the gate goes through.
+    pub gate: Gate,
 }
 
 impl Kernel for GateUp {
@@ -172,6 +207,7 @@ impl Kernel for GateUp {
     fn operands(&self) -> Vec<Operand> {
         // The slots of a gate group and its up group differ by a whole number of sixteens.
         assert_eq!(self.w.rows() % 128, 0, "{}: gate and up are not whole tiles", self.w.tensor.label());
+        assert!(self.input.bias.is_none(), "{}: gate and up have no bias", self.w.tensor.label());
         let mut all = self.input.operands(&self.w);
         all.push(Operand::write("y", &self.y));
         all
@@ -184,7 +220,11 @@ impl Kernel for GateUp {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        self.input.strategies(&self.w, "finish_swiglu", true, can)
+        let finish = match self.gate {
+            Gate::Silu => "finish_swiglu",
+            Gate::Gelu => "finish_geglu",
+        };
+        self.input.strategies(&self.w, finish, true, can)
     }
 
     fn cost(&self, _: usize) -> Cost {
@@ -194,12 +234,12 @@ impl Kernel for GateUp {
 
     fn reference(&self, memory: &mut HostMemory) {
         let half = self.y.dim(1);
-        let product = self.input.reference(&self.w, memory);
+        let product = self.input.reference(&self.w, self.w.first, memory);
         let y = memory.f32_mut(&self.y);
         for (y, product) in y.chunks_mut(half).zip(product.chunks(2 * half)) {
             let (gate, up) = product.split_at(half);
             for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
-                *y = gate / (1.0 + (-gate).exp()) * up;
+                *y = self.gate.apply(*gate) * up;
             }
         }
     }
@@ -284,7 +324,7 @@ impl Kernel for QueryKeyValue {
 
     fn reference(&self, memory: &mut HostMemory) {
         let (head, query, key) = (self.head(), self.query(), self.key());
-        let product = self.input.reference(&self.w, memory);
+        let product = self.input.reference(&self.w, self.first_row, memory);
         let start = memory.u32(&self.step)[0] as usize;
         let rope = memory.f32(&self.rope);
         for (token, product) in product.chunks(self.w.planes.rows4 * 4).enumerate() {
