@@ -139,7 +139,17 @@ fn matmul(
         //% endfor
         //% if has_gain
         //% if BROADCAST
+        //% if LOADS == 1
         let squares = subgroupShuffle(squares0, t);
+        //% else
+        var own_squares = squares0;
+        //% for i in range(1, LOADS)
+        if t >= {{ 8 * i }}u {
+            own_squares = squares{{ i }};
+        }
+        //% endfor
+        let squares = subgroupShuffle(own_squares, t & 7u);
+        //% endif
         //% endif
         let rms = inverseSqrt(squares / p.columns + p.eps);
         lo *= rms;

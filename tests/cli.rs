@@ -377,6 +377,14 @@ fn kernels_are_listed_and_shown_in_each_language() {
     }
 }
 
+/// A strategy of a kernel on the adapter that is taken.
+fn strategy(kernel: &str, name: &str) -> kaiwu::gpu::Strategy {
+    let table = common::cases::table(kaiwu::gpu::StorageKind::Buffer);
+    let cases = table.cases.iter().filter(|case| case.kernel.name() == kernel);
+    let mut all = cases.flat_map(|case| case.kernel.strategies(table.gpu.capabilities()));
+    all.find(|strategy| strategy.name == name).expect("the kernel has that strategy")
+}
+
 #[test]
 fn every_run_says_what_is_quarantined_and_doctor_looks_again() {
     let adapter = &run(&["devices", "--json"]).json()[0];
@@ -384,11 +392,18 @@ fn every_run_says_what_is_quarantined_and_doctor_looks_again() {
     let file = cache.join("kaiwu/quarantine.json");
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     let word = |name: &str| adapter[name].as_str().unwrap().to_owned();
+    let matvec = strategy("product", "matvec");
     let entry = serde_json::json!({
         "adapter": word("name"), "driver": format!("{} {}", word("driver"), word("driver_info")).trim(),
         "kernel": "product", "strategy": "matvec", "reason": "y[0] is 2, expected 3",
+        "source": kaiwu::gpu::fingerprint(&[matvec]),
     });
-    let contents = serde_json::json!({"about": "", "quarantined": [entry]});
+    let in_both = ["buffer", "texture"].map(|storage| {
+        let mut entry = entry.clone();
+        entry["storage"] = storage.into();
+        entry
+    });
+    let contents = serde_json::json!({"about": "", "quarantined": in_both});
     std::fs::write(&file, contents.to_string()).unwrap();
     let run = |arguments: &[&str]| {
         let mut command = kaiwu();
@@ -424,6 +439,57 @@ fn every_run_says_what_is_quarantined_and_doctor_looks_again() {
     }
     // All of this adapter's strategies are right, so that nothing is left of the list.
     assert!(!file.exists());
+    std::fs::remove_dir_all(&cache).unwrap();
+}
+
+#[test]
+fn what_was_tuned_is_shown_used_imported_and_forgotten() {
+    let cache = std::env::temp_dir().join(format!("kaiwu-{}-tuning", std::process::id()));
+    let shared = common::TempFile::new("shared-tuning.json", b"");
+    let run = |arguments: &[&str]| {
+        let mut command = kaiwu();
+        command.env("XDG_CACHE_HOME", &cache);
+        if let Some(home) = std::env::var_os("HOME") {
+            command.env("MESA_SHADER_CACHE_DIR", std::path::Path::new(&home).join(".cache"));
+        }
+        run_with(command.args(arguments), "")
+    };
+    let ran = run(&["tune", "--show"]);
+    assert!(ran.code == 0 && ran.out.contains("nothing is remembered"), "{ran:?}");
+
+    let model = common::default_model();
+    let ran = run(&["tune", "-m", model.to_str().unwrap(), "--seconds", "3", "--json"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let found = ran.json();
+    let file = cache.join("kaiwu/tuning.json");
+    assert_eq!(found["file"], file.to_str().unwrap());
+    let shapes = found["shapes"].as_array().unwrap();
+    assert!(!shapes.is_empty(), "{found}");
+    let shown = run(&["tune", "--show", "--json"]).json();
+    assert_eq!(shown["tuned"].as_array().unwrap().len(), shapes.len());
+
+    // Whatever was the fastest: an entry that says otherwise is followed.
+    let mut contents: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let down = contents["tuned"].as_array_mut().unwrap();
+    let down = down.iter_mut().find(|entry| entry["kernel"] == "gate_up").expect("the largest comes first");
+    down["strategy"] = "matvec".into();
+    down["sizes"] = serde_json::json!({});
+    std::fs::write(&shared.0, contents.to_string()).unwrap();
+    let ran = run(&["tune", "--forget"]);
+    assert!(ran.code == 0 && ran.err.contains("forgotten") && !file.exists(), "{ran:?}");
+    let strategy = |more: &[&str]| {
+        let explained = run(&[&["explain", "--json"], more].concat()).json();
+        let kernels = explained["sections"][1]["kernels"].as_array().unwrap().clone();
+        let row = kernels.into_iter().find(|row| row["kernel"] == "gate_up").unwrap();
+        row["strategy"].as_str().unwrap().to_owned()
+    };
+    let usual = strategy(&[]);
+    assert_ne!(usual, "matvec");
+    let ran = run(&["tune", "--import", shared.0.to_str().unwrap()]);
+    assert!(ran.code == 0 && ran.err.contains("shapes imported"), "{ran:?}");
+    assert_eq!([strategy(&[]), strategy(&["--no-tuning"])], ["matvec".to_owned(), usual]);
+    let ran = run(&["tune", "--import", "/nowhere/at/all"]);
+    assert!(ran.code == 2 && ran.err.contains("there is no file"), "{ran:?}");
     std::fs::remove_dir_all(&cache).unwrap();
 }
 

@@ -5,7 +5,7 @@ mod common;
 use common::{TempFile, cases::table};
 use kaiwu::gpu::{
     Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Place,
-    Program, Quarantine, Recording, StorageKind, Strategy, Tensor,
+    Program, Quarantine, Recording, StorageKind, Strategy, Tensor, Wrong, fingerprint,
 };
 use kaiwu::workbench::{Roofs, Shape, cases::Case, examine, healthy, measure, remember};
 use std::path::Path;
@@ -114,7 +114,7 @@ fn wrong_strategies_are_found_remembered_and_skipped() {
             assert_eq!(report.reason.is_some(), report.quarantined);
         }
         assert_eq!(healthy(&table, &reports), fit);
-        remember(&file.0, &table, &reports).unwrap();
+        remember(&file.0, table.gpu.report(), &reports).unwrap();
         assert_eq!(file.0.exists(), !wrong.is_empty());
 
         let gpu = open(Some(&file.0));
@@ -143,16 +143,27 @@ fn a_quarantine_is_kept_by_adapter_and_driver_and_read_with_care() {
     other.driver_info = "another version".into();
 
     let mut quarantine = Quarantine::read(&file.0).unwrap();
-    let entry = |name: &str| vec![("three".to_owned(), name.to_owned(), "2 is not 3".to_owned())];
-    quarantine.set(&here, entry("a"));
-    quarantine.set(&other, entry("b"));
+    let entry = |name: &str, storage| Wrong {
+        storage,
+        kernel: "three".into(),
+        strategy: name.into(),
+        source: String::new(),
+        reason: "2 is not 3".into(),
+    };
+    quarantine.set(&here, |_| true, vec![entry("a", StorageKind::Buffer)]);
+    quarantine.set(&other, |_| true, vec![entry("b", StorageKind::Buffer)]);
     quarantine.write().unwrap();
     let of = |report| -> Vec<String> {
         Quarantine::read(&file.0).unwrap().of(report).map(|entry| entry.strategy.clone()).collect()
     };
     assert_eq!((of(&here), of(&other)), (vec!["a".to_owned()], vec!["b".to_owned()]));
+    // What was not looked at stays as it was.
     let mut quarantine = Quarantine::read(&file.0).unwrap();
-    quarantine.set(&here, vec![]);
+    quarantine.set(&here, |storage| storage == StorageKind::Texture, vec![entry("c", StorageKind::Texture)]);
+    quarantine.write().unwrap();
+    assert_eq!(of(&here), ["a", "c"]);
+    let mut quarantine = Quarantine::read(&file.0).unwrap();
+    quarantine.set(&here, |_| true, vec![]);
     quarantine.write().unwrap();
     assert_eq!((of(&here), of(&other)), (vec![], vec!["b".to_owned()]));
 
@@ -162,7 +173,37 @@ fn a_quarantine_is_kept_by_adapter_and_driver_and_read_with_care() {
         assert!(message.contains("delete this file"), "{message}");
         // It is no reason not to run.
         let gpu = open(Some(&file.0));
-        assert!(!gpu.is_quarantined("three", "a"));
+        let strategies = three(&gpu, &[("a", "3.0")]).strategies(gpu.capabilities());
+        assert!(!gpu.is_quarantined("three", &strategies[0]));
+    }
+}
+
+/// What was found of one shader, in one storage, says nothing of another.
+#[test]
+fn an_entry_counts_for_its_shader_and_storage_only() {
+    let file = TempFile::new("quarantine-stale.json", b"");
+    std::fs::remove_file(&file.0).unwrap();
+    let gpu = open(None);
+    let strategies: &[(&str, &str)] = &[("a", "3.0"), ("b", "3.0")];
+    let source = fingerprint(&three(&gpu, strategies).strategies(gpu.capabilities())[..1]);
+    for (source, storage, expected) in [
+        (source.clone(), StorageKind::Buffer, "b"),
+        (source, StorageKind::Texture, "a"),
+        ("0123456789abcdef".into(), StorageKind::Buffer, "a"),
+    ] {
+        let wrong = Wrong {
+            storage,
+            kernel: "three".into(),
+            strategy: "a".into(),
+            source: source.clone(),
+            reason: "2 is not 3".into(),
+        };
+        let mut quarantine = Quarantine::read(&file.0).unwrap();
+        quarantine.set(gpu.report(), |_| true, vec![wrong]);
+        quarantine.write().unwrap();
+        let gpu = open(Some(&file.0));
+        let (taken, _) = taken(&gpu, three(&gpu, strategies)).unwrap();
+        assert_eq!(taken, expected, "{source} in {storage:?}");
     }
 }
 

@@ -5,8 +5,9 @@ mod common;
 use common::cases::{Table, can_store, table};
 use kaiwu::gpu::StorageKind;
 use kaiwu::kernels::REGISTRY;
-use kaiwu::workbench::check_case;
+use kaiwu::workbench::{check_case, check_case_by};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Runs all rows with every strategy and reports all that fail.
 fn run(mut table: Table) {
@@ -38,6 +39,33 @@ fn kernels_match_their_references_in_textures() {
     if can_store(StorageKind::Texture) {
         run(table(StorageKind::Texture));
     }
+}
+
+/// What `kaiwu tune` may choose besides, in the storage that it is likely chosen for.
+#[test]
+fn further_sizes_match_their_references() {
+    let mut table =
+        table(if can_store(StorageKind::Texture) { StorageKind::Texture } else { StorageKind::Buffer });
+    let gpu = Arc::clone(&table.gpu);
+    let mut failures = vec![];
+    let mut sizes = BTreeSet::new();
+    // Of the products, those in one format: drivers take long to compile so many.
+    table.cases.retain(|case| case.kernel.name() != "product" || case.what.starts_with('['));
+    for case in &mut table.cases {
+        let usual = case.kernel.strategies(gpu.capabilities()).len();
+        for (index, strategy) in gpu.tunable(&*case.kernel).iter().enumerate().skip(usual) {
+            sizes.insert(format!("{} {:?}", strategy.name, kaiwu::gpu::sizes(strategy)));
+            let label = format!("{} {} ({strategy:?})", case.kernel.name(), case.what);
+            match check_case_by(&gpu, case, |_| strategy.clone()) {
+                Ok(comparison) => {
+                    failures.extend(comparison.divergence.map(|wrong| format!("{label}: {wrong}")));
+                }
+                Err(error) => failures.push(format!("{label} {index}: {error}")),
+            }
+        }
+    }
+    assert!(sizes.len() >= 6, "{sizes:?}");
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn strategies_need_what_their_shaders_use() {
     for case in &bench.cases {
         for subgroup in [0, 8, 16, 64] {
             let adapter = Capabilities { subgroup, ..bench.gpu.capabilities().clone() };
-            for strategy in case.kernel.strategies(&adapter) {
+            for strategy in case.kernel.strategies(&adapter).into_iter().chain(case.kernel.sizes(&adapter)) {
                 names.insert(strategy.name);
                 let text = render(&*case.kernel, &strategy).unwrap();
                 let what = format!("{} of {}", strategy.name, case.kernel.name());

@@ -1,6 +1,6 @@
 //! Options that several commands share.
 
-use crate::gpu::{GpuOptions, Quarantine, StorageKind};
+use crate::gpu::{GpuOptions, Quarantine, StorageKind, Tuning};
 use crate::sample::SamplerSettings;
 use crate::{Error, Result};
 use clap::Args;
@@ -27,6 +27,9 @@ pub(super) struct DeviceArguments {
     /// Keep the bounds and loop checks in the shaders; slower
     #[arg(long, global = true)]
     pub checked: bool,
+    /// Leave out what `kaiwu tune` measured on this adapter
+    #[arg(long, global = true)]
+    pub no_tuning: bool,
     /// Use strategies too that `kaiwu doctor` found wrong on this adapter
     #[arg(long, global = true, env = "KAIWU_IGNORE_QUARANTINE", hide_env_values = true,
         value_parser = clap::builder::FalseyValueParser::new())]
@@ -42,6 +45,7 @@ impl DeviceArguments {
             deterministic: self.deterministic,
             unchecked: !self.checked,
             quarantine: Quarantine::default_path().filter(|_| !self.ignore_quarantine),
+            tuning: Tuning::default_path().filter(|_| !self.no_tuning),
             ..GpuOptions::default()
         }
     }

@@ -4,7 +4,7 @@ use super::Outcome;
 use super::arguments::DeviceArguments;
 use super::output::{print, print_pretty, table};
 use super::progress::Progress;
-use crate::gpu::{AdapterReport, Gpu, GpuOptions, Quarantine};
+use crate::gpu::{AdapterReport, Gpu, GpuOptions, Quarantine, StorageKind};
 use crate::workbench::{Roofs, StrategyReport, cases, examine, healthy, measure_roofs, remember};
 use clap::Args;
 use serde_json::json;
@@ -29,17 +29,33 @@ Examples:
   kaiwu doctor --adapter nvidia --json";
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    let gpu = Gpu::open(&GpuOptions { quarantine: None, ..device.options() })?;
+    let options = GpuOptions { quarantine: None, tuning: None, ..device.options() };
+    let gpu = Gpu::open(&options)?;
     let roofs = measure_roofs(&gpu)?;
-    let mut rows = cases::table(&gpu)?;
-    let mut progress = Some(Progress::count("checking kernels", rows.cases.len() as u64));
-    let reports = examine(&mut rows, |done| {
-        progress.as_mut().into_iter().for_each(|bar| bar.set(done as u64));
-    })?;
+    // The storage that is taken here, and the other one unless only one was asked for.
+    let mut tables = vec![cases::table(&gpu)?];
+    let other = match gpu.capabilities().storage {
+        StorageKind::Buffer => StorageKind::Texture,
+        StorageKind::Texture => StorageKind::Buffer,
+    };
+    let can = other == StorageKind::Buffer || gpu.report().storage_textures >= 8;
+    if device.storage.is_none() && can {
+        tables.push(cases::table(&Gpu::open(&GpuOptions { storage: Some(other), ..options })?)?);
+    }
+    let total: usize = tables.iter().map(|table| table.cases.len()).sum();
+    let mut progress = Some(Progress::count("checking kernels", total as u64));
+    let (mut reports, mut before) = (vec![], 0);
+    for table in &mut tables {
+        reports.extend(examine(table, |done| {
+            progress.as_mut().into_iter().for_each(|bar| bar.set((before + done) as u64));
+        })?);
+        before += table.cases.len();
+    }
     progress.take();
-    let fit = healthy(&rows, &reports);
+    reports.sort_by_key(|report| report.kernel);
+    let fit = healthy(&tables[0], &reports);
     match Quarantine::default_path() {
-        Some(path) => remember(&path, &rows, &reports)?,
+        Some(path) => remember(&path, gpu.report(), &reports)?,
         None => {
             eprintln!("kaiwu: neither HOME nor XDG_CACHE_HOME is set, so what was found is not remembered")
         }
@@ -92,13 +108,14 @@ fn about(roofs: &Roofs) -> String {
 }
 
 fn checked(reports: &[StrategyReport]) -> String {
-    let heading = ["kernel", "strategy", "cases", "passed", "worst error", ""];
+    let heading = ["kernel", "strategy", "storage", "cases", "passed", "worst error", ""];
     let mut rows = vec![heading.map(String::from).to_vec()];
     let mut last = "";
     for report in reports {
         rows.push(vec![
             if report.kernel == last { String::new() } else { report.kernel.to_owned() },
             report.strategy.to_owned(),
+            format!("{:?}", report.storage).to_lowercase(),
             report.cases.to_string(),
             report.passed.to_string(),
             match report.max_error.is_finite() {
@@ -109,7 +126,7 @@ fn checked(reports: &[StrategyReport]) -> String {
         ]);
         last = report.kernel;
     }
-    table(&rows, 2)
+    table(&rows, 3)
 }
 
 fn verdict(adapter: &AdapterReport, fit: bool, reports: &[StrategyReport]) -> String {
@@ -117,7 +134,8 @@ fn verdict(adapter: &AdapterReport, fit: bool, reports: &[StrategyReport]) -> St
     let mut text = "\n".to_owned();
     for report in &wrong {
         let reason = report.reason.as_deref().unwrap_or_default();
-        text += &format!("{} ({}) is wrong here: {reason}\n", report.kernel, report.strategy);
+        let (kernel, strategy) = (report.kernel, report.strategy);
+        text += &format!("{kernel} ({strategy}, {:?}s) is wrong here: {reason}\n", report.storage);
     }
     text + &match (fit, wrong.len()) {
         (true, 0) => format!("{}: all is well\n", adapter.name),

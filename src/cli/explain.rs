@@ -5,7 +5,7 @@ use super::arguments::{DeviceArguments, ModelArgument};
 use super::loaded::{adapter, load};
 use super::output::{count, print, print_pretty, size, table};
 use crate::format::Source;
-use crate::gpu::{Capabilities, Constant, Cost, Entry, Gpu, Place, StorageKind, Strategy};
+use crate::gpu::{Capabilities, Constant, Cost, Entry, Gpu, Place, StorageKind};
 use crate::model::{Runner, Want};
 use crate::{Error, Result};
 use clap::Args;
@@ -147,15 +147,12 @@ fn row(entry: &Entry, label: &str, place: &Place, at: usize) -> Row {
         max_binding_bytes: u64::MAX,
         max_texture_bytes: u64::MAX,
     };
-    let (capabilities, on_device) = match place {
-        Place::Device(gpu) => (gpu.capabilities(), true),
-        Place::Host => (&least, false),
+    let offered = match place {
+        Place::Device(gpu) => gpu.strategies(&*entry.kernel).unwrap_or_default(),
+        Place::Host => entry.kernel.strategies(&least),
     };
-    let taken = |strategy: &Strategy| match place {
-        Place::Device(gpu) => !gpu.is_quarantined(entry.kernel.name(), strategy.name),
-        Place::Host => true,
-    };
-    let strategy = entry.kernel.strategies(capabilities).into_iter().find(taken);
+    let on_device = matches!(place, Place::Device(_));
+    let strategy = offered.into_iter().next();
     let format = strategy.as_ref().and_then(|strategy| {
         strategy.constants.iter().find_map(|(name, value)| match value {
             Constant::Word(word) if *name == "FORMAT" => Some(*word),

@@ -22,6 +22,7 @@ mod perplexity;
 mod profile;
 mod progress;
 mod tokenize;
+mod tune;
 
 use crate::{Error, Result};
 use clap::{Parser, Subcommand};
@@ -60,6 +61,7 @@ enum Command {
     Explain(explain::Arguments),
     Kernels(kernels::Arguments),
     Doctor(doctor::Arguments),
+    Tune(tune::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -88,6 +90,7 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Bench(Bench::Kernels(arguments)) => bench_kernels::run(&device, &arguments),
         Command::Explain(arguments) => explain::run(&device, &arguments),
         Command::Doctor(arguments) => doctor::run(&device, &arguments),
+        Command::Tune(arguments) => tune::run(&device, &arguments),
         Command::Kernels(arguments) => kernels::run(&device, &arguments),
     };
     match done.and_then(|code| output::flush().map(|()| code)) {

@@ -29,6 +29,11 @@ impl Progress {
         Self::new(what, total, "{prefix} {bar:30} {pos}/{len}, {eta} left")
     }
 
+    /// A bar over `total` seconds.
+    pub(super) fn seconds(what: &'static str, total: u64) -> Self {
+        Self::new(what, total, "{prefix} {bar:30} {pos}/{len} s, {eta} left")
+    }
+
     fn new(what: &'static str, total: u64, template: &str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden()).with_prefix(what);
         // The templates are ours and parse; without one the bar has its default form.

@@ -5,7 +5,7 @@ use super::host::HostMemory;
 use super::kernel::{Access, Strategy, Tolerance};
 use super::program::Program;
 use super::recording::{Entry, Recording};
-use super::tensor::Element;
+use super::tensor::{Element, Tensor};
 use crate::Result;
 use std::fmt;
 
@@ -92,13 +92,34 @@ pub fn compare_entry(
 ) -> Result<Comparison> {
     Program::compile_entries(gpu, std::slice::from_ref(entry), choose)?.run(gpu);
     entry.kernel.reference(memory);
+    let (comparison, written) = compare(gpu, entry, memory)?;
+    for (tensor, words) in written {
+        memory.set(&tensor, words);
+    }
+    Ok(comparison)
+}
+
+/// What a dispatch left on the device beside `expected`, in which its reference ran already.
+///
+/// # Errors
+/// When the device fails.
+pub fn compare_outputs(gpu: &Gpu, entry: &Entry, expected: &mut HostMemory) -> Result<Comparison> {
+    Ok(compare(gpu, entry, expected)?.0)
+}
+
+/// What the device wrote, as words.
+type Written = Vec<(Tensor, Vec<u32>)>;
+
+/// The comparison, and what the device wrote.
+fn compare(gpu: &Gpu, entry: &Entry, expected: &mut HostMemory) -> Result<(Comparison, Written)> {
+    let mut written = vec![];
     let tolerance = entry.kernel.tolerance();
     let mut comparison = Comparison { divergence: None, max_error: 0.0 };
     for operand in entry.kernel.operands() {
         let Some(tensor) = operand.tensor.filter(|_| operand.access != Access::Read) else { continue };
         let words = tensor.read(gpu)?;
-        let expected = memory.u32(&tensor);
-        let (found, expected) = (numbers(tensor.element(), &words), numbers(tensor.element(), &expected));
+        let values = expected.u32(&tensor);
+        let (found, expected) = (numbers(tensor.element(), &words), numbers(tensor.element(), &values));
         let right = |index: usize| match tensor.element() {
             Element::U32 => found[index] == expected[index],
             Element::F32 => tolerance.accepts(expected[index], found[index]),
@@ -125,9 +146,9 @@ pub fn compare_entry(
                 found: found[index],
             });
         }
-        memory.set(&tensor, words);
+        written.push((tensor, words));
     }
-    Ok(comparison)
+    Ok((comparison, written))
 }
 
 fn error(found: f32, expected: f32) -> f32 {

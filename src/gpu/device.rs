@@ -1,12 +1,12 @@
 //! An open device: queue, capabilities, compiled pipelines, and the errors it reported.
 
 use super::adapter::{self, AdapterReport};
-use super::kernel::{Kernel, Needs, Strategy};
-use super::quarantine::{Quarantine, Quarantined};
+use super::choice::Choice;
+use super::kernel::{Needs, Strategy};
 use super::tensor::{StorageKind, TEXEL_BYTES, TEXTURE_WIDTH};
 use crate::{Error, Result};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How to open a device.
@@ -34,8 +34,10 @@ pub struct GpuOptions {
     pub min_offset_alignment: Option<u32>,
     /// Leave naga's bounds and loop checks out of the shaders. Only for shaders that ship with this crate.
     pub unchecked: bool,
-    /// The file with strategies found wrong, which are then not used: see [`Quarantine::default_path`].
+    /// The file with strategies found wrong, which are then not used: see [`super::Quarantine::default_path`].
     pub quarantine: Option<PathBuf>,
+    /// The file with the fastest strategies by shape, which then come first: see [`super::Tuning::default_path`].
+    pub tuning: Option<PathBuf>,
 }
 
 /// What strategies may count on.
@@ -68,8 +70,7 @@ pub struct Gpu {
     report: AdapterReport,
     capabilities: Capabilities,
     unchecked: bool,
-    /// Kernel and strategy of those not to be used.
-    quarantined: Vec<(String, String)>,
+    pub(super) choice: Choice,
     first_error: Arc<Mutex<Option<Error>>>,
     pub(super) pipelines: Mutex<HashMap<String, Arc<super::program::Pipeline>>>,
 }
@@ -179,14 +180,14 @@ impl Gpu {
                 * u64::from(limits.max_texture_dimension_2d))
             .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
         };
-        let quarantined = options.quarantine.as_deref().map_or(vec![], |path| quarantined(path, &report));
+        let choice = Choice::load(options, &report);
         let mut gpu = Self {
             device,
             queue,
             report,
             capabilities,
             unchecked: options.unchecked,
-            quarantined,
+            choice,
             first_error,
             pipelines: Mutex::default(),
         };
@@ -215,34 +216,6 @@ impl Gpu {
     /// What strategies may count on.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
-    }
-
-    /// Whether this strategy was found wrong here, and is skipped.
-    pub fn is_quarantined(&self, kernel: &str, strategy: &str) -> bool {
-        self.quarantined.iter().any(|(wrong, name)| wrong == kernel && name == strategy)
-    }
-
-    /// The strategies of `kernel` that this device may use, the best guess first; at least one.
-    ///
-    /// # Errors
-    /// When all are quarantined.
-    pub fn strategies(&self, kernel: &dyn Kernel) -> Result<Vec<Strategy>> {
-        let mut all = kernel.strategies(&self.capabilities);
-        if all.is_empty() {
-            let Capabilities { max_lanes, max_workgroup_bytes, .. } = self.capabilities;
-            let message = format!(
-                "no strategy runs on an adapter of {max_lanes} lanes a workgroup and {max_workgroup_bytes} bytes of \
-                 workgroup memory; WebGPU's defaults are 256 and 16384"
-            );
-            return Err(Error::Kernel { kernel: kernel.name().into(), message });
-        }
-        all.retain(|strategy| !self.is_quarantined(kernel.name(), strategy.name));
-        if all.is_empty() {
-            let message = "`kaiwu doctor` found every strategy wrong on this adapter with this driver; try another \
-                adapter or driver, or --ignore-quarantine if wrong results are no harm";
-            return Err(Error::Kernel { kernel: kernel.name().into(), message: message.into() });
-        }
-        Ok(all)
     }
 
     /// The first error the device reported since the last call, as ours.
@@ -291,25 +264,6 @@ impl Gpu {
         }
         self.device.create_shader_module(descriptor)
     }
-}
-
-/// Kernel and strategy of what `path` lists for this adapter, with a word about each. A damaged file is no reason not to
-/// run, but to say so.
-fn quarantined(path: &Path, report: &AdapterReport) -> Vec<(String, String)> {
-    let quarantine = match Quarantine::read(path) {
-        Ok(quarantine) => quarantine,
-        Err(error) => {
-            log::warn!("the list of strategies to avoid is left out: {error}");
-            return vec![];
-        }
-    };
-    let entries: Vec<_> = quarantine.of(report).collect();
-    for Quarantined { kernel, strategy, reason, .. } in &entries {
-        log::warn!(
-            "kernel {kernel}: not using {strategy}, which is wrong on this adapter ({reason}); see `kaiwu doctor`"
-        );
-    }
-    entries.into_iter().map(|entry| (entry.kernel.clone(), entry.strategy.clone())).collect()
 }
 
 /// Puts a device error into our words; wgpu's text names the labelled object.

@@ -178,6 +178,21 @@ pub trait Kernel: Send + Sync {
     /// beyond WebGPU's default limits.
     fn strategies(&self, capabilities: &Capabilities) -> Vec<Strategy>;
 
+    /// The strategies in other sizes than those [`Kernel::strategies`] gives them, for the tuner to try; as right as these.
+    /// What the adapter does not allow is left out by the caller.
+    fn sizes(&self, _: &Capabilities) -> Vec<Strategy> {
+        vec![]
+    }
+
+    /// What the fastest strategy may depend on, in words. Calls of equal shapes share what was tuned.
+    fn shape(&self) -> String {
+        let shapes = self
+            .operands()
+            .into_iter()
+            .filter_map(|operand| Some(format!("{} {:?}", operand.name, operand.tensor?.shape())));
+        shapes.collect::<Vec<_>>().join(", ")
+    }
+
     /// Bytes and operations with `context` tokens in the cache (only attention depends on it).
     fn cost(&self, context: usize) -> Cost;
 

@@ -5,10 +5,13 @@
 //! ([`first_divergence`]), counted, timed or printed.
 
 mod adapter;
+mod choice;
 mod compare;
 mod device;
+mod fingerprint;
 mod host;
 mod kernel;
+mod notes;
 mod probe;
 mod program;
 mod quarantine;
@@ -16,14 +19,17 @@ mod recording;
 mod shader;
 mod tensor;
 mod transfer;
+mod tuning;
 
 pub use adapter::{AdapterReport, list_adapters};
-pub use compare::{Comparison, Divergence, check_entry, compare_entry, first_divergence};
+pub use compare::{Comparison, Divergence, check_entry, compare_entry, compare_outputs, first_divergence};
 pub use device::{Capabilities, Gpu, GpuOptions};
+pub use fingerprint::fingerprint;
 pub use host::HostMemory;
 pub use kernel::{Access, Constant, Cost, Kernel, Needs, Operand, Parameter, Strategy, Tolerance};
 pub use program::{Program, Readback};
-pub use quarantine::{Quarantine, Quarantined};
+pub use quarantine::{Quarantine, Quarantined, Wrong};
 pub use recording::{Entry, Recording};
 pub use shader::{LIBRARY, render, signature};
 pub use tensor::{Element, Place, StorageKind, Tensor};
+pub use tuning::{Tuned, Tuning, names, sizes};

@@ -30,7 +30,8 @@ impl Element {
 }
 
 /// Where a tensor's texels live on the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum StorageKind {
     /// A storage buffer: what GPUs like.
     Buffer,

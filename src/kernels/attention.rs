@@ -1,6 +1,7 @@
 //! Attention over the cache.
 
 use super::cache::{half_at, key_index};
+use super::product::few_or_many;
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
@@ -59,6 +60,11 @@ impl Attention {
     }
 
     fn subgroup_of_eight(&self) -> Strategy {
+        self.subgroup_of_eight_by(2)
+    }
+
+    /// Walking over the cache by `blocks` times eight tokens.
+    fn subgroup_of_eight_by(&self, blocks: u32) -> Strategy {
         // Heads that share keys share their loads; eight lanes hold at most eight queries.
         let together = self.together(8);
         let at_once = if self.tokens == 1 { 1 } else { 8 / together };
@@ -69,7 +75,7 @@ impl Attention {
             constants: self.constants(&[
                 ("HEADS", Constant::Count(together)),
                 ("TOKENS", Constant::Count(at_once)),
-                ("BLOCKS", Constant::Count(2)),
+                ("BLOCKS", Constant::Count(blocks)),
                 ("PARTS", Constant::Count(self.parts())),
             ]),
             needs: Needs::lanes(8).subgroup(8),
@@ -89,13 +95,17 @@ impl Attention {
     }
 
     fn workgroup(&self, can: &Capabilities) -> Strategy {
+        // One token has one workgroup a key head: more teams share the cache.
+        self.workgroup_of(if self.tokens == 1 && !can.deterministic { 16 } else { 8 })
+    }
+
+    /// With the cache split among `teams` of eight lanes.
+    fn workgroup_of(&self, teams: u32) -> Strategy {
         // A lane keeps eight sums of eight numbers at most, if one query needs no more.
         let (parts, head4) = (self.parts(), self.head() as u32 / 4);
         let most = (8 / parts).max(1);
         let together = self.together(most);
         let at_once = if self.tokens == 1 { 1 } else { most / together };
-        // One token has one workgroup a key head: more teams share the cache.
-        let teams = if self.tokens == 1 && !can.deterministic { 16 } else { 8 };
         let (rows, lanes) = (together * at_once, 8 * teams);
         Strategy {
             name: "attention_workgroup",
@@ -143,6 +153,22 @@ impl Kernel for Attention {
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         can.allowed(vec![self.subgroup_of_eight(), self.query_per_lane()], vec![self.workgroup(can)])
+    }
+
+    fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
+        if can.deterministic {
+            return vec![];
+        }
+        let blocks = [1, 4].map(|blocks| self.subgroup_of_eight_by(blocks));
+        let teams = [4, 8, 16, 32].map(|teams| self.workgroup_of(teams));
+        let usual = self.workgroup(can).constants;
+        blocks.into_iter().chain(teams).filter(|size| size.constants != usual).collect()
+    }
+
+    fn shape(&self) -> String {
+        let tokens = few_or_many(self.tokens);
+        let window = self.window.map_or(String::new(), |window| format!(", window {window}"));
+        format!("{tokens} x {}/{} heads of {}{window}", self.heads(), self.key_heads(), self.head())
     }
 
     fn cost(&self, context: usize) -> Cost {

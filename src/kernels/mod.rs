@@ -18,6 +18,7 @@ mod pack;
 mod product;
 mod product_strategies;
 mod project;
+mod query_key_value;
 mod roofs;
 mod rotate_heads;
 
@@ -30,8 +31,9 @@ pub use likelihood::Likelihood;
 pub use matrix::{Matrix, OwnedRows, Part, RowSource};
 pub use norm::Norm;
 pub use pack::Planes;
-pub use product::{Gate, GateUp, Input, Product, QueryKeyValue};
+pub use product::{Gate, GateUp, Input, Product};
 pub use project::{Function, Project};
+pub use query_key_value::QueryKeyValue;
 pub use roofs::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
 pub use rotate_heads::RotateHeads;
 

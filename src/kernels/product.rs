@@ -1,6 +1,5 @@
 //! Products of a weight matrix with activations, with the normalisation before and what follows in the same kernel.
 
-use super::cache::{key_index, set_half};
 use super::matrix::Part;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, Tolerance};
 
@@ -58,6 +57,12 @@ impl Input {
         all
     }
 
+    /// Format, tokens, rows and columns.
+    pub(super) fn shape(&self, w: &Part) -> String {
+        let norm = if self.gain.is_some() { ", norm" } else { "" };
+        format!("{} {} x {} x {}{norm}", w.format(), few_or_many(self.tokens), w.rows(), w.columns())
+    }
+
     pub(super) fn cost(&self, w: &Part) -> Cost {
         let width = w.planes.blocks as u64 * 32;
         Cost {
@@ -101,6 +106,15 @@ impl Input {
     }
 }
 
+/// Counts of tokens that are tuned alike.
+pub(super) fn few_or_many(tokens: usize) -> &'static str {
+    match tokens {
+        0..=1 => "1",
+        2..=32 => "2-32",
+        _ => "33+",
+    }
+}
+
 /// Sums of a thousand terms in another order, of weights up to a few units.
 pub(super) const TOLERANCE: Tolerance = Tolerance { absolute: 1e-3, relative: 1e-3 };
 
@@ -139,6 +153,14 @@ impl Kernel for Product {
         self.input.strategies(&self.w, "finish_rows", false, can)
     }
 
+    fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.sizes(&self.w, "finish_rows", false, can)
+    }
+
+    fn shape(&self) -> String {
+        self.input.shape(&self.w)
+    }
+
     fn cost(&self, _: usize) -> Cost {
         let written = 4 * (self.w.planes.rows4 * 4 * self.input.tokens) as u64;
         let residual = if self.residual.is_some() { written } else { 0 };
@@ -174,6 +196,14 @@ pub enum Gate {
 }
 
 impl Gate {
+    /// The file in `shaders/lib`.
+    fn finish(self) -> &'static str {
+        match self {
+            Self::Silu => "finish_swiglu",
+            Self::Gelu => "finish_geglu",
+        }
+    }
+
     fn apply(self, x: f32) -> f32 {
         match self {
             Self::Silu => x / (1.0 + (-x).exp()),
@@ -220,11 +250,15 @@ impl Kernel for GateUp {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let finish = match self.gate {
-            Gate::Silu => "finish_swiglu",
-            Gate::Gelu => "finish_geglu",
-        };
-        self.input.strategies(&self.w, finish, true, can)
+        self.input.strategies(&self.w, self.gate.finish(), true, can)
+    }
+
+    fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.sizes(&self.w, self.gate.finish(), true, can)
+    }
+
+    fn shape(&self) -> String {
+        self.input.shape(&self.w)
     }
 
     fn cost(&self, _: usize) -> Cost {
@@ -240,113 +274,6 @@ impl Kernel for GateUp {
             let (gate, up) = product.split_at(half);
             for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
                 *y = self.gate.apply(*gate) * up;
-            }
-        }
-    }
-
-    fn tolerance(&self) -> Tolerance {
-        TOLERANCE
-    }
-}
-
-/// Queries, keys and values of the tokens: projected, rotated, and the latter two written to the cache.
-pub struct QueryKeyValue {
-    /// Activations and their normalisation.
-    pub input: Input,
-    /// Weights [(H + 2 K) D, C]: rows of the queries, the keys and the values, or some of them. In queries and
-    /// keys, the two numbers that are rotated together are neighbours.
-    pub w: Part,
-    /// Row of that stack with which w begins.
-    pub first_row: usize,
-    /// Word 0: position of token 0.
-    pub step: Tensor,
-    /// cos, sin of each pair at each position [context, D].
-    pub rope: Tensor,
-    /// Rotated queries [T, H * D].
-    pub q: Tensor,
-    /// The layer's key cache, halves [capacity / 8, K, D / 8, 8, 8].
-    pub keys: Tensor,
-    /// The layer's value cache, halves [capacity, K, D].
-    pub values: Tensor,
-}
-
-impl QueryKeyValue {
-    fn head(&self) -> usize {
-        self.rope.dim(1)
-    }
-    fn query(&self) -> usize {
-        self.q.dim(1)
-    }
-    fn key(&self) -> usize {
-        self.values.dim(1) * self.values.dim(2)
-    }
-}
-
-impl Kernel for QueryKeyValue {
-    fn name(&self) -> &'static str {
-        "query_key_value"
-    }
-
-    fn operands(&self) -> Vec<Operand> {
-        let mut all = self.input.operands(&self.w);
-        all.extend([
-            Operand::read("step", &self.step),
-            Operand::read("rope", &self.rope),
-            Operand::write("q", &self.q),
-            Operand::write("keys", &self.keys),
-            Operand::write("values", &self.values),
-        ]);
-        all
-    }
-
-    fn parameters(&self) -> Vec<Parameter> {
-        let mut all = self.input.parameters(&self.w);
-        all.extend([
-            Parameter::U32("head4", self.head() as u32 / 4),
-            Parameter::U32("query4", self.query() as u32 / 4),
-            Parameter::U32("key4", self.key() as u32 / 4),
-            Parameter::U32("first4", self.first_row as u32 / 4),
-        ]);
-        all
-    }
-
-    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        self.input.strategies(&self.w, "finish_rope_cache", false, can)
-    }
-
-    fn cost(&self, _: usize) -> Cost {
-        let tokens = self.input.tokens as u64;
-        let rotated = (self.query() + self.key()) as u64 * tokens;
-        let written = 4 * (self.query() + 2 * self.key()) as u64 * tokens;
-        let rope = 4 * self.head() as u64 * tokens;
-        self.input.cost(&self.w) + Cost { read: rope, written, operations: 3 * rotated }
-    }
-
-    fn reference(&self, memory: &mut HostMemory) {
-        let (head, query, key) = (self.head(), self.query(), self.key());
-        let product = self.input.reference(&self.w, self.first_row, memory);
-        let start = memory.u32(&self.step)[0] as usize;
-        let rope = memory.f32(&self.rope);
-        for (token, product) in product.chunks(self.w.planes.rows4 * 4).enumerate() {
-            let position = start + token;
-            for (at, &value) in product.iter().enumerate().take(self.w.rows()) {
-                let row = self.first_row + at;
-                if row >= query + key {
-                    let at = position * key + row - query - key;
-                    set_half(memory.u32_mut(&self.values), at, value);
-                    continue;
-                }
-                let turn = &rope[position * head + row % head / 2 * 2..][..2];
-                let (even, odd) = (product[at / 2 * 2], product[at / 2 * 2 + 1]);
-                let rotated = match row % 2 {
-                    0 => even * turn[0] - odd * turn[1],
-                    _ => even * turn[1] + odd * turn[0],
-                };
-                if row < query {
-                    memory.f32_mut(&self.q)[token * query + row] = rotated;
-                } else {
-                    set_half(memory.u32_mut(&self.keys), key_index(position, row - query, key), rotated);
-                }
             }
         }
     }

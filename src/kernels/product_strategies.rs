@@ -15,6 +15,31 @@ struct Split<'a> {
 }
 
 impl Input {
+    /// Tiles and splits of other sizes.
+    pub(super) fn sizes(
+        &self,
+        w: &Part,
+        finish: &'static str,
+        paired: bool,
+        can: &Capabilities,
+    ) -> Vec<Strategy> {
+        let split = Split { w, tokens: self.tokens, finish, paired };
+        if can.deterministic {
+            return vec![];
+        }
+        if self.tokens == 1 {
+            let mut all = vec![split.subgroup_columns_of(can.subgroup.clamp(8, 32), 4)];
+            all.extend([4, 8, 16, 32].map(|splits| split.workgroup_columns_of(splits)));
+            let usual = [split.subgroup_columns(can), split.workgroup_columns()];
+            all.retain(|size| usual.iter().all(|usual| usual.constants != size.constants));
+            return all;
+        }
+        let usual = if self.tokens <= 32 { 64 } else { 32 };
+        let broadcast = [16].map(|tokens| split.matmul(true, tokens));
+        let own = [4].map(|tokens| split.matmul(false, tokens));
+        broadcast.into_iter().chain(own).chain([split.workgroup_tile(usual)]).collect()
+    }
+
     /// `paired`: a lane computes rows r and r + rows / 2.
     pub(super) fn strategies(
         &self,
@@ -101,7 +126,10 @@ impl Split<'_> {
 
     fn workgroup_columns(&self) -> Strategy {
         // Not measured on a GPU: more lanes a workgroup only where each still has a few blocks.
-        let splits = if self.w.planes.blocks > 32 { 16 } else { 8 };
+        self.workgroup_columns_of(if self.w.planes.blocks > 32 { 16 } else { 8 })
+    }
+
+    fn workgroup_columns_of(&self, splits: u32) -> Strategy {
         let lanes = 8 * splits;
         Strategy {
             name: "matvec_workgroup_columns",
@@ -116,7 +144,10 @@ impl Split<'_> {
     fn subgroup_columns(&self, can: &Capabilities) -> Strategy {
         // A subgroup of eight has two splits, so that there is something to shuffle.
         let span = can.subgroup.clamp(8, 32);
-        let slots = if span == 8 { 4 } else { 8 };
+        self.subgroup_columns_of(span, if span == 8 { 4 } else { 8 })
+    }
+
+    fn subgroup_columns_of(&self, span: u32, slots: u32) -> Strategy {
         let lanes = 128;
         Strategy {
             name: "matvec_subgroup_columns",

@@ -15,6 +15,17 @@ pub enum Function {
     Cap(f32),
 }
 
+impl Function {
+    /// The file in `shaders/lib`.
+    fn finish(self) -> &'static str {
+        match self {
+            Self::Identity => "finish_rows",
+            Self::Gelu => "finish_gelu",
+            Self::Cap(_) => "finish_capped",
+        }
+    }
+}
+
 /// `y[t] = f(W · norm(x[t]) + bias)`, the rows of W going to columns `first_row ..` of y.
 pub struct Project {
     /// Activations, their normalisation, and the bias of all columns of y.
@@ -51,12 +62,15 @@ impl Kernel for Project {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let finish = match self.function {
-            Function::Identity => "finish_rows",
-            Function::Gelu => "finish_gelu",
-            Function::Cap(_) => "finish_capped",
-        };
-        self.input.strategies(&self.w, finish, false, can)
+        self.input.strategies(&self.w, self.function.finish(), false, can)
+    }
+
+    fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.sizes(&self.w, self.function.finish(), false, can)
+    }
+
+    fn shape(&self) -> String {
+        self.input.shape(&self.w)
     }
 
     fn cost(&self, _: usize) -> Cost {

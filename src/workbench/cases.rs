@@ -27,7 +27,7 @@ pub struct Table {
     /// The rows.
     pub cases: Vec<Case>,
     place: Place,
-    numbers: Numbers,
+    pub(super) numbers: Numbers,
     pub(super) memory: HostMemory,
 }
 

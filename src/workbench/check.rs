@@ -2,7 +2,7 @@
 
 use super::cases::Case;
 use crate::Result;
-use crate::gpu::{Access, Comparison, Entry, Gpu, compare_entry};
+use crate::gpu::{Access, Comparison, Entry, Gpu, Strategy, compare_entry};
 use std::sync::Arc;
 
 /// Runs strategy `index` of those the device offers for `case`, and its reference beside it.
@@ -10,6 +10,18 @@ use std::sync::Arc;
 /// # Errors
 /// When it does not compile, or the device fails.
 pub fn check_case(gpu: &Gpu, case: &mut Case, index: usize) -> Result<Comparison> {
+    check_case_by(gpu, case, |all| all.swap_remove(index))
+}
+
+/// As [`check_case`], with a strategy that `choose` gives.
+///
+/// # Errors
+/// When it does not compile, or the device fails.
+pub fn check_case_by(
+    gpu: &Gpu,
+    case: &mut Case,
+    choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
+) -> Result<Comparison> {
     let entry = Entry { label: case.what.clone(), kernel: Arc::clone(&case.kernel) };
     // The last strategy's results must not stand in for this one's.
     for operand in case.kernel.operands() {
@@ -19,5 +31,5 @@ pub fn check_case(gpu: &Gpu, case: &mut Case, index: usize) -> Result<Comparison
             case.memory.set(&tensor, words);
         }
     }
-    compare_entry(gpu, &entry, &mut case.memory, |all| all.swap_remove(index))
+    compare_entry(gpu, &entry, &mut case.memory, choose)
 }

@@ -2,7 +2,7 @@
 
 use super::cases::Table;
 use super::check::check_case;
-use crate::gpu::Quarantine;
+use crate::gpu::{AdapterReport, Quarantine, StorageKind, Wrong, fingerprint};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
@@ -14,6 +14,8 @@ pub struct StrategyReport {
     pub kernel: &'static str,
     /// The strategy's name.
     pub strategy: &'static str,
+    /// Where the tensors were.
+    pub storage: StorageKind,
     /// Rows that it was run on.
     pub cases: usize,
     /// Rows that agree with the reference.
@@ -23,6 +25,9 @@ pub struct StrategyReport {
     pub max_error: f32,
     /// Not to be used on this adapter with this driver.
     pub quarantined: bool,
+    /// The shader it was ([`fingerprint`]).
+    #[serde(skip)]
+    pub source: String,
     /// The first thing that went wrong, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -57,10 +62,12 @@ pub fn examine(table: &mut Table, mut progress: impl FnMut(usize)) -> Result<Vec
                 reports.push(StrategyReport {
                     kernel,
                     strategy: strategy.name,
+                    storage: gpu.capabilities().storage,
                     cases: 0,
                     passed: 0,
                     max_error: 0.0,
                     quarantined: false,
+                    source: fingerprint(std::slice::from_ref(strategy)),
                     reason: None,
                 });
                 reports.len() - 1
@@ -86,12 +93,13 @@ fn first_lines(reason: &str) -> String {
     lines.join("; ")
 }
 
-/// Whether each row has a strategy left that is right: each kernel, and within a kernel with strategies for different
+/// Whether each row has a strategy left that is right in the storage of the table: each kernel, and within a kernel with strategies for different
 /// shapes, each shape.
 pub fn healthy(table: &Table, reports: &[StrategyReport]) -> bool {
     let right = |kernel: &str, strategy: &str| {
         reports
             .iter()
+            .filter(|report| report.storage == table.gpu.capabilities().storage)
             .any(|report| (report.kernel, report.strategy) == (kernel, strategy) && !report.quarantined)
     };
     table.cases.iter().all(|case| {
@@ -100,19 +108,25 @@ pub fn healthy(table: &Table, reports: &[StrategyReport]) -> bool {
     })
 }
 
-/// Remembers at `path` which strategies are wrong with the table's device, and forgets what was known of it before.
+/// Remembers at `path` which strategies are wrong on an adapter, and forgets what was known of it before in the storages
+/// that were looked at.
 ///
 /// # Errors
 /// When the file cannot be read or written.
-pub fn remember(path: &Path, table: &Table, reports: &[StrategyReport]) -> Result<()> {
+pub fn remember(path: &Path, adapter: &AdapterReport, reports: &[StrategyReport]) -> Result<()> {
     let mut quarantine = Quarantine::read(path)?;
-    let wrong = reports.iter().filter(|report| report.quarantined).map(|report| {
-        (report.kernel.into(), report.strategy.into(), report.reason.clone().unwrap_or_default())
+    let wrong = reports.iter().filter(|report| report.quarantined).map(|report| Wrong {
+        storage: report.storage,
+        kernel: report.kernel.into(),
+        strategy: report.strategy.into(),
+        source: report.source.clone(),
+        reason: report.reason.clone().unwrap_or_default(),
     });
     let wrong: Vec<_> = wrong.collect();
-    if wrong.is_empty() && quarantine.of(table.gpu.report()).next().is_none() {
+    if wrong.is_empty() && quarantine.of(adapter).next().is_none() {
         return Ok(());
     }
-    quarantine.set(table.gpu.report(), wrong);
+    let looked_at = |storage| reports.iter().any(|report| report.storage == storage);
+    quarantine.set(adapter, looked_at, wrong);
     quarantine.write()
 }

@@ -86,7 +86,7 @@ pub fn list(table: &Table) -> Vec<ListedKernel> {
                     lanes,
                     workgroup_bytes,
                     subgroup,
-                    quarantined: table.gpu.is_quarantined(kernel, strategy.name),
+                    quarantined: table.gpu.is_quarantined(kernel, &strategy),
                 });
             }
             if operands.is_empty() {
@@ -118,7 +118,7 @@ pub fn find(table: &Table, kernel: &str, strategy: Option<&str>, case: &str) -> 
     let (mut names, mut rows) = (vec![], vec![]);
     for (index, row) in table.cases.iter().enumerate().filter(|(_, row)| row.kernel.name() == kernel) {
         let mut all = strategies(&*row.kernel, table.gpu.capabilities()).into_iter();
-        let quarantined = |strategy: &Strategy| table.gpu.is_quarantined(kernel, strategy.name);
+        let quarantined = |strategy: &Strategy| table.gpu.is_quarantined(kernel, strategy);
         let found = all.find(|(offered, here)| match strategy {
             Some(wanted) => offered.name == wanted,
             None => *here && !quarantined(offered),
