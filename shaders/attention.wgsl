@@ -11,7 +11,7 @@
 //
 // Grid: x over TOKENS tokens, y over heads / HEADS. PARTS = head8 / 8, rounded up.
 //% set ROWS = HEADS * TOKENS
-//% include "halves"
+//% include "cache"
 
 @compute @workgroup_size(8)
 fn attention(
@@ -26,8 +26,8 @@ fn attention(
     let tile = select(half_tile, grid.x - 1u - half_tile, (workgroup.x & 1u) == 1u);
     let first = tile * {{ TOKENS }}u;
     let head8 = p.head4 / 2u;
-    let key8 = p.heads / p.group * head8;
-    let key_at = first_head / p.group * head8;
+    let key_heads = p.heads / p.group;
+    let key_head = first_head / p.group;
     let position = load_step(0u).x;
     // Lane i holds query i; surplus lanes and tokens repeat the last one.
     let own = min(lane, {{ ROWS - 1 }}u);
@@ -56,11 +56,14 @@ fn attention(
         var s{{ i }}_{{ k }} = 0.0;
         //% endfor
         //% endfor
+        //% for k in range(BLOCKS)
+        let key_at{{ k }} = key_texel((block + {{ k }}u) * 8u + lane, key_head, key_heads, head8, 0u);
+        //% endfor
         for (var d = 0u; d < head8; d++) {
             let q_lo = load_q(own_q + 2u * d);
             let q_hi = load_q(own_q + 2u * d + 1u);
             //% for k in range(BLOCKS)
-            let key{{ k }} = halves(load_keys(((block + {{ k }}u) * key8 + key_at + d) * 8u + lane));
+            let key{{ k }} = halves(load_keys(key_at{{ k }} + d * 8u));
             //% endfor
             //% for i in range(ROWS)
             {
@@ -102,9 +105,10 @@ fn attention(
         //% endfor
         //% endfor
         //% for k in range(BLOCKS)
+        let value_at{{ k }} = value_texel((block + {{ k }}u) * 8u, key_head, key_heads, head8, lane);
         //% for j in range(8)
         {
-            let at = (block * 8u + {{ 8 * k + j }}u) * key8 + key_at + lane;
+            let at = value_at{{ k }} + {{ j }}u * head8;
             //% for c in range(PARTS)
             let value{{ c }} = halves(load_values(at + {{ 8 * c }}u));
             //% endfor

@@ -3,15 +3,15 @@
 // same or neighbouring parts of the cache.
 //
 // Grid: one workgroup of 32 lanes for each 32 of tokens * heads. HEAD8 = head4 / 2.
-//% include "halves"
+//% include "cache"
 
 @compute @workgroup_size(32)
 fn attention_query_per_lane(@builtin(global_invocation_id) global: vec3<u32>) {
     if global.x >= p.tokens * p.heads {
         return;
     }
-    let key8 = p.heads / p.group * {{ HEAD8 }}u;
-    let key_at = global.x % p.heads / p.group * {{ HEAD8 }}u;
+    let key_heads = p.heads / p.group;
+    let key_head = global.x % p.heads / p.group;
     let last = load_step(0u).x + global.x / p.heads;
     let own = global.x * p.head4;
     var top = -1e30;
@@ -26,8 +26,10 @@ fn attention_query_per_lane(@builtin(global_invocation_id) global: vec3<u32>) {
     //% endif
     for (var token = start; token <= last; token++) {
         var s = 0.0;
+        let key_at = key_texel(token, key_head, key_heads, {{ HEAD8 }}u, 0u);
+        let value_at = value_texel(token, key_head, key_heads, {{ HEAD8 }}u, 0u);
         for (var d = 0u; d < {{ HEAD8 }}u; d++) {
-            let key = halves(load_keys(((token >> 3u) * key8 + key_at + d) * 8u + (token & 7u)));
+            let key = halves(load_keys(key_at + d * 8u));
             s = product8(key, load_q(own + 2u * d), load_q(own + 2u * d + 1u), s);
         }
         s *= p.scale;
@@ -40,7 +42,7 @@ fn attention_query_per_lane(@builtin(global_invocation_id) global: vec3<u32>) {
         top = high;
         total = total * fade + weight;
         for (var d = 0u; d < {{ HEAD8 }}u; d++) {
-            let value = halves(load_values(token * key8 + key_at + d));
+            let value = halves(load_values(value_at + d));
             lo[d] = lo[d] * fade + weight * value.lo;
             hi[d] = hi[d] * fade + weight * value.hi;
         }

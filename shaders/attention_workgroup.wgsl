@@ -5,7 +5,7 @@
 //   q       all of the tile's queries, once, neighbouring lanes neighbouring texels, into workgroup memory; from there
 //           all lanes read one address.
 //   keys    lane l owns token l of its team's block: eight lanes read 128 contiguous bytes, and the head's D / 8 steps
-//           follow one another: 2 D bytes for each team, teams being next to each other but for the other key heads.
+//           follow one another: 16 D bytes for each team, teams being next to each other.
 //   values  lane l owns the eight numbers l * 8 .. of the head (and every 64th after them): eight lanes read up to 128
 //           contiguous bytes of one token.
 //   scores, weights  eight lanes write eight neighbouring words, and read one word or the team's eight.
@@ -14,7 +14,7 @@
 //
 // Grid: x over TOKENS tokens, the last ones, which see most, first; y over heads / HEADS. PARTS = head8 / 8, rounded up.
 //% set ROWS = HEADS * TOKENS
-//% include "halves"
+//% include "cache"
 
 const LANES: u32 = {{ 8 * TEAMS }}u;
 const HEAD4: u32 = {{ HEAD4 }}u;
@@ -34,8 +34,8 @@ fn attention_workgroup(
     let team = lane >> 3u;
     let first_head = workgroup.y * {{ HEADS }}u;
     let first = (grid.x - 1u - workgroup.x) * {{ TOKENS }}u;
-    let key8 = p.heads / p.group * HEAD8;
-    let key_at = first_head / p.group * HEAD8;
+    let key_heads = p.heads / p.group;
+    let key_head = first_head / p.group;
     let position = load_step(0u).x;
     // Surplus tokens repeat the last one.
     for (var i = lane; i < {{ ROWS }}u * HEAD4; i += LANES) {
@@ -67,8 +67,9 @@ fn attention_workgroup(
         var s{{ i }} = 0.0;
         //% endfor
         if block < blocks {
+            let key_at = key_texel(token, key_head, key_heads, HEAD8, 0u);
             for (var d = 0u; d < HEAD8; d++) {
-                let key = halves(load_keys((block * key8 + key_at + d) * 8u + l));
+                let key = halves(load_keys(key_at + d * 8u));
                 //% for i in range(ROWS)
                 s{{ i }} = product8(key, queries[{{ i }}u * HEAD4 + 2u * d], queries[{{ i }}u * HEAD4 + 2u * d + 1u], s{{ i }});
                 //% endfor
@@ -111,12 +112,13 @@ fn attention_workgroup(
         //% endfor
         workgroupBarrier();
         if block < blocks {
+            let value_at = value_texel(block * 8u, key_head, key_heads, HEAD8, 0u);
             for (var j = 0u; j < 8u; j++) {
-                let at = (block * 8u + j) * key8 + key_at + l;
+                let at = value_at + j * HEAD8;
                 let from_lane = (lane & ~7u) + j;
                 //% for c in range(PARTS)
                 // Lanes beyond the head's end read its last texel, and store nothing.
-                let value{{ c }} = halves(load_values(at - l + min(l + {{ 8 * c }}u, HEAD8 - 1u)));
+                let value{{ c }} = halves(load_values(at + min(l + {{ 8 * c }}u, HEAD8 - 1u)));
                 //% endfor
                 //% for i in range(ROWS)
                 {

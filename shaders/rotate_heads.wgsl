@@ -4,7 +4,7 @@
 //
 // A workgroup owns a head of a token, a lane eight numbers of it. Grid: x over heads of queries, keys and values; y over
 // tokens. LANES = D / 8, at least 8, a power of two.
-//% include "halves"
+//% include "cache"
 
 const LANES: u32 = {{ LANES }}u;
 var<workgroup> sums: array<f32, LANES>;
@@ -35,7 +35,7 @@ fn rotate_heads(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
     }
     if h >= p.heads + p.key_heads {
         let v = h - p.heads - p.key_heads;
-        store_values(((position * p.key_heads + v) * p.head4 + part) >> 1u, pack_halves(lo, hi));
+        store_values(value_texel(position, v, p.key_heads, p.head4 >> 1u, part >> 1u), pack_halves(lo, hi));
         return;
     }
     //% if has_q_gain
@@ -60,8 +60,7 @@ fn rotate_heads(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
         store_q(at, lo);
         store_q(at + 1u, hi);
     } else {
-        let k = h - p.heads;
-        let slice = ((position >> 3u) * p.key_heads + k) * (p.head4 >> 1u) + (part >> 1u);
-        store_keys(slice * 8u + (position & 7u), pack_halves(lo, hi));
+        let at = key_texel(position, h - p.heads, p.key_heads, p.head4 >> 1u, part >> 1u);
+        store_keys(at, pack_halves(lo, hi));
     }
 }

@@ -543,3 +543,27 @@ fn kernels_are_timed_and_held_against_a_baseline() {
         assert!(ran.code == code && ran.err.contains(message), "{arguments:?}: {ran:?}");
     }
 }
+
+#[test]
+fn a_shader_of_ones_own_is_bound_and_timed() {
+    let saxpy = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/saxpy.wgsl");
+    let bench = |more: &[&str]| run(&[&["bench", "kernels", "--wgsl", saxpy], more].concat());
+    let small = ["--bind", "x=4KiB", "--bind", "y=4KiB", "--set", "a=2", "--operations", "2048"];
+    let ran = bench(&[&small[..], &["--json"]].concat());
+    assert_eq!((ran.code, &*ran.err), (0, ""));
+    let row = &ran.json()["results"][0];
+    assert_eq!((&row["shape"], &row["kernel"]), (&"saxpy.wgsl 4x1x1".into(), &"saxpy".into()));
+    assert_eq!((&row["bytes"], &row["operations"]), (&(3 * 4096 + 4).into(), &2048.into()));
+    assert!(row["median_us"].as_f64().unwrap() > 0.0 && row["max_error"].is_null(), "{row}");
+    for (more, message) in [
+        (&["--bind", "z=4KiB"][..], "numbers, x, y"),
+        (&["--bind", "x=1x"], "no size"),
+        (&["--entry", "main"], "--entry saxpy"),
+        (&["--filter", "decode"], "cannot be used with"),
+    ] {
+        let ran = bench(more);
+        assert!(ran.code == 2 && ran.err.contains(message), "{more:?}: {ran:?}");
+    }
+    let ran = run(&["bench", "kernels", "--wgsl", "/nowhere.wgsl"]);
+    assert!(ran.code == 1 && ran.err.contains("/nowhere.wgsl"), "{ran:?}");
+}

@@ -166,8 +166,8 @@ fn alike(gpu: &Arc<Gpu>) -> Vec<Alike> {
             tensor.write(gpu, 0, &blocks::quantise(DType::F16, &numbers.floats(tensor.len(), 1.0)));
             tensor
         };
-        let keys = halves(&[capacity / 8, key_heads, head / 8, 8, 8], &mut numbers);
-        let values = halves(&[capacity, key_heads, head], &mut numbers);
+        let keys = halves(&[capacity / 64, key_heads, 8, head / 8, 8, 8], &mut numbers);
+        let values = halves(&[capacity / 64, key_heads, 64, head], &mut numbers);
         let q = numbers.floats(tokens * heads * head, 1.0);
         let attention = |first: usize, count: usize| -> Arc<dyn Kernel> {
             let width = heads * head;

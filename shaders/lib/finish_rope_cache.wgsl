@@ -1,9 +1,7 @@
 // Rows of the product are the query, key and value of token t. Queries and keys are rotated by the token's position
 // (Su et al. 2021, arXiv:2104.09864), neighbouring numbers forming a pair; the table holds cos, sin, cos, sin for
-// two pairs a texel. Keys and values go to the cache as halves, eight numbers of a head a texel:
-//   keys   [context / 8, K, D / 8, 8 tokens]  so that lanes with neighbouring tokens read neighbouring texels
-//   values [context, K, D / 8]                so that lanes with neighbouring parts of the head do
-//% include "halves"
+// two pairs a texel. Keys and values go to the cache.
+//% include "cache"
 
 fn rotate(v: vec4<f32>, turn: vec4<f32>) -> vec4<f32> {
     return vec4<f32>(
@@ -25,8 +23,12 @@ fn finish(t: u32, matrix_r4: u32, product_lo: vec4<f32>, product_hi: vec4<f32>) 
     let hi = product_hi;
     //% endif
     let position = load_step(0u).x + t;
+    let head8 = p.head4 >> 1u;
+    let key_heads = p.key4 / p.head4;
+    let head = (r4 - p.query4) / p.head4 % key_heads; // of a key or a value
+    let d = r4 % p.head4 >> 1u;
     if r4 >= p.query4 + p.key4 {
-        store_values((position * p.key4 + r4 - p.query4 - p.key4) >> 1u, pack_halves(lo, hi));
+        store_values(value_texel(position, head, key_heads, head8, d), pack_halves(lo, hi));
         return;
     }
     let turn = position * p.head4 + r4 % p.head4;
@@ -36,7 +38,6 @@ fn finish(t: u32, matrix_r4: u32, product_lo: vec4<f32>, product_hi: vec4<f32>) 
         store_q(t * p.query4 + r4, rotated_lo);
         store_q(t * p.query4 + r4 + 1u, rotated_hi);
     } else {
-        let part = ((position >> 3u) * p.key4 + r4 - p.query4) >> 1u;
-        store_keys(part * 8u + (position & 7u), pack_halves(rotated_lo, rotated_hi));
+        store_keys(key_texel(position, head, key_heads, head8, d), pack_halves(rotated_lo, rotated_hi));
     }
 }

@@ -1,9 +1,9 @@
 //! `kaiwu bench kernels`: each strategy on the shapes of real models, by the adapter's roofs.
 
-use super::Outcome;
 use super::arguments::DeviceArguments;
 use super::output::{print, print_pretty, table};
 use super::progress::Progress;
+use super::{Outcome, bench_own};
 use crate::format::DType;
 use crate::gpu::Gpu;
 use crate::workbench::{
@@ -30,6 +30,8 @@ pub(super) struct Arguments {
     /// Format of the weights of --shape
     #[arg(long, value_name = "FORMAT", default_value = "q4_1", value_parser = parse_format)]
     format: DType,
+    #[command(flatten)]
+    own: bench_own::OwnArguments,
     /// Print one JSON object, which --baseline reads
     #[arg(long, conflicts_with_all = ["csv", "markdown"])]
     json: bool,
@@ -53,12 +55,14 @@ pub(super) struct Arguments {
 const HELP: &str =
     "Each strategy is checked against its reference on the shape before it is timed; one that is wrong gets
 no figure, and the exit code is 1. The same call is timed again and again, so that small operands
-stay in a cache and may pass the roof, which is memory's.
+stay in a cache and may pass the roof, which is memory's. A shader of your own has no reference, so that
+nothing is said of its results; its GB/s count what is bound and used, once for reading and once for writing.
 
 Examples:
   kaiwu bench kernels
   kaiwu bench kernels --filter decode --plot roofline.svg
   kaiwu bench kernels --shape 1x4096x4096 --format q8_0
+  kaiwu bench kernels --wgsl examples/saxpy.wgsl --bind x=64MiB --bind y=64MiB --set numbers.a=2
   kaiwu bench kernels --json > before.json; kaiwu bench kernels --baseline before.json --tolerance 0.2";
 
 /// The longest axis of --shape, so that made-up weights fit into memory.
@@ -100,19 +104,26 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         let (format, block) = (arguments.format, arguments.format.block_len());
         return Err(Error::Usage(format!("K is {k}, but {format} weights come in blocks of {block}")));
     }
-    let mut shapes = match &arguments.shape[..] {
-        [] => model_shapes(),
-        own => own.iter().map(|&[m, n, k]| product_shape(arguments.format, m, n, k)).collect(),
+    let mut shapes = match (&arguments.own.wgsl, &arguments.shape[..]) {
+        (Some(_), _) => vec![],
+        (None, []) => model_shapes(),
+        (None, own) => own.iter().map(|&[m, n, k]| product_shape(arguments.format, m, n, k)).collect(),
     };
     let filter = arguments.filter.to_lowercase();
     shapes.retain(|shape| shape.what.to_lowercase().contains(&filter));
-    if shapes.is_empty() {
+    if shapes.is_empty() && arguments.own.wgsl.is_none() {
         return Err(Error::Usage(format!("no shape's name contains {:?}", arguments.filter)));
     }
     let gpu = Gpu::open(&device.options())?;
     let roofs = measure_roofs(&gpu)?;
+    let mut storage = gpu.capabilities().storage;
     let mut progress = Some(Progress::count("timing", shapes.len() as u64));
     let (mut results, mut refused) = (vec![], vec![]);
+    if let Some(file) = &arguments.own.wgsl {
+        let (measurement, bound) = bench_own::measure(&gpu, &roofs, file, &arguments.own)?;
+        results.push(measurement);
+        storage = bound;
+    }
     for (done, shape) in shapes.iter().enumerate() {
         for result in measure(&gpu, &roofs, shape)? {
             match result {
@@ -125,7 +136,6 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     progress.take();
 
     let changes = baseline.as_ref().map(|baseline| changes(&baseline.results, &results));
-    let storage = gpu.capabilities().storage;
     if let Some(file) = &arguments.plot {
         let chart = roofline(&results, &roofs, storage, &gpu.report().name);
         std::fs::write(file, chart).map_err(Error::io("write", file))?;
@@ -227,7 +237,7 @@ fn csv(results: &[Measurement]) -> String {
     for m in results {
         // No name has a comma or a quotation mark.
         text += &format!(
-            "{},{},{},{:.3},{:.3},{:.3},{},{},{},{:.4},{:.4},{:.4},{:e}\n",
+            "{},{},{},{:.3},{:.3},{:.3},{},{},{},{:.4},{:.4},{:.4},{}\n",
             m.shape,
             m.kernel,
             m.strategy,
@@ -240,7 +250,7 @@ fn csv(results: &[Measurement]) -> String {
             m.gb_per_s,
             m.gflop_per_s,
             m.share_of_roof,
-            m.max_error
+            m.max_error.map_or(String::new(), |error| format!("{error:e}"))
         );
     }
     text

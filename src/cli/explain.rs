@@ -139,6 +139,7 @@ fn row(entry: &Entry, label: &str, place: &Place, at: usize) -> Row {
     // Without a device, what any device could do still tells the format of the weights.
     let least = Capabilities {
         subgroup: 0,
+        f16: false,
         max_lanes: 256,
         max_workgroup_bytes: 16 << 10,
         software: false,

@@ -6,6 +6,7 @@
 mod arguments;
 mod bench;
 mod bench_kernels;
+mod bench_own;
 mod chat;
 mod compare;
 mod devices;

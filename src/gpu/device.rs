@@ -20,6 +20,8 @@ pub struct GpuOptions {
     pub prefer_gpu_strategies: bool,
     /// Pretend that the adapter has no subgroups.
     pub without_subgroups: bool,
+    /// Pretend that the adapter has no half-precision arithmetic.
+    pub without_f16: bool,
     /// Sum each token's numbers in one order, however many tokens a step has: see [`Capabilities::deterministic`].
     pub deterministic: bool,
     /// Bind at most so many bytes of a buffer or texture at once, as a smaller adapter would.
@@ -45,6 +47,8 @@ pub struct GpuOptions {
 pub struct Capabilities {
     /// Smallest subgroup size, 0 where subgroups cannot be used.
     pub subgroup: u32,
+    /// Half-precision arithmetic in shaders.
+    pub f16: bool,
     /// Most lanes in a workgroup.
     pub max_lanes: u32,
     /// Most workgroup memory, bytes.
@@ -136,9 +140,13 @@ impl Gpu {
         let (adapter, info) = (&adapters[best], &infos[best]);
         let report = adapter::report(adapter, true, reason);
 
-        let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP;
+        let mut wanted =
+            wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
         if options.without_subgroups {
             wanted.remove(wgpu::Features::SUBGROUP);
+        }
+        if options.without_f16 {
+            wanted.remove(wgpu::Features::SHADER_F16);
         }
         let features = adapter.features() & wanted;
         let limits = options.lowered(adapter.limits());
@@ -169,6 +177,7 @@ impl Gpu {
                 true => info.subgroup_min_size,
                 false => 0,
             },
+            f16: features.contains(wgpu::Features::SHADER_F16),
             max_lanes: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             software: info.device_type == wgpu::DeviceType::Cpu && !options.prefer_gpu_strategies,

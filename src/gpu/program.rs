@@ -11,23 +11,26 @@ use std::sync::Arc;
 
 /// A compiled strategy.
 pub struct Pipeline {
-    pipeline: wgpu::ComputePipeline,
-    layout: wgpu::BindGroupLayout,
+    pub(super) pipeline: wgpu::ComputePipeline,
+    pub(super) layout: wgpu::BindGroupLayout,
 }
 
-struct Step {
-    label: String,
-    strategy: &'static str,
-    pipeline: Arc<Pipeline>,
-    bindings: wgpu::BindGroup,
-    grid: [u32; 3],
+pub(super) struct Step {
+    pub(super) label: String,
+    pub(super) strategy: &'static str,
+    pub(super) pipeline: Arc<Pipeline>,
+    /// By their group.
+    pub(super) bindings: Vec<(u32, wgpu::BindGroup)>,
+    pub(super) grid: [u32; 3],
 }
 
 impl Step {
     fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
         if !self.grid.contains(&0) {
             pass.set_pipeline(&self.pipeline.pipeline);
-            pass.set_bind_group(0, &self.bindings, &[]);
+            for (group, bindings) in &self.bindings {
+                pass.set_bind_group(*group, bindings, &[]);
+            }
             pass.dispatch_workgroups(self.grid[0], self.grid[1], self.grid[2]);
         }
     }
@@ -35,7 +38,7 @@ impl Step {
 
 /// A recording ready to run on one device, as often as wanted.
 pub struct Program {
-    steps: Vec<Step>,
+    pub(super) steps: Vec<Step>,
 }
 
 /// Memory that the host can map, for what comes back each run.
@@ -115,7 +118,7 @@ impl Program {
                 label: entry.label.clone(),
                 strategy: strategy.name,
                 pipeline,
-                bindings,
+                bindings: vec![(0, bindings)],
                 grid,
             });
         }

@@ -41,6 +41,7 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "matrix",
     "columns",
     "halves",
+    "cache",
     "finish_rows",
     "finish_capped",
     "finish_gelu",

@@ -1,6 +1,6 @@
 //! Attention over the cache.
 
-use super::cache::{half_at, key_index};
+use super::cache::{Pages, half_at};
 use super::product::few_or_many;
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
@@ -13,9 +13,9 @@ pub struct Attention {
     pub step: Tensor,
     /// Rotated queries [T, H * D].
     pub q: Tensor,
-    /// The layer's key cache, halves [capacity / 8, K, D / 8, 8, 8].
+    /// The layer's key cache, halves [capacity / 64, K, 8, D / 8, 8, 8].
     pub keys: Tensor,
-    /// The layer's value cache, halves [capacity, K, D].
+    /// The layer's value cache, halves [capacity / 64, K, 64, D].
     pub values: Tensor,
     /// The result [T, H * D].
     pub y: Tensor,
@@ -31,7 +31,7 @@ pub struct Attention {
 
 impl Attention {
     fn head(&self) -> usize {
-        self.values.dim(2)
+        self.values.dim(3)
     }
     fn key_heads(&self) -> usize {
         self.values.dim(1)
@@ -186,6 +186,7 @@ impl Kernel for Attention {
 
     fn reference(&self, memory: &mut HostMemory) {
         let (heads, head, key_heads) = (self.heads(), self.head(), self.key_heads());
+        let pages = Pages { key_heads, head };
         let start = memory.u32(&self.step)[0] as usize;
         let (q, keys, values) = (memory.f32(&self.q), memory.u32(&self.keys), memory.u32(&self.values));
         let y = memory.f32_mut(&self.y);
@@ -193,9 +194,8 @@ impl Kernel for Attention {
             for h in 0..heads {
                 let key_head = h / (heads / key_heads);
                 let at = (token * heads + h) * head;
-                let key =
-                    |position, d| half_at(&keys, key_index(position, key_head * head + d, key_heads * head));
-                let value = |position, d| half_at(&values, (position * key_heads + key_head) * head + d);
+                let key = |position, d| half_at(&keys, pages.key(position, key_head * head + d));
+                let value = |position, d| half_at(&values, pages.value(position, key_head * head + d));
                 let last = start + token;
                 let first = self.window.map_or(0, |window| (last + 1).saturating_sub(window));
                 let score = |position| {

@@ -2,9 +2,31 @@
 
 use half::f16;
 
-/// Index of half `row` (key head * D + d) of `position` in a key cache [capacity / 8, K, D / 8, 8 tokens, 8 halves].
-pub fn key_index(position: usize, row: usize, key_width: usize) -> usize {
-    ((position / 8 * key_width / 8 + row / 8) * 8 + position % 8) * 8 + row % 8
+/// Positions whose keys, or values, of one head lie together.
+pub const PAGE: usize = 64;
+
+/// Where a cache of `key_heads` heads of width `head` has half `row` (key head * D + d) of a position.
+#[derive(Clone, Copy)]
+pub struct Pages {
+    pub key_heads: usize,
+    pub head: usize,
+}
+
+impl Pages {
+    fn page(&self, position: usize, row: usize) -> usize {
+        position / PAGE * self.key_heads + row / self.head
+    }
+
+    /// Index among keys [capacity / 64, K, 8, D / 8, 8 positions, 8 halves].
+    pub fn key(&self, position: usize, row: usize) -> usize {
+        let block = self.page(position, row) * (PAGE / 8) + position % PAGE / 8;
+        (block * self.head + row % self.head / 8 * 8 + position % 8) * 8 + row % 8
+    }
+
+    /// Index among values [capacity / 64, K, 64 positions, D].
+    pub fn value(&self, position: usize, row: usize) -> usize {
+        (self.page(position, row) * PAGE + position % PAGE) * self.head + row % self.head
+    }
 }
 
 /// Half `index` of packed `words`.

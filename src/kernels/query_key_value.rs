@@ -1,6 +1,6 @@
 //! Projection of queries, keys and values, with the rotation and the writing to the cache in the same kernel.
 
-use super::cache::{key_index, set_half};
+use super::cache::{Pages, set_half};
 use super::matrix::Part;
 use super::product::{Input, TOLERANCE};
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, Tolerance};
@@ -20,9 +20,9 @@ pub struct QueryKeyValue {
     pub rope: Tensor,
     /// Rotated queries [T, H * D].
     pub q: Tensor,
-    /// The layer's key cache, halves [capacity / 8, K, D / 8, 8, 8].
+    /// The layer's key cache, halves [capacity / 64, K, 8, D / 8, 8, 8].
     pub keys: Tensor,
-    /// The layer's value cache, halves [capacity, K, D].
+    /// The layer's value cache, halves [capacity / 64, K, 64, D].
     pub values: Tensor,
 }
 
@@ -34,7 +34,7 @@ impl QueryKeyValue {
         self.q.dim(1)
     }
     fn key(&self) -> usize {
-        self.values.dim(1) * self.values.dim(2)
+        self.values.dim(1) * self.values.dim(3)
     }
 }
 
@@ -88,6 +88,7 @@ impl Kernel for QueryKeyValue {
 
     fn reference(&self, memory: &mut HostMemory) {
         let (head, query, key) = (self.head(), self.query(), self.key());
+        let pages = Pages { key_heads: key / head, head };
         let product = self.input.reference(&self.w, self.first_row, memory);
         let start = memory.u32(&self.step)[0] as usize;
         let rope = memory.f32(&self.rope);
@@ -96,7 +97,7 @@ impl Kernel for QueryKeyValue {
             for (at, &value) in product.iter().enumerate().take(self.w.rows()) {
                 let row = self.first_row + at;
                 if row >= query + key {
-                    let at = position * key + row - query - key;
+                    let at = pages.value(position, row - query - key);
                     set_half(memory.u32_mut(&self.values), at, value);
                     continue;
                 }
@@ -109,7 +110,7 @@ impl Kernel for QueryKeyValue {
                 if row < query {
                     memory.f32_mut(&self.q)[token * query + row] = rotated;
                 } else {
-                    set_half(memory.u32_mut(&self.keys), key_index(position, row - query, key), rotated);
+                    set_half(memory.u32_mut(&self.keys), pages.key(position, row - query), rotated);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Heads normalised and rotated by a pass of their own, where the product before cannot do it.
 
-use super::cache::{key_index, set_half};
+use super::cache::{Pages, set_half};
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
@@ -20,9 +20,9 @@ pub struct RotateHeads {
     pub rope: Tensor,
     /// Queries [T, H * D].
     pub q: Tensor,
-    /// The layer's key cache, halves [capacity / 8, K, D / 8, 8, 8].
+    /// The layer's key cache, halves [capacity / 64, K, 8, D / 8, 8, 8].
     pub keys: Tensor,
-    /// The layer's value cache, halves [capacity, K, D].
+    /// The layer's value cache, halves [capacity / 64, K, 64, D].
     pub values: Tensor,
     /// Count of tokens T.
     pub tokens: usize,
@@ -30,7 +30,7 @@ pub struct RotateHeads {
 
 impl RotateHeads {
     fn head(&self) -> usize {
-        self.values.dim(2)
+        self.values.dim(3)
     }
     fn key_heads(&self) -> usize {
         self.values.dim(1)
@@ -96,6 +96,7 @@ impl Kernel for RotateHeads {
 
     fn reference(&self, memory: &mut HostMemory) {
         let (heads, key_heads, head, width) = (self.heads(), self.key_heads(), self.head(), self.x.dim(1));
+        let pages = Pages { key_heads, head };
         let start = memory.u32(&self.step)[0] as usize;
         let (x, rope) = (memory.f32(&self.x), memory.f32(&self.rope));
         let gains = self.gains.as_ref().map(|gains| [memory.f32(&gains[0]), memory.f32(&gains[1])]);
@@ -104,9 +105,9 @@ impl Kernel for RotateHeads {
             for h in 0..heads + 2 * key_heads {
                 let mut own = x[token * width + h * head..][..head].to_vec();
                 if h >= heads + key_heads {
-                    let at = (position * key_heads + h - heads - key_heads) * head;
+                    let first = (h - heads - key_heads) * head;
                     for (d, value) in own.iter().enumerate() {
-                        set_half(memory.u32_mut(&self.values), at + d, *value);
+                        set_half(memory.u32_mut(&self.values), pages.value(position, first + d), *value);
                     }
                     continue;
                 }
@@ -125,7 +126,7 @@ impl Kernel for RotateHeads {
                     if h < heads {
                         memory.f32_mut(&self.q)[(token * heads + h) * head + d] = *value;
                     } else {
-                        let at = key_index(position, (h - heads) * head + d, key_heads * head);
+                        let at = pages.key(position, (h - heads) * head + d);
                         set_half(memory.u32_mut(&self.keys), at, *value);
                     }
                 }

@@ -9,9 +9,9 @@ use crate::gpu::{Element, Place, Tensor};
 pub struct Cache {
     /// Positions there is room for.
     pub capacity: usize,
-    /// A layer each, halves: [capacity / 8, K, D / 8, 8, 8].
+    /// A layer each, halves: [capacity / 64, K, 8, D / 8, 8, 8].
     pub keys: Vec<Tensor>,
-    /// A layer each, halves: [capacity, K, D].
+    /// A layer each, halves: [capacity / 64, K, 64, D].
     pub values: Vec<Tensor>,
     /// For each rotary embedding of the model, cos and sin of each pair [capacity, D].
     pub ropes: Vec<Tensor>,
@@ -30,8 +30,9 @@ impl Cache {
             Tensor::zeros(place, &format!("blk.{layer}.{what}"), shape, Element::F16)
         };
         let keys =
-            (0..config.layers).map(|layer| tensor("keys", layer, &[capacity / 8, heads, head / 8, 8, 8]));
-        let values = (0..config.layers).map(|layer| tensor("values", layer, &[capacity, heads, head]));
+            (0..config.layers).map(|layer| tensor("keys", layer, &[capacity / 64, heads, 8, head / 8, 8, 8]));
+        let values =
+            (0..config.layers).map(|layer| tensor("values", layer, &[capacity / 64, heads, 64, head]));
         let rope = |rope: &Rope| {
             let table = rope.table(capacity, head, context);
             Tensor::constant(place, "rope", &[capacity, head], &table)

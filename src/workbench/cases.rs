@@ -179,8 +179,8 @@ fn add_query_key_value(table: &mut Table) -> Result<()> {
             rope: table.filled("rope", &[capacity, head])?,
             first_row: 0,
             q: table.empty("q", &[tokens, heads * head])?,
-            keys: table.halves("keys", &[capacity / 8, key_heads, head / 8, 8, 8])?,
-            values: table.halves("values", &[capacity, key_heads, head])?,
+            keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
+            values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
         };
         table.case(format!("{heads}/{key_heads} heads of {head}, {tokens} tokens at {position}"), kernel);
     }
@@ -196,8 +196,8 @@ fn add_attention(table: &mut Table) -> Result<()> {
         let kernel = Attention {
             step: table.words("step", &[position])?,
             q: table.filled("q", &[tokens, heads * head])?,
-            keys: table.halves("keys", &[capacity / 8, key_heads, head / 8, 8, 8])?,
-            values: table.halves("values", &[capacity, key_heads, head])?,
+            keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
+            values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
             y: table.empty("y", &[tokens, heads * head])?,
             tokens,
             scale: 1.0 / (head as f32).sqrt(),
@@ -344,7 +344,7 @@ pub fn variants(gpu: &Arc<Gpu>) -> Result<Table> {
 }
 
 fn add_variant(table: &mut Table, dtype: DType, tokens: usize, normed: bool) -> Result<()> {
-    let (rows, columns, key_heads, head, capacity) = (128, 256, 2, 16, 8);
+    let (rows, columns, key_heads, head, capacity) = (128, 256, 2, 16, 64);
     let what = format!("{dtype} x {tokens}, norm {normed}");
     let x = table.empty("x", &[tokens, columns])?;
     let gain = table.empty("gain", &[columns])?;
@@ -368,8 +368,8 @@ fn add_variant(table: &mut Table, dtype: DType, tokens: usize, normed: bool) -> 
         rope: table.empty("rope", &[capacity, head])?,
         first_row: 0,
         q: table.empty("q", &[tokens, rows - 2 * key_heads * head])?,
-        keys: table.halves("keys", &[capacity / 8, key_heads, head / 8, 8, 8])?,
-        values: table.halves("values", &[capacity, key_heads, head])?,
+        keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
+        values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
     };
     table.case(what, kernel);
     Ok(())

@@ -145,8 +145,8 @@ pub fn model_shapes() -> Vec<Shape> {
                     rope: table.filled("rope", &[capacity, head])?,
                     first_row: 0,
                     q: table.empty("q", &[tokens, heads * head])?,
-                    keys: table.halves("keys", &[capacity / 8, key_heads, head / 8, 8, 8])?,
-                    values: table.halves("values", &[capacity, key_heads, head])?,
+                    keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
+                    values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
                 };
                 table.case(what, kernel);
                 Ok(())
@@ -158,8 +158,8 @@ pub fn model_shapes() -> Vec<Shape> {
                 let kernel = Attention {
                     step: table.words("step", &[position as u32])?,
                     q: table.filled("q", &[tokens, heads * head])?,
-                    keys: table.halves("keys", &[capacity / 8, key_heads, head / 8, 8, 8])?,
-                    values: table.halves("values", &[capacity, key_heads, head])?,
+                    keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
+                    values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
                     y: table.empty("y", &[tokens, heads * head])?,
                     tokens,
                     scale: 1.0 / (head as f32).sqrt(),

@@ -3,7 +3,7 @@
 use super::check::check_case;
 use super::roofs::Roofs;
 use super::shapes::Shape;
-use crate::gpu::{Entry, Gpu, Program};
+use crate::gpu::{Cost, Entry, Gpu, Program};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -36,8 +36,41 @@ pub struct Measurement {
     /// The least time that the measured roofs allow, by the median. More than 1 where operands stay in a cache, which
     /// the roof of reading does not.
     pub share_of_roof: f64,
-    /// The worst error against the reference on this shape, as doctor counts it.
-    pub max_error: f32,
+    /// The worst error against the reference on this shape, as doctor counts it; `None` without a reference.
+    #[serde(default)]
+    pub max_error: Option<f32>,
+}
+
+impl Measurement {
+    /// From the seconds of all runs, the shortest first. `names` are those of shape, kernel and strategy; `least` are the
+    /// seconds that the roofs allow.
+    pub(super) fn new(
+        names: [&str; 3],
+        times: &[f64],
+        cost: Cost,
+        least: f64,
+        max_error: Option<f32>,
+    ) -> Self {
+        let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
+        let median = at(0.5).max(1e-9);
+        let bytes = cost.read + cost.written;
+        let [shape, kernel, strategy] = names.map(String::from);
+        Self {
+            shape,
+            kernel,
+            strategy,
+            median_us: median * 1e6,
+            quarter_us: at(0.25) * 1e6,
+            three_quarters_us: at(0.75) * 1e6,
+            runs: times.len(),
+            bytes,
+            operations: cost.operations,
+            gb_per_s: bytes as f64 / median * 1e-9,
+            gflop_per_s: cost.operations as f64 / median * 1e-9,
+            share_of_roof: least / median,
+            max_error,
+        }
+    }
 }
 
 /// A strategy without a figure, for it is wrong or does not run.
@@ -93,31 +126,16 @@ pub fn measure(
             let program = Program::compile_entries(gpu, &[entry], |all| all.swap_remove(index))?;
             let times = times(gpu, &program)?;
             let cost = kernel.cost(shape.context);
-            let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
-            let median = at(0.5).max(1e-9);
-            let bytes = cost.read + cost.written;
-            found.push(Ok(Measurement {
-                shape: shape.what.clone(),
-                kernel: kernel.name().into(),
-                strategy: strategy.name.into(),
-                median_us: median * 1e6,
-                quarter_us: at(0.25) * 1e6,
-                three_quarters_us: at(0.75) * 1e6,
-                runs: times.len(),
-                bytes,
-                operations: cost.operations,
-                gb_per_s: bytes as f64 / median * 1e-9,
-                gflop_per_s: cost.operations as f64 / median * 1e-9,
-                share_of_roof: roofs.seconds(cost, gpu.capabilities().storage) / median,
-                max_error,
-            }));
+            let least = roofs.seconds(cost, gpu.capabilities().storage);
+            let names = [&*shape.what, kernel.name(), strategy.name];
+            found.push(Ok(Measurement::new(names, &times, cost, least, Some(max_error))));
         }
     }
     Ok(found)
 }
 
 /// Seconds of each run, the shortest first. The check before has warmed the kernel up.
-fn times(gpu: &Gpu, program: &Program) -> Result<Vec<f64>> {
+pub(super) fn times(gpu: &Gpu, program: &Program) -> Result<Vec<f64>> {
     let mut all: Vec<f64> = vec![];
     while all.len() < *RUNS.start() || (all.iter().sum::<f64>() < SECONDS && all.len() < *RUNS.end()) {
         all.extend(program.profile(gpu)?);
@@ -181,7 +199,7 @@ mod tests {
             gb_per_s: 1.0,
             gflop_per_s: 1.0,
             share_of_roof: 0.5,
-            max_error: 0.0,
+            max_error: None,
         }
     }
 
