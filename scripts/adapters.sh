@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The kernels' tests on other adapters than the system's: lavapipe of a newer Mesa, and SwiftShader, which has no
+# The kernels' tests and the capability matrix on other adapters than the system's: lavapipe of a newer Mesa, and SwiftShader, which has no
 # f16 and subgroups of four lanes only. For Debian 12:
 #   scripts/adapters.sh [mesa | swiftshader]...     both if none is named
 # Drivers are unpacked below target/, nothing is installed. Prints a table of what passed and what was skipped.
@@ -58,7 +58,12 @@ print(f"""{a["name"]}, {a["driver_info"] or a["driver"]} | {"yes" if a["f16"] el
         verdict=FAILED
         status=1
     }
-    rows+=("| $adapter | $(grep -c '^test .* ok$' "$log" || true) $verdict, $(grep -c '^SKIPPED' "$log" || true) skipped a storage | $((SECONDS - start)) s |")
+    local cells=passed
+    "${run[@]}" "${CARGO_TARGET_DIR:-target}/release/kaiwu" doctor --matrix || {
+        cells=FAILED
+        status=1
+    }
+    rows+=("| $adapter | $(grep -c '^test .* ok$' "$log" || true) $verdict, $(grep -c '^SKIPPED' "$log" || true) skipped a storage | $cells | $((SECONDS - start)) s |")
 }
 
 for name in "$@"; do
@@ -85,7 +90,7 @@ for name in "$@"; do
     try "$name" "$driver" "$libraries"
 done
 
-echo "| adapter | f16 | subgroups | storage textures | tests of kernels and device | time |"
-echo "|---|---|---|---|---|---|"
+echo "| adapter | f16 | subgroups | storage textures | tests of kernels and device | matrix | time |"
+echo "|---|---|---|---|---|---|---|"
 printf '%s\n' "${rows[@]}"
 exit $status

@@ -10,7 +10,7 @@ const FRANCE: &str = "The capital of France is";
 
 #[test]
 fn every_command_has_an_example_in_its_help() {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 16] = [
         &[],
         &["devices"],
         &["inspect"],
@@ -20,6 +20,7 @@ fn every_command_has_an_example_in_its_help() {
         &["logits"],
         &["perplexity"],
         &["compare"],
+        &["convert"],
         &["bench", "model"],
         &["bench", "kernels"],
         &["explain"],
@@ -335,6 +336,12 @@ fn a_profile_changes_no_answer_and_times_each_kernel() {
     assert_eq!(events.iter().filter(|event| event["tid"] == 2 && event["ph"] == "X").count(), 4 * 153);
     let ends = |event: &Value| event["ts"].as_f64().unwrap() + event["dur"].as_f64().unwrap();
     assert!(events.iter().filter(|event| event["ph"] == "X").all(|event| ends(event) >= 0.0));
+
+    let ran = run(&["bench", "model", "-p", "8", "-n", "2", "--repeat", "1", "--json", "--profile"]);
+    assert_eq!((ran.code, &ran.json()["decode_tokens"]), (0, &2.into()), "{}", ran.err);
+    for part in ["of roof", "gate_up ", "roofs: "] {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
 }
 
 #[test]
@@ -566,4 +573,35 @@ fn a_shader_of_ones_own_is_bound_and_timed() {
     }
     let ran = run(&["bench", "kernels", "--wgsl", "/nowhere.wgsl"]);
     assert!(ran.code == 1 && ran.err.contains("/nowhere.wgsl"), "{ran:?}");
+}
+
+#[test]
+fn a_token_on_paper_moves_little_more_than_it_must() {
+    let paper = |more: &[&str]| {
+        let given = ["explain", "--json", "--roofline", "--bandwidth", "1000", "--dispatch-us", "2"];
+        run(&[&given, more].concat()).json()["roofline"].clone()
+    };
+    // Strategies of this adapter, those without subgroups, and what any adapter can run; a short and a long cache.
+    for device in [&[][..], &["--no-subgroups"], &["--host"]] {
+        for at in ["100", "2000"] {
+            let found = paper(&[device, &["--at", at]].concat());
+            let number = |path: &str| found.pointer(path).and_then(serde_json::Value::as_f64).unwrap();
+            let ratio = number("/moved_by_necessary");
+            assert!((1.0..1.1).contains(&ratio), "{device:?} at {at}: {found}");
+            let moved = number("/cost/moved_bytes");
+            assert!((moved / number("/cost/necessary_bytes") - ratio).abs() < 1e-9);
+            // Weights of 98 MB but for the tokenizer's part of the file, and the cache.
+            assert!((90e6..150e6).contains(&moved), "{found}");
+            let seconds = moved / 1e12 + number("/cost/dispatches") * 2e-6;
+            assert!((number("/limit/tokens_per_s") * seconds - 1.0).abs() < 1e-6, "{found}");
+        }
+    }
+    assert!(
+        paper(&["--at", "2000"])["cost"]["necessary_bytes"].as_u64()
+            > paper(&["--at", "100"])["cost"]["necessary_bytes"].as_u64()
+    );
+    let ran = run(&["explain", "--host", "--roofline"]);
+    assert!(ran.code == 2 && ran.err.contains("--bandwidth"), "{ran:?}");
+    let ran = run(&["explain", "--roofline", "--bandwidth", "0"]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
 }

@@ -2,9 +2,8 @@
 
 mod common;
 
-use common::cases::{Table, can_store, table};
+use common::cases::{Table, can_store, table, without_rows};
 use kaiwu::gpu::StorageKind;
-use kaiwu::kernels::REGISTRY;
 use kaiwu::workbench::{check_case, check_case_by};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -70,7 +69,5 @@ fn further_sizes_match_their_references() {
 
 #[test]
 fn every_kernel_has_a_row() {
-    let bench = table(StorageKind::Buffer);
-    let tested: BTreeSet<_> = bench.cases.iter().map(|case| case.kernel.name()).collect();
-    assert_eq!(tested, REGISTRY.iter().copied().collect());
+    assert_eq!(without_rows(&table(StorageKind::Buffer)), Vec::<&str>::new());
 }

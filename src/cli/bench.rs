@@ -1,9 +1,10 @@
 //! `kaiwu bench model`: tokens a second, reading and writing.
 
 use super::Outcome;
-use super::arguments::{DeviceArguments, ModelArgument};
+use super::arguments::{DeviceArguments, WeightsArguments};
 use super::loaded::Opened;
 use super::output::{print, print_pretty, table};
+use super::profile::ProfileArgument;
 use crate::Result;
 use crate::model::{Counters, Runner};
 use clap::Args;
@@ -14,10 +15,12 @@ use std::time::Instant;
 
 /// Measure prefill and decode of a model, warm-up apart
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  kaiwu bench model\n  kaiwu bench model -p 512 -n 128 --repeat 5 --json")]
+#[command(
+    after_help = "Examples:\n  kaiwu bench model\n  kaiwu bench model -p 512 -n 128 --repeat 5 --json\n  kaiwu bench model --profile=trace.json"
+)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    model: ModelArgument,
+    model: WeightsArguments,
     /// Tokens of the prompt
     #[arg(short = 'p', long = "prompt", value_name = "N", default_value_t = 256,
         value_parser = clap::value_parser!(u32).range(1..))]
@@ -29,6 +32,8 @@ pub(super) struct Arguments {
     /// Measurements
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     repeat: u32,
+    #[command(flatten)]
+    profile: ProfileArgument,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -56,7 +61,7 @@ impl Rates {
 }
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    let loaded = Opened::new(arguments.model.path()?, None)?.load(device, false)?;
+    let loaded = Opened::new(&arguments.model, None)?.load(device, false)?;
     let (prompt, tokens) = (arguments.prompt as usize, arguments.tokens as usize);
     let mut runner = loaded.runner(prompt + tokens)?;
     runner.fits(prompt + tokens)?;
@@ -109,6 +114,12 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
             arguments.repeat,
             table(&rows, 1)
         ))?;
+    }
+    // Apart from the runs above, which it would slow down.
+    if arguments.profile.wanted() {
+        runner.start_profile();
+        once(&mut runner, &ids, tokens)?;
+        arguments.profile.report(&runner.take_profile(), &loaded.place)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,9 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(super) struct Arguments {
+    /// Open the adapter with less of what it has, one way after another, and check the kernels each time; remembers nothing
+    #[arg(long)]
+    matrix: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -26,10 +29,14 @@ that is right.
 
 Examples:
   kaiwu doctor
-  kaiwu doctor --adapter nvidia --json";
+  kaiwu doctor --adapter nvidia --json
+  kaiwu doctor --matrix";
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let options = GpuOptions { quarantine: None, tuning: None, ..device.options() };
+    if arguments.matrix {
+        return super::matrix::run(&options, arguments.json);
+    }
     let gpu = Gpu::open(&options)?;
     let roofs = measure_roofs(&gpu)?;
     // The storage that is taken here, and the other one unless only one was asked for.

@@ -4,9 +4,11 @@ use super::Outcome;
 use super::arguments::{DeviceArguments, ModelArgument};
 use super::loaded::{adapter, load};
 use super::output::{count, print, print_pretty, size, table};
+use super::roofline::{self, RooflineArguments};
 use crate::format::Source;
-use crate::gpu::{Capabilities, Constant, Cost, Entry, Gpu, Place, StorageKind};
+use crate::gpu::{Capabilities, Constant, Cost, Entry, Gpu, Place, StorageKind, Strategy};
 use crate::model::{Runner, Want};
+use crate::workbench::StepCost;
 use crate::{Error, Result};
 use clap::Args;
 use serde::Serialize;
@@ -16,7 +18,7 @@ use std::process::ExitCode;
 /// Show what computes a token: each kernel with its bytes and operations
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  kaiwu explain\n  kaiwu explain --at 4096\n  kaiwu explain --host --json"
+    after_help = "Examples:\n  kaiwu explain\n  kaiwu explain --at 4096\n  kaiwu explain --host --json\n  kaiwu explain --roofline\n  kaiwu explain --host --roofline --bandwidth 1000 --dispatch-us 3"
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -24,6 +26,8 @@ pub(super) struct Arguments {
     /// Tokens in the cache that attention reads
     #[arg(long, value_name = "N", default_value_t = 256)]
     at: u32,
+    #[command(flatten)]
+    roofline: RooflineArguments,
     /// Do without a device: the strategies it would take are then unknown
     #[arg(long)]
     host: bool,
@@ -58,15 +62,24 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let path = arguments.model.path()?;
     let source = Source::open(&path)?;
     let place = if arguments.host { Place::Host } else { device_or_host(device)? };
-    let model = load(&place, &source)?;
+    let model = load(&place, &source, None)?;
     let mut runner = Runner::new(&place, &model, None, 1)?;
     let recording = runner.recording(1, Want::Last)?;
     let at = arguments.at as usize;
     let sections = sections(recording.entries(), &place, at);
     let (total, dispatches) = (recording.cost(at), recording.entries().len());
 
+    let paper = match arguments.roofline.roofline {
+        true => {
+            let taken = |entry: &Entry| offered(entry, &place).into_iter().next();
+            Some((StepCost::of(recording.entries(), at, taken), arguments.roofline.adapter(&place)?))
+        }
+        false => None,
+    };
+
     if arguments.json {
         print_pretty(&json!({
+            "roofline": paper.map(|(cost, adapter)| roofline::as_json(&cost, &adapter)),
             "model": path.display().to_string(),
             "adapter": matches!(place, Place::Device(_)).then(|| adapter(&place)),
             "cached_tokens": at,
@@ -92,6 +105,9 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         size(total.written),
         count(total.operations),
     ))?;
+    if let Some((cost, adapter)) = paper {
+        print(&format!("\n{}", roofline::as_text(&cost, &adapter)))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -135,8 +151,9 @@ fn sections(entries: &[Entry], place: &Place, at: usize) -> Vec<Section> {
     merged
 }
 
-fn row(entry: &Entry, label: &str, place: &Place, at: usize) -> Row {
-    // Without a device, what any device could do still tells the format of the weights.
+/// The strategies of a call, the one that is taken first. Without a device, what any device could do still tells the
+/// format of the weights.
+fn offered(entry: &Entry, place: &Place) -> Vec<Strategy> {
     let least = Capabilities {
         subgroup: 0,
         f16: false,
@@ -148,12 +165,15 @@ fn row(entry: &Entry, label: &str, place: &Place, at: usize) -> Row {
         max_binding_bytes: u64::MAX,
         max_texture_bytes: u64::MAX,
     };
-    let offered = match place {
+    match place {
         Place::Device(gpu) => gpu.strategies(&*entry.kernel).unwrap_or_default(),
         Place::Host => entry.kernel.strategies(&least),
-    };
+    }
+}
+
+fn row(entry: &Entry, label: &str, place: &Place, at: usize) -> Row {
     let on_device = matches!(place, Place::Device(_));
-    let strategy = offered.into_iter().next();
+    let strategy = offered(entry, place).into_iter().next();
     let format = strategy.as_ref().and_then(|strategy| {
         strategy.constants.iter().find_map(|(name, value)| match value {
             Constant::Word(word) if *name == "FORMAT" => Some(*word),

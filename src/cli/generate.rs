@@ -1,15 +1,15 @@
 //! `kaiwu generate`: one prompt, one answer.
 
-use super::arguments::{DeviceArguments, ModelArgument, SamplingArguments, text_or_stdin};
+use super::arguments::{DeviceArguments, SamplingArguments, WeightsArguments, text_or_stdin};
 use super::loaded::{Loaded, Opened};
 use super::output::{print, print_json};
+use super::profile::ProfileArgument;
 use super::progress::Progress;
-use super::{Outcome, interrupt, profile};
+use super::{Outcome, interrupt};
 use crate::Result;
 use crate::generate::{Answer, Conversation, Event, FinishReason, Generator, Options};
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,7 +19,7 @@ use std::time::Instant;
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    model: ModelArgument,
+    model: WeightsArguments,
     /// The prompt; `-` reads standard input
     #[arg(required_unless_present = "ids")]
     prompt: Option<String>,
@@ -46,15 +46,13 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     /// Compute with the plain-loop CPU references instead of a device
-    #[arg(long, conflicts_with = "check")]
+    #[arg(long, conflicts_with_all = ["check", "profile"])]
     reference: bool,
     /// Compute each step through the references too, and name the first kernel that is wrong
-    #[arg(long)]
+    #[arg(long, conflicts_with = "profile")]
     check: bool,
-    /// Time each kernel and print a table on standard error; with a file name, also write a trace for Perfetto or
-    /// chrome://tracing. Slower, for kernels run one at a time
-    #[arg(long, value_name = "FILE.json", num_args = 0..=1, require_equals = true, conflicts_with_all = ["reference", "check"])]
-    profile: Option<Option<PathBuf>>,
+    #[command(flatten)]
+    profile: ProfileArgument,
     #[command(flatten)]
     sampling: SamplingArguments,
 }
@@ -67,7 +65,7 @@ const EXAMPLES: &str = "Examples:
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Instant) -> Outcome {
     let text = arguments.prompt.as_deref().map(text_or_stdin).transpose()?;
-    let file = Opened::new(arguments.model.path()?, arguments.context)?;
+    let file = Opened::new(&arguments.model, arguments.context)?;
     let prompt = prompt_ids(arguments, &file, text.as_deref().unwrap_or_default())?;
     let options = Options {
         sampling: arguments.sampling.settings(),
@@ -80,7 +78,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Inst
     let loaded = file.load(device, arguments.reference)?;
     let runner = loaded.runner(prompt.len() + arguments.tokens.min(1024) as usize)?;
     let mut generator = Generator::new(runner, Arc::clone(&loaded.file.tokenizer));
-    if arguments.profile.is_some() {
+    if arguments.profile.wanted() {
         generator.runner().start_profile();
     }
     interrupt::watch(generator.interrupt(), Arc::new(true.into()))?;
@@ -107,9 +105,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Inst
     } else if !answer.text.ends_with('\n') {
         print("\n")?;
     }
-    if let Some(file) = &arguments.profile {
-        profile::report(&generator.runner().take_profile(), file.as_deref(), &loaded.adapter())?;
-    }
+    arguments.profile.report(&generator.runner().take_profile(), &loaded.place)?;
     match answer.finish_reason {
         FinishReason::Interrupted => Ok(ExitCode::from(interrupt::EXIT_CODE)),
         FinishReason::Stop | FinishReason::Length => Ok(ExitCode::SUCCESS),

@@ -124,6 +124,15 @@ pub struct Cost {
     pub operations: u64,
 }
 
+/// What a strategy reads beyond its kernel's [`Cost`], bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Surplus {
+    /// From memory: what nobody asked for, such as the rest of a block.
+    pub memory: u64,
+    /// Again, by several workgroups each for itself: a cache answers, for it is small or was read just before.
+    pub again: u64,
+}
+
 impl std::ops::Add for Cost {
     type Output = Self;
     fn add(self, other: Self) -> Self {
@@ -195,6 +204,17 @@ pub trait Kernel: Send + Sync {
 
     /// Bytes and operations with `context` tokens in the cache (only attention depends on it).
     fn cost(&self, context: usize) -> Cost;
+
+    /// Bytes that any implementation must move with `context` tokens in the cache: weights as their file stores them, and the
+    /// cache. Activations do not count, for they could stay on the chip.
+    fn necessary(&self, _context: usize) -> u64 {
+        0
+    }
+
+    /// What `strategy` reads beyond [`Kernel::cost`].
+    fn surplus(&self, _strategy: &Strategy, _context: usize) -> Surplus {
+        Surplus::default()
+    }
 
     /// The same computation in plain loops over the same parameters.
     fn reference(&self, memory: &mut HostMemory);

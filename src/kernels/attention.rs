@@ -1,9 +1,9 @@
 //! Attention over the cache.
 
 use super::cache::{Pages, half_at};
-use super::product::few_or_many;
+use super::product_cost::few_or_many;
 use crate::gpu::{
-    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Surplus, Tensor,
 };
 
 /// `y[t, h] = softmax(q[t, h] · keys * scale) · values`, token t seeing all positions up to its own, or the last ones of
@@ -181,6 +181,31 @@ impl Kernel for Attention {
             read: 4 * cached * self.key_heads() as u64 * head + 4 * tokens * heads * head,
             written: 4 * tokens * heads * head,
             operations: seen * heads * (4 * head + 4),
+        }
+    }
+
+    fn necessary(&self, context: usize) -> u64 {
+        let window = self.window.unwrap_or(usize::MAX).saturating_add(self.tokens);
+        4 * ((context + self.tokens).min(window) * self.key_heads() * self.head()) as u64
+    }
+
+    fn surplus(&self, strategy: &Strategy, context: usize) -> Surplus {
+        let count = |name: &str| {
+            strategy.constants.iter().find_map(|constant| match constant {
+                (known, Constant::Count(count)) if *known == name => Some(*count as usize),
+                _ => None,
+            })
+        };
+        let cached = context + self.tokens;
+        let token = 4 * (self.key_heads() * self.head()) as u64;
+        // Those that walk over the cache together go over it in whole blocks of eight tokens.
+        let whole = count("BLOCKS").map_or(cached, |blocks| cached.next_multiple_of(8 * blocks));
+        let group = self.heads() / self.key_heads();
+        let readers = group / count("HEADS").unwrap_or(1).max(1)
+            * self.tokens.div_ceil(count("TOKENS").unwrap_or(1).max(1));
+        Surplus {
+            memory: (whole - cached) as u64 * token,
+            again: (readers.max(1) - 1) as u64 * whole as u64 * token,
         }
     }
 

@@ -57,6 +57,10 @@ impl Kernel for Embed {
         Cost { read: row * self.tokens as u64, written: 4 * outputs, operations: 2 * outputs }
     }
 
+    fn necessary(&self, _: usize) -> u64 {
+        self.w.row_bytes() * self.tokens as u64
+    }
+
     fn reference(&self, memory: &mut HostMemory) {
         let width = self.y.dim(1);
         let ids = memory.u32(&self.ids);

@@ -170,6 +170,11 @@ impl Part {
         (self.source.rows() - self.first).min(self.planes.rows4 * 4)
     }
 
+    /// Bytes of a row as its source stores it.
+    pub fn row_bytes(&self) -> u64 {
+        self.dtype().bytes_for(self.columns() as u64).unwrap_or(0)
+    }
+
     /// Row `row` of this part as floats, straight from the source: a check of the packing too.
     pub fn row_f32(&self, row: usize, out: &mut [f32]) {
         blocks::dequantise(self.dtype(), self.source.row(self.first + row), out)

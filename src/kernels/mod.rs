@@ -16,6 +16,7 @@ mod matrix;
 mod norm;
 mod pack;
 mod product;
+mod product_cost;
 mod product_strategies;
 mod project;
 mod query_key_value;

@@ -1,7 +1,9 @@
 //! Products of a weight matrix with activations, with the normalisation before and what follows in the same kernel.
 
 use super::matrix::Part;
-use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, Tolerance};
+use crate::gpu::{
+    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor, Tolerance,
+};
 
 /// The shared half of the products: `W · norm(x[t]) + bias` for tokens t.
 #[derive(Clone)]
@@ -57,21 +59,6 @@ impl Input {
         all
     }
 
-    /// Format, tokens, rows and columns.
-    pub(super) fn shape(&self, w: &Part) -> String {
-        let norm = if self.gain.is_some() { ", norm" } else { "" };
-        format!("{} {} x {} x {}{norm}", w.format(), few_or_many(self.tokens), w.rows(), w.columns())
-    }
-
-    pub(super) fn cost(&self, w: &Part) -> Cost {
-        let width = w.planes.blocks as u64 * 32;
-        Cost {
-            read: w.tensor.bytes() + 4 * width * self.tokens as u64,
-            written: 0,
-            operations: 2 * w.planes.rows4 as u64 * 4 * width * self.tokens as u64,
-        }
-    }
-
     /// The product [tokens, rows] in plain loops, rows padded to fours. Row 0 takes number `first` of the bias.
     pub(super) fn reference(&self, w: &Part, first: usize, memory: &mut HostMemory) -> Vec<f32> {
         let width = w.planes.blocks * 32;
@@ -103,15 +90,6 @@ impl Input {
             }
         }
         y
-    }
-}
-
-/// Counts of tokens that are tuned alike.
-pub(super) fn few_or_many(tokens: usize) -> &'static str {
-    match tokens {
-        0..=1 => "1",
-        2..=32 => "2-32",
-        _ => "33+",
     }
 }
 
@@ -155,6 +133,14 @@ impl Kernel for Product {
 
     fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
         self.input.sizes(&self.w, "finish_rows", false, can)
+    }
+
+    fn necessary(&self, _: usize) -> u64 {
+        self.w.row_bytes() * self.w.rows() as u64
+    }
+
+    fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
+        self.input.surplus(&self.w, strategy)
     }
 
     fn shape(&self) -> String {
@@ -255,6 +241,14 @@ impl Kernel for GateUp {
 
     fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
         self.input.sizes(&self.w, self.gate.finish(), true, can)
+    }
+
+    fn necessary(&self, _: usize) -> u64 {
+        self.w.row_bytes() * self.w.rows() as u64
+    }
+
+    fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
+        self.input.surplus(&self.w, strategy)
     }
 
     fn shape(&self) -> String {

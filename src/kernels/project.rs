@@ -2,7 +2,9 @@
 
 use super::matrix::Part;
 use super::product::{Input, TOLERANCE, gelu};
-use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, Tolerance};
+use crate::gpu::{
+    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor, Tolerance,
+};
 
 /// What the rows of a product go through.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,6 +73,14 @@ impl Kernel for Project {
 
     fn shape(&self) -> String {
         self.input.shape(&self.w)
+    }
+
+    fn necessary(&self, _: usize) -> u64 {
+        self.w.row_bytes() * self.w.rows() as u64
+    }
+
+    fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
+        self.input.surplus(&self.w, strategy)
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -3,7 +3,9 @@
 use super::cache::{Pages, set_half};
 use super::matrix::Part;
 use super::product::{Input, TOLERANCE};
-use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, Tolerance};
+use crate::gpu::{
+    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor, Tolerance,
+};
 
 /// Queries, keys and values of the tokens: projected, rotated, and the latter two written to the cache.
 pub struct QueryKeyValue {
@@ -72,6 +74,14 @@ impl Kernel for QueryKeyValue {
 
     fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
         self.input.sizes(&self.w, "finish_rope_cache", false, can)
+    }
+
+    fn necessary(&self, _: usize) -> u64 {
+        self.w.row_bytes() * self.w.rows() as u64 + 4 * (self.key() * self.input.tokens) as u64
+    }
+
+    fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
+        self.input.surplus(&self.w, strategy)
     }
 
     fn shape(&self) -> String {

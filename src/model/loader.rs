@@ -4,9 +4,9 @@ use super::architecture::{FeedForward, Norm, Pairs};
 use super::config::Config;
 use super::rows::{FileRows, Paired, Slice, Stacked, Widened, lengthened, transposed, unpaired};
 use super::weights::{Gain, Layer};
-use crate::format::{Source, TensorInfo, blocks};
+use crate::format::{Quantization, Source, TensorInfo, blocks, quantize};
 use crate::gpu::{Place, Tensor};
-use crate::kernels::{Matrix, RowSource};
+use crate::kernels::{Matrix, OwnedRows, RowSource};
 use crate::{Error, Result};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,6 +16,7 @@ pub(super) struct Loader<'a> {
     place: &'a Place,
     source: &'a Source,
     config: &'a Config,
+    quantization: Option<Quantization>,
     /// Names of the tensors that were asked for.
     used: Mutex<HashSet<String>>,
 }
@@ -24,8 +25,13 @@ pub(super) struct Loader<'a> {
 type Rows = Arc<dyn RowSource>;
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(place: &'a Place, source: &'a Source, config: &'a Config) -> Self {
-        Self { place, source, config, used: Mutex::default() }
+    pub(super) fn new(
+        place: &'a Place,
+        source: &'a Source,
+        config: &'a Config,
+        quantization: Option<Quantization>,
+    ) -> Self {
+        Self { place, source, config, quantization, used: Mutex::default() }
     }
 
     /// A tensor that the forward pass does not know would change the result.
@@ -230,20 +236,29 @@ impl<'a> Loader<'a> {
         let is_transposed = self.config.architecture.transposed
             && matches!(self.source, Source::Folder(_))
             && name.starts_with("blk.");
-        if is_transposed {
-            let info = self.info(name, &[columns, rows])?;
-            let owned = transposed(info.dtype, self.source.data(info), rows, columns);
-            self.source.release(info);
-            return Ok(Arc::new(owned));
-        }
-        let info = self.info(name, &[rows, columns])?;
+        let stored = if is_transposed { [columns, rows] } else { [rows, columns] };
+        let info = self.info(name, &stored)?;
         let row_bytes = info.dtype.bytes_for(columns as u64).ok_or_else(|| {
             self.source
                 .path_error(format!("tensor {name}: rows of {columns} are not whole {} blocks", info.dtype))
         })?;
+        let info = TensorInfo { shape: vec![rows as u64, columns as u64], ..info.clone() };
+        let output = quantize::output(self.source.tensors());
+        let dtype = self.quantization.map_or(info.dtype, |to| to.for_tensor(&info, name == output));
+        if is_transposed || dtype != info.dtype {
+            let data = self.source.data(&info);
+            let turned = is_transposed.then(|| transposed(info.dtype, data, rows, columns));
+            let mut bytes = turned.unwrap_or_default();
+            if dtype != info.dtype {
+                bytes = quantize::convert(info.dtype, if is_transposed { &bytes } else { data }, dtype)
+                    .map_err(|message| self.source.path_error(format!("tensor {name}: {message}")))?;
+            }
+            self.source.release(&info);
+            return Ok(Arc::new(OwnedRows::new(dtype, columns, bytes)));
+        }
         Ok(Arc::new(FileRows {
             source: self.source.clone(),
-            info: info.clone(),
+            info,
             rows,
             columns,
             row_bytes: row_bytes as usize,

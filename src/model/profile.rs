@@ -34,10 +34,13 @@ pub struct KernelTime {
     pub gb_per_s: f64,
     /// Floating-point operations a second, in 10^9.
     pub gflop_per_s: f64,
+    /// The least time that the adapter's roofs allow, by the time it took; 0 where they are not known.
+    pub share_of_roof: f64,
 }
 
-/// Sums by kernel, the most expensive first.
-pub fn by_kernel(timings: &[Timing]) -> Vec<KernelTime> {
+/// Sums by kernel, the most expensive first. `least` gives the seconds that the roofs allow for a dispatch; 0 where they are
+/// not known.
+pub fn by_kernel(timings: &[Timing], least: impl Fn(Cost) -> f64) -> Vec<KernelTime> {
     let total: f64 = timings.iter().map(|timing| timing.seconds).sum();
     let per = |amount: f64, seconds: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
     let mut names: Vec<_> = timings.iter().map(|timing| timing.kernel).collect();
@@ -56,6 +59,7 @@ pub fn by_kernel(timings: &[Timing]) -> Vec<KernelTime> {
                 share: per(seconds, total),
                 gb_per_s: per((cost.read + cost.written) as f64 * 1e-9, seconds),
                 gflop_per_s: per(cost.operations as f64 * 1e-9, seconds),
+                share_of_roof: per(calls().map(|timing| least(timing.cost)).sum(), seconds),
             }
         })
         .collect();
@@ -108,7 +112,10 @@ mod tests {
 
     #[test]
     fn kernels_are_summed() {
-        let rows = by_kernel(&[timing("embed", 0.001), timing("product", 0.002), timing("product", 0.001)]);
+        let rows = by_kernel(
+            &[timing("embed", 0.001), timing("product", 0.002), timing("product", 0.001)],
+            |cost| (cost.read + cost.written) as f64 / 80e9,
+        );
         let product = &rows[0];
         assert_eq!((rows.len(), product.kernel, product.calls), (2, "product", 2));
         for (found, expected) in [
@@ -117,11 +124,13 @@ mod tests {
             (product.gb_per_s, 16.0 / 3.0),
             (product.gflop_per_s, 8.0 / 3.0),
             (rows[1].gb_per_s, 8.0),
+            (rows[1].share_of_roof, 0.1),
+            (product.share_of_roof, 0.2 / 3.0),
         ] {
             assert!((found - expected).abs() < 1e-9, "{found} is not {expected}");
         }
-        assert_eq!(by_kernel(&[]), vec![]);
-        assert_eq!(by_kernel(&[timing("embed", 0.0)])[0].gb_per_s, 0.0);
+        assert_eq!(by_kernel(&[], |_| 0.0), vec![]);
+        assert_eq!(by_kernel(&[timing("embed", 0.0)], |_| 1.0)[0].gb_per_s, 0.0);
     }
 
     #[test]

@@ -148,8 +148,8 @@ impl RowSource for Paired {
     }
 }
 
-/// A matrix that the file stores as [columns, rows], in floats.
-pub(super) fn transposed(dtype: DType, stored: &[u8], rows: usize, columns: usize) -> OwnedRows {
+/// The rows of a matrix that the file stores as [columns, rows], in floats.
+pub(super) fn transposed(dtype: DType, stored: &[u8], rows: usize, columns: usize) -> Vec<u8> {
     let each = dtype.block_bytes();
     let mut bytes = Vec::with_capacity(stored.len());
     for row in 0..rows {
@@ -157,7 +157,7 @@ pub(super) fn transposed(dtype: DType, stored: &[u8], rows: usize, columns: usiz
             bytes.extend_from_slice(&stored[(column * rows + row) * each..][..each]);
         }
     }
-    OwnedRows::new(dtype, columns, bytes)
+    bytes
 }
 
 /// A matrix whose rows are as long as `columns`, the new weights being zero: of no bits set, in every format.

@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::loader::Loader;
 use crate::Result;
-use crate::format::Source;
+use crate::format::{Quantization, Source};
 use crate::gpu::{Place, Tensor};
 use crate::kernels::Matrix;
 
@@ -66,10 +66,23 @@ impl Model {
     ///
     /// # Errors
     /// A missing tensor, a wrong shape, one that nothing uses, or a device that cannot hold them.
-    pub fn load(place: &Place, source: impl Into<Source>, mut progress: impl FnMut(u64)) -> Result<Self> {
+    pub fn load(place: &Place, source: impl Into<Source>, progress: impl FnMut(u64)) -> Result<Self> {
+        Self::load_as(place, source, None, progress)
+    }
+
+    /// As [`Model::load`], with the matrices turned into another type on the way.
+    ///
+    /// # Errors
+    /// As there, and where a weight is no number.
+    pub fn load_as(
+        place: &Place,
+        source: impl Into<Source>,
+        quantization: Option<Quantization>,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Self> {
         let source = &source.into();
         let config = Config::from_source(source)?;
-        let loader = Loader::new(place, source, &config);
+        let loader = Loader::new(place, source, &config, quantization);
         let mut done = 0;
         let mut read = |bytes| {
             done += bytes;

@@ -1,6 +1,7 @@
 //! The table of kernel calls, on a device opened for a test.
 
 use kaiwu::gpu::{Gpu, GpuOptions, StorageKind, list_adapters};
+use kaiwu::kernels::REGISTRY;
 use kaiwu::workbench::cases;
 pub use kaiwu::workbench::cases::Table;
 use std::io::Write;
@@ -38,4 +39,10 @@ pub fn table(storage: StorageKind) -> Table {
 /// Every shader text there is: see [`cases::variants`].
 pub fn variants(storage: StorageKind) -> Table {
     cases::variants(&open(storage)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Kernels of the registry that no row of the table tests.
+pub fn without_rows(table: &Table) -> Vec<&'static str> {
+    let tested = |kernel: &&str| table.cases.iter().any(|case| case.kernel.name() == *kernel);
+    REGISTRY.iter().copied().filter(|kernel| !tested(kernel)).collect()
 }

@@ -1,0 +1,70 @@
+//! `kaiwu doctor --matrix`: is everything right on adapters that have less, too?
+
+use super::Outcome;
+use super::output::{print, print_pretty, table};
+use super::progress::Progress;
+use crate::Error;
+use crate::gpu::{GpuOptions, StorageKind, list_adapters};
+use crate::workbench::{CELLS, CellReport, examine_cell};
+use serde_json::json;
+use std::process::ExitCode;
+use std::time::Instant;
+
+/// Runs all cells in each storage, or in the one that `options` ask for.
+pub(super) fn run(options: &GpuOptions, as_json: bool) -> Outcome {
+    let start = Instant::now();
+    let adapters = list_adapters(options.adapter.as_deref())?;
+    let Some(adapter) = adapters.into_iter().find(|adapter| adapter.chosen) else {
+        return Err(Error::Device("no adapter is chosen".into()));
+    };
+    let storages: Vec<_> = match options.storage {
+        Some(storage) => vec![storage],
+        None if adapter.storage_textures >= 8 => vec![StorageKind::Buffer, StorageKind::Texture],
+        None => vec![StorageKind::Buffer],
+    };
+    let mut progress = Progress::count("checking cells", (CELLS.len() * storages.len()) as u64);
+    let mut reports = vec![];
+    for cell in &CELLS {
+        for &storage in &storages {
+            reports.push(examine_cell(cell, options, storage)?);
+            progress.set(reports.len() as u64);
+        }
+    }
+    drop(progress);
+    let right = reports.iter().all(|report| report.wrong.is_empty());
+    let seconds = start.elapsed().as_secs_f64();
+    if as_json {
+        print_pretty(&json!({"adapter": adapter, "cells": reports, "seconds": seconds}))?;
+    } else {
+        let verdict = if right { "all cells are right" } else { "some cells are wrong" };
+        print(&format!(
+            "{}\n{}\n{}: {verdict}, {seconds:.0} s\n",
+            super::devices::describe(&adapter),
+            as_table(&reports),
+            adapter.name
+        ))?;
+    }
+    for CellReport { cell, storage, wrong, .. } in &reports {
+        for report in wrong {
+            let (kernel, strategy) = (report.kernel, report.strategy);
+            let reason = report.reason.as_deref().unwrap_or_default();
+            eprintln!("kaiwu: {cell}, {storage:?}s: {kernel} ({strategy}) is wrong: {reason}");
+        }
+    }
+    Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn as_table(reports: &[CellReport]) -> String {
+    let heading = ["asked for", "storage", "strategies", "runs", "passed"];
+    let mut rows = vec![heading.map(String::from).to_vec()];
+    for report in reports {
+        rows.push(vec![
+            report.cell.to_owned(),
+            format!("{:?}", report.storage).to_lowercase(),
+            report.strategies.to_string(),
+            report.runs.to_string(),
+            report.passed.to_string(),
+        ]);
+    }
+    table(&rows, 2)
+}

@@ -1,0 +1,52 @@
+//! What a product costs: bytes and operations that it needs, and what its strategies read besides.
+
+use super::matrix::Part;
+use super::product::Input;
+use crate::gpu::{Constant, Cost, Strategy, Surplus};
+
+/// Counts of tokens that are tuned alike.
+pub(super) fn few_or_many(tokens: usize) -> &'static str {
+    match tokens {
+        0..=1 => "1",
+        2..=32 => "2-32",
+        _ => "33+",
+    }
+}
+
+impl Input {
+    /// Format, tokens, rows and columns.
+    pub(super) fn shape(&self, w: &Part) -> String {
+        let norm = if self.gain.is_some() { ", norm" } else { "" };
+        format!("{} {} x {} x {}{norm}", w.format(), few_or_many(self.tokens), w.rows(), w.columns())
+    }
+
+    pub(super) fn cost(&self, w: &Part) -> Cost {
+        let width = w.planes.blocks as u64 * 32;
+        Cost {
+            read: w.tensor.bytes() + self.activation_bytes(w, self.tokens),
+            written: 0,
+            operations: 2 * w.planes.rows4 as u64 * 4 * width * self.tokens as u64,
+        }
+    }
+
+    /// Bytes of so many tokens' activations, and of the gain.
+    fn activation_bytes(&self, w: &Part, tokens: usize) -> u64 {
+        let rows = tokens + usize::from(self.gain.is_some());
+        4 * (w.planes.blocks * 32 * rows) as u64
+    }
+
+    /// Every workgroup reads the activations of its tokens, and for many tokens its rows of the weights.
+    pub(super) fn surplus(&self, w: &Part, strategy: &Strategy) -> Surplus {
+        let workgroups: u64 = strategy.grid.iter().map(|&count| u64::from(count)).product();
+        let tile = strategy.constants.iter().find_map(|constant| match constant {
+            ("TOKENS", Constant::Count(tokens)) => Some(*tokens as usize),
+            _ => None,
+        });
+        let own = tile.unwrap_or(1).min(self.tokens);
+        let read = workgroups * self.activation_bytes(w, own);
+        let tiles = self.tokens.div_ceil(own.max(1)) as u64;
+        let again = read.saturating_sub(self.activation_bytes(w, self.tokens))
+            + (tiles.max(1) - 1) * w.tensor.bytes();
+        Surplus { memory: 0, again }
+    }
+}
