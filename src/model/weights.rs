@@ -81,6 +81,7 @@ impl Model {
         let layers = loader.layers(&config, read)?;
         let output_norm = loader.vector("output_norm.weight", width)?;
         loader.all_used(&config)?;
+        source.release_all();
         Ok(Self { config, token_embd, layers, output_norm, output })
     }
 
