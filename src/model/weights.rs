@@ -105,6 +105,7 @@ impl Model {
         let layers = loader.layers(read)?;
         let output_norm = loader.gain("output_norm", width)?;
         loader.all_used()?;
+        source.release_all();
         Ok(Self { config, token_embd, position_embd, layers, output_norm, output })
     }
 
