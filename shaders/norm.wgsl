@@ -1,31 +1,43 @@
-// y[r] = (x[r] - mean) / deviation * gain (+ bias): LayerNorm (Ba et al. 2016, arXiv:1607.06450) with CENTRED, else
-// RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467), whose mean is taken as 0. stats[r] keeps mean and 1 / deviation.
-// A lane owns a row. Grid: x over rows, 32 a workgroup.
+// y[t] = norm(x[first_token + t]) * gain + bias + residual[t], without what is left out: RMSNorm (Zhang and Sennrich
+// 2019, arXiv:1910.07467), or LayerNorm with CENTRED (Ba et al. 2016, arXiv:1607.06450).
+//
+// A workgroup owns a token; a lane every 64th texel of it. Beyond p.columns4 a row is padded: it counts for nothing, and
+// its gain is 0. Grid: one workgroup a token.
+var<workgroup> sums: array<f32, 64>;
 
-@compute @workgroup_size(32)
-fn norm(@builtin(global_invocation_id) global: vec3<u32>) {
-    let r = global.x;
-    if r >= p.rows {
-        return;
+fn total(lane: u32, own: f32) -> f32 {
+    sums[lane] = own;
+    workgroupBarrier();
+    var sum = 0.0;
+    for (var other = 0u; other < 64u; other++) {
+        sum += sums[other];
     }
-    let first = r * p.width4;
-    let count = f32(4u * p.width4);
-    var mean = 0.0;
+    workgroupBarrier();
+    return sum;
+}
+
+@compute @workgroup_size(64)
+fn norm(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let t = workgroup.x;
+    let from_x = (p.first_token + t) * p.width4;
     //% if CENTRED
-    var sum = vec4<f32>();
-    for (var i = 0u; i < p.width4; i++) {
-        sum += load_x(first + i);
+    var own_sum = 0.0;
+    for (var i = lane; i < p.columns4; i += 64u) {
+        let v = load_x(from_x + i);
+        own_sum += v.x + v.y + v.z + v.w;
     }
-    mean = dot(sum, vec4<f32>(1.0)) / count;
+    let mean = total(lane, own_sum) / p.columns;
+    //% else
+    let mean = 0.0;
     //% endif
-    var squares = vec4<f32>();
-    for (var i = 0u; i < p.width4; i++) {
-        let d = load_x(first + i) - mean;
-        squares = fma(d, d, squares);
+    var own_squares = 0.0;
+    for (var i = lane; i < p.columns4; i += 64u) {
+        let v = load_x(from_x + i) - mean;
+        own_squares += dot(v, v);
     }
-    let scale = 1.0 / sqrt(dot(squares, vec4<f32>(1.0)) / count + p.eps);
-    store_stats(r, vec4<f32>(mean, scale, 0.0, 0.0));
-    for (var i = 0u; i < p.width4; i++) {
-        store_y(first + i, fma((load_x(first + i) - mean) * scale, load_gain(i), load_bias(i)));
+    let scale = inverseSqrt(total(lane, own_squares) / p.columns + p.eps);
+    for (var i = lane; i < p.width4; i += 64u) {
+        let at = t * p.width4 + i;
+        store_y(at, (load_x(from_x + i) - mean) * scale * load_gain(i) + load_bias(i) + load_residual(at));
     }
 }

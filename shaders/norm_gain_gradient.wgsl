@@ -1,4 +1,4 @@
-// Gradients of norm with respect to gain and bias, summed over all rows:
+// Gradients of row_norm with respect to gain and bias, summed over all rows:
 //   dgain = sum of dy * (x - mean) * scale (+ base), dbias = sum of dy (+ bias_base)
 // A lane owns four columns. Grid: x over texels of a row, 8 a workgroup.
 

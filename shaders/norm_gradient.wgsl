@@ -1,4 +1,4 @@
-// Gradient of norm with respect to its input: with h = (x - mean) * scale and g = dy * gain,
+// Gradient of row_norm with respect to its input: with h = (x - mean) * scale and g = dy * gain,
 //   dx = scale * (g - mean(g) - h * mean(g * h)) (+ base), mean(g) taken as 0 without CENTRED.
 // A lane owns a row. Grid: x over rows, 32 a workgroup.
 

@@ -142,7 +142,7 @@ fn norms() {
         let gain = graph.parameter("gain", &[8]);
         let bias = biased.then(|| graph.parameter("bias", &[8]));
         let (y, stats) = (graph.empty("y", &[5, 8]), graph.empty("stats", &[5, 4]));
-        graph.push(Norm { x: x.clone(), gain, bias, y: y.clone(), stats, centred, eps: 1e-5 });
+        graph.push(RowNorm { x: x.clone(), gain, bias, y: y.clone(), stats, centred, eps: 1e-5 });
         // And around the norm, as a residual.
         let z = graph.empty("z", &[5, 8]);
         graph.push(Add { a: x, b: y, y: z.clone() });

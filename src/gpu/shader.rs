@@ -47,7 +47,11 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "clip",
     "cache",
     "finish_rows",
+    "finish_capped",
+    "finish_gelu",
+    "gelu",
     "finish_swiglu",
+    "finish_geglu",
     "finish_rope_cache",
 ];
 

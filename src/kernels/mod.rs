@@ -7,6 +7,7 @@
 
 mod activate;
 mod add;
+mod add_positions;
 mod argmax;
 mod attention;
 mod cache;
@@ -29,13 +30,18 @@ mod pointwise;
 mod product;
 mod product_cost;
 mod product_strategies;
+mod project;
+mod query_key_value;
 mod roofs;
 mod rotate;
+mod rotate_heads;
+mod row_norm;
 mod sum_rows;
 mod swiglu;
 
 pub use activate::{Activate, ActivateGradient, Activation};
 pub use add::Add;
+pub use add_positions::AddPositions;
 pub use argmax::Argmax;
 pub use attention::Attention;
 pub use causal_attention::{CausalAttention, Heads};
@@ -53,9 +59,13 @@ pub use norm_gradient::{NormGainGradient, NormGradient};
 pub use optimise::{Adamw, Sgd, SquareSum, Step};
 pub use pack::Planes;
 pub use pick::{Pick, Spread};
-pub use product::{GateUp, Input, Product, QueryKeyValue};
+pub use product::{Gate, GateUp, Input, Product};
+pub use project::{Function, Project};
+pub use query_key_value::QueryKeyValue;
 pub use roofs::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
 pub use rotate::Rotate;
+pub use rotate_heads::RotateHeads;
+pub use row_norm::RowNorm;
 pub use sum_rows::SumRows;
 pub use swiglu::{Swiglu, SwigluGradient};
 
@@ -65,6 +75,7 @@ pub const REGISTRY: &[&str] = &[
     "activate_gradient",
     "adamw",
     "add",
+    "add_positions",
     "argmax",
     "attention",
     "causal_attention",
@@ -86,12 +97,15 @@ pub const REGISTRY: &[&str] = &[
     "norm_gradient",
     "pick",
     "product",
+    "project",
     "query_key_value",
     "roof_barrier",
     "roof_copy",
     "roof_multiply_add",
     "roof_read",
     "rotate",
+    "rotate_heads",
+    "row_norm",
     "scatter",
     "sgd",
     "spread",

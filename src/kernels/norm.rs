@@ -1,39 +1,31 @@
-//! LayerNorm and RMSNorm of training.
+//! Normalisation as a pass of its own, where it cannot be part of a product.
 
-use super::norm_gradient::{NormGainGradient, NormGradient};
-use super::pointwise::rowwise;
-use crate::Result;
 use crate::gpu::{
-    Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
+    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
 
-/// `y[r] = (x[r] - mean) / deviation * gain (+ bias)`.
-///
-/// LayerNorm (Ba et al. 2016, arXiv:1607.06450), or RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467), which takes
-/// the mean as 0.
+/// `y[t] = norm(x[first_token + t]) * gain + bias + residual[t]`.
 pub struct Norm {
-    /// Rows [T, C].
+    /// Activations [T, width].
     pub x: Tensor,
-    /// Gain `[C]`.
+    /// Gain `[width]`, 0 where rows are padded.
     pub gain: Tensor,
-    /// Bias `[C]`.
+    /// Bias `[width]`.
     pub bias: Option<Tensor>,
-    /// The result [T, C].
+    /// What is added [T, width].
+    pub residual: Option<Tensor>,
+    /// The result [T, width].
     pub y: Tensor,
-    /// Mean and inverse deviation of each row [T, 4], for the gradient.
-    pub stats: Tensor,
-    /// Subtract the mean: LayerNorm.
-    pub centred: bool,
-    /// Added to the variance.
+    /// Numbers of a row that count, the others being padding; a multiple of 4.
+    pub columns: usize,
+    /// Added to the mean square.
     pub eps: f32,
-}
-
-/// Mean and inverse deviation.
-pub(super) fn moments(x: &[f32], centred: bool, eps: f32) -> (f32, f32) {
-    let count = x.len() as f32;
-    let mean = if centred { x.iter().sum::<f32>() / count } else { 0.0 };
-    let squares: f32 = x.iter().map(|x| (x - mean) * (x - mean)).sum();
-    (mean, 1.0 / (squares / count + eps).sqrt())
+    /// Whether the mean is taken off first: LayerNorm instead of RMSNorm.
+    pub centred: bool,
+    /// Row of x that token 0 stands for.
+    pub first_token: usize,
+    /// Count of tokens.
+    pub tokens: usize,
 }
 
 impl Kernel for Norm {
@@ -42,62 +34,62 @@ impl Kernel for Norm {
     }
 
     fn operands(&self) -> Vec<Operand> {
-        let [rows, width] = [self.x.dim(0), self.x.dim(1)];
-        assert!(self.y.len() == self.x.len() && self.stats.len() == 4 * rows, "{}: rows", self.y.label());
-        assert!(self.gain.len() == width && width.is_multiple_of(4), "{}: width", self.y.label());
-        let mut all = vec![
+        assert_eq!(self.x.dim(1), self.y.dim(1), "{}: x and y differ in width", self.x.label());
+        assert_eq!(self.x.dim(1), self.gain.dim(0), "{}: x and gain differ in width", self.x.label());
+        vec![
             Operand::read("x", &self.x),
             Operand::read("gain", &self.gain),
             Operand::optional("bias", self.bias.as_ref()),
-        ];
-        all.extend([Operand::write("y", &self.y), Operand::write("stats", &self.stats)]);
-        all
+            Operand::optional("residual", self.residual.as_ref()),
+            Operand::write("y", &self.y),
+        ]
     }
 
     fn parameters(&self) -> Vec<Parameter> {
         vec![
-            Parameter::U32("rows", self.x.dim(0) as u32),
             Parameter::U32("width4", self.x.dim(1) as u32 / 4),
+            Parameter::U32("columns4", self.columns as u32 / 4),
+            Parameter::F32("columns", self.columns as f32),
             Parameter::F32("eps", self.eps),
+            Parameter::U32("first_token", self.first_token as u32),
         ]
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let constants = vec![("CENTRED", Constant::Switch(self.centred))];
-        rowwise("norm", include_str!("../../shaders/norm.wgsl"), self.x.dim(0), constants, can)
+        let all = vec![Strategy {
+            name: "norm",
+            entry: "norm",
+            source: include_str!("../../shaders/norm.wgsl"),
+            constants: vec![("CENTRED", Constant::Switch(self.centred))],
+            needs: Needs::lanes(64).workgroup_bytes(4 * 64),
+            grid: [self.tokens as u32, 1, 1],
+        }];
+        can.allowed(all, vec![])
     }
 
     fn cost(&self, _: usize) -> Cost {
-        let count = self.x.len() as u64;
-        Cost { read: 4 * count, written: 4 * count, operations: 8 * count }
+        let numbers = (self.tokens * self.x.dim(1)) as u64;
+        let read = if self.residual.is_some() { 8 } else { 4 };
+        Cost { read: read * numbers, written: 4 * numbers, operations: 6 * numbers }
     }
 
     fn reference(&self, memory: &mut HostMemory) {
-        let width = self.x.dim(1);
-        let (x, gain) = (memory.f32(&self.x), memory.f32(&self.gain));
+        let (x, gain, width) = (memory.f32(&self.x), memory.f32(&self.gain), self.x.dim(1));
         let bias = self.bias.as_ref().map(|bias| memory.f32(bias));
-        for (row, x) in x.chunks(width).enumerate() {
-            let (mean, scale) = moments(x, self.centred, self.eps);
-            memory.f32_mut(&self.stats)[4 * row..][..4].copy_from_slice(&[mean, scale, 0.0, 0.0]);
-            for (c, y) in memory.f32_mut(&self.y)[row * width..][..width].iter_mut().enumerate() {
-                *y = (x[c] - mean) * scale * gain[c] + bias.as_ref().map_or(0.0, |bias| bias[c]);
+        let residual = self.residual.as_ref().map(|residual| memory.f32(residual));
+        let y = memory.f32_mut(&self.y);
+        for token in 0..self.tokens {
+            let x = &x[(self.first_token + token) * width..][..width];
+            let counted = &x[..self.columns];
+            let count = self.columns as f32;
+            let mean = if self.centred { counted.iter().sum::<f32>() / count } else { 0.0 };
+            let squares: f32 = counted.iter().map(|v| (v - mean) * (v - mean)).sum();
+            let scale = 1.0 / (squares / count + self.eps).sqrt();
+            for (at, v) in x.iter().enumerate() {
+                let added = bias.as_ref().map_or(0.0, |bias| bias[at])
+                    + residual.as_ref().map_or(0.0, |residual| residual[token * width + at]);
+                y[token * width + at] = (v - mean) * scale * gain[at] + added;
             }
         }
-    }
-
-    fn backward(&self, gradients: &mut Gradients) -> Result<()> {
-        let Some(dy) = gradients.get(&self.y) else { return Ok(()) };
-        let (x, stats) = (&self.x, &self.stats);
-        if let Some(Target { to: dgain, base }) = gradients.target(&self.gain)? {
-            let bias = self.bias.as_ref().map(|bias| gradients.target(bias)).transpose()?.flatten();
-            let (dbias, bias_base) = bias.map_or((None, None), |bias| (Some(bias.to), bias.base));
-            let (x, stats, dy) = (x.clone(), stats.clone(), dy.clone());
-            gradients.push(NormGainGradient { x, stats, dy, base, bias_base, dgain, dbias });
-        }
-        if let Some(Target { to: dx, base }) = gradients.target(x)? {
-            let (x, stats, gain) = (x.clone(), stats.clone(), self.gain.clone());
-            gradients.push(NormGradient { x, stats, gain, dy, base, dx, centred: self.centred });
-        }
-        Ok(())
     }
 }

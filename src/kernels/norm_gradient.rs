@@ -5,7 +5,7 @@ use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
 
-/// The gradient of [`super::Norm`] with respect to its input.
+/// The gradient of [`super::RowNorm`] with respect to its input.
 pub struct NormGradient {
     /// Input [T, C].
     pub x: Tensor,
@@ -76,7 +76,7 @@ impl Kernel for NormGradient {
     }
 }
 
-/// The gradients of [`super::Norm`] with respect to gain and bias.
+/// The gradients of [`super::RowNorm`] with respect to gain and bias.
 pub struct NormGainGradient {
     /// Input [T, C].
     pub x: Tensor,

@@ -87,7 +87,7 @@ fn add_norm(table: &mut Table) -> Result<()> {
             let (x, gain) = (table.filled("x", &shape)?, table.filled("gain", &[width])?);
             let (y, stats) = (table.empty("y", &shape)?, table.empty("stats", &[rows, 4])?);
             let bias = base(table, index, &[width])?;
-            table.case(what.clone(), Norm { x, gain, bias, y, stats, centred, eps: 1e-5 });
+            table.case(what.clone(), RowNorm { x, gain, bias, y, stats, centred, eps: 1e-5 });
             let kernel = NormGradient {
                 x: table.filled("x", &shape)?,
                 stats: table.filled("stats", &[rows, 4])?,
