@@ -136,6 +136,11 @@ pub struct Grok {
     seconds: f64,
 }
 
+/// To a billionth: as few digits as JSON readers agree on to the last bit.
+fn rounded(value: f64) -> f64 {
+    (value * 1e9).round() / 1e9
+}
+
 /// The checkpoint in a folder.
 fn checkpoint(folder: &Path) -> PathBuf {
     folder.join("checkpoint.safetensors")
@@ -290,11 +295,11 @@ impl Grok {
         self.seconds = before + since.elapsed().as_secs_f64();
         let row = Row {
             step: self.trainer.done(),
-            train_loss: training.loss,
-            train_accuracy: training.accuracy,
-            validation_loss: validation.loss,
-            validation_accuracy: validation.accuracy,
-            seconds: self.seconds,
+            train_loss: rounded(training.loss),
+            train_accuracy: rounded(training.accuracy),
+            validation_loss: rounded(validation.loss),
+            validation_accuracy: rounded(validation.accuracy),
+            seconds: rounded(self.seconds),
         };
         self.rows.push(row.clone());
         Ok(Some(row))

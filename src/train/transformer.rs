@@ -5,8 +5,8 @@ use super::parameters::Parameters;
 use crate::Result;
 use crate::gpu::{Element, Place, Recording, Tensor};
 use crate::kernels::{
-    Activate, Activation, CausalAttention, CrossEntropy, Gather, Gemm, Heads, MeanLoss, RowNorm, Pick, Rotate,
-    Swiglu,
+    Activate, Activation, CausalAttention, CrossEntropy, Gather, Gemm, Heads, MeanLoss, Pick, Rotate,
+    RowNorm, Swiglu,
 };
 use std::collections::HashMap;
 
@@ -88,7 +88,8 @@ impl Pass<'_> {
         let gain = self.parameters.get(name).clone();
         let bias = self.parameters.find(&format!("{name}.bias")).cloned();
         let centred = self.shape.norm == NormKind::LayerNorm;
-        self.recording.push(name, RowNorm { x: x.clone(), gain, bias, y: y.clone(), stats, centred, eps: 1e-5 });
+        self.recording
+            .push(name, RowNorm { x: x.clone(), gain, bias, y: y.clone(), stats, centred, eps: 1e-5 });
         Ok(y)
     }
 
