@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Modules by layer: a module may import from the layers before its own, and from itself.
 const LAYERS: [&[&str]; 9] = [
     &["error"],
-    &["format"],
+    &["format", "hub"],
     &["text", "sample"],
     &["gpu"],
     &["kernels"],
@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 9] = [
 ];
 
 /// Those that are plain data and strings, and those that run on a device: the former are not the latter's business.
-const PLAIN: [&str; 3] = ["format", "text", "sample"];
+const PLAIN: [&str; 4] = ["format", "hub", "text", "sample"];
 
 /// Longest files, lines.
 const LONGEST_SOURCE: usize = 400;
