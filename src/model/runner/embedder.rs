@@ -78,7 +78,7 @@ impl Embedder {
         self.steps.get(&key).ok_or_else(|| Error::Model("a step went missing".into()))
     }
 
-    /// The vector [C] of a text's tokens, of length 1.
+    /// The vector `[C]` of a text's tokens, of length 1.
     ///
     /// # Errors
     /// When there are no tokens or too many, an id is unknown, or the device fails.
