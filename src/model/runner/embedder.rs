@@ -3,8 +3,8 @@
 use super::{Runner, Want};
 use crate::format::{DType, blocks};
 use crate::gpu::{Element, Place, Program, Recording, Tensor};
-use crate::kernels::{Input, Matrix, OwnedRows, Product};
-use crate::model::transformer::record;
+use crate::kernels::{Matrix, OwnedRows, Product};
+use crate::model::transformer::{normed, record};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -63,11 +63,11 @@ impl Embedder {
             let act = self.runner.activations(tokens)?;
             let Runner { model, cache, step, chosen, logits, .. } = &self.runner;
             let mut recording = record(model, cache, &act, step, chosen, logits, tokens, Want::Nothing);
-            let eps = model.config.norm_eps;
+            let (config, norm) = (&model.config, &model.output_norm);
+            let input = normed(&mut recording, "output_norm", config, &act, &act.x, norm, 0, tokens);
             for w in self.unit.parts() {
-                let input = Input::normed(&act.x, &model.output_norm, eps, tokens);
-                let y = self.hidden.clone();
-                recording.push("output_norm", Product { input, w: w.clone(), residual: None, y });
+                let (input, y) = (input.clone(), self.hidden.clone());
+                recording.push("hidden", Product { input, w: w.clone(), residual: None, y });
             }
             let program = match &self.runner.place {
                 Place::Device(gpu) => Some(Program::compile(gpu, &recording)?),
