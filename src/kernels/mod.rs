@@ -16,6 +16,7 @@ mod pack;
 mod product;
 mod product_cost;
 mod product_strategies;
+mod roof_half;
 mod roofs;
 
 pub use argmax::Argmax;
@@ -26,6 +27,7 @@ pub use likelihood::Likelihood;
 pub use matrix::{Matrix, OwnedRows, Part, RowSource};
 pub use pack::Planes;
 pub use product::{GateUp, Input, Product, QueryKeyValue};
+pub use roof_half::RoofMultiplyAddHalf;
 pub use roofs::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
 
 /// Every kernel, by the name its struct, tests, benches and profile rows use.
@@ -41,5 +43,6 @@ pub const REGISTRY: &[&str] = &[
     "roof_barrier",
     "roof_copy",
     "roof_multiply_add",
+    "roof_multiply_add_half",
     "roof_read",
 ];

@@ -45,11 +45,12 @@ pub struct Shader {
     info: ModuleInfo,
     entry: String,
     subgroups: bool,
+    f16: bool,
 }
 
 impl Shader {
     /// Parses and validates WGSL whose only entry point is the compute shader `entry`. Without `subgroups`, subgroup
-    /// operations are errors.
+    /// operations are errors; halves are where the text does not begin with `enable f16;`.
     ///
     /// # Errors
     /// What naga refuses, in its words; another entry point.
@@ -58,7 +59,9 @@ impl Shader {
         let module = wgsl::parse_str(text).map_err(|error| refused(error.emit_to_string(text)))?;
         // Conversions between halves and floats are core WGSL; naga counts them as a capability for old GL's sake.
         let core = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-        let allowed = if subgroups { core | Capabilities::SUBGROUP } else { core };
+        let mut allowed = if subgroups { core | Capabilities::SUBGROUP } else { core };
+        let f16 = text.starts_with("enable f16;");
+        allowed.set(Capabilities::SHADER_FLOAT16, f16);
         let info = Validator::new(ValidationFlags::all(), allowed)
             .validate(&module)
             .map_err(|error| refused(error.emit_to_string(text)))?;
@@ -69,7 +72,7 @@ impl Shader {
                 return Err(refused(format!("entry points {names:?} instead of the compute shader {entry}")));
             }
         }
-        Ok(Self { module, info, entry: entry.into(), subgroups })
+        Ok(Self { module, info, entry: entry.into(), subgroups, f16 })
     }
 
     /// As naga has it.
@@ -80,6 +83,11 @@ impl Shader {
     /// Whether it was allowed subgroup operations.
     pub fn subgroups(&self) -> bool {
         self.subgroups
+    }
+
+    /// Whether it asks for half-precision arithmetic.
+    pub fn f16(&self) -> bool {
+        self.f16
     }
 
     fn failed(&self, language: &str, error: &dyn std::fmt::Display) -> Error {
@@ -98,6 +106,9 @@ impl Shader {
             allowed.extend([C::GroupNonUniform, C::GroupNonUniformVote, C::GroupNonUniformArithmetic]);
             allowed.extend([C::GroupNonUniformBallot, C::GroupNonUniformShuffle]);
             allowed.extend([C::GroupNonUniformShuffleRelative, C::GroupNonUniformQuad]);
+        }
+        if self.f16 {
+            allowed.push(C::Float16);
         }
         let options = spv::Options {
             lang_version: if self.subgroups { (1, 3) } else { (1, 0) },
@@ -194,7 +205,7 @@ pub fn translate(text: &str, entry: &str, target: Target) -> Result<Translation>
     match target {
         Target::Wgsl | Target::Spirv => shader.spirv(true).map(Translation::Words),
         Target::Msl => shader.msl().map(Translation::Text),
-        Target::Hlsl => shader.hlsl(!shader.subgroups).map(Translation::Text),
+        Target::Hlsl => shader.hlsl(!shader.subgroups && !shader.f16).map(Translation::Text),
         Target::Glsl => shader.glsl(!shader.subgroups).map(Translation::Text),
     }
 }

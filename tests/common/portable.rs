@@ -33,6 +33,10 @@ impl Portable {
         self.spirv(true)?;
         self.shader.msl().map_err(words)?;
         self.hlsl(false)?;
+        if self.shader.f16() {
+            // GLSL has halves in an extension only, which naga does not write.
+            return Ok(vec!["SPIR-V", "MSL", "HLSL 6.0"]);
+        }
         self.shader.glsl(false).map_err(words)?;
         let mut written = vec!["SPIR-V", "MSL", "HLSL 6.0", "GLSL 4.30"];
         if !self.shader.subgroups() {
@@ -45,6 +49,11 @@ impl Portable {
             written.extend(["HLSL 5.1", "GLSL ES 3.10"]);
         }
         Ok(written)
+    }
+
+    /// Whether it asks for half-precision arithmetic.
+    pub fn f16(&self) -> bool {
+        self.shader.f16()
     }
 
     /// The words for Vulkan, with bounds checks or without, as a device opened with `unchecked` gets them.
@@ -74,6 +83,9 @@ impl Portable {
         let size = |ty| layouts[ty].to_stride();
         let (mut storage, mut uniform, mut textures, mut workgroup) = (0, 0, 0, 0);
         let mut breaches = vec![];
+        if self.shader.f16() {
+            breaches.push("half-precision arithmetic".to_owned());
+        }
         for (_, global) in self.shader.module().global_variables.iter() {
             match (&self.shader.module().types[global.ty].inner, global.space) {
                 (_, AddressSpace::Storage { .. }) => storage += 1,
