@@ -10,7 +10,7 @@ const FRANCE: &str = "The capital of France is";
 
 #[test]
 fn every_command_has_an_example_in_its_help() {
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 16] = [
         &[],
         &["devices"],
         &["inspect"],
@@ -20,6 +20,7 @@ fn every_command_has_an_example_in_its_help() {
         &["logits"],
         &["perplexity"],
         &["compare"],
+        &["convert"],
         &["bench", "model"],
         &["bench", "kernels"],
         &["explain"],

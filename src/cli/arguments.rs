@@ -1,5 +1,6 @@
 //! Options that several commands share.
 
+use crate::format::Quantization;
 use crate::gpu::{GpuOptions, Quarantine, StorageKind, Tuning};
 use crate::sample::SamplerSettings;
 use crate::{Error, Result};
@@ -57,6 +58,16 @@ pub(super) struct ModelArgument {
     /// Model: a GGUF file, or a Hugging Face folder [default: the one that `make model` fetches]
     #[arg(short, long, value_name = "PATH", env = "KAIWU_MODEL", hide_env_values = true)]
     pub model: Option<PathBuf>,
+}
+
+/// Which model, and what its matrices become.
+#[derive(Debug, Args)]
+pub(super) struct WeightsArguments {
+    #[command(flatten)]
+    pub model: ModelArgument,
+    /// Turn the matrices into this type while loading; `kaiwu convert` keeps the result in a file
+    #[arg(long, value_name = "TYPE")]
+    pub quantize: Option<Quantization>,
 }
 
 impl ModelArgument {

@@ -1,7 +1,7 @@
 //! `kaiwu bench model`: tokens a second, reading and writing.
 
 use super::Outcome;
-use super::arguments::{DeviceArguments, ModelArgument};
+use super::arguments::{DeviceArguments, WeightsArguments};
 use super::loaded::Opened;
 use super::output::{print, print_pretty, table};
 use super::profile::ProfileArgument;
@@ -20,7 +20,7 @@ use std::time::Instant;
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
-    model: ModelArgument,
+    model: WeightsArguments,
     /// Tokens of the prompt
     #[arg(short = 'p', long = "prompt", value_name = "N", default_value_t = 256,
         value_parser = clap::value_parser!(u32).range(1..))]
@@ -61,7 +61,7 @@ impl Rates {
 }
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    let loaded = Opened::new(arguments.model.path()?, None)?.load(device, false)?;
+    let loaded = Opened::new(&arguments.model, None)?.load(device, false)?;
     let (prompt, tokens) = (arguments.prompt as usize, arguments.tokens as usize);
     let mut runner = loaded.runner(prompt + tokens)?;
     runner.fits(prompt + tokens)?;

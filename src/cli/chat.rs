@@ -1,6 +1,6 @@
 //! `kaiwu chat`: a conversation in the terminal.
 
-use super::arguments::{DeviceArguments, ModelArgument, SamplingArguments};
+use super::arguments::{DeviceArguments, SamplingArguments, WeightsArguments};
 use super::loaded::Opened;
 use super::output::print;
 use super::progress::Progress;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    model: ModelArgument,
+    model: WeightsArguments,
     /// The system message
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
@@ -57,7 +57,7 @@ struct Chat {
 }
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    let file = Opened::new(arguments.model.path()?, arguments.context)?;
+    let file = Opened::new(&arguments.model, arguments.context)?;
     let template = file.chat_template()?;
     let options = Options {
         sampling: arguments.sampling.settings(),

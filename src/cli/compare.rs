@@ -40,7 +40,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         return Err(Error::Usage(format!("two models are compared, and -m is given {count} times")));
     };
     let text = arguments.text.read()?;
-    let open = |path: &PathBuf| Opened::new(path.clone(), arguments.text.context);
+    let open = |path: &PathBuf| Opened::at(path.clone(), arguments.text.context);
     let (a, b) = (open(a)?, open(b)?);
     same_tokenizer(&a, &b)?;
     let longest = a.config.context.min(b.config.context);
@@ -49,7 +49,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
 
     let a = a.load(device, false)?;
     let since = Instant::now();
-    let model = load(&a.place, &b.source)?;
+    let model = load(&a.place, &b.source, None)?;
     let b = Loaded { file: b, place: a.place.clone(), model, seconds: since.elapsed().as_secs_f64() };
     let mut comparer = Comparer::new(a.runner(window)?, b.runner(window)?)?;
     let mut progress = Progress::tokens("comparing", windows.scored() as u64);

@@ -62,7 +62,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let path = arguments.model.path()?;
     let source = Source::open(&path)?;
     let place = if arguments.host { Place::Host } else { device_or_host(device)? };
-    let model = load(&place, &source)?;
+    let model = load(&place, &source, None)?;
     let mut runner = Runner::new(&place, &model, None, 1)?;
     let recording = runner.recording(1, Want::Last)?;
     let at = arguments.at as usize;

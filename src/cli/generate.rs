@@ -1,6 +1,6 @@
 //! `kaiwu generate`: one prompt, one answer.
 
-use super::arguments::{DeviceArguments, ModelArgument, SamplingArguments, text_or_stdin};
+use super::arguments::{DeviceArguments, SamplingArguments, WeightsArguments, text_or_stdin};
 use super::loaded::{Loaded, Opened};
 use super::output::{print, print_json};
 use super::profile::ProfileArgument;
@@ -19,7 +19,7 @@ use std::time::Instant;
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    model: ModelArgument,
+    model: WeightsArguments,
     /// The prompt; `-` reads standard input
     #[arg(required_unless_present = "ids")]
     prompt: Option<String>,
@@ -65,7 +65,7 @@ const EXAMPLES: &str = "Examples:
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Instant) -> Outcome {
     let text = arguments.prompt.as_deref().map(text_or_stdin).transpose()?;
-    let file = Opened::new(arguments.model.path()?, arguments.context)?;
+    let file = Opened::new(&arguments.model, arguments.context)?;
     let prompt = prompt_ids(arguments, &file, text.as_deref().unwrap_or_default())?;
     let options = Options {
         sampling: arguments.sampling.settings(),

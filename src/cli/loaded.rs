@@ -1,8 +1,8 @@
 //! What most commands begin with: a model's file or folder, its tokenizer, a device, and the weights on it.
 
-use super::arguments::DeviceArguments;
+use super::arguments::{DeviceArguments, WeightsArguments};
 use super::progress::Progress;
-use crate::format::Source;
+use crate::format::{Quantization, Source};
 use crate::gpu::{Gpu, Place};
 use crate::model::{Config, Model, Runner};
 use crate::text::{ChatTemplate, Tokenizer};
@@ -19,6 +19,8 @@ pub(super) struct Opened {
     pub tokenizer: Arc<Tokenizer>,
     /// Most tokens of a conversation.
     pub context: usize,
+    /// What the matrices become while loading.
+    quantization: Option<Quantization>,
     since: Instant,
 }
 
@@ -32,8 +34,13 @@ pub(super) struct Loaded {
 }
 
 impl Opened {
-    /// Opens `path` for conversations of `context` tokens, the model's own number if not given.
-    pub(super) fn new(path: PathBuf, context: Option<u32>) -> Result<Self> {
+    /// Opens a model for conversations of `context` tokens, the model's own number if not given.
+    pub(super) fn new(weights: &WeightsArguments, context: Option<u32>) -> Result<Self> {
+        Ok(Self { quantization: weights.quantize, ..Self::at(weights.model.path()?, context)? })
+    }
+
+    /// The same by its path, with the matrices as they are.
+    pub(super) fn at(path: PathBuf, context: Option<u32>) -> Result<Self> {
         let since = Instant::now();
         let source = Source::open(&path)?;
         let config = Config::from_source(&source)?;
@@ -45,7 +52,7 @@ impl Opened {
             return Err(Error::Usage(message));
         }
         let tokenizer = Arc::new(Tokenizer::from_source(&source)?);
-        Ok(Self { path, source, config, tokenizer, context, since })
+        Ok(Self { path, source, config, tokenizer, context, quantization: None, since })
     }
 
     /// The template of the file, which a conversation needs.
@@ -63,7 +70,7 @@ impl Opened {
             true => Place::Host,
             false => Place::Device(Gpu::open(&device.options())?),
         };
-        let model = load(&place, &self.source)?;
+        let model = load(&place, &self.source, self.quantization)?;
         Ok(Loaded { seconds: self.since.elapsed().as_secs_f64(), file: self, place, model })
     }
 }
@@ -85,10 +92,11 @@ impl Loaded {
 }
 
 /// Brings the weights to `place` with a progress bar.
-pub(super) fn load(place: &Place, source: &Source) -> Result<Arc<Model>> {
+pub(super) fn load(place: &Place, source: &Source, quantization: Option<Quantization>) -> Result<Arc<Model>> {
     let total = source.tensors().iter().map(|tensor| tensor.bytes).sum();
-    let mut progress = Progress::bytes("loading", total);
-    let model = Arc::new(Model::load(place, source, |done| progress.set(done))?);
+    let what = if quantization.is_some() { "quantising" } else { "loading" };
+    let mut progress = Progress::bytes(what, total);
+    let model = Arc::new(Model::load_as(place, source, quantization, |done| progress.set(done))?);
     if let Place::Device(gpu) = place {
         gpu.wait()?;
     }

@@ -1,7 +1,7 @@
 //! `kaiwu logits`: what the model thinks comes next.
 
 use super::Outcome;
-use super::arguments::{DeviceArguments, ModelArgument, text_or_stdin};
+use super::arguments::{DeviceArguments, WeightsArguments, text_or_stdin};
 use super::loaded::Opened;
 use super::output::print_json;
 use super::progress::Progress;
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    model: ModelArgument,
+    model: WeightsArguments,
     /// The text; `-` reads standard input
     #[arg(required_unless_present = "ids")]
     prompt: Option<String>,
@@ -55,7 +55,7 @@ const PIECE: usize = 256;
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let text = arguments.prompt.as_deref().map(text_or_stdin).transpose()?;
-    let file = Opened::new(arguments.model.path()?, arguments.context)?;
+    let file = Opened::new(&arguments.model, arguments.context)?;
     let ids = match (&arguments.ids, text) {
         (Some(ids), _) => ids.clone(),
         (None, text) => file.tokenizer.encode(&text.unwrap_or_default(), true)?,

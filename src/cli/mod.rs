@@ -9,6 +9,7 @@ mod bench_kernels;
 mod bench_own;
 mod chat;
 mod compare;
+mod convert;
 mod devices;
 mod doctor;
 mod explain;
@@ -58,6 +59,7 @@ enum Command {
     Logits(logits::Arguments),
     Perplexity(perplexity::Arguments),
     Compare(compare::Arguments),
+    Convert(convert::Arguments),
     /// Measure speed.
     #[command(subcommand)]
     Bench(Bench),
@@ -89,6 +91,7 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Logits(arguments) => logits::run(&device, &arguments),
         Command::Perplexity(arguments) => perplexity::run(&device, &arguments),
         Command::Compare(arguments) => compare::run(&device, &arguments),
+        Command::Convert(arguments) => convert::run(&arguments),
         Command::Bench(Bench::Model(arguments)) => bench::run(&device, &arguments),
         Command::Bench(Bench::Kernels(arguments)) => bench_kernels::run(&device, &arguments),
         Command::Explain(arguments) => explain::run(&device, &arguments),

@@ -1,7 +1,7 @@
 //! `kaiwu perplexity`: how well a model expects a text.
 
 use super::Outcome;
-use super::arguments::{DeviceArguments, ModelArgument};
+use super::arguments::{DeviceArguments, WeightsArguments};
 use super::loaded::Opened;
 use super::output::{print, print_json};
 use super::progress::Progress;
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    model: ModelArgument,
+    model: WeightsArguments,
     #[command(flatten)]
     text: TextArguments,
     /// Print {"tokens", "scored", "mean_nll", "perplexity"}, the mean in nats a token
@@ -81,7 +81,7 @@ fn read_text(file: &Path) -> Result<String> {
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let text = arguments.text.read()?;
-    let file = Opened::new(arguments.model.path()?, arguments.text.context)?;
+    let file = Opened::new(&arguments.model, arguments.text.context)?;
     let windows = arguments.text.windows(&text, &file.tokenizer, file.config.context)?;
     let window = arguments.text.window(file.config.context);
     let loaded = file.load(device, arguments.reference)?;

@@ -108,7 +108,7 @@ fn shapes(gpu: &Arc<Gpu>, model: Option<&Path>) -> Result<Vec<Shape>> {
     let Some(path) = model else { return Ok(model_shapes()) };
     let source = Source::open(path)?;
     let place = Place::Device(Arc::clone(gpu));
-    let model = load(&place, &source)?;
+    let model = load(&place, &source, None)?;
     let room = (CONTEXT + PROMPT).min(model.config.context);
     let prompt = PROMPT.min(room);
     let mut runner = Runner::new(&place, &model, None, room)?;

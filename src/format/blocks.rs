@@ -168,12 +168,24 @@ pub fn quantise(dtype: DType, weights: &[f32]) -> Vec<u8> {
             DType::F32 => bytes.extend(block[0].to_le_bytes()),
             DType::F16 => bytes.extend(f16::from_f32(block[0]).to_le_bytes()),
             DType::BF16 => bytes.extend(bf16::from_f32(block[0]).to_le_bytes()),
-            DType::Q4_0 | DType::Q5_0 | DType::Q4_1 | DType::Q5_1 => put_32(dtype, &mut bytes, block),
+            // The extreme weight gets the extreme value, which there is only on the negative side: d takes its sign.
+            DType::Q4_0 => put_symmetric(dtype, &mut bytes, block, largest(block) / -8.0),
+            DType::Q5_0 => put_symmetric(dtype, &mut bytes, block, largest(block) / -16.0),
+            DType::Q4_1 | DType::Q5_1 => put_with_offset(dtype, &mut bytes, block),
             DType::Q8_0 => {
                 let d = put_half(&mut bytes, largest(block).abs() / 127.0);
                 bytes.extend(block.iter().map(|w| nearest(w / d, -127, 127) as u8));
             }
-            DType::Q4K | DType::Q5K => put_k_with_mins(dtype, &mut bytes, block),
+            DType::Q4K | DType::Q5K => {
+                let top = if dtype == DType::Q4K { 15.0 } else { 31.0 };
+                let (mut steps, mut mins) = ([0f32; 8], [0f32; 8]);
+                for (g, group) in block.chunks_exact(32).enumerate() {
+                    let (low, high) = bounds(group);
+                    mins[g] = (-low).max(0.0); // subtracted, and never negative
+                    steps[g] = (high + mins[g]).max(0.0) / top;
+                }
+                put_k_with_mins(dtype, &mut bytes, block, &steps, &mins);
+            }
             DType::Q6K => put_q6_k(&mut bytes, block),
             DType::Q2K | DType::Q3K | DType::IQ4NL => small_blocks::put(dtype, &mut bytes, block),
         }
@@ -203,42 +215,50 @@ pub(super) fn bounds(weights: &[f32]) -> (f32, f32) {
     weights.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), w| (low.min(*w), high.max(*w)))
 }
 
-/// The 32-weight types of 4 and 5 bits, with an offset of half the range or a stored minimum.
-fn put_32(dtype: DType, bytes: &mut Vec<u8>, block: &[f32]) {
-    let levels = if matches!(dtype, DType::Q4_0 | DType::Q4_1) { 16 } else { 32 };
+/// Q4_0 and Q5_0 with the step `d`: levels with an offset of half their range.
+pub(super) fn put_symmetric(dtype: DType, bytes: &mut Vec<u8>, block: &[f32], d: f32) {
+    let half = if dtype == DType::Q4_0 { 8 } else { 16 };
+    let d = put_half(bytes, d);
     let mut q = [0u8; 32];
-    if matches!(dtype, DType::Q4_0 | DType::Q5_0) {
-        // The extreme weight gets the extreme value, which there is only on the negative side: d takes its sign.
-        let d = put_half(bytes, largest(block) / -(levels as f32 / 2.0));
-        for (q, w) in q.iter_mut().zip(block) {
-            *q = (nearest(w / d, -levels / 2, levels / 2 - 1) + levels / 2) as u8;
-        }
-    } else {
-        let (low, high) = bounds(block);
-        let d = put_half(bytes, (high - low) / (levels - 1) as f32);
-        let m = put_half(bytes, low);
-        for (q, w) in q.iter_mut().zip(block) {
-            *q = nearest((w - m) / d, 0, levels - 1) as u8;
-        }
+    for (q, w) in q.iter_mut().zip(block) {
+        *q = (nearest(w / d, -half, half - 1) + half) as u8;
     }
-    if levels == 32 {
+    put_nibbles(bytes, &q, half == 16);
+}
+
+/// Q4_1 and Q5_1: levels above a stored minimum.
+fn put_with_offset(dtype: DType, bytes: &mut Vec<u8>, block: &[f32]) {
+    let levels = if dtype == DType::Q4_1 { 16 } else { 32 };
+    let (low, high) = bounds(block);
+    let d = put_half(bytes, (high - low) / (levels - 1) as f32);
+    let m = put_half(bytes, low);
+    let mut q = [0u8; 32];
+    for (q, w) in q.iter_mut().zip(block) {
+        *q = nearest((w - m) / d, 0, levels - 1) as u8;
+    }
+    put_nibbles(bytes, &q, levels == 32);
+}
+
+/// The levels of 32 weights: their fifth bits, where they have some, and their nibbles.
+fn put_nibbles(bytes: &mut Vec<u8>, q: &[u8; 32], fifth: bool) {
+    if fifth {
         let high = (0..32).fold(0u32, |bits, j| bits | u32::from(q[j] >> 4) << j);
         bytes.extend(high.to_le_bytes());
     }
     bytes.extend((0..16).map(|j| q[j] & 15 | q[j + 16] << 4));
 }
 
-/// Q4_K and Q5_K: eight groups of 32 with a 6-bit scale and min each.
-fn put_k_with_mins(dtype: DType, bytes: &mut Vec<u8>, block: &[f32]) {
+/// Q4_K and Q5_K: eight groups of 32 with these steps and mins, each rounded to 6 bits.
+pub(super) fn put_k_with_mins(
+    dtype: DType,
+    bytes: &mut Vec<u8>,
+    block: &[f32],
+    steps: &[f32; 8],
+    mins: &[f32; 8],
+) {
     let top = if dtype == DType::Q4K { 15 } else { 31 };
-    let (mut steps, mut mins) = ([0f32; 8], [0f32; 8]);
-    for (g, group) in block.chunks_exact(32).enumerate() {
-        let (low, high) = bounds(group);
-        mins[g] = (-low).max(0.0); // subtracted, and never negative
-        steps[g] = (high + mins[g]).max(0.0) / top as f32;
-    }
-    let d = put_half(bytes, bounds(&steps).1 / 63.0);
-    let dmin = put_half(bytes, bounds(&mins).1 / 63.0);
+    let d = put_half(bytes, bounds(steps).1 / 63.0);
+    let dmin = put_half(bytes, bounds(mins).1 / 63.0);
     let (mut scales, mut q) = ([0u8; 12], [0u8; 256]);
     for (g, group) in block.chunks_exact(32).enumerate() {
         let (scale, min) = (nearest(steps[g] / d, 0, 63) as u8, nearest(mins[g] / dmin, 0, 63) as u8);

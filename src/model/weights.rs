@@ -3,9 +3,9 @@
 use super::architecture::Pairs;
 use super::config::Config;
 use super::rows::{FileRows, Paired, Stacked, Widened};
-use crate::format::{Source, TensorInfo, blocks};
+use crate::format::{Quantization, Source, TensorInfo, blocks, quantize};
 use crate::gpu::{Place, Tensor};
-use crate::kernels::{Matrix, RowSource};
+use crate::kernels::{Matrix, OwnedRows, RowSource};
 use crate::{Error, Result};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,11 +46,24 @@ impl Model {
     ///
     /// # Errors
     /// A missing tensor, a wrong shape, one that nothing uses, or a device that cannot hold them.
-    pub fn load(place: &Place, source: impl Into<Source>, mut progress: impl FnMut(u64)) -> Result<Self> {
+    pub fn load(place: &Place, source: impl Into<Source>, progress: impl FnMut(u64)) -> Result<Self> {
+        Self::load_as(place, source, None, progress)
+    }
+
+    /// As [`Model::load`], with the matrices turned into another type on the way.
+    ///
+    /// # Errors
+    /// As there, and where a weight is no number.
+    pub fn load_as(
+        place: &Place,
+        source: impl Into<Source>,
+        quantization: Option<Quantization>,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Self> {
         let source = &source.into();
         let config = Config::from_source(source)?;
         let Config { width, vocabulary, .. } = config;
-        let loader = Loader { place, source, used: Mutex::default() };
+        let loader = Loader { place, source, quantization, used: Mutex::default() };
         let mut done = 0;
         let mut read = |bytes| {
             done += bytes;
@@ -90,6 +103,7 @@ impl Model {
 struct Loader<'a> {
     place: &'a Place,
     source: &'a Source,
+    quantization: Option<Quantization>,
     /// Names of the tensors that were asked for.
     used: Mutex<HashSet<String>>,
 }
@@ -193,6 +207,14 @@ impl Loader<'_> {
             self.source
                 .path_error(format!("tensor {name}: rows of {columns} are not whole {} blocks", info.dtype))
         })?;
+        let output = quantize::output(self.source.tensors());
+        let dtype = self.quantization.map_or(info.dtype, |to| to.for_tensor(info, name == output));
+        if dtype != info.dtype {
+            let bytes = quantize::convert(info.dtype, self.source.data(info), dtype)
+                .map_err(|message| self.source.path_error(format!("tensor {name}: {message}")))?;
+            self.source.release(info);
+            return Ok(Arc::new(OwnedRows::new(dtype, columns, bytes)));
+        }
         Ok(Arc::new(FileRows {
             source: self.source.clone(),
             info: info.clone(),
