@@ -7,6 +7,8 @@
 // the head (and every 64th after them), so that lanes read neighbouring texels of the values. Lane i loads query i;
 // queries and probabilities are shared through the subgroup. The cache holds halves, eight a texel.
 //
+// With WINDOW a query sees the p.window tokens up to its own only; with CAPPED scores are kept within p.cap.
+//
 // Grid: x over TOKENS tokens, y over heads / HEADS. PARTS = head8 / 8, rounded up.
 //% set ROWS = HEADS * TOKENS
 //% include "cache"
@@ -42,7 +44,13 @@ fn attention(
     //% endfor
 
     let blocks = (last{{ ROWS - 1 }} >> 3u) + 1u;
-    for (var block = 0u; block < blocks; block += {{ BLOCKS }}u) {
+    //% if WINDOW
+    // The blocks with the first token that the earliest query sees, in the same steps whatever that query is.
+    let start = ((max(last0 + 1u, p.window) - p.window) >> 3u) / {{ BLOCKS }}u * {{ BLOCKS }}u;
+    //% else
+    let start = 0u;
+    //% endif
+    for (var block = start; block < blocks; block += {{ BLOCKS }}u) {
         //% for i in range(ROWS)
         //% for k in range(BLOCKS)
         var s{{ i }}_{{ k }} = 0.0;
@@ -71,7 +79,15 @@ fn attention(
         //% for i in range(ROWS)
         var high{{ i }} = top{{ i }};
         //% for k in range(BLOCKS)
-        s{{ i }}_{{ k }} = select(-1e30, s{{ i }}_{{ k }} * p.scale, token + {{ 8 * k }}u <= last{{ i }});
+        s{{ i }}_{{ k }} *= p.scale;
+        //% if CAPPED
+        s{{ i }}_{{ k }} = p.cap * tanh(clamp(s{{ i }}_{{ k }} / p.cap, -10.0, 10.0));
+        //% endif
+        //% if WINDOW
+        s{{ i }}_{{ k }} = select(-1e30, s{{ i }}_{{ k }}, token + {{ 8 * k }}u <= last{{ i }} && token + {{ 8 * k }}u + p.window > last{{ i }});
+        //% else
+        s{{ i }}_{{ k }} = select(-1e30, s{{ i }}_{{ k }}, token + {{ 8 * k }}u <= last{{ i }});
+        //% endif
         high{{ i }} = max(high{{ i }}, s{{ i }}_{{ k }});
         //% endfor
         high{{ i }} = subgroupMax(high{{ i }});

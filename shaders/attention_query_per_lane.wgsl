@@ -19,7 +19,12 @@ fn attention_query_per_lane(@builtin(global_invocation_id) global: vec3<u32>) {
     var lo: array<vec4<f32>, {{ HEAD8 }}>;
     var hi: array<vec4<f32>, {{ HEAD8 }}>;
 
-    for (var token = 0u; token <= last; token++) {
+    //% if WINDOW
+    let start = max(last + 1u, p.window) - p.window;
+    //% else
+    let start = 0u;
+    //% endif
+    for (var token = start; token <= last; token++) {
         var s = 0.0;
         let key_at = key_texel(token, key_head, key_heads, {{ HEAD8 }}u, 0u);
         let value_at = value_texel(token, key_head, key_heads, {{ HEAD8 }}u, 0u);
@@ -28,6 +33,9 @@ fn attention_query_per_lane(@builtin(global_invocation_id) global: vec3<u32>) {
             s = product8(key, load_q(own + 2u * d), load_q(own + 2u * d + 1u), s);
         }
         s *= p.scale;
+        //% if CAPPED
+        s = p.cap * tanh(clamp(s / p.cap, -10.0, 10.0));
+        //% endif
         let high = max(top, s);
         let fade = exp(top - high);
         let weight = exp(s - high);

@@ -55,7 +55,12 @@ fn attention_workgroup(
     workgroupBarrier();
 
     let blocks = (last{{ ROWS - 1 }} >> 3u) + 1u;
-    for (var start = 0u; start < blocks; start += {{ TEAMS }}u) {
+    //% if WINDOW
+    let seen = ((max(last0 + 1u, p.window) - p.window) >> 3u) / {{ TEAMS }}u * {{ TEAMS }}u;
+    //% else
+    let seen = 0u;
+    //% endif
+    for (var start = seen; start < blocks; start += {{ TEAMS }}u) {
         let block = start + team;
         let token = block * 8u + l;
         //% for i in range(ROWS)
@@ -71,7 +76,15 @@ fn attention_workgroup(
             }
         }
         //% for i in range(ROWS)
-        s{{ i }} = select(-1e30, s{{ i }} * p.scale, token <= last{{ i }});
+        s{{ i }} *= p.scale;
+        //% if CAPPED
+        s{{ i }} = p.cap * tanh(clamp(s{{ i }} / p.cap, -10.0, 10.0));
+        //% endif
+        //% if WINDOW
+        s{{ i }} = select(-1e30, s{{ i }}, token <= last{{ i }} && token + p.window > last{{ i }});
+        //% else
+        s{{ i }} = select(-1e30, s{{ i }}, token <= last{{ i }});
+        //% endif
         scores[{{ i }}u * LANES + lane] = s{{ i }};
         //% endfor
         // The next round writes scores only after the second barrier, and weights only after its first: each array is

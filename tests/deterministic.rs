@@ -4,7 +4,7 @@ mod common;
 
 use kaiwu::format::{DType, Gguf, blocks};
 use kaiwu::gpu::{Element, Entry, Gpu, GpuOptions, Kernel, Place, Program, Strategy, Tensor};
-use kaiwu::kernels::{Attention, GateUp, Input, Matrix, OwnedRows, Product};
+use kaiwu::kernels::{Attention, Gate, GateUp, Input, Matrix, OwnedRows, Product};
 use kaiwu::model::{Model, Runner};
 use kaiwu::workbench::Numbers;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -139,7 +139,12 @@ fn alike(gpu: &Arc<Gpu>) -> Vec<Alike> {
         });
         if rows % 128 == 0 {
             let gate_up = |first, count: usize| -> Arc<dyn Kernel> {
-                Arc::new(GateUp { input: input(first, count), w: w.clone(), y: empty(&[count, rows / 2]) })
+                Arc::new(GateUp {
+                    input: input(first, count),
+                    w: w.clone(),
+                    y: empty(&[count, rows / 2]),
+                    gate: Gate::Silu,
+                })
             };
             all.push(Alike {
                 what: format!("gate_up of {dtype}"),
@@ -148,7 +153,13 @@ fn alike(gpu: &Arc<Gpu>) -> Vec<Alike> {
             });
         }
     }
-    for (heads, key_heads, head, position) in [(9, 3, 64, 5), (4, 2, 16, 150), (2, 1, 80, 0)] {
+    for (heads, key_heads, head, position, window) in [
+        (9, 3, 64, 5, None),
+        (4, 2, 16, 150, None),
+        (2, 1, 80, 0, None),
+        (4, 2, 16, 150, Some(37)),
+        (3, 3, 24, 100, Some(5)),
+    ] {
         let capacity = 192;
         let halves = |shape: &[usize], numbers: &mut Numbers| {
             let tensor = Tensor::zeros(&place, "cache", shape, Element::F16).unwrap();
@@ -171,10 +182,12 @@ fn alike(gpu: &Arc<Gpu>) -> Vec<Alike> {
                 y: empty(&[count, width]),
                 tokens: count,
                 scale: 1.0 / (head as f32).sqrt(),
+                window,
+                cap: None,
             })
         };
         all.push(Alike {
-            what: format!("attention of {heads}/{key_heads} heads of {head}"),
+            what: format!("attention of {heads}/{key_heads} heads of {head}, window {window:?}"),
             all: attention(0, tokens),
             each: (0..tokens).map(|token| attention(token, 1)).collect(),
         });

@@ -3,6 +3,7 @@
 mod common;
 
 use common::loaded::fixture;
+use kaiwu::format::Gguf;
 use kaiwu::gpu::{
     Capabilities, Cost, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Place, Program, Recording,
     Strategy, Tolerance, first_divergence,
@@ -43,12 +44,10 @@ fn differences(logits: &[f32], prompt: &Value) -> Vec<String> {
         .collect()
 }
 
-#[test]
-fn logits_and_greedy_ids_are_the_references() {
-    let fixture = fixture();
-    let mut runner = fixture.runner();
+/// What parts a model's answers to all prompts from the references.
+fn wrong_answers(mut runner: Runner, golden: &Value) -> Vec<String> {
     let mut failures = vec![];
-    for prompt in fixture.prompts() {
+    for prompt in golden["prompts"].as_array().unwrap() {
         let input = ids(&prompt["input_ids"]);
         runner.rewind(0);
         runner.prefill(&input, |_| ()).unwrap();
@@ -70,7 +69,43 @@ fn logits_and_greedy_ids_are_the_references() {
             ));
         }
     }
+    failures
+}
+
+/// Mean negative log likelihood of the golden text, and the reference's.
+fn likelihoods(mut runner: Runner, golden: &Value) -> (f64, f64) {
+    let input = ids(&golden["text"]["input_ids"]);
+    let mut total = 0.0;
+    let each = |token: usize, logits: &[f32]| {
+        if let Some(&next) = input.get(token + 1) {
+            total += logsumexp(logits) - f64::from(logits[next as usize]);
+        }
+        Ok(())
+    };
+    runner.all_logits(&input, each).unwrap();
+    (total / (input.len() - 1) as f64, golden["text"]["mean_nll"].as_f64().unwrap())
+}
+
+#[test]
+fn logits_and_greedy_ids_are_the_references() {
+    let fixture = fixture();
+    let failures = wrong_answers(fixture.runner(), &fixture.golden);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+#[ignore = "needs the 253 MB of Gemma 3 270M: tests/data/README.md"]
+fn gemma_answers_as_its_reference() {
+    let golden = common::golden("gemma-3-270m-q4_k_m.json");
+    let gguf = Arc::new(Gguf::open(&common::gemma_model()).unwrap_or_else(|error| panic!("{error}")));
+    let place = Place::Device(Gpu::open(&GpuOptions::default()).unwrap_or_else(|error| panic!("{error}")));
+    let model = Arc::new(Model::load(&place, &gguf, |_| ()).unwrap());
+    let runner = || Runner::new(&place, &model, None, 256).unwrap();
+    let failures = wrong_answers(runner(), &golden);
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    let (found, expected) = likelihoods(runner(), &golden);
+    eprintln!("mean negative log likelihood {found}, expected {expected}");
+    assert!((found - expected).abs() < 0.01, "mean negative log likelihood {found}, expected {expected}");
 }
 
 /// The whole model with the strategies meant for GPUs, with subgroups and without, on an adapter that would not choose
@@ -124,17 +159,7 @@ fn the_references_alone_agree_on_a_short_prompt() {
 #[test]
 fn the_likelihood_of_a_text_is_the_references() {
     let fixture = fixture();
-    let text = &fixture.golden["text"];
-    let input = ids(&text["input_ids"]);
-    let mut total = 0.0;
-    let each = |token: usize, logits: &[f32]| {
-        if let Some(&next) = input.get(token + 1) {
-            total += logsumexp(logits) - f64::from(logits[next as usize]);
-        }
-        Ok(())
-    };
-    fixture.runner().all_logits(&input, each).unwrap();
-    let (found, expected) = (total / (input.len() - 1) as f64, text["mean_nll"].as_f64().unwrap());
+    let (found, expected) = likelihoods(fixture.runner(), &fixture.golden);
     assert!((found - expected).abs() < 0.002, "mean negative log likelihood {found}, expected {expected}");
 }
 

@@ -10,7 +10,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Every checkpoint.
-const CHECKPOINTS: [&str; 3] = ["llama-f32", "llama-bf16-sharded", "llama3rope-f16"];
+const CHECKPOINTS: [&str; 9] = [
+    "llama-f32",
+    "llama-bf16-sharded",
+    "llama3rope-f16",
+    "mistral-f16",
+    "qwen2-bf16",
+    "qwen3-bf16",
+    "gemma3-bf16",
+    "phi3-bf16",
+    "gpt2-f32",
+];
 
 /// Tokens computed at once: all, an awkward number, and one.
 const CHUNKS: [usize; 3] = [64, 7, 1];

@@ -13,8 +13,15 @@ fn rotate(v: vec4<f32>, turn: vec4<f32>) -> vec4<f32> {
 }
 
 // Eight neighbouring rows from group matrix_r4, an even one.
-fn finish(t: u32, matrix_r4: u32, lo: vec4<f32>, hi: vec4<f32>) {
+fn finish(t: u32, matrix_r4: u32, product_lo: vec4<f32>, product_hi: vec4<f32>) {
     let r4 = matrix_r4 + p.first4;
+    //% if has_bias
+    let lo = product_lo + load_bias(r4);
+    let hi = product_hi + load_bias(r4 + 1u);
+    //% else
+    let lo = product_lo;
+    let hi = product_hi;
+    //% endif
     let position = load_step(0u).x + t;
     let head8 = p.head4 >> 1u;
     let key_heads = p.key4 / p.head4;

@@ -1,14 +1,17 @@
-// y[t] = product, plus the residual where there is one.
+// y[t] = product, plus bias and residual where there are any.
 fn finish_group(t: u32, r4: u32, v: vec4<f32>) {
     if r4 >= p.rows4 {
         return;
     }
     let i = t * p.width4 + p.first4 + r4;
-    //% if has_residual
-    store_y(i, v + load_residual(i));
-    //% else
-    store_y(i, v);
+    var sum = v;
+    //% if has_bias
+    sum += load_bias(p.first4 + r4);
     //% endif
+    //% if has_residual
+    sum += load_residual(i);
+    //% endif
+    store_y(i, sum);
 }
 
 fn finish(t: u32, r4: u32, lo: vec4<f32>, hi: vec4<f32>) {

@@ -4,7 +4,7 @@ use super::Outcome;
 use super::arguments::model_path;
 use super::output::{count, print, print_pretty, size, table};
 use crate::format::{Array, Source, TensorInfo, Value};
-use crate::gpu::{Place, Tensor};
+use crate::gpu::Place;
 use crate::model::{Activations, Config, Model};
 use crate::{Error, Result};
 use clap::Args;
@@ -71,11 +71,10 @@ fn footprint(source: &Source, context: Option<usize>) -> Result<Footprint> {
     // On the host nothing is allocated; the sizes are the same.
     let model = Model::load(&Place::Host, source, |_| ())?;
     let act = Activations::new(&Place::Host, &config, CHUNK.min(context))?;
-    let tensors = [&act.ids, &act.x, &act.middle, &act.q, &act.attended, &act.hidden];
     let capacity = context.next_multiple_of(64) as u64;
-    let cache_bytes = capacity * (config.cache_bytes_per_token() + 4 * config.head as u64);
-    let activation_bytes =
-        tensors.map(Tensor::bytes).iter().sum::<u64>() + 4 * config.vocabulary.next_multiple_of(4) as u64;
+    let cache_bytes =
+        capacity * (config.cache_bytes_per_token() + 4 * (config.ropes.len() * config.head) as u64);
+    let activation_bytes = act.bytes() + 4 * config.vocabulary.next_multiple_of(4) as u64;
     let weights_bytes = model.bytes();
     let total_bytes = weights_bytes + cache_bytes + activation_bytes;
     Ok(Footprint { context, weights_bytes, cache_bytes, activation_bytes, total_bytes })

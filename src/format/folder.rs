@@ -119,6 +119,11 @@ impl Folder {
         self.shards[tensor.file].release(start..end);
     }
 
+    /// As [`Folder::release`] with all of the weights' files.
+    pub fn release_all(&self) {
+        self.shards.iter().for_each(|shard| shard.release(0..shard.bytes().len()));
+    }
+
     /// A JSON file of the folder, if it is there.
     ///
     /// # Errors

@@ -180,6 +180,11 @@ impl Gguf {
         self.file.release(tensor.offset as usize..(tensor.offset + tensor.bytes) as usize);
     }
 
+    /// As [`Gguf::release`] with the whole file, the metadata's pages too.
+    pub fn release_all(&self) {
+        self.file.release(0..self.file.bytes().len());
+    }
+
     /// An error about this file.
     pub fn path_error(&self, message: impl Into<String>) -> Error {
         Error::format(self.path(), message)

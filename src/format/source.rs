@@ -109,6 +109,14 @@ impl Source {
         }
     }
 
+    /// Lets the system drop all pages of the files, for instance when the weights are on the device.
+    pub fn release_all(&self) {
+        match self {
+            Self::Gguf(gguf) => gguf.release_all(),
+            Self::Folder(folder) => folder.release_all(),
+        }
+    }
+
     /// An error about this source.
     pub fn path_error(&self, message: impl Into<String>) -> Error {
         Error::format(self.path(), message)

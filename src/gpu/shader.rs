@@ -43,7 +43,11 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "halves",
     "cache",
     "finish_rows",
+    "finish_capped",
+    "finish_gelu",
+    "gelu",
     "finish_swiglu",
+    "finish_geglu",
     "finish_rope_cache",
 ];
 

@@ -6,7 +6,8 @@ use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Surplus, Tensor,
 };
 
-/// `y[t, h] = softmax(q[t, h] · keys * scale) · values`, token t seeing all positions up to its own.
+/// `y[t, h] = softmax(q[t, h] · keys * scale) · values`, token t seeing all positions up to its own, or the last ones of
+/// them.
 pub struct Attention {
     /// Word 0: position of token 0.
     pub step: Tensor,
@@ -22,6 +23,10 @@ pub struct Attention {
     pub tokens: usize,
     /// Factor of the scores, usually 1 / sqrt(D).
     pub scale: f32,
+    /// A token sees so many positions, its own included; `None` for all before it.
+    pub window: Option<usize>,
+    /// Scaled scores are kept within this: cap * tanh(score / cap).
+    pub cap: Option<f32>,
 }
 
 impl Attention {
@@ -44,6 +49,16 @@ impl Attention {
         (1..=group.min(most)).rev().find(|n| group.is_multiple_of(*n)).unwrap_or(1)
     }
 
+    /// What a text depends on, whatever the strategy.
+    fn constants(&self, more: &[(&'static str, Constant)]) -> Vec<(&'static str, Constant)> {
+        let mut all = vec![
+            ("WINDOW", Constant::Switch(self.window.is_some())),
+            ("CAPPED", Constant::Switch(self.cap.is_some())),
+        ];
+        all.extend_from_slice(more);
+        all
+    }
+
     fn subgroup_of_eight(&self) -> Strategy {
         self.subgroup_of_eight_by(2)
     }
@@ -57,12 +72,12 @@ impl Attention {
             name: "attention",
             entry: "attention",
             source: include_str!("../../shaders/attention.wgsl"),
-            constants: vec![
+            constants: self.constants(&[
                 ("HEADS", Constant::Count(together)),
                 ("TOKENS", Constant::Count(at_once)),
                 ("BLOCKS", Constant::Count(blocks)),
                 ("PARTS", Constant::Count(self.parts())),
-            ],
+            ]),
             needs: Needs::lanes(8).subgroup(8),
             grid: [(self.tokens as u32).div_ceil(at_once), self.heads() as u32 / together, 1],
         }
@@ -73,7 +88,7 @@ impl Attention {
             name: "attention_query_per_lane",
             entry: "attention_query_per_lane",
             source: include_str!("../../shaders/attention_query_per_lane.wgsl"),
-            constants: vec![("HEAD8", Constant::Count(self.head() as u32 / 8))],
+            constants: self.constants(&[("HEAD8", Constant::Count(self.head() as u32 / 8))]),
             needs: Needs::lanes(32),
             grid: [((self.tokens * self.heads()) as u32).div_ceil(32), 1, 1],
         }
@@ -96,13 +111,13 @@ impl Attention {
             name: "attention_workgroup",
             entry: "attention_workgroup",
             source: include_str!("../../shaders/attention_workgroup.wgsl"),
-            constants: vec![
+            constants: self.constants(&[
                 ("HEADS", Constant::Count(together)),
                 ("TOKENS", Constant::Count(at_once)),
                 ("TEAMS", Constant::Count(teams)),
                 ("PARTS", Constant::Count(parts)),
                 ("HEAD4", Constant::Count(head4)),
-            ],
+            ]),
             needs: Needs::lanes(lanes).workgroup_bytes(16 * rows * head4 + 8 * rows * lanes + 32 * lanes),
             grid: [(self.tokens as u32).div_ceil(at_once), self.heads() as u32 / together, 1],
         }
@@ -131,6 +146,8 @@ impl Kernel for Attention {
             Parameter::U32("group", (self.heads() / self.key_heads()) as u32),
             Parameter::U32("head4", self.head() as u32 / 4),
             Parameter::F32("scale", self.scale),
+            Parameter::U32("window", self.window.map_or(u32::MAX, |window| window as u32)),
+            Parameter::F32("cap", self.cap.unwrap_or(0.0)),
         ]
     }
 
@@ -150,14 +167,16 @@ impl Kernel for Attention {
 
     fn shape(&self) -> String {
         let tokens = few_or_many(self.tokens);
-        format!("{tokens} x {}/{} heads of {}", self.heads(), self.key_heads(), self.head())
+        let window = self.window.map_or(String::new(), |window| format!(", window {window}"));
+        format!("{tokens} x {}/{} heads of {}{window}", self.heads(), self.key_heads(), self.head())
     }
 
     fn cost(&self, context: usize) -> Cost {
         let (heads, head, tokens) = (self.heads() as u64, self.head() as u64, self.tokens as u64);
-        let cached = (context + self.tokens) as u64;
-        // Causal: token t sees context + t + 1 positions.
-        let seen = tokens * context as u64 + tokens * (tokens + 1) / 2;
+        // Causal: token t sees context + t + 1 positions, or as many as the window has.
+        let window = self.window.unwrap_or(usize::MAX);
+        let seen: u64 = (1..=self.tokens).map(|t| (context + t).min(window) as u64).sum();
+        let cached = (context + self.tokens).min(window.saturating_add(self.tokens)) as u64;
         Cost {
             read: 4 * cached * self.key_heads() as u64 * head + 4 * tokens * heads * head,
             written: 4 * tokens * heads * head,
@@ -166,7 +185,8 @@ impl Kernel for Attention {
     }
 
     fn necessary(&self, context: usize) -> u64 {
-        4 * ((context + self.tokens) * self.key_heads() * self.head()) as u64
+        let window = self.window.unwrap_or(usize::MAX).saturating_add(self.tokens);
+        4 * ((context + self.tokens).min(window) * self.key_heads() * self.head()) as u64
     }
 
     fn surplus(&self, strategy: &Strategy, context: usize) -> Surplus {
@@ -201,15 +221,19 @@ impl Kernel for Attention {
                 let at = (token * heads + h) * head;
                 let key = |position, d| half_at(&keys, pages.key(position, key_head * head + d));
                 let value = |position, d| half_at(&values, pages.value(position, key_head * head + d));
-                let scores: Vec<f32> = (0..=start + token)
-                    .map(|position| (0..head).map(|d| q[at + d] * key(position, d)).sum::<f32>() * self.scale)
-                    .collect();
+                let last = start + token;
+                let first = self.window.map_or(0, |window| (last + 1).saturating_sub(window));
+                let score = |position| {
+                    let score = (0..head).map(|d| q[at + d] * key(position, d)).sum::<f32>() * self.scale;
+                    self.cap.map_or(score, |cap| cap * (score / cap).tanh())
+                };
+                let scores: Vec<f32> = (first..=last).map(score).collect();
                 let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
                 let weights: Vec<f32> = scores.iter().map(|score| (score - top).exp()).collect();
                 let total: f32 = weights.iter().sum();
                 for d in 0..head {
                     let terms = weights.iter().enumerate();
-                    let sum: f32 = terms.map(|(position, weight)| weight * value(position, d)).sum();
+                    let sum: f32 = terms.map(|(at, weight)| weight * value(first + at, d)).sum();
                     y[at + d] = sum / total;
                 }
             }

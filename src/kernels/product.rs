@@ -1,12 +1,11 @@
 //! Products of a weight matrix with activations, with the normalisation before and what follows in the same kernel.
 
-use super::cache::{Pages, set_half};
 use super::matrix::Part;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor, Tolerance,
 };
 
-/// The shared half of the three products: `W · norm(x[t])` for tokens t.
+/// The shared half of the products: `W · norm(x[t]) + bias` for tokens t.
 #[derive(Clone)]
 pub struct Input {
     /// Activations [T, C].
@@ -15,6 +14,8 @@ pub struct Input {
     pub gain: Option<Tensor>,
     /// RMSNorm's epsilon.
     pub eps: f32,
+    /// What is added to the rows of the whole matrix, padded to fours.
+    pub bias: Option<Tensor>,
     /// Row of x that token 0 stands for.
     pub first_token: usize,
     /// Count of tokens.
@@ -24,24 +25,30 @@ pub struct Input {
 impl Input {
     /// `tokens` tokens from the first on, normalised with `gain`.
     pub fn normed(x: &Tensor, gain: &Tensor, eps: f32, tokens: usize) -> Self {
-        Self { x: x.clone(), gain: Some(gain.clone()), eps, first_token: 0, tokens }
+        Self { x: x.clone(), gain: Some(gain.clone()), eps, bias: None, first_token: 0, tokens }
     }
 
     /// `tokens` tokens from the first on, as they are.
     pub fn plain(x: &Tensor, tokens: usize) -> Self {
-        Self { x: x.clone(), gain: None, eps: 0.0, first_token: 0, tokens }
+        Self { x: x.clone(), gain: None, eps: 0.0, bias: None, first_token: 0, tokens }
     }
 
-    fn operands(&self, w: &Part) -> Vec<Operand> {
+    /// And with a bias.
+    pub fn with_bias(self, bias: Option<&Tensor>) -> Self {
+        Self { bias: bias.cloned(), ..self }
+    }
+
+    pub(super) fn operands(&self, w: &Part) -> Vec<Operand> {
         assert_eq!(self.x.dim(1), w.planes.blocks * 32, "{}: x and W differ in width", w.tensor.label());
         vec![
             Operand::read("x", &self.x),
             Operand::optional("gain", self.gain.as_ref()),
             Operand::read("w", &w.tensor),
+            Operand::optional("bias", self.bias.as_ref()),
         ]
     }
 
-    fn parameters(&self, w: &Part) -> Vec<Parameter> {
+    pub(super) fn parameters(&self, w: &Part) -> Vec<Parameter> {
         let mut all = w.parameters();
         all.extend([
             Parameter::F32("columns", w.columns() as f32),
@@ -52,12 +59,13 @@ impl Input {
         all
     }
 
-    /// The product [tokens, rows] in plain loops, rows padded to fours.
-    fn reference(&self, w: &Part, memory: &mut HostMemory) -> Vec<f32> {
+    /// The product [tokens, rows] in plain loops, rows padded to fours. Row 0 takes number `first` of the bias.
+    pub(super) fn reference(&self, w: &Part, first: usize, memory: &mut HostMemory) -> Vec<f32> {
         let width = w.planes.blocks * 32;
         let rows = w.planes.rows4 * 4;
         let x = memory.f32(&self.x);
         let gain = self.gain.as_ref().map(|gain| memory.f32(gain));
+        let bias = self.bias.as_ref().map(|bias| memory.f32(bias));
         let normed: Vec<f32> = (0..self.tokens)
             .flat_map(|token| {
                 let x = &x[(self.first_token + token) * width..][..width];
@@ -77,7 +85,8 @@ impl Input {
             w.row_f32(row, &mut weights);
             for token in 0..self.tokens {
                 let x = &normed[token * width..];
-                y[token * rows + row] = weights.iter().zip(x).map(|(w, x)| w * x).sum();
+                let sum: f32 = weights.iter().zip(x).map(|(w, x)| w * x).sum();
+                y[token * rows + row] = sum + bias.as_ref().map_or(0.0, |bias| bias[first + row]);
             }
         }
         y
@@ -85,9 +94,9 @@ impl Input {
 }
 
 /// Sums of a thousand terms in another order, of weights up to a few units.
-const TOLERANCE: Tolerance = Tolerance { absolute: 1e-3, relative: 1e-3 };
+pub(super) const TOLERANCE: Tolerance = Tolerance { absolute: 1e-3, relative: 1e-3 };
 
-/// `y[t] = W · norm(x[t]) + residual[t]`.
+/// `y[t] = W · norm(x[t]) + bias + residual[t]`.
 pub struct Product {
     /// Activations and their normalisation.
     pub input: Input,
@@ -146,7 +155,7 @@ impl Kernel for Product {
 
     fn reference(&self, memory: &mut HostMemory) {
         let rows = self.w.planes.rows4 * 4;
-        let product = self.input.reference(&self.w, memory);
+        let product = self.input.reference(&self.w, self.w.first, memory);
         let residual = self.residual.as_ref().map(|residual| memory.f32(residual));
         let width = self.y.dim(1);
         let y = memory.f32_mut(&self.y);
@@ -163,7 +172,38 @@ impl Kernel for Product {
     }
 }
 
-/// `y[t] = silu(gate) * up`, the rows of W being those of the gate and then those of up.
+/// What a gate goes through before it is multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// x / (1 + exp(-x)).
+    Silu,
+    /// GELU in its approximation by tanh (Hendrycks and Gimpel 2016, arXiv:1606.08415).
+    Gelu,
+}
+
+impl Gate {
+    /// The file in `shaders/lib`.
+    fn finish(self) -> &'static str {
+        match self {
+            Self::Silu => "finish_swiglu",
+            Self::Gelu => "finish_geglu",
+        }
+    }
+
+    fn apply(self, x: f32) -> f32 {
+        match self {
+            Self::Silu => x / (1.0 + (-x).exp()),
+            Self::Gelu => gelu(x),
+        }
+    }
+}
+
+/// The approximation by tanh.
+pub(super) fn gelu(x: f32) -> f32 {
+    0.5 * x * (1.0 + (0.797_884_6 * (x + 0.044_715 * x * x * x)).tanh())
+}
+
+/// `y[t] = gate(W_gate · x) * (W_up · x)`, the rows of W being those of the gate and then those of up. No bias.
 pub struct GateUp {
     /// Activations and their normalisation.
     pub input: Input,
@@ -171,6 +211,8 @@ pub struct GateUp {
     pub w: Part,
     /// The result [T, F].
     pub y: Tensor,
+    /// What the gate goes through.
+    pub gate: Gate,
 }
 
 impl Kernel for GateUp {
@@ -181,6 +223,7 @@ impl Kernel for GateUp {
     fn operands(&self) -> Vec<Operand> {
         // The slots of a gate group and its up group differ by a whole number of sixteens.
         assert_eq!(self.w.rows() % 128, 0, "{}: gate and up are not whole tiles", self.w.tensor.label());
+        assert!(self.input.bias.is_none(), "{}: gate and up have no bias", self.w.tensor.label());
         let mut all = self.input.operands(&self.w);
         all.push(Operand::write("y", &self.y));
         all
@@ -193,11 +236,11 @@ impl Kernel for GateUp {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        self.input.strategies(&self.w, "finish_swiglu", true, can)
+        self.input.strategies(&self.w, self.gate.finish(), true, can)
     }
 
     fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
-        self.input.sizes(&self.w, "finish_swiglu", true, can)
+        self.input.sizes(&self.w, self.gate.finish(), true, can)
     }
 
     fn necessary(&self, _: usize) -> u64 {
@@ -219,136 +262,12 @@ impl Kernel for GateUp {
 
     fn reference(&self, memory: &mut HostMemory) {
         let half = self.y.dim(1);
-        let product = self.input.reference(&self.w, memory);
+        let product = self.input.reference(&self.w, self.w.first, memory);
         let y = memory.f32_mut(&self.y);
         for (y, product) in y.chunks_mut(half).zip(product.chunks(2 * half)) {
             let (gate, up) = product.split_at(half);
             for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
-                *y = gate / (1.0 + (-gate).exp()) * up;
-            }
-        }
-    }
-
-    fn tolerance(&self) -> Tolerance {
-        TOLERANCE
-    }
-}
-
-/// Queries, keys and values of the tokens: projected, rotated, and the latter two written to the cache.
-pub struct QueryKeyValue {
-    /// Activations and their normalisation.
-    pub input: Input,
-    /// Weights [(H + 2 K) D, C]: rows of the queries, the keys and the values, or some of them. In queries and
-    /// keys, the two numbers that are rotated together are neighbours.
-    pub w: Part,
-    /// Row of that stack with which w begins.
-    pub first_row: usize,
-    /// Word 0: position of token 0.
-    pub step: Tensor,
-    /// cos, sin of each pair at each position [context, D].
-    pub rope: Tensor,
-    /// Rotated queries [T, H * D].
-    pub q: Tensor,
-    /// The layer's key cache, halves [capacity / 64, K, 8, D / 8, 8, 8].
-    pub keys: Tensor,
-    /// The layer's value cache, halves [capacity / 64, K, 64, D].
-    pub values: Tensor,
-}
-
-impl QueryKeyValue {
-    fn head(&self) -> usize {
-        self.rope.dim(1)
-    }
-    fn query(&self) -> usize {
-        self.q.dim(1)
-    }
-    fn key(&self) -> usize {
-        self.values.dim(1) * self.values.dim(3)
-    }
-}
-
-impl Kernel for QueryKeyValue {
-    fn name(&self) -> &'static str {
-        "query_key_value"
-    }
-
-    fn operands(&self) -> Vec<Operand> {
-        let mut all = self.input.operands(&self.w);
-        all.extend([
-            Operand::read("step", &self.step),
-            Operand::read("rope", &self.rope),
-            Operand::write("q", &self.q),
-            Operand::write("keys", &self.keys),
-            Operand::write("values", &self.values),
-        ]);
-        all
-    }
-
-    fn parameters(&self) -> Vec<Parameter> {
-        let mut all = self.input.parameters(&self.w);
-        all.extend([
-            Parameter::U32("head4", self.head() as u32 / 4),
-            Parameter::U32("query4", self.query() as u32 / 4),
-            Parameter::U32("key4", self.key() as u32 / 4),
-            Parameter::U32("first4", self.first_row as u32 / 4),
-        ]);
-        all
-    }
-
-    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        self.input.strategies(&self.w, "finish_rope_cache", false, can)
-    }
-
-    fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
-        self.input.sizes(&self.w, "finish_rope_cache", false, can)
-    }
-
-    fn necessary(&self, _: usize) -> u64 {
-        self.w.row_bytes() * self.w.rows() as u64 + 4 * (self.key() * self.input.tokens) as u64
-    }
-
-    fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
-        self.input.surplus(&self.w, strategy)
-    }
-
-    fn shape(&self) -> String {
-        self.input.shape(&self.w)
-    }
-
-    fn cost(&self, _: usize) -> Cost {
-        let tokens = self.input.tokens as u64;
-        let rotated = (self.query() + self.key()) as u64 * tokens;
-        let written = 4 * (self.query() + 2 * self.key()) as u64 * tokens;
-        let rope = 4 * self.head() as u64 * tokens;
-        self.input.cost(&self.w) + Cost { read: rope, written, operations: 3 * rotated }
-    }
-
-    fn reference(&self, memory: &mut HostMemory) {
-        let (head, query, key) = (self.head(), self.query(), self.key());
-        let pages = Pages { key_heads: key / head, head };
-        let product = self.input.reference(&self.w, memory);
-        let start = memory.u32(&self.step)[0] as usize;
-        let rope = memory.f32(&self.rope);
-        for (token, product) in product.chunks(self.w.planes.rows4 * 4).enumerate() {
-            let position = start + token;
-            for (at, &value) in product.iter().enumerate().take(self.w.rows()) {
-                let row = self.first_row + at;
-                if row >= query + key {
-                    let at = pages.value(position, row - query - key);
-                    set_half(memory.u32_mut(&self.values), at, value);
-                    continue;
-                }
-                let turn = &rope[position * head + row % head / 2 * 2..][..2];
-                let (even, odd) = (product[at / 2 * 2], product[at / 2 * 2 + 1]);
-                let rotated = match row % 2 {
-                    0 => even * turn[0] - odd * turn[1],
-                    _ => even * turn[1] + odd * turn[0],
-                };
-                if row < query {
-                    memory.f32_mut(&self.q)[token * query + row] = rotated;
-                } else {
-                    set_half(memory.u32_mut(&self.keys), pages.key(position, row - query), rotated);
-                }
+                *y = self.gate.apply(*gate) * up;
             }
         }
     }

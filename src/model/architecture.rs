@@ -80,9 +80,52 @@ const LLAMA: Architecture = Architecture {
 };
 
 /// All of them.
-pub static TABLE: [Architecture; 1] = [
+pub static TABLE: [Architecture; 6] = [
     // Touvron et al. 2023, arXiv:2302.13971, and with a window Jiang et al. 2023, arXiv:2310.06825.
     LLAMA,
+    // Yang et al. 2024, arXiv:2407.10671.
+    Architecture {
+        name: "qwen2",
+        model_types: &["qwen2"],
+        gguf_pairs: Pairs::Halves,
+        qkv_bias: true,
+        ..LLAMA
+    },
+    // Yang et al. 2025, arXiv:2505.09388.
+    Architecture {
+        name: "qwen3",
+        model_types: &["qwen3"],
+        gguf_pairs: Pairs::Halves,
+        head_norms: true,
+        ..LLAMA
+    },
+    // Gemma Team 2025, arXiv:2503.19786.
+    Architecture {
+        name: "gemma3",
+        model_types: &["gemma3_text"],
+        gain_offset: 1.0,
+        feed_forward: FeedForward::GeGlu,
+        gguf_pairs: Pairs::Halves,
+        head_norms: true,
+        post_norms: true,
+        scaled_embedding: true,
+        ..LLAMA
+    },
+    // Abdin et al. 2024, arXiv:2404.14219.
+    Architecture { name: "phi3", model_types: &["phi3"], gguf_pairs: Pairs::Halves, fused: true, ..LLAMA },
+    // Radford et al. 2019, "Language Models are Unsupervised Multitask Learners".
+    Architecture {
+        name: "gpt2",
+        model_types: &["gpt2"],
+        norm: Norm::Layer,
+        feed_forward: FeedForward::Gelu,
+        learned_positions: true,
+        fused: true,
+        transposed: true,
+        qkv_bias: true,
+        bias: true,
+        ..LLAMA
+    },
 ];
 
 /// GGUF's names of all, for messages.

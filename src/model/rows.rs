@@ -2,15 +2,15 @@
 
 use super::architecture::Pairs;
 use crate::format::{DType, Source, TensorInfo, blocks};
-use crate::kernels::RowSource;
+use crate::kernels::{OwnedRows, RowSource};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Rows of a tensor in a mapped file, or some of them.
+/// Rows of a tensor in a mapped file.
 pub(super) struct FileRows {
     pub source: Source,
     pub info: TensorInfo,
-    pub rows: Range<usize>,
+    pub rows: usize,
     pub columns: usize,
     pub row_bytes: usize,
 }
@@ -20,13 +20,13 @@ impl RowSource for FileRows {
         self.info.dtype
     }
     fn rows(&self) -> usize {
-        self.rows.len()
+        self.rows
     }
     fn columns(&self) -> usize {
         self.columns
     }
     fn row(&self, row: usize) -> &[u8] {
-        &self.source.data(&self.info)[(self.rows.start + row) * self.row_bytes..][..self.row_bytes]
+        &self.source.data(&self.info)[row * self.row_bytes..][..self.row_bytes]
     }
     fn release(&self) {
         self.source.release(&self.info);
@@ -142,6 +142,54 @@ impl RowSource for Paired {
     fn row(&self, row: usize) -> &[u8] {
         let first = row - row % self.head;
         self.source.row(first + unpaired(self.pairs, row % self.head, self.width))
+    }
+    fn release(&self) {
+        self.source.release();
+    }
+}
+
+/// The rows of a matrix that the file stores as [columns, rows], in floats.
+pub(super) fn transposed(dtype: DType, stored: &[u8], rows: usize, columns: usize) -> Vec<u8> {
+    let each = dtype.block_bytes();
+    let mut bytes = Vec::with_capacity(stored.len());
+    for row in 0..rows {
+        for column in 0..columns {
+            bytes.extend_from_slice(&stored[(column * rows + row) * each..][..each]);
+        }
+    }
+    bytes
+}
+
+/// A matrix whose rows are as long as `columns`, the new weights being zero: of no bits set, in every format.
+pub(super) fn lengthened(source: &dyn RowSource, columns: usize) -> OwnedRows {
+    let dtype = source.dtype();
+    let added = (columns - source.columns()) / dtype.block_len() * dtype.block_bytes();
+    let mut bytes = vec![];
+    for row in 0..source.rows() {
+        bytes.extend_from_slice(source.row(row));
+        bytes.resize(bytes.len() + added, 0);
+    }
+    OwnedRows::new(dtype, columns, bytes)
+}
+
+/// Some rows of a matrix.
+pub(super) struct Slice {
+    pub source: Arc<dyn RowSource>,
+    pub rows: Range<usize>,
+}
+
+impl RowSource for Slice {
+    fn dtype(&self) -> DType {
+        self.source.dtype()
+    }
+    fn rows(&self) -> usize {
+        self.rows.len()
+    }
+    fn columns(&self) -> usize {
+        self.source.columns()
+    }
+    fn row(&self, row: usize) -> &[u8] {
+        self.source.row(self.rows.start + row)
     }
     fn release(&self) {
         self.source.release();

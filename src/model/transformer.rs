@@ -1,12 +1,17 @@
-//! The forward pass of a Llama-like model (Touvron et al. 2023, arXiv:2302.13971), as a list of kernel calls.
+//! The forward pass of a transformer as a list of kernel calls: a Llama-like one (Touvron et al. 2023, arXiv:2302.13971),
+//! with what other families do differently where they do it.
 
+use super::architecture::{FeedForward, Norm as NormKind};
 use super::config::Config;
 use super::runner::Want;
 use super::state::Cache;
-use super::weights::Model;
+use super::weights::{Gain, Model};
 use crate::Result;
 use crate::gpu::{Element, Place, Recording, Tensor};
-use crate::kernels::{Argmax, Attention, Embed, GateUp, Input, Product, QueryKeyValue};
+use crate::kernels::{
+    AddPositions, Argmax, Attention, Embed, Function, Gate, GateUp, Input, Matrix, Norm, Product, Project,
+    QueryKeyValue, RotateHeads,
+};
 
 /// What a step of up to T tokens needs beside weights and cache.
 pub struct Activations {
@@ -22,6 +27,10 @@ pub struct Activations {
     pub attended: Tensor,
     /// Feed-forward activations [T, F].
     pub hidden: Tensor,
+    /// Queries, keys and values before their heads are normalised [T, (H + 2 K) D]; empty where they are not.
+    pub projected: Tensor,
+    /// The stream normalised by a pass of its own, or what a block gives before it is [T, C]; empty where neither is.
+    pub aside: Tensor,
 }
 
 impl Activations {
@@ -33,6 +42,9 @@ impl Activations {
         let tensor = |label: &str, width: usize| {
             Tensor::zeros(place, label, &[tokens, width.next_multiple_of(32)], Element::F32)
         };
+        let family = config.architecture;
+        let if_so = |so: bool, width: usize| if so { width } else { 0 };
+        let all_heads = (config.heads + 2 * config.key_heads) * config.head;
         Ok(Self {
             ids: Tensor::uniform(place, "ids", tokens)?,
             x: tensor("x", config.width)?,
@@ -40,7 +52,15 @@ impl Activations {
             q: tensor("q", config.heads * config.head)?,
             attended: tensor("attended", config.heads * config.head)?,
             hidden: tensor("hidden", config.hidden.next_multiple_of(64))?,
+            projected: tensor("projected", if_so(family.head_norms, all_heads))?,
+            aside: tensor("aside", if_so(family.post_norms || family.norm == NormKind::Layer, config.width))?,
         })
+    }
+
+    /// Bytes on the device.
+    pub fn bytes(&self) -> u64 {
+        let Self { ids, x, middle, q, attended, hidden, projected, aside } = self;
+        [ids, x, middle, q, attended, hidden, projected, aside].into_iter().map(Tensor::bytes).sum()
     }
 }
 
@@ -59,35 +79,56 @@ pub fn record(
     tokens: usize,
     want: Want,
 ) -> Recording {
-    let Config { head, norm_eps: eps, vocabulary, .. } = model.config;
+    let config = &model.config;
+    let family = config.architecture;
     let mut rec = Recording::default();
 
-    // x[t] = embedding of ids[t]                                                            [T, C]
+    // x[t] = embedding of ids[t], plus that of its position where it is learned             [T, C]
+    let embedded = if family.learned_positions { &act.middle } else { &act.x };
     for w in model.token_embd.parts() {
-        let (ids, w, y) = (act.ids.clone(), w.clone(), act.x.clone());
-        rec.push("token_embd", Embed { ids, w, y, tokens, scale: 1.0 });
+        let (ids, w, y, scale) = (act.ids.clone(), w.clone(), embedded.clone(), config.embedding_scale);
+        rec.push("token_embd", Embed { ids, w, y, tokens, scale });
+    }
+    if let Some(w) = &model.position_embd {
+        let (step, x, w, y) = (step.clone(), embedded.clone(), w.clone(), act.x.clone());
+        rec.push("position_embd", AddPositions { step, x, w, y, tokens });
     }
 
     for (index, layer) in model.layers.iter().enumerate() {
         let name = |part: &str| format!("blk.{index}.{part}");
         let (keys, values) = (&cache.keys[index], &cache.values[index]);
-        let rope = &cache.ropes[model.config.layer_types[index].rope];
+        let layer_type = config.layer_types[index];
+        let rope = &cache.ropes[layer_type.rope];
 
         // Attention: q, k, v = rotated projections of norm(x); k and v go to the cache      [T, H * D]
-        for (first_row, w) in
-            layer.attn_qkv.iter().flat_map(|(first, w)| w.parts().iter().map(move |p| (first, p)))
+        let normed = normed(&mut rec, &name("attn_norm"), config, act, &act.x, &layer.attn_norm, 0, tokens);
+        for (first, part) in
+            layer.attn_qkv.iter().flat_map(|(first, w)| w.parts().iter().map(move |part| (first, part)))
         {
+            let (input, w) = (normed.clone().with_bias(layer.attn_qkv_bias.as_ref()), part.clone());
+            let first_row = first + part.first;
+            if family.head_norms {
+                let (y, function) = (act.projected.clone(), Function::Identity);
+                rec.push(name("attn_qkv"), Project { input, w, first_row, function, y });
+                continue;
+            }
+            let (step, rope, q) = (step.clone(), rope.clone(), act.q.clone());
+            let (keys, values) = (keys.clone(), values.clone());
+            rec.push(name("attn_qkv"), QueryKeyValue { input, w, first_row, step, rope, q, keys, values });
+        }
+        if family.head_norms {
             rec.push(
-                name("attn_qkv"),
-                QueryKeyValue {
-                    input: Input::normed(&act.x, &layer.attn_norm, eps, tokens),
-                    w: w.clone(),
-                    first_row: first_row + w.first,
+                name("rotate_heads"),
+                RotateHeads {
+                    x: act.projected.clone(),
+                    gains: layer.head_norms.clone(),
+                    eps: config.norm_eps,
                     step: step.clone(),
                     rope: rope.clone(),
                     q: act.q.clone(),
                     keys: keys.clone(),
                     values: values.clone(),
+                    tokens,
                 },
             );
         }
@@ -100,27 +141,36 @@ pub fn record(
                 values: values.clone(),
                 y: act.attended.clone(),
                 tokens,
-                scale: 1.0 / (head as f32).sqrt(),
+                scale: config.attention_scale,
+                window: layer_type.window,
+                cap: config.attention_cap,
             },
         );
         // middle = x + W_o · attended                                                       [T, C]
-        for w in layer.attn_output.parts() {
-            let (residual, y) = (Some(act.x.clone()), act.middle.clone());
-            let input = Input::plain(&act.attended, tokens);
-            rec.push(name("attn_output"), Product { input, w: w.clone(), residual, y });
-        }
+        let input = Input::plain(&act.attended, tokens).with_bias(layer.attn_output_bias.as_ref());
+        let (w, after) = (&layer.attn_output, &layer.post_attention_norm);
+        join(&mut rec, &name("attn_output"), config, act, input, w, after, &act.x, &act.middle);
 
-        // Feed-forward: hidden = silu(W_gate · norm(middle)) * (W_up · norm(middle))        [T, F]
+        // Feed-forward: hidden = gate(W_gate · norm(middle)) * (W_up · norm(middle))        [T, F]
+        let normed =
+            self::normed(&mut rec, &name("ffn_norm"), config, act, &act.middle, &layer.ffn_norm, 0, tokens);
         for w in layer.ffn_gate_up.parts() {
-            let input = Input::normed(&act.middle, &layer.ffn_norm, eps, tokens);
-            rec.push(name("ffn_gate_up"), GateUp { input, w: w.clone(), y: act.hidden.clone() });
+            let (input, w, y) = (normed.clone(), w.clone(), act.hidden.clone());
+            match family.feed_forward {
+                FeedForward::SwiGlu => {
+                    rec.push(name("ffn_gate_up"), GateUp { input, w, y, gate: Gate::Silu })
+                }
+                FeedForward::GeGlu => rec.push(name("ffn_gate_up"), GateUp { input, w, y, gate: Gate::Gelu }),
+                FeedForward::Gelu => {
+                    let (input, first_row) = (input.with_bias(layer.ffn_up_bias.as_ref()), w.first);
+                    rec.push(name("ffn_up"), Project { input, w, first_row, function: Function::Gelu, y });
+                }
+            }
         }
         // x = middle + W_down · hidden                                                      [T, C]
-        for w in layer.ffn_down.parts() {
-            let (residual, y) = (Some(act.middle.clone()), act.x.clone());
-            let input = Input::plain(&act.hidden, tokens);
-            rec.push(name("ffn_down"), Product { input, w: w.clone(), residual, y });
-        }
+        let input = Input::plain(&act.hidden, tokens).with_bias(layer.ffn_down_bias.as_ref());
+        let (w, after) = (&layer.ffn_down, &layer.post_ffw_norm);
+        join(&mut rec, &name("ffn_down"), config, act, input, w, after, &act.middle, &act.x);
     }
 
     // logits = W_out · norm(x), of the last token or of all                                 [1 or T, V]
@@ -129,17 +179,23 @@ pub fn record(
         Want::Last => (tokens - 1, 1),
         Want::All => (0, tokens),
     };
+    let input = normed(&mut rec, "output_norm", config, act, &act.x, &model.output_norm, first_token, count);
     for w in model.output_matrix().parts() {
-        let normed = Input::normed(&act.x, &model.output_norm, eps, count);
-        let input = Input { first_token, ..normed };
-        rec.push("output", Product { input, w: w.clone(), residual: None, y: logits.clone() });
+        let (input, w, y) = (input.clone(), w.clone(), logits.clone());
+        match config.logits_cap {
+            None => rec.push("output", Product { input, w, residual: None, y }),
+            Some(cap) => {
+                let (first_row, function) = (w.first, Function::Cap(cap));
+                rec.push("output", Project { input, w, first_row, function, y });
+            }
+        }
     }
     if want == Want::Last {
         rec.push(
             "argmax",
             Argmax {
                 logits: logits.clone(),
-                count: vocabulary,
+                count: config.vocabulary,
                 ids: chosen.clone(),
                 step: step.clone(),
                 advance: tokens,
@@ -147,4 +203,79 @@ pub fn record(
         );
     }
     rec
+}
+
+/// `tokens` rows of x from `first_token` on, normalised: within the product that follows, or before it in a pass.
+#[allow(clippy::too_many_arguments)] // a norm and where it goes
+fn normed(
+    rec: &mut Recording,
+    label: &str,
+    config: &Config,
+    act: &Activations,
+    x: &Tensor,
+    norm: &Gain,
+    first_token: usize,
+    tokens: usize,
+) -> Input {
+    let eps = config.norm_eps;
+    if config.architecture.norm == NormKind::Rms {
+        return Input { first_token, ..Input::normed(x, &norm.gain, eps, tokens) };
+    }
+    rec.push(
+        label,
+        Norm {
+            x: x.clone(),
+            gain: norm.gain.clone(),
+            bias: norm.bias.clone(),
+            residual: None,
+            y: act.aside.clone(),
+            columns: config.width,
+            eps,
+            centred: true,
+            first_token,
+            tokens,
+        },
+    );
+    Input::plain(&act.aside, tokens)
+}
+
+/// y = residual + W · input, the product being normalised first where there is a norm `after` it.
+#[allow(clippy::too_many_arguments)] // a product, a norm and where they go
+fn join(
+    rec: &mut Recording,
+    label: &str,
+    config: &Config,
+    act: &Activations,
+    input: Input,
+    w: &Matrix,
+    after: &Option<Gain>,
+    residual: &Tensor,
+    y: &Tensor,
+) {
+    let tokens = input.tokens;
+    for w in w.parts() {
+        let (input, w) = (input.clone(), w.clone());
+        let (residual, y) = match after {
+            None => (Some(residual.clone()), y.clone()),
+            Some(_) => (None, act.aside.clone()),
+        };
+        rec.push(label, Product { input, w, residual, y });
+    }
+    if let Some(norm) = after {
+        rec.push(
+            format!("{label}_norm"),
+            Norm {
+                x: act.aside.clone(),
+                gain: norm.gain.clone(),
+                bias: None,
+                residual: Some(residual.clone()),
+                y: y.clone(),
+                columns: config.width,
+                eps: config.norm_eps,
+                centred: false,
+                first_token: 0,
+                tokens,
+            },
+        );
+    }
 }

@@ -4,7 +4,9 @@ use super::numbers::Numbers;
 use crate::Result;
 use crate::format::{DType, blocks};
 use crate::gpu::{Element, Gpu, HostMemory, Kernel, Place, Tensor};
-use crate::kernels::{Argmax, Attention, Embed, GateUp, Input, Matrix, OwnedRows, Product, QueryKeyValue};
+use crate::kernels::{
+    Argmax, Attention, Embed, Gate, GateUp, Input, Matrix, OwnedRows, Product, QueryKeyValue,
+};
 use crate::kernels::{
     Divergence, Likelihood, RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead,
 };
@@ -51,6 +53,16 @@ impl Table {
         bytes.resize(bytes.len().next_multiple_of(16), 0);
         tensor.write(&self.gpu, 0, &bytes);
         self.memory.f32_mut(&tensor).copy_from_slice(&values);
+        Ok(tensor)
+    }
+
+    /// The same with rows of `columns` numbers, and zeros behind them.
+    pub(super) fn padded(&mut self, label: &str, shape: &[usize], columns: usize) -> Result<Tensor> {
+        let tensor = self.filled(label, shape)?;
+        let width = shape[shape.len() - 1];
+        let values = self.memory.f32_mut(&tensor);
+        values.chunks_mut(width).for_each(|row| row[columns..].fill(0.0));
+        tensor.write(&self.gpu, 0, bytemuck::cast_slice(values));
         Ok(tensor)
     }
 
@@ -137,13 +149,13 @@ fn add_gate_up(table: &mut Table) -> Result<()> {
         let y = table.empty("y", &[tokens, half])?;
         let what = format!("[2 * {half}, {columns}] x {tokens}");
         let w = w.parts()[0].clone();
-        table.case(what, GateUp { input: Input::normed(&x, &gain, 1e-6, tokens), w, y });
+        table.case(what, GateUp { input: Input::normed(&x, &gain, 1e-6, tokens), w, y, gate: Gate::Silu });
     }
     Ok(())
 }
 
 /// Heads, key heads, head width, tokens, position.
-const HEADS: [(usize, usize, usize, usize, u32); 10] = [
+pub(super) const HEADS: [(usize, usize, usize, usize, u32); 10] = [
     (1, 1, 8, 1, 0),
     (4, 2, 16, 1, 7),
     (9, 3, 64, 1, 33),
@@ -191,6 +203,8 @@ fn add_attention(table: &mut Table) -> Result<()> {
             y: table.empty("y", &[tokens, heads * head])?,
             tokens,
             scale: 1.0 / (head as f32).sqrt(),
+            window: None,
+            cap: None,
         };
         table.case(format!("{heads}/{key_heads} heads of {head}, {tokens} tokens at {position}"), kernel);
     }
@@ -313,6 +327,7 @@ pub fn table(gpu: &Arc<Gpu>) -> Result<Table> {
     add_embed(&mut table)?;
     add_argmax(&mut table)?;
     add_judges(&mut table)?;
+    super::family_cases::add(&mut table)?;
     add_roofs(&mut table)?;
     Ok(table)
 }
@@ -351,7 +366,7 @@ fn add_variant(table: &mut Table, dtype: DType, tokens: usize, normed: bool) -> 
         table.case(what, Product { input: input(), w: w.clone(), residual, y });
     }
     let y = table.empty("y", &[tokens, rows / 2])?;
-    table.case(what.clone(), GateUp { input: input(), w: w.clone(), y });
+    table.case(what.clone(), GateUp { input: input(), w: w.clone(), y, gate: Gate::Silu });
     let kernel = QueryKeyValue {
         input: input(),
         w,

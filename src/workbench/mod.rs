@@ -3,6 +3,7 @@
 pub mod cases;
 mod check;
 mod doctor;
+mod family_cases;
 mod listing;
 mod matrix;
 mod numbers;

@@ -4,7 +4,7 @@ use super::cases::Table;
 use crate::Result;
 use crate::format::DType;
 use crate::gpu::Gpu;
-use crate::kernels::{Argmax, Attention, Embed, GateUp, Input, Product, QueryKeyValue};
+use crate::kernels::{Argmax, Attention, Embed, Gate, GateUp, Input, Product, QueryKeyValue};
 use std::sync::Arc;
 
 /// The sizes of a model of the Llama family.
@@ -163,6 +163,8 @@ pub fn model_shapes() -> Vec<Shape> {
                     y: table.empty("y", &[tokens, heads * head])?,
                     tokens,
                     scale: 1.0 / (head as f32).sqrt(),
+                    window: None,
+                    cap: None,
                 };
                 table.case(what, kernel);
                 Ok(())
@@ -175,7 +177,10 @@ pub fn model_shapes() -> Vec<Shape> {
                 let (x, gain) = (table.filled("x", &[tokens, width])?, table.filled("gain", &[width])?);
                 let (w, y) = (table.matrix(dtype, 2 * hidden, width)?, table.empty("y", &[tokens, hidden])?);
                 let w = w.parts()[0].clone();
-                table.case(what, GateUp { input: Input::normed(&x, &gain, 1e-5, tokens), w, y });
+                table.case(
+                    what,
+                    GateUp { input: Input::normed(&x, &gain, 1e-5, tokens), w, y, gate: Gate::Silu },
+                );
                 Ok(())
             }),
         ));

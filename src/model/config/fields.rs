@@ -29,6 +29,7 @@ const HARMLESS: &[&str] = &[
     "max_window_layers",
     "model_type",
     "n_ctx",
+    "original_max_position_embeddings",
     "output_router_logits",
     "pad_token_id",
     "pretraining_tp",

@@ -3,7 +3,7 @@
 use super::{Config, LARGEST, LayerType, MOST_LAYERS};
 use crate::Result;
 use crate::format::{DType, Gguf, blocks};
-use crate::model::architecture::{TABLE, names};
+use crate::model::architecture::{Norm, TABLE, names};
 use crate::model::rope::{Rope, Scaling};
 
 /// Keys that change the result, and values with which they do not.
@@ -48,10 +48,35 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
         None | Some(0) => None,
         Some(window) => Some(window as usize),
     };
-    let rope = Rope {
-        base: f64::from(gguf.opt_f32(&key("rope.freq_base"))?.unwrap_or(10_000.0)),
-        width: or("rope.dimension_count", head)?,
-        scaling: scaling(gguf, named)?,
+    let context = count("context_length")?;
+    let width_of_rope = or("rope.dimension_count", head)?;
+    let rope = match architecture.learned_positions {
+        true => Rope::none(),
+        false => Rope {
+            base: f64::from(gguf.opt_f32(&key("rope.freq_base"))?.unwrap_or(10_000.0)),
+            width: width_of_rope,
+            scaling: scaling(gguf, named, context)?,
+        },
+    };
+    let (mut ropes, mut layer_types) = (vec![rope], vec![LayerType { window, rope: 0 }; layers]);
+    if named == "gemma3" {
+        // Layers with a window have an embedding of their own; of each so many, the last one sees all. Most files say
+        // nothing of either.
+        let base = gguf.opt_f32(&key("rope.freq_base_swa"))?.map_or(10_000.0, f64::from);
+        ropes.push(Rope { base, width: width_of_rope, scaling: Scaling::None });
+        let pattern = or("attention.sliding_window_pattern", 6)?;
+        for (index, layer) in layer_types.iter_mut().enumerate() {
+            *layer = match (index + 1).is_multiple_of(pattern) || window.is_none() {
+                true => LayerType { window: None, rope: 0 },
+                false => LayerType { window, rope: 1 },
+            };
+        }
+    }
+    // Of Gemma 3 the one with 27 billion weights scales by another width than its heads'; its files do not say so.
+    let scale_of = if named == "gemma3" && layers == 62 { width / heads } else { head };
+    let epsilon = match architecture.norm {
+        Norm::Rms => "attention.layer_norm_rms_epsilon",
+        Norm::Layer => "attention.layer_norm_epsilon",
     };
     Ok(Config {
         architecture,
@@ -62,12 +87,12 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
         key_heads: or("attention.head_count_kv", heads)?,
         head,
         vocabulary: gguf.tensor("token_embd.weight")?.shape.first().map_or(0, |&rows| rows as usize),
-        context: count("context_length")?,
-        norm_eps: gguf.f32(&key("attention.layer_norm_rms_epsilon"))?,
-        ropes: vec![rope],
-        layer_types: vec![LayerType { window, rope: 0 }; layers],
+        context,
+        norm_eps: gguf.f32(&key(epsilon))?,
+        ropes,
+        layer_types,
         embedding_scale: if architecture.scaled_embedding { (width as f32).sqrt() } else { 1.0 },
-        attention_scale: 1.0 / (head as f32).sqrt(),
+        attention_scale: 1.0 / (scale_of as f32).sqrt(),
         attention_cap: gguf.opt_f32(&key("attn_logit_softcapping"))?.filter(|&cap| cap != 0.0),
         logits_cap: gguf.opt_f32(&key("final_logit_softcapping"))?.filter(|&cap| cap != 0.0),
         tied: None,
@@ -77,10 +102,21 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
 }
 
 /// How frequencies are stretched: by keys, or by a tensor of divisors.
-fn scaling(gguf: &Gguf, architecture: &str) -> Result<Scaling> {
+fn scaling(gguf: &Gguf, architecture: &str, context: usize) -> Result<Scaling> {
     let key = |name: &str| format!("{architecture}.rope.scaling.{name}");
     if let Some(factors) = floats(gguf, "rope_freqs.weight")? {
         return Ok(Scaling::Factors(factors));
+    }
+    if let (Some(short), Some(long)) =
+        (floats(gguf, "rope_factors_short.weight")?, floats(gguf, "rope_factors_long.weight")?)
+    {
+        let original = gguf.u32(&key("original_context_length"))? as usize;
+        let magnitude = match gguf.opt_f32(&key("attn_factor"))? {
+            Some(magnitude) => f64::from(magnitude),
+            None if context <= original => 1.0,
+            None => (1.0 + (context as f64 / original as f64).ln() / (original as f64).ln()).sqrt(),
+        };
+        return Ok(Scaling::Long { short, long, original, magnitude });
     }
     let factor = || gguf.f32(&key("factor")).map(f64::from);
     match gguf.opt_str(&key("type"))?.unwrap_or("none") {

@@ -17,24 +17,74 @@ pub(super) fn read(folder: &Folder) -> Result<Config> {
         ))
     })?;
     let fields = Fields::new(folder, "", folder.config());
-    let config = decoder(&fields, architecture, named)?;
+    let config = match named {
+        "gpt2" => gpt2(&fields, architecture)?,
+        _ => decoder(&fields, architecture, named)?,
+    };
     fields.finish()?;
     Ok(config)
 }
 
-/// A decoder with rotary positions.
-fn decoder(fields: &Fields, architecture: &'static Architecture, _named: &str) -> Result<Config> {
-    let (width, heads) = (fields.count("hidden_size")?, fields.count("num_attention_heads")?);
-    let layers = fields.count("num_hidden_layers")?;
+/// A count of layers, of which a file could claim too many to even list them.
+fn layers(fields: &Fields, name: &str) -> Result<usize> {
+    let layers = fields.count(name)?;
     if layers > MOST_LAYERS {
-        return Err(fields.wrong("num_hidden_layers", "is more than any model needs"));
+        return Err(fields.wrong(name, "is more than any model needs"));
     }
-    let head = fields.opt_count("head_dim")?.unwrap_or(width / heads);
+    Ok(layers)
+}
+
+/// GPT-2, with names of its own.
+fn gpt2(fields: &Fields, architecture: &'static Architecture) -> Result<Config> {
+    let (width, heads, layers) =
+        (fields.count("n_embd")?, fields.count("n_head")?, layers(fields, "n_layer")?);
+    fields.only("activation_function", &json!("gelu_new"))?;
+    fields.only("scale_attn_weights", &json!(true))?;
+    fields.only("scale_attn_by_inverse_layer_idx", &json!(false))?;
+    let head = width / heads;
+    if head * heads != width {
+        return Err(fields.wrong("n_embd", format!("= {width} is not shared evenly by {heads} heads")));
+    }
+    Ok(Config {
+        architecture,
+        width,
+        hidden: fields.opt_count("n_inner")?.unwrap_or(4 * width),
+        layers,
+        heads,
+        key_heads: heads,
+        head,
+        vocabulary: fields.count("vocab_size")?,
+        context: fields.count("n_positions")?,
+        norm_eps: fields.opt_number("layer_norm_epsilon")?.unwrap_or(1e-5) as f32,
+        ropes: vec![Rope::none()],
+        layer_types: vec![LayerType { window: None, rope: 0 }; layers],
+        embedding_scale: 1.0,
+        attention_scale: 1.0 / (head as f32).sqrt(),
+        attention_cap: None,
+        logits_cap: None,
+        tied: Some(fields.flag("tie_word_embeddings", true)?),
+        qkv_bias: true,
+        output_bias: true,
+    })
+}
+
+/// A decoder with rotary positions.
+fn decoder(fields: &Fields, architecture: &'static Architecture, named: &str) -> Result<Config> {
+    let (width, heads) = (fields.count("hidden_size")?, fields.count("num_attention_heads")?);
+    let layers = layers(fields, "num_hidden_layers")?;
+    let gemma = named.starts_with("gemma");
+    let default_head = if gemma { 256 } else { width / heads };
+    let head = fields.opt_count("head_dim")?.unwrap_or(default_head);
     let context = fields.count("max_position_embeddings")?;
-    fields.only("hidden_act", &json!("silu"))?;
+    let activation = if gemma { "gelu_pytorch_tanh" } else { "silu" };
+    fields.only("hidden_act", &json!(activation))?;
+    fields.only("hidden_activation", &json!(activation))?;
     fields.only("mlp_bias", &json!(false))?;
     fields.only("rope_interleaved", &json!(false))?;
+    fields.only("use_bidirectional_attention", &json!(false))?;
     let bias = fields.flag("attention_bias", false)?;
+    let cap = |name: &str| fields.opt_number(name).map(|cap| cap.map(|cap| cap as f32));
+    let scale_of = fields.opt_number("query_pre_attn_scalar")?.unwrap_or(head as f64);
     Ok(Config {
         architecture,
         width,
@@ -46,54 +96,74 @@ fn decoder(fields: &Fields, architecture: &'static Architecture, _named: &str) -
         vocabulary: fields.count("vocab_size")?,
         context,
         norm_eps: fields.opt_number("rms_norm_eps")?.unwrap_or(1e-6) as f32,
-        ropes: vec![rope(fields, head, context)?],
-        layer_types: layer_types(fields, layers)?,
+        ropes: ropes(fields, head, context, gemma)?,
+        layer_types: layer_types(fields, layers, named)?,
         embedding_scale: if architecture.scaled_embedding { (width as f32).sqrt() } else { 1.0 },
-        attention_scale: 1.0 / (head as f32).sqrt(),
-        attention_cap: None,
-        logits_cap: None,
-        tied: Some(fields.flag("tie_word_embeddings", false)?),
+        attention_scale: (1.0 / scale_of.sqrt()) as f32,
+        attention_cap: cap("attn_logit_softcapping")?,
+        logits_cap: cap("final_logit_softcapping")?,
+        tied: Some(fields.flag("tie_word_embeddings", gemma)?),
         qkv_bias: architecture.qkv_bias || bias,
         output_bias: architecture.bias || bias,
     })
 }
 
-/// Which layers see a window only: those listed as such, those from a number on, or all.
-fn layer_types(fields: &Fields, layers: usize) -> Result<Vec<LayerType>> {
-    let used = fields.flag("use_sliding_window", true)?;
+/// Which layers see a window only: those listed as such, those from a number on, or all. Of Gemma's, these have a rotary
+/// embedding of their own.
+fn layer_types(fields: &Fields, layers: usize, named: &str) -> Result<Vec<LayerType>> {
+    let gemma = named.starts_with("gemma");
+    let used = fields.flag("use_sliding_window", !named.starts_with("qwen"))?;
     let window = fields.opt_count("sliding_window")?.filter(|_| used);
+    let full = LayerType { window: None, rope: 0 };
+    let local = LayerType { window, rope: usize::from(gemma) };
+    let (old, new) =
+        (fields.opt_count("sliding_window_pattern")?, fields.opt_count("_sliding_window_pattern")?);
     let Some(list) = fields.opt_list("layer_types")? else {
-        let first = match fields.get("use_sliding_window") {
-            Some(_) => fields.opt_count("max_window_layers")?.unwrap_or(0),
-            None => 0,
+        let first =
+            if named.starts_with("qwen") { fields.opt_count("max_window_layers")?.unwrap_or(28) } else { 0 };
+        // Of so many, Gemma's last one sees all.
+        let pattern = old.or(new).unwrap_or(6);
+        let is_full = |layer: usize| {
+            window.is_none() || layer < first || (gemma && (layer + 1).is_multiple_of(pattern))
         };
-        return Ok((0..layers)
-            .map(|layer| LayerType { window: window.filter(|_| layer >= first), rope: 0 })
-            .collect());
+        return Ok((0..layers).map(|layer| if is_full(layer) { full } else { local }).collect());
     };
     if list.len() != layers {
         return Err(fields.wrong("layer_types", format!("has {} entries for {layers} layers", list.len())));
     }
     let layer_type = |named: &serde_json::Value| match (named.as_str(), window) {
-        (Some("full_attention"), _) => Ok(LayerType { window: None, rope: 0 }),
-        (Some("sliding_attention"), Some(_)) => Ok(LayerType { window, rope: 0 }),
+        (Some("full_attention"), _) => Ok(full),
+        (Some("sliding_attention"), Some(_)) => Ok(local),
         _ => Err(fields.wrong("layer_types", format!("has {named}, which is not supported"))),
     };
     list.iter().map(layer_type).collect()
 }
 
-/// The rotary embedding, as old and new versions of the library write it.
-fn rope(fields: &Fields, head: usize, context: usize) -> Result<Rope> {
-    let theta = fields.opt_number("rope_theta")?;
+/// The rotary embeddings, as old and new versions of the library write them: one, and of Gemma's layers with a window
+/// another.
+fn ropes(fields: &Fields, head: usize, context: usize, gemma: bool) -> Result<Vec<Rope>> {
+    let theta = fields.opt_number("rope_theta")?.or(gemma.then_some(1e6));
+    let local_theta = fields.opt_number("rope_local_base_freq")?;
     let partial = fields.opt_number("partial_rotary_factor")?;
     let (parameters, old) = (fields.opt_object("rope_parameters")?, fields.opt_object("rope_scaling")?);
-    match parameters.or(old) {
-        None => embedding(None, theta, partial, head, context, fields),
-        Some(parameters) => {
-            let rope = embedding(Some(&parameters), theta, partial, head, context, fields)?;
-            parameters.finish()?;
-            Ok(rope)
+    let read = |parameters: Option<Fields>, theta| -> Result<Rope> {
+        let rope = embedding(parameters.as_ref(), theta, partial, head, context, fields)?;
+        parameters.map_or(Ok(()), Fields::finish)?;
+        Ok(rope)
+    };
+    let parameters = parameters.or(old);
+    if !gemma {
+        return Ok(vec![read(parameters, theta)?]);
+    }
+    let local_theta = local_theta.or(Some(10_000.0));
+    match parameters {
+        Some(both) if both.get("full_attention").is_some() => {
+            let (full, local) = (both.opt_object("full_attention")?, both.opt_object("sliding_attention")?);
+            let all = vec![read(full, theta)?, read(local, local_theta)?];
+            both.finish()?;
+            Ok(all)
         }
+        one => Ok(vec![read(one, theta)?, read(None, local_theta)?]),
     }
 }
 

@@ -1,0 +1,136 @@
+//! Heads normalised and rotated by a pass of their own, where the product before cannot do it.
+
+use super::cache::{Pages, set_half};
+use crate::gpu::{
+    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
+
+/// Queries and keys normalised by head and rotated; keys and values written to the cache.
+pub struct RotateHeads {
+    /// Projected queries, keys and values [T, (H + 2 K) D, padded]. In queries and keys, the two numbers that are
+    /// rotated together are neighbours.
+    pub x: Tensor,
+    /// Gains of a head of queries and of one of keys, `[D]` each; without them heads are only rotated.
+    pub gains: Option<[Tensor; 2]>,
+    /// Added to the mean square.
+    pub eps: f32,
+    /// Word 0: position of token 0.
+    pub step: Tensor,
+    /// cos, sin of each pair at each position [context, D].
+    pub rope: Tensor,
+    /// Queries [T, H * D].
+    pub q: Tensor,
+    /// The layer's key cache, halves [capacity / 64, K, 8, D / 8, 8, 8].
+    pub keys: Tensor,
+    /// The layer's value cache, halves [capacity / 64, K, 64, D].
+    pub values: Tensor,
+    /// Count of tokens T.
+    pub tokens: usize,
+}
+
+impl RotateHeads {
+    fn head(&self) -> usize {
+        self.values.dim(3)
+    }
+    fn key_heads(&self) -> usize {
+        self.values.dim(1)
+    }
+    fn heads(&self) -> usize {
+        self.q.dim(1) / self.head()
+    }
+}
+
+impl Kernel for RotateHeads {
+    fn name(&self) -> &'static str {
+        "rotate_heads"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        let needed = (self.heads() + 2 * self.key_heads()) * self.head();
+        assert!(self.x.dim(1) >= needed, "{}: too narrow for all heads", self.x.label());
+        assert_eq!(self.rope.dim(1), self.head(), "the table is of another head");
+        vec![
+            Operand::read("x", &self.x),
+            Operand::optional("q_gain", self.gains.as_ref().map(|gains| &gains[0])),
+            Operand::optional("k_gain", self.gains.as_ref().map(|gains| &gains[1])),
+            Operand::read("step", &self.step),
+            Operand::read("rope", &self.rope),
+            Operand::write("q", &self.q),
+            Operand::write("keys", &self.keys),
+            Operand::write("values", &self.values),
+        ]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![
+            Parameter::U32("width4", self.x.dim(1) as u32 / 4),
+            Parameter::U32("heads", self.heads() as u32),
+            Parameter::U32("key_heads", self.key_heads() as u32),
+            Parameter::U32("head4", self.head() as u32 / 4),
+            Parameter::F32("eps", self.eps),
+        ]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let lanes = (self.head() as u32 / 8).next_power_of_two().max(8);
+        let all = vec![Strategy {
+            name: "rotate_heads",
+            entry: "rotate_heads",
+            source: include_str!("../../shaders/rotate_heads.wgsl"),
+            constants: vec![("LANES", Constant::Count(lanes))],
+            needs: Needs::lanes(lanes).workgroup_bytes(4 * lanes),
+            grid: [(self.heads() + 2 * self.key_heads()) as u32, self.tokens as u32, 1],
+        }];
+        can.allowed(all, vec![])
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let (head, tokens) = (self.head() as u64, self.tokens as u64);
+        let (queries, keys) = (self.heads() as u64 * head * tokens, self.key_heads() as u64 * head * tokens);
+        Cost {
+            read: 4 * (queries + 2 * keys + head * tokens),
+            written: 4 * queries + 4 * keys,
+            operations: 6 * (queries + keys),
+        }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let (heads, key_heads, head, width) = (self.heads(), self.key_heads(), self.head(), self.x.dim(1));
+        let pages = Pages { key_heads, head };
+        let start = memory.u32(&self.step)[0] as usize;
+        let (x, rope) = (memory.f32(&self.x), memory.f32(&self.rope));
+        let gains = self.gains.as_ref().map(|gains| [memory.f32(&gains[0]), memory.f32(&gains[1])]);
+        for token in 0..self.tokens {
+            let position = start + token;
+            for h in 0..heads + 2 * key_heads {
+                let mut own = x[token * width + h * head..][..head].to_vec();
+                if h >= heads + key_heads {
+                    let first = (h - heads - key_heads) * head;
+                    for (d, value) in own.iter().enumerate() {
+                        set_half(memory.u32_mut(&self.values), pages.value(position, first + d), *value);
+                    }
+                    continue;
+                }
+                if let Some(gains) = &gains {
+                    let squares: f32 = own.iter().map(|v| v * v).sum();
+                    let scale = 1.0 / (squares / head as f32 + self.eps).sqrt();
+                    let gain = &gains[usize::from(h >= heads)];
+                    own.iter_mut().zip(gain.iter()).for_each(|(v, gain)| *v *= scale * gain);
+                }
+                for (pair, turn) in own.chunks_mut(2).zip(rope[position * head..].chunks(2)) {
+                    let (even, odd) = (pair[0], pair[1]);
+                    pair[0] = even * turn[0] - odd * turn[1];
+                    pair[1] = even * turn[1] + odd * turn[0];
+                }
+                for (d, value) in own.iter().enumerate() {
+                    if h < heads {
+                        memory.f32_mut(&self.q)[(token * heads + h) * head + d] = *value;
+                    } else {
+                        let at = pages.key(position, (h - heads) * head + d);
+                        set_half(memory.u32_mut(&self.keys), at, *value);
+                    }
+                }
+            }
+        }
+    }
+}

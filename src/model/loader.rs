@@ -1,0 +1,347 @@
+//! From the tensors of a file or folder to packed weights, in the order and the shapes that kernels want.
+
+use super::architecture::{FeedForward, Norm, Pairs};
+use super::config::Config;
+use super::rows::{FileRows, Paired, Slice, Stacked, Widened, lengthened, transposed, unpaired};
+use super::weights::{Gain, Layer};
+use crate::format::{Quantization, Source, TensorInfo, blocks, quantize};
+use crate::gpu::{Place, Tensor};
+use crate::kernels::{Matrix, OwnedRows, RowSource};
+use crate::{Error, Result};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+
+pub(super) struct Loader<'a> {
+    place: &'a Place,
+    source: &'a Source,
+    config: &'a Config,
+    quantization: Option<Quantization>,
+    /// Names of the tensors that were asked for.
+    used: Mutex<HashSet<String>>,
+}
+
+/// A matrix before it is packed.
+type Rows = Arc<dyn RowSource>;
+
+impl<'a> Loader<'a> {
+    pub(super) fn new(
+        place: &'a Place,
+        source: &'a Source,
+        config: &'a Config,
+        quantization: Option<Quantization>,
+    ) -> Self {
+        Self { place, source, config, quantization, used: Mutex::default() }
+    }
+
+    /// A tensor that the forward pass does not know would change the result.
+    pub(super) fn all_used(&self) -> Result<()> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        // The configuration has read the divisors of the frequencies; a tied output may be stored all the same.
+        let known = |name: &str| {
+            used.contains(name)
+                || name.starts_with("rope_")
+                || (self.config.tied == Some(true) && name == "output.weight")
+        };
+        match self.source.tensors().iter().find(|tensor| !known(&tensor.name)) {
+            None => Ok(()),
+            Some(tensor) => Err(self.source.path_error(format!(
+                "tensor {:?} is not part of the architecture {:?} as this version knows it, and may change the result",
+                tensor.name, self.config.architecture.name
+            ))),
+        }
+    }
+
+    /// Bytes of the tensors whose names begin with `start`.
+    pub(super) fn bytes(&self, start: &str) -> u64 {
+        let those = self.source.tensors().iter().filter(|tensor| tensor.name.starts_with(start));
+        those.map(|tensor| tensor.bytes).sum()
+    }
+
+    /// All layers, packed on as many threads as there are cores.
+    pub(super) fn layers(&self, mut read: impl FnMut(u64)) -> Result<Vec<Layer>> {
+        let count = self.config.layers;
+        let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(count);
+        let next = AtomicUsize::new(0);
+        let mut layers: Vec<Option<Layer>> = (0..count).map(|_| None).collect();
+        std::thread::scope(|scope| {
+            let (sender, receiver) = mpsc::channel();
+            for _ in 0..threads {
+                let (sender, next) = (sender.clone(), &next);
+                scope.spawn(move || {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        // The receiver leaves at the first error; what remains is not needed then.
+                        if index >= count || sender.send((index, self.layer(index))).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(sender);
+            for (index, layer) in receiver {
+                layers[index] = Some(layer?);
+                read(self.bytes(&format!("blk.{index}.")));
+            }
+            Ok(())
+        })?;
+        let missing = || Error::Model("a loading thread ended early".into());
+        layers.into_iter().map(|layer| layer.ok_or_else(missing)).collect()
+    }
+
+    fn layer(&self, index: usize) -> Result<Layer> {
+        let Config { architecture, width, hidden, head, qkv_bias, output_bias, .. } = *self.config;
+        let attended = self.config.heads * head;
+        let name = |part: &str| format!("blk.{index}.{part}");
+        let weight = |part: &str| format!("blk.{index}.{part}.weight");
+        let bias = |part: &str, count: usize, there: bool| match there {
+            true => self
+                .floats(&format!("blk.{index}.{part}.bias"), count)
+                .and_then(|b| self.vector(part, b))
+                .map(Some),
+            false => Ok(None),
+        };
+        let post = |part: &str| match architecture.post_norms {
+            true => self.gain(&name(part), width).map(Some),
+            false => Ok(None),
+        };
+        let ffn_gate_up = match (architecture.feed_forward, architecture.fused) {
+            (FeedForward::Gelu, _) => {
+                Matrix::load(self.place, &name("ffn_up"), self.rows(&weight("ffn_up"), hidden, width)?)?
+            }
+            (_, false) => {
+                let sources = [
+                    self.rows(&weight("ffn_gate"), hidden, width)?,
+                    self.rows(&weight("ffn_up"), hidden, width)?,
+                ];
+                self.pair(&name("ffn_gate_up"), sources)?
+            }
+            (_, true) => {
+                let both = self.rows(&weight("ffn_up"), 2 * hidden, width)?;
+                let half = |rows| Arc::new(Slice { source: Arc::clone(&both), rows }) as Rows;
+                self.pair(&name("ffn_gate_up"), [half(0..hidden), half(hidden..2 * hidden)])?
+            }
+        };
+        // Activations of the feed-forward part are padded to whole tiles.
+        let mut down = self.rows(&weight("ffn_down"), width, hidden)?;
+        let padded = hidden.next_multiple_of(64);
+        if hidden.next_multiple_of(32) != padded {
+            down = Arc::new(lengthened(&*down, padded));
+        }
+        Ok(Layer {
+            attn_norm: self.gain(&name("attn_norm"), width)?,
+            attn_qkv: self.stack(&name("attn_qkv"), self.query_key_value(index)?)?,
+            attn_qkv_bias: if qkv_bias { Some(self.query_key_value_bias(index)?) } else { None },
+            head_norms: match architecture.head_norms {
+                true => Some([self.head_gain(index, "attn_q_norm")?, self.head_gain(index, "attn_k_norm")?]),
+                false => None,
+            },
+            attn_output: self.matrix(&weight("attn_output"), width, attended)?,
+            attn_output_bias: bias("attn_output", width, output_bias)?,
+            post_attention_norm: post("post_attention_norm")?,
+            ffn_norm: self.gain(&name("ffn_norm"), width)?,
+            ffn_gate_up,
+            ffn_up_bias: bias("ffn_up", hidden, architecture.bias)?,
+            ffn_down: Matrix::load(self.place, &weight("ffn_down"), down)?,
+            ffn_down_bias: bias("ffn_down", width, architecture.bias)?,
+            post_ffw_norm: post("post_ffw_norm")?,
+        })
+    }
+
+    /// Rows of queries and keys, numbers that are rotated together being neighbours, and of values.
+    fn query_key_value(&self, index: usize) -> Result<Vec<Rows>> {
+        let Config { architecture, width, head, heads, key_heads, .. } = *self.config;
+        let (query, key) = (heads * head, key_heads * head);
+        let weight = |part: &str| format!("blk.{index}.{part}.weight");
+        let [q, k, v] = match architecture.fused {
+            false => [
+                self.rows(&weight("attn_q"), query, width)?,
+                self.rows(&weight("attn_k"), key, width)?,
+                self.rows(&weight("attn_v"), key, width)?,
+            ],
+            true => {
+                let all = self.rows(&weight("attn_qkv"), query + 2 * key, width)?;
+                let rows = [0..query, query..query + key, query + key..query + 2 * key];
+                rows.map(|rows| Arc::new(Slice { source: Arc::clone(&all), rows }) as Rows)
+            }
+        };
+        let pairs = self.pairs();
+        let rotated = self.rotated(index);
+        let paired = |source| Arc::new(Paired { source, pairs, head, width: rotated }) as Rows;
+        Ok(vec![paired(q), paired(k), v])
+    }
+
+    /// Their biases, in the same order.
+    fn query_key_value_bias(&self, index: usize) -> Result<Tensor> {
+        let Config { architecture, head, heads, key_heads, .. } = *self.config;
+        let (query, key) = (heads * head, key_heads * head);
+        let name = |part: &str| format!("blk.{index}.{part}.bias");
+        let mut all = match architecture.fused {
+            true => self.floats(&name("attn_qkv"), query + 2 * key)?,
+            false => {
+                let parts = [("attn_q", query), ("attn_k", key), ("attn_v", key)];
+                let parts = parts.map(|(part, count)| self.floats(&name(part), count));
+                let [q, k, v] = parts;
+                [q?, k?, v?].concat()
+            }
+        };
+        all[..query + key].chunks_mut(head).for_each(|head| self.pair_up(index, head));
+        self.vector(&name("attn_qkv"), all)
+    }
+
+    /// The gain of a head of queries or keys.
+    fn head_gain(&self, index: usize, part: &str) -> Result<Tensor> {
+        let name = format!("blk.{index}.{part}.weight");
+        let mut gain = self.offset(self.floats(&name, self.config.head)?);
+        self.pair_up(index, &mut gain);
+        self.vector(&name, gain)
+    }
+
+    /// How the source orders the numbers of a head.
+    fn pairs(&self) -> Pairs {
+        match self.source {
+            Source::Gguf(_) => self.config.architecture.gguf_pairs,
+            Source::Folder(_) => Pairs::Halves,
+        }
+    }
+
+    /// Numbers of a head that layer `index` rotates.
+    fn rotated(&self, index: usize) -> usize {
+        self.config.ropes[self.config.layer_types[index].rope].width
+    }
+
+    /// Puts the numbers of a head into the order of the packed rows.
+    fn pair_up(&self, index: usize, head: &mut [f32]) {
+        let stored = head.to_vec();
+        for (at, number) in head.iter_mut().enumerate() {
+            *number = stored[unpaired(self.pairs(), at, self.rotated(index))];
+        }
+    }
+
+    fn info(&self, name: &str, shape: &[usize]) -> Result<&TensorInfo> {
+        let info = self.source.tensor(name)?;
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
+        if !info.shape.iter().map(|&n| n as usize).eq(shape.iter().copied()) {
+            let message = format!(
+                "tensor {name} has shape {:?}, but the model's configuration makes it {shape:?}",
+                info.shape
+            );
+            return Err(self.source.path_error(message));
+        }
+        Ok(info)
+    }
+
+    /// A matrix of the file, whose rows are outputs whichever way it is stored.
+    fn rows(&self, name: &str, rows: usize, columns: usize) -> Result<Rows> {
+        let is_transposed = self.config.architecture.transposed
+            && matches!(self.source, Source::Folder(_))
+            && name.starts_with("blk.");
+        let stored = if is_transposed { [columns, rows] } else { [rows, columns] };
+        let info = self.info(name, &stored)?;
+        let row_bytes = info.dtype.bytes_for(columns as u64).ok_or_else(|| {
+            self.source
+                .path_error(format!("tensor {name}: rows of {columns} are not whole {} blocks", info.dtype))
+        })?;
+        let info = TensorInfo { shape: vec![rows as u64, columns as u64], ..info.clone() };
+        let output = quantize::output(self.source.tensors());
+        let dtype = self.quantization.map_or(info.dtype, |to| to.for_tensor(&info, name == output));
+        if is_transposed || dtype != info.dtype {
+            let data = self.source.data(&info);
+            let turned = is_transposed.then(|| transposed(info.dtype, data, rows, columns));
+            let mut bytes = turned.unwrap_or_default();
+            if dtype != info.dtype {
+                bytes = quantize::convert(info.dtype, if is_transposed { &bytes } else { data }, dtype)
+                    .map_err(|message| self.source.path_error(format!("tensor {name}: {message}")))?;
+            }
+            self.source.release(&info);
+            return Ok(Arc::new(OwnedRows::new(dtype, columns, bytes)));
+        }
+        Ok(Arc::new(FileRows {
+            source: self.source.clone(),
+            info,
+            rows,
+            columns,
+            row_bytes: row_bytes as usize,
+        }))
+    }
+
+    pub(super) fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Matrix> {
+        Matrix::load(self.place, name, self.rows(name, rows, columns)?)
+    }
+
+    /// Consecutive matrices of the same format become one.
+    fn stack(&self, label: &str, parts: Vec<Rows>) -> Result<Vec<(usize, Matrix)>> {
+        let mut runs: Vec<(usize, Vec<Rows>)> = vec![];
+        let mut first = 0;
+        for source in parts {
+            let rows = source.rows();
+            match runs.last_mut() {
+                Some((_, run)) if run[0].dtype() == source.dtype() => run.push(source),
+                _ => runs.push((first, vec![source])),
+            }
+            first += rows;
+        }
+        runs.into_iter()
+            .map(|(first, run)| Ok((first, Matrix::load(self.place, label, Arc::new(Stacked::new(run, 1)))?)))
+            .collect()
+    }
+
+    /// Gate and up as one matrix, each padded with zero rows to whole tiles of 64.
+    fn pair(&self, label: &str, mut sources: [Rows; 2]) -> Result<Matrix> {
+        if sources[0].dtype() != sources[1].dtype() {
+            sources = sources.map(|source| Arc::new(Widened::new(&*source)) as Rows);
+        }
+        Matrix::load(self.place, label, Arc::new(Stacked::new(sources.into(), 64)))
+    }
+
+    fn floats(&self, name: &str, count: usize) -> Result<Vec<f32>> {
+        let info = self.info(name, &[count])?;
+        self.dequantised(info, count)
+    }
+
+    fn dequantised(&self, info: &TensorInfo, count: usize) -> Result<Vec<f32>> {
+        let mut values = vec![0.0; count];
+        blocks::dequantise(info.dtype, self.source.data(info), &mut values)
+            .map_err(|message| self.source.path_error(format!("tensor {}: {message}", info.name)))?;
+        Ok(values)
+    }
+
+    /// Gains as they are meant.
+    fn offset(&self, mut gains: Vec<f32>) -> Vec<f32> {
+        if matches!(self.source, Source::Folder(_)) {
+            gains.iter_mut().for_each(|gain| *gain += self.config.architecture.gain_offset);
+        }
+        gains
+    }
+
+    /// Numbers on the device, padded with zeros to whole blocks.
+    fn vector(&self, label: &str, mut values: Vec<f32>) -> Result<Tensor> {
+        values.resize(values.len().next_multiple_of(32), 0.0);
+        Tensor::constant(self.place, label, &[values.len()], &values)
+    }
+
+    /// A norm's gain, and its bias if it has one.
+    pub(super) fn gain(&self, name: &str, count: usize) -> Result<Gain> {
+        let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
+        Ok(Gain {
+            gain: self.vector(&weight, self.offset(self.floats(&weight, count)?))?,
+            bias: match self.config.architecture.norm {
+                Norm::Rms => None,
+                Norm::Layer => Some(self.vector(&bias, self.floats(&bias, count)?)?),
+            },
+        })
+    }
+
+    /// A matrix as floats [rows, columns padded to whole blocks].
+    pub(super) fn table(&self, name: &str, rows: usize, columns: usize) -> Result<Tensor> {
+        let info = self.info(name, &[rows, columns])?;
+        let stored = self.dequantised(info, rows * columns)?;
+        let width = columns.next_multiple_of(32);
+        let mut values = Vec::with_capacity(rows * width);
+        for row in stored.chunks(columns) {
+            values.extend_from_slice(row);
+            values.resize(values.len() + width - columns, 0.0);
+        }
+        Tensor::constant(self.place, name, &[rows, width], &values)
+    }
+}

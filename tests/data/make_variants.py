@@ -1,0 +1,65 @@
+"""Tiny random checkpoints of settings that `make_tiny.py` leaves out, with logits computed in float32 on the CPU.
+
+Usage: python make_variants.py FOLDER. They have no tokenizer: what is tested is the forward pass."""
+import json, os, shutil, sys
+import torch
+from safetensors.torch import save_file
+from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, Phi3Config,
+                          Phi3ForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
+
+V = 128
+COMMON = dict(vocab_size=V, hidden_size=32, intermediate_size=160, num_hidden_layers=3, num_attention_heads=4,
+              num_key_value_heads=2, max_position_embeddings=256, bos_token_id=0, eos_token_id=2, pad_token_id=None)
+HALF = 4  # pairs of a head of 8
+
+MODELS = {
+    "llama-linear-bias": lambda: LlamaForCausalLM(LlamaConfig(
+        **COMMON, attention_bias=True, rope_parameters=dict(rope_type="linear", rope_theta=10000.0, factor=2.5))),
+    "qwen2-yarn-window": lambda: Qwen2ForCausalLM(Qwen2Config(
+        **COMMON, use_sliding_window=True, sliding_window=9, max_window_layers=1,
+        rope_parameters=dict(rope_type="yarn", rope_theta=1000.0, factor=4.0, original_max_position_embeddings=32))),
+    "phi3-long-partial": lambda: Phi3ForCausalLM(Phi3Config(
+        **(COMMON | dict(hidden_size=64)), original_max_position_embeddings=4,
+        rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, partial_rotary_factor=0.5,
+                             original_max_position_embeddings=4, factor=64.0,
+                             short_factor=[1.0, 1.1, 1.2, 1.3], long_factor=[1.0, 1.5, 3.0, 8.0]))),
+    "gemma3-caps": lambda: Gemma3ForCausalLM(Gemma3TextConfig(
+        **COMMON, head_dim=24, query_pre_attn_scalar=40, sliding_window=6, attn_logit_softcapping=5.0,
+        final_logit_softcapping=4.0,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        rope_parameters=dict(full_attention=dict(rope_type="linear", rope_theta=1000000.0, factor=8.0),
+                             sliding_attention=dict(rope_type="default", rope_theta=10000.0)))),
+    "qwen3-moe": lambda: Qwen3MoeForCausalLM(Qwen3MoeConfig(
+        **COMMON, head_dim=16, moe_intermediate_size=48, num_experts=8, num_experts_per_tok=3, norm_topk_prob=True,
+        mlp_only_layers=[1], decoder_sparse_step=1)),
+}
+
+
+def make(folder, name, build, seed):
+    out = os.path.join(folder, name)
+    shutil.rmtree(out, ignore_errors=True)
+    torch.manual_seed(seed)
+    model = build().eval().float()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            # Random gains and biases, so that one left out shows.
+            if parameter.dim() == 1:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+            else:
+                parameter.mul_(4.0)
+    kind = type(model)
+    model.to(torch.bfloat16).save_pretrained(out)
+    model = kind.from_pretrained(out, dtype=torch.float32, attn_implementation="eager").eval()
+    generator = torch.Generator().manual_seed(seed + 1)
+    ids = torch.randint(3, V, (1, 40), generator=generator)
+    with torch.no_grad():
+        logits = model(ids).logits[0].float()
+        greedy = model.generate(ids[:, :8], max_new_tokens=24, do_sample=False, pad_token_id=0)[0]
+    save_file({"input_ids": ids[0].to(torch.int32), "logits": logits.contiguous(),
+               "greedy_from_first_8": greedy.to(torch.int32).contiguous()}, os.path.join(out, "expected.safetensors"))
+    print(name, sum(p.numel() for p in model.parameters()), "weights, deviation of logits", logits.std().item())
+
+
+if __name__ == "__main__":
+    for seed, (name, build) in enumerate(MODELS.items()):
+        make(sys.argv[1], name, build, 100 + 10 * seed)
