@@ -205,7 +205,10 @@ fn every_shader_is_used() {
 #[test]
 fn every_kernel_is_registered() {
     let names = |file: &String| file.strip_prefix("src/kernels/").is_some_and(|name| name != "mod.rs");
-    let sources: Vec<_> = files("src/kernels", ".rs").into_iter().filter(|(file, _)| names(file)).collect();
+    // The probe's kernel is one of them, too.
+    let probe = files("src/gpu", "probe.rs");
+    let sources: Vec<_> =
+        files("src/kernels", ".rs").into_iter().filter(|(file, _)| names(file)).chain(probe).collect();
     let mut named = BTreeSet::new();
     for (file, text) in &sources {
         for after in text.split("fn name(&self) -> &'static str {").skip(1) {

@@ -32,7 +32,7 @@ fn adapters(base: &Capabilities) -> Vec<Capabilities> {
     [0, 4, 8, 16, 32, 64, 128]
         .iter()
         .flat_map(|&subgroup| {
-            [false, true].map(|software| Capabilities { subgroup, software, ..base.clone() })
+            [false, true].map(|software| Capabilities { subgroup, software, f16: true, ..base.clone() })
         })
         .collect()
 }
@@ -212,6 +212,7 @@ fn write_shaders() {
             "kernel": shader.kernel,
             "entry": shader.entry,
             "subgroups": shader.subgroups,
+            "f16": portable.f16(),
             "least": shader.least,
             "buffers": shader.storage == StorageKind::Buffer,
         }));
