@@ -5,6 +5,7 @@ pub mod error;
 pub mod format;
 pub mod generate;
 pub mod gpu;
+pub mod hub;
 pub mod kernels;
 pub mod lab;
 pub mod model;

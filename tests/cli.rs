@@ -10,7 +10,7 @@ const FRANCE: &str = "The capital of France is";
 
 #[test]
 fn every_command_has_an_example_in_its_help() {
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 18] = [
         &[],
         &["devices"],
         &["inspect"],
@@ -21,6 +21,8 @@ fn every_command_has_an_example_in_its_help() {
         &["perplexity"],
         &["compare"],
         &["convert"],
+        &["embed"],
+        &["pull"],
         &["bench", "model"],
         &["bench", "kernels"],
         &["explain"],

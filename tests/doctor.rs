@@ -216,6 +216,7 @@ fn what_is_wrong_gets_no_figure() {
         copy_buffer_gb_per_s: 1.0,
         copy_texture_gb_per_s: None,
         multiply_add_gflop_per_s: 1.0,
+        multiply_add_f16_gflop_per_s: None,
         dispatch_us: 1.0,
         dependent_dispatch_us: 1.0,
         workgroup_barrier_us: 1.0,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Every checkpoint.
-const CHECKPOINTS: [&str; 9] = [
+const CHECKPOINTS: [&str; 13] = [
     "llama-f32",
     "llama-bf16-sharded",
     "llama3rope-f16",
@@ -20,6 +20,11 @@ const CHECKPOINTS: [&str; 9] = [
     "gemma3-bf16",
     "phi3-bf16",
     "gpt2-f32",
+    // Settings that these leave out.
+    "llama-linear-bias",
+    "qwen2-yarn-window",
+    "phi3-long-partial",
+    "gemma3-caps",
 ];
 
 /// Tokens computed at once: all, an awkward number, and one.

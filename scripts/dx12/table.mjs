@@ -68,7 +68,7 @@ async function work() {
     counts[0] += word === 'ok';
     counts[1] += 1;
     counts[2] = Math.max(counts[2], milliseconds / 1000);
-    if (word !== 'ok' && !(compiler === 'fxc' && shader.subgroups)) {
+    if (word !== 'ok' && !(compiler === 'fxc' && (shader.subgroups || shader.f16))) {
       failures += 1;
       console.error(`${join(folder, file)}: ${message} [${compiler}; ${shader.what}]`);
     }

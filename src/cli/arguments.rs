@@ -2,6 +2,7 @@
 
 use crate::format::Quantization;
 use crate::gpu::{GpuOptions, Quarantine, StorageKind, Tuning};
+use crate::hub::{Hub, ModelName};
 use crate::sample::SamplerSettings;
 use crate::{Error, Result};
 use clap::Args;
@@ -55,7 +56,7 @@ impl DeviceArguments {
 /// Which model.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgument {
-    /// Model: a GGUF file, or a Hugging Face folder [default: the one that `make model` fetches]
+    /// Model: a GGUF file, a Hugging Face folder, or the owner/name of one that `kaiwu pull` fetched [default: the one that `make model` fetches]
     #[arg(short, long, value_name = "PATH", env = "KAIWU_MODEL", hide_env_values = true)]
     pub model: Option<PathBuf>,
 }
@@ -81,7 +82,9 @@ const DEFAULT_MODEL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 /// The model file asked for, or the default one: in `models/` here, or among the user's data.
 pub(super) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
     if let Some(path) = asked.filter(|path| !path.as_os_str().is_empty()) {
-        return Ok(path.to_owned());
+        // A name is a relative path too: what is there counts first.
+        let name = path.to_str().filter(|_| !path.exists()).and_then(ModelName::parse);
+        return name.map_or_else(|| Ok(path.to_owned()), |name| Hub::from_env().cached(&name));
     }
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let data = variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")));

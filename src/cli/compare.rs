@@ -1,7 +1,7 @@
 //! `kaiwu compare`: two models on one text, for judging a quantisation.
 
 use super::Outcome;
-use super::arguments::DeviceArguments;
+use super::arguments::{DeviceArguments, model_path};
 use super::loaded::{Loaded, Opened, load};
 use super::output::{print, print_json, table};
 use super::perplexity::TextArguments;
@@ -40,7 +40,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         return Err(Error::Usage(format!("two models are compared, and -m is given {count} times")));
     };
     let text = arguments.text.read()?;
-    let open = |path: &PathBuf| Opened::at(path.clone(), arguments.text.context);
+    let open = |path: &PathBuf| Opened::at(model_path(Some(path))?, arguments.text.context);
     let (a, b) = (open(a)?, open(b)?);
     same_tokenizer(&a, &b)?;
     let longest = a.config.context.min(b.config.context);

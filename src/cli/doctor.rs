@@ -104,10 +104,11 @@ fn about(roofs: &Roofs) -> String {
         })
         .into();
     format!(
-        "{}multiply-add of f32  {:.1} GFLOP/s\ndispatch  {:.1} us, {:.1} us more after one whose result it reads\n\
+        "{}multiply-add of f32  {:.1} GFLOP/s, of f16  {}\ndispatch  {:.1} us, {:.1} us more after one whose result it reads\n\
          workgroup barrier of 64 lanes  {:.2} us\n",
         table(&rows, 4),
         roofs.multiply_add_gflop_per_s,
+        roofs.multiply_add_f16_gflop_per_s.map_or("-".into(), |rate| format!("{rate:.1} GFLOP/s")),
         roofs.dispatch_us,
         roofs.dependent_dispatch_us,
         roofs.workgroup_barrier_us

@@ -99,6 +99,9 @@ fn needs(strategy: &ListedStrategy) -> String {
     if strategy.subgroup > 0 {
         words.push(format!("subgroups of {}", strategy.subgroup));
     }
+    if strategy.f16 {
+        words.push("f16".into());
+    }
     words.join(", ")
 }
 

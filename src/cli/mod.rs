@@ -12,6 +12,7 @@ mod compare;
 mod convert;
 mod devices;
 mod doctor;
+mod embed;
 mod explain;
 mod generate;
 mod grok;
@@ -26,6 +27,7 @@ mod output;
 mod perplexity;
 mod profile;
 mod progress;
+mod pull;
 mod roofline;
 mod tokenize;
 mod tune;
@@ -62,6 +64,8 @@ enum Command {
     Perplexity(perplexity::Arguments),
     Compare(compare::Arguments),
     Convert(convert::Arguments),
+    Embed(embed::Arguments),
+    Pull(pull::Arguments),
     /// Measure speed.
     #[command(subcommand)]
     Bench(Bench),
@@ -95,6 +99,8 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Perplexity(arguments) => perplexity::run(&device, &arguments),
         Command::Compare(arguments) => compare::run(&device, &arguments),
         Command::Convert(arguments) => convert::run(&arguments),
+        Command::Embed(arguments) => embed::run(&device, &arguments),
+        Command::Pull(arguments) => pull::run(&arguments),
         Command::Bench(Bench::Model(arguments)) => bench::run(&device, &arguments),
         Command::Bench(Bench::Kernels(arguments)) => bench_kernels::run(&device, &arguments),
         Command::Explain(arguments) => explain::run(&device, &arguments),

@@ -96,6 +96,7 @@ impl Capabilities {
     /// Whether a strategy of these needs runs here.
     pub fn allows(&self, needs: &Needs) -> bool {
         self.subgroup >= needs.subgroup
+            && self.f16 >= needs.f16
             && self.max_lanes >= needs.lanes
             && self.max_workgroup_bytes >= needs.workgroup_bytes
     }

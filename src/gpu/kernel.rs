@@ -79,17 +79,24 @@ pub struct Needs {
     pub workgroup_bytes: u32,
     /// The smallest subgroup it is right with; 0 where it uses none.
     pub subgroup: u32,
+    /// Half-precision arithmetic.
+    pub f16: bool,
 }
 
 impl Needs {
     /// Workgroups of `lanes` lanes that share nothing.
     pub const fn lanes(lanes: u32) -> Self {
-        Self { lanes, workgroup_bytes: 0, subgroup: 0 }
+        Self { lanes, workgroup_bytes: 0, subgroup: 0, f16: false }
     }
 
     /// And `bytes` of workgroup memory.
     pub const fn workgroup_bytes(self, bytes: u32) -> Self {
         Self { workgroup_bytes: bytes, ..self }
+    }
+
+    /// And half-precision arithmetic; the shader's text then begins with the line that asks for it.
+    pub const fn f16(self) -> Self {
+        Self { f16: true, ..self }
     }
 
     /// And subgroups of `lanes` lanes or more.

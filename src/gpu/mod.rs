@@ -32,6 +32,7 @@ pub use foreign::{Bound, Resource, Samples};
 pub use gradients::{Gradients, Target};
 pub use host::HostMemory;
 pub use kernel::{Access, Constant, Cost, Kernel, Needs, Operand, Parameter, Strategy, Surplus, Tolerance};
+pub use probe::{RoofRead, widths};
 pub use program::{Program, Readback};
 pub use quarantine::{Quarantine, Quarantined, Wrong};
 pub use recording::{Entry, Recording};

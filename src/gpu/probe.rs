@@ -2,46 +2,67 @@
 
 use super::device::{Capabilities, Gpu};
 use super::host::HostMemory;
-use super::kernel::{Cost, Kernel, Needs, Operand, Parameter, Strategy};
+use super::kernel::{Constant, Cost, Kernel, Needs, Operand, Parameter, Strategy};
 use super::program::Program;
 use super::recording::Recording;
 use super::tensor::{Element, StorageKind, Tensor};
 use crate::Result;
 use std::time::{Duration, Instant};
 
-/// Texels each lane reads.
-const READS: u32 = 64;
-const LANES: u32 = 8;
-const WORKGROUPS: u32 = 128;
+/// Lanes of a workgroup where lanes are SIMD lanes of a CPU, and where they are those of a GPU.
+const NARROW: usize = 8;
+const WIDE: usize = 256;
 
-/// Sums texels, neighbouring lanes reading neighbouring texels.
-struct ProbeRead {
-    x: Tensor,
-    y: Tensor,
+/// A strategy with workgroups of 8 lanes, and one with 256 for GPUs where `lanes` are whole such workgroups. `names` are
+/// theirs, the first that of the shader too, which takes LANES and `constants`.
+pub fn widths(
+    can: &Capabilities,
+    names: [&'static str; 2],
+    source: &'static str,
+    lanes: usize,
+    constants: &[(&'static str, Constant)],
+) -> Vec<Strategy> {
+    assert_eq!(lanes % NARROW, 0, "{}: not whole workgroups", names[0]);
+    let strategy = |name, width: usize| Strategy {
+        name,
+        entry: names[0],
+        source,
+        constants: [&[("LANES", Constant::Count(width as u32))], constants].concat(),
+        needs: Needs::lanes(width as u32),
+        grid: [(lanes / width) as u32, 1, 1],
+    };
+    let wide = lanes.is_multiple_of(WIDE).then(|| strategy(names[1], WIDE));
+    can.allowed(vec![strategy(names[0], NARROW)], wide.into_iter().collect())
 }
 
-impl Kernel for ProbeRead {
+/// `y[lane]` = sum of `reads` texels of x: a kernel like those of `src/kernels`, but here, for the probe runs it before any
+/// of them.
+pub struct RoofRead {
+    /// [L * reads, 4].
+    pub x: Tensor,
+    /// Sums [L, 4], L a multiple of 8.
+    pub y: Tensor,
+    /// Texels each lane reads.
+    pub reads: usize,
+}
+
+impl Kernel for RoofRead {
     fn name(&self) -> &'static str {
-        "probe_read"
+        "roof_read"
     }
 
     fn operands(&self) -> Vec<Operand> {
+        assert_eq!(self.x.len(), self.y.len() * self.reads, "x is read once");
         vec![Operand::read("x", &self.x), Operand::write("y", &self.y)]
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter::U32("reads", READS)]
+        vec![Parameter::U32("reads", self.reads as u32)]
     }
 
-    fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
-        vec![Strategy {
-            name: "probe_read",
-            entry: "probe_read",
-            source: include_str!("../../shaders/probe_read.wgsl"),
-            constants: vec![],
-            needs: Needs::lanes(LANES),
-            grid: [WORKGROUPS, 1, 1],
-        }]
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let source = include_str!("../../shaders/roof_read.wgsl");
+        widths(can, ["roof_read", "roof_read_wide"], source, self.y.dim(0), &[])
     }
 
     fn cost(&self, _: usize) -> Cost {
@@ -51,22 +72,24 @@ impl Kernel for ProbeRead {
     fn reference(&self, memory: &mut HostMemory) {
         let x = memory.f32(&self.x);
         let y = memory.f32_mut(&self.y);
-        let (lanes, reads) = (LANES as usize, READS as usize);
         for (lane, sum) in y.chunks_mut(4).enumerate() {
-            let first = lane / lanes * reads * lanes + lane % lanes;
+            let first = lane / 8 * self.reads * 8 + lane % 8;
             for (part, value) in sum.iter_mut().enumerate() {
-                *value = (0..reads).map(|read| x[4 * (first + read * lanes) + part]).sum();
+                *value = (0..self.reads).map(|read| x[4 * (first + read * 8) + part]).sum();
             }
         }
     }
 }
 
+/// Texels each lane of the probe reads, and its lanes: 1 MiB.
+const READS: usize = 64;
+const LANES: usize = 1024;
+
 fn time(gpu: &Gpu, kind: StorageKind) -> Result<Duration> {
-    let lanes = (LANES * WORKGROUPS) as usize;
-    let x = Tensor::stored(gpu, kind, "probe input", &[lanes * READS as usize, 4], Element::F32)?;
-    let y = Tensor::stored(gpu, kind, "probe output", &[lanes, 4], Element::F32)?;
+    let x = Tensor::stored(gpu, kind, "probe input", &[LANES * READS, 4], Element::F32)?;
+    let y = Tensor::stored(gpu, kind, "probe output", &[LANES, 4], Element::F32)?;
     let mut recording = Recording::default();
-    recording.push("probe", ProbeRead { x, y });
+    recording.push("probe", RoofRead { x, y, reads: READS });
     let program = Program::compile(gpu, &recording)?;
     let mut best = Duration::MAX;
     // The first run compiles the kernel and clears the memory.

@@ -97,7 +97,7 @@ fn storage_word(operand: &Operand) -> String {
 /// # Errors
 /// When the template does not render; the message names the line.
 pub fn render(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
-    let mut text = String::new();
+    let mut text = if strategy.needs.f16 { "enable f16;\n\n".to_owned() } else { String::new() };
     parameters(&mut text, &kernel.parameters());
     let mut context = vec![];
     let mut binding = 1;

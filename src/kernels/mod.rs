@@ -32,6 +32,7 @@ mod product_cost;
 mod product_strategies;
 mod project;
 mod query_key_value;
+mod roof_half;
 mod roofs;
 mod rotate;
 mod rotate_heads;
@@ -62,6 +63,7 @@ pub use pick::{Pick, Spread};
 pub use product::{Gate, GateUp, Input, Product};
 pub use project::{Function, Project};
 pub use query_key_value::QueryKeyValue;
+pub use roof_half::RoofMultiplyAddHalf;
 pub use roofs::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
 pub use rotate::Rotate;
 pub use rotate_heads::RotateHeads;
@@ -102,6 +104,7 @@ pub const REGISTRY: &[&str] = &[
     "roof_barrier",
     "roof_copy",
     "roof_multiply_add",
+    "roof_multiply_add_half",
     "roof_read",
     "rotate",
     "rotate_heads",

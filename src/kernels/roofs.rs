@@ -1,78 +1,9 @@
 //! Kernels that do one thing as fast as the adapter can: what the others are measured against.
 
+pub use crate::gpu::RoofRead;
 use crate::gpu::{
-    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor, widths,
 };
-
-/// Lanes of a workgroup where lanes are SIMD lanes of a CPU, and where they are those of a GPU.
-const NARROW: usize = 8;
-const WIDE: usize = 256;
-
-/// A strategy with workgroups of 8 lanes, and one with 256 for GPUs.
-fn widths(
-    can: &Capabilities,
-    names: [&'static str; 2],
-    source: &'static str,
-    lanes: usize,
-    constants: &[(&'static str, Constant)],
-) -> Vec<Strategy> {
-    assert_eq!(lanes % NARROW, 0, "{}: not whole workgroups", names[0]);
-    let strategy = |name, width: usize| Strategy {
-        name,
-        entry: names[0],
-        source,
-        constants: [&[("LANES", Constant::Count(width as u32))], constants].concat(),
-        needs: Needs::lanes(width as u32),
-        grid: [(lanes / width) as u32, 1, 1],
-    };
-    let wide = lanes.is_multiple_of(WIDE).then(|| strategy(names[1], WIDE));
-    can.allowed(vec![strategy(names[0], NARROW)], wide.into_iter().collect())
-}
-
-/// `y[lane]` = sum of `reads` texels of x.
-pub struct RoofRead {
-    /// [L * reads, 4].
-    pub x: Tensor,
-    /// Sums [L, 4], L a multiple of 8.
-    pub y: Tensor,
-    /// Texels each lane reads.
-    pub reads: usize,
-}
-
-impl Kernel for RoofRead {
-    fn name(&self) -> &'static str {
-        "roof_read"
-    }
-
-    fn operands(&self) -> Vec<Operand> {
-        assert_eq!(self.x.len(), self.y.len() * self.reads, "x is read once");
-        vec![Operand::read("x", &self.x), Operand::write("y", &self.y)]
-    }
-
-    fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter::U32("reads", self.reads as u32)]
-    }
-
-    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let source = include_str!("../../shaders/roof_read.wgsl");
-        widths(can, ["roof_read", "roof_read_wide"], source, self.y.dim(0), &[])
-    }
-
-    fn cost(&self, _: usize) -> Cost {
-        Cost { read: self.x.bytes(), written: self.y.bytes(), operations: self.x.len() as u64 }
-    }
-
-    fn reference(&self, memory: &mut HostMemory) {
-        let x = memory.f32(&self.x);
-        let y = memory.f32_mut(&self.y);
-        for (lane, sum) in y.chunks_mut(4).enumerate() {
-            let first = lane / 8 * self.reads * 8 + lane % 8;
-            for (part, value) in sum.iter_mut().enumerate() {
-                *value = (0..self.reads).map(|read| x[4 * (first + read * 8) + part]).sum();
-            }
-        }
-    }
-}
 
 /// `y = x`.
 pub struct RoofCopy {

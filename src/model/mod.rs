@@ -19,7 +19,7 @@ pub use architecture::Architecture;
 pub use config::{Config, LayerType};
 pub use contrast::{Comparer, Contrast};
 pub use counters::Counters;
-pub use runner::{Judge, Runner, Score, Want};
+pub use runner::{Embedder, Judge, Pooling, Runner, Score, Want};
 pub use state::Cache;
 pub use transformer::{Activations, record};
 pub use weights::{Gain, Layer, Model};

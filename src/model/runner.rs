@@ -1,6 +1,7 @@
 //! Running a model: token ids in, logits or greedy choices out, on the device or through the references.
 
 mod check;
+mod embedder;
 mod judge;
 mod results;
 
@@ -14,6 +15,7 @@ use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use embedder::{Embedder, Pooling};
 pub use judge::{Judge, Score};
 
 /// Which logits a step computes.

@@ -207,7 +207,7 @@ pub fn record(
 
 /// `tokens` rows of x from `first_token` on, normalised: within the product that follows, or before it in a pass.
 #[allow(clippy::too_many_arguments)] // a norm and where it goes
-fn normed(
+pub(super) fn normed(
     rec: &mut Recording,
     label: &str,
     config: &Config,

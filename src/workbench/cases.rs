@@ -7,7 +7,9 @@ use crate::gpu::{Element, Gpu, HostMemory, Kernel, Place, Tensor};
 use crate::kernels::{
     Argmax, Attention, Embed, Gate, GateUp, Input, Matrix, OwnedRows, Product, QueryKeyValue,
 };
-use crate::kernels::{Divergence, Likelihood, RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
+use crate::kernels::{
+    Divergence, Likelihood, RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead,
+};
 use std::sync::Arc;
 
 /// One row of the table: a kernel call with its inputs filled.
@@ -311,6 +313,10 @@ fn add_roofs(table: &mut Table) -> Result<()> {
         let x = table.filled("x", &[lanes, 4])?;
         let y = table.empty("y", &[lanes, 4])?;
         let kernel = RoofMultiplyAdd { x, y, rounds: reads, factor: 0.75, addend: 0.5 };
+        table.case(format!("{lanes} lanes, {reads} rounds"), kernel);
+        let x = table.filled("x", &[lanes, 4])?;
+        let y = table.empty("y", &[lanes, 4])?;
+        let kernel = RoofMultiplyAddHalf { x, y, rounds: reads, factor: 0.75, addend: 0.5 };
         table.case(format!("{lanes} lanes, {reads} rounds"), kernel);
     }
     for rounds in [0, 1, 63, 65] {

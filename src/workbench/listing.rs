@@ -41,6 +41,8 @@ pub struct ListedStrategy {
     pub workgroup_bytes: u32,
     /// The smallest subgroup it is right with; 0 if it uses none.
     pub subgroup: u32,
+    /// Whether it computes in half precision.
+    pub f16: bool,
     /// Found wrong here, and skipped.
     pub quarantined: bool,
 }
@@ -48,7 +50,9 @@ pub struct ListedStrategy {
 /// Adapters that strategies may be chosen for, those without subgroups first.
 fn adapters(base: &Capabilities) -> Vec<Capabilities> {
     let sizes = [0, 4, 8, 16, 32, 64, 128];
-    let kinds = |subgroup| [true, false].map(|software| Capabilities { subgroup, software, ..base.clone() });
+    let kinds = |subgroup| {
+        [true, false].map(|software| Capabilities { subgroup, software, f16: true, ..base.clone() })
+    };
     sizes.into_iter().flat_map(kinds).collect()
 }
 
@@ -72,7 +76,7 @@ pub fn list(table: &Table) -> Vec<ListedKernel> {
         let mut operands: Vec<ListedOperand> = vec![];
         for case in table.cases.iter().filter(|case| case.kernel.name() == kernel) {
             for (strategy, here) in strategies(&*case.kernel, table.gpu.capabilities()) {
-                let Needs { lanes, workgroup_bytes, subgroup } = strategy.needs;
+                let Needs { lanes, workgroup_bytes, subgroup, f16 } = strategy.needs;
                 if let Some(known) = all.iter_mut().find(|known| known.strategy == strategy.name) {
                     known.here |= here;
                     known.lanes = known.lanes.max(lanes);
@@ -86,6 +90,7 @@ pub fn list(table: &Table) -> Vec<ListedKernel> {
                     lanes,
                     workgroup_bytes,
                     subgroup,
+                    f16,
                     quarantined: table.gpu.is_quarantined(kernel, &strategy),
                 });
             }

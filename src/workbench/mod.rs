@@ -32,5 +32,5 @@ pub use roofs::{Roofs, measure_roofs};
 pub use shapes::{Shape, model_shapes, product_shape};
 pub use step_cost::{Limit, PaperAdapter, StepCost};
 pub use timing::{Change, Measurement, Refused, changes, measure};
-pub use translate::{Target, Translation, translate};
+pub use translate::{Shader, Target, Translation, translate};
 pub use tune::{Candidate, ShapeTuning, is_tunable, reference_seconds, tune};

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::gpu::{Cost, Element, Entry, Gpu, Kernel, Program, Recording, StorageKind, Tensor};
-use crate::kernels::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
+use crate::kernels::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,9 @@ pub struct Roofs {
     pub copy_texture_gb_per_s: Option<f64>,
     /// Multiply-adds of f32 in registers, two operations each, 10^9 operations a second.
     pub multiply_add_gflop_per_s: f64,
+    /// The same of f16; `None` where kernels cannot compute with it.
+    #[serde(default)]
+    pub multiply_add_f16_gflop_per_s: Option<f64>,
     /// A small dispatch in a long list of independent ones, microseconds.
     pub dispatch_us: f64,
     /// What it takes more where it reads what the one before wrote.
@@ -69,7 +72,11 @@ pub fn measure_roofs(gpu: &Gpu) -> Result<Roofs> {
         read_texture_gb_per_s: in_texture(read)?,
         copy_buffer_gb_per_s: copy(gpu, StorageKind::Buffer)?,
         copy_texture_gb_per_s: in_texture(copy)?,
-        multiply_add_gflop_per_s: multiply_add(gpu)?,
+        multiply_add_gflop_per_s: multiply_add(gpu, false)?,
+        multiply_add_f16_gflop_per_s: match gpu.capabilities().f16 {
+            true => Some(multiply_add(gpu, true)?),
+            false => None,
+        },
         dispatch_us,
         dependent_dispatch_us: (dependent? - dispatch_us).max(0.0),
         workgroup_barrier_us: barrier(gpu)?,
@@ -100,12 +107,17 @@ fn copy(gpu: &Gpu, kind: StorageKind) -> Result<f64> {
     Ok((cost.read + cost.written) as f64 / seconds * 1e-9)
 }
 
-fn multiply_add(gpu: &Gpu) -> Result<f64> {
+fn multiply_add(gpu: &Gpu, half: bool) -> Result<f64> {
     // Enough lanes to fill a GPU, and some hundred million operations.
     let (lanes, rounds) = if gpu.capabilities().software { (2048, 1024) } else { (1 << 20, 512) };
     let [x, y] = ["roof x", "roof y"]
         .map(|label| Tensor::stored(gpu, StorageKind::Buffer, label, &[lanes, 4], Element::F32));
-    let (cost, seconds) = best(gpu, RoofMultiplyAdd { x: x?, y: y?, rounds, factor: 0.75, addend: 0.5 })?;
+    let (x, y, factor, addend) = (x?, y?, 0.75, 0.5);
+    let (cost, seconds) = match half {
+        false => best(gpu, RoofMultiplyAdd { x, y, rounds, factor, addend })?,
+        // Four numbers to a register.
+        true => best(gpu, RoofMultiplyAddHalf { x, y, rounds: rounds / 4, factor, addend })?,
+    };
     Ok(cost.operations as f64 / seconds * 1e-9)
 }
 
@@ -173,6 +185,7 @@ mod tests {
             copy_buffer_gb_per_s: 1.0,
             copy_texture_gb_per_s: None,
             multiply_add_gflop_per_s: 100.0,
+            multiply_add_f16_gflop_per_s: None,
             dispatch_us: 1.0,
             dependent_dispatch_us: 1.0,
             workgroup_barrier_us: 1.0,

@@ -3,8 +3,8 @@
 use crate::{Error, Result};
 use naga::back::{glsl, hlsl, msl, spv};
 use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
-use naga::valid::{Capabilities, ValidationFlags, Validator};
-use naga::{ShaderStage, front::wgsl};
+use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
+use naga::{Module, ShaderStage, front::wgsl};
 
 /// A shading language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -38,73 +38,175 @@ const CHECKED: BoundsCheckPolicies = BoundsCheckPolicies {
     binding_array: BoundsCheckPolicy::Unchecked,
 };
 
+/// A compute shader that naga took.
+#[derive(Debug)]
+pub struct Shader {
+    module: Module,
+    info: ModuleInfo,
+    entry: String,
+    subgroups: bool,
+    f16: bool,
+}
+
+impl Shader {
+    /// Parses and validates WGSL whose only entry point is the compute shader `entry`. Without `subgroups`, subgroup
+    /// operations are errors; halves are where the text does not begin with `enable f16;`.
+    ///
+    /// # Errors
+    /// What naga refuses, in its words; another entry point.
+    pub fn parse(text: &str, entry: &str, subgroups: bool) -> Result<Self> {
+        let refused = |message: String| Error::Kernel { kernel: entry.into(), message };
+        let module = wgsl::parse_str(text).map_err(|error| refused(error.emit_to_string(text)))?;
+        // Conversions between halves and floats are core WGSL; naga counts them as a capability for old GL's sake.
+        let core = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
+        let mut allowed = if subgroups { core | Capabilities::SUBGROUP } else { core };
+        let f16 = text.starts_with("enable f16;");
+        allowed.set(Capabilities::SHADER_FLOAT16, f16);
+        let info = Validator::new(ValidationFlags::all(), allowed)
+            .validate(&module)
+            .map_err(|error| refused(error.emit_to_string(text)))?;
+        match &module.entry_points[..] {
+            [one] if one.name == entry && one.stage == ShaderStage::Compute => {}
+            others => {
+                let names: Vec<_> = others.iter().map(|other| &other.name).collect();
+                return Err(refused(format!("entry points {names:?} instead of the compute shader {entry}")));
+            }
+        }
+        Ok(Self { module, info, entry: entry.into(), subgroups, f16 })
+    }
+
+    /// As naga has it.
+    pub fn module(&self) -> &Module {
+        &self.module
+    }
+
+    /// Whether it was allowed subgroup operations.
+    pub fn subgroups(&self) -> bool {
+        self.subgroups
+    }
+
+    /// Whether it asks for half-precision arithmetic.
+    pub fn f16(&self) -> bool {
+        self.f16
+    }
+
+    fn failed(&self, language: &str, error: &dyn std::fmt::Display) -> Error {
+        Error::Kernel { kernel: self.entry.clone(), message: format!("{language}: {error}") }
+    }
+
+    /// SPIR-V 1.0, or 1.3 with subgroups, for Vulkan 1.1; with bounds checks or without, as a device opened with
+    /// `unchecked` gets it.
+    ///
+    /// # Errors
+    /// What cannot be written with the capabilities that every such device has.
+    pub fn spirv(&self, checked: bool) -> Result<Vec<u32>> {
+        use spv::Capability as C;
+        let mut allowed = vec![C::Shader, C::Matrix, C::ImageQuery, C::StorageImageExtendedFormats];
+        if self.subgroups {
+            allowed.extend([C::GroupNonUniform, C::GroupNonUniformVote, C::GroupNonUniformArithmetic]);
+            allowed.extend([C::GroupNonUniformBallot, C::GroupNonUniformShuffle]);
+            allowed.extend([C::GroupNonUniformShuffleRelative, C::GroupNonUniformQuad]);
+        }
+        if self.f16 {
+            allowed.push(C::Float16);
+        }
+        let options = spv::Options {
+            lang_version: if self.subgroups { (1, 3) } else { (1, 0) },
+            capabilities: Some(allowed.into_iter().collect()),
+            bounds_check_policies: if checked { CHECKED } else { BoundsCheckPolicies::default() },
+            force_loop_bounding: checked,
+            ..Default::default()
+        };
+        let pipeline =
+            spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: self.entry.clone() };
+        spv::write_vec(&self.module, &self.info, &options, Some(&pipeline))
+            .map_err(|error| self.failed("SPIR-V", &error))
+    }
+
+    /// MSL 2.0, or 2.1 with subgroups: the first with the SIMD-group reductions.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub fn msl(&self) -> Result<String> {
+        let options = msl::Options {
+            lang_version: if self.subgroups { (2, 1) } else { (2, 0) },
+            bounds_check_policies: CHECKED,
+            ..Default::default()
+        };
+        let pipeline = msl::PipelineOptions {
+            entry_point: Some((ShaderStage::Compute, self.entry.clone())),
+            ..Default::default()
+        };
+        let (text, info) = msl::write_string(&self.module, &self.info, &options, &pipeline)
+            .map_err(|error| self.failed("MSL", &error))?;
+        self.written("MSL", text, info.entry_point_names)
+    }
+
+    /// HLSL of shader model 5.1, which FXC is to take, or of 6.0, for DXC.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub fn hlsl(&self, fxc: bool) -> Result<String> {
+        let shader_model = if fxc { hlsl::ShaderModel::V5_1 } else { hlsl::ShaderModel::V6_0 };
+        let options = hlsl::Options { shader_model, ..Default::default() };
+        let pipeline =
+            hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, self.entry.clone())) };
+        let mut text = String::new();
+        let info = hlsl::Writer::new(&mut text, &options, &pipeline)
+            .write(&self.module, &self.info, None)
+            .map_err(|error| self.failed("HLSL", &error))?;
+        self.written("HLSL", text, info.entry_point_names)
+    }
+
+    /// GLSL 4.30, or GLSL ES 3.10, which has no subgroups.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub fn glsl(&self, embedded: bool) -> Result<String> {
+        let version = if embedded { glsl::Version::new_gles(310) } else { glsl::Version::Desktop(430) };
+        let options = glsl::Options { version, ..Default::default() };
+        let pipeline = glsl::PipelineOptions {
+            shader_stage: ShaderStage::Compute,
+            entry_point: self.entry.clone(),
+            multiview: None,
+        };
+        let mut text = String::new();
+        glsl::Writer::new(&mut text, &self.module, &self.info, &options, &pipeline, CHECKED)
+            .and_then(|mut writer| writer.write())
+            .map_err(|error| self.failed("GLSL", &error))?;
+        Ok(text)
+    }
+
+    /// The text, if the entry point is in it.
+    fn written<E: std::fmt::Display>(
+        &self,
+        language: &str,
+        text: String,
+        entries: Vec<std::result::Result<String, E>>,
+    ) -> Result<String> {
+        match entries.into_iter().next() {
+            Some(Ok(_)) => Ok(text),
+            Some(Err(error)) => Err(self.failed(language, &error)),
+            None => Err(self.failed(language, &"no entry point was written")),
+        }
+    }
+}
+
 /// Translates the WGSL `text` with the compute entry point `entry`. What uses subgroups becomes SPIR-V 1.3, MSL 2.1,
 /// shader model 6.0 or GLSL 4.30; the rest SPIR-V 1.0, MSL 2.0, shader model 5.1 or GLSL ES 3.10.
 ///
 /// # Errors
 /// What naga refuses, in its words.
 pub fn translate(text: &str, entry: &str, target: Target) -> Result<Translation> {
-    let refused = |message: String| Error::Kernel { kernel: entry.into(), message };
-    let failed = |language: &str, error: &dyn std::fmt::Display| refused(format!("{language}: {error}"));
     if target == Target::Wgsl {
         return Ok(Translation::Text(text.into()));
     }
-    let module = wgsl::parse_str(text).map_err(|error| refused(error.emit_to_string(text)))?;
-    // Conversions between halves and floats are core WGSL; naga counts them as a capability for old GL's sake.
-    let core = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
-    let validate = |allowed| {
-        let checked = Validator::new(ValidationFlags::all(), allowed).validate(&module);
-        checked.map_err(|error| refused(error.emit_to_string(text)))
-    };
-    let (info, subgroups) = match validate(core) {
-        Ok(info) => (info, false),
-        Err(_) => (validate(core | Capabilities::SUBGROUP | Capabilities::SHADER_FLOAT16)?, true),
-    };
-    let stage = ShaderStage::Compute;
+    let shader = Shader::parse(text, entry, false).or_else(|_| Shader::parse(text, entry, true))?;
     match target {
-        Target::Wgsl | Target::Spirv => {
-            let options = spv::Options {
-                lang_version: if subgroups { (1, 3) } else { (1, 0) },
-                bounds_check_policies: CHECKED,
-                ..Default::default()
-            };
-            let pipeline = spv::PipelineOptions { shader_stage: stage, entry_point: entry.into() };
-            let words = spv::write_vec(&module, &info, &options, Some(&pipeline));
-            words.map(Translation::Words).map_err(|error| failed("SPIR-V", &error))
-        }
-        Target::Msl => {
-            let options = msl::Options {
-                lang_version: if subgroups { (2, 1) } else { (2, 0) },
-                bounds_check_policies: CHECKED,
-                ..Default::default()
-            };
-            let pipeline =
-                msl::PipelineOptions { entry_point: Some((stage, entry.into())), ..Default::default() };
-            let (text, _) = msl::write_string(&module, &info, &options, &pipeline)
-                .map_err(|error| failed("MSL", &error))?;
-            Ok(Translation::Text(text))
-        }
-        Target::Hlsl => {
-            let shader_model = if subgroups { hlsl::ShaderModel::V6_0 } else { hlsl::ShaderModel::V5_1 };
-            let options = hlsl::Options { shader_model, ..Default::default() };
-            let pipeline = hlsl::PipelineOptions { entry_point: Some((stage, entry.into())) };
-            let mut text = String::new();
-            hlsl::Writer::new(&mut text, &options, &pipeline)
-                .write(&module, &info, None)
-                .map_err(|error| failed("HLSL", &error))?;
-            Ok(Translation::Text(text))
-        }
-        Target::Glsl => {
-            let version = if subgroups { glsl::Version::Desktop(430) } else { glsl::Version::new_gles(310) };
-            let options = glsl::Options { version, ..Default::default() };
-            let pipeline =
-                glsl::PipelineOptions { shader_stage: stage, entry_point: entry.into(), multiview: None };
-            let mut text = String::new();
-            glsl::Writer::new(&mut text, &module, &info, &options, &pipeline, CHECKED)
-                .and_then(|mut writer| writer.write())
-                .map_err(|error| failed("GLSL", &error))?;
-            Ok(Translation::Text(text))
-        }
+        Target::Wgsl | Target::Spirv => shader.spirv(true).map(Translation::Words),
+        Target::Msl => shader.msl().map(Translation::Text),
+        Target::Hlsl => shader.hlsl(!shader.subgroups && !shader.f16).map(Translation::Text),
+        Target::Glsl => shader.glsl(!shader.subgroups).map(Translation::Text),
     }
 }
 

@@ -1,16 +1,21 @@
 """Tiny random checkpoints of settings that `make_tiny.py` leaves out, with logits computed in float32 on the CPU.
 
 Usage: python make_variants.py FOLDER. They have no tokenizer: what is tested is the forward pass."""
-import json, os, shutil, sys
+import os, shutil, sys
 import torch
 from safetensors.torch import save_file
+from transformers.models.gemma3 import modeling_gemma3
 from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, Phi3Config,
-                          Phi3ForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
+                          Phi3ForCausalLM, Qwen2Config, Qwen2ForCausalLM)
+
+# transformers 5.23.0 reads attn_logit_softcapping of Gemma 3 and forgets to hand it to the attention.
+plain = modeling_gemma3.eager_attention_forward
+modeling_gemma3.eager_attention_forward = lambda module, *arguments, **named: plain(
+    module, *arguments, **(named | dict(softcap=module.attn_logit_softcapping)))
 
 V = 128
 COMMON = dict(vocab_size=V, hidden_size=32, intermediate_size=160, num_hidden_layers=3, num_attention_heads=4,
               num_key_value_heads=2, max_position_embeddings=256, bos_token_id=0, eos_token_id=2, pad_token_id=None)
-HALF = 4  # pairs of a head of 8
 
 MODELS = {
     "llama-linear-bias": lambda: LlamaForCausalLM(LlamaConfig(
@@ -29,9 +34,6 @@ MODELS = {
         layer_types=["sliding_attention", "full_attention", "sliding_attention"],
         rope_parameters=dict(full_attention=dict(rope_type="linear", rope_theta=1000000.0, factor=8.0),
                              sliding_attention=dict(rope_type="default", rope_theta=10000.0)))),
-    "qwen3-moe": lambda: Qwen3MoeForCausalLM(Qwen3MoeConfig(
-        **COMMON, head_dim=16, moe_intermediate_size=48, num_experts=8, num_experts_per_tok=3, norm_topk_prob=True,
-        mlp_only_layers=[1], decoder_sparse_step=1)),
 }
 
 

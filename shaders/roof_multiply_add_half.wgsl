@@ -1,0 +1,48 @@
+// y[lane] = sum of CHAINS numbers v[k] = half(v[k] * p.factor + p.addend), UNROLL * p.rounds times each, v[k] = x[lane] + k
+// at first: how fast halves can be computed with, four to a register. With HALF they are f16, which adapters need not have;
+// else f32, rounded to halves after each step.
+// Grid: one workgroup of LANES lanes for each LANES texels of y. Memory is touched twice a lane, neighbours side by side.
+//% if HALF
+alias Numbers = vec4<f16>;
+
+fn numbers(v: vec4<f32>) -> Numbers {
+    return vec4<f16>(v);
+}
+
+fn multiply_add(v: Numbers, factor: Numbers, addend: Numbers) -> Numbers {
+    return v * factor + addend;
+}
+//% else
+alias Numbers = vec4<f32>;
+
+fn numbers(v: vec4<f32>) -> Numbers {
+    return vec4<f32>(unpack2x16float(pack2x16float(v.xy)), unpack2x16float(pack2x16float(v.zw)));
+}
+
+fn multiply_add(v: Numbers, factor: Numbers, addend: Numbers) -> Numbers {
+    return numbers(v * factor + addend);
+}
+//% endif
+
+@compute @workgroup_size({{ LANES }})
+fn roof_multiply_add_half(@builtin(global_invocation_id) id: vec3<u32>) {
+    let lane = id.x;
+    let x = load_x(lane);
+    //% for k in range(CHAINS)
+    var v{{ k }} = numbers(x + {{ k }}.0);
+    //% endfor
+    let factor = numbers(vec4<f32>(p.factor));
+    let addend = numbers(vec4<f32>(p.addend));
+    for (var round = 0u; round < p.rounds; round++) {
+        //% for step in range(UNROLL)
+        //% for k in range(CHAINS)
+        v{{ k }} = multiply_add(v{{ k }}, factor, addend);
+        //% endfor
+        //% endfor
+    }
+    var sum = vec4<f32>();
+    //% for k in range(CHAINS)
+    sum += vec4<f32>(v{{ k }});
+    //% endfor
+    store_y(lane, sum);
+}

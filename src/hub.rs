@@ -1,0 +1,331 @@
+//! Models by name: the hub's cache on disk, and fetching what it lacks.
+//!
+//! The cache has the layout that all tools of the hub share, so what another one fetched is found here, and the other way
+//! round. `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`, `HF_ENDPOINT` and `HF_TOKEN` mean what they mean there.
+
+use crate::{Error, Result};
+use hf_hub::api::Progress;
+use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo, Metadata};
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// `owner/name`, or `owner/name/file.gguf` for one file of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelName {
+    repository: String,
+    file: Option<String>,
+}
+
+impl ModelName {
+    /// Reads a name; `None` where the text is no name of a model.
+    pub fn parse(text: &str) -> Option<Self> {
+        let plain = |part: &str| {
+            let mut letters = part.chars();
+            letters.next().is_some_and(|c| c.is_ascii_alphanumeric())
+                && letters.all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+                && !part.contains("..")
+        };
+        let parts: Vec<&str> = text.split('/').collect();
+        let (owner, rest) = parts.split_first()?;
+        let (name, file) = rest.split_first()?;
+        let is_file = file.is_empty() || text.ends_with(".gguf");
+        if !parts.iter().all(|part| plain(part)) || !is_file || (file.is_empty() && name.ends_with(".gguf")) {
+            return None;
+        }
+        let file = (!file.is_empty()).then(|| file.join("/"));
+        Some(Self { repository: format!("{owner}/{name}"), file })
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.repository)?;
+        self.file.iter().try_for_each(|file| write!(f, "/{file}"))
+    }
+}
+
+/// What is wanted of a folder beside its weights, where it is there.
+const SMALL_FILES: [&str; 6] = [
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+];
+
+const INDEX: &str = "model.safetensors.index.json";
+
+/// How often a connection that breaks is made again; what came before is kept.
+const ATTEMPTS: usize = 4;
+
+/// The hub and its cache.
+pub struct Hub {
+    cache: Cache,
+    offline: bool,
+}
+
+/// A variable of the environment that is set to something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl Hub {
+    /// As the environment says.
+    pub fn from_env() -> Self {
+        let cache = variable("HF_HUB_CACHE").map_or_else(Cache::from_env, |path| Cache::new(path.into()));
+        let yes = |value: String| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str());
+        Self { cache, offline: variable("HF_HUB_OFFLINE").is_some_and(yes) }
+    }
+
+    /// Where a model that was fetched lies: its folder, or its GGUF file.
+    ///
+    /// # Errors
+    /// If it is not in the cache; the message says how to get it there.
+    pub fn cached(&self, name: &ModelName) -> Result<PathBuf> {
+        let missing = |what: &str| {
+            let cache = self.cache.path().display();
+            Err(Error::Usage(format!("{what} (cache: {cache}); run `kaiwu pull {name}`")))
+        };
+        let cached = self.cache.model(name.repository.clone());
+        if let Some(file) = &name.file {
+            return cached.get(file).map_or_else(|| missing(&format!("{name} is not in the cache")), Ok);
+        }
+        let complete = |config: &Path| {
+            let folder = config.parent()?;
+            let weights = ["model.safetensors", INDEX].iter().any(|file| folder.join(file).exists());
+            weights.then(|| folder.to_owned())
+        };
+        if let Some(config) = cached.get("config.json") {
+            return match complete(&config) {
+                Some(folder) => Ok(folder),
+                None => missing(&format!("{name} is in the cache without its weights")),
+            };
+        }
+        missing(&format!("{name} is no file or folder here, and not in the cache"))
+    }
+
+    /// Fetches what of a model is not in the cache, going on where an earlier attempt ended. `progress` is told the bytes
+    /// that are there and of how many. Gives what [`Hub::cached`] does.
+    ///
+    /// # Errors
+    /// If the hub cannot be reached or has no such model, with what to place where by hand.
+    pub fn pull(
+        &self,
+        name: &ModelName,
+        revision: &str,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<PathBuf> {
+        if self.offline {
+            return self.cached(name).map_err(|error| {
+                Error::Usage(format!("{error}; not now, for HF_HUB_OFFLINE forbids to fetch anything"))
+            });
+        }
+        let mut builder = ApiBuilder::from_env().with_progress(false);
+        if variable("HF_HUB_CACHE").is_some() {
+            builder = builder.with_cache_dir(self.cache.path().clone());
+        }
+        if let Some(token) = variable("HF_TOKEN") {
+            builder = builder.with_token(Some(token));
+        }
+        let api = builder.build().map_err(|error| failed(name, &error.to_string()))?;
+        let repo = Repo::with_revision(name.repository.clone(), RepoType::Model, revision.to_owned());
+        let cached = self.cache.repo(repo.clone());
+        let fetch = Fetch { name, repo: api.repo(repo), api, cached };
+        let path = fetch.all(progress)?;
+        match name.file {
+            Some(_) => Ok(path),
+            None => path.parent().map(Path::to_owned).ok_or_else(|| failed(name, "the cache has no folder")),
+        }
+    }
+}
+
+fn failed(name: &ModelName, message: &str) -> Error {
+    Error::Model(format!("cannot fetch {name}: {message}"))
+}
+
+/// A model being fetched.
+struct Fetch<'a> {
+    name: &'a ModelName,
+    api: Api,
+    repo: ApiRepo,
+    cached: CacheRepo,
+}
+
+impl Fetch<'_> {
+    /// Fetches all files and gives the path of the first: the file asked for, or the configuration.
+    fn all(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
+        let files = self.files()?;
+        let mut wanted = vec![];
+        for file in &files {
+            let metadata = self.retry(|| self.api.metadata(&self.repo.url(file)))?;
+            // These become parts of paths.
+            for part in [metadata.etag(), metadata.commit_hash()] {
+                if part.is_empty() || !part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+                    return Err(failed(self.name, &format!("the hub gives {file} the odd name {part:?}")));
+                }
+            }
+            wanted.push((file, metadata));
+        }
+        let total = wanted.iter().map(|(_, metadata)| metadata.size() as u64).sum();
+        let mut done = 0;
+        let mut first = None;
+        for (file, metadata) in &wanted {
+            let path = self.file(file, metadata, &mut |bytes| progress((done + bytes).min(total), total))?;
+            done += metadata.size() as u64;
+            progress(done, total);
+            first.get_or_insert(path);
+        }
+        first.ok_or_else(|| failed(self.name, "there is nothing to fetch"))
+    }
+
+    /// The files a model consists of, the configuration first.
+    fn files(&self) -> Result<Vec<String>> {
+        if let Some(file) = &self.name.file {
+            return Ok(vec![file.clone()]);
+        }
+        let listed: Vec<String> =
+            self.retry(|| self.repo.info())?.siblings.into_iter().map(|file| file.rfilename).collect();
+        let has = |name: &str| listed.iter().any(|file| file == name);
+        let weights: Vec<String> = if has("model.safetensors") {
+            vec!["model.safetensors".into()]
+        } else {
+            let is_shard = |file: &&String| {
+                let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+                *file == INDEX
+                    || (file.starts_with("model-")
+                        && file.ends_with(".safetensors")
+                        && file.chars().all(plain))
+            };
+            listed.iter().filter(is_shard).cloned().collect()
+        };
+        if has("config.json") && !weights.is_empty() {
+            let small = SMALL_FILES.iter().filter(|name| has(name)).map(|name| name.to_string());
+            return Ok(small.chain(weights).collect());
+        }
+        let ggufs: Vec<String> = listed.iter().filter(|file| file.ends_with(".gguf")).cloned().collect();
+        let message = match ggufs.is_empty() {
+            true => "it has neither safetensors with a config.json nor GGUF files".to_owned(),
+            false => format!(
+                "name one of its GGUF files, as in {}/{}; it has {}",
+                self.name,
+                ggufs[0],
+                ggufs.join(", ")
+            ),
+        };
+        Err(failed(self.name, &message))
+    }
+
+    /// One file, from the cache if it is there.
+    fn file(&self, file: &str, metadata: &Metadata, progress: &mut dyn FnMut(u64)) -> Result<PathBuf> {
+        let size = metadata.size() as u64;
+        let bytes = |path: &Path| std::fs::metadata(path).map(|found| found.len());
+        let there = self.cached.pointer_path(metadata.commit_hash()).join(file);
+        if bytes(&there).is_ok_and(|found| found == size) {
+            self.cached.create_ref(metadata.commit_hash()).map_err(Error::io("write", &there))?;
+            return Ok(there);
+        }
+        let mut progress = progress;
+        let path = self.retry(|| {
+            let counter = Counter { report: &mut progress, bytes: 0 };
+            self.repo.download_with_progress(file, counter)
+        })?;
+        let found = bytes(&path).map_err(Error::io("read", &path))?;
+        if found != size {
+            // Of no use, and in the way of the next attempt.
+            let blob = std::fs::canonicalize(&path).map_err(Error::io("find", &path))?;
+            std::fs::remove_file(&blob).map_err(Error::io("remove", &blob))?;
+            let message = format!("{file} came with {found} bytes instead of {size}; fetch it again");
+            return Err(failed(self.name, &message));
+        }
+        Ok(path)
+    }
+
+    /// Asks again where a connection broke; what was fetched before is kept.
+    fn retry<T>(&self, mut ask: impl FnMut() -> std::result::Result<T, ApiError>) -> Result<T> {
+        let mut attempt = 1;
+        loop {
+            let error = match ask() {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error.to_string(),
+            };
+            // The crate's errors carry the status in words only.
+            if ["401", "403", "404"].iter().any(|code| error.ends_with(&format!("status: {code}"))) {
+                let message = format!(
+                    "the hub has no such model or file, or shows it to some only (set HF_TOKEN): {error}"
+                );
+                return Err(failed(self.name, &message));
+            }
+            if attempt == ATTEMPTS {
+                return Err(failed(self.name, &format!("{error}; {}", self.by_hand())));
+            }
+            log::info!("attempt {attempt} to fetch {}: {error}", self.name);
+            std::thread::sleep(std::time::Duration::from_millis(100 << attempt));
+            attempt += 1;
+        }
+    }
+
+    /// What to do without a connection.
+    fn by_hand(&self) -> String {
+        if let Some(file) = &self.name.file {
+            let url = self.repo.url(file);
+            return format!("fetch {url} elsewhere, place it anywhere here, and give its path with -m");
+        }
+        let folder = Path::new("models").join(&self.name.repository);
+        format!(
+            "fetch these files from {} elsewhere, place them in a folder such as {}, and give it with -m: {}, and \
+             model.safetensors or {INDEX} with the files that it names",
+            self.repo.url(""),
+            folder.display(),
+            SMALL_FILES[..4].join(", ")
+        )
+    }
+}
+
+/// Counts the bytes of one file.
+struct Counter<'a> {
+    report: &'a mut dyn FnMut(u64),
+    bytes: u64,
+}
+
+impl Progress for Counter<'_> {
+    fn init(&mut self, _: usize, _: &str) {
+        self.bytes = 0;
+    }
+    fn update(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        (self.report)(self.bytes);
+    }
+    fn finish(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_from_paths() {
+        for text in ["owner/name", "Owner-1/name_2.5", "owner/name/file.gguf", "o/n/sub/file.q4.gguf"] {
+            assert_eq!(ModelName::parse(text).map(|name| name.to_string()).as_deref(), Some(text));
+        }
+        let paths = [
+            "",
+            "name",
+            "/etc/passwd",
+            "./owner/name",
+            "../name",
+            "owner/../name",
+            "owner/name/",
+            "models/x.gguf",
+            "owner/name/config.json",
+            "owner/na me",
+            "a//b",
+            "owner/..",
+            "owner/name/../file.gguf",
+        ];
+        for text in paths {
+            assert_eq!(ModelName::parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Texts as vectors, against transformers: see `tests/data/README.md`.
+
+mod common;
+
+use common::program::run;
+use serde_json::Value;
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn vectors_are_the_references() {
+    let model = common::data("tiny/llama-f32");
+    let model = model.to_str().unwrap();
+    let expected = common::golden("tiny-embeddings.json");
+    let expected = expected.as_array().unwrap();
+    let texts: Vec<&str> = expected.iter().map(|row| row["text"].as_str().unwrap()).collect();
+    for (pooling, reference) in [("mean", false), ("last", false), ("last", true)] {
+        let mut arguments = vec!["embed", "-m", model, "--pooling", pooling, "--json"];
+        if reference {
+            arguments.push("--reference");
+        }
+        let ran = run(&[arguments, texts.clone()].concat());
+        assert_eq!((ran.code, &*ran.err), (0, ""));
+        let json = ran.json();
+        assert_eq!(
+            (&json["pooling"], json["embeddings"].as_array().unwrap().len()),
+            (&pooling.into(), texts.len())
+        );
+        for (row, found) in expected.iter().zip(json["embeddings"].as_array().unwrap()) {
+            assert_eq!(found["tokens"], row["tokens"]);
+            let (found, row) = (numbers(&found["embedding"]), numbers(&row[pooling]));
+            assert_eq!((json["dimensions"].as_u64().unwrap() as usize, found.len()), (row.len(), row.len()));
+            let worst = found.iter().zip(&row).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            // The cache keeps keys and values as halves.
+            assert!(worst < 1e-3, "{pooling}, reference {reference}: parts by {worst}");
+            let length: f64 = found.iter().map(|x| x * x).sum();
+            assert!((length - 1.0).abs() < 1e-5, "length {length}");
+        }
+    }
+}
+
+#[test]
+fn what_has_no_vector_is_an_error() {
+    let long = "word ".repeat(9000);
+    for (arguments, message) in [
+        (["embed", "", "--json"], "no tokens"),
+        (["embed", &long, "--json"], "made for 8192"),
+        (["embed", "--pooling", "max"], "mean"),
+    ] {
+        let ran = run(&arguments);
+        assert_eq!((ran.code, &*ran.out), (2, ""), "{}", ran.err);
+        assert!(ran.err.contains(message), "{}", ran.err);
+    }
+    // Without --json, an array a line.
+    let ran = run(&["embed", "a cat", "a kitten"]);
+    let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (a, b) = (numbers(&lines[0]), numbers(&lines[1]));
+    let cosine: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
+    assert!(lines.len() == 2 && cosine > 0.5 && cosine < 0.9999, "{cosine}");
+}
