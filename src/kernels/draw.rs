@@ -111,7 +111,7 @@ impl Kernel for Tick {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter::U32("unused", 0)]
+        vec![Parameter::U32("by", 1)]
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
