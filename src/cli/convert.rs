@@ -33,7 +33,13 @@ const EXAMPLES: &str = "Examples:
   kaiwu convert --quantize q8_0 -o model.q8_0.gguf && kaiwu compare -m model.gguf -m model.q8_0.gguf README.md";
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let gguf = Gguf::open(&arguments.model.path()?)?;
+    let model = arguments.model.path()?;
+    if model.is_dir() {
+        let message = "is a folder, and this version converts GGUF files only; --quantize of `kaiwu generate` and others \
+                       takes folders";
+        return Err(Error::format(&model, message));
+    }
+    let gguf = Gguf::open(&model)?;
     let (quantization, output) = (arguments.quantize, &arguments.output);
     if is_same_file(gguf.path(), output) {
         let message = format!("{} is the model itself; give another file to write", output.display());
