@@ -26,7 +26,7 @@ fn finish(t: u32, matrix_r4: u32, product_lo: vec4<f32>, product_hi: vec4<f32>) 
     let head8 = p.head4 >> 1u;
     let key_heads = p.key4 / p.head4;
     let head = (r4 - p.query4) / p.head4 % key_heads; // of a key or a value
-    let d = r4 % p.head4 >> 1u;
+    let d = (r4 % p.head4) >> 1u;
     if r4 >= p.query4 + p.key4 {
         store_values(value_texel(position, head, key_heads, head8, d), pack_halves(lo, hi));
         return;
