@@ -175,3 +175,25 @@ fn impossible_runs_are_refused() {
         assert!(message.starts_with("kaiwu: ") && done.stdout.is_empty(), "{arguments:?}: {message}");
     }
 }
+
+/// The folder is in Hugging Face's layout, and the model in it computes what was trained.
+#[test]
+fn generate_answers_from_what_was_learned() {
+    let folder = Folder::new("answers");
+    let path = folder.0.to_str().unwrap();
+    let mut arguments: Vec<_> =
+        "grok --modulus 23 --operation add --layers 1 --width 64 --rate 0.003 --steps 2000 --out"
+            .split(' ')
+            .collect();
+    arguments.push(path);
+    let ran = kaiwu(&arguments);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let rows = [(1, 2), (11, 12), (22, 22), (0, 5), (17, 9), (20, 3), (8, 8), (13, 4)];
+    let right = |&(a, b): &(u32, u32)| {
+        let ran = kaiwu(&["generate", "-m", path, "-n", "1", &format!("{a} + {b} =")]);
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap().trim() == ((a + b) % 23).to_string()
+    };
+    // Most of the table is understood, and chance is 1 in 23.
+    assert!(rows.iter().filter(|row| right(row)).count() >= 7);
+}

@@ -1,6 +1,11 @@
-// gelu(v) in its approximation by tanh (Hendrycks and Gimpel 2016, arXiv:1606.08415). Beyond 10 tanh is 1 in floats;
-// some drivers' overflows.
+// gelu(v) in its approximation by tanh (Hendrycks and Gimpel 2016, arXiv:1606.08415).
+
+// tanh(u) = 1 - 2 / (exp(2u) + 1), which is right where exp overflows or vanishes too; some drivers' tanh is not.
+fn gelu_curve(v: vec4<f32>) -> vec4<f32> {
+    let u = 0.7978845608028654 * (v + 0.044715 * v * v * v);
+    return 1.0 - 2.0 / (exp(2.0 * u) + 1.0);
+}
+
 fn gelu(v: vec4<f32>) -> vec4<f32> {
-    let inner = 0.7978845608028654 * (v + 0.044715 * v * v * v);
-    return 0.5 * v * (1.0 + tanh(clamp(inner, vec4<f32>(-10.0), vec4<f32>(10.0))));
+    return 0.5 * v * (1.0 + gelu_curve(v));
 }

@@ -187,12 +187,13 @@ impl Generator {
             if self.interrupt.load(Ordering::Relaxed) {
                 return Ok(false);
             }
-            self.compute(piece, check)?;
-            if done + piece.len() < total {
-                // Waits for the device, so that progress and interrupts are about what is done.
-                self.runner.greedy()?;
-            }
             done += piece.len();
+            if done < total && !check {
+                // It waits for the device, so that progress and interrupts are about what is done.
+                self.keep(piece, |runner| runner.skim(piece))?;
+            } else {
+                self.compute(piece, check)?;
+            }
         }
         on_event(Event::Prompt { done, total })?;
         Ok(true)
@@ -200,16 +201,21 @@ impl Generator {
 
     /// Computes the step of `ids`; its logits and greedy choice are then at hand.
     fn compute(&mut self, ids: &[u32], check: bool) -> Result<()> {
-        let computed = match check {
-            false => self.runner.prefill(ids, |_| ()),
-            true => self.runner.check(ids).and_then(|divergence| match divergence {
+        let before = self.cached.len();
+        self.keep(ids, |runner| match check {
+            false => runner.prefill(ids, |_| ()),
+            true => runner.check(ids).and_then(|divergence| match divergence {
                 None => Ok(()),
                 Some(divergence) => Err(Error::Device(format!(
-                    "at token {} the device parts from the reference: {divergence}",
-                    self.cached.len()
+                    "at token {before} the device parts from the reference: {divergence}"
                 ))),
             }),
-        };
+        })
+    }
+
+    /// Has `ids` computed, and remembers them if that succeeds.
+    fn keep(&mut self, ids: &[u32], compute: impl FnOnce(&mut Runner) -> Result<()>) -> Result<()> {
+        let computed = compute(&mut self.runner);
         match &computed {
             Ok(()) => self.cached.extend(ids),
             Err(_) => self.runner.rewind(self.cached.len()),

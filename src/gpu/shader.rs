@@ -49,6 +49,7 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "finish_rows",
     "finish_capped",
     "finish_gelu",
+    "finish_relu",
     "gelu",
     "finish_swiglu",
     "finish_geglu",

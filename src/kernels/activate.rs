@@ -1,6 +1,7 @@
 //! Activations: ReLU, GELU, and their gradients.
 
 use super::pointwise::pointwise;
+use super::product::gelu;
 use crate::Result;
 use crate::gpu::{
     Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
@@ -31,7 +32,7 @@ impl Activation {
                 let root = (2.0 / std::f32::consts::PI).sqrt();
                 let t = (root * (x + 0.044715 * x * x * x)).tanh();
                 let slope = 0.5 * x * (1.0 - t * t) * root * (1.0 + 3.0 * 0.044715 * x * x);
-                (0.5 * x * (1.0 + t), 0.5 * (1.0 + t) + slope)
+                (gelu(x), 0.5 * (1.0 + t) + slope)
             }
         }
     }

@@ -13,6 +13,8 @@ pub enum Function {
     Identity,
     /// GELU in its approximation by tanh.
     Gelu,
+    /// max(x, 0).
+    Relu,
     /// cap * tanh(x / cap).
     Cap(f32),
 }
@@ -23,6 +25,7 @@ impl Function {
         match self {
             Self::Identity => "finish_rows",
             Self::Gelu => "finish_gelu",
+            Self::Relu => "finish_relu",
             Self::Cap(_) => "finish_capped",
         }
     }
@@ -98,6 +101,7 @@ impl Kernel for Project {
                 y[token * width + self.first_row + row] = match self.function {
                     Function::Identity => value,
                     Function::Gelu => gelu(value),
+                    Function::Relu => value.max(0.0),
                     Function::Cap(cap) => cap * (value / cap).tanh(),
                 };
             }

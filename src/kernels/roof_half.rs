@@ -1,5 +1,6 @@
 //! Multiply-adds of halves, as fast as the adapter can.
 
+use super::roofs::{CHAINS, UNROLL};
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, Tolerance, widths,
 };
@@ -18,11 +19,6 @@ pub struct RoofMultiplyAddHalf {
     /// What is added.
     pub addend: f32,
 }
-
-/// Enough to hide the latency of a multiply-add.
-const CHAINS: usize = 8;
-/// Multiply-adds between two looks at the loop's counter.
-const UNROLL: usize = 8;
 
 impl Kernel for RoofMultiplyAddHalf {
     fn name(&self) -> &'static str {

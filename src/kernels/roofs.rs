@@ -59,9 +59,9 @@ pub struct RoofMultiplyAdd {
 }
 
 /// Enough to hide the latency of a multiply-add.
-const CHAINS: usize = 8;
+pub(super) const CHAINS: usize = 8;
 /// Multiply-adds between two looks at the loop's counter.
-const UNROLL: usize = 8;
+pub(super) const UNROLL: usize = 8;
 
 impl Kernel for RoofMultiplyAdd {
     fn name(&self) -> &'static str {

@@ -16,8 +16,8 @@ pub enum FeedForward {
     SwiGlu,
     /// gelu(gate) * up, with GELU's approximation by tanh.
     GeGlu,
-    /// gelu(up), with the same.
-    Gelu,
+    /// f(up), f being the configuration's.
+    Plain,
 }
 
 /// Which numbers of a head the rotation turns together, as the file orders them. Packed, they are always neighbours.
@@ -118,7 +118,7 @@ pub static TABLE: [Architecture; 6] = [
         name: "gpt2",
         model_types: &["gpt2"],
         norm: Norm::Layer,
-        feed_forward: FeedForward::Gelu,
+        feed_forward: FeedForward::Plain,
         learned_positions: true,
         fused: true,
         transposed: true,

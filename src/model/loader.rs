@@ -106,7 +106,7 @@ impl<'a> Loader<'a> {
             false => Ok(None),
         };
         let ffn_gate_up = match (architecture.feed_forward, architecture.fused) {
-            (FeedForward::Gelu, _) => {
+            (FeedForward::Plain, _) => {
                 Matrix::load(self.place, &name("ffn_up"), self.rows(&weight("ffn_up"), hidden, width)?)?
             }
             (_, false) => {

@@ -1,16 +1,18 @@
 //! Running a model: token ids in, logits or greedy choices out, on the device or through the references.
 
 mod check;
+mod compiled;
 mod embedder;
 mod judge;
 mod results;
 
+use self::compiled::Compiled;
 use super::counters::Counters;
 use super::profile::Timing;
 use super::state::Cache;
 use super::transformer::{Activations, record};
 use super::weights::Model;
-use crate::gpu::{Element, HostMemory, Place, Program, Readback, Recording, Tensor};
+use crate::gpu::{Element, HostMemory, Place, Readback, Recording, Tensor};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,8 +37,7 @@ const CHUNK: usize = 256;
 const MOST_STEPS: usize = 16;
 
 struct Step {
-    recording: Recording,
-    program: Option<Program>,
+    compiled: Arc<Compiled>,
     logits: Tensor,
     /// Run before, so that a profile does not time its compilation.
     warm: bool,
@@ -199,7 +200,7 @@ impl Runner {
     /// # Errors
     /// When the device cannot hold its activations.
     pub fn recording(&mut self, tokens: usize, want: Want) -> Result<Recording> {
-        Ok(self.step(tokens, want)?.recording.clone())
+        Ok(self.step(tokens, want)?.compiled.recording.clone())
     }
 
     fn step(&mut self, tokens: usize, want: Want) -> Result<&mut Step> {
@@ -213,11 +214,8 @@ impl Runner {
             };
             let recording =
                 record(&self.model, &self.cache, &act, &self.step, &self.chosen, &logits, tokens, want);
-            let program = match &self.place {
-                Place::Device(gpu) => Some(Program::compile(gpu, &recording)?),
-                Place::Host => None,
-            };
-            self.steps.insert((tokens, want), Step { recording, program, logits, warm: false });
+            let compiled = Compiled::new(&self.place, recording)?;
+            self.steps.insert((tokens, want), Step { compiled, logits, warm: false });
         }
         self.steps.get_mut(&(tokens, want)).ok_or_else(|| Error::Model("a step went missing".into()))
     }
@@ -252,20 +250,13 @@ impl Runner {
     /// Computes one step of at most a chunk's tokens without waiting for it.
     fn run(&mut self, ids: &[u32], want: Want) -> Result<()> {
         self.place_step(ids)?;
-        let place = self.place.clone();
-        let profiled = self.profile.is_some();
-        let step = self.step(ids.len(), want)?;
-        match (&place, &step.program) {
-            (Place::Device(_), Some(_)) if profiled => self.run_profiled(ids, want)?,
-            (Place::Device(gpu), Some(program)) => program.run(gpu),
-            _ => {
-                let recording = step.recording.clone();
-                recording.run_reference(&mut self.host);
-            }
+        let compiled = Arc::clone(&self.step(ids.len(), want)?.compiled);
+        if self.profile.is_some() && compiled.program.is_some() {
+            self.run_profiled(ids, want)?;
+            self.advanced(ids.len(), &compiled);
+        } else {
+            self.advance(ids.len(), &compiled);
         }
-        let dispatches = self.step(ids.len(), want)?.recording.entries().len();
-        self.count(ids.len(), dispatches, 0);
-        self.position += ids.len();
         Ok(())
     }
 
@@ -283,12 +274,25 @@ impl Runner {
         let mut done = 0;
         for chunk in ids.chunks(self.chunk) {
             done += chunk.len();
-            let last = done == ids.len();
-            self.run(chunk, if last { Want::Last } else { Want::Nothing })?;
-            if !last {
-                self.wait()?;
+            if done < ids.len() {
+                self.skim(chunk)?;
+            } else {
+                self.run(chunk, Want::Last)?;
             }
             progress(done);
+        }
+        Ok(())
+    }
+
+    /// Reads ids after which nobody wants logits, in chunks, and waits for them.
+    ///
+    /// # Errors
+    /// When the context is full, an id is unknown, or the device fails.
+    pub fn skim(&mut self, ids: &[u32]) -> Result<()> {
+        self.check_ids(ids)?;
+        for chunk in ids.chunks(self.chunk) {
+            self.run(chunk, Want::Nothing)?;
+            self.wait()?;
         }
         Ok(())
     }
@@ -329,9 +333,8 @@ impl Runner {
         };
         let (step, position) = (self.step.clone(), self.position as u32);
         self.write_words(&step, &[position]);
-        self.step(1, Want::Last)?;
-        let program = self.steps.get(&(1, Want::Last)).and_then(|step| step.program.as_ref());
-        let (Some(program), Some(readback)) = (program, &self.readback) else {
+        let compiled = Arc::clone(&self.step(1, Want::Last)?.compiled);
+        let (Some(program), Some(readback)) = (&compiled.program, &self.readback) else {
             return Err(Error::Model("no program to decode with".into()));
         };
         let words = program.run_and_read(gpu, steps, &self.chosen, readback)?;

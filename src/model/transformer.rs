@@ -161,9 +161,9 @@ pub fn record(
                     rec.push(name("ffn_gate_up"), GateUp { input, w, y, gate: Gate::Silu })
                 }
                 FeedForward::GeGlu => rec.push(name("ffn_gate_up"), GateUp { input, w, y, gate: Gate::Gelu }),
-                FeedForward::Gelu => {
+                FeedForward::Plain => {
                     let (input, first_row) = (input.with_bias(layer.ffn_up_bias.as_ref()), w.first);
-                    rec.push(name("ffn_up"), Project { input, w, first_row, function: Function::Gelu, y });
+                    rec.push(name("ffn_up"), Project { input, w, first_row, function: config.activation, y });
                 }
             }
         }

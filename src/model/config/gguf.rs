@@ -3,6 +3,7 @@
 use super::{Config, LARGEST, LayerType, MOST_LAYERS};
 use crate::Result;
 use crate::format::{DType, Gguf, blocks};
+use crate::kernels::Function;
 use crate::model::architecture::{Norm, TABLE, names};
 use crate::model::rope::{Rope, Scaling};
 
@@ -91,6 +92,7 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
         norm_eps: gguf.f32(&key(epsilon))?,
         ropes,
         layer_types,
+        activation: Function::Gelu,
         embedding_scale: if architecture.scaled_embedding { (width as f32).sqrt() } else { 1.0 },
         attention_scale: 1.0 / (scale_of as f32).sqrt(),
         attention_cap: gguf.opt_f32(&key("attn_logit_softcapping"))?.filter(|&cap| cap != 0.0),

@@ -4,6 +4,7 @@ use super::fields::Fields;
 use super::{Config, LayerType, MOST_LAYERS};
 use crate::Result;
 use crate::format::Folder;
+use crate::kernels::Function;
 use crate::model::architecture::{Architecture, TABLE, model_types};
 use crate::model::rope::{Rope, Scaling};
 use serde_json::json;
@@ -38,7 +39,14 @@ fn layers(fields: &Fields, name: &str) -> Result<usize> {
 fn gpt2(fields: &Fields, architecture: &'static Architecture) -> Result<Config> {
     let (width, heads, layers) =
         (fields.count("n_embd")?, fields.count("n_head")?, layers(fields, "n_layer")?);
-    fields.only("activation_function", &json!("gelu_new"))?;
+    let activation = match fields.opt_text("activation_function")? {
+        None | Some("gelu_new") => Function::Gelu,
+        Some("relu") => Function::Relu,
+        Some(name) => {
+            let message = format!("= {name:?} changes the result; \"gelu_new\" and \"relu\" are supported");
+            return Err(fields.wrong("activation_function", message));
+        }
+    };
     fields.only("scale_attn_weights", &json!(true))?;
     fields.only("scale_attn_by_inverse_layer_idx", &json!(false))?;
     let head = width / heads;
@@ -58,6 +66,7 @@ fn gpt2(fields: &Fields, architecture: &'static Architecture) -> Result<Config> 
         norm_eps: fields.opt_number("layer_norm_epsilon")?.unwrap_or(1e-5) as f32,
         ropes: vec![Rope::none()],
         layer_types: vec![LayerType { window: None, rope: 0 }; layers],
+        activation,
         embedding_scale: 1.0,
         attention_scale: 1.0 / (head as f32).sqrt(),
         attention_cap: None,
@@ -98,6 +107,7 @@ fn decoder(fields: &Fields, architecture: &'static Architecture, named: &str) ->
         norm_eps: fields.opt_number("rms_norm_eps")?.unwrap_or(1e-6) as f32,
         ropes: ropes(fields, head, context, gemma)?,
         layer_types: layer_types(fields, layers, named)?,
+        activation: Function::Gelu,
         embedding_scale: if architecture.scaled_embedding { (width as f32).sqrt() } else { 1.0 },
         attention_scale: (1.0 / scale_of.sqrt()) as f32,
         attention_cap: cap("attn_logit_softcapping")?,

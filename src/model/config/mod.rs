@@ -8,6 +8,7 @@ use super::architecture::Architecture;
 use super::rope::Rope;
 use crate::Result;
 use crate::format::{Gguf, Source};
+use crate::kernels::Function;
 
 /// Shape and constants of a model. T tokens, C width, H heads, K key heads, D head width, F hidden width, L layers, V
 /// vocabulary.
@@ -39,6 +40,8 @@ pub struct Config {
     pub layer_types: Vec<LayerType>,
     /// Factor of the embeddings.
     pub embedding_scale: f32,
+    /// What a feed-forward part without a gate goes through.
+    pub activation: Function,
     /// Factor of the attention scores.
     pub attention_scale: f32,
     /// Scores are kept within this: cap * tanh(score / cap).

@@ -3,6 +3,7 @@
 use super::{Runner, Timing, Want};
 use crate::Result;
 use crate::gpu::{Divergence, Place, first_divergence};
+use std::sync::Arc;
 
 impl Runner {
     /// From now on steps are run with a timestamp around each dispatch, one at a time. Slower: dispatches cannot
@@ -22,7 +23,8 @@ impl Runner {
         let Place::Device(gpu) = &place else { return Ok(()) };
         let position = self.position;
         let step = self.step(ids.len(), want)?;
-        let Some(program) = &step.program else { return Ok(()) };
+        let compiled = Arc::clone(&step.compiled);
+        let Some(program) = &compiled.program else { return Ok(()) };
         // A driver compiles a kernel when it first runs, which is not the kernel's time.
         if !std::mem::replace(&mut step.warm, true) {
             program.run(gpu);
@@ -30,10 +32,8 @@ impl Runner {
             // The greedy choice may be one of the words that the step reads.
             self.place_step(ids)?;
         }
-        let step = self.step(ids.len(), want)?;
-        let Some(program) = &step.program else { return Ok(()) };
         let seconds = program.profile(gpu)?;
-        let timings: Vec<_> = step
+        let timings: Vec<_> = compiled
             .recording
             .entries()
             .iter()

@@ -1,10 +1,11 @@
 //! Texts as vectors: the hidden states after the last norm, pooled.
 
+use super::compiled::Compiled;
 use super::{Runner, Want};
-use crate::format::{DType, blocks};
-use crate::gpu::{Element, Place, Program, Recording, Tensor};
-use crate::kernels::{Matrix, OwnedRows, Product};
-use crate::model::transformer::{normed, record};
+use crate::gpu::{Element, Place, Tensor};
+use crate::kernels::Norm;
+use crate::model::architecture::Norm as NormKind;
+use crate::model::transformer::record;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,22 +22,13 @@ pub enum Pooling {
     Last,
 }
 
-/// A step that ends with the hidden states, and what it is compiled to.
-struct Step {
-    recording: Recording,
-    program: Option<Program>,
-}
-
 /// A runner that turns texts into vectors.
 pub struct Embedder {
     runner: Runner,
-    /// The unit matrix [C, C]. A product with it gives what the output matrix would be multiplied with: the last norm of
-    /// whatever kind the model has, to the bit, without a kernel of its own.
-    unit: Matrix,
     /// Hidden states of the latest step [ROWS, C].
     hidden: Tensor,
     /// By tokens and by the cache's capacity: a cache that grows is another one.
-    steps: HashMap<(usize, usize), Step>,
+    steps: HashMap<(usize, usize), Arc<Compiled>>,
 }
 
 impl Embedder {
@@ -45,37 +37,35 @@ impl Embedder {
     /// # Errors
     /// When the device's memory does not suffice.
     pub fn new(runner: Runner) -> Result<Self> {
-        let width = runner.model.config.width;
-        let mut bytes = Vec::with_capacity(2 * width * width);
-        for row in 0..width {
-            let unit: Vec<f32> = (0..width).map(|column| f32::from(row == column)).collect();
-            bytes.extend(blocks::quantise(DType::F16, &unit));
-        }
-        let rows = OwnedRows::new(DType::F16, width, bytes);
-        let unit = Matrix::load(&runner.place, "unit matrix", Arc::new(rows))?;
+        // As wide as the stream: whole blocks.
+        let width = runner.model.output_norm.gain.dim(0);
         let hidden = Tensor::zeros(&runner.place, "hidden states", &[ROWS, width], Element::F32)?;
-        Ok(Self { runner, unit, hidden, steps: HashMap::new() })
+        Ok(Self { runner, hidden, steps: HashMap::new() })
     }
 
-    fn step(&mut self, tokens: usize) -> Result<&Step> {
+    fn step(&mut self, tokens: usize) -> Result<Arc<Compiled>> {
         let key = (tokens, self.runner.cache.capacity);
         if !self.steps.contains_key(&key) {
             let act = self.runner.activations(tokens)?;
             let Runner { model, cache, step, chosen, logits, .. } = &self.runner;
             let mut recording = record(model, cache, &act, step, chosen, logits, tokens, Want::Nothing);
             let (config, norm) = (&model.config, &model.output_norm);
-            let input = normed(&mut recording, "output_norm", config, &act, &act.x, norm, 0, tokens);
-            for w in self.unit.parts() {
-                let (input, y) = (input.clone(), self.hidden.clone());
-                recording.push("hidden", Product { input, w: w.clone(), residual: None, y });
-            }
-            let program = match &self.runner.place {
-                Place::Device(gpu) => Some(Program::compile(gpu, &recording)?),
-                Place::Host => None,
+            let kernel = Norm {
+                x: act.x.clone(),
+                gain: norm.gain.clone(),
+                bias: norm.bias.clone(),
+                residual: None,
+                y: self.hidden.clone(),
+                columns: config.width,
+                eps: config.norm_eps,
+                centred: config.architecture.norm == NormKind::Layer,
+                first_token: 0,
+                tokens,
             };
-            self.steps.insert(key, Step { recording, program });
+            recording.push("output_norm", kernel);
+            self.steps.insert(key, Compiled::new(&self.runner.place, recording)?);
         }
-        self.steps.get(&key).ok_or_else(|| Error::Model("a step went missing".into()))
+        self.steps.get(&key).cloned().ok_or_else(|| Error::Model("a step went missing".into()))
     }
 
     /// The vector `[C]` of a text's tokens, of length 1.
@@ -97,7 +87,7 @@ impl Embedder {
                 pooled.fill(0.0);
             }
             let first = if pooling == Pooling::Last { ids.len() - 1 } else { 0 };
-            for row in hidden.chunks(width).take(ids.len()).skip(first) {
+            for row in hidden.chunks(self.hidden.dim(1)).take(ids.len()).skip(first) {
                 pooled.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
             }
         }
@@ -111,19 +101,10 @@ impl Embedder {
     /// Hidden states of the next `ids`, at most [`ROWS`].
     fn run(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
         self.runner.place_step(ids)?;
-        let place = self.runner.place.clone();
         let step = self.step(ids.len())?;
-        let dispatches = step.recording.entries().len();
-        match (&place, &step.program) {
-            (Place::Device(gpu), Some(program)) => program.run(gpu),
-            _ => {
-                let recording = step.recording.clone();
-                recording.run_reference(&mut self.runner.host);
-            }
-        }
-        self.runner.count(ids.len(), dispatches, self.hidden.data_bytes());
-        self.runner.position += ids.len();
-        match &place {
+        self.runner.advance(ids.len(), &step);
+        self.runner.count(0, 0, self.hidden.data_bytes());
+        match &self.runner.place {
             Place::Device(gpu) => self.hidden.read_f32(gpu),
             Place::Host => Ok(self.runner.host.f32(&self.hidden).to_vec()),
         }

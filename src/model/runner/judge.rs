@@ -1,11 +1,13 @@
 //! What a model thinks of a text: the likelihood of each token, worked out beside the logits.
 
+use super::compiled::Compiled;
 use super::{CHUNK, Runner, Want};
-use crate::gpu::{Element, Place, Program, Recording, Tensor};
+use crate::gpu::{Element, Place, Tensor};
 use crate::kernels::Likelihood;
 use crate::model::transformer::record;
 use crate::{Error, Result};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Room for logits, bytes: enough for dozens of tokens of any vocabulary, and below every limit on bindings.
 const LOGITS_BYTES: usize = 32 << 20;
@@ -28,17 +30,11 @@ impl Score {
     }
 }
 
-/// A step that ends with scores, and what it is compiled to.
-struct Step {
-    recording: Recording,
-    program: Option<Program>,
-}
-
 /// A runner that scores texts instead of continuing them.
 pub struct Judge {
     runner: Runner,
     /// Steps by tokens and by the cache's capacity: a cache that grows is another one.
-    steps: HashMap<(usize, usize), Step>,
+    steps: HashMap<(usize, usize), Arc<Compiled>>,
     /// Tokens a step at most.
     rows: usize,
     targets: Tensor,
@@ -90,7 +86,7 @@ impl Judge {
         (&self.logits, &self.scores)
     }
 
-    fn step(&mut self, tokens: usize) -> Result<&Step> {
+    fn step(&mut self, tokens: usize) -> Result<Arc<Compiled>> {
         let key = (tokens, self.runner.cache.capacity);
         if !self.steps.contains_key(&key) {
             let act = self.runner.activations(tokens)?;
@@ -104,13 +100,9 @@ impl Judge {
                 tokens,
             };
             recording.push("likelihood", kernel);
-            let program = match &self.runner.place {
-                Place::Device(gpu) => Some(Program::compile(gpu, &recording)?),
-                Place::Host => None,
-            };
-            self.steps.insert(key, Step { recording, program });
+            self.steps.insert(key, Compiled::new(&self.runner.place, recording)?);
         }
-        self.steps.get(&key).ok_or_else(|| Error::Model("a step went missing".into()))
+        self.steps.get(&key).cloned().ok_or_else(|| Error::Model("a step went missing".into()))
     }
 
     /// Reads `ids`, at most [`Judge::rows`], and has each judged by what follows it, `targets`. The scores stay on the
@@ -130,18 +122,8 @@ impl Judge {
         self.runner.place_step(ids)?;
         let tensor = self.targets.clone();
         self.runner.write_words(&tensor, targets);
-        let place = self.runner.place.clone();
         let step = self.step(ids.len())?;
-        let dispatches = step.recording.entries().len();
-        match (&place, &step.program) {
-            (Place::Device(gpu), Some(program)) => program.run(gpu),
-            _ => {
-                let recording = step.recording.clone();
-                recording.run_reference(&mut self.runner.host);
-            }
-        }
-        self.runner.count(ids.len(), dispatches, 0);
-        self.runner.position += ids.len();
+        self.runner.advance(ids.len(), &step);
         Ok(())
     }
 

@@ -1,0 +1,11 @@
+// y[t] = max(product + bias, 0).
+fn finish_group(t: u32, r4: u32, v: vec4<f32>) {
+    if r4 < p.rows4 {
+        store_y(t * p.width4 + p.first4 + r4, max(v + load_bias(p.first4 + r4), vec4<f32>()));
+    }
+}
+
+fn finish(t: u32, r4: u32, lo: vec4<f32>, hi: vec4<f32>) {
+    finish_group(t, r4, lo);
+    finish_group(t, r4 + 1u, hi);
+}
