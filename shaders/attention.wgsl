@@ -5,13 +5,13 @@
 // arXiv:2305.13245), and walk over the cache BLOCKS * 8 tokens at a time. For the scores a lane owns one token of each
 // block, so that lanes read neighbouring texels of the keys; for the sums a lane owns the eight numbers lane * 8 .. of
 // the head (and every 64th after them), so that lanes read neighbouring texels of the values. Lane i loads query i;
-// queries and probabilities are shared through the subgroup. The cache holds halves, eight a texel.
+// queries and probabilities are shared through the subgroup.
 //
 // With WINDOW a query sees the p.window tokens up to its own only; with CAPPED scores are kept within p.cap.
 //
 // Grid: x over TOKENS tokens, y over heads / HEADS. PARTS = head8 / 8, rounded up.
 //% set ROWS = HEADS * TOKENS
-//% include "cache"
+//% include "cache_read"
 
 @compute @workgroup_size(8)
 fn attention(
@@ -57,13 +57,14 @@ fn attention(
         //% endfor
         //% endfor
         //% for k in range(BLOCKS)
-        let key_at{{ k }} = key_texel((block + {{ k }}u) * 8u + lane, key_head, key_heads, head8, 0u);
+        let key_at{{ k }} = key_row((block + {{ k }}u) * 8u + lane, key_head, key_heads, head8);
+        let key_scales{{ k }} = scales_of_key(key_at{{ k }});
         //% endfor
         for (var d = 0u; d < head8; d++) {
             let q_lo = load_q(own_q + 2u * d);
             let q_hi = load_q(own_q + 2u * d + 1u);
             //% for k in range(BLOCKS)
-            let key{{ k }} = halves(load_keys(key_at{{ k }} + d * 8u));
+            let key{{ k }} = key_eight(key_at{{ k }}, d, key_scales{{ k }});
             //% endfor
             //% for i in range(ROWS)
             {
@@ -105,12 +106,13 @@ fn attention(
         //% endfor
         //% endfor
         //% for k in range(BLOCKS)
-        let value_at{{ k }} = value_texel((block + {{ k }}u) * 8u, key_head, key_heads, head8, lane);
+        let value_at{{ k }} = value_row((block + {{ k }}u) * 8u, key_head, key_heads, head8);
         //% for j in range(8)
         {
-            let at = value_at{{ k }} + {{ j }}u * head8;
+            let at = value_at{{ k }} + {{ j }}u * row_texels(head8);
+            let value_scales = scales_of_value(at);
             //% for c in range(PARTS)
-            let value{{ c }} = halves(load_values(at + {{ 8 * c }}u));
+            let value{{ c }} = value_eight(at, lane + {{ 8 * c }}u, value_scales);
             //% endfor
             //% for i in range(ROWS)
             {

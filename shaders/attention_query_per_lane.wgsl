@@ -3,7 +3,7 @@
 // same or neighbouring parts of the cache.
 //
 // Grid: one workgroup of 32 lanes for each 32 of tokens * heads. HEAD8 = head4 / 2.
-//% include "cache"
+//% include "cache_read"
 
 @compute @workgroup_size(32)
 fn attention_query_per_lane(@builtin(global_invocation_id) global: vec3<u32>) {
@@ -26,10 +26,12 @@ fn attention_query_per_lane(@builtin(global_invocation_id) global: vec3<u32>) {
     //% endif
     for (var token = start; token <= last; token++) {
         var s = 0.0;
-        let key_at = key_texel(token, key_head, key_heads, {{ HEAD8 }}u, 0u);
-        let value_at = value_texel(token, key_head, key_heads, {{ HEAD8 }}u, 0u);
+        let key_at = key_row(token, key_head, key_heads, {{ HEAD8 }}u);
+        let key_scales = scales_of_key(key_at);
+        let value_at = value_row(token, key_head, key_heads, {{ HEAD8 }}u);
+        let value_scales = scales_of_value(value_at);
         for (var d = 0u; d < {{ HEAD8 }}u; d++) {
-            let key = halves(load_keys(key_at + d * 8u));
+            let key = key_eight(key_at, d, key_scales);
             s = product8(key, load_q(own + 2u * d), load_q(own + 2u * d + 1u), s);
         }
         s *= p.scale;
@@ -42,7 +44,7 @@ fn attention_query_per_lane(@builtin(global_invocation_id) global: vec3<u32>) {
         top = high;
         total = total * fade + weight;
         for (var d = 0u; d < {{ HEAD8 }}u; d++) {
-            let value = halves(load_values(value_at + d));
+            let value = value_eight(value_at, d, value_scales);
             lo[d] = lo[d] * fade + weight * value.lo;
             hi[d] = hi[d] * fade + weight * value.hi;
         }

@@ -14,7 +14,7 @@
 //
 // Grid: x over TOKENS tokens, the last ones, which see most, first; y over heads / HEADS. PARTS = head8 / 8, rounded up.
 //% set ROWS = HEADS * TOKENS
-//% include "cache"
+//% include "cache_read"
 
 const LANES: u32 = {{ 8 * TEAMS }}u;
 const HEAD4: u32 = {{ HEAD4 }}u;
@@ -67,9 +67,10 @@ fn attention_workgroup(
         var s{{ i }} = 0.0;
         //% endfor
         if block < blocks {
-            let key_at = key_texel(token, key_head, key_heads, HEAD8, 0u);
+            let key_at = key_row(token, key_head, key_heads, HEAD8);
+            let key_scales = scales_of_key(key_at);
             for (var d = 0u; d < HEAD8; d++) {
-                let key = halves(load_keys(key_at + d * 8u));
+                let key = key_eight(key_at, d, key_scales);
                 //% for i in range(ROWS)
                 s{{ i }} = product8(key, queries[{{ i }}u * HEAD4 + 2u * d], queries[{{ i }}u * HEAD4 + 2u * d + 1u], s{{ i }});
                 //% endfor
@@ -112,13 +113,14 @@ fn attention_workgroup(
         //% endfor
         workgroupBarrier();
         if block < blocks {
-            let value_at = value_texel(block * 8u, key_head, key_heads, HEAD8, 0u);
+            let value_at = value_row(block * 8u, key_head, key_heads, HEAD8);
             for (var j = 0u; j < 8u; j++) {
-                let at = value_at + j * HEAD8;
+                let at = value_at + j * row_texels(HEAD8);
+                let value_scales = scales_of_value(at);
                 let from_lane = (lane & ~7u) + j;
                 //% for c in range(PARTS)
                 // Lanes beyond the head's end read its last texel, and store nothing.
-                let value{{ c }} = halves(load_values(at + min(l + {{ 8 * c }}u, HEAD8 - 1u)));
+                let value{{ c }} = value_eight(at, min(l + {{ 8 * c }}u, HEAD8 - 1u), value_scales);
                 //% endfor
                 //% for i in range(ROWS)
                 {

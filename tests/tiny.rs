@@ -3,7 +3,7 @@
 
 use kaiwu::format::Source;
 use kaiwu::gpu::{Gpu, GpuOptions, Place, StorageKind};
-use kaiwu::model::{Model, Runner};
+use kaiwu::model::{Model, Room, Runner};
 use kaiwu::text::{ChatTemplate, Message, TextStream, Tokenizer};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
@@ -83,8 +83,8 @@ fn check(name: &str, what: &str, place: &Place) -> Vec<String> {
     let expected = expected(name);
     let mut failures = vec![];
     for chunk in CHUNKS {
-        let mut runner = Runner::new(place, &model, None, 16).unwrap();
-        runner.set_chunk(chunk);
+        let room = Room { expected: 16, chunk, ..Room::default() };
+        let mut runner = Runner::with_room(place, &model, room).unwrap();
         let share = worst(&mut runner, &expected);
         eprintln!("{name} {what}, {chunk} at once: {share:.3} of what is allowed");
         if share > 1.0 {

@@ -1,7 +1,7 @@
 // Rows of the product are the query, key and value of token t. Queries and keys are rotated by the token's position
 // (Su et al. 2021, arXiv:2104.09864), neighbouring numbers forming a pair; the table holds cos, sin, cos, sin for
 // two pairs a texel. Keys and values go to the cache.
-//% include "cache"
+//% include "cache_write"
 
 fn rotate(v: vec4<f32>, turn: vec4<f32>) -> vec4<f32> {
     return vec4<f32>(
@@ -28,7 +28,7 @@ fn finish(t: u32, matrix_r4: u32, product_lo: vec4<f32>, product_hi: vec4<f32>) 
     let head = (r4 - p.query4) / p.head4 % key_heads; // of a key or a value
     let d = (r4 % p.head4) >> 1u;
     if r4 >= p.query4 + p.key4 {
-        store_values(value_texel(position, head, key_heads, head8, d), pack_halves(lo, hi));
+        keep_value(position, head, key_heads, head8, d, lo, hi);
         return;
     }
     let turn = position * p.head4 + r4 % p.head4;
@@ -38,6 +38,6 @@ fn finish(t: u32, matrix_r4: u32, product_lo: vec4<f32>, product_hi: vec4<f32>) 
         store_q(t * p.query4 + r4, rotated_lo);
         store_q(t * p.query4 + r4 + 1u, rotated_hi);
     } else {
-        store_keys(key_texel(position, head, key_heads, head8, d), pack_halves(rotated_lo, rotated_hi));
+        keep_key(position, head, key_heads, head8, d, rotated_lo, rotated_hi);
     }
 }

@@ -3,6 +3,7 @@
 use crate::format::Quantization;
 use crate::gpu::{GpuOptions, Quarantine, StorageKind, Tuning};
 use crate::hub::{Hub, ModelName};
+use crate::kernels::CacheType;
 use crate::sample::SamplerSettings;
 use crate::{Error, Result};
 use clap::Args;
@@ -61,7 +62,15 @@ pub(super) struct ModelArgument {
     pub model: Option<PathBuf>,
 }
 
-/// Which model, and what its matrices become.
+/// How keys and values are stored.
+#[derive(Debug, Args)]
+pub(super) struct CacheArgument {
+    /// Store keys and values in this type
+    #[arg(long, value_name = "TYPE", default_value = "f16")]
+    pub cache: CacheType,
+}
+
+/// Which model, what its matrices become, and how keys and values are stored.
 #[derive(Debug, Args)]
 pub(super) struct WeightsArguments {
     #[command(flatten)]
@@ -69,6 +78,8 @@ pub(super) struct WeightsArguments {
     /// Turn the matrices into this type while loading; `kaiwu convert` keeps the result in a file
     #[arg(long, value_name = "TYPE")]
     pub quantize: Option<Quantization>,
+    #[command(flatten)]
+    pub cache: CacheArgument,
 }
 
 impl ModelArgument {

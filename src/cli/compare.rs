@@ -1,7 +1,7 @@
 //! `kaiwu compare`: two models on one text, for judging a quantisation.
 
 use super::Outcome;
-use super::arguments::{DeviceArguments, model_path};
+use super::arguments::{CacheArgument, DeviceArguments, model_path};
 use super::loaded::{Loaded, Opened, load};
 use super::output::{print, print_json, table};
 use super::perplexity::TextArguments;
@@ -25,6 +25,8 @@ pub(super) struct Arguments {
     model: Vec<PathBuf>,
     #[command(flatten)]
     text: TextArguments,
+    #[command(flatten)]
+    cache: CacheArgument,
     /// Print one JSON object; likelihoods and divergences in nats a token
     #[arg(long)]
     json: bool,
@@ -40,7 +42,12 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         return Err(Error::Usage(format!("two models are compared, and -m is given {count} times")));
     };
     let text = arguments.text.read()?;
-    let open = |path: &PathBuf| Opened::at(model_path(Some(path))?, arguments.text.context);
+    let cache = arguments.cache.cache;
+    let open = |path: &PathBuf| -> Result<Opened> {
+        let mut opened = Opened::at(model_path(Some(path))?, arguments.text.context)?;
+        opened.cache = cache;
+        Ok(opened)
+    };
     let (a, b) = (open(a)?, open(b)?);
     same_tokenizer(&a, &b)?;
     let longest = a.config.context.min(b.config.context);

@@ -1,13 +1,13 @@
 //! `kaiwu explain`: the recording of a decode step, for people.
 
 use super::Outcome;
-use super::arguments::{DeviceArguments, ModelArgument};
+use super::arguments::{CacheArgument, DeviceArguments, ModelArgument};
 use super::loaded::{adapter, load};
 use super::output::{count, print, print_pretty, size, table};
 use super::roofline::{self, RooflineArguments};
 use crate::format::Source;
 use crate::gpu::{Capabilities, Constant, Cost, Entry, Gpu, Place, StorageKind, Strategy};
-use crate::model::{Runner, Want};
+use crate::model::{Room, Runner, Want};
 use crate::workbench::StepCost;
 use crate::{Error, Result};
 use clap::Args;
@@ -26,6 +26,8 @@ pub(super) struct Arguments {
     /// Tokens in the cache that attention reads
     #[arg(long, value_name = "N", default_value_t = 256)]
     at: u32,
+    #[command(flatten)]
+    cache: CacheArgument,
     #[command(flatten)]
     roofline: RooflineArguments,
     /// Do without a device: the strategies it would take are then unknown
@@ -63,7 +65,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let source = Source::open(&path)?;
     let place = if arguments.host { Place::Host } else { device_or_host(device)? };
     let model = load(&place, &source, None)?;
-    let mut runner = Runner::new(&place, &model, None, 1)?;
+    let mut runner = Runner::with_room(&place, &model, Room { expected: 1, cache: arguments.cache.cache, ..Room::default() })?;
     let recording = runner.recording(1, Want::Last)?;
     let at = arguments.at as usize;
     let sections = sections(recording.entries(), &place, at);

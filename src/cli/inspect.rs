@@ -1,11 +1,12 @@
 //! `kaiwu inspect`: what is in a model file, and what it takes to run it.
 
 use super::Outcome;
-use super::arguments::model_path;
+use super::arguments::{CacheArgument, model_path};
 use super::output::{count, print, print_pretty, size, table};
 use crate::format::{Array, Source, TensorInfo, Value};
 use crate::gpu::Place;
-use crate::model::{Activations, Config, Model};
+use crate::kernels::CacheType;
+use crate::model::{Activations, Config, Model, Room};
 use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
@@ -25,6 +26,8 @@ pub(super) struct Arguments {
     /// Tokens of context to reckon with [default: the model's own]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     context: Option<u32>,
+    #[command(flatten)]
+    cache: CacheArgument,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -50,7 +53,7 @@ const CHUNK: usize = 256;
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let source = Source::open(&model_path(arguments.model.as_deref())?)?;
-    let footprint = footprint(&source, arguments.context.map(|n| n as usize));
+    let footprint = footprint(&source, arguments.context.map(|n| n as usize), arguments.cache.cache);
     if let Err(error @ Error::Usage(_)) = footprint {
         return Err(error);
     }
@@ -61,7 +64,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn footprint(source: &Source, context: Option<usize>) -> Result<Footprint> {
+fn footprint(source: &Source, context: Option<usize>, cache: CacheType) -> Result<Footprint> {
     let config = Config::from_source(source)?;
     let context = context.unwrap_or(config.context);
     if context > config.context {
@@ -70,10 +73,8 @@ fn footprint(source: &Source, context: Option<usize>) -> Result<Footprint> {
     }
     // On the host nothing is allocated; the sizes are the same.
     let model = Model::load(&Place::Host, source, |_| ())?;
-    let act = Activations::new(&Place::Host, &config, CHUNK.min(context))?;
-    let capacity = context.next_multiple_of(64) as u64;
-    let cache_bytes =
-        capacity * (config.cache_bytes_per_token() + 4 * (config.ropes.len() * config.head) as u64);
+    let act = Activations::new(&Place::Host, &config, CHUNK.min(context), cache)?;
+    let cache_bytes = Room { cache, ..Room::default() }.cache_bytes(&config, context);
     let activation_bytes = act.bytes() + 4 * config.vocabulary.next_multiple_of(4) as u64;
     let weights_bytes = model.bytes();
     let total_bytes = weights_bytes + cache_bytes + activation_bytes;

@@ -4,7 +4,8 @@ use super::arguments::{DeviceArguments, WeightsArguments};
 use super::progress::Progress;
 use crate::format::{Quantization, Source};
 use crate::gpu::{Gpu, Place};
-use crate::model::{Config, Model, Runner};
+use crate::kernels::CacheType;
+use crate::model::{Config, Model, Room, Runner};
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Error, Result};
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ pub(super) struct Opened {
     pub context: usize,
     /// What the matrices become while loading.
     quantization: Option<Quantization>,
+    /// How keys and values are stored.
+    pub cache: CacheType,
     since: Instant,
 }
 
@@ -36,7 +39,8 @@ pub(super) struct Loaded {
 impl Opened {
     /// Opens a model for conversations of `context` tokens, the model's own number if not given.
     pub(super) fn new(weights: &WeightsArguments, context: Option<u32>) -> Result<Self> {
-        Ok(Self { quantization: weights.quantize, ..Self::at(weights.model.path()?, context)? })
+        let (quantization, cache) = (weights.quantize, weights.cache.cache);
+        Ok(Self { quantization, cache, ..Self::at(weights.model.path()?, context)? })
     }
 
     /// The same by its path, with the matrices as they are.
@@ -52,7 +56,12 @@ impl Opened {
             return Err(Error::Usage(message));
         }
         let tokenizer = Arc::new(Tokenizer::from_source(&source)?);
-        Ok(Self { path, source, config, tokenizer, context, quantization: None, since })
+        Ok(Self { path, source, config, tokenizer, context, quantization: None, cache: CacheType::F16, since })
+    }
+
+    /// Room for the context, and for `expected` tokens to begin with.
+    pub(super) fn room(&self, expected: usize) -> Room {
+        Room { context: Some(self.context), expected, cache: self.cache, ..Room::default() }
     }
 
     /// The template of the file, which a conversation needs.
@@ -78,7 +87,12 @@ impl Opened {
 impl Loaded {
     /// A conversation with room for `expected` tokens to begin with.
     pub(super) fn runner(&self, expected: usize) -> Result<Runner> {
-        Runner::new(&self.place, &self.model, Some(self.file.context), expected)
+        self.runner_with(self.file.room(expected))
+    }
+
+    /// A conversation with this room.
+    pub(super) fn runner_with(&self, room: Room) -> Result<Runner> {
+        Runner::with_room(&self.place, &self.model, room)
     }
 
     pub(super) fn adapter(&self) -> String {

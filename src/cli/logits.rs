@@ -5,7 +5,7 @@ use super::arguments::{DeviceArguments, WeightsArguments, text_or_stdin};
 use super::loaded::Opened;
 use super::output::print_json;
 use super::progress::Progress;
-use crate::model::Runner;
+use crate::model::{Room, Runner};
 use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
@@ -64,9 +64,9 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         return Err(Error::Usage("the text has no tokens".into()));
     }
     let loaded = file.load(device, arguments.reference)?;
-    let mut runner = loaded.runner(ids.len())?;
+    let room = Room { chunk: arguments.chunk as usize, ..loaded.file.room(ids.len()) };
+    let mut runner = loaded.runner_with(room)?;
     runner.fits(ids.len())?;
-    runner.set_chunk(arguments.chunk as usize);
     if arguments.check {
         check(&mut runner, &ids)?;
     }

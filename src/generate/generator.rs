@@ -160,14 +160,14 @@ impl Generator {
     /// always computed, for its logits.
     fn reuse(&mut self, prompt: &[u32]) -> usize {
         let common = self.cached.iter().zip(prompt).take_while(|(a, b)| a == b).count();
-        let reused = common.min(prompt.len().saturating_sub(1));
-        self.forget(reused);
-        reused
+        self.forget(common.min(prompt.len().saturating_sub(1)))
     }
 
-    fn forget(&mut self, from: usize) {
-        self.cached.truncate(from);
-        self.runner.rewind(self.cached.len());
+    /// Keeps the first `from` tokens, or none where they cannot be gone back to, and says how many.
+    fn forget(&mut self, from: usize) -> usize {
+        let kept = self.runner.rewind(from.min(self.cached.len()));
+        self.cached.truncate(kept);
+        kept
     }
 
     /// Reads the rest of a prompt. Says whether it came to its end, and was not interrupted.
@@ -218,7 +218,9 @@ impl Generator {
         let computed = compute(&mut self.runner);
         match &computed {
             Ok(()) => self.cached.extend(ids),
-            Err(_) => self.runner.rewind(self.cached.len()),
+            Err(_) => {
+                self.forget(self.cached.len());
+            }
         }
         computed
     }
@@ -231,7 +233,7 @@ impl Generator {
                 Ok(choices)
             }
             Err(error) => {
-                self.runner.rewind(self.cached.len());
+                self.forget(self.cached.len());
                 Err(error)
             }
         }

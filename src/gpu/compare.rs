@@ -119,10 +119,15 @@ fn compare(gpu: &Gpu, entry: &Entry, expected: &mut HostMemory) -> Result<(Compa
         let Some(tensor) = operand.tensor.filter(|_| operand.access != Access::Read) else { continue };
         let words = tensor.read(gpu)?;
         let values = expected.u32(&tensor);
-        let (found, expected) = (numbers(tensor.element(), &words), numbers(tensor.element(), &values));
+        let (found, expected) = (numbers(&tensor, &words), numbers(&tensor, &values));
+        let steps = steps(&tensor, &values);
         let right = |index: usize| match tensor.element() {
             Element::U32 => found[index] == expected[index],
             Element::F32 => tolerance.accepts(expected[index], found[index]),
+            // Two roundings may fall to either side here too, by a whole step.
+            Element::Q8 => tolerance.accepts(expected[index], found[index]) || {
+                (found[index] - expected[index]).abs() <= 1.01 * steps[index]
+            },
             Element::F16 => {
                 let Tolerance { absolute, relative } = tolerance;
                 Tolerance { absolute, relative: relative + HALF_STEP }.accepts(expected[index], found[index])
@@ -163,12 +168,31 @@ fn error(found: f32, expected: f32) -> f32 {
 /// Two roundings to half precision may fall to either side: one unit in the last place.
 const HALF_STEP: f32 = 1.0 / 1024.0;
 
-fn numbers(element: Element, words: &[u32]) -> Vec<f32> {
-    match element {
+fn numbers(tensor: &Tensor, words: &[u32]) -> Vec<f32> {
+    match tensor.element() {
         Element::F32 => words.iter().map(|&word| f32::from_bits(word)).collect(),
         Element::U32 => words.iter().map(|&word| word as f32).collect(),
         Element::F16 => {
             bytemuck::cast_slice::<u32, half::f16>(words).iter().map(|half| half.to_f32()).collect()
         }
+        Element::Q8 => {
+            let levels = bytemuck::cast_slice::<u32, i8>(words).iter();
+            steps(tensor, words).iter().zip(levels).map(|(step, &level)| step * f32::from(level)).collect()
+        }
     }
+}
+
+/// Of bytes, the scale of each; the bytes of the scales themselves have none. Of other elements, nothing.
+fn steps(tensor: &Tensor, words: &[u32]) -> Vec<f32> {
+    let (Element::Q8, &[.., texels, apart, 16]) = (tensor.element(), tensor.shape()) else { return vec![] };
+    let halves = bytemuck::cast_slice::<u32, half::f16>(words);
+    let step = |byte: usize| {
+        let (texel, row) = (byte / 16, texels * apart);
+        let scales = texel / row * row + texel % apart;
+        match texel % row / apart {
+            0 => 0.0,
+            levels => halves[8 * scales + (levels - 1) / 2].to_f32(),
+        }
+    };
+    (0..4 * words.len()).map(step).collect()
 }

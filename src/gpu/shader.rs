@@ -46,6 +46,8 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "causal",
     "clip",
     "cache",
+    "cache_read",
+    "cache_write",
     "finish_rows",
     "finish_capped",
     "finish_gelu",
@@ -142,7 +144,7 @@ fn declare(text: &mut String, binding: u32, operand: &Operand) {
     };
     let kind = match tensor.element() {
         Element::F32 => "vec4<f32>",
-        Element::U32 | Element::F16 => "vec4<u32>",
+        Element::U32 | Element::F16 | Element::Q8 => "vec4<u32>",
     };
     let (reads, writes) = (access != Access::Write, access != Access::Read);
     let at = format!("vec2<u32>(i & {}u, i >> {}u)", TEXTURE_WIDTH - 1, TEXTURE_WIDTH.trailing_zeros());

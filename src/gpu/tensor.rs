@@ -17,6 +17,9 @@ pub enum Element {
     U32,
     /// `vec4<u32>` of eight halves, as `pack2x16float` makes them
     F16,
+    /// `vec4<u32>` of sixteen bytes. The shape ends with [R, S, 16]: of the R texels, S apart, the first one holds halves, each
+    /// the scale of 32 signed bytes of those that follow.
+    Q8,
 }
 
 impl Element {
@@ -25,6 +28,7 @@ impl Element {
         match self {
             Element::F32 | Element::U32 => 4,
             Element::F16 => 8,
+            Element::Q8 => 16,
         }
     }
 }

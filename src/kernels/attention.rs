@@ -1,6 +1,6 @@
 //! Attention over the cache.
 
-use super::cache::{Pages, half_at};
+use super::cache::{CacheType, LayerCache, Side};
 use super::product_cost::few_or_many;
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Surplus, Tensor,
@@ -13,10 +13,8 @@ pub struct Attention {
     pub step: Tensor,
     /// Rotated queries [T, H * D].
     pub q: Tensor,
-    /// The layer's key cache, halves [capacity / 64, K, 8, D / 8, 8, 8].
-    pub keys: Tensor,
-    /// The layer's value cache, halves [capacity / 64, K, 64, D].
-    pub values: Tensor,
+    /// The layer's keys and values. As a ring, it holds what the window reaches and the tokens of the step.
+    pub cache: LayerCache,
     /// The result [T, H * D].
     pub y: Tensor,
     /// Count of tokens T.
@@ -31,10 +29,10 @@ pub struct Attention {
 
 impl Attention {
     fn head(&self) -> usize {
-        self.values.dim(3)
+        self.cache.head
     }
     fn key_heads(&self) -> usize {
-        self.values.dim(1)
+        self.cache.key_heads()
     }
     fn heads(&self) -> usize {
         self.q.dim(1) / self.head()
@@ -55,6 +53,7 @@ impl Attention {
             ("WINDOW", Constant::Switch(self.window.is_some())),
             ("CAPPED", Constant::Switch(self.cap.is_some())),
         ];
+        all.extend(self.cache.constants());
         all.extend_from_slice(more);
         all
     }
@@ -133,8 +132,8 @@ impl Kernel for Attention {
         vec![
             Operand::read("step", &self.step),
             Operand::read("q", &self.q),
-            Operand::read("keys", &self.keys),
-            Operand::read("values", &self.values),
+            Operand::read("keys", &self.cache.keys),
+            Operand::read("values", &self.cache.values),
             Operand::write("y", &self.y),
         ]
     }
@@ -148,6 +147,7 @@ impl Kernel for Attention {
             Parameter::F32("scale", self.scale),
             Parameter::U32("window", self.window.map_or(u32::MAX, |window| window as u32)),
             Parameter::F32("cap", self.cap.unwrap_or(0.0)),
+            self.cache.parameter(),
         ]
     }
 
@@ -168,7 +168,11 @@ impl Kernel for Attention {
     fn shape(&self) -> String {
         let tokens = few_or_many(self.tokens);
         let window = self.window.map_or(String::new(), |window| format!(", window {window}"));
-        format!("{tokens} x {}/{} heads of {}{window}", self.heads(), self.key_heads(), self.head())
+        let kind = match self.cache.kind {
+            CacheType::F16 => String::new(),
+            other => format!(", {other:?}"),
+        };
+        format!("{tokens} x {}/{} heads of {}{window}{kind}", self.heads(), self.key_heads(), self.head())
     }
 
     fn cost(&self, context: usize) -> Cost {
@@ -178,7 +182,7 @@ impl Kernel for Attention {
         let seen: u64 = (1..=self.tokens).map(|t| (context + t).min(window) as u64).sum();
         let cached = (context + self.tokens).min(window.saturating_add(self.tokens)) as u64;
         Cost {
-            read: 4 * cached * self.key_heads() as u64 * head + 4 * tokens * heads * head,
+            read: cached * self.cache.position_bytes() + 4 * tokens * heads * head,
             written: 4 * tokens * heads * head,
             operations: seen * heads * (4 * head + 4),
         }
@@ -186,7 +190,7 @@ impl Kernel for Attention {
 
     fn necessary(&self, context: usize) -> u64 {
         let window = self.window.unwrap_or(usize::MAX).saturating_add(self.tokens);
-        4 * ((context + self.tokens).min(window) * self.key_heads() * self.head()) as u64
+        (context + self.tokens).min(window) as u64 * self.cache.position_bytes()
     }
 
     fn surplus(&self, strategy: &Strategy, context: usize) -> Surplus {
@@ -197,7 +201,7 @@ impl Kernel for Attention {
             })
         };
         let cached = context + self.tokens;
-        let token = 4 * (self.key_heads() * self.head()) as u64;
+        let token = self.cache.position_bytes();
         // Those that walk over the cache together go over it in whole blocks of eight tokens.
         let whole = count("BLOCKS").map_or(cached, |blocks| cached.next_multiple_of(8 * blocks));
         let group = self.heads() / self.key_heads();
@@ -211,16 +215,15 @@ impl Kernel for Attention {
 
     fn reference(&self, memory: &mut HostMemory) {
         let (heads, head, key_heads) = (self.heads(), self.head(), self.key_heads());
-        let pages = Pages { key_heads, head };
         let start = memory.u32(&self.step)[0] as usize;
-        let (q, keys, values) = (memory.f32(&self.q), memory.u32(&self.keys), memory.u32(&self.values));
+        let (q, keys, values) = (memory.f32(&self.q), memory.u32(&self.cache.keys), memory.u32(&self.cache.values));
         let y = memory.f32_mut(&self.y);
         for token in 0..self.tokens {
             for h in 0..heads {
                 let key_head = h / (heads / key_heads);
                 let at = (token * heads + h) * head;
-                let key = |position, d| half_at(&keys, pages.key(position, key_head * head + d));
-                let value = |position, d| half_at(&values, pages.value(position, key_head * head + d));
+                let key = |position, d| self.cache.number(Side::Keys, &keys, position, key_head * head + d);
+                let value = |position, d| self.cache.number(Side::Values, &values, position, key_head * head + d);
                 let last = start + token;
                 let first = self.window.map_or(0, |window| (last + 1).saturating_sub(window));
                 let score = |position| {

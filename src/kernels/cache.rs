@@ -1,41 +1,205 @@
-//! Where the references find keys and values: halves, two a word.
+//! What a layer keeps of the tokens so far: keys and values, in pages of 64 positions. `shaders/lib/cache.wgsl` has the
+//! same addresses for shaders.
 
+use crate::Result;
+use crate::gpu::{Constant, Element, Parameter, Place, Tensor};
 use half::f16;
 
 /// Positions whose keys, or values, of one head lie together.
 pub const PAGE: usize = 64;
 
-/// Where a cache of `key_heads` heads of width `head` has half `row` (key head * D + d) of a position.
-#[derive(Clone, Copy)]
-pub struct Pages {
-    pub key_heads: usize,
-    pub head: usize,
+/// How a cache stores its numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum CacheType {
+    /// Half precision
+    #[default]
+    F16,
+    /// Single precision: twice the memory
+    F32,
+    /// Bytes, and for each 32 numbers of a head a scale: about half the memory
+    #[value(name = "q8_0")]
+    Q8_0,
 }
 
-impl Pages {
-    fn page(&self, position: usize, row: usize) -> usize {
-        position / PAGE * self.key_heads + row / self.head
+impl CacheType {
+    /// Kind of the tensors' numbers.
+    fn element(self) -> Element {
+        match self {
+            Self::F16 => Element::F16,
+            Self::F32 => Element::F32,
+            Self::Q8_0 => Element::Q8,
+        }
     }
 
-    /// Index among keys [capacity / 64, K, 8, D / 8, 8 positions, 8 halves].
-    pub fn key(&self, position: usize, row: usize) -> usize {
-        let block = self.page(position, row) * (PAGE / 8) + position % PAGE / 8;
-        (block * self.head + row % self.head / 8 * 8 + position % 8) * 8 + row % 8
+    /// The name in shaders.
+    fn word(self) -> &'static str {
+        match self {
+            Self::F16 => "f16",
+            Self::F32 => "f32",
+            Self::Q8_0 => "q8_0",
+        }
     }
 
-    /// Index among values [capacity / 64, K, 64 positions, D].
-    pub fn value(&self, position: usize, row: usize) -> usize {
-        (self.page(position, row) * PAGE + position % PAGE) * self.head + row % self.head
+    /// Texels that hold the keys, or the values, of one head of width `head` at one position. Of bytes, the first one holds
+    /// the scales: a texel is stored as a whole.
+    pub fn texels(self, head: usize) -> usize {
+        match self {
+            Self::F16 => head / 8,
+            Self::F32 => head / 4,
+            Self::Q8_0 => 1 + head.div_ceil(16),
+        }
+    }
+}
+
+/// Keys or values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Keys.
+    Keys,
+    /// Values.
+    Values,
+}
+
+/// Keys and values of a layer: P pages, K key heads, R texels a head and position, N numbers a texel.
+#[derive(Clone)]
+pub struct LayerCache {
+    /// [P, K, 8, R, 8, N]: lanes that own neighbouring positions read neighbouring texels.
+    pub keys: Tensor,
+    /// [P, K, 64, R, 1, N]: lanes that own neighbouring parts of a head do.
+    pub values: Tensor,
+    /// How numbers are stored.
+    pub kind: CacheType,
+    /// Width of a head.
+    pub head: usize,
+    /// The pages are used in turn: of all positions, the latest 64 P are there.
+    pub ring: bool,
+}
+
+impl LayerCache {
+    /// Zeros, labelled `<name>.keys` and `<name>.values`.
+    ///
+    /// # Errors
+    /// When the device cannot bind them.
+    pub fn new(
+        place: &Place,
+        name: &str,
+        kind: CacheType,
+        [pages, key_heads, head]: [usize; 3],
+        ring: bool,
+    ) -> Result<Self> {
+        let (texels, element) = (kind.texels(head), kind.element());
+        let numbers = element.per_texel();
+        let keys = [pages, key_heads, PAGE / 8, texels, 8, numbers];
+        let values = [pages, key_heads, PAGE, texels, 1, numbers];
+        Ok(Self {
+            keys: Tensor::zeros(place, &format!("{name}.keys"), &keys, element)?,
+            values: Tensor::zeros(place, &format!("{name}.values"), &values, element)?,
+            kind,
+            head,
+            ring,
+        })
+    }
+
+    /// Count of key heads.
+    pub fn key_heads(&self) -> usize {
+        self.keys.dim(1)
+    }
+
+    /// Count of pages.
+    pub fn pages(&self) -> usize {
+        self.keys.dim(0)
+    }
+
+    /// Bytes of keys and values of one position.
+    pub fn position_bytes(&self) -> u64 {
+        2 * 16 * (self.key_heads() * self.kind.texels(self.head)) as u64
+    }
+
+    /// What a shader's text depends on.
+    pub(super) fn constants(&self) -> [(&'static str, Constant); 2] {
+        [("CACHE", Constant::Word(self.kind.word())), ("RING", Constant::Switch(self.ring))]
+    }
+
+    /// What its addresses depend on.
+    pub(super) fn parameter(&self) -> Parameter {
+        Parameter::U32("pages", self.pages() as u32)
+    }
+
+    /// Index of texel `texel` of what key head `head` has at a position.
+    fn texel(&self, side: Side, position: usize, head: usize, texel: usize) -> usize {
+        let texels = self.kind.texels(self.head);
+        // Where the pages are no ring, there is one for each position.
+        let page = position / PAGE % self.pages() * self.key_heads() + head;
+        match side {
+            Side::Keys => ((page * 8 + position % PAGE / 8) * texels + texel) * 8 + position % 8,
+            Side::Values => (page * PAGE + position % PAGE) * texels + texel,
+        }
+    }
+
+    /// Number `row` (key head * D + d) of a position, from the words of a tensor.
+    pub fn number(&self, side: Side, words: &[u32], position: usize, row: usize) -> f32 {
+        let (head, d) = (row / self.head, row % self.head);
+        let texel = |texel| self.texel(side, position, head, texel);
+        match self.kind {
+            CacheType::F16 => half_at(words, texel(d / 8) * 8 + d % 8),
+            CacheType::F32 => f32::from_bits(words[texel(d / 4) * 4 + d % 4]),
+            CacheType::Q8_0 => {
+                let at = texel(1 + d / 16) * 4 + d % 16 / 4;
+                let level = (words[at] >> (8 * (d % 4))) as i8;
+                half_at(words, texel(0) * 8 + d / 32) * f32::from(level)
+            }
+        }
+    }
+
+    /// Stores number `row` of a position, alone.
+    ///
+    /// # Panics
+    /// In a cache of bytes, where the numbers of a head share a scale.
+    pub fn set_number(&self, side: Side, words: &mut [u32], position: usize, row: usize, value: f32) {
+        let (head, d) = (row / self.head, row % self.head);
+        match self.kind {
+            CacheType::F16 => {
+                let at = self.texel(side, position, head, d / 8) * 8 + d % 8;
+                set_half(words, at, value);
+            }
+            CacheType::F32 => {
+                words[self.texel(side, position, head, d / 4) * 4 + d % 4] = value.to_bits();
+            }
+            CacheType::Q8_0 => panic!("a number of a cache of bytes is not stored alone"),
+        }
+    }
+
+    /// Stores the numbers `[D]` of a key head at a position.
+    pub fn set_head(&self, side: Side, words: &mut [u32], position: usize, head: usize, numbers: &[f32]) {
+        if self.kind != CacheType::Q8_0 {
+            for (d, &value) in numbers.iter().enumerate() {
+                self.set_number(side, words, position, head * self.head + d, value);
+            }
+            return;
+        }
+        let texel = |texel| self.texel(side, position, head, texel);
+        // What a head leaves of its texels is zero.
+        (0..self.kind.texels(self.head)).for_each(|at| words[4 * texel(at)..][..4].fill(0));
+        for (block, numbers) in numbers.chunks(32).enumerate() {
+            let largest = numbers.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+            set_half(words, texel(0) * 8 + block, largest / 127.0);
+            let inverse = if largest == 0.0 { 0.0 } else { 127.0 / largest };
+            for (i, value) in numbers.iter().enumerate() {
+                let (d, level) = (32 * block + i, (value * inverse).round_ties_even() as i8);
+                let (at, shift) = (texel(1 + d / 16) * 4 + d % 16 / 4, 8 * (d % 4));
+                words[at] |= u32::from(level as u8) << shift;
+            }
+        }
     }
 }
 
 /// Half `index` of packed `words`.
-pub fn half_at(words: &[u32], index: usize) -> f32 {
+fn half_at(words: &[u32], index: usize) -> f32 {
     f16::from_bits((words[index / 2] >> (16 * (index % 2))) as u16).to_f32()
 }
 
 /// Rounds `value` into half `index` of packed `words`.
-pub fn set_half(words: &mut [u32], index: usize, value: f32) {
+fn set_half(words: &mut [u32], index: usize, value: f32) {
     let shift = 16 * (index % 2);
     let kept = words[index / 2] & !(0xffff << shift);
     words[index / 2] = kept | u32::from(f16::from_f32(value).to_bits()) << shift;

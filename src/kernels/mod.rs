@@ -45,6 +45,7 @@ pub use add::Add;
 pub use add_positions::AddPositions;
 pub use argmax::Argmax;
 pub use attention::Attention;
+pub use cache::{CacheType, LayerCache, PAGE, Side};
 pub use causal_attention::{CausalAttention, Heads};
 pub use causal_gradient::{CausalKeyGradient, CausalQueryGradient};
 pub use cross_entropy::{CrossEntropy, CrossEntropyGradient, MeanLoss, MeanLossGradient};

@@ -1,6 +1,6 @@
 //! Projection of queries, keys and values, with the rotation and the writing to the cache in the same kernel.
 
-use super::cache::{Pages, set_half};
+use super::cache::{CacheType, LayerCache, Side};
 use super::matrix::Part;
 use super::product::{Input, TOLERANCE};
 use crate::gpu::{
@@ -22,10 +22,8 @@ pub struct QueryKeyValue {
     pub rope: Tensor,
     /// Rotated queries [T, H * D].
     pub q: Tensor,
-    /// The layer's key cache, halves [capacity / 64, K, 8, D / 8, 8, 8].
-    pub keys: Tensor,
-    /// The layer's value cache, halves [capacity / 64, K, 64, D].
-    pub values: Tensor,
+    /// Where the layer's keys and values go: not bytes, for which a head's numbers must meet ([`super::RotateHeads`]).
+    pub cache: LayerCache,
 }
 
 impl QueryKeyValue {
@@ -36,7 +34,13 @@ impl QueryKeyValue {
         self.q.dim(1)
     }
     fn key(&self) -> usize {
-        self.values.dim(1) * self.values.dim(3)
+        self.cache.key_heads() * self.cache.head
+    }
+
+    /// With what their texts depend on beside the product.
+    fn stored(&self, mut strategies: Vec<Strategy>) -> Vec<Strategy> {
+        strategies.iter_mut().for_each(|strategy| strategy.constants.extend(self.cache.constants()));
+        strategies
     }
 }
 
@@ -46,13 +50,14 @@ impl Kernel for QueryKeyValue {
     }
 
     fn operands(&self) -> Vec<Operand> {
+        assert_ne!(self.cache.kind, CacheType::Q8_0, "bytes are stored by heads");
         let mut all = self.input.operands(&self.w);
         all.extend([
             Operand::read("step", &self.step),
             Operand::read("rope", &self.rope),
             Operand::write("q", &self.q),
-            Operand::write("keys", &self.keys),
-            Operand::write("values", &self.values),
+            Operand::write("keys", &self.cache.keys),
+            Operand::write("values", &self.cache.values),
         ]);
         all
     }
@@ -64,20 +69,21 @@ impl Kernel for QueryKeyValue {
             Parameter::U32("query4", self.query() as u32 / 4),
             Parameter::U32("key4", self.key() as u32 / 4),
             Parameter::U32("first4", self.first_row as u32 / 4),
+            self.cache.parameter(),
         ]);
         all
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        self.input.strategies(&self.w, "finish_rope_cache", false, can)
+        self.stored(self.input.strategies(&self.w, "finish_rope_cache", false, can))
     }
 
     fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
-        self.input.sizes(&self.w, "finish_rope_cache", false, can)
+        self.stored(self.input.sizes(&self.w, "finish_rope_cache", false, can))
     }
 
     fn necessary(&self, _: usize) -> u64 {
-        self.w.row_bytes() * self.w.rows() as u64 + 4 * (self.key() * self.input.tokens) as u64
+        self.w.row_bytes() * self.w.rows() as u64 + self.cache.position_bytes() * self.input.tokens as u64
     }
 
     fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
@@ -91,14 +97,13 @@ impl Kernel for QueryKeyValue {
     fn cost(&self, _: usize) -> Cost {
         let tokens = self.input.tokens as u64;
         let rotated = (self.query() + self.key()) as u64 * tokens;
-        let written = 4 * (self.query() + 2 * self.key()) as u64 * tokens;
+        let written = (4 * self.query() as u64 + self.cache.position_bytes()) * tokens;
         let rope = 4 * self.head() as u64 * tokens;
         self.input.cost(&self.w) + Cost { read: rope, written, operations: 3 * rotated }
     }
 
     fn reference(&self, memory: &mut HostMemory) {
         let (head, query, key) = (self.head(), self.query(), self.key());
-        let pages = Pages { key_heads: key / head, head };
         let product = self.input.reference(&self.w, self.first_row, memory);
         let start = memory.u32(&self.step)[0] as usize;
         let rope = memory.f32(&self.rope);
@@ -107,8 +112,8 @@ impl Kernel for QueryKeyValue {
             for (at, &value) in product.iter().enumerate().take(self.w.rows()) {
                 let row = self.first_row + at;
                 if row >= query + key {
-                    let at = pages.value(position, row - query - key);
-                    set_half(memory.u32_mut(&self.values), at, value);
+                    let (values, row) = (memory.u32_mut(&self.cache.values), row - query - key);
+                    self.cache.set_number(Side::Values, values, position, row, value);
                     continue;
                 }
                 let turn = &rope[position * head + row % head / 2 * 2..][..2];
@@ -120,7 +125,8 @@ impl Kernel for QueryKeyValue {
                 if row < query {
                     memory.f32_mut(&self.q)[token * query + row] = rotated;
                 } else {
-                    set_half(memory.u32_mut(&self.keys), pages.key(position, row - query), rotated);
+                    let keys = memory.u32_mut(&self.cache.keys);
+                    self.cache.set_number(Side::Keys, keys, position, row - query, rotated);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! Heads normalised and rotated by a pass of their own, where the product before cannot do it.
 
-use super::cache::{Pages, set_half};
+use super::cache::{CacheType, LayerCache, Side};
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
@@ -20,20 +20,18 @@ pub struct RotateHeads {
     pub rope: Tensor,
     /// Queries [T, H * D].
     pub q: Tensor,
-    /// The layer's key cache, halves [capacity / 64, K, 8, D / 8, 8, 8].
-    pub keys: Tensor,
-    /// The layer's value cache, halves [capacity / 64, K, 64, D].
-    pub values: Tensor,
+    /// Where the layer's keys and values go.
+    pub cache: LayerCache,
     /// Count of tokens T.
     pub tokens: usize,
 }
 
 impl RotateHeads {
     fn head(&self) -> usize {
-        self.values.dim(3)
+        self.cache.head
     }
     fn key_heads(&self) -> usize {
-        self.values.dim(1)
+        self.cache.key_heads()
     }
     fn heads(&self) -> usize {
         self.q.dim(1) / self.head()
@@ -56,8 +54,8 @@ impl Kernel for RotateHeads {
             Operand::read("step", &self.step),
             Operand::read("rope", &self.rope),
             Operand::write("q", &self.q),
-            Operand::write("keys", &self.keys),
-            Operand::write("values", &self.values),
+            Operand::write("keys", &self.cache.keys),
+            Operand::write("values", &self.cache.values),
         ]
     }
 
@@ -68,17 +66,21 @@ impl Kernel for RotateHeads {
             Parameter::U32("key_heads", self.key_heads() as u32),
             Parameter::U32("head4", self.head() as u32 / 4),
             Parameter::F32("eps", self.eps),
+            self.cache.parameter(),
         ]
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         let lanes = (self.head() as u32 / 8).next_power_of_two().max(8);
+        // Of bytes, the lanes' largest numbers and levels meet too.
+        let bytes = if self.cache.kind == CacheType::Q8_0 { 16 } else { 4 };
+        let [stored, ring] = self.cache.constants();
         let all = vec![Strategy {
             name: "rotate_heads",
             entry: "rotate_heads",
             source: include_str!("../../shaders/rotate_heads.wgsl"),
-            constants: vec![("LANES", Constant::Count(lanes))],
-            needs: Needs::lanes(lanes).workgroup_bytes(4 * lanes),
+            constants: vec![("LANES", Constant::Count(lanes)), stored, ring],
+            needs: Needs::lanes(lanes).workgroup_bytes(bytes * lanes),
             grid: [(self.heads() + 2 * self.key_heads()) as u32, self.tokens as u32, 1],
         }];
         can.allowed(all, vec![])
@@ -89,14 +91,13 @@ impl Kernel for RotateHeads {
         let (queries, keys) = (self.heads() as u64 * head * tokens, self.key_heads() as u64 * head * tokens);
         Cost {
             read: 4 * (queries + 2 * keys + head * tokens),
-            written: 4 * queries + 4 * keys,
+            written: 4 * queries + self.cache.position_bytes() * tokens,
             operations: 6 * (queries + keys),
         }
     }
 
     fn reference(&self, memory: &mut HostMemory) {
         let (heads, key_heads, head, width) = (self.heads(), self.key_heads(), self.head(), self.x.dim(1));
-        let pages = Pages { key_heads, head };
         let start = memory.u32(&self.step)[0] as usize;
         let (x, rope) = (memory.f32(&self.x), memory.f32(&self.rope));
         let gains = self.gains.as_ref().map(|gains| [memory.f32(&gains[0]), memory.f32(&gains[1])]);
@@ -105,10 +106,8 @@ impl Kernel for RotateHeads {
             for h in 0..heads + 2 * key_heads {
                 let mut own = x[token * width + h * head..][..head].to_vec();
                 if h >= heads + key_heads {
-                    let first = (h - heads - key_heads) * head;
-                    for (d, value) in own.iter().enumerate() {
-                        set_half(memory.u32_mut(&self.values), pages.value(position, first + d), *value);
-                    }
+                    let values = memory.u32_mut(&self.cache.values);
+                    self.cache.set_head(Side::Values, values, position, h - heads - key_heads, &own);
                     continue;
                 }
                 if let Some(gains) = &gains {
@@ -122,13 +121,11 @@ impl Kernel for RotateHeads {
                     pair[0] = even * turn[0] - odd * turn[1];
                     pair[1] = even * turn[1] + odd * turn[0];
                 }
-                for (d, value) in own.iter().enumerate() {
-                    if h < heads {
-                        memory.f32_mut(&self.q)[(token * heads + h) * head + d] = *value;
-                    } else {
-                        let at = pages.key(position, (h - heads) * head + d);
-                        set_half(memory.u32_mut(&self.keys), at, *value);
-                    }
+                if h < heads {
+                    memory.f32_mut(&self.q)[(token * heads + h) * head..][..head].copy_from_slice(&own);
+                } else {
+                    let keys = memory.u32_mut(&self.cache.keys);
+                    self.cache.set_head(Side::Keys, keys, position, h - heads, &own);
                 }
             }
         }

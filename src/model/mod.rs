@@ -20,6 +20,6 @@ pub use config::{Config, LayerType};
 pub use contrast::{Comparer, Contrast};
 pub use counters::Counters;
 pub use runner::{Embedder, Judge, Pooling, Runner, Score, Want};
-pub use state::Cache;
+pub use state::{Cache, Room};
 pub use transformer::{Activations, record};
 pub use weights::{Gain, Layer, Model};

@@ -9,7 +9,7 @@ mod results;
 use self::compiled::Compiled;
 use super::counters::Counters;
 use super::profile::Timing;
-use super::state::Cache;
+use super::state::{Cache, MOST_STEPS, Room};
 use super::transformer::{Activations, record};
 use super::weights::Model;
 use crate::gpu::{Element, HostMemory, Place, Readback, Recording, Tensor};
@@ -31,11 +31,6 @@ pub enum Want {
     All,
 }
 
-/// Most tokens of a prompt computed at once, unless [`Runner::set_chunk`] says otherwise.
-const CHUNK: usize = 256;
-/// Decode steps that one submission may hold.
-const MOST_STEPS: usize = 16;
-
 struct Step {
     compiled: Arc<Compiled>,
     logits: Tensor,
@@ -48,8 +43,7 @@ pub struct Runner {
     place: Place,
     model: Arc<Model>,
     context: usize,
-    /// Most tokens of a prompt computed at once.
-    chunk: usize,
+    room: Room,
     cache: Cache,
     activations: HashMap<usize, Arc<Activations>>,
     steps: HashMap<(usize, Want), Step>,
@@ -62,6 +56,8 @@ pub struct Runner {
     readback: Option<Readback>,
     host: HostMemory,
     position: usize,
+    /// Positions below this were written since the conversation began.
+    written: usize,
     counters: Counters,
     /// Dispatches of the steps run since profiling began.
     profile: Option<Vec<Timing>>,
@@ -73,16 +69,25 @@ impl Runner {
     /// # Errors
     /// When the context exceeds the model's own or the device's memory.
     pub fn new(place: &Place, model: &Arc<Model>, context: Option<usize>, expected: usize) -> Result<Self> {
+        Self::with_room(place, model, Room { context, expected, ..Room::default() })
+    }
+
+    /// An empty conversation with room as asked for.
+    ///
+    /// # Errors
+    /// When the context exceeds the model's own or the device's memory.
+    pub fn with_room(place: &Place, model: &Arc<Model>, room: Room) -> Result<Self> {
+        let room = Room { chunk: room.chunk.max(1), ..room };
         let longest = model.config.context;
-        let context = context.unwrap_or(longest);
+        let context = room.context.unwrap_or(longest);
         if context == 0 || context > longest {
             return Err(Error::Usage(format!(
                 "a context of {context} tokens is not possible: the model was made for 1 to {longest}"
             )));
         }
-        let cache = Cache::new(place, model, expected.clamp(1, context), context)?;
+        let cache = Cache::new(place, &model.config, room.expected.clamp(1, context), context, &room)?;
         let vocabulary = model.config.vocabulary.next_multiple_of(4);
-        let one = Arc::new(Activations::new(place, &model.config, 1)?);
+        let one = Arc::new(Activations::new(place, &model.config, 1, room.cache)?);
         let chosen = one.ids.clone();
         let readback = match place {
             Place::Device(gpu) => Some(Readback::new(gpu, &chosen, MOST_STEPS)),
@@ -92,7 +97,7 @@ impl Runner {
             place: place.clone(),
             model: Arc::clone(model),
             context,
-            chunk: CHUNK,
+            room,
             cache,
             activations: HashMap::from([(1, one)]),
             steps: HashMap::new(),
@@ -102,6 +107,7 @@ impl Runner {
             readback,
             host: HostMemory::default(),
             position: 0,
+            written: 0,
             counters: Counters::default(),
             profile: None,
         })
@@ -135,9 +141,16 @@ impl Runner {
         self.counters.readback_bytes += submits * readback_bytes;
     }
 
-    /// Forgets all tokens from `position` on.
-    pub fn rewind(&mut self, position: usize) {
-        self.position = self.position.min(position);
+    /// Forgets all tokens from `position` on, and says how many are left: all before it, or none where a layer with a
+    /// window has let go of what the next token would see.
+    pub fn rewind(&mut self, position: usize) -> usize {
+        let position = position.min(self.position);
+        let there = self.cache.reaches(&self.model.config, position, self.written);
+        self.position = if there { position } else { 0 };
+        if self.position == 0 {
+            self.written = 0;
+        }
+        self.position
     }
 
     /// Bytes of the cache on the device.
@@ -145,17 +158,12 @@ impl Runner {
         self.cache.bytes()
     }
 
-    /// Computes prompts at most `tokens` tokens at once, at least one: fewer take less memory and more time.
-    pub fn set_chunk(&mut self, tokens: usize) {
-        self.chunk = tokens.max(1);
-    }
-
     fn activations(&mut self, tokens: usize) -> Result<Arc<Activations>> {
         let room = tokens.next_power_of_two();
         if let Some(known) = self.activations.get(&room) {
             return Ok(Arc::clone(known));
         }
-        let made = Arc::new(Activations::new(&self.place, &self.model.config, room)?);
+        let made = Arc::new(Activations::new(&self.place, &self.model.config, room, self.room.cache)?);
         self.activations.insert(room, Arc::clone(&made));
         Ok(made)
     }
@@ -181,14 +189,9 @@ impl Runner {
         self.fits(needed)?;
         if needed > self.cache.capacity {
             let capacity = needed.max(2 * self.cache.capacity).min(self.context);
-            let larger = Cache::new(&self.place, &self.model, capacity, self.context)?;
-            larger.take_over(&self.place, &self.cache);
-            for (old, new) in
-                self.cache.keys.iter().chain(&self.cache.values).zip(larger.keys.iter().chain(&larger.values))
-            {
-                let held = self.host.u32(old);
-                self.host.u32_mut(new)[..held.len()].copy_from_slice(&held);
-            }
+            let (config, old) = (&self.model.config, &self.cache.layers);
+            let larger = Cache::grown(&self.place, config, capacity, self.context, &self.room, old)?;
+            larger.take_over(&self.place, &mut self.host, &self.cache);
             self.cache = larger;
             self.steps.clear();
         }
@@ -240,6 +243,7 @@ impl Runner {
     /// Makes room for a step of `ids` and writes them and its position.
     fn place_step(&mut self, ids: &[u32]) -> Result<()> {
         self.reserve(ids.len())?;
+        self.written = self.written.max(self.position + ids.len());
         let act = self.activations(ids.len())?;
         self.write_words(&act.ids, ids);
         let (step, position) = (self.step.clone(), self.position as u32);
@@ -272,7 +276,7 @@ impl Runner {
         }
         self.reserve(ids.len())?;
         let mut done = 0;
-        for chunk in ids.chunks(self.chunk) {
+        for chunk in ids.chunks(self.room.chunk) {
             done += chunk.len();
             if done < ids.len() {
                 self.skim(chunk)?;
@@ -290,7 +294,7 @@ impl Runner {
     /// When the context is full, an id is unknown, or the device fails.
     pub fn skim(&mut self, ids: &[u32]) -> Result<()> {
         self.check_ids(ids)?;
-        for chunk in ids.chunks(self.chunk) {
+        for chunk in ids.chunks(self.room.chunk) {
             self.run(chunk, Want::Nothing)?;
             self.wait()?;
         }
@@ -321,6 +325,7 @@ impl Runner {
     pub fn decode_greedy(&mut self, steps: usize) -> Result<Vec<u32>> {
         let steps = steps.min(MOST_STEPS).min(self.context - self.position).max(1);
         self.reserve(steps)?;
+        self.written = self.written.max(self.position + steps);
         let place = self.place.clone();
         let (Place::Device(gpu), None) = (&place, &self.profile) else {
             let mut choices = vec![];

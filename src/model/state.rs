@@ -1,18 +1,62 @@
 //! What a conversation leaves on the device: keys and values of the tokens so far.
 
+use super::config::Config;
 use super::rope::Rope;
-use super::weights::Model;
 use crate::Result;
-use crate::gpu::{Element, Place, Tensor};
+use crate::gpu::{HostMemory, Place, Tensor};
+use crate::kernels::{CacheType, LayerCache, PAGE};
+
+/// Most tokens of a prompt computed at once, unless a [`Room`] says otherwise.
+pub(super) const CHUNK: usize = 256;
+/// Decode steps that one submission may hold.
+pub(super) const MOST_STEPS: usize = 16;
+
+/// What a conversation is to have room for.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Most tokens; `None` for as many as the model was made for.
+    pub context: Option<usize>,
+    /// Tokens there is room for to begin with; the cache grows as needed.
+    pub expected: usize,
+    /// Most tokens of a prompt computed at once, at least one: fewer take less memory and more time.
+    pub chunk: usize,
+    /// How keys and values are stored.
+    pub cache: CacheType,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self { context: None, expected: CHUNK, chunk: CHUNK, cache: CacheType::F16 }
+    }
+}
+
+impl Room {
+    /// Pages that a layer with this window needs in a cache of `pages`, and whether they are a ring: enough for what the
+    /// first token of a step sees before it, and the step.
+    pub(super) fn pages(&self, window: Option<usize>, pages: usize) -> (usize, bool) {
+        let step = self.chunk.max(MOST_STEPS);
+        let ring = window.map(|window| window.saturating_add(step).div_ceil(PAGE));
+        ring.filter(|&ring| ring < pages).map_or((pages, false), |ring| (ring, true))
+    }
+
+    /// Bytes of a cache of `tokens` positions: keys, values and rotary tables.
+    pub fn cache_bytes(&self, config: &Config, tokens: usize) -> u64 {
+        let pages = tokens.div_ceil(PAGE);
+        let kept = config.layer_types.iter().map(|layer| self.pages(layer.window, pages).0 as u64);
+        let page = (PAGE * 2 * 16 * config.key_heads * self.cache.texels(config.head)) as u64;
+        let ropes = (PAGE * 4 * config.head * config.ropes.len()) as u64 * pages as u64;
+        kept.fold(ropes, |sum, pages| sum.saturating_add(pages.saturating_mul(page)))
+    }
+}
 
 /// Keys and values of all layers, and the rotary table of as many positions.
 pub struct Cache {
     /// Positions there is room for.
     pub capacity: usize,
-    /// A layer each, halves: [capacity / 64, K, 8, D / 8, 8, 8].
-    pub keys: Vec<Tensor>,
-    /// A layer each, halves: [capacity / 64, K, 64, D].
-    pub values: Vec<Tensor>,
+    /// Keys and values of each layer.
+    pub layers: Vec<LayerCache>,
+    /// How they are stored.
+    pub kind: CacheType,
     /// For each rotary embedding of the model, cos and sin of each pair [capacity, D].
     pub ropes: Vec<Tensor>,
 }
@@ -22,41 +66,69 @@ impl Cache {
     ///
     /// # Errors
     /// When the device cannot hold it.
-    pub fn new(place: &Place, model: &Model, tokens: usize, context: usize) -> Result<Self> {
-        let config = &model.config;
-        let (heads, head) = (config.key_heads, config.head);
-        let capacity = tokens.next_multiple_of(64);
-        let tensor = |what: &str, layer: usize, shape: &[usize]| {
-            Tensor::zeros(place, &format!("blk.{layer}.{what}"), shape, Element::F16)
-        };
-        let keys =
-            (0..config.layers).map(|layer| tensor("keys", layer, &[capacity / 64, heads, 8, head / 8, 8, 8]));
-        let values =
-            (0..config.layers).map(|layer| tensor("values", layer, &[capacity / 64, heads, 64, head]));
-        let rope = |rope: &Rope| {
-            let table = rope.table(capacity, head, context);
-            Tensor::constant(place, "rope", &[capacity, head], &table)
-        };
-        Ok(Self {
-            capacity,
-            keys: keys.collect::<Result<_>>()?,
-            values: values.collect::<Result<_>>()?,
-            ropes: config.ropes.iter().map(rope).collect::<Result<_>>()?,
-        })
+    pub fn new(place: &Place, config: &Config, tokens: usize, context: usize, room: &Room) -> Result<Self> {
+        Self::grown(place, config, tokens, context, room, &[])
     }
 
-    /// Copies what `old` holds; both layouts begin with the positions, so it is one piece.
-    pub fn take_over(&self, place: &Place, old: &Self) {
-        let Place::Device(gpu) = place else { return };
-        let (from, to) = (old.keys.iter().chain(&old.values), self.keys.iter().chain(&self.values));
-        for (from, to) in from.zip(to) {
-            from.copy_into(gpu, to);
+    /// The same, with the layers of a smaller one that hold as much as the new ones.
+    ///
+    /// # Errors
+    /// When the device cannot hold it.
+    pub fn grown(
+        place: &Place,
+        config: &Config,
+        tokens: usize,
+        context: usize,
+        room: &Room,
+        old: &[LayerCache],
+    ) -> Result<Self> {
+        let capacity = tokens.next_multiple_of(PAGE);
+        let mut layers = Vec::with_capacity(config.layers);
+        for (index, layer) in config.layer_types.iter().enumerate() {
+            let (pages, ring) = room.pages(layer.window, capacity / PAGE);
+            if let Some(same) = old.get(index).filter(|old| old.pages() == pages) {
+                layers.push(LayerCache { ring, ..same.clone() });
+                continue;
+            }
+            let sizes = [pages, config.key_heads, config.head];
+            layers.push(LayerCache::new(place, &format!("blk.{index}"), room.cache, sizes, ring)?);
         }
+        let rope = |rope: &Rope| {
+            let table = rope.table(capacity, config.head, context);
+            Tensor::constant(place, "rope", &[capacity, config.head], &table)
+        };
+        let ropes = config.ropes.iter().map(rope).collect::<Result<_>>()?;
+        Ok(Self { capacity, layers, kind: room.cache, ropes })
+    }
+
+    /// Copies what `old` holds, on the device and for the references; both layouts begin with the pages, so it is one
+    /// piece.
+    pub fn take_over(&self, place: &Place, host: &mut HostMemory, old: &Self) {
+        for (old, new) in old.layers.iter().zip(&self.layers) {
+            for (from, to) in [(&old.keys, &new.keys), (&old.values, &new.values)] {
+                if from.id() == to.id() {
+                    continue;
+                }
+                let held = host.u32(from);
+                host.u32_mut(to)[..held.len()].copy_from_slice(&held);
+                if let Place::Device(gpu) = place {
+                    from.copy_into(gpu, to);
+                }
+            }
+        }
+    }
+
+    /// Whether all that a token at `position` may see is still there, positions below `written` having been written.
+    pub fn reaches(&self, config: &Config, position: usize, written: usize) -> bool {
+        config.layer_types.iter().zip(&self.layers).filter(|(_, layer)| layer.ring).all(|(kind, layer)| {
+            let first = kind.window.map_or(0, |window| (position + 1).saturating_sub(window));
+            first == position || written.saturating_sub(first) <= PAGE * layer.pages()
+        })
     }
 
     /// Bytes on the device.
     pub fn bytes(&self) -> u64 {
-        let tensors = self.keys.iter().chain(&self.values).chain(&self.ropes);
-        tensors.map(Tensor::bytes).sum()
+        let layers = self.layers.iter().flat_map(|layer| [&layer.keys, &layer.values]);
+        layers.chain(&self.ropes).map(Tensor::bytes).sum()
     }
 }

@@ -9,7 +9,7 @@ use super::weights::{Gain, Model};
 use crate::Result;
 use crate::gpu::{Element, Place, Recording, Tensor};
 use crate::kernels::{
-    AddPositions, Argmax, Attention, Embed, Function, Gate, GateUp, Input, Matrix, Norm, Product, Project,
+    AddPositions, Argmax, Attention, CacheType, Embed, Function, Gate, GateUp, Input, Matrix, Norm, Product, Project,
     QueryKeyValue, RotateHeads,
 };
 
@@ -27,7 +27,8 @@ pub struct Activations {
     pub attended: Tensor,
     /// Feed-forward activations [T, F].
     pub hidden: Tensor,
-    /// Queries, keys and values before their heads are normalised [T, (H + 2 K) D]; empty where they are not.
+    /// Queries, keys and values before their heads are normalised, or stored as bytes [T, (H + 2 K) D]; empty where they
+    /// are not.
     pub projected: Tensor,
     /// The stream normalised by a pass of its own, or what a block gives before it is [T, C]; empty where neither is.
     pub aside: Tensor,
@@ -38,7 +39,7 @@ impl Activations {
     ///
     /// # Errors
     /// When the device cannot hold them.
-    pub fn new(place: &Place, config: &Config, tokens: usize) -> Result<Self> {
+    pub fn new(place: &Place, config: &Config, tokens: usize, cache: CacheType) -> Result<Self> {
         let tensor = |label: &str, width: usize| {
             Tensor::zeros(place, label, &[tokens, width.next_multiple_of(32)], Element::F32)
         };
@@ -52,7 +53,7 @@ impl Activations {
             q: tensor("q", config.heads * config.head)?,
             attended: tensor("attended", config.heads * config.head)?,
             hidden: tensor("hidden", config.hidden.next_multiple_of(64))?,
-            projected: tensor("projected", if_so(family.head_norms, all_heads))?,
+            projected: tensor("projected", if_so(family.head_norms || cache == CacheType::Q8_0, all_heads))?,
             aside: tensor("aside", if_so(family.post_norms || family.norm == NormKind::Layer, config.width))?,
         })
     }
@@ -81,6 +82,8 @@ pub fn record(
 ) -> Recording {
     let config = &model.config;
     let family = config.architecture;
+    // Heads that are normalised, or stored as bytes, have their numbers meet after the product.
+    let by_heads = family.head_norms || cache.kind == CacheType::Q8_0;
     let mut rec = Recording::default();
 
     // x[t] = embedding of ids[t], plus that of its position where it is learned             [T, C]
@@ -96,7 +99,7 @@ pub fn record(
 
     for (index, layer) in model.layers.iter().enumerate() {
         let name = |part: &str| format!("blk.{index}.{part}");
-        let (keys, values) = (&cache.keys[index], &cache.values[index]);
+        let kept = &cache.layers[index];
         let layer_type = config.layer_types[index];
         let rope = &cache.ropes[layer_type.rope];
 
@@ -107,16 +110,16 @@ pub fn record(
         {
             let (input, w) = (normed.clone().with_bias(layer.attn_qkv_bias.as_ref()), part.clone());
             let first_row = first + part.first;
-            if family.head_norms {
+            if by_heads {
                 let (y, function) = (act.projected.clone(), Function::Identity);
                 rec.push(name("attn_qkv"), Project { input, w, first_row, function, y });
                 continue;
             }
             let (step, rope, q) = (step.clone(), rope.clone(), act.q.clone());
-            let (keys, values) = (keys.clone(), values.clone());
-            rec.push(name("attn_qkv"), QueryKeyValue { input, w, first_row, step, rope, q, keys, values });
+            let cache = kept.clone();
+            rec.push(name("attn_qkv"), QueryKeyValue { input, w, first_row, step, rope, q, cache });
         }
-        if family.head_norms {
+        if by_heads {
             rec.push(
                 name("rotate_heads"),
                 RotateHeads {
@@ -126,8 +129,7 @@ pub fn record(
                     step: step.clone(),
                     rope: rope.clone(),
                     q: act.q.clone(),
-                    keys: keys.clone(),
-                    values: values.clone(),
+                    cache: kept.clone(),
                     tokens,
                 },
             );
@@ -137,8 +139,7 @@ pub fn record(
             Attention {
                 step: step.clone(),
                 q: act.q.clone(),
-                keys: keys.clone(),
-                values: values.clone(),
+                cache: kept.clone(),
                 y: act.attended.clone(),
                 tokens,
                 scale: config.attention_scale,

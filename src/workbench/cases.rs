@@ -5,7 +5,7 @@ use crate::Result;
 use crate::format::{DType, blocks};
 use crate::gpu::{Element, Gpu, HostMemory, Kernel, Place, Tensor};
 use crate::kernels::{
-    Argmax, Attention, Embed, Gate, GateUp, Input, Matrix, OwnedRows, Product, QueryKeyValue,
+    Argmax, Attention, CacheType, Embed, Gate, GateUp, Input, Matrix, OwnedRows, Product, QueryKeyValue,
 };
 use crate::kernels::{
     Divergence, Likelihood, RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead,
@@ -28,7 +28,7 @@ pub struct Table {
     pub gpu: Arc<Gpu>,
     /// The rows.
     pub cases: Vec<Case>,
-    place: Place,
+    pub(super) place: Place,
     pub(super) numbers: Numbers,
     pub(super) memory: HostMemory,
 }
@@ -68,15 +68,6 @@ impl Table {
         let values = self.memory.f32_mut(&tensor);
         values.chunks_mut(width).for_each(|row| row[columns..].fill(0.0));
         tensor.write(&self.gpu, 0, bytemuck::cast_slice(values));
-        Ok(tensor)
-    }
-
-    /// A cache tensor of halves, on both sides.
-    pub(super) fn halves(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
-        let tensor = Tensor::zeros(&self.place, label, shape, Element::F16)?;
-        let bytes = blocks::quantise(DType::F16, &self.numbers.floats(tensor.len(), 1.0));
-        tensor.write(&self.gpu, 0, &bytes);
-        self.memory.set(&tensor, bytemuck::pod_collect_to_vec(&bytes));
         Ok(tensor)
     }
 
@@ -194,8 +185,7 @@ fn add_query_key_value(table: &mut Table) -> Result<()> {
             rope: table.filled("rope", &[capacity, head])?,
             first_row: 0,
             q: table.empty("q", &[tokens, heads * head])?,
-            keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
-            values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
+            cache: table.cache(CacheType::F16, [capacity, key_heads, head], false)?,
         };
         table.case(format!("{heads}/{key_heads} heads of {head}, {tokens} tokens at {position}"), kernel);
     }
@@ -211,8 +201,7 @@ fn add_attention(table: &mut Table) -> Result<()> {
         let kernel = Attention {
             step: table.words("step", &[position])?,
             q: table.filled("q", &[tokens, heads * head])?,
-            keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
-            values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
+            cache: table.cache(CacheType::F16, [capacity, key_heads, head], false)?,
             y: table.empty("y", &[tokens, heads * head])?,
             tokens,
             scale: 1.0 / (head as f32).sqrt(),
@@ -341,6 +330,7 @@ pub fn table(gpu: &Arc<Gpu>) -> Result<Table> {
     add_argmax(&mut table)?;
     add_judges(&mut table)?;
     super::family_cases::add(&mut table)?;
+    super::cache_cases::add(&mut table)?;
     add_roofs(&mut table)?;
     super::training_cases::add(&mut table)?;
     Ok(table)
@@ -388,8 +378,7 @@ fn add_variant(table: &mut Table, dtype: DType, tokens: usize, normed: bool) -> 
         rope: table.empty("rope", &[capacity, head])?,
         first_row: 0,
         q: table.empty("q", &[tokens, rows - 2 * key_heads * head])?,
-        keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
-        values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
+        cache: table.cache(CacheType::F16, [capacity, key_heads, head], false)?,
     };
     table.case(what, kernel);
     Ok(())

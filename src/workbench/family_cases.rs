@@ -4,7 +4,7 @@ use super::cases::{HEADS, Table};
 use crate::Result;
 use crate::format::DType;
 use crate::kernels::{
-    AddPositions, Attention, Function, Gate, GateUp, Input, Norm, Product, Project, QueryKeyValue,
+    AddPositions, Attention, CacheType, Function, Gate, GateUp, Input, Norm, Product, Project, QueryKeyValue,
     RotateHeads,
 };
 
@@ -47,8 +47,7 @@ fn add_biases(table: &mut Table) -> Result<()> {
                 step: table.words("step", &[11])?,
                 rope: table.filled("rope", &[capacity, head])?,
                 q: table.empty("q", &[tokens, heads * head])?,
-                keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
-                values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
+                cache: table.cache(CacheType::F16, [capacity, key_heads, head], false)?,
             };
             table.case(format!("bias, {tokens} tokens, norm {normed}"), kernel);
         }
@@ -140,8 +139,7 @@ fn add_rotate_heads(table: &mut Table) -> Result<()> {
                 step: table.words("step", &[position])?,
                 rope: table.filled("rope", &[capacity, head])?,
                 q: table.empty("q", &[tokens, heads * head])?,
-                keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
-                values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
+                cache: table.cache(CacheType::F16, [capacity, key_heads, head], false)?,
                 tokens,
             };
             table.case(what, kernel);
@@ -168,8 +166,7 @@ fn add_windows(table: &mut Table) -> Result<()> {
         let kernel = Attention {
             step: table.words("step", &[position])?,
             q: table.filled("q", &[tokens, heads * head])?,
-            keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
-            values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
+            cache: table.cache(CacheType::F16, [capacity, key_heads, head], false)?,
             y: table.empty("y", &[tokens, heads * head])?,
             tokens,
             scale: 0.4,

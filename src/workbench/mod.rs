@@ -1,5 +1,6 @@
 //! What a kernel does on the machine at hand: is it right, how fast is it, and what is compiled.
 
+mod cache_cases;
 pub mod cases;
 mod check;
 mod doctor;

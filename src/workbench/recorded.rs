@@ -50,7 +50,7 @@ fn fill(table: &mut Table, kernel: &dyn Kernel, position: u32) -> Result<()> {
             Element::F32 => bytemuck::cast_slice(&table.numbers.floats(tensor.len(), 1.0)).to_vec(),
             Element::F16 => blocks::quantise(DType::F16, &table.numbers.floats(tensor.len(), 1.0)),
             Element::U32 if operand.name == "step" => bytemuck::cast_slice(&[position]).to_vec(),
-            Element::U32 => continue,
+            Element::U32 | Element::Q8 => continue,
         };
         table.memory.set(&tensor, bytemuck::pod_collect_to_vec(&bytes));
         bytes.resize(bytes.len().next_multiple_of(16), 0);

@@ -4,7 +4,7 @@ use super::cases::Table;
 use crate::Result;
 use crate::format::DType;
 use crate::gpu::Gpu;
-use crate::kernels::{Argmax, Attention, Embed, Gate, GateUp, Input, Product, QueryKeyValue};
+use crate::kernels::{Argmax, Attention, CacheType, Embed, Gate, GateUp, Input, Product, QueryKeyValue};
 use std::sync::Arc;
 
 /// The sizes of a model of the Llama family.
@@ -145,8 +145,7 @@ pub fn model_shapes() -> Vec<Shape> {
                     rope: table.filled("rope", &[capacity, head])?,
                     first_row: 0,
                     q: table.empty("q", &[tokens, heads * head])?,
-                    keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
-                    values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
+                    cache: table.cache(CacheType::F16, [capacity, key_heads, head], false)?,
                 };
                 table.case(what, kernel);
                 Ok(())
@@ -158,8 +157,7 @@ pub fn model_shapes() -> Vec<Shape> {
                 let kernel = Attention {
                     step: table.words("step", &[position as u32])?,
                     q: table.filled("q", &[tokens, heads * head])?,
-                    keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
-                    values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
+                    cache: table.cache(CacheType::F16, [capacity, key_heads, head], false)?,
                     y: table.empty("y", &[tokens, heads * head])?,
                     tokens,
                     scale: 1.0 / (head as f32).sqrt(),

@@ -127,9 +127,4 @@ impl Config {
         }
         self.ropes.iter().find_map(|rope| rope.wrong(head))
     }
-
-    /// Bytes of keys and values of one token in all layers, as halves.
-    pub fn cache_bytes_per_token(&self) -> u64 {
-        2 * 2 * (self.layers * self.key_heads * self.head) as u64
-    }
 }

@@ -58,12 +58,17 @@ impl Runner {
     /// When the context is full, an id is unknown, or the device fails.
     pub fn check(&mut self, ids: &[u32]) -> Result<Option<Divergence>> {
         self.check_ids(ids)?;
-        self.place_step(ids)?;
         let place = self.place.clone();
-        let Place::Device(gpu) = &place else { return Ok(None) };
-        let recording = self.recording(ids.len(), Want::Last)?;
-        let divergence = first_divergence(gpu, &recording, &mut self.host)?;
-        self.position += ids.len();
-        Ok(divergence)
+        for ids in ids.chunks(self.room.chunk) {
+            self.place_step(ids)?;
+            let Place::Device(gpu) = &place else { return Ok(None) };
+            let recording = self.recording(ids.len(), Want::Last)?;
+            let divergence = first_divergence(gpu, &recording, &mut self.host)?;
+            self.position += ids.len();
+            if divergence.is_some() {
+                return Ok(divergence);
+            }
+        }
+        Ok(None)
     }
 }

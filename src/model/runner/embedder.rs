@@ -81,7 +81,7 @@ impl Embedder {
         self.runner.fits(ids.len())?;
         let width = self.runner.model.config.width;
         let mut pooled = vec![0.0; width];
-        for ids in ids.chunks(ROWS) {
+        for ids in ids.chunks(ROWS.min(self.runner.room.chunk)) {
             let hidden = self.run(ids)?;
             if pooling == Pooling::Last {
                 pooled.fill(0.0);

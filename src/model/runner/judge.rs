@@ -1,9 +1,10 @@
 //! What a model thinks of a text: the likelihood of each token, worked out beside the logits.
 
 use super::compiled::Compiled;
-use super::{CHUNK, Runner, Want};
+use super::{Runner, Want};
 use crate::gpu::{Element, Place, Tensor};
 use crate::kernels::Likelihood;
+use crate::model::state::CHUNK;
 use crate::model::transformer::record;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -51,6 +52,7 @@ impl Judge {
     /// When the device's memory does not suffice.
     pub fn new(runner: Runner, rows: usize) -> Result<Self> {
         let (place, width) = (runner.place.clone(), runner.logits.dim(1));
+        let rows = rows.min(runner.room.chunk);
         Ok(Self {
             rows,
             targets: Tensor::uniform(&place, "targets", rows)?,

@@ -59,7 +59,7 @@ impl Runner {
         self.rewind(0);
         self.reserve(ids.len())?;
         let vocabulary = self.model.config.vocabulary;
-        let most = self.chunk.min(CHUNK_ALL);
+        let most = self.room.chunk.min(CHUNK_ALL);
         for (index, chunk) in ids.chunks(most).enumerate() {
             self.run(chunk, Want::All)?;
             let place = self.place.clone();

@@ -1,0 +1,22 @@
+// Stores numbers 8 d .. of a head at a position. Bytes are stored by whole heads, for which rotate_heads has the lanes.
+//% include "cache"
+
+fn keep_key(position: u32, head: u32, key_heads: u32, head8: u32, d: u32, lo: vec4<f32>, hi: vec4<f32>) {
+    let row = key_row(position, head, key_heads, head8);
+    //% if CACHE == "f16"
+    store_keys(row + d * 8u, pack_halves(lo, hi));
+    //% else
+    store_keys(row + d * 16u, lo);
+    store_keys(row + d * 16u + 8u, hi);
+    //% endif
+}
+
+fn keep_value(position: u32, head: u32, key_heads: u32, head8: u32, d: u32, lo: vec4<f32>, hi: vec4<f32>) {
+    let row = value_row(position, head, key_heads, head8);
+    //% if CACHE == "f16"
+    store_values(row + d, pack_halves(lo, hi));
+    //% else
+    store_values(row + 2u * d, lo);
+    store_values(row + 2u * d + 1u, hi);
+    //% endif
+}

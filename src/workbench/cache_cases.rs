@@ -1,0 +1,109 @@
+//! Caches in the table of cases: of each type, and as rings.
+
+use super::cases::Table;
+use crate::Result;
+use crate::format::DType;
+use crate::kernels::{Attention, CacheType, Input, LayerCache, PAGE, QueryKeyValue, RotateHeads, Side};
+
+impl Table {
+    /// A layer's cache for so many positions, filled on both sides.
+    pub(super) fn cache(
+        &mut self,
+        kind: CacheType,
+        [positions, key_heads, head]: [usize; 3],
+        ring: bool,
+    ) -> Result<LayerCache> {
+        let pages = positions.div_ceil(PAGE);
+        let cache = LayerCache::new(&self.place, "cache", kind, [pages, key_heads, head], ring)?;
+        for (side, tensor) in [(Side::Keys, &cache.keys), (Side::Values, &cache.values)] {
+            let words = self.memory.u32_mut(tensor);
+            for position in 0..PAGE * pages {
+                for key_head in 0..key_heads {
+                    let numbers = self.numbers.floats(head, 1.0);
+                    cache.set_head(side, words, position, key_head, &numbers);
+                }
+            }
+            tensor.write(&self.gpu, 0, bytemuck::cast_slice(words));
+        }
+        Ok(cache)
+    }
+}
+
+/// Type, heads, key heads, head width, tokens, position, pages, window. With a window the pages are a ring, some of them
+/// as full as can be.
+type Row = (CacheType, usize, usize, usize, usize, u32, usize, Option<usize>);
+
+const ROWS: [Row; 16] = [
+    (CacheType::F32, 1, 1, 8, 1, 0, 1, None),
+    (CacheType::F32, 9, 3, 64, 1, 133, 3, None),
+    (CacheType::F32, 6, 2, 24, 19, 12, 1, None),
+    (CacheType::Q8_0, 1, 1, 8, 1, 0, 1, None),
+    (CacheType::Q8_0, 4, 2, 16, 9, 7, 1, None),
+    (CacheType::Q8_0, 9, 3, 64, 1, 133, 3, None),
+    (CacheType::Q8_0, 9, 3, 64, 17, 5, 1, None),
+    (CacheType::Q8_0, 6, 2, 24, 4, 62, 2, None),
+    (CacheType::Q8_0, 4, 1, 80, 5, 19, 1, None),
+    (CacheType::Q8_0, 2, 1, 256, 3, 30, 1, None),
+    // The ring begins anew within the step; its last token still sees what the first one is about to see no more.
+    (CacheType::F16, 4, 2, 16, 9, 60, 1, Some(56)),
+    (CacheType::F16, 3, 1, 24, 1, 1000, 1, Some(64)),
+    (CacheType::F16, 2, 1, 64, 33, 190, 2, Some(96)),
+    (CacheType::F32, 4, 2, 32, 21, 250, 2, Some(40)),
+    (CacheType::Q8_0, 4, 2, 32, 21, 250, 3, Some(100)),
+    (CacheType::Q8_0, 3, 1, 128, 1, 515, 2, Some(70)),
+];
+
+/// Appends them.
+pub(super) fn add(table: &mut Table) -> Result<()> {
+    for (kind, heads, key_heads, head, tokens, position, pages, window) in ROWS {
+        let (sizes, ring) = ([PAGE * pages, key_heads, head], window.is_some());
+        let what = format!(
+            "{kind:?}, {heads}/{key_heads} heads of {head}, {tokens} tokens at {position}, window {window:?} in {pages} pages"
+        );
+        let kernel = Attention {
+            step: table.words("step", &[position])?,
+            q: table.filled("q", &[tokens, heads * head])?,
+            cache: table.cache(kind, sizes, ring)?,
+            y: table.empty("y", &[tokens, heads * head])?,
+            tokens,
+            scale: 1.0 / (head as f32).sqrt(),
+            window,
+            cap: None,
+        };
+        table.case(what.clone(), kernel);
+
+        let (rows, positions) = ((heads + 2 * key_heads) * head, position as usize + tokens);
+        let gains = match heads % 2 {
+            0 => Some([table.filled("q_gain", &[head])?, table.filled("k_gain", &[head])?]),
+            _ => None,
+        };
+        let kernel = RotateHeads {
+            x: table.filled("x", &[tokens, rows.next_multiple_of(32)])?,
+            gains,
+            eps: 1e-6,
+            step: table.words("step", &[position])?,
+            rope: table.filled("rope", &[positions, head])?,
+            q: table.empty("q", &[tokens, heads * head])?,
+            cache: table.cache(kind, sizes, ring)?,
+            tokens,
+        };
+        table.case(what.clone(), kernel);
+
+        if kind == CacheType::Q8_0 {
+            continue;
+        }
+        let columns = 64;
+        let (x, gain) = (table.filled("x", &[tokens, columns])?, table.filled("gain", &[columns])?);
+        let kernel = QueryKeyValue {
+            input: Input::normed(&x, &gain, 1e-5, tokens),
+            w: table.matrix(DType::F16, rows, columns)?.parts()[0].clone(),
+            first_row: 0,
+            step: table.words("step", &[position])?,
+            rope: table.filled("rope", &[positions, head])?,
+            q: table.empty("q", &[tokens, heads * head])?,
+            cache: table.cache(kind, sizes, ring)?,
+        };
+        table.case(what, kernel);
+    }
+    Ok(())
+}
