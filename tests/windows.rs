@@ -178,8 +178,7 @@ fn going_back_is_right_or_begins_anew() {
 fn answers_are_the_same_whatever_was_asked_before() {
     let place = device();
     let (model, expected) = (model("mistral-f16", &place), Expected::of("mistral-f16"));
-    let tokenizer =
-        Arc::new(Tokenizer::from_source(&Source::open(&folder("mistral-f16")).unwrap()).unwrap());
+    let tokenizer = Arc::new(Tokenizer::from_source(&Source::open(&folder("mistral-f16")).unwrap()).unwrap());
     let options = Options { max_tokens: Some(12), ..Options::default() };
     let generator = |chunk| Generator::new(runner(&place, &model, chunk, CacheType::F16), tokenizer.clone());
     let mut one = generator(7);

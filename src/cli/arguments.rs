@@ -27,6 +27,9 @@ pub(super) struct DeviceArguments {
     /// Give each token the same bits, however the prompt is cut into chunks and whatever the cache holds; slower
     #[arg(long, global = true)]
     pub deterministic: bool,
+    /// Take at most so many MiB of the device's memory; a model and context that need more are refused
+    #[arg(long, global = true, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..1 << 40))]
+    pub memory: Option<u64>,
     /// Keep the bounds and loop checks in the shaders; slower
     #[arg(long, global = true)]
     pub checked: bool,
@@ -46,6 +49,7 @@ impl DeviceArguments {
             storage: self.storage,
             without_subgroups: self.no_subgroups,
             deterministic: self.deterministic,
+            memory_bytes: self.memory.map(|mib| mib << 20),
             unchecked: !self.checked,
             quarantine: Quarantine::default_path().filter(|_| !self.ignore_quarantine),
             tuning: Tuning::default_path().filter(|_| !self.no_tuning),

@@ -7,7 +7,7 @@ use super::output::{count, print, print_pretty, size, table};
 use super::roofline::{self, RooflineArguments};
 use crate::format::Source;
 use crate::gpu::{Capabilities, Constant, Cost, Entry, Gpu, Place, StorageKind, Strategy};
-use crate::model::{Room, Runner, Want};
+use crate::model::{Footprint, Room, Runner, Want};
 use crate::workbench::StepCost;
 use crate::{Error, Result};
 use clap::Args;
@@ -65,7 +65,9 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let source = Source::open(&path)?;
     let place = if arguments.host { Place::Host } else { device_or_host(device)? };
     let model = load(&place, &source, None)?;
-    let mut runner = Runner::with_room(&place, &model, Room { expected: 1, cache: arguments.cache.cache, ..Room::default() })?;
+    let room = Room { expected: 1, cache: arguments.cache.cache, ..Room::default() };
+    let mut runner = Runner::with_room(&place, &model, room)?;
+    let memory = Footprint::of(&model.config, model.bytes(), &room)?;
     let recording = runner.recording(1, Want::Last)?;
     let at = arguments.at as usize;
     let sections = sections(recording.entries(), &place, at);
@@ -85,6 +87,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
             "model": path.display().to_string(),
             "adapter": matches!(place, Place::Device(_)).then(|| adapter(&place)),
             "cached_tokens": at,
+            "memory": memory,
             "sections": sections,
             "total": {
                 "dispatches": dispatches,
@@ -100,12 +103,17 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         Place::Device(_) => format!(" on {}", adapter(&place)),
     };
     print(&format!(
-        "{}: one token{on}, {at} tokens in the cache\n{}\na token: {dispatches} dispatches, {} read, {} written, {} operations\n",
+        "{}: one token{on}, {at} tokens in the cache\n{}\na token: {dispatches} dispatches, {} read, {} written, {} operations\non the device: weights {}, cache of {} tokens {}, activations {} at most, all {}\n",
         path.display(),
         as_text(&sections),
         size(total.read),
         size(total.written),
         count(total.operations),
+        size(memory.weights_bytes),
+        memory.context,
+        size(memory.cache_bytes),
+        size(memory.activation_bytes),
+        size(memory.total_bytes),
     ))?;
     if let Some((cost, adapter)) = paper {
         print(&format!("\n{}", roofline::as_text(&cost, &adapter)))?;

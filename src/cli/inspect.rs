@@ -4,9 +4,8 @@ use super::Outcome;
 use super::arguments::{CacheArgument, model_path};
 use super::output::{count, print, print_pretty, size, table};
 use crate::format::{Array, Source, TensorInfo, Value};
-use crate::gpu::Place;
 use crate::kernels::CacheType;
-use crate::model::{Activations, Config, Model, Room};
+use crate::model::{Config, Footprint, Room};
 use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
@@ -33,24 +32,6 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// What a model takes on a device, in bytes.
-#[derive(serde::Serialize)]
-struct Footprint {
-    /// Tokens reckoned with.
-    context: usize,
-    /// Packed matrices.
-    weights_bytes: u64,
-    /// Keys, values and rotary table, full.
-    cache_bytes: u64,
-    /// Working memory of a chunk of a prompt.
-    activation_bytes: u64,
-    /// All of it.
-    total_bytes: u64,
-}
-
-/// Tokens of a prompt that are computed at once.
-const CHUNK: usize = 256;
-
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let source = Source::open(&model_path(arguments.model.as_deref())?)?;
     let footprint = footprint(&source, arguments.context.map(|n| n as usize), arguments.cache.cache);
@@ -71,14 +52,7 @@ fn footprint(source: &Source, context: Option<usize>, cache: CacheType) -> Resul
         let message = format!("a context of {context} exceeds the model's own, {}", config.context);
         return Err(Error::Usage(message));
     }
-    // On the host nothing is allocated; the sizes are the same.
-    let model = Model::load(&Place::Host, source, |_| ())?;
-    let act = Activations::new(&Place::Host, &config, CHUNK.min(context), cache)?;
-    let cache_bytes = Room { cache, ..Room::default() }.cache_bytes(&config, context);
-    let activation_bytes = act.bytes() + 4 * config.vocabulary.next_multiple_of(4) as u64;
-    let weights_bytes = model.bytes();
-    let total_bytes = weights_bytes + cache_bytes + activation_bytes;
-    Ok(Footprint { context, weights_bytes, cache_bytes, activation_bytes, total_bytes })
+    Footprint::new(source, None, &Room { context: Some(context), cache, ..Room::default() })
 }
 
 /// Tensors, elements and bytes of each type.
@@ -152,7 +126,7 @@ fn as_text(source: &Source, footprint: &Result<Footprint>) -> String {
                 &[
                     row("weights, packed", footprint.weights_bytes),
                     row("keys and values", footprint.cache_bytes),
-                    row("activations", footprint.activation_bytes),
+                    row("activations, at most", footprint.activation_bytes),
                     row("all", footprint.total_bytes),
                 ],
                 1,

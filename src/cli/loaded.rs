@@ -5,7 +5,7 @@ use super::progress::Progress;
 use crate::format::{Quantization, Source};
 use crate::gpu::{Gpu, Place};
 use crate::kernels::CacheType;
-use crate::model::{Config, Model, Room, Runner};
+use crate::model::{Config, Footprint, Model, Room, Runner};
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Error, Result};
 use std::path::PathBuf;
@@ -20,6 +20,8 @@ pub(super) struct Opened {
     pub tokenizer: Arc<Tokenizer>,
     /// Most tokens of a conversation.
     pub context: usize,
+    /// Somebody asked for that many.
+    context_asked: bool,
     /// What the matrices become while loading.
     quantization: Option<Quantization>,
     /// How keys and values are stored.
@@ -48,6 +50,7 @@ impl Opened {
         let since = Instant::now();
         let source = Source::open(&path)?;
         let config = Config::from_source(&source)?;
+        let context_asked = context.is_some();
         let context = context.map_or(config.context, |n| n as usize);
         if context > config.context {
             let longest = config.context;
@@ -56,12 +59,29 @@ impl Opened {
             return Err(Error::Usage(message));
         }
         let tokenizer = Arc::new(Tokenizer::from_source(&source)?);
-        Ok(Self { path, source, config, tokenizer, context, quantization: None, cache: CacheType::F16, since })
+        Ok(Self {
+            path,
+            source,
+            config,
+            tokenizer,
+            context,
+            context_asked,
+            quantization: None,
+            cache: CacheType::F16,
+            since,
+        })
     }
 
     /// Room for the context, and for `expected` tokens to begin with.
     pub(super) fn room(&self, expected: usize) -> Room {
         Room { context: Some(self.context), expected, cache: self.cache, ..Room::default() }
+    }
+
+    /// What it takes on a device: with the context that was asked for, or else as much as a conversation begins with.
+    fn footprint(&self) -> Result<Footprint> {
+        let beginning = Room::default().expected.min(self.context);
+        let context = Some(if self.context_asked { self.context } else { beginning });
+        Footprint::new(&self.source, self.quantization, &Room { context, ..self.room(beginning) })
     }
 
     /// The template of the file, which a conversation needs.
@@ -79,6 +99,9 @@ impl Opened {
             true => Place::Host,
             false => Place::Device(Gpu::open(&device.options())?),
         };
+        if let Place::Device(gpu) = &place {
+            self.footprint()?.check(gpu)?;
+        }
         let model = load(&place, &self.source, self.quantization)?;
         Ok(Loaded { seconds: self.since.elapsed().as_secs_f64(), file: self, place, model })
     }

@@ -125,9 +125,11 @@ fn compare(gpu: &Gpu, entry: &Entry, expected: &mut HostMemory) -> Result<(Compa
             Element::U32 => found[index] == expected[index],
             Element::F32 => tolerance.accepts(expected[index], found[index]),
             // Two roundings may fall to either side here too, by a whole step.
-            Element::Q8 => tolerance.accepts(expected[index], found[index]) || {
-                (found[index] - expected[index]).abs() <= 1.01 * steps[index]
-            },
+            Element::Q8 => {
+                tolerance.accepts(expected[index], found[index]) || {
+                    (found[index] - expected[index]).abs() <= 1.01 * steps[index]
+                }
+            }
             Element::F16 => {
                 let Tolerance { absolute, relative } = tolerance;
                 Tolerance { absolute, relative: relative + HALF_STEP }.accepts(expected[index], found[index])

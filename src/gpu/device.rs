@@ -3,6 +3,7 @@
 use super::adapter::{self, AdapterReport};
 use super::choice::Choice;
 use super::kernel::{Needs, Strategy};
+use super::memory::Memory;
 use super::tensor::{StorageKind, TEXEL_BYTES, TEXTURE_WIDTH};
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -34,6 +35,8 @@ pub struct GpuOptions {
     pub max_storage_buffers: Option<u32>,
     /// Open the device with offsets of bindings aligned to so many bytes or more, a power of two up to 256.
     pub min_offset_alignment: Option<u32>,
+    /// Take at most so many bytes of the device's memory, as if it had no more.
+    pub memory_bytes: Option<u64>,
     /// Leave naga's bounds and loop checks out of the shaders. Only for shaders that ship with this crate.
     pub unchecked: bool,
     /// The file with strategies found wrong, which are then not used: see [`super::Quarantine::default_path`].
@@ -73,6 +76,7 @@ pub struct Gpu {
     pub(super) queue: wgpu::Queue,
     report: AdapterReport,
     capabilities: Capabilities,
+    pub(super) memory: Memory,
     unchecked: bool,
     pub(super) choice: Choice,
     first_error: Arc<Mutex<Option<Error>>>,
@@ -196,6 +200,7 @@ impl Gpu {
             queue,
             report,
             capabilities,
+            memory: Memory::of(adapter, info.device_type, options),
             unchecked: options.unchecked,
             choice,
             first_error,

@@ -13,6 +13,7 @@ mod foreign;
 mod gradients;
 mod host;
 mod kernel;
+mod memory;
 mod notes;
 mod probe;
 mod program;

@@ -216,14 +216,16 @@ impl Kernel for Attention {
     fn reference(&self, memory: &mut HostMemory) {
         let (heads, head, key_heads) = (self.heads(), self.head(), self.key_heads());
         let start = memory.u32(&self.step)[0] as usize;
-        let (q, keys, values) = (memory.f32(&self.q), memory.u32(&self.cache.keys), memory.u32(&self.cache.values));
+        let (q, keys, values) =
+            (memory.f32(&self.q), memory.u32(&self.cache.keys), memory.u32(&self.cache.values));
         let y = memory.f32_mut(&self.y);
         for token in 0..self.tokens {
             for h in 0..heads {
                 let key_head = h / (heads / key_heads);
                 let at = (token * heads + h) * head;
                 let key = |position, d| self.cache.number(Side::Keys, &keys, position, key_head * head + d);
-                let value = |position, d| self.cache.number(Side::Values, &values, position, key_head * head + d);
+                let value =
+                    |position, d| self.cache.number(Side::Values, &values, position, key_head * head + d);
                 let last = start + token;
                 let first = self.window.map_or(0, |window| (last + 1).saturating_sub(window));
                 let score = |position| {

@@ -190,6 +190,11 @@ impl Runner {
         if needed > self.cache.capacity {
             let capacity = needed.max(2 * self.cache.capacity).min(self.context);
             let (config, old) = (&self.model.config, &self.cache.layers);
+            if let Place::Device(gpu) = &self.place {
+                let more = self.room.cache_bytes(config, capacity);
+                let held = self.model.bytes() + self.cache.bytes();
+                gpu.refuse_beyond(held, more, &format!("the model and a cache grown to {capacity} tokens"))?;
+            }
             let larger = Cache::grown(&self.place, config, capacity, self.context, &self.room, old)?;
             larger.take_over(&self.place, &mut self.host, &self.cache);
             self.cache = larger;

@@ -9,8 +9,8 @@ use super::weights::{Gain, Model};
 use crate::Result;
 use crate::gpu::{Element, Place, Recording, Tensor};
 use crate::kernels::{
-    AddPositions, Argmax, Attention, CacheType, Embed, Function, Gate, GateUp, Input, Matrix, Norm, Product, Project,
-    QueryKeyValue, RotateHeads,
+    AddPositions, Argmax, Attention, CacheType, Embed, Function, Gate, GateUp, Input, Matrix, Norm, Product,
+    Project, QueryKeyValue, RotateHeads,
 };
 
 /// What a step of up to T tokens needs beside weights and cache.

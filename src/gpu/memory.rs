@@ -1,0 +1,84 @@
+//! How much memory a device has, where that can be known.
+
+use super::device::{Gpu, GpuOptions};
+use crate::{Error, Result};
+use sysinfo::{MemoryRefreshKind, RefreshKind, System};
+
+/// Memory that tensors can take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// Of a device of its own, or what was allowed: so much, with what is taken already.
+    Device(u64),
+    /// The computer's: adapters that compute on the CPU, and GPUs without memory of their own, take from it.
+    System,
+    /// Nobody says.
+    Unknown,
+}
+
+impl Memory {
+    /// What `adapter` has.
+    pub(super) fn of(adapter: &wgpu::Adapter, kind: wgpu::DeviceType, options: &GpuOptions) -> Self {
+        if let Some(most) = options.memory_bytes {
+            return Self::Device(most);
+        }
+        match kind {
+            wgpu::DeviceType::Cpu | wgpu::DeviceType::IntegratedGpu => Self::System,
+            _ => heap(adapter).map_or(Self::Unknown, Self::Device),
+        }
+    }
+}
+
+/// The largest heap that is the device's own, by Vulkan's account; wgpu has no name for it.
+#[cfg(any(target_os = "linux", target_os = "windows"))]
+fn heap(adapter: &wgpu::Adapter) -> Option<u64> {
+    // SAFETY: the handles are only asked for their properties, while the adapter is held.
+    unsafe {
+        let vulkan = adapter.as_hal::<wgpu::hal::api::Vulkan>()?;
+        let instance = vulkan.shared_instance().raw_instance();
+        let found = instance.get_physical_device_memory_properties(vulkan.raw_physical_device());
+        let heaps = found.memory_heaps.iter().take(found.memory_heap_count as usize);
+        // Bit 0 of a heap's flags: VK_MEMORY_HEAP_DEVICE_LOCAL_BIT.
+        heaps.filter(|heap| heap.flags.as_raw() & 1 != 0).map(|heap| heap.size).max()
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "windows")))]
+fn heap(_: &wgpu::Adapter) -> Option<u64> {
+    None
+}
+
+/// What is free of the computer's memory, or of what this process may have of it.
+fn free() -> Option<u64> {
+    let asked = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
+    let system = System::new_with_specifics(asked);
+    let free = system.available_memory();
+    let free = system.cgroup_limits().map_or(free, |limits| free.min(limits.free_memory));
+    (free > 0).then_some(free)
+}
+
+impl Gpu {
+    /// Refuses what cannot fit: `more` bytes to allocate beside `held` ones that are there. `what` names them.
+    ///
+    /// # Errors
+    /// When they do not fit, with the figures.
+    pub fn refuse_beyond(&self, held: u64, more: u64, what: &str) -> Result<()> {
+        let (needed, most, whose) = match self.memory {
+            Memory::Unknown => return Ok(()),
+            Memory::Device(most) => (held.saturating_add(more), most, "has"),
+            Memory::System => match free() {
+                None => return Ok(()),
+                Some(free) => (more, free, "computes in this computer's memory, of which is free"),
+            },
+        };
+        if needed <= most {
+            return Ok(());
+        }
+        let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+        Err(Error::Device(format!(
+            "{what} take {}, but {} {whose} {}; try a smaller --context, --cache q8_0, --quantize q4_0, or a smaller model",
+            mib(needed),
+            self.report().name,
+            mib(most),
+        )))
+    }
+}
