@@ -1,7 +1,8 @@
 //! A product whose rows go anywhere in its result, and through a function.
 
+use super::input::{Input, TOLERANCE};
 use super::matrix::Part;
-use super::product::{Input, TOLERANCE, gelu};
+use super::product::gelu;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor, Tolerance,
 };
@@ -79,7 +80,7 @@ impl Kernel for Project {
     }
 
     fn necessary(&self, _: usize) -> u64 {
-        self.w.row_bytes() * self.w.rows() as u64
+        self.input.necessary(&self.w)
     }
 
     fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
@@ -92,11 +93,10 @@ impl Kernel for Project {
     }
 
     fn reference(&self, memory: &mut HostMemory) {
-        let rows = self.w.planes.rows4 * 4;
-        let product = self.input.reference(&self.w, self.first_row, memory);
+        let products = self.input.reference(&self.w, self.first_row, memory);
         let width = self.y.dim(1);
         let y = memory.f32_mut(&self.y);
-        for (token, product) in product.chunks(rows).enumerate() {
+        for (token, product) in products {
             for (row, &value) in product.iter().enumerate() {
                 y[token * width + self.first_row + row] = match self.function {
                     Function::Identity => value,

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::format::{DType, blocks};
 use crate::gpu::{Element, Gpu, HostMemory, Kernel, Place, Tensor};
 use crate::kernels::{
-    Argmax, Attention, Embed, Gate, GateUp, Input, Matrix, OwnedRows, Product, QueryKeyValue,
+    Argmax, Attention, Embed, Gate, GateUp, Input, Matrix, OwnedRows, Part, Product, QueryKeyValue,
 };
 use crate::kernels::{
     Divergence, Likelihood, RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead,
@@ -106,6 +106,15 @@ impl Table {
         let bytes = blocks::quantise(dtype, &values);
         let source = Arc::new(OwnedRows::new(dtype, columns, bytes));
         Matrix::load(&self.place, &format!("{dtype} [{rows}, {columns}]"), source)
+    }
+
+    /// A matrix in parts of so many rows.
+    pub(super) fn parts(&mut self, dtype: DType, shape: [usize; 2], part_rows: usize) -> Result<Vec<Part>> {
+        let [rows, columns] = shape;
+        let bytes = blocks::quantise(dtype, &self.numbers.floats(rows * columns, 0.3));
+        let source = Arc::new(OwnedRows::new(dtype, columns, bytes));
+        let label = format!("{dtype} [{rows}, {columns}]");
+        Ok(Matrix::load_parts(&self.place, &label, source, part_rows)?.parts().to_vec())
     }
 
     /// Appends a row with the inputs filled since the last one.

@@ -3,6 +3,7 @@
 pub mod cases;
 mod check;
 mod doctor;
+mod expert_cases;
 mod family_cases;
 mod listing;
 mod matrix;
