@@ -79,6 +79,10 @@ pub fn signature(kernel: &dyn Kernel, strategy: &Strategy) -> String {
     for operand in kernel.operands() {
         let _ = write!(text, "|{}:{}", operand.name, storage_word(&operand));
     }
+    for parameter in kernel.parameters() {
+        let (Parameter::U32(name, _) | Parameter::F32(name, _)) = parameter;
+        let _ = write!(text, "|{name}");
+    }
     text
 }
 

@@ -60,10 +60,12 @@ impl Kernel for Project {
 
     fn parameters(&self) -> Vec<Parameter> {
         let mut all = self.input.parameters(&self.w);
-        let cap = if let Function::Cap(cap) = self.function { cap } else { 0.0 };
         all.push(Parameter::U32("width4", self.y.dim(1) as u32 / 4));
         all.push(Parameter::U32("first4", self.first_row as u32 / 4));
-        all.push(Parameter::F32("cap", cap));
+        // Without it the text is that of `Product`, which is then compiled already.
+        if let Function::Cap(cap) = self.function {
+            all.push(Parameter::F32("cap", cap));
+        }
         all
     }
 

@@ -2,6 +2,7 @@
 
 use super::architecture::{FeedForward, Norm, Pairs};
 use super::config::Config;
+use super::lora::Additions;
 use super::rows::{FileRows, Paired, Slice, Stacked, Widened, lengthened, transposed, unpaired};
 use super::weights::{Dense, Ffn, Gain, Layer};
 use crate::format::{Quantization, Source, TensorInfo, blocks, quantize};
@@ -115,6 +116,7 @@ impl<'a> Loader<'a> {
                 Some(experts) => Ffn::Mixture(self.mixture(index, experts)?),
             },
             post_ffw_norm: post("post_ffw_norm")?,
+            additions: Additions::default(),
         })
     }
 

@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::loader::Loader;
+use super::lora::Additions;
 use super::mixture::Mixture;
 use crate::Result;
 use crate::format::{Quantization, Source};
@@ -38,6 +39,8 @@ pub struct Layer {
     pub ffn: Ffn,
     /// After the feed-forward part.
     pub post_ffw_norm: Option<Gain>,
+    /// What adapters add to the products.
+    pub additions: Additions,
 }
 
 /// A feed-forward part.
@@ -137,7 +140,7 @@ impl Model {
                 Ffn::Dense(ffn) => ffn.gate_up.bytes() + ffn.down.bytes(),
                 Ffn::Mixture(ffn) => ffn.router.bytes() + ffn.gate_up.bytes() + ffn.down.bytes(),
             };
-            qkv + layer.attn_output.bytes() + ffn
+            qkv + layer.attn_output.bytes() + ffn + layer.additions.bytes()
         };
         let output = self.output.as_ref().map_or(0, Matrix::bytes);
         let positions = self.position_embd.as_ref().map_or(0, Tensor::bytes);

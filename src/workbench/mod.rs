@@ -15,6 +15,7 @@ mod reflect;
 mod roofs;
 mod shapes;
 mod step_cost;
+mod table;
 mod timing;
 mod training_cases;
 mod translate;
