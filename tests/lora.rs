@@ -194,3 +194,28 @@ fn a_file_of_weights_is_as_good_as_its_folder() {
     assert_eq!(folder.additions(), file.additions());
     assert_eq!(folder.additions().len(), 3 * 7);
 }
+
+fn kaiwu(arguments: &[&str]) -> std::process::Output {
+    std::process::Command::new(env!("CARGO_BIN_EXE_kaiwu")).args(arguments).output().unwrap()
+}
+
+#[test]
+fn the_command_line_takes_adapters_with_scales() {
+    let (model, lora) = (data("tiny", "llama-f32"), data("lora", "llama-all"));
+    let (model, lora) = (model.to_str().unwrap(), lora.to_str().unwrap());
+    let logits = |adapters: &[String]| {
+        let mut arguments = vec!["logits", "-m", model, "--reference", "one two"];
+        adapters.iter().for_each(|adapter| arguments.extend(["--lora", adapter]));
+        let ran = kaiwu(&arguments);
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        serde_json::from_slice::<Value>(&ran.stdout).unwrap()["ids"].clone()
+    };
+    let plain = logits(&[]);
+    assert!(plain.is_array());
+    assert_eq!(plain, logits(&[format!("{lora}:0")]));
+    assert_ne!(plain, logits(&[lora.to_owned()]));
+    assert_eq!(logits(&[lora.to_owned()]), logits(&[format!("{lora}:0.25"), format!("{lora}:0.75")]));
+    let ran = kaiwu(&["logits", "-m", model, "--reference", "--lora", "nowhere", "one"]);
+    let error = String::from_utf8_lossy(&ran.stderr);
+    assert!(!ran.status.success() && error.contains("nowhere"), "{error}");
+}

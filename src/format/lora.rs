@@ -66,7 +66,8 @@ impl Lora {
     /// # Errors
     /// If it cannot be read, is damaged, or asks for more than low-rank additions to matrices.
     pub fn open(path: &Path, architecture: &str) -> Result<Self> {
-        let (folder, weights) = match path.is_dir() {
+        let is_folder = std::fs::metadata(path).map_err(Error::io("open", path))?.is_dir();
+        let (folder, weights) = match is_folder {
             true => (path.to_owned(), path.join(WEIGHTS)),
             false => (path.parent().map(Path::to_owned).unwrap_or_default(), path.to_owned()),
         };
