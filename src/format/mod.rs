@@ -24,7 +24,7 @@ pub use dtype::DType;
 pub use folder::Folder;
 pub use gguf::Gguf;
 pub use gguf_writer::{NewTensor, write_gguf};
-pub use lora::{LowRank, Lora};
+pub use lora::{Lora, LowRank};
 pub use metadata::{Array, Strings, Value};
 pub use quantize::Quantization;
 pub use source::Source;
