@@ -67,7 +67,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let model = load(&place, &source, None)?;
     let room = Room { expected: 1, cache: arguments.cache.cache, ..Room::default() };
     let mut runner = Runner::with_room(&place, &model, room)?;
-    let memory = Footprint::of(&model.config, model.bytes(), &room)?;
+    let memory = Footprint::of(&model, model.bytes(), &room)?;
     let recording = runner.recording(1, Want::Last)?;
     let at = arguments.at as usize;
     let sections = sections(recording.entries(), &place, at);

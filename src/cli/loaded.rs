@@ -2,7 +2,7 @@
 
 use super::arguments::{DeviceArguments, WeightsArguments};
 use super::progress::Progress;
-use crate::format::{Quantization, Source};
+use crate::format::{Lora, Quantization, Source};
 use crate::gpu::{Gpu, Place};
 use crate::kernels::CacheType;
 use crate::model::{Config, Footprint, Model, Room, Runner};
@@ -26,6 +26,8 @@ pub(super) struct Opened {
     quantization: Option<Quantization>,
     /// How keys and values are stored.
     pub cache: CacheType,
+    /// What is added to the model, with its scale.
+    adapters: Vec<(Lora, f32)>,
     since: Instant,
 }
 
@@ -41,8 +43,13 @@ pub(super) struct Loaded {
 impl Opened {
     /// Opens a model for conversations of `context` tokens, the model's own number if not given.
     pub(super) fn new(weights: &WeightsArguments, context: Option<u32>) -> Result<Self> {
+        let opened = Self::at(weights.model.path()?, context)?;
+        let open = |(path, scale): &(PathBuf, f32)| -> Result<(Lora, f32)> {
+            Ok((Lora::open(path, opened.config.architecture.name)?, *scale))
+        };
+        let adapters = weights.lora.iter().map(open).collect::<Result<_>>()?;
         let (quantization, cache) = (weights.quantize, weights.cache.cache);
-        Ok(Self { quantization, cache, ..Self::at(weights.model.path()?, context)? })
+        Ok(Self { quantization, cache, adapters, ..opened })
     }
 
     /// The same by its path, with the matrices as they are.
@@ -68,6 +75,7 @@ impl Opened {
             context_asked,
             quantization: None,
             cache: CacheType::F16,
+            adapters: vec![],
             since,
         })
     }
@@ -102,7 +110,7 @@ impl Opened {
         if let Place::Device(gpu) = &place {
             self.footprint()?.check(gpu)?;
         }
-        let model = load(&place, &self.source, self.quantization)?;
+        let model = load_with(&place, &self.source, self.quantization, &self.adapters)?;
         Ok(Loaded { seconds: self.since.elapsed().as_secs_f64(), file: self, place, model })
     }
 }
@@ -130,14 +138,25 @@ impl Loaded {
 
 /// Brings the weights to `place` with a progress bar.
 pub(super) fn load(place: &Place, source: &Source, quantization: Option<Quantization>) -> Result<Arc<Model>> {
+    load_with(place, source, quantization, &[])
+}
+
+/// The same with what adapters add.
+fn load_with(
+    place: &Place,
+    source: &Source,
+    quantization: Option<Quantization>,
+    adapters: &[(Lora, f32)],
+) -> Result<Arc<Model>> {
     let total = source.tensors().iter().map(|tensor| tensor.bytes).sum();
     let what = if quantization.is_some() { "quantising" } else { "loading" };
     let mut progress = Progress::bytes(what, total);
-    let model = Arc::new(Model::load_as(place, source, quantization, |done| progress.set(done))?);
+    let mut model = Model::load_as(place, source, quantization, |done| progress.set(done))?;
+    model.adapt(place, adapters)?;
     if let Place::Device(gpu) = place {
         gpu.wait()?;
     }
-    Ok(model)
+    Ok(Arc::new(model))
 }
 
 /// The name of what computes.

@@ -1,6 +1,5 @@
 //! What a model takes on a device, before any of it is allocated.
 
-use super::config::Config;
 use super::state::Room;
 use super::transformer::Activations;
 use super::weights::Model;
@@ -35,19 +34,20 @@ impl Footprint {
             None => model.bytes(),
             Some(quantization) => quantised(source, quantization),
         };
-        Self::of(&model.config, weights, room)
+        Self::of(&model, weights, room)
     }
 
     /// That of a model whose matrices take `weights_bytes`.
     ///
     /// # Errors
     /// None: activations without a device are not allocated.
-    pub fn of(config: &Config, weights_bytes: u64, room: &Room) -> Result<Self> {
+    pub fn of(model: &Model, weights_bytes: u64, room: &Room) -> Result<Self> {
+        let config = &model.config;
         let context = room.context.unwrap_or(config.context);
         let cache_bytes = room.cache_bytes(config, context);
         // There are some for each power of two up to a step's tokens: twice the largest, at most.
         let most = room.chunk.min(context).next_power_of_two();
-        let largest = Activations::new(&Place::Host, config, most, room.cache)?.bytes();
+        let largest = Activations::new(&Place::Host, model, most, room.cache)?.bytes();
         let activation_bytes = 2 * largest + 4 * config.vocabulary.next_multiple_of(4) as u64;
         let total_bytes = weights_bytes.saturating_add(cache_bytes).saturating_add(activation_bytes);
         Ok(Self { context, weights_bytes, cache_bytes, activation_bytes, total_bytes })

@@ -87,7 +87,7 @@ impl Runner {
         }
         let cache = Cache::new(place, &model.config, room.expected.clamp(1, context), context, &room)?;
         let vocabulary = model.config.vocabulary.next_multiple_of(4);
-        let one = Arc::new(Activations::new(place, &model.config, 1, room.cache)?);
+        let one = Arc::new(Activations::new(place, model, 1, room.cache)?);
         let chosen = one.ids.clone();
         let readback = match place {
             Place::Device(gpu) => Some(Readback::new(gpu, &chosen, MOST_STEPS)),
@@ -163,7 +163,7 @@ impl Runner {
         if let Some(known) = self.activations.get(&room) {
             return Ok(Arc::clone(known));
         }
-        let made = Arc::new(Activations::new(&self.place, &self.model.config, room, self.room.cache)?);
+        let made = Arc::new(Activations::new(&self.place, &self.model, room, self.room.cache)?);
         self.activations.insert(room, Arc::clone(&made));
         Ok(made)
     }

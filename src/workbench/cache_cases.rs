@@ -1,6 +1,6 @@
 //! Caches in the table of cases: of each type, and as rings.
 
-use super::cases::Table;
+use super::table::Table;
 use crate::Result;
 use crate::format::DType;
 use crate::kernels::{Attention, CacheType, Input, LayerCache, PAGE, QueryKeyValue, RotateHeads, Side};
