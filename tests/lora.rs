@@ -2,7 +2,7 @@
 
 use kaiwu::format::{Lora, Source};
 use kaiwu::gpu::{Gpu, GpuOptions, Place, StorageKind};
-use kaiwu::model::{Model, Runner};
+use kaiwu::model::{Model, Room, Runner};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -61,8 +61,8 @@ fn check(what: &str, place: &Place) {
         let vocabulary = logits.len() / input.len();
         let model = adapted(place, checkpoint, adapters);
         for chunk in [64, 7, 1] {
-            let mut runner = Runner::new(place, &model, None, 16).unwrap();
-            runner.set_chunk(chunk);
+            let room = Room { expected: 16, chunk, ..Room::default() };
+            let mut runner = Runner::with_room(place, &model, room).unwrap();
             let mut worst = 0.0f32;
             let each = |token: usize, found: &[f32]| {
                 worst = worst.max(share(found, &logits[token * vocabulary..][..vocabulary]));
