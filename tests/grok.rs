@@ -180,17 +180,17 @@ fn impossible_runs_are_refused() {
 #[test]
 fn generate_answers_from_what_was_learned() {
     let folder = Folder::new("answers");
-    let path = folder.0.to_str().unwrap();
-    let mut arguments: Vec<_> =
-        "grok --modulus 23 --operation add --layers 1 --width 64 --rate 0.003 --steps 2000 --out"
+    let arguments: Vec<_> =
+        "grok --modulus 23 --operation add --layers 1 --width 64 --rate 0.003 --steps 2000"
             .split(' ')
             .collect();
-    arguments.push(path);
-    let ran = kaiwu(&arguments);
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let learned = kaiwu(&arguments, &folder.0);
+    assert!(learned.status.success(), "{}", String::from_utf8_lossy(&learned.stderr));
     let rows = [(1, 2), (11, 12), (22, 22), (0, 5), (17, 9), (20, 3), (8, 8), (13, 4)];
     let right = |&(a, b): &(u32, u32)| {
-        let ran = kaiwu(&["generate", "-m", path, "-n", "1", &format!("{a} + {b} =")]);
+        let mut generate = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
+        generate.args(["generate", "-n", "1", "-m"]).arg(&folder.0).arg(format!("{a} + {b} ="));
+        let ran = generate.output().unwrap();
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
         String::from_utf8(ran.stdout).unwrap().trim() == ((a + b) % 23).to_string()
     };
