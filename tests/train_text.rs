@@ -111,7 +111,9 @@ fn the_command_writes_a_model_that_generate_runs() {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(summary["steps"], 100);
-    for name in ["metrics.jsonl", "curve.svg", "curve.png", "config.json", "model.safetensors", "tokenizer.json"] {
+    for name in
+        ["metrics.jsonl", "curve.svg", "curve.png", "config.json", "model.safetensors", "tokenizer.json"]
+    {
         assert!(out.join(name).is_file(), "{name}");
     }
     for (prompt, expected) in [("One crow", " sits on the wall."), ("Three owls", " call in the night.")] {
@@ -138,7 +140,7 @@ fn what_cannot_be_learned_is_refused_in_one_line() {
         ("{\"width\": 36}", &text, "width 36 is no multiple"),
         ("{\"vocabulary\": 100}", &text, "the bytes alone are 256"),
         ("{\"validation\": 0.9}", &text, "validation is 0.9"),
-        ("{\"batch\": 0}", &text, "batch 0"),
+        ("{\"batch\": 0, \"context\": 16, \"validation\": 0.1}", &text, "batch 0"),
     ];
     for (config, data, expected) in rows {
         let config = folder.write("config-of-train.json", config);
