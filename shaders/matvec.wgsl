@@ -1,4 +1,4 @@
-// y = finish(W · norm(x)) for one token: decode.
+// y = finish(W · norm(x)) for one token, decode, or for tokens that each have rows of their own.
 //
 // A lane owns two groups of four rows and keeps their sums in registers; lanes never meet. With PAIRED they are a gate
 // group and its up group. Neighbouring lanes read neighbouring texels of W. The 32 activations of a block are the same for all lanes: with BROADCAST each lane
@@ -6,9 +6,11 @@
 // RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467) costs no pass of its own: x is multiplied by the gain as it is
 // read, its squares are summed on the way, and the sums are scaled at the end.
 //
-// Grid: one workgroup of 8 lanes for each 16 groups (with PAIRED, for each 8 gate groups and their 8 up groups).
+// Grid: x over one workgroup of 8 lanes for each 16 groups (with PAIRED, for each 8 gate groups and their 8 up groups); y over
+// tokens where they chose experts.
 //% include FORMAT
 //% include FINISH
+//% include "experts"
 
 struct Block {
     x: array<vec4<f32>, 8>, // activations times COLUMN_SCALE
@@ -38,10 +40,6 @@ fn block_product(b: u32, slot: u32, block: Block) -> vec4<f32> {
     return lo + hi;
 }
 
-fn activation(i: u32) -> vec4<f32> {
-    return load_x(p.first_token * p.blocks * 8u + i);
-}
-
 @compute @workgroup_size(8)
 fn matvec(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -51,8 +49,15 @@ fn matvec(
     @builtin(local_invocation_index) lane: u32,
 //% endif
 ) {
+    let task = task_of(workgroup.y);
+    //% if has_routes
+    if !task.here {
+        return;
+    }
+    //% endif
     // Slots beyond the last group hold zeros.
-    let slot0 = workgroup.x * {{ 8 if PAIRED else 16 }}u + lane;
+    let slot = workgroup.x * {{ 8 if PAIRED else 16 }}u + lane;
+    let slot0 = task.slot + slot;
     let slot1 = slot0 + {{ "p.half4" if PAIRED else "8u" }};
     var sum0 = vec4<f32>();
     var sum1 = vec4<f32>();
@@ -61,7 +66,7 @@ fn matvec(
     for (var b = 0u; b < p.blocks; b++) {
         var block: Block;
         //% if BROADCAST
-        var own = activation(b * 8u + lane);
+        var own = load_x(task.x + b * 8u + lane);
         squares += dot(own, own);
         //% if has_gain
         own *= load_gain(b * 8u + lane);
@@ -80,7 +85,7 @@ fn matvec(
         //% else
         //% for j in range(8)
         {
-            var x = activation(b * 8u + {{ j }}u);
+            var x = load_x(task.x + b * 8u + {{ j }}u);
             squares += dot(x, x);
             //% if has_gain
             x *= load_gain(b * 8u + {{ j }}u);
@@ -102,8 +107,8 @@ fn matvec(
     //% else
     let rms = 1.0;
     //% endif
-    let r4 = group_of(slot0);
+    let r4 = group_of(slot);
     if r4 < {{ "p.half4" if PAIRED else "p.rows4" }} {
-        finish(0u, r4, rms * sum0, rms * sum1);
+        finish(task.token, r4, rms * sum0, rms * sum1);
     }
 }

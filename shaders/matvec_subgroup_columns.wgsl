@@ -9,7 +9,7 @@
 // LANES is a multiple of every size a subgroup can have, 4 to 128, so that subgroups are full. No API promises it: if
 // they are not, ranks would leave holes, and the first SLOTS lanes by local index do all the work, each for itself.
 //
-// Grid: one workgroup for each 2 * SLOTS groups.
+// Grid: x over one workgroup for each 2 * SLOTS groups; y over tokens where they chose experts.
 //% include "columns"
 //% include FINISH
 
@@ -32,15 +32,23 @@ fn matvec_subgroup_columns(
     let rank = select(local, subgroup * size + lane, full);
     let l = rank % {{ SLOTS }}u;
     let split = rank / {{ SLOTS }}u;
+    let task = task_of(workgroup.y);
+    //% if has_routes
+    if !task.here {
+        return;
+    }
+    //% endif
     let pair = workgroup.x * {{ SLOTS }}u + l;
     //% if PAIRED
-    let slot0 = pair;
-    let slot1 = pair + p.half4;
+    let slot = pair;
+    let slot0 = task.slot + slot;
+    let slot1 = slot0 + p.half4;
     //% else
-    let slot0 = (pair & ~7u) + pair;
+    let slot = (pair & ~7u) + pair;
+    let slot0 = task.slot + slot;
     let slot1 = slot0 + 8u;
     //% endif
-    var whole = share_of_columns(split, select(1u, LANES / {{ SLOTS }}u, full), slot0, slot1);
+    var whole = share_of_columns(task.x, split, select(1u, LANES / {{ SLOTS }}u, full), slot0, slot1);
 
     var sum = whole;
     //% for mask in [4, 8, 16]
@@ -66,6 +74,6 @@ fn matvec_subgroup_columns(
                 whole = add(whole, Share(sums0[other], sums1[other], squares[other]));
             }
         }
-        finish_columns(slot0, whole);
+        finish_columns(task.token, slot, whole);
     }
 }

@@ -10,7 +10,8 @@
 // The splits' sums, and their sums of squares for RMSNorm, meet once in workgroup memory: lane l < 8 adds up those of
 // its slot, reading eight neighbouring texels at a time, which are in different banks.
 //
-// Grid: one workgroup for each 16 groups, of 8 of the gate and 8 of up with PAIRED.
+// Grid: x over one workgroup for each 16 groups, of 8 of the gate and 8 of up with PAIRED; y over tokens where they chose
+// experts.
 //% include "columns"
 //% include FINISH
 
@@ -24,9 +25,16 @@ fn matvec_workgroup_columns(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
 ) {
-    let slot0 = workgroup.x * {{ 8 if PAIRED else 16 }}u + (lane & 7u);
+    let task = task_of(workgroup.y);
+    //% if has_routes
+    if !task.here {
+        return;
+    }
+    //% endif
+    let slot = workgroup.x * {{ 8 if PAIRED else 16 }}u + (lane & 7u);
+    let slot0 = task.slot + slot;
     let slot1 = slot0 + {{ "p.half4" if PAIRED else "8u" }};
-    var whole = share_of_columns(lane >> 3u, {{ SPLITS }}u, slot0, slot1);
+    var whole = share_of_columns(task.x, lane >> 3u, {{ SPLITS }}u, slot0, slot1);
 
     sums0[lane] = whole.sum0;
     sums1[lane] = whole.sum1;
@@ -36,6 +44,6 @@ fn matvec_workgroup_columns(
         for (var other = lane + 8u; other < LANES; other += 8u) {
             whole = add(whole, Share(sums0[other], sums1[other], squares[other]));
         }
-        finish_columns(slot0, whole);
+        finish_columns(task.token, slot, whole);
     }
 }

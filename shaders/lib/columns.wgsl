@@ -1,5 +1,6 @@
 // A share of one token's product, for kernels that split the columns: blocks first, first + step, … of two slots.
 //% include FORMAT
+//% include "experts"
 
 struct Share {
     sum0: vec4<f32>, // the rows of slot0
@@ -11,8 +12,8 @@ fn add(a: Share, b: Share) -> Share {
     return Share(a.sum0 + b.sum0, a.sum1 + b.sum1, a.squares + b.squares);
 }
 
-fn share_of_columns(first: u32, step: u32, slot0: u32, slot1: u32) -> Share {
-    let token = p.first_token * p.blocks * 8u;
+// `x`: where the activations begin.
+fn share_of_columns(x: u32, first: u32, step: u32, slot0: u32, slot1: u32) -> Share {
     var share = Share();
     for (var b = first; b < p.blocks; b += step) {
         var lo0 = vec4<f32>();
@@ -23,8 +24,8 @@ fn share_of_columns(first: u32, step: u32, slot0: u32, slot1: u32) -> Share {
         var sum_hi = 0.0;
         for (var j = 0u; j < 4u; j++) {
             let at = b * 8u + j;
-            var x_lo = load_x(token + at);
-            var x_hi = load_x(token + at + 4u);
+            var x_lo = load_x(x + at);
+            var x_hi = load_x(x + at + 4u);
             //% if has_gain
             share.squares += dot(x_lo, x_lo) + dot(x_hi, x_hi);
             x_lo *= load_gain(at);
@@ -54,15 +55,15 @@ fn share_of_columns(first: u32, step: u32, slot0: u32, slot1: u32) -> Share {
     return share;
 }
 
-// Ends the row pair of slot0 and slot1 with the sums of all columns.
-fn finish_columns(slot0: u32, whole: Share) {
+// Ends the row pair of `slot`, counted from the task's first, with the sums of all columns.
+fn finish_columns(token: u32, slot: u32, whole: Share) {
     //% if has_gain
     let rms = inverseSqrt(whole.squares / p.columns + p.eps);
     //% else
     let rms = 1.0;
     //% endif
-    let r4 = group_of(slot0);
+    let r4 = group_of(slot);
     if r4 < {{ "p.half4" if PAIRED else "p.rows4" }} {
-        finish(0u, r4, rms * whole.sum0, rms * whole.sum1);
+        finish(token, r4, rms * whole.sum0, rms * whole.sum1);
     }
 }

@@ -16,8 +16,9 @@ fn rotate(v: vec4<f32>, turn: vec4<f32>) -> vec4<f32> {
 fn finish(t: u32, matrix_r4: u32, product_lo: vec4<f32>, product_hi: vec4<f32>) {
     let r4 = matrix_r4 + p.first4;
     //% if has_bias
-    let lo = product_lo + load_bias(r4);
-    let hi = product_hi + load_bias(r4 + 1u);
+    let bias = t * p.bias_width4 + r4;
+    let lo = product_lo + load_bias(bias);
+    let hi = product_hi + load_bias(bias + 1u);
     //% else
     let lo = product_lo;
     let hi = product_hi;

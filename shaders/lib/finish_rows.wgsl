@@ -6,7 +6,7 @@ fn finish_group(t: u32, r4: u32, v: vec4<f32>) {
     let i = t * p.width4 + p.first4 + r4;
     var sum = v;
     //% if has_bias
-    sum += load_bias(p.first4 + r4);
+    sum += load_bias(t * p.bias_width4 + p.first4 + r4);
     //% endif
     //% if has_residual
     sum += load_residual(i);

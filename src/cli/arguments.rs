@@ -69,6 +69,23 @@ pub(super) struct WeightsArguments {
     /// Turn the matrices into this type while loading; `kaiwu convert` keeps the result in a file
     #[arg(long, value_name = "TYPE")]
     pub quantize: Option<Quantization>,
+    /// Add a LoRA adapter, times SCALE where given: a folder of PEFT's or its adapter_model.safetensors; repeatable
+    #[arg(long, value_name = "PATH[:SCALE]", value_parser = parse_lora)]
+    pub lora: Vec<(PathBuf, f32)>,
+}
+
+/// A path, or a path and a number behind the last colon.
+fn parse_lora(text: &str) -> std::result::Result<(PathBuf, f32), String> {
+    let whole = Path::new(text);
+    let Some((path, scale)) = text.rsplit_once(':').filter(|_| !whole.exists()) else {
+        return Ok((whole.to_owned(), 1.0));
+    };
+    match scale.parse::<f32>() {
+        Ok(scale) if scale.is_finite() && !path.is_empty() => Ok((path.into(), scale)),
+        Ok(_) => Err(format!("{scale} is no scale; expected PATH or PATH:SCALE, such as adapter:0.5")),
+        // A colon of the path's own.
+        Err(_) => Ok((whole.to_owned(), 1.0)),
+    }
 }
 
 impl ModelArgument {

@@ -70,7 +70,7 @@ fn footprint(source: &Source, context: Option<usize>) -> Result<Footprint> {
     }
     // On the host nothing is allocated; the sizes are the same.
     let model = Model::load(&Place::Host, source, |_| ())?;
-    let act = Activations::new(&Place::Host, &config, CHUNK.min(context))?;
+    let act = Activations::new(&Place::Host, &model, CHUNK.min(context))?;
     let capacity = context.next_multiple_of(64) as u64;
     let cache_bytes =
         capacity * (config.cache_bytes_per_token() + 4 * (config.ropes.len() * config.head) as u64);

@@ -2,7 +2,7 @@
 
 use super::arguments::{DeviceArguments, WeightsArguments};
 use super::progress::Progress;
-use crate::format::{Quantization, Source};
+use crate::format::{Lora, Quantization, Source};
 use crate::gpu::{Gpu, Place};
 use crate::model::{Config, Model, Runner};
 use crate::text::{ChatTemplate, Tokenizer};
@@ -21,6 +21,8 @@ pub(super) struct Opened {
     pub context: usize,
     /// What the matrices become while loading.
     quantization: Option<Quantization>,
+    /// What is added to the model, with its scale.
+    adapters: Vec<(Lora, f32)>,
     since: Instant,
 }
 
@@ -36,7 +38,12 @@ pub(super) struct Loaded {
 impl Opened {
     /// Opens a model for conversations of `context` tokens, the model's own number if not given.
     pub(super) fn new(weights: &WeightsArguments, context: Option<u32>) -> Result<Self> {
-        Ok(Self { quantization: weights.quantize, ..Self::at(weights.model.path()?, context)? })
+        let opened = Self::at(weights.model.path()?, context)?;
+        let open = |(path, scale): &(PathBuf, f32)| -> Result<(Lora, f32)> {
+            Ok((Lora::open(path, opened.config.architecture.name)?, *scale))
+        };
+        let adapters = weights.lora.iter().map(open).collect::<Result<_>>()?;
+        Ok(Self { quantization: weights.quantize, adapters, ..opened })
     }
 
     /// The same by its path, with the matrices as they are.
@@ -52,7 +59,7 @@ impl Opened {
             return Err(Error::Usage(message));
         }
         let tokenizer = Arc::new(Tokenizer::from_source(&source)?);
-        Ok(Self { path, source, config, tokenizer, context, quantization: None, since })
+        Ok(Self { path, source, config, tokenizer, context, quantization: None, adapters: vec![], since })
     }
 
     /// The template of the file, which a conversation needs.
@@ -70,7 +77,7 @@ impl Opened {
             true => Place::Host,
             false => Place::Device(Gpu::open(&device.options())?),
         };
-        let model = load(&place, &self.source, self.quantization)?;
+        let model = load_with(&place, &self.source, self.quantization, &self.adapters)?;
         Ok(Loaded { seconds: self.since.elapsed().as_secs_f64(), file: self, place, model })
     }
 }
@@ -93,14 +100,25 @@ impl Loaded {
 
 /// Brings the weights to `place` with a progress bar.
 pub(super) fn load(place: &Place, source: &Source, quantization: Option<Quantization>) -> Result<Arc<Model>> {
+    load_with(place, source, quantization, &[])
+}
+
+/// The same with what adapters add.
+fn load_with(
+    place: &Place,
+    source: &Source,
+    quantization: Option<Quantization>,
+    adapters: &[(Lora, f32)],
+) -> Result<Arc<Model>> {
     let total = source.tensors().iter().map(|tensor| tensor.bytes).sum();
     let what = if quantization.is_some() { "quantising" } else { "loading" };
     let mut progress = Progress::bytes(what, total);
-    let model = Arc::new(Model::load_as(place, source, quantization, |done| progress.set(done))?);
+    let mut model = Model::load_as(place, source, quantization, |done| progress.set(done))?;
+    model.adapt(place, adapters)?;
     if let Place::Device(gpu) = place {
         gpu.wait()?;
     }
-    Ok(model)
+    Ok(Arc::new(model))
 }
 
 /// The name of what computes.

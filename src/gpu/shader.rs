@@ -40,6 +40,7 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "byte_scales",
     "matrix",
     "columns",
+    "experts",
     "halves",
     "pointwise",
     "activation",
@@ -51,6 +52,7 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "finish_gelu",
     "finish_relu",
     "gelu",
+    "gated",
     "finish_swiglu",
     "finish_geglu",
     "finish_rope_cache",
@@ -76,6 +78,10 @@ pub fn signature(kernel: &dyn Kernel, strategy: &Strategy) -> String {
     let mut text = format!("{}|{:?}", strategy.name, strategy.constants);
     for operand in kernel.operands() {
         let _ = write!(text, "|{}:{}", operand.name, storage_word(&operand));
+    }
+    for parameter in kernel.parameters() {
+        let (Parameter::U32(name, _) | Parameter::F32(name, _)) = parameter;
+        let _ = write!(text, "|{name}");
     }
     text
 }

@@ -33,7 +33,7 @@ impl Kernel for Embed {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        let mut all = self.w.parameters();
+        let mut all = self.w.parameters(self.w.planes.rows4);
         all.push(Parameter::U32("first_row", self.w.first as u32));
         all.push(Parameter::F32("scale", self.scale));
         all

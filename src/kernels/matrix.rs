@@ -86,19 +86,40 @@ impl Matrix {
     /// # Errors
     /// When the device cannot hold it.
     pub fn load(place: &Place, label: &str, source: Arc<dyn RowSource>) -> Result<Self> {
+        Self::load_in(place, label, source, TILE)
+    }
+
+    /// The same for a stack of experts of `step` rows each, a multiple of 64: parts are whole experts.
+    ///
+    /// # Errors
+    /// When the device cannot hold it.
+    pub fn load_in(place: &Place, label: &str, source: Arc<dyn RowSource>, step: usize) -> Result<Self> {
         let (dtype, rows, columns) = (source.dtype(), source.rows(), source.columns());
         let most = match place {
             Place::Host => u64::MAX,
             Place::Device(gpu) => gpu.capabilities().max_tensor_bytes() / 16,
         };
-        // Parts are whole tiles, and equal but for the last.
-        let tiles_that_fit = most / Planes::new(dtype, TILE, columns).texels as u64;
-        if tiles_that_fit == 0 {
-            return Err(Error::Device(format!("{label}: {TILE} rows of {columns} weights exceed a binding")));
+        // Parts are whole steps, and equal but for the last.
+        let steps_that_fit = most / Planes::new(dtype, step, columns).texels as u64;
+        if steps_that_fit == 0 {
+            return Err(Error::Device(format!("{label}: {step} rows of {columns} weights exceed a binding")));
         }
-        let tiles = rows.div_ceil(TILE);
-        let count = (tiles as u64).div_ceil(tiles_that_fit).max(1) as usize;
-        let part_rows = tiles.div_ceil(count) * TILE;
+        let steps = rows.div_ceil(step);
+        let count = (steps as u64).div_ceil(steps_that_fit).max(1) as usize;
+        Self::load_parts(place, label, source, steps.div_ceil(count) * step)
+    }
+
+    /// The same in parts of `part_rows` rows each, a multiple of 64, whether or not they fit.
+    ///
+    /// # Errors
+    /// When the device cannot hold it.
+    pub fn load_parts(
+        place: &Place,
+        label: &str,
+        source: Arc<dyn RowSource>,
+        part_rows: usize,
+    ) -> Result<Self> {
+        let (dtype, rows, columns) = (source.dtype(), source.rows(), source.columns());
         let mut parts = vec![];
         for first in (0..rows).step_by(part_rows) {
             let rows = part_rows.min(rows - first);
@@ -201,9 +222,9 @@ impl Part {
         }
     }
 
-    /// What `shaders/lib/matrix.wgsl` asks of a kernel's parameters.
-    pub fn parameters(&self) -> Vec<Parameter> {
-        let Planes { rows4, blocks, high, scales, supers, .. } = self.planes;
+    /// What `shaders/lib/matrix.wgsl` asks of the parameters of a kernel that computes `rows4` groups of rows.
+    pub fn parameters(&self, rows4: usize) -> Vec<Parameter> {
+        let Planes { blocks, high, scales, supers, .. } = self.planes;
         [("rows4", rows4), ("blocks", blocks), ("high", high), ("scales", scales), ("supers", supers)]
             .map(|(name, value)| Parameter::U32(name, value as u32))
             .into()

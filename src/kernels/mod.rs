@@ -17,10 +17,13 @@ mod cross_entropy;
 mod divergence;
 mod draw;
 mod embed;
+mod experts;
 mod gather;
 mod gemm;
+mod input;
 mod likelihood;
 mod matrix;
+mod mix_experts;
 mod norm;
 mod norm_gradient;
 mod optimise;
@@ -36,6 +39,7 @@ mod roof_half;
 mod roofs;
 mod rotate;
 mod rotate_heads;
+mod route;
 mod row_norm;
 mod sum_rows;
 mod swiglu;
@@ -51,22 +55,26 @@ pub use cross_entropy::{CrossEntropy, CrossEntropyGradient, MeanLoss, MeanLossGr
 pub use divergence::Divergence;
 pub use draw::{Draw, Tick};
 pub use embed::Embed;
+pub use experts::Experts;
 pub use gather::{Gather, Scatter};
 pub use gemm::{Form, Gemm};
+pub use input::Input;
 pub use likelihood::Likelihood;
 pub use matrix::{Matrix, OwnedRows, Part, RowSource};
+pub use mix_experts::MixExperts;
 pub use norm::Norm;
 pub use norm_gradient::{NormGainGradient, NormGradient};
 pub use optimise::{Adamw, Sgd, SquareSum, Step};
 pub use pack::Planes;
 pub use pick::{Pick, Spread};
-pub use product::{Gate, GateUp, Input, Product};
+pub use product::{Gate, GateUp, Product};
 pub use project::{Function, Project};
 pub use query_key_value::QueryKeyValue;
 pub use roof_half::RoofMultiplyAddHalf;
 pub use roofs::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
 pub use rotate::Rotate;
 pub use rotate_heads::RotateHeads;
+pub use route::Route;
 pub use row_norm::RowNorm;
 pub use sum_rows::SumRows;
 pub use swiglu::{Swiglu, SwigluGradient};
@@ -94,6 +102,7 @@ pub const REGISTRY: &[&str] = &[
     "likelihood",
     "mean_loss",
     "mean_loss_gradient",
+    "mix_experts",
     "norm",
     "norm_gain_gradient",
     "norm_gradient",
@@ -108,6 +117,7 @@ pub const REGISTRY: &[&str] = &[
     "roof_read",
     "rotate",
     "rotate_heads",
+    "route",
     "row_norm",
     "scatter",
     "sgd",

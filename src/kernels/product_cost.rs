@@ -1,7 +1,7 @@
 //! What a product costs: bytes and operations that it needs, and what its strategies read besides.
 
+use super::input::Input;
 use super::matrix::Part;
-use super::product::Input;
 use crate::gpu::{Constant, Cost, Strategy, Surplus};
 
 /// Counts of tokens that are tuned alike.
@@ -17,15 +17,34 @@ impl Input {
     /// Format, tokens, rows and columns.
     pub(super) fn shape(&self, w: &Part) -> String {
         let norm = if self.gain.is_some() { ", norm" } else { "" };
-        format!("{} {} x {} x {}{norm}", w.format(), few_or_many(self.tokens), w.rows(), w.columns())
+        let (tokens, rows, chosen) = match &self.experts {
+            None => (few_or_many(self.tokens), w.rows(), ""),
+            // Each for itself, however many.
+            Some(experts) => ("1", experts.rows, ", chosen"),
+        };
+        format!("{} {tokens} x {rows} x {}{norm}{chosen}", w.format(), w.columns())
+    }
+
+    /// How often the rows of all of W are read at least: of experts, the tokens' own. That two tokens may choose the same
+    /// is not known before.
+    fn share_of(&self, w: &Part, bytes: u64) -> u64 {
+        match &self.experts {
+            None => bytes,
+            Some(experts) => bytes / (w.rows() / experts.rows).max(1) as u64 * self.tokens as u64,
+        }
+    }
+
+    /// Bytes of the rows as their source stores them.
+    pub(super) fn necessary(&self, w: &Part) -> u64 {
+        self.share_of(w, w.row_bytes() * w.rows() as u64)
     }
 
     pub(super) fn cost(&self, w: &Part) -> Cost {
         let width = w.planes.blocks as u64 * 32;
         Cost {
-            read: w.tensor.bytes() + self.activation_bytes(w, self.tokens),
+            read: self.share_of(w, w.tensor.bytes()) + self.activation_bytes(w, self.tokens),
             written: 0,
-            operations: 2 * w.planes.rows4 as u64 * 4 * width * self.tokens as u64,
+            operations: 2 * self.rows(w) as u64 * width * self.tokens as u64,
         }
     }
 
@@ -46,7 +65,7 @@ impl Input {
         let read = workgroups * self.activation_bytes(w, own);
         let tiles = self.tokens.div_ceil(own.max(1)) as u64;
         let again = read.saturating_sub(self.activation_bytes(w, self.tokens))
-            + (tiles.max(1) - 1) * w.tensor.bytes();
+            + if self.experts.is_some() { 0 } else { (tiles.max(1) - 1) * w.tensor.bytes() };
         Surplus { memory: 0, again }
     }
 }

@@ -1,7 +1,7 @@
 //! How the products' work is split: between lanes that never meet, or over workgroups that share their memory.
 
+use super::input::Input;
 use super::matrix::Part;
-use super::product::Input;
 use crate::gpu::{Capabilities, Constant, Needs, Strategy};
 
 /// One product to be split.
@@ -12,9 +12,23 @@ struct Split<'a> {
     finish: &'static str,
     /// A lane computes rows r and r + rows / 2.
     paired: bool,
+    /// Row groups that a token is multiplied with.
+    rows4: usize,
+    /// Tokens that are computed each for itself, because they chose experts of their own.
+    alone: u32,
 }
 
 impl Input {
+    fn split<'a>(&self, w: &'a Part, finish: &'static str, paired: bool) -> Split<'a> {
+        let alone = if self.experts.is_some() { self.tokens as u32 } else { 1 };
+        Split { w, tokens: self.tokens, finish, paired, rows4: self.rows(w) / 4, alone }
+    }
+
+    /// Whether the strategies for one token are taken.
+    fn one(&self) -> bool {
+        self.tokens == 1 || self.experts.is_some()
+    }
+
     /// Tiles and splits of other sizes.
     pub(super) fn sizes(
         &self,
@@ -23,11 +37,11 @@ impl Input {
         paired: bool,
         can: &Capabilities,
     ) -> Vec<Strategy> {
-        let split = Split { w, tokens: self.tokens, finish, paired };
+        let split = self.split(w, finish, paired);
         if can.deterministic {
             return vec![];
         }
-        if self.tokens == 1 {
+        if self.one() {
             let mut all = vec![split.subgroup_columns_of(can.subgroup.clamp(8, 32), 4)];
             all.extend([4, 8, 16, 32].map(|splits| split.workgroup_columns_of(splits)));
             let usual = [split.subgroup_columns(can), split.workgroup_columns()];
@@ -48,21 +62,22 @@ impl Input {
         paired: bool,
         can: &Capabilities,
     ) -> Vec<Strategy> {
-        let split = Split { w, tokens: self.tokens, finish, paired };
-        if can.deterministic {
+        let split = self.split(w, finish, paired);
+        // Tokens with experts of their own are all summed like one.
+        if can.deterministic && self.experts.is_none() {
             // One token is summed like many: a tile's width does not change the order in which a token is summed.
             let tokens = if self.tokens == 1 { 1 } else { 8 };
             let lanes = vec![split.matmul(true, tokens), split.matmul(false, tokens)];
             return can.allowed(lanes, vec![split.workgroup_tile(32)]);
         }
-        match self.tokens {
-            1 => can.allowed(
+        match self.one() {
+            true => can.allowed(
                 vec![split.matvec(true), split.matvec(false)],
                 vec![split.subgroup_columns(can), split.workgroup_columns()],
             ),
-            tokens => {
+            false => {
                 let lanes = vec![split.matmul(true, 8), split.matmul(false, 8)];
-                can.allowed(lanes, vec![split.workgroup_tile(if tokens <= 32 { 32 } else { 64 })])
+                can.allowed(lanes, vec![split.workgroup_tile(if self.tokens <= 32 { 32 } else { 64 })])
             }
         }
     }
@@ -71,7 +86,7 @@ impl Input {
 impl Split<'_> {
     /// Pairs of row groups, each one lane's.
     fn pairs(&self) -> usize {
-        self.w.planes.rows4.div_ceil(2)
+        self.rows4.div_ceil(2)
     }
 
     fn constants(&self, more: &[(&'static str, Constant)]) -> Vec<(&'static str, Constant)> {
@@ -103,7 +118,7 @@ impl Split<'_> {
             constants: self.constants(&[("BROADCAST", Constant::Switch(broadcast))]),
             // A workgroup of eight lanes lies within one subgroup only where subgroups have eight lanes or more.
             needs: Needs::lanes(8).subgroup(if broadcast { 8 } else { 0 }),
-            grid: [self.pairs().div_ceil(8) as u32, 1, 1],
+            grid: [self.pairs().div_ceil(8) as u32, self.alone, 1],
         }
     }
 
@@ -137,7 +152,7 @@ impl Split<'_> {
             source: include_str!("../../shaders/matvec_workgroup_columns.wgsl"),
             constants: self.constants(&[("SPLITS", Constant::Count(splits))]),
             needs: Needs::lanes(lanes).workgroup_bytes(lanes * (16 + 16 + 4)),
-            grid: [self.pairs().div_ceil(8) as u32, 1, 1],
+            grid: [self.pairs().div_ceil(8) as u32, self.alone, 1],
         }
     }
 
@@ -155,7 +170,7 @@ impl Split<'_> {
             source: include_str!("../../shaders/matvec_subgroup_columns.wgsl"),
             constants: self.constants(&[("SPAN", Constant::Count(span)), ("SLOTS", Constant::Count(slots))]),
             needs: Needs::lanes(lanes).workgroup_bytes(lanes / span * slots * (16 + 16 + 4)).subgroup(8),
-            grid: [self.pairs().div_ceil(slots as usize) as u32, 1, 1],
+            grid: [self.pairs().div_ceil(slots as usize) as u32, self.alone, 1],
         }
     }
 

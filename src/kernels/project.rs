@@ -1,7 +1,8 @@
 //! A product whose rows go anywhere in its result, and through a function.
 
+use super::input::{Input, TOLERANCE};
 use super::matrix::Part;
-use super::product::{Input, TOLERANCE, gelu};
+use super::product::gelu;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor, Tolerance,
 };
@@ -59,10 +60,12 @@ impl Kernel for Project {
 
     fn parameters(&self) -> Vec<Parameter> {
         let mut all = self.input.parameters(&self.w);
-        let cap = if let Function::Cap(cap) = self.function { cap } else { 0.0 };
         all.push(Parameter::U32("width4", self.y.dim(1) as u32 / 4));
         all.push(Parameter::U32("first4", self.first_row as u32 / 4));
-        all.push(Parameter::F32("cap", cap));
+        // Without it the text is that of `Product`, which is then compiled already.
+        if let Function::Cap(cap) = self.function {
+            all.push(Parameter::F32("cap", cap));
+        }
         all
     }
 
@@ -79,7 +82,7 @@ impl Kernel for Project {
     }
 
     fn necessary(&self, _: usize) -> u64 {
-        self.w.row_bytes() * self.w.rows() as u64
+        self.input.necessary(&self.w)
     }
 
     fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
@@ -92,11 +95,10 @@ impl Kernel for Project {
     }
 
     fn reference(&self, memory: &mut HostMemory) {
-        let rows = self.w.planes.rows4 * 4;
-        let product = self.input.reference(&self.w, self.first_row, memory);
+        let products = self.input.reference(&self.w, self.first_row, memory);
         let width = self.y.dim(1);
         let y = memory.f32_mut(&self.y);
-        for (token, product) in product.chunks(rows).enumerate() {
+        for (token, product) in products {
             for (row, &value) in product.iter().enumerate() {
                 y[token * width + self.first_row + row] = match self.function {
                     Function::Identity => value,

@@ -1,8 +1,8 @@
 //! Projection of queries, keys and values, with the rotation and the writing to the cache in the same kernel.
 
 use super::cache::{Pages, set_half};
+use super::input::{Input, TOLERANCE};
 use super::matrix::Part;
-use super::product::{Input, TOLERANCE};
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor, Tolerance,
 };
@@ -77,7 +77,7 @@ impl Kernel for QueryKeyValue {
     }
 
     fn necessary(&self, _: usize) -> u64 {
-        self.w.row_bytes() * self.w.rows() as u64 + 4 * (self.key() * self.input.tokens) as u64
+        self.input.necessary(&self.w) + 4 * (self.key() * self.input.tokens) as u64
     }
 
     fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
@@ -99,10 +99,10 @@ impl Kernel for QueryKeyValue {
     fn reference(&self, memory: &mut HostMemory) {
         let (head, query, key) = (self.head(), self.query(), self.key());
         let pages = Pages { key_heads: key / head, head };
-        let product = self.input.reference(&self.w, self.first_row, memory);
+        let products = self.input.reference(&self.w, self.first_row, memory);
         let start = memory.u32(&self.step)[0] as usize;
         let rope = memory.f32(&self.rope);
-        for (token, product) in product.chunks(self.w.planes.rows4 * 4).enumerate() {
+        for (token, product) in products {
             let position = start + token;
             for (at, &value) in product.iter().enumerate().take(self.w.rows()) {
                 let row = self.first_row + at;

@@ -60,6 +60,8 @@ pub struct Architecture {
     pub bias: bool,
     /// Embeddings are scaled by the root of the width.
     pub scaled_embedding: bool,
+    /// Layers may be mixtures of experts.
+    pub mixture: bool,
 }
 
 const LLAMA: Architecture = Architecture {
@@ -77,10 +79,11 @@ const LLAMA: Architecture = Architecture {
     qkv_bias: false,
     bias: false,
     scaled_embedding: false,
+    mixture: false,
 };
 
 /// All of them.
-pub static TABLE: [Architecture; 6] = [
+pub static TABLE: [Architecture; 7] = [
     // Touvron et al. 2023, arXiv:2302.13971, and with a window Jiang et al. 2023, arXiv:2310.06825.
     LLAMA,
     // Yang et al. 2024, arXiv:2407.10671.
@@ -97,6 +100,15 @@ pub static TABLE: [Architecture; 6] = [
         model_types: &["qwen3"],
         gguf_pairs: Pairs::Halves,
         head_norms: true,
+        ..LLAMA
+    },
+    // The same with experts.
+    Architecture {
+        name: "qwen3moe",
+        model_types: &["qwen3_moe"],
+        gguf_pairs: Pairs::Halves,
+        head_norms: true,
+        mixture: true,
         ..LLAMA
     },
     // Gemma Team 2025, arXiv:2503.19786.

@@ -2,8 +2,9 @@
 
 use super::architecture::{FeedForward, Norm, Pairs};
 use super::config::Config;
+use super::lora::Additions;
 use super::rows::{FileRows, Paired, Slice, Stacked, Widened, lengthened, transposed, unpaired};
-use super::weights::{Gain, Layer};
+use super::weights::{Dense, Ffn, Gain, Layer};
 use crate::format::{Quantization, Source, TensorInfo, blocks, quantize};
 use crate::gpu::{Place, Tensor};
 use crate::kernels::{Matrix, OwnedRows, RowSource};
@@ -13,16 +14,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 pub(super) struct Loader<'a> {
-    place: &'a Place,
-    source: &'a Source,
-    config: &'a Config,
+    pub(super) place: &'a Place,
+    pub(super) source: &'a Source,
+    pub(super) config: &'a Config,
     quantization: Option<Quantization>,
     /// Names of the tensors that were asked for.
     used: Mutex<HashSet<String>>,
 }
 
 /// A matrix before it is packed.
-type Rows = Arc<dyn RowSource>;
+pub(super) type Rows = Arc<dyn RowSource>;
 
 impl<'a> Loader<'a> {
     pub(super) fn new(
@@ -90,22 +91,41 @@ impl<'a> Loader<'a> {
     }
 
     fn layer(&self, index: usize) -> Result<Layer> {
-        let Config { architecture, width, hidden, head, qkv_bias, output_bias, .. } = *self.config;
+        let Config { architecture, width, head, qkv_bias, output_bias, .. } = *self.config;
         let attended = self.config.heads * head;
         let name = |part: &str| format!("blk.{index}.{part}");
         let weight = |part: &str| format!("blk.{index}.{part}.weight");
-        let bias = |part: &str, count: usize, there: bool| match there {
-            true => self
-                .floats(&format!("blk.{index}.{part}.bias"), count)
-                .and_then(|b| self.vector(part, b))
-                .map(Some),
-            false => Ok(None),
-        };
         let post = |part: &str| match architecture.post_norms {
             true => self.gain(&name(part), width).map(Some),
             false => Ok(None),
         };
-        let ffn_gate_up = match (architecture.feed_forward, architecture.fused) {
+        Ok(Layer {
+            attn_norm: self.gain(&name("attn_norm"), width)?,
+            attn_qkv: self.stack(&name("attn_qkv"), self.query_key_value(index)?)?,
+            attn_qkv_bias: if qkv_bias { Some(self.query_key_value_bias(index)?) } else { None },
+            head_norms: match architecture.head_norms {
+                true => Some([self.head_gain(index, "attn_q_norm")?, self.head_gain(index, "attn_k_norm")?]),
+                false => None,
+            },
+            attn_output: self.matrix(&weight("attn_output"), width, attended)?,
+            attn_output_bias: self.bias(&name("attn_output"), width, output_bias)?,
+            post_attention_norm: post("post_attention_norm")?,
+            ffn_norm: self.gain(&name("ffn_norm"), width)?,
+            ffn: match self.config.experts_of(index) {
+                None => Ffn::Dense(self.dense(index)?),
+                Some(experts) => Ffn::Mixture(self.mixture(index, experts)?),
+            },
+            post_ffw_norm: post("post_ffw_norm")?,
+            additions: Additions::default(),
+        })
+    }
+
+    /// A feed-forward part that all tokens go through.
+    fn dense(&self, index: usize) -> Result<Dense> {
+        let Config { architecture, width, hidden, .. } = *self.config;
+        let name = |part: &str| format!("blk.{index}.{part}");
+        let weight = |part: &str| format!("blk.{index}.{part}.weight");
+        let gate_up = match (architecture.feed_forward, architecture.fused) {
             (FeedForward::Plain, _) => {
                 Matrix::load(self.place, &name("ffn_up"), self.rows(&weight("ffn_up"), hidden, width)?)?
             }
@@ -122,30 +142,27 @@ impl<'a> Loader<'a> {
                 self.pair(&name("ffn_gate_up"), [half(0..hidden), half(hidden..2 * hidden)])?
             }
         };
-        // Activations of the feed-forward part are padded to whole tiles.
-        let mut down = self.rows(&weight("ffn_down"), width, hidden)?;
-        let padded = hidden.next_multiple_of(64);
-        if hidden.next_multiple_of(32) != padded {
-            down = Arc::new(lengthened(&*down, padded));
-        }
-        Ok(Layer {
-            attn_norm: self.gain(&name("attn_norm"), width)?,
-            attn_qkv: self.stack(&name("attn_qkv"), self.query_key_value(index)?)?,
-            attn_qkv_bias: if qkv_bias { Some(self.query_key_value_bias(index)?) } else { None },
-            head_norms: match architecture.head_norms {
-                true => Some([self.head_gain(index, "attn_q_norm")?, self.head_gain(index, "attn_k_norm")?]),
-                false => None,
-            },
-            attn_output: self.matrix(&weight("attn_output"), width, attended)?,
-            attn_output_bias: bias("attn_output", width, output_bias)?,
-            post_attention_norm: post("post_attention_norm")?,
-            ffn_norm: self.gain(&name("ffn_norm"), width)?,
-            ffn_gate_up,
-            ffn_up_bias: bias("ffn_up", hidden, architecture.bias)?,
-            ffn_down: Matrix::load(self.place, &weight("ffn_down"), down)?,
-            ffn_down_bias: bias("ffn_down", width, architecture.bias)?,
-            post_ffw_norm: post("post_ffw_norm")?,
+        let down = self.padded(self.rows(&weight("ffn_down"), width, hidden)?);
+        Ok(Dense {
+            gate_up,
+            up_bias: self.bias(&name("ffn_up"), hidden, architecture.bias)?,
+            down: Matrix::load(self.place, &weight("ffn_down"), down)?,
+            down_bias: self.bias(&name("ffn_down"), width, architecture.bias)?,
         })
+    }
+
+    /// Rows as long as the activations of the feed-forward part, which are padded to whole tiles.
+    pub(super) fn padded(&self, rows: Rows) -> Rows {
+        let columns = rows.columns();
+        let padded = columns.next_multiple_of(64);
+        if columns.next_multiple_of(32) == padded { rows } else { Arc::new(lengthened(&*rows, padded)) }
+    }
+
+    fn bias(&self, name: &str, count: usize, there: bool) -> Result<Option<Tensor>> {
+        match there {
+            true => self.floats(&format!("{name}.bias"), count).and_then(|b| self.vector(name, b)).map(Some),
+            false => Ok(None),
+        }
     }
 
     /// Rows of queries and keys, numbers that are rotated together being neighbours, and of values.
@@ -232,12 +249,23 @@ impl<'a> Loader<'a> {
     }
 
     /// A matrix of the file, whose rows are outputs whichever way it is stored.
-    fn rows(&self, name: &str, rows: usize, columns: usize) -> Result<Rows> {
+    pub(super) fn rows(&self, name: &str, rows: usize, columns: usize) -> Result<Rows> {
         let is_transposed = self.config.architecture.transposed
             && matches!(self.source, Source::Folder(_))
             && name.starts_with("blk.");
         let stored = if is_transposed { [columns, rows] } else { [rows, columns] };
-        let info = self.info(name, &stored)?;
+        self.rows_of(name, &stored, [rows, columns], is_transposed)
+    }
+
+    /// A tensor of shape `stored`, as rows.
+    pub(super) fn rows_of(
+        &self,
+        name: &str,
+        stored: &[usize],
+        [rows, columns]: [usize; 2],
+        is_transposed: bool,
+    ) -> Result<Rows> {
+        let info = self.info(name, stored)?;
         let row_bytes = info.dtype.bytes_for(columns as u64).ok_or_else(|| {
             self.source
                 .path_error(format!("tensor {name}: rows of {columns} are not whole {} blocks", info.dtype))

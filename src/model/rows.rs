@@ -36,14 +36,19 @@ impl RowSource for FileRows {
 /// Matrices of one format on top of one another, each padded with zero rows to a multiple of `step`.
 pub(super) struct Stacked {
     sources: Vec<Arc<dyn RowSource>>,
-    step: usize,
+    /// The first row of each, and the count of all.
+    starts: Vec<usize>,
     zero: Vec<u8>,
 }
 
 impl Stacked {
     pub(super) fn new(sources: Vec<Arc<dyn RowSource>>, step: usize) -> Self {
         let zero = vec![0; sources[0].row(0).len()];
-        Self { sources, step, zero }
+        let mut starts = vec![0];
+        for source in &sources {
+            starts.push(starts[starts.len() - 1] + source.rows().next_multiple_of(step));
+        }
+        Self { sources, starts, zero }
     }
 }
 
@@ -52,23 +57,17 @@ impl RowSource for Stacked {
         self.sources[0].dtype()
     }
     fn rows(&self) -> usize {
-        self.sources.iter().map(|source| source.rows().next_multiple_of(self.step)).sum()
+        self.starts[self.sources.len()]
     }
     fn columns(&self) -> usize {
         self.sources[0].columns()
     }
-    fn row(&self, mut row: usize) -> &[u8] {
-        for source in &self.sources {
-            if row < source.rows() {
-                return source.row(row);
-            }
-            let padded = source.rows().next_multiple_of(self.step);
-            if row < padded {
-                return &self.zero;
-            }
-            row -= padded;
+    fn row(&self, row: usize) -> &[u8] {
+        let at = self.starts.partition_point(|&start| start <= row) - 1;
+        match self.sources.get(at).filter(|source| row - self.starts[at] < source.rows()) {
+            Some(source) => source.row(row - self.starts[at]),
+            None => &self.zero,
         }
-        &self.zero
     }
     fn release(&self) {
         self.sources.iter().for_each(|source| source.release());

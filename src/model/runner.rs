@@ -82,7 +82,7 @@ impl Runner {
         }
         let cache = Cache::new(place, model, expected.clamp(1, context), context)?;
         let vocabulary = model.config.vocabulary.next_multiple_of(4);
-        let one = Arc::new(Activations::new(place, &model.config, 1)?);
+        let one = Arc::new(Activations::new(place, model, 1)?);
         let chosen = one.ids.clone();
         let readback = match place {
             Place::Device(gpu) => Some(Readback::new(gpu, &chosen, MOST_STEPS)),
@@ -155,7 +155,7 @@ impl Runner {
         if let Some(known) = self.activations.get(&room) {
             return Ok(Arc::clone(known));
         }
-        let made = Arc::new(Activations::new(&self.place, &self.model.config, room)?);
+        let made = Arc::new(Activations::new(&self.place, &self.model, room)?);
         self.activations.insert(room, Arc::clone(&made));
         Ok(made)
     }

@@ -3,9 +3,11 @@
 
 use super::architecture::{FeedForward, Norm as NormKind};
 use super::config::Config;
+use super::lora::{AdditionActivations, with_addition};
+use super::mixture::{self, MixtureActivations};
 use super::runner::Want;
 use super::state::Cache;
-use super::weights::{Gain, Model};
+use super::weights::{Dense, Ffn, Gain, Layer, Model};
 use crate::Result;
 use crate::gpu::{Element, Place, Recording, Tensor};
 use crate::kernels::{
@@ -31,6 +33,10 @@ pub struct Activations {
     pub projected: Tensor,
     /// The stream normalised by a pass of its own, or what a block gives before it is [T, C]; empty where neither is.
     pub aside: Tensor,
+    /// What mixtures of experts need besides.
+    pub mixture: Option<MixtureActivations>,
+    /// What additions to the products need.
+    pub additions: Option<AdditionActivations>,
 }
 
 impl Activations {
@@ -38,7 +44,8 @@ impl Activations {
     ///
     /// # Errors
     /// When the device cannot hold them.
-    pub fn new(place: &Place, config: &Config, tokens: usize) -> Result<Self> {
+    pub fn new(place: &Place, model: &Model, tokens: usize) -> Result<Self> {
+        let config = &model.config;
         let tensor = |label: &str, width: usize| {
             Tensor::zeros(place, label, &[tokens, width.next_multiple_of(32)], Element::F32)
         };
@@ -54,13 +61,21 @@ impl Activations {
             hidden: tensor("hidden", config.hidden.next_multiple_of(64))?,
             projected: tensor("projected", if_so(family.head_norms, all_heads))?,
             aside: tensor("aside", if_so(family.post_norms || family.norm == NormKind::Layer, config.width))?,
+            mixture: match &config.experts {
+                Some(experts) => Some(MixtureActivations::new(place, config, experts, tokens)?),
+                None => None,
+            },
+            additions: AdditionActivations::new(place, model, tokens)?,
         })
     }
 
     /// Bytes on the device.
     pub fn bytes(&self) -> u64 {
-        let Self { ids, x, middle, q, attended, hidden, projected, aside } = self;
-        [ids, x, middle, q, attended, hidden, projected, aside].into_iter().map(Tensor::bytes).sum()
+        let Self { ids, x, middle, q, attended, hidden, projected, aside, mixture, additions } = self;
+        let own = [ids, x, middle, q, attended, hidden, projected, aside].into_iter().map(Tensor::bytes);
+        own.sum::<u64>()
+            + mixture.as_ref().map_or(0, MixtureActivations::bytes)
+            + additions.as_ref().map_or(0, AdditionActivations::bytes)
     }
 }
 
@@ -102,10 +117,13 @@ pub fn record(
 
         // Attention: q, k, v = rotated projections of norm(x); k and v go to the cache      [T, H * D]
         let normed = normed(&mut rec, &name("attn_norm"), config, act, &act.x, &layer.attn_norm, 0, tokens);
+        let normed = normed.with_bias(layer.attn_qkv_bias.as_ref());
+        let (additions, room) = (&layer.additions, act.additions.as_ref());
+        let normed = with_addition(&mut rec, &name("attn_qkv"), room, normed, additions.attn_qkv.as_ref());
         for (first, part) in
             layer.attn_qkv.iter().flat_map(|(first, w)| w.parts().iter().map(move |part| (first, part)))
         {
-            let (input, w) = (normed.clone().with_bias(layer.attn_qkv_bias.as_ref()), part.clone());
+            let (input, w) = (normed.clone(), part.clone());
             let first_row = first + part.first;
             if family.head_norms {
                 let (y, function) = (act.projected.clone(), Function::Identity);
@@ -148,29 +166,16 @@ pub fn record(
         );
         // middle = x + W_o · attended                                                       [T, C]
         let input = Input::plain(&act.attended, tokens).with_bias(layer.attn_output_bias.as_ref());
+        let input =
+            with_addition(&mut rec, &name("attn_output"), room, input, additions.attn_output.as_ref());
         let (w, after) = (&layer.attn_output, &layer.post_attention_norm);
         join(&mut rec, &name("attn_output"), config, act, input, w, after, &act.x, &act.middle);
 
-        // Feed-forward: hidden = gate(W_gate · norm(middle)) * (W_up · norm(middle))        [T, F]
-        let normed =
-            self::normed(&mut rec, &name("ffn_norm"), config, act, &act.middle, &layer.ffn_norm, 0, tokens);
-        for w in layer.ffn_gate_up.parts() {
-            let (input, w, y) = (normed.clone(), w.clone(), act.hidden.clone());
-            match family.feed_forward {
-                FeedForward::SwiGlu => {
-                    rec.push(name("ffn_gate_up"), GateUp { input, w, y, gate: Gate::Silu })
-                }
-                FeedForward::GeGlu => rec.push(name("ffn_gate_up"), GateUp { input, w, y, gate: Gate::Gelu }),
-                FeedForward::Plain => {
-                    let (input, first_row) = (input.with_bias(layer.ffn_up_bias.as_ref()), w.first);
-                    rec.push(name("ffn_up"), Project { input, w, first_row, function: config.activation, y });
-                }
-            }
+        // Feed-forward: x = middle + ffn(norm(middle))                                      [T, C]
+        match &layer.ffn {
+            Ffn::Dense(ffn) => feed_forward(&mut rec, &name, config, act, layer, ffn, tokens),
+            Ffn::Mixture(ffn) => mixture::record(&mut rec, &name, config, act, layer, ffn, tokens),
         }
-        // x = middle + W_down · hidden                                                      [T, C]
-        let input = Input::plain(&act.hidden, tokens).with_bias(layer.ffn_down_bias.as_ref());
-        let (w, after) = (&layer.ffn_down, &layer.post_ffw_norm);
-        join(&mut rec, &name("ffn_down"), config, act, input, w, after, &act.middle, &act.x);
     }
 
     // logits = W_out · norm(x), of the last token or of all                                 [1 or T, V]
@@ -203,6 +208,36 @@ pub fn record(
         );
     }
     rec
+}
+
+/// hidden = gate(W_gate · norm(middle)) * (W_up · norm(middle)) [T, F], and x = middle + W_down · hidden [T, C].
+fn feed_forward(
+    rec: &mut Recording,
+    name: &dyn Fn(&str) -> String,
+    config: &Config,
+    act: &Activations,
+    layer: &Layer,
+    ffn: &Dense,
+    tokens: usize,
+) {
+    let normed = normed(rec, &name("ffn_norm"), config, act, &act.middle, &layer.ffn_norm, 0, tokens);
+    let (additions, room) = (&layer.additions, act.additions.as_ref());
+    let normed = normed.with_bias(ffn.up_bias.as_ref());
+    let normed = with_addition(rec, &name("ffn_gate_up"), room, normed, additions.ffn_gate_up.as_ref());
+    for w in ffn.gate_up.parts() {
+        let (input, w, y) = (normed.clone(), w.clone(), act.hidden.clone());
+        match config.architecture.feed_forward {
+            FeedForward::SwiGlu => rec.push(name("ffn_gate_up"), GateUp { input, w, y, gate: Gate::Silu }),
+            FeedForward::GeGlu => rec.push(name("ffn_gate_up"), GateUp { input, w, y, gate: Gate::Gelu }),
+            FeedForward::Plain => {
+                let first_row = w.first;
+                rec.push(name("ffn_up"), Project { input, w, first_row, function: config.activation, y });
+            }
+        }
+    }
+    let input = Input::plain(&act.hidden, tokens).with_bias(ffn.down_bias.as_ref());
+    let input = with_addition(rec, &name("ffn_down"), room, input, additions.ffn_down.as_ref());
+    join(rec, &name("ffn_down"), config, act, input, &ffn.down, &layer.post_ffw_norm, &act.middle, &act.x);
 }
 
 /// `tokens` rows of x from `first_token` on, normalised: within the product that follows, or before it in a pass.

@@ -2,6 +2,8 @@
 
 use super::config::Config;
 use super::loader::Loader;
+use super::lora::Additions;
+use super::mixture::Mixture;
 use crate::Result;
 use crate::format::{Quantization, Source};
 use crate::gpu::{Place, Tensor};
@@ -33,16 +35,32 @@ pub struct Layer {
     pub post_attention_norm: Option<Gain>,
     /// Before the feed-forward part.
     pub ffn_norm: Gain,
-    /// Gate rows and then up rows, each padded to whole tiles, [2 F, C]; up rows alone where there is no gate, [F, C].
-    pub ffn_gate_up: Matrix,
-    /// `[F]`, where there is no gate.
-    pub ffn_up_bias: Option<Tensor>,
-    /// [C, F].
-    pub ffn_down: Matrix,
-    /// `[C]`.
-    pub ffn_down_bias: Option<Tensor>,
+    /// The feed-forward part.
+    pub ffn: Ffn,
     /// After the feed-forward part.
     pub post_ffw_norm: Option<Gain>,
+    /// What adapters add to the products.
+    pub additions: Additions,
+}
+
+/// A feed-forward part.
+pub enum Ffn {
+    /// Every token goes through all of it.
+    Dense(Dense),
+    /// Every token goes through the experts that it is routed to.
+    Mixture(Mixture),
+}
+
+/// A feed-forward part that all tokens go through.
+pub struct Dense {
+    /// Gate rows and then up rows, each padded to whole tiles, [2 F, C]; up rows alone where there is no gate, [F, C].
+    pub gate_up: Matrix,
+    /// `[F]`, where there is no gate.
+    pub up_bias: Option<Tensor>,
+    /// [C, F].
+    pub down: Matrix,
+    /// `[C]`.
+    pub down_bias: Option<Tensor>,
 }
 
 /// Configuration and weights.
@@ -118,7 +136,11 @@ impl Model {
     pub fn bytes(&self) -> u64 {
         let layer = |layer: &Layer| {
             let qkv: u64 = layer.attn_qkv.iter().map(|(_, matrix)| matrix.bytes()).sum();
-            qkv + layer.attn_output.bytes() + layer.ffn_gate_up.bytes() + layer.ffn_down.bytes()
+            let ffn = match &layer.ffn {
+                Ffn::Dense(ffn) => ffn.gate_up.bytes() + ffn.down.bytes(),
+                Ffn::Mixture(ffn) => ffn.router.bytes() + ffn.gate_up.bytes() + ffn.down.bytes(),
+            };
+            qkv + layer.attn_output.bytes() + ffn + layer.additions.bytes()
         };
         let output = self.output.as_ref().map_or(0, Matrix::bytes);
         let positions = self.position_embd.as_ref().map_or(0, Tensor::bytes);

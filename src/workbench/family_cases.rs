@@ -16,7 +16,8 @@ pub(super) fn add(table: &mut Table) -> Result<()> {
     add_norm(table)?;
     add_positions(table)?;
     add_rotate_heads(table)?;
-    add_windows(table)
+    add_windows(table)?;
+    super::expert_cases::add(table)
 }
 
 fn add_biases(table: &mut Table) -> Result<()> {

@@ -3,6 +3,7 @@
 pub mod cases;
 mod check;
 mod doctor;
+mod expert_cases;
 mod family_cases;
 mod listing;
 mod matrix;
@@ -14,6 +15,7 @@ mod reflect;
 mod roofs;
 mod shapes;
 mod step_cost;
+mod table;
 mod timing;
 mod training_cases;
 mod translate;

@@ -1,12 +1,12 @@
 """Tiny random checkpoints of settings that `make_tiny.py` leaves out, with logits computed in float32 on the CPU.
 
-Usage: python make_variants.py FOLDER. They have no tokenizer: what is tested is the forward pass."""
+Usage: python make_variants.py FOLDER [NAME...]. They have no tokenizer: what is tested is the forward pass."""
 import os, shutil, sys
 import torch
 from safetensors.torch import save_file
 from transformers.models.gemma3 import modeling_gemma3
 from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, Phi3Config,
-                          Phi3ForCausalLM, Qwen2Config, Qwen2ForCausalLM)
+                          Phi3ForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
 
 # transformers 5.23.0 reads attn_logit_softcapping of Gemma 3 and forgets to hand it to the attention.
 plain = modeling_gemma3.eager_attention_forward
@@ -34,6 +34,14 @@ MODELS = {
         layer_types=["sliding_attention", "full_attention", "sliding_attention"],
         rope_parameters=dict(full_attention=dict(rope_type="linear", rope_theta=1000000.0, factor=8.0),
                              sliding_attention=dict(rope_type="default", rope_theta=10000.0)))),
+    # Layer 1 without experts; the chosen ones' shares add up to 1.
+    "qwen3moe-renormalised": lambda: Qwen3MoeForCausalLM(Qwen3MoeConfig(
+        **(COMMON | dict(hidden_size=64)), head_dim=16, moe_intermediate_size=48, num_experts=8,
+        num_experts_per_tok=3, norm_topk_prob=True, mlp_only_layers=[1])),
+    # Every second layer with experts; the shares are what they are among all.
+    "qwen3moe-every-second": lambda: Qwen3MoeForCausalLM(Qwen3MoeConfig(
+        **(COMMON | dict(num_hidden_layers=2)), head_dim=16, moe_intermediate_size=80, num_experts=6,
+        num_experts_per_tok=2, norm_topk_prob=False, decoder_sparse_step=2)),
 }
 
 
@@ -64,4 +72,5 @@ def make(folder, name, build, seed):
 
 if __name__ == "__main__":
     for seed, (name, build) in enumerate(MODELS.items()):
-        make(sys.argv[1], name, build, 100 + 10 * seed)
+        if name in sys.argv[2:] or not sys.argv[2:]:
+            make(sys.argv[1], name, build, 100 + 10 * seed)

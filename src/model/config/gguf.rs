@@ -1,6 +1,6 @@
 //! The configuration from a GGUF file's metadata (`docs/gguf.md` of ggml-org/ggml, "LLM").
 
-use super::{Config, LARGEST, LayerType, MOST_LAYERS};
+use super::{Config, Experts, LARGEST, LayerType, MOST_LAYERS};
 use crate::Result;
 use crate::format::{DType, Gguf, blocks};
 use crate::kernels::Function;
@@ -8,8 +8,14 @@ use crate::model::architecture::{Norm, TABLE, names};
 use crate::model::rope::{Rope, Scaling};
 
 /// Keys that change the result, and values with which they do not.
-const UNSUPPORTED: [(&str, &[&str]); 3] =
-    [("logit_scale", &["0"]), ("expert_count", &["0"]), ("attention.causal", &["true"])];
+const UNSUPPORTED: [(&str, &[&str]); 5] = [
+    ("logit_scale", &["0"]),
+    ("attention.causal", &["true"]),
+    ("expert_shared_count", &["0"]),
+    ("expert_weights_scale", &["0", "1"]),
+    // 1 is the softmax.
+    ("expert_gating_func", &["0", "1"]),
+];
 
 pub(super) fn read(gguf: &Gguf) -> Result<Config> {
     let named = gguf.str("general.architecture")?;
@@ -73,6 +79,22 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
             };
         }
     }
+    let experts = match architecture.mixture {
+        true => Some(Experts {
+            count: count("expert_count")?,
+            chosen: count("expert_used_count")?,
+            hidden: count("expert_feed_forward_length")?,
+            among_chosen: true,
+            layers: (0..layers)
+                .map(|layer| gguf.opt_tensor(&format!("blk.{layer}.ffn_gate_inp.weight")).is_some())
+                .collect(),
+        }),
+        false if gguf.opt_u32(&key("expert_count"))?.unwrap_or(0) != 0 => {
+            let message = format!("{} changes the result and is not supported", key("expert_count"));
+            return Err(gguf.path_error(message));
+        }
+        false => None,
+    };
     // Of Gemma 3 the one with 27 billion weights scales by another width than its heads'; its files do not say so.
     let scale_of = if named == "gemma3" && layers == 62 { width / heads } else { head };
     let epsilon = match architecture.norm {
@@ -100,6 +122,7 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
         tied: None,
         qkv_bias: architecture.qkv_bias,
         output_bias: architecture.bias,
+        experts,
     })
 }
 

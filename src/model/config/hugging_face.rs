@@ -1,7 +1,7 @@
 //! The configuration from a Hugging Face folder's `config.json`, as `transformers` reads it.
 
 use super::fields::Fields;
-use super::{Config, LayerType, MOST_LAYERS};
+use super::{Config, Experts, LayerType, MOST_LAYERS};
 use crate::Result;
 use crate::format::Folder;
 use crate::kernels::Function;
@@ -74,6 +74,7 @@ fn gpt2(fields: &Fields, architecture: &'static Architecture) -> Result<Config> 
         tied: Some(fields.flag("tie_word_embeddings", true)?),
         qkv_bias: true,
         output_bias: true,
+        experts: None,
     })
 }
 
@@ -115,6 +116,29 @@ fn decoder(fields: &Fields, architecture: &'static Architecture, named: &str) ->
         tied: Some(fields.flag("tie_word_embeddings", gemma)?),
         qkv_bias: architecture.qkv_bias || bias,
         output_bias: architecture.bias || bias,
+        experts: if architecture.mixture { Some(experts(fields, layers)?) } else { None },
+    })
+}
+
+/// A mixture of experts, with the names of old and new versions of the library. Every so many layers have experts, but for
+/// those listed.
+fn experts(fields: &Fields, layers: usize) -> Result<Experts> {
+    let count = match fields.opt_count("num_experts")? {
+        Some(count) => count,
+        None => fields.count("num_local_experts")?,
+    };
+    let step = fields.opt_count("decoder_sparse_step")?.unwrap_or(1);
+    let dense = fields.opt_list("mlp_only_layers")?.unwrap_or_default();
+    if let Some(strange) = dense.iter().find(|layer| layer.as_u64().is_none()) {
+        return Err(fields.wrong("mlp_only_layers", format!("has {strange}, which is no layer")));
+    }
+    let is_dense = |layer: usize| dense.iter().any(|listed| listed.as_u64() == Some(layer as u64));
+    Ok(Experts {
+        count,
+        chosen: fields.count("num_experts_per_tok")?,
+        hidden: fields.count("moe_intermediate_size")?,
+        among_chosen: fields.flag("norm_topk_prob", false)?,
+        layers: (0..layers).map(|layer| (layer + 1).is_multiple_of(step) && !is_dense(layer)).collect(),
     })
 }
 

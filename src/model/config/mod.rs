@@ -8,7 +8,7 @@ use super::architecture::Architecture;
 use super::rope::Rope;
 use crate::Result;
 use crate::format::{Gguf, Source};
-use crate::kernels::Function;
+use crate::kernels::{Function, Route};
 
 /// Shape and constants of a model. T tokens, C width, H heads, K key heads, D head width, F hidden width, L layers, V
 /// vocabulary.
@@ -54,6 +54,23 @@ pub struct Config {
     pub qkv_bias: bool,
     /// The product after attention has one.
     pub output_bias: bool,
+    /// Of a mixture of experts.
+    pub experts: Option<Experts>,
+}
+
+/// A mixture of experts: feed-forward parts of which each token goes through a few.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Experts {
+    /// How many there are.
+    pub count: usize,
+    /// How many a token goes through.
+    pub chosen: usize,
+    /// Hidden width of each.
+    pub hidden: usize,
+    /// Whether the shares of the chosen ones add up to 1, and not those of all.
+    pub among_chosen: bool,
+    /// Whether a layer has experts, and not one feed-forward part for all tokens `[L]`.
+    pub layers: Vec<bool>,
 }
 
 /// What a layer attends to.
@@ -125,7 +142,17 @@ impl Config {
         if self.layer_types.iter().any(|layer| layer.window == Some(0)) {
             return Some("an attention window of 0 tokens is absurd".into());
         }
+        if let Some(Experts { count, chosen, .. }) = self.experts
+            && chosen > count.min(Route::MOST)
+        {
+            return Some(format!("{chosen} experts a token, of {count}, are not supported"));
+        }
         self.ropes.iter().find_map(|rope| rope.wrong(head))
+    }
+
+    /// The experts of layer `index`, if it has any.
+    pub fn experts_of(&self, index: usize) -> Option<&Experts> {
+        self.experts.as_ref().filter(|experts| experts.layers.get(index) == Some(&true))
     }
 
     /// Bytes of keys and values of one token in all layers, as halves.

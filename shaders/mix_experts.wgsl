@@ -1,0 +1,17 @@
+// y[t] = residual[t] + the sum over k of share * x[t * chosen + k]: what a token's experts give, by their shares in `routes`.
+//% include "pointwise"
+
+fn texel(i: u32) {
+    let token = i / p.width4;
+    let column = i % p.width4;
+    var sum = load_residual(i);
+    for (var k = token * p.chosen; k < (token + 1u) * p.chosen; k++) {
+        sum += load_routes(k).y * load_x(k * p.x_width4 + column);
+    }
+    store_y(i, sum);
+}
+
+@compute @workgroup_size(64)
+fn mix_experts(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    texels(workgroup.x, lane);
+}

@@ -1,0 +1,294 @@
+//! Low-rank additions to the products (Hu et al. 2021, arXiv:2106.09685), computed beside them: the weights stay as they are.
+//!
+//! All that is added to what one product gives, of all adapters, is one A and one B: the rows of A on top of one another, and
+//! the columns of B, in the order in which the product has its rows, side by side. B (A x) is a bias of each token's own,
+//! which the product adds before the rotation or the activation.
+
+use super::architecture::{FeedForward, Pairs};
+use super::config::Config;
+use super::rows::unpaired;
+use super::weights::{Ffn, Model};
+use crate::Result;
+use crate::format::{DType, Lora, LowRank};
+use crate::gpu::{Element, Place, Recording, Tensor};
+use crate::kernels::{Function, Input, Matrix, OwnedRows, Project};
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// What is added to one product.
+pub struct Addition {
+    /// [ranks, C].
+    a: Matrix,
+    /// [R, ranks], scaled.
+    b: Matrix,
+}
+
+/// What is added to the products of a layer.
+#[derive(Default)]
+pub struct Additions {
+    /// To queries, keys and values.
+    pub attn_qkv: Option<Addition>,
+    /// After attention.
+    pub attn_output: Option<Addition>,
+    /// To gate and up, or up alone.
+    pub ffn_gate_up: Option<Addition>,
+    /// To the last product.
+    pub ffn_down: Option<Addition>,
+}
+
+impl Additions {
+    fn all(&self) -> impl Iterator<Item = &Addition> {
+        [&self.attn_qkv, &self.attn_output, &self.ffn_gate_up, &self.ffn_down].into_iter().flatten()
+    }
+
+    /// Bytes on the device.
+    pub(super) fn bytes(&self) -> u64 {
+        self.all().map(|addition| addition.a.bytes() + addition.b.bytes()).sum()
+    }
+}
+
+/// What a step of up to T tokens needs for additions.
+pub struct AdditionActivations {
+    /// A x [T, ranks].
+    low: Tensor,
+    /// B (A x) [T, R].
+    added: Tensor,
+}
+
+impl AdditionActivations {
+    /// Room for `tokens` tokens, where a layer has additions.
+    ///
+    /// # Errors
+    /// When the device cannot hold it.
+    pub(super) fn new(place: &Place, model: &Model, tokens: usize) -> Result<Option<Self>> {
+        let all = || model.layers.iter().flat_map(|layer| layer.additions.all());
+        let Some(ranks) = all().map(|addition| addition.b.columns()).max() else { return Ok(None) };
+        let rows = all().map(|addition| addition.b.rows()).max().unwrap_or(0);
+        let tensor = |label: &str, width: usize| {
+            Tensor::zeros(place, label, &[tokens, width.next_multiple_of(32)], Element::F32)
+        };
+        Ok(Some(Self { low: tensor("low_rank", ranks)?, added: tensor("added", rows)? }))
+    }
+
+    /// Bytes on the device.
+    pub(super) fn bytes(&self) -> u64 {
+        self.low.bytes() + self.added.bytes()
+    }
+}
+
+/// `input` with what `addition` adds to its product, bias included.
+pub(super) fn with_addition(
+    rec: &mut Recording,
+    label: &str,
+    act: Option<&AdditionActivations>,
+    input: Input,
+    addition: Option<&Addition>,
+) -> Input {
+    let (Some(act), Some(addition)) = (act, addition) else { return input };
+    let function = Function::Identity;
+    for w in addition.a.parts() {
+        let (plain, w, y, first_row) = (input.clone().with_bias(None), w.clone(), act.low.clone(), w.first);
+        rec.push(format!("{label}_lora_a"), Project { input: plain, w, first_row, function, y });
+    }
+    for w in addition.b.parts() {
+        let low = Input::plain(&act.low, input.tokens).with_bias(input.bias.as_ref());
+        let (w, y, first_row) = (w.clone(), act.added.clone(), w.first);
+        rec.push(format!("{label}_lora_b"), Project { input: low, w, first_row, function, y });
+    }
+    input.with_bias(Some(&act.added))
+}
+
+/// Rows of a stored matrix within those of a product.
+struct Piece {
+    /// GGUF's name of the stored matrix.
+    name: String,
+    /// Which of its rows.
+    rows: Range<usize>,
+    /// The product's row of the first one.
+    first: usize,
+    /// Rows of a head and how many of them are rotated, where the product has those that are rotated together as neighbours.
+    head: Option<(usize, usize)>,
+}
+
+/// A product that can be added to.
+struct Site {
+    label: String,
+    pieces: Vec<Piece>,
+    /// Count of inputs.
+    inputs: usize,
+    /// The same with the padding that the activations have.
+    padded_inputs: usize,
+    /// Count of rows with their padding.
+    rows: usize,
+}
+
+impl Model {
+    /// Adds `adapters`, each with its scale, to what the matrices give, in place of any additions before.
+    ///
+    /// # Errors
+    /// When an adapter is for another model, or adds to something else than the matrices of attention and of feed-forward
+    /// parts without experts, or the device cannot hold it.
+    pub fn adapt(&mut self, place: &Place, adapters: &[(Lora, f32)]) -> Result<()> {
+        let mut used = HashSet::new();
+        // The widest of all, so that they share their activations.
+        let mut layers = vec![];
+        for index in 0..self.layers.len() {
+            layers.push(sites(&self.config, index, matches!(self.layers[index].ffn, Ffn::Dense(_))));
+        }
+        layers.iter().flatten().try_for_each(|site| site.check(adapters))?;
+        let ranks = layers.iter().flatten().map(|site| site.rank(adapters)).max().unwrap_or(0);
+        for (layer, sites) in self.layers.iter_mut().zip(&layers) {
+            let mut additions = sites.iter().map(|site| site.load(place, adapters, ranks, &mut used));
+            let mut next = || additions.next().transpose().map(Option::flatten);
+            layer.additions = Additions {
+                attn_qkv: next()?,
+                attn_output: next()?,
+                ffn_gate_up: next()?,
+                ffn_down: next()?,
+            };
+        }
+        for (lora, _) in adapters {
+            if let Some(addition) = lora.additions().iter().find(|addition| !used.contains(&addition.name)) {
+                return Err(lora.path_error(format!(
+                    "adds to {:?}, which this model does not have or which cannot be added to; attention and feed-forward \
+                     parts without experts can",
+                    addition.name
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The products of layer `index`, in the order of [`Additions`], and how the stored matrices make up their rows.
+fn sites(config: &Config, index: usize, dense: bool) -> Vec<Site> {
+    let Config { architecture, width, hidden, head, heads, key_heads, .. } = *config;
+    let (query, key) = (heads * head, key_heads * head);
+    let rotated = Some((head, config.ropes[config.layer_types[index].rope].width));
+    let name = |part: &str| format!("blk.{index}.{part}");
+    let piece = |part: &str, rows, first, head| Piece { name: name(part), rows, first, head };
+    let site = |label: &str, pieces, inputs, padded_inputs, rows: usize| {
+        let rows = rows.next_multiple_of(4);
+        Site { label: name(label), pieces, inputs, padded_inputs, rows }
+    };
+
+    let qkv = match architecture.fused {
+        true => vec![
+            piece("attn_qkv", 0..query, 0, rotated),
+            piece("attn_qkv", query..query + key, query, rotated),
+            piece("attn_qkv", query + key..query + 2 * key, query + key, None),
+        ],
+        false => vec![
+            piece("attn_q", 0..query, 0, rotated),
+            piece("attn_k", 0..key, query, rotated),
+            piece("attn_v", 0..key, query + key, None),
+        ],
+    };
+    let mut all = vec![
+        site("attn_qkv", qkv, width, width, query + 2 * key),
+        site("attn_output", vec![piece("attn_output", 0..width, 0, None)], query, query, width),
+    ];
+    if dense {
+        let tiles = hidden.next_multiple_of(64);
+        let (pieces, rows) = match (architecture.feed_forward, architecture.fused) {
+            (FeedForward::Plain, _) => (vec![piece("ffn_up", 0..hidden, 0, None)], hidden),
+            (_, true) => (
+                vec![piece("ffn_up", 0..hidden, 0, None), piece("ffn_up", hidden..2 * hidden, tiles, None)],
+                2 * tiles,
+            ),
+            (_, false) => (
+                vec![piece("ffn_gate", 0..hidden, 0, None), piece("ffn_up", 0..hidden, tiles, None)],
+                2 * tiles,
+            ),
+        };
+        all.push(site("ffn_gate_up", pieces, width, width, rows));
+        all.push(site("ffn_down", vec![piece("ffn_down", 0..width, 0, None)], hidden, tiles, width));
+    }
+    all
+}
+
+impl Site {
+    /// Names of the stored matrices, each once.
+    fn names(&self) -> HashSet<&str> {
+        self.pieces.iter().map(|piece| &*piece.name).collect()
+    }
+
+    /// What the adapters add here, with their scales.
+    fn additions<'a>(&self, adapters: &'a [(Lora, f32)]) -> Vec<(&'a Lora, &'a LowRank, f32)> {
+        let names = self.names();
+        let all = adapters.iter().flat_map(|(lora, scale)| {
+            lora.additions().iter().map(move |addition| (lora, addition, scale * addition.scale))
+        });
+        all.filter(|(_, addition, _)| names.contains(&*addition.name)).collect()
+    }
+
+    fn rank(&self, adapters: &[(Lora, f32)]) -> usize {
+        self.additions(adapters).iter().map(|(_, addition, _)| addition.rank).sum()
+    }
+
+    /// That all additions here have the shapes of their matrices; nothing is allocated before.
+    fn check(&self, adapters: &[(Lora, f32)]) -> Result<()> {
+        for (lora, LowRank { name, inputs, outputs, .. }, _) in self.additions(adapters) {
+            let pieces = self.pieces.iter().filter(|piece| piece.name == *name);
+            let rows: usize = pieces.map(|piece| piece.rows.len()).sum();
+            if (*inputs, *outputs) != (self.inputs, rows) {
+                return Err(lora.path_error(format!(
+                    "adds a matrix of {outputs} x {inputs} to {name:?}, which has {rows} x {}; it is for another model",
+                    self.inputs
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn load(
+        &self,
+        place: &Place,
+        adapters: &[(Lora, f32)],
+        ranks: usize,
+        used: &mut HashSet<String>,
+    ) -> Result<Option<Addition>> {
+        let additions = self.additions(adapters);
+        if additions.is_empty() {
+            return Ok(None);
+        }
+        let ranks = ranks.next_multiple_of(32);
+        // As long as the activations, which the gain of a norm is not padded for.
+        let columns = if self.padded_inputs.next_multiple_of(32) == self.inputs.next_multiple_of(32) {
+            self.inputs
+        } else {
+            self.padded_inputs
+        };
+        let (mut a, mut b) = (vec![], vec![0.0f32; self.rows * ranks]);
+        let mut first_rank = 0;
+        for (_, addition, scale) in additions {
+            let pieces: Vec<&Piece> =
+                self.pieces.iter().filter(|piece| piece.name == addition.name).collect();
+            let LowRank { name, rank, .. } = addition;
+            for row in addition.a.chunks(self.inputs) {
+                a.extend_from_slice(row);
+                a.resize(a.len() + columns - self.inputs, 0.0);
+            }
+            for piece in pieces {
+                for (at, stored) in piece.rows.clone().enumerate() {
+                    let stored = match piece.head {
+                        None => stored,
+                        Some((head, width)) => stored - at % head + unpaired(Pairs::Halves, at % head, width),
+                    };
+                    let from = &addition.b[stored * rank..][..*rank];
+                    let to = &mut b[(piece.first + at) * ranks + first_rank..][..*rank];
+                    to.iter_mut().zip(from).for_each(|(to, from)| *to = scale * from);
+                }
+            }
+            first_rank += rank;
+            used.insert(name.clone());
+        }
+        let matrix = |what: &str, columns: usize, values: Vec<f32>| {
+            let bytes = bytemuck::cast_slice(&values).to_vec();
+            let rows = OwnedRows::new(DType::F32, columns, bytes);
+            Matrix::load(place, &format!("{}_{what}", self.label), Arc::new(rows))
+        };
+        Ok(Some(Addition { a: matrix("lora_a", columns, a)?, b: matrix("lora_b", ranks, b)? }))
+    }
+}

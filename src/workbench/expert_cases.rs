@@ -1,0 +1,142 @@
+//! Rows of the table for mixtures of experts, and for biases that each token has of its own.
+
+use super::cases::Table;
+use crate::Result;
+use crate::format::DType;
+use crate::gpu::Tensor;
+use crate::kernels::{
+    Experts, Function, Gate, GateUp, Input, MixExperts, Product, Project, QueryKeyValue, Route,
+};
+
+/// Appends them.
+pub(super) fn add(table: &mut Table) -> Result<()> {
+    add_route(table)?;
+    add_products(table)?;
+    add_mix(table)?;
+    add_own_biases(table)
+}
+
+/// Experts, choices, tokens: one of one, all, more experts than lanes, and as many choices as lanes.
+fn add_route(table: &mut Table) -> Result<()> {
+    for (experts, chosen, tokens) in [(1usize, 1, 1), (8, 3, 1), (6, 6, 5), (130, 8, 3), (200, 64, 2)] {
+        for among_chosen in [false, true] {
+            let width = experts.next_multiple_of(32);
+            let mut values = table.numbers.floats(tokens * width, 3.0);
+            // What pads the rows does not count; of equals, the first does.
+            values.chunks_mut(width).for_each(|row| row[experts..].fill(99.0));
+            if experts > 6 {
+                (values[1], values[5], values[6]) = (50.0, 50.0, 50.0);
+            }
+            let kernel = Route {
+                logits: table.given("logits", &[tokens, width], values)?,
+                experts,
+                chosen,
+                among_chosen,
+                routes: table.empty("routes", &[tokens * chosen, 4])?,
+                tokens,
+            };
+            let what = format!("{chosen} of {experts}, {tokens} tokens, shares among them {among_chosen}");
+            table.case(what, kernel);
+        }
+    }
+    Ok(())
+}
+
+/// `count` choices (expert, share), beginning with the last expert; two that follow one another are the same.
+fn routes(table: &mut Table, experts: usize, count: usize) -> Result<Tensor> {
+    let route = |at: usize| {
+        let expert = (at.div_ceil(2) * 5 + experts - 1) % experts;
+        [expert as f32, 0.1 + 0.2 * (at % 4) as f32, 0.0, 0.0]
+    };
+    table.given("routes", &[count, 4], (0..count).flat_map(route).collect())
+}
+
+/// Experts, rows of each, columns, tokens of the product, and how many share a row of activations.
+const PRODUCTS: [(usize, usize, usize, usize, usize); 4] =
+    [(1, 128, 32, 1, 1), (3, 128, 64, 2, 2), (8, 384, 96, 12, 3), (5, 256, 288, 7, 1)];
+
+fn add_products(table: &mut Table) -> Result<()> {
+    for (count, rows, columns, tokens, share) in PRODUCTS {
+        for (dtype, parts) in [(DType::Q8_0, 1), (DType::BF16, 2)] {
+            // Of a stack in parts, each computes the tokens whose experts it has.
+            let part_rows = count.div_ceil(parts) * rows;
+            for part in 0..(count * rows).div_ceil(part_rows) {
+                let what = format!(
+                    "{dtype}, {count} experts of [{rows}, {columns}] x {tokens} / {share}, part {part}"
+                );
+                let input = |table: &mut Table, normed: bool| -> Result<Input> {
+                    let gain = table.filled("gain", &[columns])?;
+                    let x = table.filled("x", &[tokens.div_ceil(share), columns])?;
+                    let experts = Some(Experts { routes: routes(table, count, tokens)?, rows, share });
+                    let input = match normed {
+                        true => Input::normed(&x, &gain, 1e-6, tokens),
+                        false => Input::plain(&x, tokens),
+                    };
+                    Ok(Input { experts, ..input })
+                };
+                let matrix = table.parts(dtype, [count * rows, columns], part_rows)?;
+                let (w, y) = (matrix[part].clone(), table.empty("y", &[tokens, rows / 2])?);
+                let kernel = GateUp { input: input(table, true)?, w, y, gate: Gate::Silu };
+                table.case(what.clone(), kernel);
+                let (w, y) = (matrix[part].clone(), table.empty("y", &[tokens, rows])?);
+                let kernel = Product { input: input(table, false)?, w, residual: None, y };
+                table.case(what, kernel);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn add_mix(table: &mut Table) -> Result<()> {
+    for (width, x_width, chosen, tokens) in [(32, 64, 3, 1), (160, 160, 8, 5), (1024, 1024, 1, 2)] {
+        let kernel = MixExperts {
+            x: table.filled("x", &[tokens * chosen, x_width])?,
+            routes: routes(table, 4, tokens * chosen)?,
+            chosen,
+            residual: table.filled("residual", &[tokens, width])?,
+            y: table.empty("y", &[tokens, width])?,
+            tokens,
+        };
+        table.case(format!("{chosen} for each of {tokens} tokens, {width} of {x_width}"), kernel);
+    }
+    Ok(())
+}
+
+/// A bias of each token's own, wider than the rows.
+fn add_own_biases(table: &mut Table) -> Result<()> {
+    for tokens in [1, 9, 33] {
+        let (rows, columns) = (128, 96);
+        let what = format!("[{rows}, {columns}] x {tokens}, own biases");
+        let input = |table: &mut Table| -> Result<Input> {
+            let x = table.filled("x", &[tokens, columns])?;
+            let bias = table.filled("bias", &[tokens, rows + 32])?;
+            Ok(Input::plain(&x, tokens).with_bias(Some(&bias)))
+        };
+        let w = table.matrix(DType::Q4_0, rows, columns)?.parts()[0].clone();
+        let (input_, y) = (input(table)?, table.empty("y", &[tokens, rows])?);
+        let residual = Some(table.filled("residual", &[tokens, rows])?);
+        table.case(what.clone(), Product { input: input_, w: w.clone(), residual, y });
+        for function in [Function::Gelu, Function::Relu, Function::Cap(5.0)] {
+            let (input, w, y) = (input(table)?, w.clone(), table.empty("y", &[tokens, rows + 32])?);
+            let what = format!("{what}, {function:?}");
+            table.case(what, Project { input, w, first_row: 32, function, y });
+        }
+        for gate in [Gate::Silu, Gate::Gelu] {
+            let (input, y) = (input(table)?, table.empty("y", &[tokens, rows / 2])?);
+            table.case(format!("{what}, {gate:?}"), GateUp { input, w: w.clone(), y, gate });
+        }
+        let (heads, key_heads, head, capacity) = (4, 2, 16, 64);
+        let kernel = QueryKeyValue {
+            input: input(table)?,
+            w,
+            first_row: 0,
+            step: table.words("step", &[11])?,
+            rope: table.filled("rope", &[capacity, head])?,
+            q: table.empty("q", &[tokens, heads * head])?,
+            keys: table.halves("keys", &[capacity / 64, key_heads, 8, head / 8, 8, 8])?,
+            values: table.halves("values", &[capacity / 64, key_heads, 64, head])?,
+        };
+        table.case(what, kernel);
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! Rows of kernel calls with their inputs, on one device.
+
+use super::numbers::Numbers;
+use crate::Result;
+use crate::format::{DType, blocks};
+use crate::gpu::{Element, Gpu, HostMemory, Kernel, Place, Tensor};
+use crate::kernels::{Matrix, OwnedRows, Part};
+use std::sync::Arc;
+
+/// One row of the table: a kernel call with its inputs filled.
+pub struct Case {
+    /// Sizes and formats, in words.
+    pub what: String,
+    /// The call.
+    pub kernel: Arc<dyn Kernel>,
+    /// Its inputs on the host.
+    pub memory: HostMemory,
+}
+
+/// Rows on one device.
+pub struct Table {
+    /// The device that holds the tensors.
+    pub gpu: Arc<Gpu>,
+    /// The rows.
+    pub cases: Vec<Case>,
+    place: Place,
+    pub(super) numbers: Numbers,
+    pub(super) memory: HostMemory,
+}
+
+impl Table {
+    /// No rows yet.
+    pub(super) fn new(gpu: &Arc<Gpu>) -> Self {
+        Self {
+            gpu: Arc::clone(gpu),
+            cases: vec![],
+            place: Place::Device(Arc::clone(gpu)),
+            numbers: Numbers::new(7),
+            memory: HostMemory::default(),
+        }
+    }
+
+    /// An f32 tensor of normal-ish numbers, on both sides.
+    pub(super) fn filled(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
+        let values = self.numbers.floats(shape.iter().product(), 1.0);
+        self.given(label, shape, values)
+    }
+
+    /// An f32 tensor of these numbers, on both sides.
+    pub(super) fn given(&mut self, label: &str, shape: &[usize], values: Vec<f32>) -> Result<Tensor> {
+        let tensor = Tensor::zeros(&self.place, label, shape, Element::F32)?;
+        let mut bytes: Vec<u8> = bytemuck::cast_slice(&values).to_vec();
+        bytes.resize(bytes.len().next_multiple_of(16), 0);
+        tensor.write(&self.gpu, 0, &bytes);
+        self.memory.f32_mut(&tensor).copy_from_slice(&values);
+        Ok(tensor)
+    }
+
+    /// The same with rows of `columns` numbers, and zeros behind them.
+    pub(super) fn padded(&mut self, label: &str, shape: &[usize], columns: usize) -> Result<Tensor> {
+        let tensor = self.filled(label, shape)?;
+        let width = shape[shape.len() - 1];
+        let values = self.memory.f32_mut(&tensor);
+        values.chunks_mut(width).for_each(|row| row[columns..].fill(0.0));
+        tensor.write(&self.gpu, 0, bytemuck::cast_slice(values));
+        Ok(tensor)
+    }
+
+    /// A cache tensor of halves, on both sides.
+    pub(super) fn halves(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
+        let tensor = Tensor::zeros(&self.place, label, shape, Element::F16)?;
+        let bytes = blocks::quantise(DType::F16, &self.numbers.floats(tensor.len(), 1.0));
+        tensor.write(&self.gpu, 0, &bytes);
+        self.memory.set(&tensor, bytemuck::pod_collect_to_vec(&bytes));
+        Ok(tensor)
+    }
+
+    pub(super) fn empty(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
+        Tensor::zeros(&self.place, label, shape, Element::F32)
+    }
+
+    pub(super) fn words(&mut self, label: &str, words: &[u32]) -> Result<Tensor> {
+        let tensor = Tensor::uniform(&self.place, label, words.len())?;
+        let mut bytes: Vec<u8> = bytemuck::cast_slice(words).to_vec();
+        bytes.resize(bytes.len().next_multiple_of(16), 0);
+        tensor.write(&self.gpu, 0, &bytes);
+        self.memory.u32_mut(&tensor).copy_from_slice(words);
+        Ok(tensor)
+    }
+
+    /// A u32 tensor of these words, on both sides.
+    pub(super) fn integers(&mut self, label: &str, words: &[u32]) -> Result<Tensor> {
+        let tensor = Tensor::zeros(&self.place, label, &[words.len()], Element::U32)?;
+        tensor.write(&self.gpu, 0, bytemuck::cast_slice(words));
+        self.memory.u32_mut(&tensor).copy_from_slice(words);
+        Ok(tensor)
+    }
+
+    pub(super) fn matrix(&mut self, dtype: DType, rows: usize, columns: usize) -> Result<Matrix> {
+        let values = self.numbers.floats(rows * columns, 0.3);
+        let bytes = blocks::quantise(dtype, &values);
+        let source = Arc::new(OwnedRows::new(dtype, columns, bytes));
+        Matrix::load(&self.place, &format!("{dtype} [{rows}, {columns}]"), source)
+    }
+
+    /// A matrix in parts of so many rows.
+    pub(super) fn parts(&mut self, dtype: DType, shape: [usize; 2], part_rows: usize) -> Result<Vec<Part>> {
+        let [rows, columns] = shape;
+        let bytes = blocks::quantise(dtype, &self.numbers.floats(rows * columns, 0.3));
+        let source = Arc::new(OwnedRows::new(dtype, columns, bytes));
+        let label = format!("{dtype} [{rows}, {columns}]");
+        Ok(Matrix::load_parts(&self.place, &label, source, part_rows)?.parts().to_vec())
+    }
+
+    /// Appends a row with the inputs filled since the last one.
+    pub(super) fn case(&mut self, what: String, kernel: impl Kernel + 'static) {
+        let memory = std::mem::take(&mut self.memory);
+        self.cases.push(Case { what, kernel: Arc::new(kernel), memory });
+    }
+}
