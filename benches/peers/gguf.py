@@ -1,7 +1,13 @@
 """Has llama.cpp load what `kaiwu convert` makes of the tiny checkpoints, and compares its logits with transformers'.
 
 Usage: python benches/peers/gguf.py [--kaiwu target/release/kaiwu]. Needs llama-cpp-python; no device."""
-import argparse, json, os, subprocess, sys, tempfile
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
 import numpy
 from llama_cpp import Llama
 
@@ -31,9 +37,12 @@ def main():
         expected = tensors(os.path.join(folder, "expected.safetensors"))
         ids, wanted = expected["input_ids"].tolist(), expected["logits"]
         with tempfile.TemporaryDirectory() as temporary:
-            path = os.path.join(temporary, f"{name}.gguf")
+            path = os.path.join(temporary, "model.gguf")
+            # llama.cpp expects tokens of the real Phi-3 in a model that is called so.
+            named = os.path.join(temporary, "checkpoint")
+            os.symlink(os.path.abspath(folder), named)
             # In f32: for other types llama.cpp rounds the activations, too.
-            command = [kaiwu, "convert", "-m", folder, "-o", path, "--quantize", "f32"]
+            command = [kaiwu, "convert", "-m", named, "-o", path, "--quantize", "f32"]
             if not os.path.exists(os.path.join(folder, "tokenizer.json")):
                 command.append("--no-tokenizer")
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
