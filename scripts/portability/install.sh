@@ -12,6 +12,8 @@ command -v npm > /dev/null || missing+=(npm)
 if [ ${#missing[@]} -gt 0 ]; then scripts/apt-install.sh "${missing[@]}"; fi
 
 mkdir -p "$work"
+# npm takes a folder reached through a link for another one than its lock file is about.
+work=$(cd "$work" && pwd -P)
 if ! cmp -s scripts/portability/package-lock.json "$work/installed.json"; then
     cp scripts/portability/package.json scripts/portability/package-lock.json "$work"
     echo "fetching Dawn for node"

@@ -239,13 +239,14 @@ impl Gpu {
         }
     }
 
-    /// Hands what was written so far to the device, so that its staging memory can be used again.
+    /// Hands what was written so far to the device and waits until it is there, so that its staging memory is used again
+    /// and never holds more than one such piece.
     ///
     /// # Errors
     /// What the device reported meanwhile.
     pub fn flush(&self) -> Result<()> {
-        self.queue.submit([]);
-        let polled = self.device.poll(wgpu::PollType::Poll);
+        let submission_index = Some(self.queue.submit([]));
+        let polled = self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
         self.check()?;
         polled.map(|_| ()).map_err(|error| Error::Device(format!("sending to the device: {error}")))
     }

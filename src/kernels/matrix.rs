@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Rows of sixteen slots.
 const TILE: usize = 64;
 /// Texels packed at a time.
-const PIECE_TEXELS: usize = 1 << 16;
+const PIECE_TEXELS: usize = 1 << 14;
 
 /// Where a matrix's rows come from: a mapped file, or several stacked on one another.
 pub trait RowSource: Send + Sync {
@@ -126,7 +126,7 @@ impl Matrix {
             let planes = Planes::new(dtype, rows, columns);
             let tensor = Tensor::zeros(place, label, &[planes.texels, 4], Element::U32)?;
             if let Place::Device(gpu) = place {
-                // About a MiB at a time, so that neither the heap nor the staging memory ever holds a large matrix.
+                // In pieces, so that neither the heap nor the staging memory ever holds a large matrix.
                 let piece_rows = (PIECE_TEXELS / Planes::new(dtype, TILE, columns).texels).max(1) * TILE;
                 let mut words = vec![];
                 for start in (0..rows).step_by(piece_rows) {

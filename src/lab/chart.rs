@@ -61,7 +61,8 @@ pub(super) const COLOURS: [&str; 6] = ["#d55e00", "#0072b2", "#009e73", "#cc79a7
 const WIDTH: f64 = 820.0;
 const LEFT: f64 = 84.0;
 const RIGHT: f64 = 796.0;
-const TOP: f64 = 92.0;
+/// Below title and subtitle, with a row left for the names of the first panel.
+const TOP: f64 = 108.0;
 const PANEL: f64 = 270.0;
 const GAP: f64 = 34.0;
 

@@ -7,6 +7,7 @@ mod byte_level;
 mod chat;
 mod clock;
 mod folder_tokens;
+mod gguf_tokens;
 mod learned;
 mod library;
 mod parts;
@@ -17,6 +18,7 @@ mod tokenizer;
 mod vocabulary;
 
 pub use chat::{ChatTemplate, Message};
+pub use gguf_tokens::gguf_tokenizer;
 pub use learned::LearnedTokenizer;
 pub use parts::{TokenKind, TokenizerParts};
 pub use stream::TextStream;
