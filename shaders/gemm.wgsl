@@ -1,12 +1,12 @@
 // C = alpha * op(A) op(B) (+ base), all f32. FORM names which operand is transposed:
 //   nn: A [M, K], B [K, N]      nt: A [M, K], B [N, K]      tn: A [K, M], B [K, N]
 //
-// A lane owns ROWS rows and four columns of C, all sums in registers, and takes four steps of K at once. The texels of
-// A are the same for all lanes: with BROADCAST lane i loads texels i, i + 8, ... and the lanes share them through the
-// subgroup, else every lane loads all. Texel q of A is row q of the tile in nn and nt; in tn it is four rows, q / 4, of
-// step q mod 4.
+// A lane owns ROWS rows and TEXELS texels, of four columns each, of C, all sums in registers, and takes four steps of K
+// at once. The texels of A are the same for all lanes: with BROADCAST lane i loads texels i, i + 8, ... and the lanes
+// share them through the subgroup, else every lane loads all. Texel q of A is row q of the tile in nn and nt; in tn it
+// is four rows, q / 4, of step q mod 4. With RAGGED, only in tn, the depth is no multiple of four.
 //
-// Grid: x over 32 columns, y over ROWS rows.
+// Grid: x over 32 * TEXELS columns, y over ROWS rows.
 
 @compute @workgroup_size(8)
 fn gemm(
@@ -18,46 +18,59 @@ fn gemm(
 //% endif
 ) {
     let row = workgroup.y * {{ ROWS }}u;
-    let column = workgroup.x * 8u + lane; // in texels
-    // Surplus rows and columns repeat the last ones and store nothing.
-    let own = min(column, p.columns4 - 1u);
+    let column = workgroup.x * {{ 8 * TEXELS }}u + lane; // in texels
+    // Surplus rows and columns repeat the last ones and store nothing. Parameters are read here, outside the loop: a
+    // software adapter reads them lane by lane where lanes may have parted.
+    let columns4 = p.columns4;
+    let depth4 = p.depth4;
+    //% if FORM == "tn"
+    let rows4 = p.rows4;
+    let depth = p.depth;
+    //% endif
     //% for i in range(LOADS)
     let q{{ i }} = {{ 8 * i ~ "u + lane" if BROADCAST else i ~ "u" }};
     //% if FORM == "tn"
-    let a_at{{ i }} = (q{{ i }} & 3u) * p.rows4 + min((row + q{{ i }}) >> 2u, p.rows4 - 1u);
+    var a_at{{ i }} = (q{{ i }} & 3u) * rows4 + min((row + q{{ i }}) >> 2u, rows4 - 1u);
     //% else
-    let a_at{{ i }} = min(row + q{{ i }}, p.rows - 1u) * p.depth4;
+    var a_at{{ i }} = min(row + q{{ i }}, p.rows - 1u) * depth4;
     //% endif
     //% endfor
+    //% for j in range(TEXELS)
+    let own{{ j }} = min(column + {{ 8 * j }}u, columns4 - 1u);
+    //% if FORM == "nt"
+    var b_at{{ j }} = own{{ j }} * 4u * depth4;
+    //% else
+    var b_at{{ j }} = own{{ j }};
+    //% endif
     //% for r in range(ROWS)
-    var sum{{ r }} = vec4<f32>();
+    var sum{{ r }}_{{ j }} = vec4<f32>();
+    //% endfor
     //% endfor
 
-    for (var k4 = 0u; k4 < p.depth4; k4++) {
+    for (var k4 = 0u; k4 < depth4; k4++) {
         //% for i in range(LOADS)
-        //% if FORM == "tn"
-        var a{{ i }} = load_a(a_at{{ i }} + 4u * k4 * p.rows4);
-        if 4u * k4 + (q{{ i }} & 3u) >= p.depth {
-            a{{ i }} = vec4<f32>();
-        }
+        //% if RAGGED
+        let a{{ i }} = select(load_a(a_at{{ i }}), vec4<f32>(), 4u * k4 + (q{{ i }} & 3u) >= depth);
         //% else
-        let a{{ i }} = load_a(a_at{{ i }} + k4);
+        let a{{ i }} = load_a(a_at{{ i }});
         //% endif
         //% endfor
+        //% for j in range(TEXELS)
         //% for k in range(4)
         //% if FORM == "nt"
-        let w{{ k }} = load_b((own * 4u + {{ k }}u) * p.depth4 + k4);
-        //% elif FORM == "tn"
-        let b{{ k }} = load_b(min(4u * k4 + {{ k }}u, p.depth - 1u) * p.columns4 + own);
+        let w{{ k }}_{{ j }} = load_b(b_at{{ j }} + {{ k }}u * depth4);
+        //% elif RAGGED
+        let b{{ k }}_{{ j }} = load_b(min(4u * k4 + {{ k }}u, depth - 1u) * columns4 + own{{ j }});
         //% else
-        let b{{ k }} = load_b((4u * k4 + {{ k }}u) * p.columns4 + own);
+        let b{{ k }}_{{ j }} = load_b(b_at{{ j }} + {{ k }}u * columns4);
         //% endif
         //% endfor
         //% if FORM == "nt"
         //% for k in range(4)
-        let b{{ k }} = vec4<f32>(w0[{{ k }}], w1[{{ k }}], w2[{{ k }}], w3[{{ k }}]);
+        let b{{ k }}_{{ j }} = vec4<f32>(w0_{{ j }}[{{ k }}], w1_{{ j }}[{{ k }}], w2_{{ j }}[{{ k }}], w3_{{ j }}[{{ k }}]);
         //% endfor
         //% endif
+        //% endfor
         //% if FORM == "tn"
         //% for r4 in range(ROWS // 4)
         {
@@ -66,8 +79,10 @@ fn gemm(
             let x{{ k }} = {{ "subgroupBroadcast(a" ~ q // 8 ~ ", " ~ q % 8 ~ "u)" if BROADCAST else "a" ~ q }};
             //% endfor
             //% for c in range(4)
+            //% for j in range(TEXELS)
             //% for k in range(4)
-            sum{{ 4 * r4 + c }} = fma(b{{ k }}, vec4<f32>(x{{ k }}[{{ c }}]), sum{{ 4 * r4 + c }});
+            sum{{ 4 * r4 + c }}_{{ j }} = fma(b{{ k }}_{{ j }}, vec4<f32>(x{{ k }}[{{ c }}]), sum{{ 4 * r4 + c }}_{{ j }});
+            //% endfor
             //% endfor
             //% endfor
         }
@@ -76,25 +91,34 @@ fn gemm(
         //% for r in range(ROWS)
         {
             let x = {{ "subgroupBroadcast(a" ~ r // 8 ~ ", " ~ r % 8 ~ "u)" if BROADCAST else "a" ~ r }};
+            //% for j in range(TEXELS)
             //% for k in range(4)
-            sum{{ r }} = fma(b{{ k }}, vec4<f32>(x[{{ k }}]), sum{{ r }});
+            sum{{ r }}_{{ j }} = fma(b{{ k }}_{{ j }}, vec4<f32>(x[{{ k }}]), sum{{ r }}_{{ j }});
+            //% endfor
             //% endfor
         }
         //% endfor
         //% endif
+        //% for i in range(LOADS)
+        a_at{{ i }} += {{ "4u * rows4" if FORM == "tn" else "1u" }};
+        //% endfor
+        //% for j in range(TEXELS)
+        b_at{{ j }} += {{ "1u" if FORM == "nt" else "4u * columns4" }};
+        //% endfor
     }
 
-    if column >= p.columns4 {
-        return;
-    }
-    //% for r in range(ROWS)
-    if row + {{ r }}u < p.rows {
-        let at = (row + {{ r }}u) * p.columns4 + own;
-        //% if has_base
-        store_c(at, fma(sum{{ r }}, vec4<f32>(p.alpha), load_base(at)));
-        //% else
-        store_c(at, p.alpha * sum{{ r }});
-        //% endif
+    //% for j in range(TEXELS)
+    if column + {{ 8 * j }}u < p.columns4 {
+        //% for r in range(ROWS)
+        if row + {{ r }}u < p.rows {
+            let at = (row + {{ r }}u) * p.columns4 + own{{ j }};
+            //% if has_base
+            store_c(at, fma(sum{{ r }}_{{ j }}, vec4<f32>(p.alpha), load_base(at)));
+            //% else
+            store_c(at, p.alpha * sum{{ r }}_{{ j }});
+            //% endif
+        }
+        //% endfor
     }
     //% endfor
 }

@@ -1,31 +1,47 @@
 // Gradient of gather with respect to its table: row v is the sum of dy[t] over all t with ids[t] = v (+ base). Each
 // workgroup looks through all ids for the one row it owns, so no two lanes ever write one texel.
-// A lane owns texels lane, lane + 8, ... of the row. Grid: x over 8 * TEXELS texels of a row, y over rows.
+// A lane owns texels lane, lane + 8, ... of the row. With BROADCAST each lane looks at other ids, 32 at a time, and all
+// hear of what was found; else every lane looks at all of them.
+// Grid: x over 8 * TEXELS texels of a row, y over rows.
 
 @compute @workgroup_size(8)
-fn scatter(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn scatter(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+//% if BROADCAST
+    @builtin(subgroup_invocation_id) lane: u32,
+//% else
+    @builtin(local_invocation_index) lane: u32,
+//% endif
+) {
     let row = workgroup.y;
     let column = workgroup.x * {{ 8 * TEXELS }}u + lane;
+    let width4 = p.width4;
+    let tokens = p.tokens;
     //% for i in range(TEXELS)
-    let own{{ i }} = min(column + {{ 8 * i }}u, p.width4 - 1u);
-    var sum{{ i }} = load_base(row * p.width4 + own{{ i }});
+    let own{{ i }} = min(column + {{ 8 * i }}u, width4 - 1u);
+    var sum{{ i }} = load_base(row * width4 + own{{ i }});
     //% endfor
-    for (var t4 = 0u; t4 < p.tokens; t4 += 4u) {
-        let ids = load_ids(t4 >> 2u);
-        if all(ids != vec4<u32>(row)) {
-            continue;
-        }
-        for (var c = 0u; c < 4u; c++) {
-            if ids[c] == row && t4 + c < p.tokens {
-                //% for i in range(TEXELS)
-                sum{{ i }} += load_dy((t4 + c) * p.width4 + own{{ i }});
-                //% endfor
-            }
+    //% set each = 32 if BROADCAST else 4
+    for (var t = 0u; t < tokens; t += {{ each }}u) {
+        let first = {{ "t + 4u * lane" if BROADCAST else "t" }};
+        let ids = load_ids(min(first, tokens - 1u) >> 2u);
+        let places = first + vec4<u32>(0u, 1u, 2u, 3u);
+        let found = (ids == vec4<u32>(row)) & (places < vec4<u32>(tokens));
+        let bits = select(vec4<u32>(), vec4<u32>(1u, 2u, 4u, 8u), found);
+        let own_hits = bits.x | bits.y | bits.z | bits.w;
+        // Bit i: id t + i is that of the row.
+        var hits = {{ "subgroupOr(own_hits << (4u * lane))" if BROADCAST else "own_hits" }};
+        while hits != 0u {
+            let at = (t + firstTrailingBit(hits)) * width4;
+            hits &= hits - 1u;
+            //% for i in range(TEXELS)
+            sum{{ i }} += load_dy(at + own{{ i }});
+            //% endfor
         }
     }
     //% for i in range(TEXELS)
-    if column + {{ 8 * i }}u < p.width4 {
-        store_dtable(row * p.width4 + own{{ i }}, sum{{ i }});
+    if column + {{ 8 * i }}u < width4 {
+        store_dtable(row * width4 + own{{ i }}, sum{{ i }});
     }
     //% endfor
 }

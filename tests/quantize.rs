@@ -205,10 +205,11 @@ fn a_conversion_to_floats_changes_no_weight() {
 fn what_cannot_be_converted_is_said() {
     let model = default_model();
     let model = model.to_str().unwrap();
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny/llama-f32");
-    let rows: [(&[&str], i32, &str); 5] = [
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tiny/gemma3-bf16");
+    let rows: [(&[&str], i32, &str); 6] = [
         (&["convert", "--quantize", "q8_0"], 2, "--output"),
-        (&["convert", "-m", folder, "--quantize", "q8_0", "-o", "x"], 1, "converts GGUF files only"),
+        (&["convert", "-m", folder, "-o", "x.gguf"], 1, "no regular order"),
+        (&["convert", "-m", model, "-o", "x.gguf"], 2, "GGUF file already"),
         (&["convert", "--quantize", "q9", "-o", "x"], 2, "q4_k"),
         (&["convert", "-m", model, "--quantize", "q8_0", "-o", model], 2, "is the model itself"),
         (&["convert", "-m", model, "--quantize", "q8_0", "-o", "/dev/null/x.gguf"], 1, "/dev/null/x.gguf"),

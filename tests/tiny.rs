@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Every checkpoint.
-const CHECKPOINTS: [&str; 15] = [
+const CHECKPOINTS: [&str; 16] = [
     "llama-f32",
     "llama-bf16-sharded",
     "llama3rope-f16",
@@ -25,6 +25,7 @@ const CHECKPOINTS: [&str; 15] = [
     "qwen2-yarn-window",
     "phi3-long-partial",
     "gemma3-caps",
+    "gemma3-six",
     "qwen3moe-renormalised",
     "qwen3moe-every-second",
 ];

@@ -4,7 +4,8 @@ use super::Outcome;
 use super::arguments::DeviceArguments;
 use super::interrupt;
 use super::output::{print, print_json};
-use crate::gpu::Gpu;
+use super::profile::ProfileArgument;
+use crate::gpu::{Gpu, Place};
 use crate::lab::{
     Chart, Grok, GrokSettings, Operation, Row, curves, export, fourier_chart, spectrum, write_png,
 };
@@ -67,6 +68,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
+    profile: ProfileArgument,
+    #[command(flatten)]
     sweep: super::grok_sweep::SweepArguments,
     /// Print one JSON object at the end
     #[arg(long)]
@@ -82,6 +85,9 @@ Examples:
   kaiwu grok --modulus 53 --operation add --fraction 0.4 --out runs/add
   kaiwu grok --resume --out runs/add
   kaiwu grok --sweep --modulus 23 --operation add --layers 1 --width 64 --rate 0.003 --out runs/sweep";
+
+/// Steps that `--profile` times, at the end of a run.
+const PROFILED: usize = 10;
 
 /// Rows between checkpoints.
 const CHECKPOINT: usize = 10;
@@ -127,6 +133,9 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     }
     export(&grok, out)?;
     report(&grok, arguments)?;
+    if arguments.profile.wanted() {
+        arguments.profile.report(&grok.trainer.profile(PROFILED)?, &Place::Device(gpu))?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

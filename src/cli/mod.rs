@@ -30,6 +30,7 @@ mod progress;
 mod pull;
 mod roofline;
 mod tokenize;
+mod train;
 mod tune;
 
 use crate::{Error, Result};
@@ -73,6 +74,7 @@ enum Command {
     Kernels(kernels::Arguments),
     Doctor(doctor::Arguments),
     Grok(grok::Arguments),
+    Train(train::Arguments),
     Tune(tune::Arguments),
 }
 
@@ -106,6 +108,7 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Explain(arguments) => explain::run(&device, &arguments),
         Command::Grok(arguments) => grok::run(&device, &arguments),
         Command::Doctor(arguments) => doctor::run(&device, &arguments),
+        Command::Train(arguments) => train::run(&device, &arguments),
         Command::Tune(arguments) => tune::run(&device, &arguments),
         Command::Kernels(arguments) => kernels::run(&device, &arguments),
     };

@@ -124,14 +124,15 @@ impl Kernel for Scatter {
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         let width4 = self.dy.dim(1) as u32 / 4;
         let texels = width4.div_ceil(8).min(8);
-        let all = vec![Strategy {
-            name: "scatter",
+        let strategy = |name, broadcast| Strategy {
+            name,
             entry: "scatter",
             source: include_str!("../../shaders/scatter.wgsl"),
-            constants: vec![("TEXELS", Constant::Count(texels))],
-            needs: Needs::lanes(8),
+            constants: vec![("TEXELS", Constant::Count(texels)), ("BROADCAST", Constant::Switch(broadcast))],
+            needs: Needs::lanes(8).subgroup(if broadcast { 8 } else { 0 }),
             grid: [width4.div_ceil(8 * texels), self.dtable.dim(0) as u32, 1],
-        }];
+        };
+        let all = vec![strategy("scatter_broadcast", true), strategy("scatter", false)];
         can.allowed(all, vec![])
     }
 

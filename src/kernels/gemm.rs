@@ -61,8 +61,10 @@ impl Gemm {
         [m, n, k]
     }
 
-    fn tile(&self, broadcast: bool, rows: u32) -> Strategy {
-        let [m, n, _] = self.sizes();
+    /// A lane owns `rows` rows and `texels` texels of columns. Large tiles load less, but their code must fit a core's
+    /// cache of instructions: 32 KiB, of which 32 rows of two texels take most.
+    fn tile(&self, broadcast: bool, rows: u32, texels: u32) -> Strategy {
+        let [m, n, k] = self.sizes();
         let form = match self.form {
             Form::Nn => "nn",
             Form::Nt => "nt",
@@ -75,11 +77,13 @@ impl Gemm {
             constants: vec![
                 ("FORM", Constant::Word(form)),
                 ("ROWS", Constant::Count(rows)),
+                ("TEXELS", Constant::Count(texels)),
+                ("RAGGED", Constant::Switch(self.form == Form::Tn && !k.is_multiple_of(4))),
                 ("LOADS", Constant::Count(if broadcast { rows / 8 } else { rows })),
                 ("BROADCAST", Constant::Switch(broadcast)),
             ],
             needs: Needs::lanes(8).subgroup(if broadcast { 8 } else { 0 }),
-            grid: [(n as u32).div_ceil(32), (m as u32).div_ceil(rows), 1],
+            grid: [(n as u32).div_ceil(32 * texels), (m as u32).div_ceil(rows), 1],
         }
     }
 }
@@ -111,7 +115,15 @@ impl Kernel for Gemm {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        can.allowed(vec![self.tile(true, 16), self.tile(false, 8)], vec![])
+        let large = self.tile(true, 32, 2);
+        // Two cores want four pieces at least.
+        let enough = large.grid[0] * large.grid[1] >= 4;
+        let shared = if enough { large } else { self.tile(true, 16, 1) };
+        can.allowed(vec![shared, self.tile(false, 8, 1)], vec![])
+    }
+
+    fn sizes(&self, _: &Capabilities) -> Vec<Strategy> {
+        [(16, 1), (32, 1), (64, 1), (32, 2)].map(|(rows, texels)| self.tile(true, rows, texels)).into()
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -219,12 +219,15 @@ impl Series {
         }
         let line: Vec<String> = places.iter().map(|(px, py)| format!("{px:.1},{py:.1}")).collect();
         let dash = if self.mark == Mark::Dashed { r#" stroke-dasharray="6 4""# } else { "" };
-        let _ = writeln!(
-            svg,
-            r##"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="2.2" stroke-linejoin="round"{dash}/>"##,
-            line.join(" ")
-        );
-        if self.mark == Mark::Dots {
+        if line.len() > 1 {
+            let _ = writeln!(
+                svg,
+                r##"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="2.2" stroke-linejoin="round"{dash}/>"##,
+                line.join(" ")
+            );
+        }
+        // A single point is no line.
+        if self.mark == Mark::Dots || line.len() == 1 {
             for (px, py) in places {
                 let _ = writeln!(svg, r##"<circle cx="{px:.1}" cy="{py:.1}" r="4" fill="{colour}"/>"##);
             }

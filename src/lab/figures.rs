@@ -2,6 +2,7 @@
 
 use super::chart::{COLOURS, Chart, Mark, Panel, Series};
 use super::grok::{GrokSettings, Row};
+use crate::train::{TextRow, TextSettings};
 
 fn what(settings: &GrokSettings) -> String {
     let GrokSettings { operation, modulus, fraction, .. } = settings;
@@ -128,5 +129,36 @@ pub fn sweep_chart(runs: &[Passed]) -> Chart {
         x_range: ((low - 0.05).max(0.0), (high + 0.05).min(1.0)),
         x_logarithmic: false,
         panels: vec![panel],
+    }
+}
+
+/// Losses over steps of a language model that learns a text.
+pub fn learning_curve(settings: &TextSettings, rows: &[TextRow]) -> Chart {
+    let line = |name: &str, colour: usize, value: fn(&TextRow) -> f64| Series {
+        name: name.into(),
+        colour: COLOURS[colour],
+        mark: Mark::Line,
+        points: rows.iter().map(|row| (row.step as f64, value(row))).collect(),
+    };
+    let losses = || rows.iter().flat_map(|row| [row.train_loss, row.validation_loss]);
+    let (low, high) = losses().fold((f64::MAX, 0.0f64), |(low, high), loss| (low.min(loss), high.max(loss)));
+    let TextSettings { layers, width, heads, context, vocabulary, seed, .. } = settings;
+    Chart {
+        title: "Learning a text".into(),
+        subtitle: format!(
+            "{layers} layers of width {width}, {heads} heads; sequences of {context}, at most {vocabulary} tokens; seed {seed}"
+        ),
+        x_label: "optimiser steps".into(),
+        x_range: (0.0, rows.last().map_or(10.0, |row| row.step as f64)),
+        x_logarithmic: false,
+        panels: vec![Panel {
+            y_label: "loss, nats a token".into(),
+            y_range: (if low < high { low.floor() } else { 0.0 }, high.ceil().max(1.0)),
+            y_logarithmic: false,
+            series: vec![
+                line("training", 0, |row| row.train_loss),
+                line("validation", 1, |row| row.validation_loss),
+            ],
+        }],
     }
 }

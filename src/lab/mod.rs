@@ -10,7 +10,7 @@ mod table;
 
 pub use chart::{Chart, Mark, Panel, Series};
 pub use export::export;
-pub use figures::{Passed, curves, fourier_chart, sweep_chart};
+pub use figures::{Passed, curves, fourier_chart, learning_curve, sweep_chart};
 pub use fourier::spectrum;
 pub use grok::{Grok, GrokSettings, Row};
 pub use png::write_png;

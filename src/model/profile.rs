@@ -83,8 +83,9 @@ pub fn trace(timings: &[Timing], adapter: &str) -> Value {
         name(DISPATCHES, "dispatches"),
     ];
     let mut at = 0.0;
-    // A step begins with an embedding.
-    let steps = timings.chunk_by(|before, after| before.kernel == "embed" || after.kernel != "embed");
+    // A step begins with an embedding, and one of training with the drawing of its batch.
+    let begins = |timing: &Timing| ["embed", "draw"].contains(&timing.kernel);
+    let steps = timings.chunk_by(|before, after| begins(before) || !begins(after));
     for step in steps {
         let start = at;
         for Timing { label, kernel, cost, seconds, .. } in step {

@@ -74,11 +74,20 @@ impl ChatTemplate {
         }
     }
 
-    /// The template of a Hugging Face folder, if it has one: `chat_template.jinja`, or the one called "default" in
-    /// `tokenizer_config.json`.
+    /// The template of a Hugging Face folder, if it has one.
     fn from_folder(folder: &Folder, tokenizer: &Tokenizer) -> Result<Option<Self>> {
+        let source = Self::folder_text(folder)?;
+        let Some(source) = source else { return Ok(None) };
+        let text = |id: Option<u32>| id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
+        Self::new(&source, &text(tokenizer.bos()), &text(tokenizer.eos()))
+            .map(Some)
+            .map_err(|error| folder.path_error(error.to_string()))
+    }
+
+    /// The text of a folder's template: `chat_template.jinja`, or the one called "default" in `tokenizer_config.json`.
+    pub(super) fn folder_text(folder: &Folder) -> Result<Option<String>> {
         let wrong = |what: &str| folder.path_error(format!("the chat template {what}"));
-        let source = match folder.opt_bytes("chat_template.jinja")? {
+        Ok(match folder.opt_bytes("chat_template.jinja")? {
             Some(bytes) => Some(String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8"))?),
             None => match folder.opt_object("tokenizer_config.json")?.and_then(|mut map| map.remove(NAME)) {
                 None | Some(serde_json::Value::Null) => None,
@@ -92,12 +101,7 @@ impl ChatTemplate {
                     Some(source.ok_or_else(|| wrong("of tokenizer_config.json is no text"))?)
                 }
             },
-        };
-        let Some(source) = source else { return Ok(None) };
-        let text = |id: Option<u32>| id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
-        Self::new(&source, &text(tokenizer.bos()), &text(tokenizer.eos()))
-            .map(Some)
-            .map_err(|error| folder.path_error(error.to_string()))
+        })
     }
 
     /// Compiles a template. `bos_token` and `eos_token` are the texts of these tokens, empty if there is none.

@@ -7,6 +7,8 @@ mod byte_level;
 mod chat;
 mod clock;
 mod folder_tokens;
+mod gguf_tokens;
+mod learned;
 mod library;
 mod parts;
 mod pretokenizers;
@@ -16,6 +18,8 @@ mod tokenizer;
 mod vocabulary;
 
 pub use chat::{ChatTemplate, Message};
+pub use gguf_tokens::gguf_tokenizer;
+pub use learned::LearnedTokenizer;
 pub use parts::{TokenKind, TokenizerParts};
 pub use stream::TextStream;
 pub use tokenizer::Tokenizer;

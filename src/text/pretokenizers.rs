@@ -18,7 +18,7 @@ pub(super) struct PreTokenizer {
     pub add_bos: bool,
 }
 
-const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+pub(super) const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN35: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -125,6 +125,13 @@ pub(super) fn by_name(name: &str) -> Option<&'static PreTokenizer> {
     // A static rather than the constant, so that what is returned outlives the call.
     static TABLE: [PreTokenizer; 11] = KNOWN;
     TABLE.iter().find(|rule| rule.names.contains(&name))
+}
+
+/// The name of the rule of these patterns.
+pub(super) fn name_of(patterns: &[String], ignore_merges: bool) -> Option<&'static str> {
+    let mut same =
+        KNOWN.iter().filter(|rule| rule.patterns == patterns && rule.ignore_merges == ignore_merges);
+    same.next().map(|rule| rule.names[0])
 }
 
 /// Every name of `tokenizer.ggml.pre` that can be followed.

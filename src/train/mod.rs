@@ -5,18 +5,24 @@
 
 mod checkpoint;
 mod config;
+mod export;
 mod optimiser;
 mod order;
 mod parameters;
 mod schedule;
+mod text_run;
+mod text_settings;
 mod trainer;
 mod transformer;
 
 pub use checkpoint::{Checkpoint, write_tensors};
 pub use config::{Feedforward, NormKind, Positions, Shape};
+pub use export::export_llama;
 pub use optimiser::{Method, Optimiser};
 pub use order::{Order, permutation};
 pub use parameters::Parameters;
 pub use schedule::Schedule;
+pub use text_run::{TextRow, TextRun};
+pub use text_settings::TextSettings;
 pub use trainer::{Score, Settings, Trainer};
 pub use transformer::{Batch, Workspace, record};

@@ -8,6 +8,7 @@ use super::schedule::Schedule;
 use super::transformer::{Batch, Workspace, record};
 use crate::gpu::{Element, Gpu, Gradients, Place, Program, Readback, Recording, Submission, Tensor};
 use crate::kernels::{Draw, Tick};
+use crate::model::profile::Timing;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -198,13 +199,24 @@ impl Trainer {
         &self.recording
     }
 
-    /// Seconds that each call of a step takes, timed alone. The parameters stay as they are.
+    /// The dispatches of `steps` steps, each timed alone. The parameters stay as they are.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn profile(&self) -> Result<Vec<f64>> {
-        self.reset(&[0.0; 3], &[]);
-        self.step.profile(&self.gpu)
+    pub fn profile(&self, steps: usize) -> Result<Vec<Timing>> {
+        let mut timings = vec![];
+        for _ in 0..steps {
+            self.reset(&[0.0; 4], &[0; 4]);
+            let seconds = self.step.profile(&self.gpu)?;
+            timings.extend(self.recording.entries().iter().zip(seconds).map(|(entry, seconds)| Timing {
+                tokens: self.settings.batch * self.settings.accumulate * self.shape.context,
+                label: entry.label.clone(),
+                kernel: entry.kernel.name(),
+                cost: entry.kernel.cost(0),
+                seconds,
+            }));
+        }
+        Ok(timings)
     }
 
     /// Sets both clocks to 0 and hands over what the next steps draw, and how far they go.

@@ -17,7 +17,7 @@ fn add_gemm(table: &mut Table) -> Result<()> {
         for form in [Form::Nn, Form::Nt, Form::Tn] {
             // Rows need not come in fours where they are no columns of another operand.
             let (m, k) = match form {
-                Form::Tn => (m, k - 1),
+                Form::Tn => (m, k - index % 2),
                 _ => (m - 1, k),
             };
             let a = if form == Form::Tn { [k, m] } else { [m, k] };

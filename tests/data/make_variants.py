@@ -42,6 +42,9 @@ MODELS = {
     "qwen3moe-every-second": lambda: Qwen3MoeForCausalLM(Qwen3MoeConfig(
         **(COMMON | dict(num_hidden_layers=2)), head_dim=16, moe_intermediate_size=80, num_experts=6,
         num_experts_per_tok=2, norm_topk_prob=False, decoder_sparse_step=2)),
+    # What GGUF files can say of Gemma: every sixth layer sees all.
+    "gemma3-six": lambda: Gemma3ForCausalLM(Gemma3TextConfig(
+        **(COMMON | dict(num_hidden_layers=6)), head_dim=16, query_pre_attn_scalar=16, sliding_window=8)),
 }
 
 

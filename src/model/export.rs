@@ -1,0 +1,315 @@
+//! A Hugging Face folder's model in the words and the order of GGUF, as llama.cpp reads it (`docs/gguf.md` of ggml-org/ggml).
+//!
+//! Numbers of a head that are rotated together become neighbours for the family `llama`; gains are stored whole; vectors are
+//! f32; matrices of the family `gpt2` are turned round; experts are stacked.
+
+use super::architecture::{Architecture, Norm, Pairs};
+use super::config::{Config, LayerType};
+use super::rope::{Rope, Scaling};
+use super::rows::{transposed, unpaired};
+use super::weights::Model;
+use crate::format::{DType, Folder, NewTensor, Source, TensorInfo, Value, blocks, quantize};
+use crate::gpu::Place;
+use crate::kernels::Function;
+use crate::{Error, Result};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What becomes of a tensor's numbers.
+enum Change {
+    /// Nothing.
+    None,
+    /// Rows of heads of so many rows, of which so many are rotated, are put into the order of neighbours.
+    Paired(usize, usize),
+    /// A number is added to each.
+    Offset(f32),
+    /// Rows become columns.
+    Transposed,
+}
+
+/// Where the numbers come from.
+enum From {
+    /// Tensors of the folder, one after the other.
+    Folder(Vec<TensorInfo>),
+    /// Nowhere: they follow from the configuration.
+    Made(Vec<f32>),
+}
+
+struct Planned {
+    new: NewTensor,
+    from: From,
+    change: Change,
+}
+
+/// A model ready to be written.
+pub struct Export {
+    source: Source,
+    /// What the file says of the model's shape; nothing of its tokenizer.
+    pub metadata: Vec<(String, Value)>,
+    planned: Vec<Planned>,
+    vocabulary: usize,
+}
+
+impl Export {
+    /// Plans the file of a folder.
+    ///
+    /// # Errors
+    /// When the folder is not whole, or has a setting that GGUF has no words for.
+    pub fn new(folder: &Arc<Folder>) -> Result<Self> {
+        let source = Source::Folder(Arc::clone(folder));
+        // Shapes and names of all tensors; nothing is copied.
+        let model = Model::load(&Place::Host, &source, |_| ())?;
+        let config = &model.config;
+        let cannot = |message: String| source.path_error(format!("{message}; a GGUF file cannot say so"));
+        let mut metadata = metadata(config).map_err(cannot)?;
+        let name = folder.path().file_name().map(|name| name.to_string_lossy().into_owned());
+        metadata.push(("general.name".into(), Value::String(name.unwrap_or_default())));
+        let mut planned = vec![];
+        let mut stacks: BTreeMap<String, Vec<(u32, TensorInfo)>> = BTreeMap::new();
+        for tensor in source.tensors() {
+            if tensor.name == "output.weight" && config.tied == Some(true) {
+                continue;
+            }
+            match expert(&tensor.name) {
+                Some((name, expert)) => stacks.entry(name).or_default().push((expert, tensor.clone())),
+                None => planned.push(plan(config, tensor)),
+            }
+        }
+        for (name, mut experts) in stacks {
+            experts.sort_by_key(|(expert, _)| *expert);
+            let (shape, dtype) = (experts[0].1.shape.clone(), experts[0].1.dtype);
+            if experts.iter().any(|(_, tensor)| tensor.dtype != dtype) {
+                return Err(source.path_error(format!("the experts of {name} are of several types")));
+            }
+            let shape = [vec![experts.len() as u64], shape].concat();
+            let from = From::Folder(experts.into_iter().map(|(_, tensor)| tensor).collect());
+            planned.push(Planned { new: NewTensor { name, shape, dtype }, from, change: Change::None });
+        }
+        for (name, numbers) in divisors(&config.ropes[0], config.context) {
+            let new = NewTensor { name: name.into(), shape: vec![numbers.len() as u64], dtype: DType::F32 };
+            planned.push(Planned { new, from: From::Made(numbers), change: Change::None });
+        }
+        let vocabulary = config.vocabulary;
+        Ok(Self { source, metadata, planned, vocabulary })
+    }
+
+    /// Ids there are embeddings for.
+    pub fn vocabulary(&self) -> usize {
+        self.vocabulary
+    }
+
+    /// The tensors in the types that they have.
+    pub fn tensors(&self) -> Vec<TensorInfo> {
+        let info = |Planned { new, .. }: &Planned| TensorInfo {
+            name: new.name.clone(),
+            shape: new.shape.clone(),
+            dtype: new.dtype,
+            offset: 0,
+            file: 0,
+            bytes: new.bytes().unwrap_or(0),
+        };
+        self.planned.iter().map(info).collect()
+    }
+
+    /// The bytes of tensor `index`, in type `dtype`.
+    ///
+    /// # Errors
+    /// When a weight is no number.
+    pub fn data(&self, index: usize, dtype: DType) -> Result<Vec<u8>> {
+        let Planned { new, from, change } = &self.planned[index];
+        let (tensors, stored) = match from {
+            From::Made(numbers) => return Ok(bytemuck::cast_slice(numbers).to_vec()),
+            From::Folder(tensors) => (tensors, tensors[0].dtype),
+        };
+        let bytes: Vec<u8> = tensors.iter().flat_map(|tensor| self.source.data(tensor)).copied().collect();
+        let columns = new.shape.last().map_or(1, |&n| n as usize);
+        let bytes = match *change {
+            Change::None => bytes,
+            Change::Transposed => transposed(stored, &bytes, new.shape[0] as usize, columns),
+            Change::Paired(head, width) => {
+                // A bias is a column.
+                let row = if new.shape.len() == 1 { 1 } else { columns } * stored.block_bytes();
+                let order = (0..bytes.len() / row)
+                    .map(|at| at - at % head + unpaired(Pairs::Halves, at % head, width));
+                order.flat_map(|from| bytes[from * row..][..row].iter().copied()).collect()
+            }
+            Change::Offset(offset) => {
+                let mut numbers = vec![0.0f32; columns];
+                blocks::dequantise(stored, &bytes, &mut numbers)
+                    .map_err(|message| self.wrong(index, &message))?;
+                numbers.iter_mut().for_each(|number| *number += offset);
+                return Ok(bytemuck::cast_slice(&numbers).to_vec());
+            }
+        };
+        tensors.iter().for_each(|tensor| self.source.release(tensor));
+        quantize::convert(stored, &bytes, dtype).map_err(|message| self.wrong(index, &message))
+    }
+
+    fn wrong(&self, index: usize, message: &str) -> Error {
+        self.source.path_error(format!("tensor {}: {message}", self.planned[index].new.name))
+    }
+}
+
+/// "blk.0.ffn_up.17.weight" is expert 17 of "blk.0.ffn_up_exps.weight".
+fn expert(name: &str) -> Option<(String, u32)> {
+    let (stem, number) = name.strip_suffix(".weight")?.rsplit_once('.')?;
+    let number = number.parse().ok()?;
+    stem.contains(".ffn_").then(|| (format!("{stem}_exps.weight"), number))
+}
+
+fn plan(config: &Config, tensor: &TensorInfo) -> Planned {
+    let Architecture { gguf_pairs, gain_offset, transposed, .. } = *config.architecture;
+    let part = tensor.name.strip_prefix("blk.").and_then(|rest| rest.split('.').nth(1));
+    let is_vector = tensor.shape.len() == 1;
+    let change = match part {
+        Some("attn_q" | "attn_k") if gguf_pairs == Pairs::Neighbours => {
+            Change::Paired(config.head, config.ropes[0].width)
+        }
+        Some(_) if transposed && !is_vector => Change::Transposed,
+        _ if is_vector && gain_offset != 0.0 && tensor.name.ends_with("norm.weight") => {
+            Change::Offset(gain_offset)
+        }
+        _ => Change::None,
+    };
+    let mut shape = tensor.shape.clone();
+    if matches!(change, Change::Transposed) {
+        shape.reverse();
+    }
+    // As llama.cpp wants them: it adds vectors and positions to f32.
+    let as_floats =
+        is_vector || tensor.name == "position_embd.weight" || tensor.name.contains("ffn_gate_inp");
+    let dtype = if as_floats { DType::F32 } else { tensor.dtype };
+    let new = NewTensor { name: tensor.name.clone(), shape, dtype };
+    Planned { new, from: From::Folder(vec![tensor.clone()]), change }
+}
+
+/// Tensors of numbers that frequencies are divided by.
+fn divisors(rope: &Rope, context: usize) -> Vec<(&'static str, Vec<f32>)> {
+    match &rope.scaling {
+        Scaling::None | Scaling::Linear(_) | Scaling::Yarn { .. } => vec![],
+        Scaling::Factors(factors) => vec![("rope_freqs.weight", factors.clone())],
+        Scaling::Llama3 { .. } => {
+            let plain = Rope { scaling: Scaling::None, ..rope.clone() }.frequencies(context);
+            let divided = rope.frequencies(context);
+            vec![("rope_freqs.weight", plain.iter().zip(divided).map(|(p, d)| (p / d) as f32).collect())]
+        }
+        Scaling::Long { short, long, .. } => {
+            vec![("rope_factors_short.weight", short.clone()), ("rope_factors_long.weight", long.clone())]
+        }
+    }
+}
+
+/// What the file says of the model's shape, or what it cannot say.
+fn metadata(config: &Config) -> std::result::Result<Vec<(String, Value)>, String> {
+    let architecture = config.architecture;
+    let mut all = vec![("general.architecture".to_owned(), Value::String(architecture.name.into()))];
+    let mut add = |name: &str, value: Value| all.push((format!("{}.{name}", architecture.name), value));
+    // Configurations have counts of up to 2^24.
+    let count = |n: usize| Value::U32(n as u32);
+
+    if config.qkv_bias != architecture.qkv_bias || config.output_bias != architecture.bias {
+        return Err(format!("attention has biases, which models called {} have not", architecture.name));
+    }
+    if architecture.learned_positions && config.activation != Function::Gelu {
+        return Err(format!("the activation is {:?}", config.activation));
+    }
+    let scale = 1.0 / (config.head as f32).sqrt();
+    if (config.attention_scale / scale - 1.0).abs() > 1e-5 {
+        return Err(format!("attention is scaled by {} instead of {scale}", config.attention_scale));
+    }
+    add("block_count", count(config.layers));
+    add("context_length", count(config.context));
+    add("embedding_length", count(config.width));
+    add("feed_forward_length", count(config.hidden));
+    add("vocab_size", count(config.vocabulary));
+    add("attention.head_count", count(config.heads));
+    add("attention.head_count_kv", count(config.key_heads));
+    let epsilon = match architecture.norm {
+        Norm::Rms => "attention.layer_norm_rms_epsilon",
+        Norm::Layer => "attention.layer_norm_epsilon",
+    };
+    add(epsilon, Value::F32(config.norm_eps));
+    for (name, cap) in
+        [("attn_logit_softcapping", config.attention_cap), ("final_logit_softcapping", config.logits_cap)]
+    {
+        cap.into_iter().for_each(|cap| add(name, Value::F32(cap)));
+    }
+    if let Some(experts) = &config.experts {
+        if !experts.among_chosen {
+            return Err("the shares of the chosen experts do not add up to 1".into());
+        }
+        add("expert_count", count(experts.count));
+        add("expert_used_count", count(experts.chosen));
+        add("expert_feed_forward_length", count(experts.hidden));
+    }
+    if !architecture.learned_positions {
+        let rope = &config.ropes[0];
+        add("attention.key_length", count(config.head));
+        add("attention.value_length", count(config.head));
+        add("rope.dimension_count", count(rope.width));
+        add("rope.freq_base", Value::F32(rope.base as f32));
+        for (name, value) in scaling(rope)? {
+            add(&format!("rope.scaling.{name}"), value);
+        }
+        if architecture.name == "phi3" && !matches!(rope.scaling, Scaling::Long { .. }) {
+            add("rope.scaling.original_context_length", count(config.context));
+        }
+        for (name, value) in windows(config)? {
+            add(name, value);
+        }
+    }
+    Ok(all)
+}
+
+fn scaling(rope: &Rope) -> std::result::Result<Vec<(&'static str, Value)>, String> {
+    let number = |n: f64| Value::F32(n as f32);
+    Ok(match &rope.scaling {
+        Scaling::None | Scaling::Factors(_) | Scaling::Llama3 { .. } => vec![],
+        Scaling::Linear(factor) => {
+            vec![("type", Value::String("linear".into())), ("factor", number(*factor))]
+        }
+        Scaling::Yarn { truncate: false, .. } => {
+            return Err("YaRN's ramp does not begin at a whole pair".into());
+        }
+        &Scaling::Yarn { factor, fast, slow, original, magnitude, .. } => vec![
+            ("type", Value::String("yarn".into())),
+            ("factor", number(factor)),
+            ("original_context_length", Value::U32(original as u32)),
+            ("yarn_beta_fast", number(fast)),
+            ("yarn_beta_slow", number(slow)),
+            // A factor of what the readers make of the other.
+            ("attn_factor", number(magnitude / (1.0 + 0.1 * factor.max(1.0).ln()))),
+        ],
+        &Scaling::Long { original, magnitude, .. } => {
+            vec![("original_context_length", Value::U32(original as u32)), ("attn_factor", number(magnitude))]
+        }
+    })
+}
+
+/// Which layers see a window only.
+fn windows(config: &Config) -> std::result::Result<Vec<(&'static str, Value)>, String> {
+    let types = &config.layer_types;
+    let Some(window) = types.iter().find_map(|layer| layer.window) else { return Ok(vec![]) };
+    let mut all = vec![("attention.sliding_window", Value::U32(window as u32))];
+    if config.ropes.len() == 1 {
+        return match types.iter().all(|layer| *layer == types[0]) {
+            true => Ok(all),
+            false => Err("some layers see a window only, and others do not".into()),
+        };
+    }
+    // Of so many layers, the last one sees all.
+    let is_local = |layer: &LayerType| layer.window.is_some();
+    let fits = |pattern: &usize| {
+        types.iter().enumerate().all(|(at, layer)| is_local(layer) != (at + 1).is_multiple_of(*pattern))
+    };
+    let Some(pattern) = (1..=types.len() + 1).rev().find(fits) else {
+        return Err("the layers that see a window are in no regular order".into());
+    };
+    let local = &config.ropes[1];
+    if local.scaling != Scaling::None || local.width != config.ropes[0].width {
+        return Err("layers that see a window have a stretched rotation".into());
+    }
+    all.push(("attention.sliding_window_pattern", Value::U32(pattern as u32)));
+    all.push(("rope.freq_base_swa", Value::F32(local.base as f32)));
+    Ok(all)
+}

@@ -1,0 +1,154 @@
+//! A Hugging Face folder's tokenizer in the words of GGUF: byte-level BPE.
+
+use super::TokenKind;
+use super::chat::ChatTemplate;
+use super::folder_tokens::FolderTokens;
+use super::pretokenizers;
+use crate::error::Result;
+use crate::format::{Array, Folder, Strings, Value};
+use serde_json::{Map, Value as Json};
+use std::collections::HashMap;
+
+/// What `tokenizer.ggml.*` and `tokenizer.chat_template` say of a folder with `count` embeddings.
+///
+/// # Errors
+/// If the tokenizer is of a kind that GGUF files have no words for, or that this version does not write.
+pub fn gguf_tokenizer(folder: &Folder, count: usize) -> Result<Vec<(String, Value)>> {
+    let missing = "has no tokenizer.json; save the model's tokenizer in the fast format";
+    let json = folder.opt_object("tokenizer.json")?.ok_or_else(|| folder.path_error(missing))?;
+    let wrong = |message: String| folder.path_error(format!("tokenizer.json: {message}"));
+    let model = json.get("model").and_then(Json::as_object).ok_or_else(|| wrong("has no model".into()))?;
+    let pre = rule(&json, model).map_err(&wrong)?;
+    let (tokens, kinds, ids) = tokens(&json, model, count).map_err(&wrong)?;
+    let merges = merges(model).map_err(&wrong)?;
+    let special = FolderTokens::read(folder, |text| ids.get(text).copied())?;
+
+    let text = |text: &str| Value::String(text.into());
+    let mut all = vec![
+        ("ggml.model", text("gpt2")),
+        ("ggml.pre", text(pre)),
+        ("ggml.tokens", Value::Array(Array::String(tokens))),
+        ("ggml.token_type", Value::Array(Array::I32(kinds))),
+        ("ggml.merges", Value::Array(Array::String(merges))),
+    ];
+    let known = |id: &u32| (*id as usize) < count;
+    let eot = special.ends.iter().copied().find(|id| Some(*id) != special.eos);
+    for (name, id) in
+        [("ggml.bos_token_id", special.bos), ("ggml.eos_token_id", special.eos), ("ggml.eot_token_id", eot)]
+    {
+        id.filter(known).into_iter().for_each(|id| all.push((name, Value::U32(id))));
+    }
+    let around = around(&json);
+    let is = |found: Option<&str>, id: Option<u32>| {
+        found.and_then(|text| ids.get(text).copied()) == id && id.is_some()
+    };
+    let add_bos = special.add_bos == Some(true) || is(around.0, special.bos);
+    let add_eos = special.add_eos == Some(true) || is(around.1, special.eos);
+    all.push(("ggml.add_bos_token", Value::Bool(add_bos)));
+    all.push(("ggml.add_eos_token", Value::Bool(add_eos)));
+    if let Some(template) = ChatTemplate::folder_text(folder)? {
+        all.push(("chat_template", Value::String(template)));
+    }
+    Ok(all.into_iter().map(|(name, value)| (format!("tokenizer.{name}"), value)).collect())
+}
+
+type Wrong<T> = std::result::Result<T, String>;
+
+/// The name of the rule that cuts text into words.
+fn rule(json: &Map<String, Json>, model: &Map<String, Json>) -> Wrong<&'static str> {
+    let kind = |value: &Json| value.get("type").and_then(Json::as_str).unwrap_or_default().to_owned();
+    if model.get("type").and_then(Json::as_str) != Some("BPE")
+        || json.get("decoder").map(kind).as_deref() != Some("ByteLevel")
+    {
+        return Err("only byte-level BPE is written as GGUF by this version".into());
+    }
+    // GGUF has no word for a normaliser; llama.cpp leaves out NFC, too.
+    let normaliser = json.get("normalizer").filter(|value| !value.is_null()).map(kind);
+    if normaliser.as_ref().is_some_and(|kind| kind != "NFC") {
+        return Err(format!("a normaliser {normaliser:?} cannot be written as GGUF"));
+    }
+    let steps = match json.get("pre_tokenizer") {
+        Some(one) if kind(one) == "Sequence" => one.get("pretokenizers").and_then(Json::as_array).cloned(),
+        Some(one) => Some(vec![one.clone()]),
+        None => None,
+    };
+    let mut patterns = vec![];
+    for step in steps.unwrap_or_default() {
+        let flag = |name: &str| step.get(name).and_then(Json::as_bool);
+        match &*kind(&step) {
+            "ByteLevel" if flag("add_prefix_space") == Some(true) => {
+                return Err("a space before each text cannot be written as GGUF".into());
+            }
+            "ByteLevel" if flag("use_regex") != Some(false) => patterns.push(pretokenizers::GPT2.to_owned()),
+            "ByteLevel" => {}
+            "Digits" if flag("individual_digits") == Some(true) => patterns.push(r"\p{N}".to_owned()),
+            "Split" => {
+                match step.get("pattern").and_then(|pattern| pattern.get("Regex")).and_then(Json::as_str) {
+                    Some(pattern) => patterns.push(pattern.to_owned()),
+                    None => return Err("it cuts text by something else than an expression".into()),
+                }
+            }
+            other => return Err(format!("a pre-tokenizer {other:?} cannot be written as GGUF")),
+        }
+    }
+    let ignore_merges = model.get("ignore_merges").and_then(Json::as_bool).unwrap_or(false);
+    pretokenizers::name_of(&patterns, ignore_merges)
+        .ok_or_else(|| format!("no name is known for its way to cut text into words, {patterns:?}"))
+}
+
+type Tokens = (Strings, Vec<i32>, HashMap<String, u32>);
+
+/// All tokens by id, their kinds, and their ids. Ids without a token get one that nothing forms.
+fn tokens(json: &Map<String, Json>, model: &Map<String, Json>, count: usize) -> Wrong<Tokens> {
+    let mut texts: Vec<Option<(&str, TokenKind)>> = vec![None; count];
+    let mut put = |text, id: Option<u64>, kind| -> Wrong<()> {
+        let slot = id.and_then(|id| texts.get_mut(usize::try_from(id).ok()?));
+        *slot.ok_or_else(|| format!("token {text:?} has an id beyond the {count} embeddings"))? =
+            Some((text, kind));
+        Ok(())
+    };
+    for (text, id) in model.get("vocab").and_then(Json::as_object).ok_or("has no vocabulary")? {
+        put(text, id.as_u64(), TokenKind::Normal)?;
+    }
+    for token in json.get("added_tokens").and_then(Json::as_array).into_iter().flatten() {
+        let text = token.get("content").and_then(Json::as_str).ok_or("an added token has no text")?;
+        let special = token.get("special").and_then(Json::as_bool) == Some(true);
+        let kind = if special { TokenKind::Control } else { TokenKind::UserDefined };
+        put(text, token.get("id").and_then(Json::as_u64), kind)?;
+    }
+    let ids =
+        texts.iter().zip(0u32..).filter_map(|(token, id)| Some((token.as_ref()?.0.to_owned(), id))).collect();
+    let kinds = texts.iter().map(|token| token.map_or(TokenKind::Unused, |(_, kind)| kind) as i32).collect();
+    let text = |(id, token): (usize, &Option<(&str, TokenKind)>)| match token {
+        Some((text, _)) => (*text).to_owned(),
+        None => format!("[PAD{id}]"),
+    };
+    Ok((texts.iter().enumerate().map(text).collect(), kinds, ids))
+}
+
+/// Pairs "left right", as old and new versions of the file have them.
+fn merges(model: &Map<String, Json>) -> Wrong<Strings> {
+    let list = model.get("merges").and_then(Json::as_array).ok_or("has no merges")?;
+    let merge = |merge: &Json| match merge {
+        Json::String(text) => Some(text.clone()),
+        Json::Array(pair) => match &pair[..] {
+            [Json::String(left), Json::String(right)] => Some(format!("{left} {right}")),
+            _ => None,
+        },
+        _ => None,
+    };
+    let all = list.iter().map(|one| merge(one).ok_or_else(|| format!("{one} is no merge")));
+    Ok(all.collect::<Wrong<Vec<_>>>()?.into_iter().collect())
+}
+
+/// The special tokens that the post-processor puts before and after a text.
+fn around(json: &Map<String, Json>) -> (Option<&str>, Option<&str>) {
+    let Some(processor) = json.get("post_processor") else { return (None, None) };
+    let several = processor.get("processors").and_then(Json::as_array);
+    let all = several.map_or(std::slice::from_ref(processor), Vec::as_slice);
+    let single = all.iter().find_map(|one| one.get("single").and_then(Json::as_array));
+    fn special(piece: Option<&Json>) -> Option<&str> {
+        piece?.get("SpecialToken")?.get("id")?.as_str()
+    }
+    single.map_or((None, None), |list| (special(list.first()), special(list.last())))
+}

@@ -1,0 +1,127 @@
+//! What `kaiwu train` is told: the shape of a small language model, and how it learns.
+
+use super::config::{Feedforward, NormKind, Positions, Shape};
+use super::optimiser::Method;
+use super::schedule::Schedule;
+use super::trainer::Settings;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// The configuration file: JSON, in which what is left out has its default. `examples/train.json` is one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TextSettings {
+    /// Most tokens of the tokenizer; 256 gives a model of bytes, that is of characters in English.
+    pub vocabulary: usize,
+    /// Tokens of a sequence.
+    pub context: usize,
+    /// Layers.
+    pub layers: usize,
+    /// Width.
+    pub width: usize,
+    /// Query heads.
+    pub heads: usize,
+    /// Key heads, a divisor of the former.
+    pub key_heads: usize,
+    /// Width of the feed-forward blocks.
+    pub hidden: usize,
+    /// Sequences of a forward pass.
+    pub batch: usize,
+    /// Forward passes of a step.
+    pub accumulate: usize,
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Highest learning rate; a cosine takes it to a tenth at the last step.
+    pub rate: f64,
+    /// Steps of warm-up.
+    pub warmup: u64,
+    /// Decay of AdamW.
+    pub weight_decay: f32,
+    /// Largest norm of the gradient; 0 lets it be.
+    pub clip: f32,
+    /// Share of the text, its end, that is kept for evaluation.
+    pub validation: f64,
+    /// Steps between two evaluations.
+    pub every: u64,
+    /// Fixes start and order.
+    pub seed: u64,
+}
+
+impl Default for TextSettings {
+    fn default() -> Self {
+        Self {
+            vocabulary: 1024,
+            context: 128,
+            layers: 4,
+            width: 128,
+            heads: 4,
+            key_heads: 2,
+            hidden: 384,
+            batch: 16,
+            accumulate: 1,
+            steps: 2000,
+            rate: 3e-3,
+            warmup: 50,
+            weight_decay: 0.1,
+            clip: 1.0,
+            validation: 0.05,
+            every: 50,
+            seed: 1,
+        }
+    }
+}
+
+impl TextSettings {
+    /// A model of Llama's kind over so many tokens: RMSNorm, rotary positions, SwiGLU, one matrix for both ends.
+    pub fn shape(&self, vocabulary: usize) -> Shape {
+        Shape {
+            vocabulary,
+            context: self.context,
+            layers: self.layers,
+            width: self.width,
+            heads: self.heads,
+            key_heads: self.key_heads,
+            hidden: self.hidden,
+            norm: NormKind::RmsNorm,
+            norm_bias: false,
+            feedforward: Feedforward::Swiglu,
+            positions: Positions::Rotary,
+            tied: true,
+            embedding_deviation: 0.02,
+        }
+    }
+
+    /// How it learns.
+    pub fn training(&self) -> Settings {
+        let Self { batch, accumulate, rate, warmup, seed, .. } = *self;
+        let schedule = Schedule { rate, warmup, cosine_until: Some(self.steps), floor: 0.1 };
+        let method = Method::Adamw(0.9, 0.95, 1e-8);
+        let clip = (self.clip > 0.0).then_some(self.clip);
+        let decay = self.weight_decay;
+        Settings { batch, accumulate, kept: self.context, schedule, method, decay, clip, seed }
+    }
+
+    /// Refuses what cannot be; shape and training are checked where they are used.
+    ///
+    /// # Errors
+    /// Which number is wrong, and what it must be.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |what: String| Err(Error::Model(what));
+        if self.steps == 0 || self.every == 0 {
+            return wrong(format!(
+                "{} steps, an evaluation every {}: both are 1 or more",
+                self.steps, self.every
+            ));
+        }
+        if !(self.validation > 0.0 && self.validation <= 0.5) {
+            return wrong(format!("validation is {}; it must be above 0 and at most 0.5", self.validation));
+        }
+        if !(self.rate > 0.0 && self.rate.is_finite() && self.weight_decay >= 0.0 && self.clip >= 0.0) {
+            return wrong("rate must be above 0, weight_decay and clip 0 or more".into());
+        }
+        if self.heads == 0 || !self.width.is_multiple_of(8 * self.heads) {
+            return wrong(format!("width {} is no multiple of 8 * {} heads", self.width, self.heads));
+        }
+        self.shape(self.vocabulary).check()
+    }
+}

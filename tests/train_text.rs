@@ -1,0 +1,152 @@
+//! `kaiwu train`: a tiny model learns a tiny text, stops and goes on, and other commands take what it wrote.
+
+use kaiwu::gpu::{Gpu, GpuOptions};
+use kaiwu::train::{TextRow, TextRun, TextSettings};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::AtomicBool;
+
+/// A folder for a test, empty, and removed afterwards.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("kaiwu-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Whoever knows a line's beginning knows its end.
+fn rhyme() -> String {
+    "One crow sits on the wall.\nTwo larks fly over the mill.\nThree owls call in the night.\n".repeat(60)
+}
+
+fn tiny() -> TextSettings {
+    TextSettings {
+        vocabulary: 300,
+        context: 32,
+        layers: 2,
+        width: 32,
+        heads: 2,
+        key_heads: 1,
+        hidden: 64,
+        batch: 8,
+        steps: 100,
+        rate: 0.01,
+        warmup: 5,
+        weight_decay: 0.01,
+        validation: 0.1,
+        every: 20,
+        ..TextSettings::default()
+    }
+}
+
+/// Rows as they are but for the time they took.
+fn timeless(rows: &[TextRow]) -> Vec<TextRow> {
+    rows.iter().map(|row| TextRow { seconds: 0.0, ..row.clone() }).collect()
+}
+
+#[test]
+fn a_text_is_learned_and_a_stopped_run_goes_on_as_if_nothing_had_happened() {
+    let gpu = Gpu::open(&GpuOptions { unchecked: true, ..GpuOptions::default() }).unwrap();
+    let (text, never) = (rhyme(), AtomicBool::new(false));
+    let finish = |run: &mut TextRun| {
+        while !run.is_done() {
+            run.advance(&never, |_| ()).unwrap();
+        }
+    };
+    let mut whole = TextRun::new(&gpu, &tiny(), &text).unwrap();
+    finish(&mut whole);
+    let (first, last) = (&whole.rows[0], whole.rows.last().unwrap());
+    assert_eq!((first.step, last.step, whole.rows.len()), (20, 100, 5));
+    assert!(last.validation_loss < 0.3 && last.validation_loss < 0.3 * first.validation_loss, "{last:?}");
+
+    let folder = Folder::new("train-resumed");
+    let mut stopped = TextRun::new(&gpu, &tiny(), &text).unwrap();
+    while stopped.trainer.done() < 40 {
+        stopped.advance(&never, |_| ()).unwrap();
+    }
+    assert_eq!(stopped.advance(&AtomicBool::new(true), |_| ()).unwrap(), None);
+    assert_eq!(stopped.trainer.done(), 44);
+    stopped.save(&folder.0).unwrap();
+    let mut resumed = TextRun::resume(&gpu, &folder.0, &text).unwrap();
+    finish(&mut resumed);
+    assert_eq!(timeless(&resumed.rows), timeless(&whole.rows));
+    assert!(resumed.trainer.parameters.read(&gpu).unwrap() == whole.trainer.parameters.read(&gpu).unwrap());
+
+    let other = TextRun::resume(&gpu, &folder.0, "another text").err().map(|error| error.to_string());
+    assert!(other.is_some_and(|message| message.contains("another text")));
+}
+
+fn kaiwu(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_kaiwu")).args(arguments).output().unwrap()
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn the_command_writes_a_model_that_generate_runs() {
+    let folder = Folder::new("train-command");
+    let config = folder.write("config-of-train.json", &serde_json::to_string(&tiny()).unwrap());
+    let text = folder.write("rhyme.txt", &rhyme());
+    let out = folder.0.join("out");
+    let train = ["train", "-m", path(&config), "--data", path(&text), "--out", path(&out), "--json"];
+    let done = kaiwu(&train);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(summary["steps"], 100);
+    for name in
+        ["metrics.jsonl", "curve.svg", "curve.png", "config.json", "model.safetensors", "tokenizer.json"]
+    {
+        assert!(out.join(name).is_file(), "{name}");
+    }
+    for (prompt, expected) in [("One crow", " sits on the wall."), ("Three owls", " call in the night.")] {
+        let said = kaiwu(&["generate", "-m", path(&out), "-n", "16", prompt]);
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        assert!(said.contains(expected), "{prompt}: {said}");
+    }
+    // A run is not overwritten.
+    assert_eq!(kaiwu(&train).status.code(), Some(2));
+}
+
+#[test]
+fn what_cannot_be_learned_is_refused_in_one_line() {
+    let folder = Folder::new("train-refused");
+    let (short, out) = (folder.write("short.txt", "too short"), folder.0.join("out"));
+    let bytes = folder.0.join("bytes.txt");
+    std::fs::write(&bytes, [b'a', 0xff]).unwrap();
+    let text = folder.write("rhyme.txt", &rhyme());
+    let rows = [
+        ("{}", &short, "the text has"),
+        ("{}", &bytes, "byte 1 is no UTF-8"),
+        ("{\"wdith\": 32}", &text, "unknown field `wdith`"),
+        ("{\"width\": 36}", &text, "width 36 is no multiple"),
+        ("{\"vocabulary\": 100}", &text, "the bytes alone are 256"),
+        ("{\"validation\": 0.9}", &text, "validation is 0.9"),
+        ("{\"batch\": 0, \"context\": 16, \"validation\": 0.1}", &text, "batch 0"),
+    ];
+    for (config, data, expected) in rows {
+        let config = folder.write("config-of-train.json", config);
+        let done = kaiwu(&["train", "-m", path(&config), "--data", path(data), "--out", path(&out)]);
+        let message = String::from_utf8_lossy(&done.stderr);
+        assert!(done.status.code() == Some(1) && message.contains(expected), "{expected}: {message}");
+        assert!(message.lines().count() == 1 && done.stdout.is_empty(), "{message}");
+    }
+}
