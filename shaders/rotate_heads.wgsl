@@ -35,7 +35,7 @@ fn two_scales(pair: u32) -> u32 {
 
 fn four_bytes(v: vec4<f32>) -> u32 {
     let level = bitcast<vec4<u32>>(vec4<i32>(round(v))) & vec4<u32>(0xffu);
-    return level.x | level.y << 8u | level.z << 16u | level.w << 24u;
+    return level.x | (level.y << 8u) | (level.z << 16u) | (level.w << 24u);
 }
 //% endif
 
