@@ -3,7 +3,9 @@
 
 use super::table::{Operation, QUESTION, Table};
 use crate::gpu::Gpu;
-use crate::train::{Checkpoint, Method, Order, Schedule, Score, Settings, Shape, Trainer};
+use crate::train::{
+    Checkpoint, Method, Order, Schedule, Score, Settings, Shape, Trainer, read_metrics, write_metrics,
+};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -146,10 +148,6 @@ fn checkpoint(folder: &Path) -> PathBuf {
     folder.join("checkpoint.safetensors")
 }
 
-fn metrics(folder: &Path) -> PathBuf {
-    folder.join("metrics.jsonl")
-}
-
 impl Grok {
     /// A run at step 0.
     ///
@@ -198,22 +196,8 @@ impl Grok {
             return Err(Error::format(&path, "the embedding it started from has another size"));
         }
         (run.start, run.seconds) = (start, seconds);
-        let score = |[loss, accuracy, count]: [f32; 3]| Score {
-            loss: loss.into(),
-            accuracy: accuracy.into(),
-            count: count.into(),
-        };
-        run.pending = pending.into_iter().map(score).collect();
-        let path = metrics(folder);
-        let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        for (number, line) in text.lines().enumerate() {
-            let row: Row = serde_json::from_str(line)
-                .map_err(|error| Error::format(&path, format!("line {}: {error}", number + 1)))?;
-            // Rows written after the checkpoint are computed again.
-            if row.step <= step {
-                run.rows.push(row);
-            }
-        }
+        run.pending = pending.into_iter().map(Score::from).collect();
+        run.rows = read_metrics(folder, |row: &Row| row.step <= step)?;
         Ok(run)
     }
 
@@ -223,11 +207,10 @@ impl Grok {
     /// When the files cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-        let numbers = |score: &Score| [score.loss as f32, score.accuracy as f32, score.count as f32];
         let state = State {
             settings: self.settings.clone(),
             seconds: self.seconds,
-            pending: self.pending.iter().map(numbers).collect(),
+            pending: self.pending.iter().copied().map(Into::into).collect(),
             start: self.start.clone(),
         };
         self.write_rows(folder)?;
@@ -239,14 +222,7 @@ impl Grok {
     /// # Errors
     /// When it cannot be written.
     pub fn write_rows(&self, folder: &Path) -> Result<()> {
-        let path = metrics(folder);
-        let mut text = String::new();
-        for row in &self.rows {
-            let line = serde_json::to_string(row);
-            text.push_str(&line.map_err(|error| Error::format(&path, error.to_string()))?);
-            text.push('\n');
-        }
-        fs::write(&path, text).map_err(Error::io("write", &path))
+        write_metrics(folder, &self.rows)
     }
 
     /// Whether there is nothing left to do: the steps are done, or validation has held.

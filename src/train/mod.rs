@@ -6,6 +6,7 @@
 mod checkpoint;
 mod config;
 mod export;
+mod metrics;
 mod optimiser;
 mod order;
 mod parameters;
@@ -18,6 +19,7 @@ mod transformer;
 pub use checkpoint::{Checkpoint, write_tensors};
 pub use config::{Feedforward, NormKind, Positions, Shape};
 pub use export::export_llama;
+pub use metrics::{read_metrics, write_metrics};
 pub use optimiser::{Method, Optimiser};
 pub use order::{Order, permutation};
 pub use parameters::Parameters;

@@ -1,6 +1,7 @@
 //! A small language model learns a text.
 
 use super::checkpoint::Checkpoint;
+use super::metrics::{read_metrics, write_metrics};
 use super::order::Order;
 use super::text_settings::TextSettings;
 use super::trainer::{Score, Trainer};
@@ -151,22 +152,8 @@ impl TextRun {
         let tokenizer = LearnedTokenizer::read(&folder.join("tokenizer.json"))?;
         let mut run = Self::with_tokenizer(gpu, &state.settings, text, tokenizer)?;
         let step = Checkpoint::<State>::read(&path, &mut run.trainer)?.step;
-        let score = |[loss, accuracy, count]: [f32; 3]| Score {
-            loss: loss.into(),
-            accuracy: accuracy.into(),
-            count: count.into(),
-        };
-        (run.seconds, run.pending) = (state.seconds, state.pending.into_iter().map(score).collect());
-        let path = folder.join("metrics.jsonl");
-        let lines = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        for (number, line) in lines.lines().enumerate() {
-            let row: TextRow = serde_json::from_str(line)
-                .map_err(|error| Error::format(&path, format!("line {}: {error}", number + 1)))?;
-            // Rows written after the checkpoint are computed again.
-            if row.step <= step {
-                run.rows.push(row);
-            }
-        }
+        (run.seconds, run.pending) = (state.seconds, state.pending.into_iter().map(Score::from).collect());
+        run.rows = read_metrics(folder, |row: &TextRow| row.step <= step)?;
         Ok(run)
     }
 
@@ -178,12 +165,11 @@ impl TextRun {
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         self.tokenizer.write(&folder.join("tokenizer.json"))?;
         self.write_rows(folder)?;
-        let numbers = |score: &Score| [score.loss as f32, score.accuracy as f32, score.count as f32];
         let state = State {
             settings: self.settings.clone(),
             text: self.text,
             seconds: self.seconds,
-            pending: self.pending.iter().map(numbers).collect(),
+            pending: self.pending.iter().copied().map(Into::into).collect(),
         };
         Checkpoint::write(&checkpoint(folder), &self.trainer, state)
     }
@@ -193,14 +179,7 @@ impl TextRun {
     /// # Errors
     /// When it cannot be written.
     pub fn write_rows(&self, folder: &Path) -> Result<()> {
-        let path = folder.join("metrics.jsonl");
-        let mut text = String::new();
-        for row in &self.rows {
-            let line = serde_json::to_string(row);
-            text.push_str(&line.map_err(|error| Error::format(&path, error.to_string()))?);
-            text.push('\n');
-        }
-        fs::write(&path, text).map_err(Error::io("write", &path))
+        write_metrics(folder, &self.rows)
     }
 
     /// Whether all steps are done.

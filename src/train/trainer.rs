@@ -46,10 +46,23 @@ pub struct Score {
     pub count: f64,
 }
 
+/// As checkpoints store it: loss, accuracy, count. The device gave f32, so nothing is lost.
+impl From<[f32; 3]> for Score {
+    fn from(numbers: [f32; 3]) -> Self {
+        let [loss, accuracy, count] = numbers.map(f64::from);
+        Self { loss, accuracy, count }
+    }
+}
+
+impl From<Score> for [f32; 3] {
+    fn from(score: Score) -> Self {
+        [score.loss as f32, score.accuracy as f32, score.count as f32]
+    }
+}
+
 impl Score {
     fn from_bits(words: &[u32]) -> Self {
-        let [loss, accuracy, count] = [0, 1, 2].map(|part| f64::from(f32::from_bits(words[part])));
-        Self { loss, accuracy, count }
+        [0, 1, 2].map(|part| f32::from_bits(words[part])).into()
     }
 
     /// The mean over the targets of all.
