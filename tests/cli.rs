@@ -188,7 +188,7 @@ fn generate_tells_what_it_did_as_json() {
         assert!(greedy["timings"][key].as_f64().unwrap() > 0.0, "{key}");
     }
     let count = |ran: &Value, key: &str| ran["counts"][key].as_f64().unwrap();
-    assert!(count(&greedy, "dispatches_per_token") > 100.0);
+    assert!(count(&greedy, "dispatches_per_token") > 30.0);
     assert!(count(&greedy, "submits_per_token") <= 1.0);
     assert!(count(&greedy, "readback_bytes_per_token") <= 16.0);
 
@@ -280,7 +280,9 @@ fn logits_are_the_references_and_can_be_saved() {
 
 #[test]
 fn bench_and_explain_count_the_same_dispatches() {
-    let bench = run(&["bench", "model", "-p", "9", "-n", "9", "--repeat", "2", "--json"]).json();
+    // Threads of a busy machine may miss each other, which takes further dispatches.
+    let bench =
+        run(&["bench", "model", "-p", "9", "-n", "9", "--repeat", "2", "--workers", "1", "--json"]).json();
     for phase in ["prefill", "decode"] {
         let rate = |key: &str| bench[phase][key].as_f64().unwrap();
         assert!(
@@ -289,7 +291,7 @@ fn bench_and_explain_count_the_same_dispatches() {
         );
         assert_eq!(rate("tokens_per_s"), rate("median"));
     }
-    let with_device = run(&["explain", "--json"]).json();
+    let with_device = run(&["explain", "--workers", "1", "--json"]).json();
     let without = run(&["explain", "--json", "--host", "--at", "0"]).json();
     assert_eq!(
         with_device["total"]["dispatches"],

@@ -63,7 +63,30 @@ fn rendered() -> BTreeMap<String, Shader> {
             }
         }
     }
+    let (text, shader) = chain();
+    all.insert(text, shader);
     all
+}
+
+/// A layer as one dispatch. Its textures are read and written at once, which not every language has for texels of 16
+/// bytes: in buffers only.
+fn chain() -> (String, Shader) {
+    let storage = StorageKind::Buffer;
+    let bench = variants(storage);
+    let capabilities = Capabilities { subgroup: 8, software: true, ..bench.gpu.capabilities().clone() };
+    let of_one = |strategy: &kaiwu::gpu::Strategy| ["matvec", "attention"].contains(&strategy.entry);
+    let (mut entries, mut strategies) = (vec![], vec![]);
+    for wanted in ["query_key_value", "attention", "product", "gate_up", "product"] {
+        let mut all = bench.cases.iter().filter(|case| case.kernel.name() == wanted);
+        let (case, strategy) = all
+            .find_map(|case| Some((case, case.kernel.strategies(&capabilities).into_iter().find(of_one)?)))
+            .unwrap_or_else(|| panic!("no case of {wanted} for one token"));
+        entries.push(kaiwu::gpu::Entry { label: wanted.into(), kernel: case.kernel.clone() });
+        strategies.push(strategy);
+    }
+    let text = kaiwu::gpu::render_chain(&entries, strategies, 3).expect("lanes that never meet").unwrap();
+    let (what, kernel, entry) = ("a chain".into(), "chain", "chain");
+    (text, Shader { what, kernel, entry, subgroups: true, least: false, storage })
 }
 
 /// Fails with every failure there is, shortest first.

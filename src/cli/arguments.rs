@@ -30,6 +30,10 @@ pub(super) struct DeviceArguments {
     /// Take at most so many MiB of the device's memory; a model and context that need more are refused
     #[arg(long, global = true, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..1 << 40))]
     pub memory: Option<u64>,
+    /// Workgroups that walk through a layer's kernels together on a software adapter; 1 makes each kernel a dispatch of its
+    /// own [default: one a core]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub workers: Option<u32>,
     /// Keep the bounds and loop checks in the shaders; slower
     #[arg(long, global = true)]
     pub checked: bool,
@@ -50,6 +54,7 @@ impl DeviceArguments {
             without_subgroups: self.no_subgroups,
             deterministic: self.deterministic,
             memory_bytes: self.memory.map(|mib| mib << 20),
+            workers: self.workers,
             unchecked: !self.checked,
             quarantine: Quarantine::default_path().filter(|_| !self.ignore_quarantine),
             tuning: Tuning::default_path().filter(|_| !self.no_tuning),

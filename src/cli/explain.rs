@@ -71,12 +71,14 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let recording = runner.recording(1, Want::Last)?;
     let at = arguments.at as usize;
     let sections = sections(recording.entries(), &place, at);
-    let (total, dispatches) = (recording.cost(at), recording.entries().len());
+    let (total, calls) = (recording.cost(at), recording.entries().len());
+    let dispatches = runner.dispatches(1, Want::Last)?;
 
     let paper = match arguments.roofline.roofline {
         true => {
             let taken = |entry: &Entry| offered(entry, &place).into_iter().next();
-            Some((StepCost::of(recording.entries(), at, taken), arguments.roofline.adapter(&place)?))
+            let cost = StepCost::of(recording.entries(), at, taken);
+            Some((StepCost { dispatches: dispatches as u64, ..cost }, arguments.roofline.adapter(&place)?))
         }
         false => None,
     };
@@ -90,6 +92,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
             "memory": memory,
             "sections": sections,
             "total": {
+                "calls": calls,
                 "dispatches": dispatches,
                 "read_bytes": total.read,
                 "written_bytes": total.written,
@@ -103,7 +106,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         Place::Device(_) => format!(" on {}", adapter(&place)),
     };
     print(&format!(
-        "{}: one token{on}, {at} tokens in the cache\n{}\na token: {dispatches} dispatches, {} read, {} written, {} operations\non the device: weights {}, cache of {} tokens {}, activations {} at most, all {}\n",
+        "{}: one token{on}, {at} tokens in the cache\n{}\na token: {calls} kernel calls in {dispatches} dispatches, {} read, {} written, {} operations\non the device: weights {}, cache of {} tokens {}, activations {} at most, all {}\n",
         path.display(),
         as_text(&sections),
         size(total.read),

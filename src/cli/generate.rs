@@ -100,7 +100,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Inst
         eprintln!("kaiwu: every kernel agrees with its reference over {} steps", answer.ids.len());
     }
     if arguments.json {
-        let dispatches = generator.runner().recording(1, crate::model::Want::Last)?.entries().len();
+        let dispatches = generator.runner().dispatches(1, crate::model::Want::Last)?;
         print_json(&as_json(&loaded, &prompt, &answer, &options, dispatches, started))?;
     } else if !answer.text.ends_with('\n') {
         print("\n")?;

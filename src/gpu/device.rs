@@ -37,6 +37,9 @@ pub struct GpuOptions {
     pub min_offset_alignment: Option<u32>,
     /// Take at most so many bytes of the device's memory, as if it had no more.
     pub memory_bytes: Option<u64>,
+    /// Workgroups that walk through a chain of calls together, on a software adapter: one for each core where nothing is
+    /// said; with 1, calls are not chained.
+    pub workers: Option<u32>,
     /// Leave naga's bounds and loop checks out of the shaders. Only for shaders that ship with this crate.
     pub unchecked: bool,
     /// The file with strategies found wrong, which are then not used: see [`super::Quarantine::default_path`].
@@ -78,9 +81,10 @@ pub struct Gpu {
     capabilities: Capabilities,
     pub(super) memory: Memory,
     unchecked: bool,
+    workers: Option<u32>,
     pub(super) choice: Choice,
     first_error: Arc<Mutex<Option<Error>>>,
-    pub(super) pipelines: Mutex<HashMap<String, Arc<super::program::Pipeline>>>,
+    pub(super) pipelines: Mutex<HashMap<String, Arc<super::pipeline::Pipeline>>>,
 }
 
 /// A poisoned lock only says that another thread panicked; the data behind ours stays valid.
@@ -147,6 +151,10 @@ impl Gpu {
 
         let mut wanted =
             wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
+        // Reading and writing one texture, for chains of kernels.
+        if info.device_type == wgpu::DeviceType::Cpu {
+            wanted |= wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES;
+        }
         if options.without_subgroups {
             wanted.remove(wgpu::Features::SUBGROUP);
         }
@@ -202,6 +210,7 @@ impl Gpu {
             capabilities,
             memory: Memory::of(adapter, info.device_type, options),
             unchecked: options.unchecked,
+            workers: options.workers,
             choice,
             first_error,
             pipelines: Mutex::default(),
@@ -231,6 +240,17 @@ impl Gpu {
     /// What strategies may count on.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// Workgroups of eight lanes that surely run at once, where calls can be chained: as many as there are cores. Software
+    /// adapters have a thread a core; lavapipe has no more than 16.
+    pub(super) fn workers(&self) -> Option<u32> {
+        let reads_and_writes = wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES;
+        let able = self.capabilities.software
+            && self.capabilities.subgroup >= 8
+            && self.device.features().contains(reads_and_writes);
+        let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(16) as u32);
+        Some(self.workers.unwrap_or_else(cores)).filter(|&workers| able && workers > 1)
     }
 
     /// The first error the device reported since the last call, as ours.

@@ -1,7 +1,8 @@
 //! Someone's own shader with what it binds, made into a program.
 
 use super::device::Gpu;
-use super::program::{Pipeline, Program, Step};
+use super::pipeline::Pipeline;
+use super::program::{Program, Step};
 use super::tensor::buffer;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -188,7 +189,7 @@ impl Program {
         }
         let pipeline = Arc::new(Pipeline { layout: pipeline.get_bind_group_layout(0), pipeline });
         let step = Step { label: entry.into(), strategy: "own", pipeline, bindings, grid };
-        Ok(Self { steps: vec![step] })
+        Ok(Self { steps: vec![step], meeting: None })
     }
 }
 

@@ -5,6 +5,7 @@
 //! ([`first_divergence`]), counted, timed or printed.
 
 mod adapter;
+mod chain;
 mod choice;
 mod compare;
 mod device;
@@ -15,6 +16,7 @@ mod host;
 mod kernel;
 mod memory;
 mod notes;
+mod pipeline;
 mod probe;
 mod program;
 mod quarantine;
@@ -26,6 +28,7 @@ mod transfer;
 mod tuning;
 
 pub use adapter::{AdapterReport, list_adapters};
+pub use chain::render_chain;
 pub use compare::{Comparison, Divergence, check_entry, compare_entry, compare_outputs, first_divergence};
 pub use device::{Capabilities, Gpu, GpuOptions};
 pub use fingerprint::fingerprint;
@@ -34,7 +37,7 @@ pub use gradients::{Gradients, Target};
 pub use host::HostMemory;
 pub use kernel::{Access, Constant, Cost, Kernel, Needs, Operand, Parameter, Strategy, Surplus, Tolerance};
 pub use probe::{RoofRead, widths};
-pub use program::{Program, Readback};
+pub use program::{Program, Readback, Runs};
 pub use quarantine::{Quarantine, Quarantined, Wrong};
 pub use recording::{Entry, Recording};
 pub use shader::{LIBRARY, render, signature};

@@ -1,19 +1,16 @@
 //! A recording compiled for a device: pipelines and bind groups made once, encoded again for every run.
 
-use super::device::{Gpu, lock};
-use super::kernel::{Access, Kernel, Operand, Parameter, Strategy};
+use super::chain::{self, Chain, Stage};
+use super::device::Gpu;
+use super::kernel::{Access, Parameter, Strategy};
+use super::pipeline::{self, Pipeline};
 use super::recording::{Entry, Recording};
 use super::shader;
-use super::tensor::{Storage, Tensor};
+use super::tensor::{Storage, Tensor, buffer};
 use super::transfer::map_words;
-use crate::{Error, Result};
+use crate::Result;
+use std::ops::Range;
 use std::sync::Arc;
-
-/// A compiled strategy.
-pub struct Pipeline {
-    pub(super) pipeline: wgpu::ComputePipeline,
-    pub(super) layout: wgpu::BindGroupLayout,
-}
 
 pub(super) struct Step {
     pub(super) label: String,
@@ -39,25 +36,34 @@ impl Step {
 /// A recording ready to run on one device, as often as wanted.
 pub struct Program {
     pub(super) steps: Vec<Step>,
+    /// What the workers of chains share.
+    pub(super) meeting: Option<wgpu::Buffer>,
 }
 
 /// Memory that the host can map, for what comes back each run.
 pub struct Readback {
     pub(super) buffer: wgpu::Buffer,
     pub(super) slot_bytes: u64,
+    slots: usize,
+}
+
+/// What a tensor was as runs went by.
+pub struct Runs {
+    /// Its words before the first run.
+    pub before: Vec<u32>,
+    /// Its words after each run, up to one in which the workers of a chain missed each other: that one and those after
+    /// it are worth nothing, and whoever asked for them runs them again by a program without chains.
+    pub after: Vec<Vec<u32>>,
 }
 
 impl Readback {
-    /// Room for `slots` runs of `tensor`, a uniform tensor.
-    pub fn new(gpu: &Gpu, tensor: &Tensor, slots: usize) -> Self {
-        let slot_bytes = tensor.data_bytes();
-        let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("readback"),
-            size: slot_bytes * slots as u64,
-            usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
-        Self { buffer, slot_bytes }
+    /// Room for `runs` runs of `tensor`, a uniform tensor.
+    pub fn new(gpu: &Gpu, tensor: &Tensor, runs: usize) -> Self {
+        // What was before comes first; behind the slots is a word of each for what became of its chains.
+        let (slot_bytes, slots) = (tensor.data_bytes(), runs + 1);
+        use wgpu::BufferUsages as Usage;
+        let size = (slot_bytes + 4) * slots as u64;
+        Self { buffer: buffer(gpu, "readback", size, Usage::MAP_READ | Usage::COPY_DST), slot_bytes, slots }
     }
 }
 
@@ -66,21 +72,40 @@ const PARAMETER_STRIDE: usize = 256;
 
 impl Program {
     /// Compiles what is not compiled yet and binds the operands, taking each kernel's first strategy that is not
-    /// quarantined.
+    /// quarantined, and chaining the calls that the recording marks where the device can.
     ///
     /// # Errors
     /// A kernel that does not compile, by name.
     pub fn compile(gpu: &Gpu, recording: &Recording) -> Result<Self> {
+        Self::compile_with(gpu, recording.entries(), recording.chains(), |strategies| {
+            strategies.swap_remove(0)
+        })
+    }
+
+    /// As [`Program::compile`], without chains.
+    ///
+    /// # Errors
+    /// A kernel that does not compile, by name.
+    pub fn compile_unchained(gpu: &Gpu, recording: &Recording) -> Result<Self> {
         Self::compile_entries(gpu, recording.entries(), |strategies| strategies.swap_remove(0))
     }
 
-    /// As [`Program::compile`] with a choice among [`Gpu::strategies`].
+    /// As [`Program::compile_unchained`] with a choice among [`Gpu::strategies`].
     ///
     /// # Errors
     /// A kernel that does not compile, by name.
     pub fn compile_entries(
         gpu: &Gpu,
         entries: &[Entry],
+        choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
+    ) -> Result<Self> {
+        Self::compile_with(gpu, entries, &[], choose)
+    }
+
+    fn compile_with(
+        gpu: &Gpu,
+        entries: &[Entry],
+        chains: &[Range<usize>],
         choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
     ) -> Result<Self> {
         let mut bytes = Vec::with_capacity(entries.len() * PARAMETER_STRIDE);
@@ -101,29 +126,36 @@ impl Program {
         });
         gpu.queue.write_buffer(&parameters, 0, &bytes);
 
-        let mut steps = Vec::with_capacity(entries.len());
-        for (index, entry) in entries.iter().enumerate() {
-            let kernel = &*entry.kernel;
-            let strategy = choose(&mut gpu.strategies(kernel)?);
-            let pipeline = pipeline(gpu, kernel, &strategy)?;
-            let words = kernel.parameters().len().next_multiple_of(4);
-            let parameters = wgpu::BufferBinding {
+        let block = |index: usize| {
+            let words = entries[index].kernel.parameters().len().next_multiple_of(4);
+            wgpu::BufferBinding {
                 buffer: &parameters,
                 offset: (index * PARAMETER_STRIDE) as u64,
                 size: std::num::NonZeroU64::new(4 * words as u64),
-            };
-            let bindings = bind(gpu, &pipeline.layout, kernel, parameters, &entry.label);
-            let grid = strategy.grid;
-            steps.push(Step {
-                label: entry.label.clone(),
-                strategy: strategy.name,
-                pipeline,
-                bindings: vec![(0, bindings)],
-                grid,
-            });
+            }
+        };
+        let mut steps = Vec::with_capacity(entries.len());
+        let mut meeting = None;
+        let mut index = 0;
+        while index < entries.len() {
+            if let Some(range) = chains.iter().find(|range| range.start == index) {
+                let stages = entries[range.clone()]
+                    .iter()
+                    .map(|entry| Ok(Stage { entry, strategy: choose(&mut gpu.strategies(&*entry.kernel)?) }))
+                    .collect::<Result<Vec<_>>>()?;
+                if let Some(chain) = Chain::new(gpu, stages) {
+                    let meeting = meeting.get_or_insert_with(|| chain::meeting(gpu));
+                    steps.push(chained(gpu, &chain, meeting, range.clone().map(block))?);
+                    index = range.end;
+                    continue;
+                }
+            }
+            let strategy = choose(&mut gpu.strategies(&*entries[index].kernel)?);
+            steps.push(single(gpu, &entries[index], &strategy, block(index))?);
+            index += 1;
         }
         gpu.check()?;
-        Ok(Self { steps })
+        Ok(Self { steps, meeting })
     }
 
     /// Dispatches a run takes.
@@ -134,6 +166,11 @@ impl Program {
     /// Label and strategy of each dispatch.
     pub fn describe(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.steps.iter().map(|step| (step.label.as_str(), step.strategy))
+    }
+
+    /// Whether some dispatches are chains of calls, which need not succeed: see [`Runs::after`].
+    pub fn is_chained(&self) -> bool {
+        self.meeting.is_some()
     }
 
     pub(super) fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
@@ -217,120 +254,79 @@ impl Program {
         gpu.queue.submit([encoder.finish()]);
     }
 
-    /// Submits `runs` runs at once, copying the uniform tensor `result` out after each, and waits for all.
-    /// Gives the words of `result` after each run.
+    /// Submits `runs` runs at once, copying the uniform tensor `result` out before the first and after each, and waits
+    /// for all.
     ///
     /// # Errors
     /// When the device fails.
     #[track_caller]
-    pub fn run_and_read(
-        &self,
-        gpu: &Gpu,
-        runs: usize,
-        result: &Tensor,
-        readback: &Readback,
-    ) -> Result<Vec<Vec<u32>>> {
+    pub fn run_and_read(&self, gpu: &Gpu, runs: usize, result: &Tensor, readback: &Readback) -> Result<Runs> {
         let Storage::Uniform(source) = result.storage() else {
             panic!("{} is not a uniform tensor", result.label())
         };
+        assert!(runs < readback.slots, "{}: no slot is left", result.label());
+        let size = readback.slot_bytes;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        for run in 0..runs as u64 {
+        self.meeting.iter().for_each(|meeting| encoder.clear_buffer(meeting, 0, None));
+        encoder.copy_buffer_to_buffer(source, 0, &readback.buffer, 0, size);
+        for run in 1..=runs as u64 {
             self.encode(&mut encoder);
-            let slot = run * readback.slot_bytes;
-            encoder.copy_buffer_to_buffer(source, 0, &readback.buffer, slot, readback.slot_bytes);
+            encoder.copy_buffer_to_buffer(source, 0, &readback.buffer, run * size, size);
+            if let Some(meeting) = &self.meeting {
+                let missed = readback.slots as u64 * size + run * 4;
+                encoder.copy_buffer_to_buffer(meeting, chain::MISSED, &readback.buffer, missed, 4);
+            }
         }
         gpu.queue.submit([encoder.finish()]);
         let words = map_words(gpu, &readback.buffer)?;
-        let slot_words = readback.slot_bytes as usize / 4;
-        Ok(words.chunks(slot_words).take(runs).map(<[u32]>::to_vec).collect())
+        let (slots, missed) = words.split_at(readback.slots * size as usize / 4);
+        let mut slots = slots.chunks(size as usize / 4).map(<[u32]>::to_vec);
+        let met =
+            missed[1..=runs].iter().take_while(|&&missed| self.meeting.is_none() || missed == 0).count();
+        Ok(Runs { before: slots.next().unwrap_or_default(), after: slots.take(met).collect() })
     }
 }
 
-fn pipeline(gpu: &Gpu, kernel: &dyn Kernel, strategy: &Strategy) -> Result<Arc<Pipeline>> {
-    let key = shader::signature(kernel, strategy);
-    if let Some(known) = lock(&gpu.pipelines).get(&key) {
-        return Ok(Arc::clone(known));
-    }
-    let source = shader::render(kernel, strategy)?;
-    log::debug!("compiling {} for {}", strategy.name, kernel.name());
-    log::trace!("{source}");
-    let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
-    let module = gpu.shader_module(strategy.name, &source);
-    let entries: Vec<_> = layout_entries(&kernel.operands());
-    let layout = gpu.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-        label: Some(strategy.name),
-        entries: &entries,
-    });
-    let pipeline_layout = gpu.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-        label: Some(strategy.name),
-        bind_group_layouts: &[Some(&layout)],
-        immediate_size: 0,
-    });
-    let pipeline = gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-        label: Some(strategy.name),
-        layout: Some(&pipeline_layout),
-        module: &module,
-        entry_point: Some(strategy.entry),
-        compilation_options: wgpu::PipelineCompilationOptions {
-            // No shader here reads workgroup memory that it did not write.
-            zero_initialize_workgroup_memory: false,
-            ..Default::default()
-        },
-        cache: None,
-    });
-    if let Some(error) = pollster::block_on(scope.pop()) {
-        let kernel = format!("{} ({})", kernel.name(), strategy.name);
-        return Err(Error::Kernel { kernel, message: error.to_string() });
-    }
-    let made = Arc::new(Pipeline { pipeline, layout });
-    lock(&gpu.pipelines).insert(key, Arc::clone(&made));
-    Ok(made)
-}
-
-fn layout_entries(operands: &[Operand]) -> Vec<wgpu::BindGroupLayoutEntry> {
-    let entry = |binding: usize, ty| wgpu::BindGroupLayoutEntry {
-        binding: binding as u32,
-        visibility: wgpu::ShaderStages::COMPUTE,
-        ty,
-        count: None,
-    };
-    let buffer = |ty| wgpu::BindingType::Buffer { ty, has_dynamic_offset: false, min_binding_size: None };
-    let present = operands.iter().filter_map(|operand| Some((operand.tensor.as_ref()?, operand.access)));
-    let kinds = present.map(|(tensor, access)| match tensor.storage() {
-        Storage::Texture(..) => wgpu::BindingType::StorageTexture {
-            access: match access {
-                Access::Read => wgpu::StorageTextureAccess::ReadOnly,
-                Access::Write => wgpu::StorageTextureAccess::WriteOnly,
-                Access::ReadWrite => wgpu::StorageTextureAccess::ReadWrite,
-            },
-            format: wgpu::TextureFormat::Rgba32Uint,
-            view_dimension: wgpu::TextureViewDimension::D2,
-        },
-        Storage::Uniform(_) if access == Access::Read => buffer(wgpu::BufferBindingType::Uniform),
-        _ => buffer(wgpu::BufferBindingType::Storage { read_only: access == Access::Read }),
-    });
-    let parameters = buffer(wgpu::BufferBindingType::Uniform);
-    std::iter::once(parameters).chain(kinds).enumerate().map(|(at, ty)| entry(at, ty)).collect()
-}
-
-#[track_caller]
-fn bind(
+/// One call as a step.
+fn single(
     gpu: &Gpu,
-    layout: &wgpu::BindGroupLayout,
-    kernel: &dyn Kernel,
+    entry: &Entry,
+    strategy: &Strategy,
     parameters: wgpu::BufferBinding<'_>,
-    label: &str,
-) -> wgpu::BindGroup {
+) -> Result<Step> {
+    let (label, kernel) = (&entry.label, &*entry.kernel);
     let operands = kernel.operands();
-    let mut entries =
-        vec![wgpu::BindGroupEntry { binding: 0, resource: wgpu::BindingResource::Buffer(parameters) }];
-    for tensor in operands.iter().filter_map(|operand| operand.tensor.as_ref()) {
-        let resource = match tensor.storage() {
-            Storage::Host => panic!("{label}: {} is not on the device", tensor.label()),
-            Storage::Buffer(buffer) | Storage::Uniform(buffer) => buffer.as_entire_binding(),
-            Storage::Texture(_, view) => wgpu::BindingResource::TextureView(view),
-        };
-        entries.push(wgpu::BindGroupEntry { binding: entries.len() as u32, resource });
-    }
-    gpu.device.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(label), layout, entries: &entries })
+    let tensors: Vec<_> =
+        operands.iter().filter_map(|operand| Some((operand.tensor.as_ref()?, operand.access))).collect();
+    let mut kinds = vec![pipeline::uniform_buffer()];
+    kinds.extend(tensors.iter().map(|(tensor, access)| pipeline::binding_type(tensor, *access)));
+    let name = format!("{} ({})", kernel.name(), strategy.name);
+    let signature = shader::signature(kernel, strategy);
+    let text = || shader::render(kernel, strategy);
+    let pipeline = pipeline::of(gpu, &name, strategy.entry, &signature, &kinds, text)?;
+    let mut resources = vec![wgpu::BindingResource::Buffer(parameters)];
+    resources.extend(tensors.iter().map(|(tensor, _)| pipeline::resource(tensor, label)));
+    let bindings = pipeline::bind_group(gpu, &pipeline.layout, resources, label);
+    let (label, strategy, grid) = (label.clone(), strategy.name, strategy.grid);
+    Ok(Step { label, strategy, pipeline, bindings: vec![(0, bindings)], grid })
+}
+
+/// Calls as one step; `blocks` are their parameters.
+fn chained<'a>(
+    gpu: &Gpu,
+    chain: &Chain<'_>,
+    meeting: &wgpu::Buffer,
+    blocks: impl Iterator<Item = wgpu::BufferBinding<'a>>,
+) -> Result<Step> {
+    let blocks: Vec<_> = blocks.collect();
+    let mut kinds = vec![pipeline::storage_buffer(Access::ReadWrite)];
+    kinds.extend(blocks.iter().map(|_| pipeline::uniform_buffer()));
+    kinds.extend(chain.tensors().iter().map(|(tensor, access)| pipeline::binding_type(tensor, *access)));
+    let label = chain.label();
+    let pipeline = pipeline::of(gpu, &label, "chain", &chain.signature(), &kinds, || chain.render())?;
+    let mut resources = vec![meeting.as_entire_binding()];
+    resources.extend(blocks.into_iter().map(wgpu::BindingResource::Buffer));
+    resources.extend(chain.tensors().iter().map(|(tensor, _)| pipeline::resource(tensor, &label)));
+    let bindings = vec![(0, pipeline::bind_group(gpu, &pipeline.layout, resources, &label))];
+    Ok(Step { label, strategy: "chain", pipeline, bindings, grid: [chain.workers(), 1, 1] })
 }

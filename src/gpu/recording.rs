@@ -2,6 +2,7 @@
 
 use super::host::HostMemory;
 use super::kernel::{Cost, Kernel};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// One kernel call with the label people see.
@@ -17,6 +18,7 @@ pub struct Entry {
 #[derive(Clone, Default)]
 pub struct Recording {
     entries: Vec<Entry>,
+    chains: Vec<Range<usize>>,
 }
 
 impl Recording {
@@ -27,7 +29,19 @@ impl Recording {
 
     /// Appends the calls of another recording.
     pub fn extend(&mut self, other: &Self) {
+        let first = self.entries.len();
+        self.chains.extend(other.chains.iter().map(|chain| first + chain.start..first + chain.end));
         self.entries.extend_from_slice(&other.entries);
+    }
+
+    /// Marks the calls from number `first` on: a device may run them as one dispatch.
+    pub fn chain_from(&mut self, first: usize) {
+        self.chains.push(first..self.entries.len());
+    }
+
+    /// The calls that may be one dispatch, in order.
+    pub fn chains(&self) -> &[Range<usize>] {
+        &self.chains
     }
 
     /// The calls.

@@ -4,7 +4,7 @@
 //! `//% include "q4_1"`), and `{{ t }}` is a value. Everything else is plain WGSL.
 
 use super::kernel::{Access, Constant, Kernel, Operand, Parameter, Strategy};
-use super::tensor::{Element, Storage, TEXTURE_WIDTH};
+use super::tensor::{Element, Storage, TEXTURE_WIDTH, Tensor};
 use crate::{Error, Result};
 use minijinja::{Environment, Value, syntax::SyntaxConfig};
 use std::fmt::Write;
@@ -107,14 +107,25 @@ fn storage_word(operand: &Operand) -> String {
 /// When the template does not render; the message names the line.
 pub fn render(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
     let mut text = if strategy.needs.f16 { "enable f16;\n\n".to_owned() } else { String::new() };
-    parameters(&mut text, &kernel.parameters());
-    let mut context = vec![];
+    parameters(&mut text, 0, &kernel.parameters());
     let mut binding = 1;
     for operand in kernel.operands() {
-        context.push((format!("has_{}", operand.name), Value::from(operand.tensor.is_some())));
-        declare(&mut text, binding, &operand);
-        binding += u32::from(operand.tensor.is_some());
+        if let Some(tensor) = &operand.tensor {
+            declare(&mut text, binding, operand.name, tensor, operand.access);
+            binding += 1;
+        }
+        accessors(&mut text, &operand, operand.name);
     }
+    text.push_str(&body(kernel, strategy)?);
+    Ok(text)
+}
+
+/// The shader file with the strategy's constants put in: what follows the bindings and accessors.
+pub(super) fn body(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
+    let operands = kernel.operands().into_iter();
+    let mut context: Vec<_> = operands
+        .map(|operand| (format!("has_{}", operand.name), Value::from(operand.tensor.is_some())))
+        .collect();
     context.extend(strategy.constants.iter().map(|(name, constant)| {
         let value = match *constant {
             Constant::Count(count) => Value::from(count),
@@ -124,14 +135,32 @@ pub fn render(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
         (name.to_string(), value)
     }));
     let context: Value = context.into_iter().collect::<std::collections::BTreeMap<_, _>>().into();
-    let body = environment()?
+    environment()?
         .render_named_str(strategy.entry, strategy.source, context)
-        .map_err(|error| Error::Kernel { kernel: strategy.name.into(), message: format!("{error:#}") })?;
-    text.push_str(&body);
-    Ok(text)
+        .map_err(|error| Error::Kernel { kernel: strategy.name.into(), message: format!("{error:#}") })
 }
 
-fn parameters(text: &mut String, parameters: &[Parameter]) {
+/// The entry point of a chain, and how its workers meet: see `super::chain`. A stage is the call of its function and the
+/// strategy's grid.
+pub(super) fn chain(workers: u32, turns: u32, looks: u32, stages: &[(String, [u32; 3])]) -> Result<String> {
+    let stages = stages.iter().map(|(call, [x, y, z])| {
+        let counts = [("x", *x), ("y", *y), ("z", *z), ("count", x * y * z)];
+        let counts = counts.into_iter().map(|(name, count)| (name, Value::from(count)));
+        Value::from_pairs(counts.chain([("call", Value::from(call.as_str()))]))
+    });
+    let context = Value::from_pairs([
+        ("WORKERS", Value::from(workers)),
+        ("TURNS", Value::from(turns)),
+        ("LOOKS", Value::from(looks)),
+        ("STAGES", stages.collect()),
+    ]);
+    environment()?
+        .render_named_str("chain", include_str!("../../shaders/chain.wgsl"), context)
+        .map_err(|error| Error::Kernel { kernel: "chain".into(), message: format!("{error:#}") })
+}
+
+/// The uniform block `p`.
+pub(super) fn parameters(text: &mut String, binding: usize, parameters: &[Parameter]) {
     text.push_str("struct Parameters {\n");
     for parameter in parameters {
         let _ = match parameter {
@@ -139,43 +168,57 @@ fn parameters(text: &mut String, parameters: &[Parameter]) {
             Parameter::F32(name, _) => writeln!(text, "    {name}: f32,"),
         };
     }
-    text.push_str("}\n@group(0) @binding(0) var<uniform> p: Parameters;\n\n");
+    let _ = writeln!(text, "}}\n@group(0) @binding({binding}) var<uniform> p: Parameters;\n");
 }
 
-fn declare(text: &mut String, binding: u32, operand: &Operand) {
-    let name = operand.name;
-    let (Some(tensor), access) = (&operand.tensor, operand.access) else {
+fn texel_type(tensor: &Tensor) -> &'static str {
+    match tensor.element() {
+        Element::F32 => "vec4<f32>",
+        Element::U32 | Element::F16 | Element::Q8 => "vec4<u32>",
+    }
+}
+
+/// The binding of a tensor as the global `variable`.
+pub(super) fn declare(text: &mut String, binding: usize, variable: &str, tensor: &Tensor, access: Access) {
+    let kind = texel_type(tensor);
+    let declaration = match (tensor.storage(), access) {
+        (Storage::Texture(..), access) => {
+            let word = match access {
+                Access::Read => "read",
+                Access::Write => "write",
+                Access::ReadWrite => "read_write",
+            };
+            format!("var {variable}: texture_storage_2d<rgba32uint, {word}>;")
+        }
+        (Storage::Uniform(_), Access::Read) => {
+            format!("var<uniform> {variable}: array<{kind}, {}>;", tensor.len().div_ceil(4))
+        }
+        (_, Access::Read) => format!("var<storage, read> {variable}: array<{kind}>;"),
+        _ => format!("var<storage, read_write> {variable}: array<{kind}>;"),
+    };
+    let _ = writeln!(text, "@group(0) @binding({binding}) {declaration}");
+}
+
+/// `load_<name>` and `store_<name>` of an operand that is bound as the global `variable`.
+pub(super) fn accessors(text: &mut String, operand: &Operand, variable: &str) {
+    let (name, access) = (operand.name, operand.access);
+    let Some(tensor) = &operand.tensor else {
         let _ = writeln!(text, "fn load_{name}(i: u32) -> vec4<f32> {{ return vec4<f32>(); }}\n");
         return;
     };
-    let kind = match tensor.element() {
-        Element::F32 => "vec4<f32>",
-        Element::U32 | Element::F16 | Element::Q8 => "vec4<u32>",
-    };
-    let (reads, writes) = (access != Access::Write, access != Access::Read);
+    let kind = texel_type(tensor);
     let at = format!("vec2<u32>(i & {}u, i >> {}u)", TEXTURE_WIDTH - 1, TEXTURE_WIDTH.trailing_zeros());
-    let (declaration, load, store) = match tensor.storage() {
+    let (load, store) = match tensor.storage() {
         Storage::Texture(..) => (
-            format!("var {name}: texture_storage_2d<rgba32uint, {}>;", if writes { "write" } else { "read" }),
-            format!("bitcast<{kind}>(textureLoad({name}, {at}))"),
-            format!("textureStore({name}, {at}, bitcast<vec4<u32>>(v))"),
+            format!("bitcast<{kind}>(textureLoad({variable}, {at}))"),
+            format!("textureStore({variable}, {at}, bitcast<vec4<u32>>(v))"),
         ),
-        Storage::Uniform(_) if !writes => (
-            format!("var<uniform> {name}: array<{kind}, {}>;", tensor.len().div_ceil(4)),
-            format!("{name}[i]"),
-            String::new(),
-        ),
-        _ => (
-            format!("var<storage, {}> {name}: array<{kind}>;", if writes { "read_write" } else { "read" }),
-            format!("{name}[i]"),
-            format!("{name}[i] = v"),
-        ),
+        _ => (format!("{variable}[i]"), format!("{variable}[i] = v")),
     };
-    let _ = writeln!(text, "@group(0) @binding({binding}) {declaration}");
-    if reads {
+    if access != Access::Write {
         let _ = writeln!(text, "fn load_{name}(i: u32) -> {kind} {{ return {load}; }}");
     }
-    if writes {
+    if access != Access::Read {
         let _ = writeln!(text, "fn store_{name}(i: u32, v: {kind}) {{ {store}; }}");
     }
     text.push('\n');

@@ -2,17 +2,19 @@
 
 mod check;
 mod compiled;
+mod decode;
 mod embedder;
 mod judge;
 mod results;
 
 use self::compiled::Compiled;
+use self::decode::Patience;
 use super::counters::Counters;
 use super::profile::Timing;
 use super::state::{Cache, MOST_STEPS, Room};
 use super::transformer::{Activations, record};
 use super::weights::Model;
-use crate::gpu::{Element, HostMemory, Place, Readback, Recording, Tensor};
+use crate::gpu::{Element, HostMemory, Place, Program, Readback, Recording, Tensor};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,6 +61,7 @@ pub struct Runner {
     /// Positions below this were written since the conversation began.
     written: usize,
     counters: Counters,
+    patience: Patience,
     /// Dispatches of the steps run since profiling began.
     profile: Option<Vec<Timing>>,
 }
@@ -109,6 +112,7 @@ impl Runner {
             position: 0,
             written: 0,
             counters: Counters::default(),
+            patience: Patience::default(),
             profile: None,
         })
     }
@@ -211,6 +215,16 @@ impl Runner {
         Ok(self.step(tokens, want)?.compiled.recording.clone())
     }
 
+    /// Dispatches that a step of `tokens` tokens takes, its kernel calls where there is no device.
+    ///
+    /// # Errors
+    /// When the device cannot hold its activations.
+    pub fn dispatches(&mut self, tokens: usize, want: Want) -> Result<usize> {
+        let compiled = &self.step(tokens, want)?.compiled;
+        let calls = compiled.recording.entries().len();
+        Ok(compiled.program.as_ref().map_or(calls, Program::dispatches))
+    }
+
     fn step(&mut self, tokens: usize, want: Want) -> Result<&mut Step> {
         if !self.steps.contains_key(&(tokens, want)) {
             let act = self.activations(tokens)?;
@@ -260,11 +274,16 @@ impl Runner {
     fn run(&mut self, ids: &[u32], want: Want) -> Result<()> {
         self.place_step(ids)?;
         let compiled = Arc::clone(&self.step(ids.len(), want)?.compiled);
-        if self.profile.is_some() && compiled.program.is_some() {
-            self.run_profiled(ids, want)?;
-            self.advanced(ids.len(), &compiled);
-        } else {
-            self.advance(ids.len(), &compiled);
+        let place = self.place.clone();
+        match (&place, &compiled.program) {
+            (Place::Device(_), Some(_)) if self.profile.is_some() => {
+                self.run_profiled(ids, want)?;
+                self.advanced(ids.len(), &compiled);
+            }
+            (Place::Device(gpu), Some(program)) if program.is_chained() => {
+                self.steps_of_one(gpu, &compiled, 1)?;
+            }
+            _ => self.advance(ids.len(), &compiled),
         }
         Ok(())
     }
@@ -311,46 +330,5 @@ impl Runner {
             Place::Device(gpu) => gpu.wait(),
             Place::Host => Ok(()),
         }
-    }
-
-    /// Computes the step of one token and leaves its logits and greedy choice on the device.
-    ///
-    /// # Errors
-    /// When the context is full, the id is unknown, or the device fails.
-    pub fn feed(&mut self, id: u32) -> Result<()> {
-        self.check_ids(&[id])?;
-        self.run(&[id], Want::Last)
-    }
-
-    /// Computes `steps` greedy steps in one submission, each feeding its choice to the next on the device; the first
-    /// reads the last choice. Gives the choices.
-    ///
-    /// # Errors
-    /// When the context is full or the device fails.
-    pub fn decode_greedy(&mut self, steps: usize) -> Result<Vec<u32>> {
-        let steps = steps.min(MOST_STEPS).min(self.context - self.position).max(1);
-        self.reserve(steps)?;
-        self.written = self.written.max(self.position + steps);
-        let place = self.place.clone();
-        let (Place::Device(gpu), None) = (&place, &self.profile) else {
-            let mut choices = vec![];
-            for _ in 0..steps {
-                let id = self.greedy()?;
-                self.run(&[id], Want::Last)?;
-                choices.push(self.greedy()?);
-            }
-            return Ok(choices);
-        };
-        let (step, position) = (self.step.clone(), self.position as u32);
-        self.write_words(&step, &[position]);
-        let compiled = Arc::clone(&self.step(1, Want::Last)?.compiled);
-        let (Some(program), Some(readback)) = (&compiled.program, &self.readback) else {
-            return Err(Error::Model("no program to decode with".into()));
-        };
-        let words = program.run_and_read(gpu, steps, &self.chosen, readback)?;
-        let (dispatches, bytes) = (program.dispatches(), self.chosen.data_bytes());
-        self.count(steps, steps * dispatches, steps as u64 * bytes);
-        self.position += steps;
-        words.into_iter().map(|words| self.check_choice(words[0])).collect()
     }
 }

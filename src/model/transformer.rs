@@ -80,6 +80,15 @@ impl Activations {
     }
 }
 
+/// Turns of loops that a chain's attention may take: lavapipe ends them after 65,535 a workgroup, and `chain.wgsl` waits for
+/// up to 16,384.
+const MOST_TURNS: usize = 32_768;
+
+/// Turns that one token's attention takes where two workers share the heads: steps along the head, for 16 positions each.
+fn attention_turns(config: &Config, capacity: usize) -> usize {
+    config.key_heads.div_ceil(2) * capacity.div_ceil(16) * (config.head / 8 + 2)
+}
+
 /// Records a step of `tokens` tokens whose ids are in `act.ids`, the first at position `step[0]`.
 ///
 /// With [`Want::Last`] it ends with the logits of the last token [1, V], the greedy choice in `chosen[0]`, and `step`
@@ -114,6 +123,7 @@ pub fn record(
 
     for (index, layer) in model.layers.iter().enumerate() {
         let name = |part: &str| format!("blk.{index}.{part}");
+        let first = rec.entries().len();
         let kept = &cache.layers[index];
         let layer_type = config.layer_types[index];
         let rope = &cache.ropes[layer_type.rope];
@@ -176,6 +186,9 @@ pub fn record(
         match &layer.ffn {
             Ffn::Dense(ffn) => feed_forward(&mut rec, &name, config, act, layer, ffn, tokens),
             Ffn::Mixture(ffn) => mixture::record(&mut rec, &name, config, act, layer, ffn, tokens),
+        }
+        if tokens == 1 && want == Want::Last && attention_turns(config, cache.capacity) <= MOST_TURNS {
+            rec.chain_from(first);
         }
     }
 

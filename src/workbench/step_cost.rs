@@ -14,7 +14,7 @@ pub struct StepCost {
     pub read_again_bytes: u64,
     /// Floating-point operations.
     pub operations: u64,
-    /// Kernel calls.
+    /// Kernel calls, as long as nobody chained some.
     pub dispatches: u64,
 }
 

@@ -24,9 +24,10 @@ impl Runner {
         let position = self.position;
         let step = self.step(ids.len(), want)?;
         let compiled = Arc::clone(&step.compiled);
-        let Some(program) = &compiled.program else { return Ok(()) };
+        let warm = std::mem::replace(&mut step.warm, true);
+        let program = compiled.unchained(gpu)?;
         // A driver compiles a kernel when it first runs, which is not the kernel's time.
-        if !std::mem::replace(&mut step.warm, true) {
+        if !warm {
             program.run(gpu);
             gpu.wait()?;
             // The greedy choice may be one of the words that the step reads.

@@ -2,13 +2,15 @@
 
 use super::Runner;
 use crate::Result;
-use crate::gpu::{Place, Program, Recording};
-use std::sync::Arc;
+use crate::gpu::{Gpu, Place, Program, Recording};
+use std::sync::{Arc, OnceLock};
 
 /// A recording, compiled where there is a device.
 pub(super) struct Compiled {
     pub recording: Recording,
     pub program: Option<Program>,
+    /// The same without chains, once it was needed.
+    unchained: OnceLock<Program>,
 }
 
 impl Compiled {
@@ -21,12 +23,29 @@ impl Compiled {
             Place::Device(gpu) => Some(Program::compile(gpu, &recording)?),
             Place::Host => None,
         };
-        Ok(Arc::new(Self { recording, program }))
+        Ok(Arc::new(Self { recording, program, unchained: OnceLock::new() }))
+    }
+
+    /// The program, each call a dispatch of its own.
+    ///
+    /// # Errors
+    /// A kernel that does not compile, by name.
+    pub fn unchained(&self, gpu: &Gpu) -> Result<&Program> {
+        match &self.program {
+            Some(program) if !program.is_chained() => Ok(program),
+            _ => {
+                if self.unchained.get().is_none() {
+                    // Whoever was faster made the same.
+                    let _ = self.unchained.set(Program::compile_unchained(gpu, &self.recording)?);
+                }
+                Ok(self.unchained.wait())
+            }
+        }
     }
 }
 
 impl Runner {
-    /// Runs a step of `tokens` tokens, whose words are written, without waiting for it.
+    /// Runs a step of `tokens` tokens, whose words are written and that has no chains, without waiting for it.
     pub(super) fn advance(&mut self, tokens: usize, step: &Compiled) {
         match (&self.place, &step.program) {
             (Place::Device(gpu), Some(program)) => program.run(gpu),
@@ -35,7 +54,7 @@ impl Runner {
         self.advanced(tokens, step);
     }
 
-    /// Counts a step that was run.
+    /// Counts a step that was run call by call.
     pub(super) fn advanced(&mut self, tokens: usize, step: &Compiled) {
         self.count(tokens, step.recording.entries().len(), 0);
         self.position += tokens;

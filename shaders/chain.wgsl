@@ -1,0 +1,56 @@
+// A chain of kernels: its workers walk through all stages and wait for each other between two of them.
+//
+// A worker is a workgroup of eight lanes that does its share of every stage. All of them must run at once, which WGSL does
+// not promise: an adapter of threads starts as many workgroups as it has threads. So the wait has an end. Who has waited
+// too long says so in `missed`, after which nobody waits, and the host runs the calls again one by one.
+//
+// What one worker stored is there for another: stores come before the atomic operations that follow them, on CPUs and for
+// their compilers. An atomicLoad is no more than a load to some of these, and is then taken out of the loop; adding
+// nothing is not.
+
+struct Meeting {
+    arrived: atomic<u32>,
+    missed: atomic<u32>,
+}
+
+@group(0) @binding(0) var<storage, read_write> meeting: Meeting;
+
+var<private> turns: u32 = 0u; // in all meetings so far
+
+fn meet(lane: u32) {
+    storageBarrier();
+    textureBarrier();
+    if lane == 0u {
+        // Nobody arrives twice before all have arrived once, so the quotient numbers the meetings.
+        let number = atomicAdd(&meeting.arrived, 1u) / {{ WORKERS }}u;
+        loop {
+            //% for look in range(LOOKS - 1)
+            atomicAdd(&meeting.arrived, 0u);
+            //% endfor
+            if atomicAdd(&meeting.arrived, 0u) / {{ WORKERS }}u != number || atomicAdd(&meeting.missed, 0u) != 0u {
+                break;
+            }
+            turns++;
+            if turns == {{ TURNS }}u {
+                atomicStore(&meeting.missed, 1u);
+                break;
+            }
+        }
+    }
+    storageBarrier();
+    textureBarrier();
+}
+
+@compute @workgroup_size(8)
+fn chain(@builtin(workgroup_id) worker: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
+    //% for stage in STAGES
+    //% if not loop.first
+    meet(lane);
+    //% endif
+    for (var i = worker.x * {{ stage.count }}u / {{ WORKERS }}u; i < (worker.x + 1u) * {{ stage.count }}u / {{ WORKERS }}u; i++) {
+        let grid = vec3<u32>({{ stage.x }}u, {{ stage.y }}u, {{ stage.z }}u);
+        let workgroup = vec3<u32>(i % grid.x, i / grid.x % grid.y, i / (grid.x * grid.y));
+        {{ stage.call }};
+    }
+    //% endfor
+}

@@ -1,0 +1,212 @@
+//! Several kernel calls as one dispatch: each workgroup walks through all of them and waits for the others in between.
+//!
+//! A dispatch costs a software adapter as much as a small product, for it wakes threads and joins them: 47 us of lavapipe
+//! in a virtual machine, 150 times a token. Calls whose strategies keep to workgroups of eight lanes without shared
+//! memory can be stages of one shader instead, with as many workgroups as the adapter has threads, and `meet`
+//! (`shaders/chain.wgsl`) between two stages. The stages' texts are those of single calls, under other names.
+
+use super::device::Gpu;
+use super::kernel::{Access, Strategy};
+use super::recording::Entry;
+use super::shader;
+use super::tensor::{Tensor, buffer};
+use crate::{Error, Result};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// Where `missed` is in the buffer of a meeting, bytes.
+pub(super) const MISSED: u64 = 4;
+
+/// Turns that a worker waits in all, and looks in each: some milliseconds. Drivers end a shader's loops after so many turns
+/// together (lavapipe: 65,535), of which the stages need their own.
+const TURNS: u32 = 16_384;
+const LOOKS: u32 = 32;
+
+/// What the workers of a program's chains share, zeroed before each run.
+pub(super) fn meeting(gpu: &Gpu) -> wgpu::Buffer {
+    use wgpu::BufferUsages as Usage;
+    buffer(gpu, "meeting", 16, Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC)
+}
+
+/// One call and how it is split.
+pub(super) struct Stage<'a> {
+    pub entry: &'a Entry,
+    pub strategy: Strategy,
+}
+
+/// Calls that become one dispatch.
+pub(super) struct Chain<'a> {
+    stages: Vec<Stage<'a>>,
+    /// Each tensor once, with what all stages together do to it.
+    tensors: Vec<(Tensor, Access)>,
+    workers: u32,
+}
+
+impl<'a> Chain<'a> {
+    /// `None` where these calls cannot be one dispatch on this device.
+    pub fn new(gpu: &Gpu, stages: Vec<Stage<'a>>) -> Option<Self> {
+        let workers = gpu.workers()?;
+        Self::of(stages, workers)
+    }
+
+    /// `None` where some call's workgroups are larger or share memory.
+    pub fn of(stages: Vec<Stage<'a>>, workers: u32) -> Option<Self> {
+        let alone =
+            |stage: &Stage<'_>| stage.strategy.needs.lanes == 8 && stage.strategy.needs.workgroup_bytes == 0;
+        if !stages.iter().all(alone) {
+            return None;
+        }
+        let mut tensors: Vec<(Tensor, Access)> = vec![];
+        for operand in stages.iter().flat_map(|stage| stage.entry.kernel.operands()) {
+            let Some(tensor) = operand.tensor else { continue };
+            match tensors.iter_mut().find(|(known, _)| known.id() == tensor.id()) {
+                Some((_, access)) if *access != operand.access => *access = Access::ReadWrite,
+                Some(_) => {}
+                None => tensors.push((tensor, operand.access)),
+            }
+        }
+        Some(Self { stages, tensors, workers })
+    }
+
+    /// Each tensor once, with what all stages together do to it, in the order of the bindings.
+    pub fn tensors(&self) -> &[(Tensor, Access)] {
+        &self.tensors
+    }
+
+    /// Workgroups.
+    pub fn workers(&self) -> u32 {
+        self.workers
+    }
+
+    /// What the text depends on.
+    pub fn signature(&self) -> String {
+        let mut text = format!("chain of {}", self.workers);
+        for stage in &self.stages {
+            let kernel = &*stage.entry.kernel;
+            let _ =
+                write!(text, "\n{} {:?}", shader::signature(kernel, &stage.strategy), stage.strategy.grid);
+            let tensors = kernel.operands().into_iter().filter_map(|operand| operand.tensor);
+            tensors.for_each(|tensor| {
+                let _ = write!(text, " {:?}", self.variable(&tensor));
+            });
+        }
+        text
+    }
+
+    /// The calls' labels.
+    pub fn label(&self) -> String {
+        self.stages.iter().map(|stage| stage.entry.label.as_str()).collect::<Vec<_>>().join(" + ")
+    }
+
+    fn variable(&self, tensor: &Tensor) -> Option<usize> {
+        self.tensors.iter().position(|(known, _)| known.id() == tensor.id())
+    }
+
+    /// The WGSL text: binding 0 is the meeting, then come the stages' parameters, then the tensors.
+    ///
+    /// # Errors
+    /// When a template does not render.
+    pub fn render(&self) -> Result<String> {
+        let mut text = String::new();
+        for (index, (tensor, access)) in self.tensors.iter().enumerate() {
+            let binding = 1 + self.stages.len() + index;
+            shader::declare(&mut text, binding, &format!("tensor{index}"), tensor, *access);
+        }
+        let mut calls = vec![];
+        for (number, Stage { entry, strategy }) in self.stages.iter().enumerate() {
+            let mut stage = String::new();
+            shader::parameters(&mut stage, 1 + number, &entry.kernel.parameters());
+            for operand in entry.kernel.operands() {
+                let index = operand.tensor.as_ref().and_then(|tensor| self.variable(tensor));
+                shader::accessors(&mut stage, &operand, &format!("tensor{}", index.unwrap_or_default()));
+            }
+            stage.push_str(&shader::body(&*entry.kernel, strategy)?);
+            let (stage, arguments) = entry_as_function(&stage, strategy).ok_or_else(|| Error::Kernel {
+                kernel: strategy.name.into(),
+                message: "its entry point cannot be called as a stage".into(),
+            })?;
+            let _ = writeln!(text, "{}", renamed(&stage, number));
+            calls.push((format!("{}_{number}({arguments})", strategy.entry), strategy.grid));
+        }
+        text.push_str(&shader::chain(self.workers, TURNS, LOOKS, &calls)?);
+        Ok(text)
+    }
+}
+
+/// The text of `entries`, split as `strategies` say, as one dispatch of `workers` workgroups; `None` where one of them
+/// has larger workgroups, or shares their memory.
+pub fn render_chain(entries: &[Entry], strategies: Vec<Strategy>, workers: u32) -> Option<Result<String>> {
+    let stages = entries.iter().zip(strategies).map(|(entry, strategy)| Stage { entry, strategy }).collect();
+    Chain::of(stages, workers).map(|chain| chain.render())
+}
+
+/// The entry point as a plain function, and the arguments of its call.
+fn entry_as_function(text: &str, strategy: &Strategy) -> Option<(String, String)> {
+    let head = format!("@compute @workgroup_size(8)\nfn {}(\n", strategy.entry);
+    let (before, rest) = text.split_once(&head)?;
+    let (parameters, body) = rest.split_once("\n) {\n")?;
+    let (mut names, mut arguments) = (vec![], vec![]);
+    for parameter in parameters.lines() {
+        let (builtin, declared) = parameter.trim().strip_prefix("@builtin(")?.split_once(')')?;
+        names.push(declared);
+        arguments.push(match builtin {
+            "workgroup_id" => "workgroup",
+            "num_workgroups" => "grid",
+            "subgroup_invocation_id" | "local_invocation_index" => "lane",
+            _ => return None,
+        });
+    }
+    let function = format!("{before}fn {}({}) {{\n{body}", strategy.entry, names.concat());
+    Some((function, arguments.join(", ")))
+}
+
+/// `text` with a number behind every name that it declares for itself, so that it can stand beside others.
+fn renamed(text: &str, number: usize) -> String {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let declared: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| {
+            let line = line
+                .strip_prefix("@group")
+                .map_or(line, |line| line.split_once("var").map_or(line, |(_, v)| v));
+            let after =
+                ["fn ", "struct ", "const ", "<uniform> "].iter().find_map(|word| line.strip_prefix(word))?;
+            after.split(|c| !is_name(c)).next()
+        })
+        .collect();
+    let mut renamed = String::with_capacity(text.len() + text.len() / 8);
+    let mut in_struct = false;
+    for line in text.split_inclusive('\n') {
+        in_struct = (in_struct || line.starts_with("struct ")) && !line.starts_with('}');
+        let mut rest = line;
+        while let Some(start) = rest.find(is_name) {
+            let (before, from) = rest.split_at(start);
+            let (name, after) = from.split_at(from.find(|c| !is_name(c)).unwrap_or(from.len()));
+            let member = before.ends_with('.') || in_struct && after.starts_with(':');
+            renamed.push_str(before);
+            renamed.push_str(name);
+            if declared.contains(name) && !member {
+                let _ = write!(renamed, "_{number}");
+            }
+            rest = after;
+        }
+        renamed.push_str(rest);
+    }
+    renamed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::renamed;
+
+    #[test]
+    fn what_a_stage_declares_gets_its_number_and_what_belongs_to_others_does_not() {
+        let text = "struct Parameters {\n    scales: u32,\n}\n@group(0) @binding(1) var<uniform> p: Parameters;\n\
+            const WIDTH: u32 = 4u;\nfn scales(b: u32) -> u32 { return p.scales + b * WIDTH; }\n\
+            fn load_x(i: u32) -> u32 { return tensor0[i] + scales(i); }\n";
+        let expected = "struct Parameters_2 {\n    scales: u32,\n}\n@group(0) @binding(1) var<uniform> p_2: Parameters_2;\n\
+            const WIDTH_2: u32 = 4u;\nfn scales_2(b: u32) -> u32 { return p_2.scales + b * WIDTH_2; }\n\
+            fn load_x_2(i: u32) -> u32 { return tensor0[i] + scales_2(i); }\n";
+        assert_eq!(renamed(text, 2), expected);
+    }
+}
