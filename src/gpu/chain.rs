@@ -13,19 +13,43 @@ use super::tensor::{Tensor, buffer};
 use crate::{Error, Result};
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Where `missed` is in the buffer of a meeting, bytes.
-pub(super) const MISSED: u64 = 4;
-
-/// Turns that a worker waits in all, and looks in each: some milliseconds. Drivers end a shader's loops after so many turns
-/// together (lavapipe: 65,535), of which the stages need their own.
+/// Turns that a worker waits in one chain, and looks in each: some milliseconds. Drivers end a shader's loops after so many
+/// turns together (lavapipe: 65,535), of which the stages need their own.
 const TURNS: u32 = 16_384;
 const LOOKS: u32 = 32;
 
-/// What the workers of a program's chains share, zeroed before each run.
-pub(super) fn meeting(gpu: &Gpu) -> wgpu::Buffer {
-    use wgpu::BufferUsages as Usage;
-    buffer(gpu, "meeting", 16, Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC)
+/// What the workers of a program's chains share: the struct of that name in `shaders/chain.wgsl`.
+pub(super) struct Meeting {
+    pub buffer: wgpu::Buffer,
+    /// Turns that the workers of a run usually wait, all together.
+    usual: AtomicU32,
+}
+
+impl Meeting {
+    pub fn new(gpu: &Gpu) -> Self {
+        use wgpu::BufferUsages as Usage;
+        let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
+        Self { buffer: buffer(gpu, "meeting", 16, usage), usual: AtomicU32::new(TURNS) }
+    }
+
+    /// Before a submission of so many runs: nobody has arrived, and in each run all workers together may wait for three
+    /// times what is usual, and once for long. A thread that has less to do than others waits for a few turns each time;
+    /// one that shares its core with other programs, for as long as these are let run. Now and then that is cheaper than to
+    /// run calls again, and if it goes on single calls are.
+    pub fn begin(&self, gpu: &Gpu, runs: usize) {
+        let a_run = self.usual.load(Ordering::Relaxed).saturating_mul(3).saturating_add(TURNS);
+        let most = a_run.saturating_mul(runs as u32);
+        gpu.queue.write_buffer(&self.buffer, 0, bytemuck::bytes_of(&[0, 0, 0, most]));
+    }
+
+    /// Learns what is usual from runs that went well. It follows a growing cache, but no disturbance.
+    pub fn end(&self, waited: u32, runs: usize) {
+        let usual = self.usual.load(Ordering::Relaxed);
+        let most = (usual + usual / 4).max(64);
+        self.usual.store((waited / runs.max(1) as u32).min(most), Ordering::Relaxed);
+    }
 }
 
 /// One call and how it is split.
@@ -128,7 +152,7 @@ impl<'a> Chain<'a> {
             let _ = writeln!(text, "{}", renamed(&stage, number));
             calls.push((format!("{}_{number}({arguments})", strategy.entry), strategy.grid));
         }
-        text.push_str(&shader::chain(self.workers, TURNS, LOOKS, &calls)?);
+        text.push_str(&shader::chain(self.workers, [TURNS, LOOKS], &calls)?);
         Ok(text)
     }
 }

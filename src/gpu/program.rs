@@ -1,6 +1,6 @@
 //! A recording compiled for a device: pipelines and bind groups made once, encoded again for every run.
 
-use super::chain::{self, Chain, Stage};
+use super::chain::{Chain, Meeting, Stage};
 use super::device::Gpu;
 use super::kernel::{Access, Parameter, Strategy};
 use super::pipeline::{self, Pipeline};
@@ -37,7 +37,7 @@ impl Step {
 pub struct Program {
     pub(super) steps: Vec<Step>,
     /// What the workers of chains share.
-    pub(super) meeting: Option<wgpu::Buffer>,
+    pub(super) meeting: Option<Meeting>,
 }
 
 /// Memory that the host can map, for what comes back each run.
@@ -59,13 +59,16 @@ pub struct Runs {
 impl Readback {
     /// Room for `runs` runs of `tensor`, a uniform tensor.
     pub fn new(gpu: &Gpu, tensor: &Tensor, runs: usize) -> Self {
-        // What was before comes first; behind the slots is a word of each for what became of its chains.
+        // What was before comes first; behind the slots are two words of each for what became of its chains.
         let (slot_bytes, slots) = (tensor.data_bytes(), runs + 1);
         use wgpu::BufferUsages as Usage;
-        let size = (slot_bytes + 4) * slots as u64;
+        let size = (slot_bytes + 8) * slots as u64;
         Self { buffer: buffer(gpu, "readback", size, Usage::MAP_READ | Usage::COPY_DST), slot_bytes, slots }
     }
 }
+
+/// What stands for the strategies of calls that are one dispatch.
+const CHAIN: &str = "chain";
 
 /// Offsets of uniform bindings are multiples of this on every adapter.
 const PARAMETER_STRIDE: usize = 256;
@@ -144,7 +147,7 @@ impl Program {
                     .map(|entry| Ok(Stage { entry, strategy: choose(&mut gpu.strategies(&*entry.kernel)?) }))
                     .collect::<Result<Vec<_>>>()?;
                 if let Some(chain) = Chain::new(gpu, stages) {
-                    let meeting = meeting.get_or_insert_with(|| chain::meeting(gpu));
+                    let meeting = meeting.get_or_insert_with(|| Meeting::new(gpu));
                     steps.push(chained(gpu, &chain, meeting, range.clone().map(block))?);
                     index = range.end;
                     continue;
@@ -267,23 +270,37 @@ impl Program {
         assert!(runs < readback.slots, "{}: no slot is left", result.label());
         let size = readback.slot_bytes;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        self.meeting.iter().for_each(|meeting| encoder.clear_buffer(meeting, 0, None));
+        self.meeting.iter().for_each(|meeting| meeting.begin(gpu, runs));
         encoder.copy_buffer_to_buffer(source, 0, &readback.buffer, 0, size);
+        let outcomes = readback.slots as u64 * size;
         for run in 1..=runs as u64 {
             self.encode(&mut encoder);
             encoder.copy_buffer_to_buffer(source, 0, &readback.buffer, run * size, size);
-            if let Some(meeting) = &self.meeting {
-                let missed = readback.slots as u64 * size + run * 4;
-                encoder.copy_buffer_to_buffer(meeting, chain::MISSED, &readback.buffer, missed, 4);
+            if let Some(Meeting { buffer, .. }) = &self.meeting {
+                let (missed, words) = (4, 8); // and `waited` behind it
+                encoder.copy_buffer_to_buffer(
+                    buffer,
+                    missed,
+                    &readback.buffer,
+                    outcomes + run * words,
+                    words,
+                );
             }
         }
         gpu.queue.submit([encoder.finish()]);
         let words = map_words(gpu, &readback.buffer)?;
-        let (slots, missed) = words.split_at(readback.slots * size as usize / 4);
+        let (slots, outcomes) = words.split_at(outcomes as usize / 4);
         let mut slots = slots.chunks(size as usize / 4).map(<[u32]>::to_vec);
-        let met =
-            missed[1..=runs].iter().take_while(|&&missed| self.meeting.is_none() || missed == 0).count();
-        Ok(Runs { before: slots.next().unwrap_or_default(), after: slots.take(met).collect() })
+        let before = slots.next().unwrap_or_default();
+        let Some(meeting) = &self.meeting else {
+            return Ok(Runs { before, after: slots.take(runs).collect() });
+        };
+        let outcomes = &outcomes[2..][..2 * runs];
+        let met = outcomes.chunks(2).take_while(|outcome| outcome[0] == 0).count();
+        if let Some(&waited) = outcomes.last().filter(|_| met == runs) {
+            meeting.end(waited, runs);
+        }
+        Ok(Runs { before, after: slots.take(met).collect() })
     }
 }
 
@@ -315,7 +332,7 @@ fn single(
 fn chained<'a>(
     gpu: &Gpu,
     chain: &Chain<'_>,
-    meeting: &wgpu::Buffer,
+    meeting: &Meeting,
     blocks: impl Iterator<Item = wgpu::BufferBinding<'a>>,
 ) -> Result<Step> {
     let blocks: Vec<_> = blocks.collect();
@@ -324,9 +341,9 @@ fn chained<'a>(
     kinds.extend(chain.tensors().iter().map(|(tensor, access)| pipeline::binding_type(tensor, *access)));
     let label = chain.label();
     let pipeline = pipeline::of(gpu, &label, "chain", &chain.signature(), &kinds, || chain.render())?;
-    let mut resources = vec![meeting.as_entire_binding()];
+    let mut resources = vec![meeting.buffer.as_entire_binding()];
     resources.extend(blocks.into_iter().map(wgpu::BindingResource::Buffer));
     resources.extend(chain.tensors().iter().map(|(tensor, _)| pipeline::resource(tensor, &label)));
     let bindings = vec![(0, pipeline::bind_group(gpu, &pipeline.layout, resources, &label))];
-    Ok(Step { label, strategy: "chain", pipeline, bindings, grid: [chain.workers(), 1, 1] })
+    Ok(Step { label, strategy: CHAIN, pipeline, bindings, grid: [chain.workers(), 1, 1] })
 }

@@ -142,7 +142,7 @@ pub(super) fn body(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
 
 /// The entry point of a chain, and how its workers meet: see `super::chain`. A stage is the call of its function and the
 /// strategy's grid.
-pub(super) fn chain(workers: u32, turns: u32, looks: u32, stages: &[(String, [u32; 3])]) -> Result<String> {
+pub(super) fn chain(workers: u32, [turns, looks]: [u32; 2], stages: &[(String, [u32; 3])]) -> Result<String> {
     let stages = stages.iter().map(|(call, [x, y, z])| {
         let counts = [("x", *x), ("y", *y), ("z", *z), ("count", x * y * z)];
         let counts = counts.into_iter().map(|(name, count)| (name, Value::from(count)));

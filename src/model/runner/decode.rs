@@ -6,28 +6,27 @@ use crate::gpu::{Gpu, Place};
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// When chains are left alone after their workers missed each other, as they do on a machine that has other work: for 32
-/// steps, and for twice as many each time it happens again soon.
+/// When chains are left alone, because their workers missed each other, or waited for long: once in a while that happens to
+/// any thread, and then it is for 8 steps; on a machine that has other work it goes on, and each time is twice as long.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     /// Steps until chains are tried again.
     left: usize,
-    /// How many these were the last time.
+    /// How many these were the last time, less those that went well since.
     last: usize,
 }
 
 impl Patience {
     fn missed(&mut self) {
-        self.last = (2 * self.last).clamp(32, 4096);
+        self.last = (2 * self.last).clamp(8, 4096);
         self.left = self.last;
-        log::info!("threads of the adapter missed each other; {} tokens call by call", self.left);
+        log::info!("threads of the adapter wait for each other in vain; {} tokens call by call", self.left);
     }
 
-    /// After `steps` steps without a miss, by chains or not.
     fn went_well(&mut self, steps: usize, chained: bool) {
         self.left = self.left.saturating_sub(steps);
         if chained {
-            self.last -= self.last.min(steps);
+            self.last = self.last.saturating_sub(steps);
         }
     }
 }
@@ -87,13 +86,13 @@ impl Runner {
             for words in &runs.after {
                 choices.push(self.check_choice(words[0])?);
             }
-            if done < left {
+            if done == left {
+                self.patience.went_well(done, chained);
+            } else {
                 self.patience.missed();
                 let (step, chosen) = (self.step.clone(), self.chosen.clone());
                 self.write_words(&step, &[self.position as u32]);
                 self.write_words(&chosen, &[last]);
-            } else {
-                self.patience.went_well(done, chained);
             }
         }
         Ok(choices)
