@@ -33,7 +33,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let tokenizer = Arc::new(Tokenizer::from_source(&source)?);
     let template = ChatTemplate::from_source(&source, &tokenizer)?.ok_or("the model has no chat template")?;
-    let mut generator = Generator::new(Runner::new(&place, &Arc::new(model), None, 128)?, Arc::clone(&tokenizer));
+    let mut generator =
+        Generator::new(Runner::new(&place, &Arc::new(model), None, 128)?, Arc::clone(&tokenizer));
 
     let options = Options { max_tokens: Some(32), ..Options::default() };
     let mut known = [0; 2];
@@ -43,7 +44,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let said = generator.answer(&tokenizer.encode(&prompt, false)?, &options, |_| Ok(()))?.text;
             let right = said.contains(&fact.answer);
             *known += usize::from(right);
-            println!("{} {question} {}", if right { "+" } else { "-" }, said.lines().next().unwrap_or_default());
+            println!(
+                "{} {question} {}",
+                if right { "+" } else { "-" },
+                said.lines().next().unwrap_or_default()
+            );
         }
     }
     let [trained, other] = known;

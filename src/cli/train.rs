@@ -36,8 +36,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "ALPHA", requires = "lora")]
     lora_alpha: Option<f64>,
     /// Which matrices of each layer the adapter adds to
-    #[arg(long, value_name = "LIST", requires = "lora", value_delimiter = ',',
-        default_value = "q,k,v,o,gate,up,down")]
+    #[arg(
+        long,
+        value_name = "LIST",
+        requires = "lora",
+        value_delimiter = ',',
+        default_value = "q,k,v,o,gate,up,down"
+    )]
     lora_targets: Vec<Target>,
     #[command(flatten)]
     wishes: WishArguments,
@@ -171,7 +176,8 @@ impl Chosen {
     fn new(model: &Path, arguments: &Arguments) -> Result<Self> {
         if model.is_file() && model.extension().is_some_and(|end| end == "json") {
             if arguments.lora.is_some() {
-                let message = "--lora goes on with a model that is there; give one with -m instead of a configuration";
+                let message =
+                    "--lora goes on with a model that is there; give one with -m instead of a configuration";
                 return Err(Error::Usage(message.into()));
             }
             return read_settings(model).map(Self::New);
@@ -194,7 +200,10 @@ fn what(run: &TextRun) -> String {
     let parameters = match &run.trainer.network.adapter {
         None => format!("{trained} parameters"),
         Some(_) => {
-            format!("{trained} parameters beside {} that stay as they are", run.trainer.network.weights.count())
+            format!(
+                "{trained} parameters beside {} that stay as they are",
+                run.trainer.network.weights.count()
+            )
         }
     };
     let (tokens, vocabulary) = (run.lesson.tokens, run.trainer.shape.vocabulary);

@@ -48,7 +48,8 @@ pub fn floats(
         give(&name("ffn_up"), &[matrix("ffn_gate", hidden, width)?, matrix("ffn_up", hidden, width)?])?;
         give(&name("ffn_down"), &[matrix("ffn_down", width, hidden)?])?;
     }
-    let norms = (0..config.layers).flat_map(|layer| ["attn_norm", "ffn_norm"].map(|part| format!("blk.{layer}.{part}")));
+    let norms = (0..config.layers)
+        .flat_map(|layer| ["attn_norm", "ffn_norm"].map(|part| format!("blk.{layer}.{part}")));
     for name in norms.chain(["output_norm".into()]) {
         take(&name, loader.floats(&format!("{name}.weight"), width)?)?;
     }

@@ -1,9 +1,9 @@
 //! The shape of a transformer to be trained.
 
+use super::text_settings::TextSettings;
 use crate::model::Config;
 use crate::model::rope::Rope;
 use crate::{Error, Result};
-use super::text_settings::TextSettings;
 use serde::{Deserialize, Serialize};
 
 /// What is normalised before each block.
@@ -130,12 +130,19 @@ impl Shape {
     pub fn of(config: &Config, tied: bool, context: usize) -> Result<Self> {
         let Config { heads, head, width, .. } = *config;
         let rope = config.ropes.first().filter(|_| config.ropes.len() == 1);
-        let windowed = |most: usize| config.layer_types.iter().any(|layer| layer.window.is_some_and(|n| n < most));
+        let windowed =
+            |most: usize| config.layer_types.iter().any(|layer| layer.window.is_some_and(|n| n < most));
         let refused = [
             (config.architecture.name != "llama", format!("architecture is {:?}", config.architecture.name)),
             (config.qkv_bias || config.output_bias, "products of the attention have biases".into()),
-            (config.attention_cap.is_some() || config.logits_cap.is_some(), "scores or logits have caps".into()),
-            (heads * head != width, format!("{heads} heads of {head} are not as wide as its stream, {width}")),
+            (
+                config.attention_cap.is_some() || config.logits_cap.is_some(),
+                "scores or logits have caps".into(),
+            ),
+            (
+                heads * head != width,
+                format!("{heads} heads of {head} are not as wide as its stream, {width}"),
+            ),
             (rope.is_none_or(|rope| rope.width != head), "heads are rotated in part".into()),
             (windowed(context), format!("attention has a window smaller than the context of {context}")),
         ];
@@ -145,7 +152,9 @@ impl Shape {
         }
         if context > config.context {
             let longest = config.context;
-            return Err(Error::Model(format!("a context of {context} tokens; the model was made for {longest}")));
+            return Err(Error::Model(format!(
+                "a context of {context} tokens; the model was made for {longest}"
+            )));
         }
         let like = TextSettings {
             context,

@@ -72,9 +72,11 @@ impl Lesson {
             return Err(Error::Model("the files have no examples".into()));
         }
         let context = context.unwrap_or_else(|| (longest - 1).next_multiple_of(4));
-        if let Some((example, words)) = examples.iter().zip(&all).find(|(_, words)| words.len() > context + 1) {
+        if let Some((example, words)) = examples.iter().zip(&all).find(|(_, words)| words.len() > context + 1)
+        {
             let (place, tokens) = (example.place(), words.len());
-            let message = format!("{place} has {tokens} tokens, more than a context of {context}; shorten it");
+            let message =
+                format!("{place} has {tokens} tokens, more than a context of {context}; shorten it");
             return Err(Error::Model(message));
         }
         // The place before the first that is learned predicts it.

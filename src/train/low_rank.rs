@@ -43,7 +43,10 @@ impl Target {
     /// The module in Hugging Face's models.
     pub(super) fn module(self) -> &'static str {
         let all = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"];
-        *all.iter().chain(&["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"]).nth(self as usize).unwrap_or(&"")
+        *all.iter()
+            .chain(&["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"])
+            .nth(self as usize)
+            .unwrap_or(&"")
     }
 }
 
@@ -201,9 +204,8 @@ impl Adapter {
     /// The numbers of every target, without padding. `values` are those of all parameters, in their order.
     pub(super) fn pairs(&self, shape: &Shape, values: &[Vec<f32>]) -> Vec<Pair> {
         let (rank, padded) = (self.settings.rank, self.settings.padded());
-        let sites = (0..shape.layers).flat_map(|layer| {
-            self.settings.sites(shape, layer).into_iter().map(move |site| (layer, site))
-        });
+        let sites = (0..shape.layers)
+            .flat_map(|layer| self.settings.sites(shape, layer).into_iter().map(move |site| (layer, site)));
         let mut all = vec![];
         for ((layer, site), values) in sites.zip(values.chunks(2)) {
             let [a, b] = values else { continue };

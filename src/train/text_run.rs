@@ -238,7 +238,11 @@ impl TextRun {
             let next = (step / self.settings.every + 1) * self.settings.every;
             let next = next.min(self.settings.steps.max(step + 1));
             let count = (next - step).min(together);
-            self.pending.extend(self.trainer.train(count as usize, &self.lesson.training, &mut self.order)?);
+            self.pending.extend(self.trainer.train(
+                count as usize,
+                &self.lesson.training,
+                &mut self.order,
+            )?);
             self.seconds = before + since.elapsed().as_secs_f64();
             tell(self.trainer.done());
             if step + count == next {

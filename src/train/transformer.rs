@@ -3,12 +3,12 @@
 use super::config::{Feedforward, NormKind, Positions, Shape};
 use super::network::Network;
 use crate::Result;
-use crate::model::rope::{Rope, Scaling};
 use crate::gpu::{Element, Place, Recording, Tensor};
 use crate::kernels::{
-    Activate, Activation, CausalAttention, CrossEntropy, Diagonal, Gather, Gemm, Heads, MeanLoss, Pick, Rotate,
-    RowNorm, Swiglu,
+    Activate, Activation, CausalAttention, CrossEntropy, Diagonal, Gather, Gemm, Heads, MeanLoss, Pick,
+    Rotate, RowNorm, Swiglu,
 };
+use crate::model::rope::{Rope, Scaling};
 use std::collections::HashMap;
 
 /// The sequences of a step, on the device.
@@ -114,8 +114,18 @@ impl Pass<'_> {
         let gain = self.network.weights.get(name).clone();
         let bias = self.network.weights.find(&format!("{name}.bias")).cloned();
         let centred = self.network.shape.norm == NormKind::LayerNorm;
-        self.recording
-            .push(name, RowNorm { x: x.clone(), gain, bias, y: y.clone(), stats, centred, eps: self.network.shape.epsilon });
+        self.recording.push(
+            name,
+            RowNorm {
+                x: x.clone(),
+                gain,
+                bias,
+                y: y.clone(),
+                stats,
+                centred,
+                eps: self.network.shape.epsilon,
+            },
+        );
         Ok(y)
     }
 

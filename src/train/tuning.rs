@@ -1,5 +1,6 @@
 //! Going on with a model that is there: which one, how, and what is chosen where nobody says.
 
+use super::config::Shape;
 use super::data::Data;
 use super::lesson::Lesson;
 use super::low_rank::LoraSettings;
@@ -59,7 +60,7 @@ impl Wishes {
 }
 
 /// Times that each example, or each part of a text, is seen.
-const EXAMPLE_PASSES: usize = 12;
+const EXAMPLE_PASSES: usize = 8;
 const TEXT_PASSES: usize = 2;
 
 /// Bytes of logits that one forward pass may make: more sequences are taken one part after another.
@@ -78,6 +79,8 @@ impl Tuning {
     pub(super) fn begin(&self, gpu: &Arc<Gpu>, wishes: &Wishes, data: &Data) -> Result<Tuned> {
         let source = Source::open(&self.model)?;
         let config = Config::from_source(&source)?;
+        // What cannot be trained should show before its tokenizer is asked for.
+        Shape::of(&config, true, 1)?;
         let chosen = TextSettings {
             vocabulary: config.vocabulary,
             layers: config.layers,

@@ -80,7 +80,9 @@ fn add_pointwise(table: &mut Table) -> Result<()> {
 }
 
 fn add_diagonal(table: &mut Table) -> Result<()> {
-    for (index, (rows, width, split)) in [(1, 4, 1), (5, 4, 2), (70, 12, 33), (257, 8, 0)].into_iter().enumerate() {
+    for (index, (rows, width, split)) in
+        [(1, 4, 1), (5, 4, 2), (70, 12, 33), (257, 8, 0)].into_iter().enumerate()
+    {
         let what = format!("[{rows}, {width}], {split} rows first");
         let (x, y) = (table.filled("x", &[rows, width])?, table.empty("y", &[rows, 2 * width])?);
         table.case(what.clone(), Diagonal { x, y, split });
