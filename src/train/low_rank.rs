@@ -42,11 +42,15 @@ impl Target {
 
     /// The module in Hugging Face's models.
     pub(super) fn module(self) -> &'static str {
-        let all = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"];
-        *all.iter()
-            .chain(&["mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"])
-            .nth(self as usize)
-            .unwrap_or(&"")
+        match self {
+            Self::Q => "self_attn.q_proj",
+            Self::K => "self_attn.k_proj",
+            Self::V => "self_attn.v_proj",
+            Self::O => "self_attn.o_proj",
+            Self::Gate => "mlp.gate_proj",
+            Self::Up => "mlp.up_proj",
+            Self::Down => "mlp.down_proj",
+        }
     }
 }
 
@@ -84,7 +88,8 @@ const MOST: usize = 256;
 
 impl LoraSettings {
     pub(super) fn check(&self) -> Result<()> {
-        if !(1..=MOST).contains(&self.rank) || !(self.alpha.is_finite() && self.alpha > 0.0) {
+        let sane = (1..=MOST).contains(&self.rank) && self.alpha.is_finite() && self.alpha > 0.0;
+        if !sane {
             return Err(Error::Model(format!(
                 "LoRA of rank {} and alpha {}: the rank is 1 to {MOST}, alpha above 0",
                 self.rank, self.alpha

@@ -54,7 +54,7 @@ const TOGETHER: [u64; 2] = [4, 1];
 /// What learns.
 pub enum Pupil {
     /// A model from scratch, with a tokenizer learned from the same text.
-    New(LearnedTokenizer),
+    New(Box<LearnedTokenizer>),
     /// One that is there.
     Tuned(Tuning),
 }
@@ -112,7 +112,7 @@ impl TextRun {
         let lesson = Lesson::text(words, settings.context, settings.validation)?;
         let network = Network::random(gpu, &settings.shape(tokenizer.len()), settings.seed)?;
         let tuned = Tuned { settings: settings.clone(), network, lesson };
-        Self::begin(gpu, Pupil::New(tokenizer), tuned, data)
+        Self::begin(gpu, Pupil::New(Box::new(tokenizer)), tuned, data)
     }
 
     /// A run at step 0 of a model that is there. Its settings are chosen for the data where nobody wishes otherwise.
