@@ -298,7 +298,7 @@ fn what_cannot_be_trained_is_refused_in_one_line() {
     let config = folder.write("config-of-train.json", "{}");
     let llama = tiny("llama-f32");
     let wrong = |name: &str, line: &str| folder.write(name, line);
-    let rows: [(&Path, PathBuf, &[&str], &str); 12] = [
+    let rows: [(&Path, PathBuf, &[&str], &str); 13] = [
         (&tiny("qwen3-bf16"), good.clone(), &[], "architecture is \"qwen3\""),
         (&tiny("llama-linear-bias"), good.clone(), &["--lora", "4"], "biases"),
         (&tiny("mistral-f16"), good.clone(), &["--lora", "4"], "window"),
@@ -306,6 +306,7 @@ fn what_cannot_be_trained_is_refused_in_one_line() {
         (&llama, good.clone(), &["--lora", "4", "--lora-targets", "q,x"], "\"x\" is none of"),
         (&llama, good.clone(), &["--batch", "0"], "batch 0"),
         (&llama, good.clone(), &["--context", "4096"], "made for 256"),
+        (&llama, text.clone(), &["--context", "0"], "context is 0"),
         (&llama, text, &[], "the text has"),
         (&llama, wrong("half.jsonl", "{\"prompt\": \"one\"}"), &[], "line 1: is neither"),
         (&llama, wrong("empty.jsonl", ""), &[], "no examples"),

@@ -6,11 +6,11 @@ use super::lesson::Lesson;
 use super::low_rank::LoraSettings;
 use super::network::Network;
 use super::text_settings::TextSettings;
+use crate::Result;
 use crate::format::Source;
 use crate::gpu::Gpu;
 use crate::model::Config;
 use crate::text::{ChatTemplate, Tokenizer};
-use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -123,10 +123,7 @@ fn lesson_of(
     context: Option<usize>,
     data: &Data,
 ) -> Result<Lesson> {
-    if !(0.0..=0.5).contains(&settings.validation) {
-        let message = format!("validation is {}; it must be from 0 to 0.5", settings.validation);
-        return Err(Error::Model(message));
-    }
+    settings.check()?;
     let tokenizer = Tokenizer::from_source(source)?;
     if data.examples().is_none() {
         return Lesson::text(tokenizer.encode(data.text(), true)?, settings.context, settings.validation);
