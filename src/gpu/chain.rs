@@ -190,11 +190,14 @@ fn renamed(text: &str, number: usize) -> String {
     let declared: BTreeSet<&str> = text
         .lines()
         .filter_map(|line| {
-            let line = line
-                .strip_prefix("@group")
-                .map_or(line, |line| line.split_once("var").map_or(line, |(_, v)| v));
-            let after =
-                ["fn ", "struct ", "const ", "<uniform> "].iter().find_map(|word| line.strip_prefix(word))?;
+            let line = match line.starts_with("@group") {
+                true => &line[line.find("var")?..],
+                false => line,
+            };
+            let after = match line.strip_prefix("var<") {
+                Some(variable) => variable.split_once("> ")?.1,
+                None => ["fn ", "struct ", "const "].iter().find_map(|word| line.strip_prefix(word))?,
+            };
             after.split(|c| !is_name(c)).next()
         })
         .collect();
@@ -226,10 +229,10 @@ mod tests {
     #[test]
     fn what_a_stage_declares_gets_its_number_and_what_belongs_to_others_does_not() {
         let text = "struct Parameters {\n    scales: u32,\n}\n@group(0) @binding(1) var<uniform> p: Parameters;\n\
-            const WIDTH: u32 = 4u;\nfn scales(b: u32) -> u32 { return p.scales + b * WIDTH; }\n\
+            const WIDTH: u32 = 4u;\nvar<private> sum: u32;\nfn scales(b: u32) -> u32 { return p.scales + b * WIDTH; }\n\
             fn load_x(i: u32) -> u32 { return tensor0[i] + scales(i); }\n";
         let expected = "struct Parameters_2 {\n    scales: u32,\n}\n@group(0) @binding(1) var<uniform> p_2: Parameters_2;\n\
-            const WIDTH_2: u32 = 4u;\nfn scales_2(b: u32) -> u32 { return p_2.scales + b * WIDTH_2; }\n\
+            const WIDTH_2: u32 = 4u;\nvar<private> sum_2: u32;\nfn scales_2(b: u32) -> u32 { return p_2.scales + b * WIDTH_2; }\n\
             fn load_x_2(i: u32) -> u32 { return tensor0[i] + scales_2(i); }\n";
         assert_eq!(renamed(text, 2), expected);
     }
