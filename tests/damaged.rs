@@ -108,7 +108,8 @@ fn cases(cases: u32) -> ProptestConfig {
 
 #[test]
 fn one_field_of_a_configuration_is_anything() {
-    for name in ["llama-bf16-sharded", "gemma3-six", "gpt2-f32", "qwen2-yarn-window", "qwen3moe-every-second"] {
+    for name in ["llama-bf16-sharded", "gemma3-six", "gpt2-f32", "qwen2-yarn-window", "qwen3moe-every-second"]
+    {
         let folder = Folder::of(name, "field");
         let sound = folder.json("config.json");
         let (error, _) = folder.load();

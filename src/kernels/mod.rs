@@ -23,6 +23,7 @@ mod gemm;
 mod input;
 mod likelihood;
 mod matrix;
+mod group_choices;
 mod mix_experts;
 mod norm;
 mod norm_gradient;
@@ -62,6 +63,7 @@ pub use gemm::{Form, Gemm};
 pub use input::Input;
 pub use likelihood::Likelihood;
 pub use matrix::{Matrix, OwnedRows, Part, RowSource};
+pub use group_choices::GroupChoices;
 pub use mix_experts::MixExperts;
 pub use norm::Norm;
 pub use norm_gradient::{NormGainGradient, NormGradient};
@@ -103,6 +105,7 @@ pub const REGISTRY: &[&str] = &[
     "likelihood",
     "mean_loss",
     "mean_loss_gradient",
+    "group_choices",
     "mix_experts",
     "norm",
     "norm_gain_gradient",
