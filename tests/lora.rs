@@ -53,19 +53,20 @@ fn share(found: &[f32], wanted: &[f32]) -> f32 {
 }
 
 fn check(what: &str, place: &Place) {
-    check_on(what, place, &|checkpoint| data("tiny", checkpoint));
+    check_on(what, place, &|checkpoint| Some(data("tiny", checkpoint)));
 }
 
-/// `base` gives the file or folder of a checkpoint.
-fn check_on(what: &str, place: &Place, base: &dyn Fn(&str) -> PathBuf) {
+/// `base` gives the file or folder of a checkpoint, if there is one.
+fn check_on(what: &str, place: &Place, base: &dyn Fn(&str) -> Option<PathBuf>) {
     let mut failures = vec![];
     for (checkpoint, adapters, expected) in ROWS {
+        let Some(base) = base(checkpoint) else { continue };
         let (last, _) = adapters[adapters.len() - 1];
         let bytes = std::fs::read(data("lora", last).join("expected.safetensors")).unwrap();
         let input = words(&bytes, "input_ids");
         let logits: Vec<f32> = words(&bytes, expected).into_iter().map(f32::from_bits).collect();
         let vocabulary = logits.len() / input.len();
-        let model = adapted(place, &base(checkpoint), adapters);
+        let model = adapted(place, &base, adapters);
         for chunk in [64, 7, 1] {
             let room = Room { expected: 16, chunk, ..Room::default() };
             let mut runner = Runner::with_room(place, &model, room).unwrap();
@@ -115,6 +116,10 @@ fn logits_on_gguf_files_are_pefts() {
     let folder = Copy(std::env::temp_dir().join(format!("kaiwu-lora-gguf-{}", std::process::id())));
     std::fs::create_dir_all(&folder.0).unwrap();
     let converted = |checkpoint: &str| {
+        // Which of its layers see a window, no GGUF file can say.
+        if checkpoint == "gemma3-bf16" {
+            return None;
+        }
         let file = folder.0.join(format!("{checkpoint}.gguf"));
         if !file.exists() {
             let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
@@ -122,7 +127,7 @@ fn logits_on_gguf_files_are_pefts() {
             let output = command.arg("-o").arg(&file).output().expect("kaiwu starts");
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
-        file
+        Some(file)
     };
     check_on("on GGUF files", &Place::Host, &converted);
 }

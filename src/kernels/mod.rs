@@ -20,10 +20,10 @@ mod embed;
 mod experts;
 mod gather;
 mod gemm;
+mod group_choices;
 mod input;
 mod likelihood;
 mod matrix;
-mod group_choices;
 mod mix_experts;
 mod norm;
 mod norm_gradient;
@@ -60,10 +60,10 @@ pub use embed::Embed;
 pub use experts::Experts;
 pub use gather::{Gather, Scatter};
 pub use gemm::{Form, Gemm};
+pub use group_choices::GroupChoices;
 pub use input::Input;
 pub use likelihood::Likelihood;
 pub use matrix::{Matrix, OwnedRows, Part, RowSource};
-pub use group_choices::GroupChoices;
 pub use mix_experts::MixExperts;
 pub use norm::Norm;
 pub use norm_gradient::{NormGainGradient, NormGradient};
@@ -102,10 +102,10 @@ pub const REGISTRY: &[&str] = &[
     "gate_up",
     "gather",
     "gemm",
+    "group_choices",
     "likelihood",
     "mean_loss",
     "mean_loss_gradient",
-    "group_choices",
     "mix_experts",
     "norm",
     "norm_gain_gradient",
