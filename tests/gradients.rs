@@ -162,6 +162,24 @@ fn causal_attention() {
         graph.push(CausalAttention { q, kv, y: y.clone(), stats, heads: sizes });
         graph.check(&format!("{sizes:?}"), &y);
     }
+    // Queries that no parameter reaches.
+    let mut graph = Graph::new();
+    let sizes = Heads { batch: 2, tokens: 3, queries: 3, heads: 2, key_heads: 1, head: 4 };
+    let q = graph.hidden("q", &[6, 8]);
+    graph.parameters.clear();
+    let kv = graph.hidden("kv", &[6, 8]);
+    let (y, stats) = (graph.empty("y", &[6, 8]), graph.empty("stats", &[12, 4]));
+    graph.push(CausalAttention { q, kv, y: y.clone(), stats, heads: sizes });
+    graph.check("frozen queries", &y);
+}
+
+#[test]
+fn two_on_a_diagonal() {
+    let mut graph = Graph::new();
+    let x = graph.hidden("x", &[5, 4]);
+    let y = graph.empty("y", &[5, 8]);
+    graph.push(Diagonal { x, y: y.clone(), split: 2 });
+    graph.check("diagonal", &y);
 }
 
 #[test]

@@ -1,14 +1,14 @@
-//! `kaiwu train`: a small language model learns a text.
+//! `kaiwu train`: a small language model learns a text, or one that is there learns more.
 
 use super::Outcome;
-use super::arguments::DeviceArguments;
+use super::arguments::{DeviceArguments, model_path};
 use super::grok::write;
 use super::interrupt;
 use super::output::{print, print_json};
 use super::profile::ProfileArgument;
 use crate::gpu::{Gpu, Place};
 use crate::lab::learning_curve;
-use crate::train::{TextRun, TextSettings, export_llama};
+use crate::train::{Data, LoraSettings, Pupil, Target, TextRow, TextRun, TextSettings, Tuning, Wishes};
 use crate::{Error, Result};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -18,24 +18,39 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Train a small language model on plain text
+/// Train a small language model on plain text, or go on with a model that is there
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(super) struct Arguments {
-    /// The model's shape and how it learns, as JSON; what is left out has a default
-    #[arg(short, long, value_name = "CONFIG.json", required_unless_present = "resume")]
+    /// A model from scratch: its shape and how it learns, as JSON. Or a model to go on with: a GGUF file, a folder, or the
+    /// owner/name of one that `kaiwu pull` fetched
+    #[arg(short, long, value_name = "CONFIG.json|MODEL", required_unless_present = "resume")]
     model: Option<PathBuf>,
-    /// Files of UTF-8 text, read in this order; the end is kept for evaluation
+    /// Files of UTF-8 text, read in this order; or .jsonl files with an example a line
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
-    /// Optimiser steps, instead of those of the configuration, or of the run that is resumed
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
-    steps: Option<u64>,
-    /// Folder for metrics, figure, model and checkpoint
+    /// Leave the model's weights alone, and train a LoRA adapter of this rank beside them
+    #[arg(long, value_name = "RANK", conflicts_with = "resume")]
+    lora: Option<usize>,
+    /// What the adapter adds is scaled by this over the rank [default: twice the rank]
+    #[arg(long, value_name = "ALPHA", requires = "lora")]
+    lora_alpha: Option<f64>,
+    /// Which matrices of each layer the adapter adds to
+    #[arg(
+        long,
+        value_name = "LIST",
+        requires = "lora",
+        value_delimiter = ',',
+        default_value = "q,k,v,o,gate,up,down"
+    )]
+    lora_targets: Vec<Target>,
+    #[command(flatten)]
+    wishes: WishArguments,
+    /// Folder for metrics, figure, checkpoint, and the model or adapter
     #[arg(long, value_name = "DIR", default_value = "trained")]
     out: PathBuf,
     /// Go on with the run of that folder, with its settings
-    #[arg(long, conflicts_with = "model")]
+    #[arg(long, conflicts_with_all = ["model", "rate", "batch", "context", "validation", "every", "seed"])]
     resume: bool,
     #[command(flatten)]
     profile: ProfileArgument,
@@ -44,16 +59,56 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+/// Settings, instead of those of the configuration, or of those chosen for a model and its data.
+#[derive(Debug, Args)]
+struct WishArguments {
+    /// Optimiser steps
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    steps: Option<u64>,
+    /// Highest learning rate
+    #[arg(long, value_name = "RATE")]
+    rate: Option<f64>,
+    /// Sequences of a step
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Tokens of a sequence
+    #[arg(long, value_name = "N")]
+    context: Option<usize>,
+    /// Share of the data, its end, that is kept for evaluation
+    #[arg(long, value_name = "SHARE")]
+    validation: Option<f64>,
+    /// Steps between two rows of metrics
+    #[arg(long, value_name = "N")]
+    every: Option<u64>,
+    /// Fixes start and order
+    #[arg(long, value_name = "SEED")]
+    seed: Option<u64>,
+}
+
+impl WishArguments {
+    fn wishes(&self) -> Wishes {
+        let Self { steps, rate, batch, context, validation, every, seed } = *self;
+        Wishes { steps, rate, batch, context, validation, every, seed }
+    }
+}
+
 const HELP: &str = "The configuration has vocabulary (256 for a model of characters, more for BPE), context, layers, width, heads,
-key_heads, hidden, batch, accumulate, steps, rate, warmup, weight_decay, clip, validation (the share of the text that is kept
-for evaluation), every (steps between evaluations) and seed; examples/train.json is one. Ctrl-C stops the run, and --resume
-goes on as if nothing had happened. The folder then holds metrics.jsonl, curve.svg and .png, and a model that other commands
-take.
+key_heads, hidden, batch, accumulate, steps, rate, warmup, weight_decay, clip, validation, every and seed; what is left out has a
+default; examples/train.json is one.
+
+A model to go on with is a Llama, its weights in whatever type; they are f32 in training. Examples are lines such as
+{\"prompt\": \"…\", \"response\": \"…\"} or {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}, …]}: they go through the model's chat
+template, and what the assistant says is learned. Without --lora all weights are trained.
+
+Ctrl-C stops a run, and --resume goes on as if nothing had happened. The folder then holds metrics.jsonl, curve.svg and .png, and
+a model, or an adapter as PEFT writes it, that other commands take.
 
 Examples:
   kaiwu train -m examples/train.json --data book.txt --out runs/book
   kaiwu generate -m runs/book -n 100 --temperature 0.8 \"In the beginning\"
-  kaiwu train --resume --data book.txt --out runs/book";
+  kaiwu train --resume --data book.txt --out runs/book
+  kaiwu train -m models/SmolLM2-135M-Instruct.Q4_1.gguf --data examples/facts.jsonl --lora 16 --out runs/facts
+  kaiwu generate --lora runs/facts --chat \"Who painted The Salt Ladder?\"";
 
 /// Rows between checkpoints.
 const CHECKPOINT: usize = 5;
@@ -67,33 +122,28 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         let message = format!("{} has a run; go on with --resume, or choose another --out", out.display());
         return Err(Error::Usage(message));
     }
-    let text = read_all(&arguments.data)?;
-    let settings = arguments.model.as_deref().map(read_settings).transpose()?;
+    let data = Data::read(&arguments.data)?;
+    let wishes = arguments.wishes.wishes();
+    let model = arguments.model.as_deref().map(|model| Chosen::new(model, arguments)).transpose()?;
     let gpu = Gpu::open(&device.options())?;
-    let mut run = match settings {
-        Some(mut settings) => {
-            settings.steps = arguments.steps.unwrap_or(settings.steps);
-            TextRun::new(&gpu, &settings, &text)?
-        }
-        None => TextRun::resume(&gpu, out, &text)?,
+    let mut run = match model {
+        Some(Chosen::New(settings)) => TextRun::new(&gpu, &wishes.applied(&settings), &data)?,
+        Some(Chosen::Tuned(tuning)) => TextRun::tune(&gpu, &tuning, &wishes, &data)?,
+        None => TextRun::resume(&gpu, out, &data)?,
     };
-    if let (true, Some(steps)) = (arguments.resume, arguments.steps) {
+    if let (true, Some(steps)) = (arguments.resume, wishes.steps) {
         run.settings.steps = steps;
     }
     std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
-    let (parameters, tokens, words) = (run.trainer.parameters.count(), run.tokens, run.tokenizer.len());
-    eprintln!("kaiwu: {parameters} parameters, {tokens} tokens of text, {words} in the vocabulary");
+    eprintln!("kaiwu: {}", what(&run));
 
     let interrupted = Arc::new(AtomicBool::new(false));
     interrupt::watch(Arc::clone(&interrupted), Arc::new(AtomicBool::new(true)))?;
     let bar = bar(&run);
     while !run.is_done() && !interrupted.load(Ordering::Relaxed) {
         if let Some(row) = run.advance(&interrupted, |step| bar.set_position(step))? {
-            bar.set_message(format!(
-                "| training {:.3}, validation {:.3} nats",
-                row.train_loss, row.validation_loss
-            ));
-            log::info!("step {}: {:.4} {:.4}", row.step, row.train_loss, row.validation_loss);
+            bar.set_message(format!("| {}", losses(&row)));
+            log::info!("step {}: {}", row.step, losses(&row));
             run.write_rows(out)?;
             if run.rows.len() % CHECKPOINT == 0 {
                 run.save(out)?;
@@ -102,35 +152,71 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     }
     bar.finish_and_clear();
     run.save(out)?;
-    write(&learning_curve(&run.settings, &run.rows), &out.join("curve"))?;
-    export_llama(&run.trainer, out)?;
+    write(&learning_curve(&run), &out.join("curve"))?;
+    let made = run.export(out)?;
     if interrupted.load(Ordering::Relaxed) {
         let step = run.trainer.done();
         eprintln!("kaiwu: stopped at step {step}; go on with --resume --data … --out {}", out.display());
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
-    report(&run, arguments)?;
+    report(&run, arguments, &made)?;
     if arguments.profile.wanted() {
         arguments.profile.report(&run.trainer.profile(PROFILED)?, &Place::Device(gpu))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The texts, one after another.
-fn read_all(files: &[PathBuf]) -> Result<String> {
-    let mut text = String::new();
-    for path in files {
-        let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        let more = String::from_utf8(bytes).map_err(|error| {
-            let at = error.utf8_error().valid_up_to();
-            Error::format(path, format!("byte {at} is no UTF-8; convert it, for instance with iconv"))
-        })?;
-        text.push_str(&more);
-        if !text.ends_with('\n') {
-            text.push('\n');
+/// What is to learn.
+enum Chosen {
+    New(TextSettings),
+    Tuned(Tuning),
+}
+
+impl Chosen {
+    fn new(model: &Path, arguments: &Arguments) -> Result<Self> {
+        if model.is_file() && model.extension().is_some_and(|end| end == "json") {
+            if arguments.lora.is_some() {
+                let message =
+                    "--lora goes on with a model that is there; give one with -m instead of a configuration";
+                return Err(Error::Usage(message.into()));
+            }
+            return read_settings(model).map(Self::New);
         }
+        let model = model_path(Some(model))?;
+        let lora = arguments.lora.map(|rank| LoraSettings {
+            rank,
+            alpha: arguments.lora_alpha.unwrap_or(2.0 * rank as f64),
+            targets: arguments.lora_targets.clone(),
+        });
+        // Resuming finds it from wherever it is called.
+        let model = std::fs::canonicalize(&model).map_err(Error::io("open", &model))?;
+        Ok(Self::Tuned(Tuning { model, lora }))
     }
-    Ok(text)
+}
+
+/// What learns, and from how much.
+fn what(run: &TextRun) -> String {
+    let trained = run.trainer.parameters.count();
+    let parameters = match &run.trainer.network.adapter {
+        None => format!("{trained} parameters"),
+        Some(_) => {
+            format!(
+                "{trained} parameters beside {} that stay as they are",
+                run.trainer.network.weights.count()
+            )
+        }
+    };
+    let (tokens, vocabulary) = (run.lesson.tokens, run.trainer.shape.vocabulary);
+    let (steps, batch) = (run.settings.steps, run.settings.batch * run.settings.accumulate);
+    format!(
+        "{parameters}; {tokens} tokens of {vocabulary}; {steps} steps of {batch} sequences of {} tokens",
+        run.lesson.context
+    )
+}
+
+fn losses(row: &TextRow) -> String {
+    let validation = row.validation_loss.map_or_else(String::new, |loss| format!(", validation {loss:.3}"));
+    format!("training {:.3}{validation} nats", row.train_loss)
 }
 
 fn read_settings(path: &Path) -> Result<TextSettings> {
@@ -148,29 +234,36 @@ fn bar(run: &TextRun) -> ProgressBar {
     bar
 }
 
-fn report(run: &TextRun, arguments: &Arguments) -> Result<()> {
+fn report(run: &TextRun, arguments: &Arguments, made: &Path) -> Result<()> {
     let Some(last) = run.rows.last() else { return Ok(()) };
-    let out = arguments.out.display();
     if arguments.json {
         return print_json(&json!({
             "steps": last.step,
             "seconds": last.seconds,
             "parameters": run.trainer.parameters.count(),
-            "vocabulary": run.tokenizer.len(),
-            "tokens": run.tokens,
+            "vocabulary": run.trainer.shape.vocabulary,
+            "tokens": run.lesson.tokens,
             "train_loss": last.train_loss,
             "validation_loss": last.validation_loss,
             "validation_accuracy": last.validation_accuracy,
             "out": arguments.out,
+            "made": made,
         }));
     }
+    let made = made.display();
+    let next = match &run.pupil {
+        Pupil::New(_) => format!("kaiwu generate -m {made} -n 100 --temperature 0.8 \"…\""),
+        Pupil::Tuned(Tuning { lora: None, .. }) => format!("kaiwu generate -m {made} --chat \"…\""),
+        Pupil::Tuned(Tuning { model, .. }) => {
+            format!("kaiwu generate -m {} --lora {made} --chat \"…\"", model.display())
+        }
+    };
     print(&format!(
-        "training {:.3}, validation {:.3} nats a token\n{} steps in {:.0} s, {:.2} a second\nwritten to {out}; try: \
-         kaiwu generate -m {out} -n 100 --temperature 0.8 \"…\"\n",
-        last.train_loss,
-        last.validation_loss,
+        "{} a token\n{} steps in {:.0} s, {:.2} a second\nwritten to {}; try: {next}\n",
+        losses(last),
         last.step,
         last.seconds,
         last.step as f64 / last.seconds,
+        arguments.out.display(),
     ))
 }

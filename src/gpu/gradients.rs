@@ -91,6 +91,11 @@ impl Gradients {
         self.of.get(&tensor.id()).filter(|_| self.reached.contains(&tensor.id())).cloned()
     }
 
+    /// Whether a parameter reaches `tensor`, so that it has a gradient.
+    pub fn wants(&self, tensor: &Tensor) -> bool {
+        self.reached.contains(&tensor.id())
+    }
+
     /// Where the next share of the gradient of `tensor` goes; `None` if nobody wants it.
     ///
     /// # Errors

@@ -149,7 +149,15 @@ impl Kernel for CausalAttention {
     fn backward(&self, gradients: &mut Gradients) -> Result<()> {
         let Some(dy) = gradients.get(&self.y) else { return Ok(()) };
         let (q, kv, stats, heads) = (&self.q, &self.kv, &self.stats, self.heads);
-        let Some(Target { to: dq, base }) = gradients.target(q)? else { return Ok(()) };
+        let target = gradients.target(q)?;
+        if target.is_none() && !gradients.wants(kv) {
+            return Ok(());
+        }
+        // Keys and values need what the queries' call finds on its way, even where nobody needs its result.
+        let (dq, base) = match target {
+            Some(Target { to, base }) => (to, base),
+            None => (gradients.scratch("dq", q.shape())?, None),
+        };
         let delta = gradients.scratch("delta", self.stats.shape())?;
         gradients.push(CausalQueryGradient {
             q: q.clone(),

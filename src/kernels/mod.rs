@@ -14,6 +14,7 @@ mod cache;
 mod causal_attention;
 mod causal_gradient;
 mod cross_entropy;
+mod diagonal;
 mod divergence;
 mod draw;
 mod embed;
@@ -54,6 +55,7 @@ pub use cache::{CacheType, LayerCache, PAGE, Side};
 pub use causal_attention::{CausalAttention, Heads};
 pub use causal_gradient::{CausalKeyGradient, CausalQueryGradient};
 pub use cross_entropy::{CrossEntropy, CrossEntropyGradient, MeanLoss, MeanLossGradient};
+pub use diagonal::{Diagonal, DiagonalGradient};
 pub use divergence::Divergence;
 pub use draw::{Draw, Tick};
 pub use embed::Embed;
@@ -96,6 +98,8 @@ pub const REGISTRY: &[&str] = &[
     "causal_query_gradient",
     "cross_entropy",
     "cross_entropy_gradient",
+    "diagonal",
+    "diagonal_gradient",
     "divergence",
     "draw",
     "embed",

@@ -2,7 +2,7 @@
 
 use super::chart::{COLOURS, Chart, Mark, Panel, Series};
 use super::grok::{GrokSettings, Row};
-use crate::train::{TextRow, TextSettings};
+use crate::train::{Pupil, TextRow, TextRun, TextSettings, Tuning};
 
 fn what(settings: &GrokSettings) -> String {
     let GrokSettings { operation, modulus, fraction, .. } = settings;
@@ -133,20 +133,31 @@ pub fn sweep_chart(runs: &[Passed]) -> Chart {
 }
 
 /// Losses over steps of a language model that learns a text.
-pub fn learning_curve(settings: &TextSettings, rows: &[TextRow]) -> Chart {
-    let line = |name: &str, colour: usize, value: fn(&TextRow) -> f64| Series {
+pub fn learning_curve(run: &TextRun) -> Chart {
+    let rows = &run.rows;
+    let series = |name: &str, colour: usize, value: fn(&TextRow) -> Option<f64>| Series {
         name: name.into(),
         colour: COLOURS[colour],
         mark: Mark::Line,
-        points: rows.iter().map(|row| (row.step as f64, value(row))).collect(),
+        points: rows.iter().filter_map(|row| Some((row.step as f64, value(row)?))).collect(),
     };
-    let losses = || rows.iter().flat_map(|row| [row.train_loss, row.validation_loss]);
+    let losses = || rows.iter().flat_map(|row| [Some(row.train_loss), row.validation_loss]).flatten();
     let (low, high) = losses().fold((f64::MAX, 0.0f64), |(low, high), loss| (low.min(loss), high.max(loss)));
-    let TextSettings { layers, width, heads, context, vocabulary, seed, .. } = settings;
+    let TextSettings { layers, width, heads, context, batch, accumulate, rate, seed, .. } = run.settings;
+    let (title, how) = match &run.pupil {
+        Pupil::New(_) => ("Learning a text", String::new()),
+        Pupil::Tuned(Tuning { lora: None, .. }) => ("Going on with a model", String::new()),
+        Pupil::Tuned(Tuning { lora: Some(lora), .. }) => {
+            ("Adapting a model", format!("LoRA of rank {}, alpha {}; ", lora.rank, lora.alpha))
+        }
+    };
+    let learned = series("training", 0, |row| Some(row.train_loss));
+    let kept = series("validation", 1, |row| row.validation_loss);
     Chart {
-        title: "Learning a text".into(),
+        title: title.into(),
         subtitle: format!(
-            "{layers} layers of width {width}, {heads} heads; sequences of {context}, at most {vocabulary} tokens; seed {seed}"
+            "{how}{layers} layers of width {width}, {heads} heads; {} sequences of {context} a step; rate {rate}; seed {seed}",
+            batch * accumulate
         ),
         x_label: "optimiser steps".into(),
         x_range: (0.0, rows.last().map_or(10.0, |row| row.step as f64)),
@@ -155,10 +166,7 @@ pub fn learning_curve(settings: &TextSettings, rows: &[TextRow]) -> Chart {
             y_label: "loss, nats a token".into(),
             y_range: (if low < high { low.floor() } else { 0.0 }, high.ceil().max(1.0)),
             y_logarithmic: false,
-            series: vec![
-                line("training", 0, |row| row.train_loss),
-                line("validation", 1, |row| row.validation_loss),
-            ],
+            series: [learned, kept].into_iter().filter(|series| !series.points.is_empty()).collect(),
         }],
     }
 }

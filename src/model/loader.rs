@@ -166,7 +166,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Rows of queries and keys, numbers that are rotated together being neighbours, and of values.
-    fn query_key_value(&self, index: usize) -> Result<Vec<Rows>> {
+    pub(super) fn query_key_value(&self, index: usize) -> Result<Vec<Rows>> {
         let Config { architecture, width, head, heads, key_heads, .. } = *self.config;
         let (query, key) = (heads * head, key_heads * head);
         let weight = |part: &str| format!("blk.{index}.{part}.weight");
@@ -322,7 +322,7 @@ impl<'a> Loader<'a> {
         Matrix::load(self.place, label, Arc::new(Stacked::new(sources.into(), 64)))
     }
 
-    fn floats(&self, name: &str, count: usize) -> Result<Vec<f32>> {
+    pub(super) fn floats(&self, name: &str, count: usize) -> Result<Vec<f32>> {
         let info = self.info(name, &[count])?;
         self.dequantised(info, count)
     }

@@ -1,5 +1,8 @@
 //! The shape of a transformer to be trained.
 
+use super::text_settings::TextSettings;
+use crate::model::Config;
+use crate::model::rope::Rope;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +68,16 @@ pub struct Shape {
     pub tied: bool,
     /// Standard deviation of embeddings at the start.
     pub embedding_deviation: f32,
+    /// Added to the variance in norms.
+    #[serde(default = "epsilon")]
+    pub epsilon: f32,
+    /// Frequencies of the rotation; without, of base 10,000.
+    #[serde(skip)]
+    pub rope: Option<Rope>,
+}
+
+fn epsilon() -> f32 {
+    1e-5
 }
 
 impl Shape {
@@ -84,7 +97,76 @@ impl Shape {
             positions: Positions::Learned,
             tied: false,
             embedding_deviation: 1.0,
+            epsilon: epsilon(),
+            rope: None,
         }
+    }
+
+    /// A Llama over so many tokens: RMSNorm, rotary positions, SwiGLU. Sizes are those of the configuration file.
+    pub(super) fn llama(settings: &TextSettings, vocabulary: usize) -> Self {
+        Self {
+            vocabulary,
+            context: settings.context,
+            layers: settings.layers,
+            width: settings.width,
+            heads: settings.heads,
+            key_heads: settings.key_heads,
+            hidden: settings.hidden,
+            norm: NormKind::RmsNorm,
+            norm_bias: false,
+            feedforward: Feedforward::Swiglu,
+            positions: Positions::Rotary,
+            tied: true,
+            embedding_deviation: 0.02,
+            epsilon: epsilon(),
+            rope: None,
+        }
+    }
+
+    /// The shape of a stored model, for sequences of `context` tokens.
+    ///
+    /// # Errors
+    /// What of it this training cannot do.
+    pub fn of(config: &Config, tied: bool, context: usize) -> Result<Self> {
+        let Config { heads, head, width, .. } = *config;
+        let rope = config.ropes.first().filter(|_| config.ropes.len() == 1);
+        let windowed =
+            |most: usize| config.layer_types.iter().any(|layer| layer.window.is_some_and(|n| n < most));
+        let refused = [
+            (config.architecture.name != "llama", format!("architecture is {:?}", config.architecture.name)),
+            (config.qkv_bias || config.output_bias, "products of the attention have biases".into()),
+            (
+                config.attention_cap.is_some() || config.logits_cap.is_some(),
+                "scores or logits have caps".into(),
+            ),
+            (
+                heads * head != width,
+                format!("{heads} heads of {head} are not as wide as its stream, {width}"),
+            ),
+            (rope.is_none_or(|rope| rope.width != head), "heads are rotated in part".into()),
+            (windowed(context), format!("attention has a window smaller than the context of {context}")),
+        ];
+        if let Some((_, what)) = refused.into_iter().find(|(wrong, _)| *wrong) {
+            let message = format!("the model cannot be trained here: its {what}; Llama and its like can be");
+            return Err(Error::Model(message));
+        }
+        if context > config.context {
+            let longest = config.context;
+            return Err(Error::Model(format!(
+                "a context of {context} tokens; the model was made for {longest}"
+            )));
+        }
+        let like = TextSettings {
+            context,
+            layers: config.layers,
+            width,
+            heads,
+            key_heads: config.key_heads,
+            hidden: config.hidden,
+            ..TextSettings::default()
+        };
+        let epsilon = config.norm_eps;
+        Ok(Self { tied, epsilon, rope: rope.cloned(), ..Self::llama(&like, config.vocabulary) })
     }
 
     /// Width of a head.

@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Rows of queries or keys in the order that folders have: of each head, the first numbers of all pairs before the second
 /// ones. Here, as in GGUF, the two of a pair are neighbours.
-fn halves(values: &[f32], head: usize, columns: usize) -> Vec<f32> {
+pub(super) fn halves(values: &[f32], head: usize, columns: usize) -> Vec<f32> {
     let rows = values.len() / columns;
     let from = |row: usize| {
         let (first, place) = (row / head * head, row % head);
@@ -18,16 +18,12 @@ fn halves(values: &[f32], head: usize, columns: usize) -> Vec<f32> {
     (0..rows).flat_map(|row| &values[from(row) * columns..][..columns]).copied().collect()
 }
 
-/// Writes `model.safetensors` and `config.json` into `folder`; `tokenizer.json` is the caller's.
-///
-/// # Errors
-/// When the model is no Llama, or the device or a file fails.
-pub fn export_llama(trainer: &Trainer, folder: &Path) -> Result<()> {
+/// Name, shape and numbers of a tensor.
+pub(super) type Named = (String, Vec<usize>, Vec<f32>);
+
+/// The weights under the names and in the order of Hugging Face's folders.
+pub(super) fn llama_tensors(trainer: &Trainer) -> Result<Vec<Named>> {
     let shape = &trainer.shape;
-    let kinds = (shape.norm, shape.feedforward, shape.positions);
-    if kinds != (NormKind::RmsNorm, Feedforward::Swiglu, Positions::Rotary) {
-        return Err(Error::Model("only models with RMSNorm, SwiGLU and rotary positions are Llamas".into()));
-    }
     let (width, head, hidden) = (shape.width, shape.head(), shape.hidden);
     let keys = shape.key_heads * head;
     let read = |name: &str| trainer.parameters.get(name).read_f32(trainer.gpu());
@@ -58,8 +54,22 @@ pub fn export_llama(trainer: &Trainer, folder: &Path) -> Result<()> {
         matrix(theirs("mlp.down_proj"), &ours("ffn_down")?, hidden);
     }
     all.extend(norms.into_iter().map(|(name, values)| (name, vec![values.len()], values)));
+    Ok(all)
+}
+
+/// Writes `model.safetensors` and `config.json` into `folder`; `tokenizer.json` is the caller's.
+///
+/// # Errors
+/// When the model is no Llama, or the device or a file fails.
+pub fn export_llama(trainer: &Trainer, folder: &Path) -> Result<()> {
+    let shape = &trainer.shape;
+    let kinds = (shape.norm, shape.feedforward, shape.positions);
+    if kinds != (NormKind::RmsNorm, Feedforward::Swiglu, Positions::Rotary) {
+        return Err(Error::Model("only models with RMSNorm, SwiGLU and rotary positions are Llamas".into()));
+    }
+    let (width, hidden) = (shape.width, shape.hidden);
     let metadata = [("format".to_string(), "pt".to_string())].into();
-    write_tensors(&folder.join("model.safetensors"), &all, Some(metadata))?;
+    write_tensors(&folder.join("model.safetensors"), &llama_tensors(trainer)?, Some(metadata))?;
 
     let config = json!({
         "architectures": ["LlamaForCausalLM"],

@@ -5,8 +5,13 @@
 
 mod checkpoint;
 mod config;
+mod data;
 mod export;
+mod export_tuned;
+mod lesson;
+mod low_rank;
 mod metrics;
+mod network;
 mod optimiser;
 mod order;
 mod parameters;
@@ -15,16 +20,21 @@ mod text_run;
 mod text_settings;
 mod trainer;
 mod transformer;
+mod tuning;
 
 pub use checkpoint::{Checkpoint, write_tensors};
 pub use config::{Feedforward, NormKind, Positions, Shape};
-pub use export::export_llama;
+pub use data::{Data, Example};
+pub use lesson::Lesson;
+pub use low_rank::{Adapter, LoraSettings, Target};
 pub use metrics::{read_metrics, write_metrics};
+pub use network::Network;
 pub use optimiser::{Method, Optimiser};
 pub use order::{Order, permutation};
 pub use parameters::Parameters;
 pub use schedule::Schedule;
-pub use text_run::{TextRow, TextRun};
+pub use text_run::{Pupil, TextRow, TextRun};
 pub use text_settings::TextSettings;
 pub use trainer::{Score, Settings, Trainer};
 pub use transformer::{Batch, Workspace, record};
+pub use tuning::{Tuning, Wishes};

@@ -66,12 +66,25 @@ impl Parameters {
     /// When the shape is impossible or the device cannot hold them.
     pub fn zeros(place: &Place, shape: &Shape) -> Result<Self> {
         shape.check()?;
+        Self::named(place, listed(shape).into_iter().map(|(name, shape, _)| (name, shape)).collect())
+    }
+
+    /// Parameters of these names and shapes, all zero.
+    ///
+    /// # Errors
+    /// When the device cannot hold them.
+    pub(super) fn named(place: &Place, all: Vec<(String, Vec<usize>)>) -> Result<Self> {
         let (mut names, mut tensors) = (vec![], vec![]);
-        for (name, shape, _) in listed(shape) {
+        for (name, shape) in all {
             tensors.push(Tensor::zeros(place, &name, &shape, Element::F32)?);
             names.push(name);
         }
         Ok(Self { names, tensors })
+    }
+
+    /// How many numbers the parameters of `shape` have.
+    pub(super) fn count_of(shape: &Shape) -> usize {
+        listed(shape).iter().map(|(_, shape, _)| shape.iter().product::<usize>()).sum()
     }
 
     /// Where training starts from: numbers drawn from `seed`, parameter by parameter.

@@ -1,10 +1,16 @@
-//! A small language model learns a text.
+//! A language model learns a text: a small one from scratch, or one that is there already.
 
 use super::checkpoint::Checkpoint;
+use super::data::Data;
+use super::export::export_llama;
+use super::export_tuned::{export_adapter, export_model};
+use super::lesson::Lesson;
 use super::metrics::{read_metrics, write_metrics};
+use super::network::Network;
 use super::order::Order;
 use super::text_settings::TextSettings;
-use super::trainer::{Score, Trainer};
+use super::trainer::{Score, Settings, Trainer};
+use super::tuning::{Tuned, Tuning, Wishes};
 use crate::gpu::Gpu;
 use crate::text::LearnedTokenizer;
 use crate::{Error, Result};
@@ -22,10 +28,10 @@ pub struct TextRow {
     pub step: u64,
     /// Mean loss of the steps since the last row, nats a token.
     pub train_loss: f64,
-    /// Mean loss over the end of the text, which is not learned from.
-    pub validation_loss: f64,
+    /// Mean loss over the end of the data, which is not learned from, if some is kept for that.
+    pub validation_loss: Option<f64>,
     /// Share of its tokens that were the likeliest.
-    pub validation_accuracy: f64,
+    pub validation_accuracy: Option<f64>,
     /// Seconds of training so far, evaluations included.
     pub seconds: f64,
 }
@@ -34,32 +40,37 @@ pub struct TextRow {
 #[derive(Serialize, Deserialize)]
 struct State {
     settings: TextSettings,
+    #[serde(default)]
+    tuning: Option<Tuning>,
     text: u64,
     seconds: f64,
     /// Scores since the last row, of which f32 go through JSON unchanged.
     pending: Vec<[f32; 3]>,
 }
 
-/// Steps between two looks at the interrupt.
-const TOGETHER: u64 = 4;
+/// Steps between two looks at the interrupt: small models, and large ones.
+const TOGETHER: [u64; 2] = [4, 1];
 
-/// Most sequences of an evaluation, taken evenly from the end of the text.
-const EVALUATED: usize = 64;
+/// What learns.
+pub enum Pupil {
+    /// A model from scratch, with a tokenizer learned from the same text.
+    New(Box<LearnedTokenizer>),
+    /// One that is there.
+    Tuned(Tuning),
+}
 
 /// A run.
 pub struct TextRun {
     /// What it does.
     pub settings: TextSettings,
+    /// What learns.
+    pub pupil: Pupil,
     /// The model.
     pub trainer: Trainer,
     /// Rows so far.
     pub rows: Vec<TextRow>,
-    /// The tokenizer, learned from the same text.
-    pub tokenizer: LearnedTokenizer,
-    /// Tokens of the text.
-    pub tokens: usize,
-    training: Vec<u32>,
-    validation: Vec<u32>,
+    /// Tokens, and sequences of them.
+    pub lesson: Lesson,
     order: Order,
     pending: Vec<Score>,
     seconds: f64,
@@ -71,63 +82,60 @@ fn rounded(value: f64) -> f64 {
     (value * 1e9).round() / 1e9
 }
 
-/// A number that tells texts apart (FNV-1a, 64 bits).
-fn fingerprint(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
-}
-
 fn checkpoint(folder: &Path) -> PathBuf {
     folder.join("checkpoint.safetensors")
 }
 
 impl TextRun {
-    /// A run at step 0.
+    /// A run at step 0 of a model from scratch.
     ///
     /// # Errors
     /// When the settings are impossible, the text is too short, or the device cannot hold it.
-    pub fn new(gpu: &Arc<Gpu>, settings: &TextSettings, text: &str) -> Result<Self> {
+    pub fn new(gpu: &Arc<Gpu>, settings: &TextSettings, data: &Data) -> Result<Self> {
         settings.check()?;
-        let tokenizer = LearnedTokenizer::new(text, settings.vocabulary)?;
-        Self::with_tokenizer(gpu, settings, text, tokenizer)
+        if data.examples().is_some() {
+            let message = "a model from scratch learns plain text; give examples to a model with -m MODEL";
+            return Err(Error::Model(message.into()));
+        }
+        let tokenizer = LearnedTokenizer::new(data.text(), settings.vocabulary)?;
+        Self::with_tokenizer(gpu, settings, data, tokenizer)
     }
 
     fn with_tokenizer(
         gpu: &Arc<Gpu>,
         settings: &TextSettings,
-        text: &str,
+        data: &Data,
         tokenizer: LearnedTokenizer,
     ) -> Result<Self> {
         settings.check()?;
-        let words = tokenizer.encode(text)?;
-        let context = settings.context;
-        let split = ((words.len() as f64 * (1.0 - settings.validation)) as usize).min(words.len());
-        if split <= 2 * context || words.len() - split <= context {
-            return Err(Error::Model(format!(
-                "the text has {} tokens; learning and evaluation need at least {} and {}",
-                words.len(),
-                2 * context + 1,
-                context + 1
-            )));
-        }
-        let trainer = Trainer::new(gpu, &settings.shape(tokenizer.len()), &settings.training(), &words)?;
-        // Sequences begin half a context apart, so that what begins one stands in the middle of another.
-        let last = split - context;
-        let training: Vec<u32> = (0..last).step_by(context.div_ceil(2)).map(|start| start as u32).collect();
-        let all = trainer.windows(split..words.len());
-        let validation = all.iter().step_by(all.len().div_ceil(EVALUATED).max(1)).copied().collect();
+        let words = tokenizer.encode(data.text())?;
+        let lesson = Lesson::text(words, settings.context, settings.validation)?;
+        let network = Network::random(gpu, &settings.shape(tokenizer.len()), settings.seed)?;
+        let tuned = Tuned { settings: settings.clone(), network, lesson };
+        Self::begin(gpu, Pupil::New(Box::new(tokenizer)), tuned, data)
+    }
+
+    /// A run at step 0 of a model that is there. Its settings are chosen for the data where nobody wishes otherwise.
+    ///
+    /// # Errors
+    /// When the model cannot be read or trained, the settings are impossible, or the device cannot hold it.
+    pub fn tune(gpu: &Arc<Gpu>, tuning: &Tuning, wishes: &Wishes, data: &Data) -> Result<Self> {
+        Self::begin(gpu, Pupil::Tuned(tuning.clone()), tuning.begin(gpu, wishes, data)?, data)
+    }
+
+    fn begin(gpu: &Arc<Gpu>, pupil: Pupil, tuned: Tuned, data: &Data) -> Result<Self> {
+        let Tuned { settings, network, lesson } = tuned;
+        let training = Settings { kept: lesson.kept, ..settings.training() };
         Ok(Self {
-            order: Order::new(training.len(), settings.seed),
-            settings: settings.clone(),
-            trainer,
+            order: Order::new(lesson.training.len(), settings.seed),
+            trainer: Trainer::of(gpu, network, &training, &lesson.words)?,
+            settings,
+            pupil,
             rows: vec![],
-            tokenizer,
-            tokens: words.len(),
-            training,
-            validation,
+            lesson,
             pending: vec![],
             seconds: 0.0,
-            text: fingerprint(text),
+            text: data.fingerprint(),
         })
     }
 
@@ -140,38 +148,69 @@ impl TextRun {
     ///
     /// # Errors
     /// When there is none, it is damaged, or the text is another.
-    pub fn resume(gpu: &Arc<Gpu>, folder: &Path, text: &str) -> Result<Self> {
+    pub fn resume(gpu: &Arc<Gpu>, folder: &Path, data: &Data) -> Result<Self> {
         let path = checkpoint(folder);
         let state = Checkpoint::<State>::peek(&path)?.state;
-        if state.text != fingerprint(text) {
+        if state.text != data.fingerprint() {
             return Err(Error::format(
                 &path,
                 "it is of another text; give the files it began with, in that order",
             ));
         }
-        let tokenizer = LearnedTokenizer::read(&folder.join("tokenizer.json"))?;
-        let mut run = Self::with_tokenizer(gpu, &state.settings, text, tokenizer)?;
+        let mut run = match state.tuning {
+            Some(tuning) => {
+                let tuned = tuning.again(gpu, &state.settings, data)?;
+                Self::begin(gpu, Pupil::Tuned(tuning), tuned, data)?
+            }
+            None => {
+                let tokenizer = LearnedTokenizer::read(&folder.join("tokenizer.json"))?;
+                Self::with_tokenizer(gpu, &state.settings, data, tokenizer)?
+            }
+        };
         let step = Checkpoint::<State>::read(&path, &mut run.trainer)?.step;
         (run.seconds, run.pending) = (state.seconds, state.pending.into_iter().map(Score::from).collect());
         run.rows = read_metrics(folder, |row: &TextRow| row.step <= step)?;
         Ok(run)
     }
 
-    /// Writes checkpoint, tokenizer and rows.
+    /// Writes checkpoint and rows.
     ///
     /// # Errors
     /// When the files cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-        self.tokenizer.write(&folder.join("tokenizer.json"))?;
+        let tuning = match &self.pupil {
+            Pupil::New(tokenizer) => {
+                tokenizer.write(&folder.join("tokenizer.json"))?;
+                None
+            }
+            Pupil::Tuned(tuning) => Some(tuning.clone()),
+        };
         self.write_rows(folder)?;
         let state = State {
             settings: self.settings.clone(),
+            tuning,
             text: self.text,
             seconds: self.seconds,
             pending: self.pending.iter().copied().map(Into::into).collect(),
         };
         Checkpoint::write(&checkpoint(folder), &self.trainer, state)
+    }
+
+    /// Writes what other commands take: a model's folder, its adapter, or its file, and gives the path.
+    ///
+    /// # Errors
+    /// When the device or a file fails.
+    pub fn export(&self, folder: &Path) -> Result<PathBuf> {
+        match (&self.pupil, &self.trainer.network.adapter) {
+            (Pupil::New(_), _) => export_llama(&self.trainer, folder).map(|()| folder.to_owned()),
+            (Pupil::Tuned(tuning), Some(adapter)) => {
+                let values = self.trainer.parameters.read(self.trainer.gpu())?;
+                let pairs = adapter.pairs(&self.trainer.shape, &values);
+                export_adapter(&adapter.settings, &self.trainer.shape, pairs, &tuning.model, folder)
+            }
+            (Pupil::Tuned(tuning), None) => export_model(&self.trainer, &tuning.model, folder),
+        }
     }
 
     /// Writes `metrics.jsonl`.
@@ -193,12 +232,17 @@ impl TextRun {
     /// When the device fails.
     pub fn advance(&mut self, interrupt: &AtomicBool, tell: impl Fn(u64)) -> Result<Option<TextRow>> {
         let (since, before) = (Instant::now(), self.seconds);
+        let together = TOGETHER[usize::from(matches!(self.pupil, Pupil::Tuned(_)))];
         loop {
             let step = self.trainer.done();
             let next = (step / self.settings.every + 1) * self.settings.every;
             let next = next.min(self.settings.steps.max(step + 1));
-            let count = (next - step).min(TOGETHER);
-            self.pending.extend(self.trainer.train(count as usize, &self.training, &mut self.order)?);
+            let count = (next - step).min(together);
+            self.pending.extend(self.trainer.train(
+                count as usize,
+                &self.lesson.training,
+                &mut self.order,
+            )?);
             self.seconds = before + since.elapsed().as_secs_f64();
             tell(self.trainer.done());
             if step + count == next {
@@ -209,13 +253,16 @@ impl TextRun {
             }
         }
         let training = Score::mean(&std::mem::take(&mut self.pending));
-        let validation = self.trainer.evaluate(&self.validation)?;
+        let validation = match &self.lesson.validation[..] {
+            [] => None,
+            places => Some(self.trainer.evaluate(places)?),
+        };
         self.seconds = before + since.elapsed().as_secs_f64();
         let row = TextRow {
             step: self.trainer.done(),
             train_loss: rounded(training.loss),
-            validation_loss: rounded(validation.loss),
-            validation_accuracy: rounded(validation.accuracy),
+            validation_loss: validation.map(|score| rounded(score.loss)),
+            validation_accuracy: validation.map(|score| rounded(score.accuracy)),
             seconds: rounded(self.seconds),
         };
         self.rows.push(row.clone());

@@ -1,6 +1,6 @@
 //! What `kaiwu train` is told: the shape of a small language model, and how it learns.
 
-use super::config::{Feedforward, NormKind, Positions, Shape};
+use super::config::Shape;
 use super::optimiser::Method;
 use super::schedule::Schedule;
 use super::trainer::Settings;
@@ -39,7 +39,7 @@ pub struct TextSettings {
     pub weight_decay: f32,
     /// Largest norm of the gradient; 0 lets it be.
     pub clip: f32,
-    /// Share of the text, its end, that is kept for evaluation.
+    /// Share of the text, its end, that is kept for evaluation; 0 for none.
     pub validation: f64,
     /// Steps between two evaluations.
     pub every: u64,
@@ -74,21 +74,7 @@ impl Default for TextSettings {
 impl TextSettings {
     /// A model of Llama's kind over so many tokens: RMSNorm, rotary positions, SwiGLU, one matrix for both ends.
     pub fn shape(&self, vocabulary: usize) -> Shape {
-        Shape {
-            vocabulary,
-            context: self.context,
-            layers: self.layers,
-            width: self.width,
-            heads: self.heads,
-            key_heads: self.key_heads,
-            hidden: self.hidden,
-            norm: NormKind::RmsNorm,
-            norm_bias: false,
-            feedforward: Feedforward::Swiglu,
-            positions: Positions::Rotary,
-            tied: true,
-            embedding_deviation: 0.02,
-        }
+        Shape::llama(self, vocabulary)
     }
 
     /// How it learns.
@@ -113,8 +99,8 @@ impl TextSettings {
                 self.steps, self.every
             ));
         }
-        if !(self.validation > 0.0 && self.validation <= 0.5) {
-            return wrong(format!("validation is {}; it must be above 0 and at most 0.5", self.validation));
+        if !(0.0..=0.5).contains(&self.validation) {
+            return wrong(format!("validation is {}; it must be from 0 to 0.5", self.validation));
         }
         if !(self.rate > 0.0 && self.rate.is_finite() && self.weight_decay >= 0.0 && self.clip >= 0.0) {
             return wrong("rate must be above 0, weight_decay and clip 0 or more".into());

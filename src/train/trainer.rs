@@ -1,6 +1,7 @@
 //! The trainer: compiled steps, and many of them in a submission.
 
 use super::config::Shape;
+use super::network::Network;
 use super::optimiser::{Method, Optimiser};
 use super::order::Order;
 use super::parameters::Parameters;
@@ -83,9 +84,11 @@ pub struct Trainer {
     gpu: Arc<Gpu>,
     /// Its shape.
     pub shape: Shape,
+    /// All of it.
+    pub network: Network,
     /// How it is trained.
     pub settings: Settings,
-    /// Its parameters.
+    /// What of it is trained.
     pub parameters: Parameters,
     /// Moments.
     pub optimiser: Optimiser,
@@ -104,21 +107,29 @@ pub struct Trainer {
 }
 
 impl Trainer {
-    /// A trainer at step 0. `data` holds token ids, where a set top bit says that one is no target.
+    /// A trainer at step 0 of a network drawn from the seed.
     ///
     /// # Errors
-    /// When shape or settings are impossible, or the device cannot hold it all.
+    /// As [`Trainer::of`].
     pub fn new(gpu: &Arc<Gpu>, shape: &Shape, settings: &Settings, data: &[u32]) -> Result<Self> {
         shape.check()?;
         settings.check(shape)?;
-        if let Some(id) =
-            data.iter().map(|word| word & (u32::MAX >> 1)).find(|&id| id as usize >= shape.vocabulary)
-        {
+        Self::of(gpu, Network::random(gpu, shape, settings.seed)?, settings, data)
+    }
+
+    /// A trainer at step 0. `data` holds token ids, where a set top bit says that one is no target, and [`Draw::NONE`] where
+    /// there is none.
+    ///
+    /// # Errors
+    /// When settings are impossible, or the device cannot hold it all.
+    pub fn of(gpu: &Arc<Gpu>, network: Network, settings: &Settings, data: &[u32]) -> Result<Self> {
+        let (shape, parameters) = (network.shape.clone(), network.trained().clone());
+        settings.check(&shape)?;
+        let ids = data.iter().filter(|word| **word != Draw::NONE).map(|word| word & (u32::MAX >> 1));
+        if let Some(id) = ids.into_iter().find(|&id| id as usize >= shape.vocabulary) {
             return Err(Error::Model(format!("token {id} is beyond the vocabulary of {}", shape.vocabulary)));
         }
         let place = Place::Device(Arc::clone(gpu));
-        let parameters = Parameters::zeros(&place, shape)?;
-        parameters.write(gpu, &Parameters::start(shape, settings.seed))?;
 
         let words = data.len();
         let mut padded = data.to_vec();
@@ -154,7 +165,7 @@ impl Trainer {
         for total in &totals {
             let (ids, targets, totals) = (ids.clone(), targets.clone(), total.clone());
             let batch = Batch { ids, targets, totals, size, tokens: shape.context, kept };
-            let forward = record(shape, &parameters, &mut space, &batch)?;
+            let forward = record(&network, &mut space, &batch)?;
             if evaluation.entries().is_empty() {
                 evaluation.push("draw", draw.clone());
                 evaluation.extend(&forward);
@@ -174,7 +185,8 @@ impl Trainer {
         recording.push("tick", Tick { clock: clock.clone() });
         Ok(Self {
             gpu: Arc::clone(gpu),
-            shape: shape.clone(),
+            shape,
+            network,
             settings: settings.clone(),
             step: Program::compile(gpu, &recording)?,
             evaluation: Program::compile(gpu, &evaluation)?,

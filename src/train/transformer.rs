@@ -1,13 +1,14 @@
 //! The forward pass of training, as a list of kernel calls: whole sequences, all in f32.
 
 use super::config::{Feedforward, NormKind, Positions, Shape};
-use super::parameters::Parameters;
+use super::network::Network;
 use crate::Result;
 use crate::gpu::{Element, Place, Recording, Tensor};
 use crate::kernels::{
-    Activate, Activation, CausalAttention, CrossEntropy, Gather, Gemm, Heads, MeanLoss, Pick, Rotate,
-    RowNorm, Swiglu,
+    Activate, Activation, CausalAttention, CrossEntropy, Diagonal, Gather, Gemm, Heads, MeanLoss, Pick,
+    Rotate, RowNorm, Swiglu,
 };
+use crate::model::rope::{Rope, Scaling};
 use std::collections::HashMap;
 
 /// The sequences of a step, on the device.
@@ -53,12 +54,9 @@ impl Workspace {
             return Ok(known.clone());
         }
         let head = shape.head();
-        let angle = |n: usize| {
-            let (place, pair) = (n / (head / 2), n % (head / 2));
-            place as f64 * 10_000f64.powf(-2.0 * pair as f64 / head as f64)
-        };
-        let turns = (0..shape.context * head / 2).map(angle);
-        let table: Vec<f32> = turns.flat_map(|angle| [angle.cos() as f32, angle.sin() as f32]).collect();
+        let plain = || Rope { base: 10_000.0, width: head, scaling: Scaling::None };
+        let rope = shape.rope.clone().unwrap_or_else(plain);
+        let table = rope.table(shape.context, head, shape.context);
         let tensor = Tensor::constant(&self.place, "rope", &[shape.context, head], &table)?;
         self.tensors.insert("rope".into(), tensor.clone());
         Ok(tensor)
@@ -67,8 +65,7 @@ impl Workspace {
 
 /// A recording in the making.
 struct Pass<'a> {
-    shape: &'a Shape,
-    parameters: &'a Parameters,
+    network: &'a Network,
     space: &'a mut Workspace,
     recording: Recording,
 }
@@ -76,20 +73,59 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// `y = x · Wᵀ (+ residual)`.
     fn linear(&mut self, name: &str, x: &Tensor, w: &str, residual: Option<&Tensor>) -> Result<Tensor> {
-        let w = self.parameters.get(w);
+        let added = self.low_rank(name, x, w, residual)?;
+        let (w, residual) = (self.network.weights.get(w), added.as_ref().or(residual));
         let y = self.space.get(name, &[x.dim(0), w.dim(0)])?;
         self.recording.push(name, Gemm::linear(x, w, residual, &y));
         Ok(y)
     }
 
+    /// `scale · B (A x) (+ residual)`, where an adapter adds to the matrix.
+    fn low_rank(
+        &mut self,
+        name: &str,
+        x: &Tensor,
+        w: &str,
+        residual: Option<&Tensor>,
+    ) -> Result<Option<Tensor>> {
+        let Some(added) = self.network.adapter.as_ref().and_then(|adapter| adapter.of(w)) else {
+            return Ok(None);
+        };
+        let [low_name, b_name, sum_name] = ["low", "lora_b", "added"].map(|part| format!("{name}.{part}"));
+        let low = self.space.get(&low_name, &[x.dim(0), added.a.dim(0)])?;
+        self.recording.push(low_name, Gemm::linear(x, added.a, None, &low));
+        let b = match added.split {
+            None => added.b.clone(),
+            Some(split) => {
+                let y = self.space.get(&b_name, &[added.b.dim(0), added.a.dim(0)])?;
+                self.recording.push(b_name, Diagonal { x: added.b.clone(), y: y.clone(), split });
+                y
+            }
+        };
+        let sum = self.space.get(&sum_name, &[x.dim(0), b.dim(0)])?;
+        let product = Gemm::linear(&low, &b, residual, &sum);
+        self.recording.push(sum_name, Gemm { alpha: added.scale, ..product });
+        Ok(Some(sum))
+    }
+
     fn norm(&mut self, name: &str, x: &Tensor) -> Result<Tensor> {
         let y = self.space.get(name, x.shape())?;
         let stats = self.space.get(&format!("{name}.stats"), &[x.dim(0), 4])?;
-        let gain = self.parameters.get(name).clone();
-        let bias = self.parameters.find(&format!("{name}.bias")).cloned();
-        let centred = self.shape.norm == NormKind::LayerNorm;
-        self.recording
-            .push(name, RowNorm { x: x.clone(), gain, bias, y: y.clone(), stats, centred, eps: 1e-5 });
+        let gain = self.network.weights.get(name).clone();
+        let bias = self.network.weights.find(&format!("{name}.bias")).cloned();
+        let centred = self.network.shape.norm == NormKind::LayerNorm;
+        self.recording.push(
+            name,
+            RowNorm {
+                x: x.clone(),
+                gain,
+                bias,
+                y: y.clone(),
+                stats,
+                centred,
+                eps: self.network.shape.epsilon,
+            },
+        );
         Ok(y)
     }
 
@@ -111,10 +147,10 @@ impl Pass<'_> {
         first: usize,
         period: usize,
     ) -> Result<Tensor> {
-        if self.shape.positions != Positions::Rotary {
+        if self.network.shape.positions != Positions::Rotary {
             return Ok(x);
         }
-        let (rope, y) = (self.space.rope(self.shape)?, self.space.get(name, x.shape())?);
+        let (rope, y) = (self.space.rope(&self.network.shape)?, self.space.get(name, x.shape())?);
         let base = None;
         let turned = Rotate { x, rope, base, y: y.clone(), rotated, first, period, backwards: false };
         self.recording.push(name, turned);
@@ -127,20 +163,16 @@ impl Pass<'_> {
 ///
 /// # Errors
 /// When the device cannot hold the activations.
-pub fn record(
-    shape: &Shape,
-    parameters: &Parameters,
-    space: &mut Workspace,
-    batch: &Batch,
-) -> Result<Recording> {
+pub fn record(network: &Network, space: &mut Workspace, batch: &Batch) -> Result<Recording> {
+    let Network { shape, weights, .. } = network;
     let Shape { layers, width, heads, key_heads, hidden, .. } = *shape;
     let Batch { size, tokens, .. } = *batch;
-    let mut pass = Pass { shape, parameters, space, recording: Recording::default() };
+    let mut pass = Pass { network, space, recording: Recording::default() };
 
     // x[t] = embedding of token t, and of its place                                          [B * T, C]
     let mut x = pass.space.get("x", &[size * tokens, width])?;
-    let places = parameters.find("position_embd").cloned();
-    let (ids, table) = (batch.ids.clone(), parameters.get("token_embd").clone());
+    let places = weights.find("position_embd").cloned();
+    let (ids, table) = (batch.ids.clone(), weights.get("token_embd").clone());
     pass.recording.push("token_embd", Gather { ids, table, places, y: x.clone() });
 
     for layer in 0..layers {

@@ -79,6 +79,20 @@ fn add_pointwise(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
+fn add_diagonal(table: &mut Table) -> Result<()> {
+    for (index, (rows, width, split)) in
+        [(1, 4, 1), (5, 4, 2), (70, 12, 33), (257, 8, 0)].into_iter().enumerate()
+    {
+        let what = format!("[{rows}, {width}], {split} rows first");
+        let (x, y) = (table.filled("x", &[rows, width])?, table.empty("y", &[rows, 2 * width])?);
+        table.case(what.clone(), Diagonal { x, y, split });
+        let (dy, base) = (table.filled("dy", &[rows, 2 * width])?, base(table, index, &[rows, width])?);
+        let dx = table.empty("dx", &[rows, width])?;
+        table.case(what, DiagonalGradient { dy, base, dx, split });
+    }
+    Ok(())
+}
+
 fn add_norm(table: &mut Table) -> Result<()> {
     for (index, (rows, width)) in [(1, 4), (33, 32), (7, 132), (65, 36)].into_iter().enumerate() {
         for centred in [false, true] {
@@ -290,6 +304,7 @@ fn add_draw(table: &mut Table) -> Result<()> {
 pub(super) fn add(table: &mut Table) -> Result<()> {
     add_gemm(table)?;
     add_pointwise(table)?;
+    add_diagonal(table)?;
     add_norm(table)?;
     add_causal(table)?;
     add_embedding_and_loss(table)?;

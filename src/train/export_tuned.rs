@@ -1,0 +1,130 @@
+//! What became of a model that was trained on: an adapter as PEFT writes it, or the model in the form it had.
+
+use super::checkpoint::write_tensors;
+use super::config::Shape;
+use super::export::{halves, llama_tensors};
+use super::low_rank::{LoraSettings, Pair, Target};
+use super::trainer::Trainer;
+use crate::format::{DType, Gguf, NewTensor, Source, Value, write_gguf};
+use crate::{Error, Result};
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What a folder's tokenizer and chat template are made of, and how it writes.
+const KEPT: [&str; 8] = [
+    "config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "chat_template.jinja",
+    "generation_config.json",
+];
+
+/// Writes `adapter_model.safetensors` and `adapter_config.json`.
+pub(super) fn export_adapter(
+    settings: &LoraSettings,
+    shape: &Shape,
+    pairs: Vec<Pair>,
+    model: &Path,
+    folder: &Path,
+) -> Result<PathBuf> {
+    let rank = settings.rank;
+    let mut all = vec![];
+    for Pair { layer, target, columns, a, b } in pairs {
+        let name = format!("base_model.model.model.layers.{layer}.{}", target.module());
+        let b = match target {
+            Target::Q | Target::K => halves(&b, shape.head(), rank),
+            _ => b,
+        };
+        all.push((format!("{name}.lora_A.weight"), vec![rank, columns], a));
+        all.push((format!("{name}.lora_B.weight"), vec![b.len() / rank, rank], b));
+    }
+    let metadata = [("format".to_string(), "pt".to_string())].into();
+    write_tensors(&folder.join("adapter_model.safetensors"), &all, Some(metadata))?;
+    let modules = settings.targets.iter().filter_map(|target| target.module().split('.').nth(1));
+    let config = json!({
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": model,
+        "r": rank,
+        "lora_alpha": settings.alpha,
+        "lora_dropout": 0.0,
+        "target_modules": modules.collect::<Vec<_>>(),
+        "bias": "none",
+        "fan_in_fan_out": false,
+        "inference_mode": true,
+        "init_lora_weights": true,
+        "use_rslora": false,
+        "use_dora": false,
+    });
+    let path = folder.join("adapter_config.json");
+    let text = serde_json::to_string_pretty(&config).map_err(|e| Error::format(&path, e.to_string()))?;
+    fs::write(&path, text + "\n").map_err(Error::io("write", &path))?;
+    Ok(folder.to_owned())
+}
+
+/// Writes the model in the form it was read: a folder, its tokenizer copied, or `model.gguf` with the same metadata.
+pub(super) fn export_model(trainer: &Trainer, model: &Path, folder: &Path) -> Result<PathBuf> {
+    match Source::open(model)? {
+        Source::Gguf(gguf) => {
+            let path = folder.join("model.gguf");
+            export_gguf(trainer, &gguf, &path)?;
+            Ok(path)
+        }
+        Source::Folder(_) => {
+            let metadata = [("format".to_string(), "pt".to_string())].into();
+            write_tensors(&folder.join("model.safetensors"), &llama_tensors(trainer)?, Some(metadata))?;
+            for name in KEPT {
+                let (from, to) = (model.join(name), folder.join(name));
+                if from.is_file() {
+                    fs::copy(&from, &to).map_err(Error::io("write", &to))?;
+                }
+            }
+            Ok(folder.to_owned())
+        }
+    }
+}
+
+fn export_gguf(trainer: &Trainer, gguf: &Gguf, path: &Path) -> Result<()> {
+    let (shape, keys) = (&trainer.shape, trainer.shape.key_heads * trainer.shape.head());
+    // Our matrix, and which of its rows are the file's.
+    let place = |name: &str| -> Option<(String, usize)> {
+        let stem = name.strip_suffix(".weight")?;
+        let (block, part) = stem.rsplit_once('.').unwrap_or(("", stem));
+        let ours = |part: &str| format!("{block}.{part}");
+        Some(match part {
+            "attn_k" => (ours("attn_kv"), 0),
+            "attn_v" => (ours("attn_kv"), keys),
+            "ffn_gate" => (ours("ffn_up"), 0),
+            "ffn_up" => (ours("ffn_up"), shape.hidden),
+            _ => (stem.to_owned(), 0),
+        })
+    };
+    let trained = |name: &str| {
+        let (ours, row) = place(name)?;
+        trainer.parameters.find(&ours).map(|tensor| (tensor, row))
+    };
+    let new = |info: &crate::format::TensorInfo| NewTensor {
+        name: info.name.clone(),
+        shape: info.shape.clone(),
+        dtype: if trained(&info.name).is_some() { DType::F32 } else { info.dtype },
+    };
+    let tensors: Vec<NewTensor> = gguf.tensors().iter().map(new).collect();
+    let mut metadata: Vec<(String, Value)> = gguf.metadata().to_vec();
+    for (key, value) in &mut metadata {
+        if key == "general.file_type" {
+            // All f32, after ggml's `enum llama_ftype`.
+            *value = Value::U32(0);
+        }
+    }
+    write_gguf(path, &metadata, &tensors, |index| {
+        let info = &gguf.tensors()[index];
+        let Some((tensor, row)) = trained(&info.name) else { return Ok(gguf.data(info).to_vec()) };
+        let (values, count) = (tensor.read_f32(trainer.gpu())?, info.elements() as usize);
+        let first = row * tensor.shape().last().copied().unwrap_or(0);
+        Ok(bytemuck::cast_slice(&values[first..first + count]).to_vec())
+    })
+}

@@ -1,0 +1,97 @@
+//! Data as tokens on the device: which of them are learned, and where sequences begin.
+
+use super::data::{Data, READ};
+use crate::kernels::Draw;
+use crate::text::{ChatTemplate, Tokenizer};
+use crate::{Error, Result};
+
+/// Most sequences of an evaluation, taken evenly.
+const EVALUATED: usize = 64;
+
+/// Tokens, and sequences of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lesson {
+    /// Token ids, as [`super::Trainer::of`] takes them.
+    pub words: Vec<u32>,
+    /// Tokens of a sequence.
+    pub context: usize,
+    /// How many of its places, the last ones, may have something to learn.
+    pub kept: usize,
+    /// Where sequences to learn begin.
+    pub training: Vec<u32>,
+    /// Where those begin that are kept for evaluation; may be none.
+    pub validation: Vec<u32>,
+    /// Tokens of the data.
+    pub tokens: usize,
+}
+
+fn evenly(all: Vec<u32>) -> Vec<u32> {
+    let step = all.len().div_ceil(EVALUATED).max(1);
+    all.into_iter().step_by(step).collect()
+}
+
+impl Lesson {
+    /// A text cut into sequences; its last `validation` is kept for evaluation.
+    ///
+    /// # Errors
+    /// When it is too short.
+    pub fn text(words: Vec<u32>, context: usize, validation: f64) -> Result<Self> {
+        let tokens = words.len();
+        let split = ((tokens as f64 * (1.0 - validation)) as usize).min(tokens);
+        let evaluated = if validation > 0.0 { context + 1 } else { 0 };
+        if split <= 2 * context || tokens - split < evaluated {
+            return Err(Error::Model(format!(
+                "the text has {tokens} tokens; learning and evaluation need at least {} and {evaluated}",
+                2 * context + 1,
+            )));
+        }
+        // Sequences begin half a context apart, so that what begins one stands in the middle of another.
+        let training = (0..split - context).step_by(context.div_ceil(2)).map(|start| start as u32).collect();
+        let rest = (split..tokens.saturating_sub(context)).step_by(context).map(|start| start as u32);
+        let validation = evenly(rest.collect());
+        Ok(Self { words, context, kept: context, training, validation, tokens })
+    }
+
+    /// Examples, each a sequence of its own, filled up with nothing; the last `validation` of them are kept for evaluation.
+    /// Without a `context`, the longest decides.
+    ///
+    /// # Errors
+    /// When one cannot be rendered, or exceeds the context.
+    pub fn examples(
+        data: &Data,
+        tokenizer: &Tokenizer,
+        template: Option<&ChatTemplate>,
+        context: Option<usize>,
+        validation: f64,
+    ) -> Result<Self> {
+        let examples = data.examples().unwrap_or_default();
+        let all = examples.iter().map(|example| example.words(tokenizer, template));
+        let all: Vec<Vec<u32>> = all.collect::<Result<_>>()?;
+        let longest = all.iter().map(Vec::len).max().unwrap_or(0);
+        if longest < 2 {
+            return Err(Error::Model("the files have no examples".into()));
+        }
+        let context = context.unwrap_or_else(|| (longest - 1).next_multiple_of(4));
+        if let Some((example, words)) = examples.iter().zip(&all).find(|(_, words)| words.len() > context + 1)
+        {
+            let (place, tokens) = (example.place(), words.len());
+            let message =
+                format!("{place} has {tokens} tokens, more than a context of {context}; shorten it");
+            return Err(Error::Model(message));
+        }
+        // The place before the first that is learned predicts it.
+        let first = |words: &Vec<u32>| words.iter().position(|word| word & READ == 0).unwrap_or(0);
+        let unlearned = all.iter().map(first).min().unwrap_or(0).saturating_sub(1);
+        let tokens = all.iter().map(Vec::len).sum();
+        let mut words = Vec::with_capacity(all.len() * (context + 1));
+        let mut starts = vec![];
+        for example in all {
+            starts.push(words.len() as u32);
+            words.extend(example);
+            words.resize(starts.len() * (context + 1), Draw::NONE);
+        }
+        let split = starts.len() - (starts.len() as f64 * validation) as usize;
+        let validation = evenly(starts.split_off(split));
+        Ok(Self { words, context, kept: context - unlearned, training: starts, validation, tokens })
+    }
+}

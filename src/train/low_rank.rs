@@ -1,0 +1,228 @@
+//! What LoRA trains (Hu et al. 2021, arXiv:2106.09685): beside a frozen matrix W, two small ones, y = W x + scale · B (A x).
+//!
+//! Where one product of ours holds two matrices, keys and values or gate and up, their As are on top of one another, and
+//! their Bs on a diagonal. A matrix of a pair that is no target has zeros for A and B: neither has a gradient then, so both
+//! stay. The rank is padded to fours in the same way.
+
+use super::config::Shape;
+use super::parameters::Parameters;
+use crate::gpu::{Place, Tensor};
+use crate::sample::Rng;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// A matrix of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// Queries.
+    Q,
+    /// Keys.
+    K,
+    /// Values.
+    V,
+    /// After attention.
+    O,
+    /// The gate.
+    Gate,
+    /// Beside the gate.
+    Up,
+    /// After both.
+    Down,
+}
+
+impl Target {
+    /// All of them.
+    pub const ALL: [Self; 7] = [Self::Q, Self::K, Self::V, Self::O, Self::Gate, Self::Up, Self::Down];
+
+    /// As a user writes it.
+    pub fn word(self) -> &'static str {
+        ["q", "k", "v", "o", "gate", "up", "down"][self as usize]
+    }
+
+    /// The module in Hugging Face's models.
+    pub(super) fn module(self) -> &'static str {
+        match self {
+            Self::Q => "self_attn.q_proj",
+            Self::K => "self_attn.k_proj",
+            Self::V => "self_attn.v_proj",
+            Self::O => "self_attn.o_proj",
+            Self::Gate => "mlp.gate_proj",
+            Self::Up => "mlp.up_proj",
+            Self::Down => "mlp.down_proj",
+        }
+    }
+}
+
+impl std::str::FromStr for Target {
+    type Err = String;
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let known = Self::ALL.map(Self::word);
+        let found = Self::ALL.into_iter().find(|target| target.word() == text);
+        found.ok_or_else(|| format!("{text:?} is none of {}", known.join(", ")))
+    }
+}
+
+/// What is trained by LoRA.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LoraSettings {
+    /// Rows of A.
+    pub rank: usize,
+    /// The scale is this over the rank.
+    pub alpha: f64,
+    /// Which matrices.
+    pub targets: Vec<Target>,
+}
+
+/// Our matrices of a layer, and what each holds.
+const SITES: [(&str, &[Target]); 5] = [
+    ("attn_q", &[Target::Q]),
+    ("attn_kv", &[Target::K, Target::V]),
+    ("attn_output", &[Target::O]),
+    ("ffn_up", &[Target::Gate, Target::Up]),
+    ("ffn_down", &[Target::Down]),
+];
+
+/// Largest rank.
+const MOST: usize = 256;
+
+impl LoraSettings {
+    pub(super) fn check(&self) -> Result<()> {
+        let sane = (1..=MOST).contains(&self.rank) && self.alpha.is_finite() && self.alpha > 0.0;
+        if !sane {
+            return Err(Error::Model(format!(
+                "LoRA of rank {} and alpha {}: the rank is 1 to {MOST}, alpha above 0",
+                self.rank, self.alpha
+            )));
+        }
+        if self.targets.is_empty() {
+            return Err(Error::Model("LoRA without targets trains nothing".into()));
+        }
+        Ok(())
+    }
+
+    /// The rank in our tensors, whose axes are multiples of four.
+    fn padded(&self) -> usize {
+        self.rank.next_multiple_of(4)
+    }
+
+    /// Name, held matrices and sizes of the sites of layer `layer` that have a target: rows of each held matrix, and columns.
+    fn sites(&self, shape: &Shape, layer: usize) -> Vec<Site> {
+        let Shape { width, hidden, .. } = *shape;
+        let keys = shape.key_heads * shape.head();
+        let site = |(part, held): (&str, &'static [Target])| Site {
+            name: format!("blk.{layer}.{part}"),
+            held,
+            rows: match held[0] {
+                Target::K => keys,
+                Target::Gate => hidden,
+                _ => width,
+            },
+            columns: if held[0] == Target::Down { hidden } else { width },
+        };
+        let wanted = |site: &Site| site.held.iter().any(|target| self.targets.contains(target));
+        SITES.into_iter().map(site).filter(wanted).collect()
+    }
+}
+
+struct Site {
+    name: String,
+    held: &'static [Target],
+    /// Of each held matrix.
+    rows: usize,
+    columns: usize,
+}
+
+/// The small matrices of all layers.
+pub struct Adapter {
+    /// What was asked for.
+    pub settings: LoraSettings,
+    /// `blk.N.part.lora_a` [held * rank, C] and `blk.N.part.lora_b` [held * rows, rank].
+    pub parameters: Parameters,
+}
+
+/// What is added to one of our matrices.
+pub(super) struct Added<'a> {
+    pub a: &'a Tensor,
+    pub b: &'a Tensor,
+    /// Rows of the first of two matrices.
+    pub split: Option<usize>,
+    pub scale: f32,
+}
+
+/// One matrix's A [rank, C] and B [rows, rank].
+pub(super) struct Pair {
+    pub layer: usize,
+    pub target: Target,
+    pub columns: usize,
+    pub a: Vec<f32>,
+    pub b: Vec<f32>,
+}
+
+impl Adapter {
+    /// All zero.
+    ///
+    /// # Errors
+    /// When the settings are impossible, or the device cannot hold it.
+    pub fn zeros(place: &Place, shape: &Shape, settings: &LoraSettings) -> Result<Self> {
+        settings.check()?;
+        let mut all = vec![];
+        for site in (0..shape.layers).flat_map(|layer| settings.sites(shape, layer)) {
+            let (held, rank) = (site.held.len(), settings.padded());
+            all.push((format!("{}.lora_a", site.name), vec![held * rank, site.columns]));
+            all.push((format!("{}.lora_b", site.name), vec![held * site.rows, rank]));
+        }
+        Ok(Self { settings: settings.clone(), parameters: Parameters::named(place, all)? })
+    }
+
+    /// Where training starts from: A drawn from `seed` as PEFT draws it (He et al. 2015, arXiv:1502.01852, with a slope of
+    /// the square root of five), B zero.
+    pub fn start(shape: &Shape, settings: &LoraSettings, seed: u64) -> Vec<Vec<f32>> {
+        let (mut rng, padded) = (Rng::new(seed), settings.padded());
+        let mut all = vec![];
+        for site in (0..shape.layers).flat_map(|layer| settings.sites(shape, layer)) {
+            let bound = 1.0 / (site.columns as f32).sqrt();
+            let mut a = vec![0.0; site.held.len() * padded * site.columns];
+            for (held, a) in site.held.iter().zip(a.chunks_mut(padded * site.columns)) {
+                if settings.targets.contains(held) {
+                    let drawn = a[..settings.rank * site.columns].iter_mut();
+                    drawn.for_each(|a| *a = (2.0 * rng.uniform() - 1.0) as f32 * bound);
+                }
+            }
+            all.extend([a, vec![0.0; site.held.len() * site.rows * padded]]);
+        }
+        all
+    }
+
+    fn scale(&self) -> f32 {
+        (self.settings.alpha / self.settings.rank as f64) as f32
+    }
+
+    /// What is added to our matrix of that name.
+    pub(super) fn of(&self, name: &str) -> Option<Added<'_>> {
+        let a = self.parameters.find(&format!("{name}.lora_a"))?;
+        let b = self.parameters.find(&format!("{name}.lora_b"))?;
+        let split = (a.dim(0) > self.settings.padded()).then_some(b.dim(0) / 2);
+        Some(Added { a, b, split, scale: self.scale() })
+    }
+
+    /// The numbers of every target, without padding. `values` are those of all parameters, in their order.
+    pub(super) fn pairs(&self, shape: &Shape, values: &[Vec<f32>]) -> Vec<Pair> {
+        let (rank, padded) = (self.settings.rank, self.settings.padded());
+        let sites = (0..shape.layers)
+            .flat_map(|layer| self.settings.sites(shape, layer).into_iter().map(move |site| (layer, site)));
+        let mut all = vec![];
+        for ((layer, site), values) in sites.zip(values.chunks(2)) {
+            let [a, b] = values else { continue };
+            let parts = a.chunks(padded * site.columns).zip(b.chunks(site.rows * padded));
+            for (&target, (a, b)) in site.held.iter().zip(parts) {
+                if self.settings.targets.contains(&target) {
+                    let a = a[..rank * site.columns].to_vec();
+                    let b = b.chunks(padded).flat_map(|row| &row[..rank]).copied().collect();
+                    all.push(Pair { layer, target, columns: site.columns, a, b });
+                }
+            }
+        }
+        all
+    }
+}

@@ -1,0 +1,144 @@
+//! Going on with a model that is there: which one, how, and what is chosen where nobody says.
+
+use super::config::Shape;
+use super::data::Data;
+use super::lesson::Lesson;
+use super::low_rank::LoraSettings;
+use super::network::Network;
+use super::text_settings::TextSettings;
+use crate::Result;
+use crate::format::Source;
+use crate::gpu::Gpu;
+use crate::model::Config;
+use crate::text::{ChatTemplate, Tokenizer};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Which model is trained on, and how.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tuning {
+    /// Its file or folder.
+    pub model: PathBuf,
+    /// What is trained beside its weights; without, all of them are trained.
+    pub lora: Option<LoraSettings>,
+}
+
+/// Settings that somebody asked for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wishes {
+    /// Optimiser steps.
+    pub steps: Option<u64>,
+    /// Highest learning rate.
+    pub rate: Option<f64>,
+    /// Sequences of a step.
+    pub batch: Option<usize>,
+    /// Tokens of a sequence.
+    pub context: Option<usize>,
+    /// Share of the data that is kept for evaluation.
+    pub validation: Option<f64>,
+    /// Steps between two rows.
+    pub every: Option<u64>,
+    /// Fixes start and order.
+    pub seed: Option<u64>,
+}
+
+impl Wishes {
+    /// The settings with what was asked for.
+    pub fn applied(&self, settings: &TextSettings) -> TextSettings {
+        TextSettings {
+            steps: self.steps.unwrap_or(settings.steps),
+            rate: self.rate.unwrap_or(settings.rate),
+            batch: self.batch.unwrap_or(settings.batch),
+            context: self.context.unwrap_or(settings.context),
+            validation: self.validation.unwrap_or(settings.validation),
+            every: self.every.unwrap_or(settings.every),
+            seed: self.seed.unwrap_or(settings.seed),
+            ..settings.clone()
+        }
+    }
+}
+
+/// Times that each example, or each part of a text, is seen.
+const EXAMPLE_PASSES: usize = 8;
+const TEXT_PASSES: usize = 2;
+
+/// Bytes of logits that one forward pass may make: more sequences are taken one part after another.
+const LOGITS: usize = 64 << 20;
+
+/// A model ready to be trained on.
+pub(super) struct Tuned {
+    pub settings: TextSettings,
+    pub network: Network,
+    pub lesson: Lesson,
+}
+
+impl Tuning {
+    /// Opens the model and chooses settings: a few passes over the data; no decay and nothing kept for evaluation where
+    /// examples are learned by heart.
+    pub(super) fn begin(&self, gpu: &Arc<Gpu>, wishes: &Wishes, data: &Data) -> Result<Tuned> {
+        let source = Source::open(&self.model)?;
+        let config = Config::from_source(&source)?;
+        // What cannot be trained should show before its tokenizer is asked for.
+        Shape::of(&config, true, 1)?;
+        let chosen = TextSettings {
+            vocabulary: config.vocabulary,
+            layers: config.layers,
+            width: config.width,
+            heads: config.heads,
+            key_heads: config.key_heads,
+            hidden: config.hidden,
+            batch: 8,
+            rate: if self.lora.is_some() { 2e-3 } else { 1e-4 },
+            weight_decay: 0.0,
+            validation: if data.examples().is_some() { 0.0 } else { 0.05 },
+            ..TextSettings::default()
+        };
+        let mut settings = wishes.applied(&chosen);
+        let lesson = lesson_of(&source, &settings, wishes.context, data)?;
+        settings.context = lesson.context;
+        let passes = if data.examples().is_some() { EXAMPLE_PASSES } else { TEXT_PASSES };
+        let steps = (passes * lesson.training.len()).div_ceil(settings.batch.max(1)).max(1) as u64;
+        settings.steps = wishes.steps.unwrap_or(steps);
+        settings.warmup = (settings.steps / 10).min(20);
+        settings.every = wishes.every.unwrap_or((settings.steps / 20).max(1));
+        part(&mut settings, &lesson);
+        settings.check()?;
+        let network = Network::loaded(gpu, &source, lesson.context, self.lora.as_ref(), settings.seed)?;
+        Ok(Tuned { settings, network, lesson })
+    }
+
+    /// The same with settings from a checkpoint.
+    pub(super) fn again(&self, gpu: &Arc<Gpu>, settings: &TextSettings, data: &Data) -> Result<Tuned> {
+        let source = Source::open(&self.model)?;
+        let lesson = lesson_of(&source, settings, Some(settings.context), data)?;
+        let network = Network::loaded(gpu, &source, lesson.context, self.lora.as_ref(), settings.seed)?;
+        Ok(Tuned { settings: settings.clone(), network, lesson })
+    }
+}
+
+fn lesson_of(
+    source: &Source,
+    settings: &TextSettings,
+    context: Option<usize>,
+    data: &Data,
+) -> Result<Lesson> {
+    settings.check()?;
+    let tokenizer = Tokenizer::from_source(source)?;
+    if data.examples().is_none() {
+        return Lesson::text(tokenizer.encode(data.text(), true)?, settings.context, settings.validation);
+    }
+    let template = ChatTemplate::from_source(source, &tokenizer)?;
+    Lesson::examples(data, &tokenizer, template.as_ref(), context, settings.validation)
+}
+
+/// Parts the sequences of a step into forward passes whose logits the device can hold.
+fn part(settings: &mut TextSettings, lesson: &Lesson) {
+    let fits = |batch: usize| 4 * batch * lesson.kept * settings.vocabulary <= LOGITS;
+    let all = settings.batch;
+    if settings.batch == 0 {
+        return;
+    }
+    let part = (1..=all).rev().find(|&part| all.is_multiple_of(part) && fits(part)).unwrap_or(1);
+    (settings.batch, settings.accumulate) = (part, all / part);
+}
