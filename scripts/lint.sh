@@ -18,6 +18,12 @@ check() {
 check formatting cargo fmt --check
 check clippy cargo clippy --quiet --release --locked --all-targets -- -D warnings
 check documentation env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --locked --no-deps
+# shellcheck disable=SC2317 # `check` calls it
+no_markers() {
+    # Written so that this file has none itself.
+    ! git grep --line-number --extended-regexp '^(<{7}|>{7}|[|]{7})( |$)'
+}
+check "conflict markers" no_markers
 if command -v shellcheck > /dev/null; then
     check scripts shellcheck .ci/run scripts/*.sh scripts/*/*.sh
 else

@@ -8,6 +8,7 @@
 // follows one another shares its weights.
 //% include FORMAT
 //% include FINISH
+//% include "tile"
 
 //% for g in range(2)
 //% for t in range(TOKENS)
@@ -62,15 +63,21 @@ fn matmul(
 //% endif
 ) {
     let row_tile = workgroup.{{ "y" if TOKENS_FIRST else "x" }};
-    let slot0 = row_tile * {{ 8 if PAIRED else 16 }}u + lane;
+    let slot = row_tile * {{ 8 if PAIRED else 16 }}u + lane;
+    let tile = tile_of(workgroup.{{ "x" if TOKENS_FIRST else "y" }});
+    //% if GROUPED
+    if tile.count == 0u {
+        return;
+    }
+    //% endif
+    let slot0 = tile.slot + slot;
     let slot1 = slot0 + {{ "p.half4" if PAIRED else "8u" }};
-    let token = workgroup.{{ "x" if TOKENS_FIRST else "y" }} * {{ TOKENS }}u;
     // Surplus tokens repeat the last one and store nothing.
     //% for i in range(LOADS)
     //% if BROADCAST
-    let at{{ i }} = (p.first_token + min(token + {{ 8 * i }}u + lane, p.tokens - 1u)) * p.blocks * 8u;
+    let at{{ i }} = activations_of(token_of(tile, {{ 8 * i }}u + lane));
     //% else
-    let at{{ i }} = (p.first_token + min(token + {{ i }}u, p.tokens - 1u)) * p.blocks * 8u;
+    let at{{ i }} = activations_of(token_of(tile, {{ i }}u));
     //% endif
     var squares{{ i }} = 0.0;
     //% endfor
@@ -120,7 +127,7 @@ fn matmul(
     }
 
     // A loop, not a list: what follows a product is large code, and would stand here once for each token.
-    let r4 = group_of(slot0);
+    let r4 = group_of(slot);
     let in_matrix = r4 < {{ "p.half4" if PAIRED else "p.rows4" }};
     for (var t = 0u; t < {{ TOKENS }}u; t++) {
         var lo = sum0_0;
@@ -155,8 +162,8 @@ fn matmul(
         lo *= rms;
         hi *= rms;
         //% endif
-        if in_matrix && token + t < p.tokens {
-            finish(token + t, r4, lo, hi);
+        if in_matrix && t < tile.count {
+            finish(token_of(tile, t), r4, lo, hi);
         }
     }
 }

@@ -18,6 +18,7 @@
 // other way round, so that what follows one another shares its weights.
 //% include FORMAT
 //% include FINISH
+//% include "tile"
 
 const TOKENS: u32 = {{ TOKENS }}u;
 const GROUPS: u32 = {{ TOKENS // 4 }}u; // lanes that differ in tokens
@@ -41,15 +42,21 @@ fn matmul_workgroup_tile(
     @builtin(local_invocation_index) lane: u32,
 ) {
     let row_tile = workgroup.{{ "y" if TOKENS_FIRST else "x" }};
-    let first_token = workgroup.{{ "x" if TOKENS_FIRST else "y" }} * TOKENS;
-    let first_slot = row_tile * {{ 8 if PAIRED else 16 }}u;
+    let tile = tile_of(workgroup.{{ "x" if TOKENS_FIRST else "y" }});
+    //% if GROUPED
+    if tile.count == 0u {
+        return;
+    }
+    //% endif
+    let first_row_slot = row_tile * {{ 8 if PAIRED else 16 }}u;
+    let first_slot = tile.slot + first_row_slot;
     let second_slot = first_slot + {{ "p.half4" if PAIRED else "8u" }};
     let pair = lane & 7u;
     let own_token = lane >> 3u;
     // What this lane stages: texel `pair` of the tokens own_token, own_token + GROUPS, …; surplus ones repeat the last.
     //% for n in range(4)
     let token{{ n }} = own_token + {{ n }}u * GROUPS;
-    let row{{ n }} = (p.first_token + min(first_token + token{{ n }}, p.tokens - 1u)) * p.blocks * 8u + pair;
+    let row{{ n }} = activations_of(token_of(tile, token{{ n }})) + pair;
     var low{{ n }} = vec4<f32>();
     var high{{ n }} = vec4<f32>();
     //% endfor
@@ -111,11 +118,11 @@ fn matmul_workgroup_tile(
     //% else
     let rms = vec4<f32>(1.0);
     //% endif
-    let r4 = group_of(first_slot + pair);
+    let r4 = group_of(first_row_slot + pair);
     if r4 < {{ "p.half4" if PAIRED else "p.rows4" }} {
         //% for n in range(4)
-        if first_token + token{{ n }} < p.tokens {
-            finish(first_token + token{{ n }}, r4, rms[{{ n }}] * low{{ n }}, rms[{{ n }}] * high{{ n }});
+        if token{{ n }} < tile.count {
+            finish(token_of(tile, token{{ n }}), r4, rms[{{ n }}] * low{{ n }}, rms[{{ n }}] * high{{ n }});
         }
         //% endfor
     }

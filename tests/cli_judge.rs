@@ -48,8 +48,18 @@ fn a_model_compared_with_itself_is_the_same() {
 fn what_cannot_be_judged_is_said() {
     let binary = TempFile::new("judge-binary", &[0x61, 0xff, 0x62]);
     let short = TempFile::new("judge-short", b"a");
-    let [binary, short] = [&binary, &short].map(|file| file.0.to_str().unwrap());
-    let rows: [(&[&str], i32, &str); 7] = [
+    let empty = TempFile::new("judge-empty", b"");
+    let [binary, short, empty] = [&binary, &short, &empty].map(|file| file.0.to_str().unwrap());
+    let (model, folder) = (common::data("tiny/llama-f32"), common::data("tiny"));
+    let [model, folder] = [&model, &folder].map(|path| path.to_str().unwrap());
+    let rows: [(&[&str], i32, &str); 14] = [
+        (&["perplexity", folder], 1, "cannot read"),
+        (&["perplexity", empty], 2, "leaves nothing to score"),
+        (&["perplexity", "-m", folder, short], 1, "config.json"),
+        (&["compare", "-m", model, "-m", model, folder], 1, "cannot read"),
+        (&["compare", "-m", model, "-m", model, empty], 2, "leaves nothing to score"),
+        (&["compare", "-m", model, "-m", model, short], 2, "leaves nothing to score"),
+        (&["compare", "-m", model, "-m", model, binary], 2, "is not UTF-8 (byte 1)"),
         (&["perplexity", "/nowhere/text"], 1, "cannot read /nowhere/text"),
         (&["perplexity", binary], 2, "is not UTF-8 (byte 1)"),
         (&["perplexity", short], 2, "leaves nothing to score"),

@@ -41,6 +41,7 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "matrix",
     "columns",
     "experts",
+    "tile",
     "halves",
     "pointwise",
     "activation",

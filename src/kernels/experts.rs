@@ -1,5 +1,6 @@
 //! Products with a stack of experts, of which each token has chosen one: only the chosen rows are read.
 
+use super::group_choices::GroupChoices;
 use super::matrix::Part;
 use crate::gpu::{HostMemory, Parameter, Tensor};
 
@@ -12,6 +13,8 @@ pub struct Experts {
     pub rows: usize,
     /// So many tokens of the product follow one another in reading one row of x.
     pub share: usize,
+    /// The tokens by expert, as [`GroupChoices`] writes them, where many are computed at once.
+    pub groups: Option<Tensor>,
 }
 
 impl Experts {
@@ -23,11 +26,22 @@ impl Experts {
         assert!(whole, "{}: not a stack of whole experts", w.tensor.label());
     }
 
-    /// The part holds the experts `first_expert .. first_expert + experts`.
-    pub(super) fn parameters(&self, w: &Part) -> [Parameter; 3] {
+    /// Experts in the part.
+    pub(super) fn count(&self, w: &Part) -> usize {
+        w.rows() / self.rows
+    }
+
+    /// Groups that `tokens` tokens can fall into, whichever part has their experts.
+    pub(super) fn tiles(&self, w: &Part, tokens: usize) -> usize {
+        GroupChoices::tiles(tokens, w.all_rows() / self.rows)
+    }
+
+    /// The part holds the experts `first_expert .. first_expert + experts`; choices by place begin after `tiles` groups.
+    pub(super) fn parameters(&self, w: &Part, tokens: usize) -> [Parameter; 4] {
         [
+            Parameter::U32("tiles", self.tiles(w, tokens) as u32),
             Parameter::U32("first_expert", (w.first / self.rows) as u32),
-            Parameter::U32("experts", (w.rows() / self.rows) as u32),
+            Parameter::U32("experts", self.count(w) as u32),
             Parameter::U32("share", self.share as u32),
         ]
     }

@@ -49,13 +49,16 @@ impl Input {
             assert!(self.bias.is_none() && self.first_token == 0, "{label}: experts have neither");
             experts.check(w);
         }
-        vec![
+        let mut all = vec![
             Operand::read("x", &self.x),
             Operand::optional("gain", self.gain.as_ref()),
             Operand::read("w", &w.tensor),
             Operand::optional("bias", self.bias.as_ref()),
             Operand::optional("routes", self.experts.as_ref().map(|experts| &experts.routes)),
-        ]
+        ];
+        let groups = self.experts.as_ref().and_then(|experts| experts.groups.as_ref());
+        all.extend(groups.map(|groups| Operand::read("groups", groups)));
+        all
     }
 
     pub(super) fn parameters(&self, w: &Part) -> Vec<Parameter> {
@@ -68,7 +71,7 @@ impl Input {
             Parameter::U32("bias_width4", self.bias_width() as u32 / 4),
         ]);
         if let Some(experts) = &self.experts {
-            all.extend(experts.parameters(w));
+            all.extend(experts.parameters(w, self.tokens));
         }
         all
     }

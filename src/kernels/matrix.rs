@@ -191,6 +191,11 @@ impl Part {
         (self.source.rows() - self.first).min(self.planes.rows4 * 4)
     }
 
+    /// Count of rows of the whole matrix.
+    pub fn all_rows(&self) -> usize {
+        self.source.rows()
+    }
+
     /// Bytes of a row as its source stores it.
     pub fn row_bytes(&self) -> u64 {
         self.dtype().bytes_for(self.columns() as u64).unwrap_or(0)

@@ -21,6 +21,7 @@ mod embed;
 mod experts;
 mod gather;
 mod gemm;
+mod group_choices;
 mod input;
 mod likelihood;
 mod matrix;
@@ -61,6 +62,7 @@ pub use embed::Embed;
 pub use experts::Experts;
 pub use gather::{Gather, Scatter};
 pub use gemm::{Form, Gemm};
+pub use group_choices::GroupChoices;
 pub use input::Input;
 pub use likelihood::Likelihood;
 pub use matrix::{Matrix, OwnedRows, Part, RowSource};
@@ -104,6 +106,7 @@ pub const REGISTRY: &[&str] = &[
     "gate_up",
     "gather",
     "gemm",
+    "group_choices",
     "likelihood",
     "mean_loss",
     "mean_loss_gradient",

@@ -20,7 +20,8 @@ impl Input {
         let (tokens, rows, chosen) = match &self.experts {
             None => (few_or_many(self.tokens), w.rows(), ""),
             // Each for itself, however many.
-            Some(experts) => ("1", experts.rows, ", chosen"),
+            Some(experts) if experts.groups.is_none() => ("1", experts.rows, ", chosen"),
+            Some(experts) => (few_or_many(self.tokens), experts.rows, ", grouped"),
         };
         format!("{} {tokens} x {rows} x {}{norm}{chosen}", w.format(), w.columns())
     }
@@ -30,7 +31,12 @@ impl Input {
     fn share_of(&self, w: &Part, bytes: u64) -> u64 {
         match &self.experts {
             None => bytes,
-            Some(experts) => bytes / (w.rows() / experts.rows).max(1) as u64 * self.tokens as u64,
+            Some(experts) => {
+                let count = experts.count(w).max(1);
+                // Of many, all at most, each once.
+                let read = if experts.groups.is_some() { self.tokens.min(count) } else { self.tokens };
+                bytes / count as u64 * read as u64
+            }
         }
     }
 

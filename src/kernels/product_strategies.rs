@@ -1,5 +1,7 @@
 //! How the products' work is split: between lanes that never meet, or over workgroups that share their memory.
 
+use super::experts::Experts;
+use super::group_choices::GroupChoices;
 use super::input::Input;
 use super::matrix::Part;
 use crate::gpu::{Capabilities, Constant, Needs, Strategy};
@@ -16,17 +18,22 @@ struct Split<'a> {
     rows4: usize,
     /// Tokens that are computed each for itself, because they chose experts of their own.
     alone: u32,
+    /// Groups of tokens that chose the same expert.
+    groups: Option<u32>,
 }
 
 impl Input {
     fn split<'a>(&self, w: &'a Part, finish: &'static str, paired: bool) -> Split<'a> {
         let alone = if self.experts.is_some() { self.tokens as u32 } else { 1 };
-        Split { w, tokens: self.tokens, finish, paired, rows4: self.rows(w) / 4, alone }
+        let grouped = self.experts.as_ref().filter(|experts| experts.groups.is_some());
+        let groups = grouped.map(|experts| experts.tiles(w, self.tokens) as u32);
+        Split { w, tokens: self.tokens, finish, paired, rows4: self.rows(w) / 4, alone, groups }
     }
 
     /// Whether the strategies for one token are taken.
-    fn one(&self) -> bool {
-        self.tokens == 1 || self.experts.is_some()
+    fn one(&self, can: &Capabilities) -> bool {
+        let grouped = |experts: &Experts| experts.groups.is_some() && !can.deterministic;
+        self.tokens == 1 || self.experts.as_ref().is_some_and(|experts| !grouped(experts))
     }
 
     /// Tiles and splits of other sizes.
@@ -41,7 +48,7 @@ impl Input {
         if can.deterministic {
             return vec![];
         }
-        if self.one() {
+        if self.one(can) {
             let mut all = vec![split.subgroup_columns_of(can.subgroup.clamp(8, 32), 4)];
             all.extend([4, 8, 16, 32].map(|splits| split.workgroup_columns_of(splits)));
             let usual = [split.subgroup_columns(can), split.workgroup_columns()];
@@ -51,7 +58,8 @@ impl Input {
         let usual = if self.tokens <= 32 { 64 } else { 32 };
         let broadcast = [16].map(|tokens| split.matmul(true, tokens));
         let own = [4].map(|tokens| split.matmul(false, tokens));
-        broadcast.into_iter().chain(own).chain([split.workgroup_tile(usual)]).collect()
+        let tile = (split.groups.is_none()).then(|| split.workgroup_tile(usual));
+        broadcast.into_iter().chain(own).chain(tile).collect()
     }
 
     /// `paired`: a lane computes rows r and r + rows / 2.
@@ -70,14 +78,15 @@ impl Input {
             let lanes = vec![split.matmul(true, tokens), split.matmul(false, tokens)];
             return can.allowed(lanes, vec![split.workgroup_tile(32)]);
         }
-        match self.one() {
+        match self.one(can) {
             true => can.allowed(
                 vec![split.matvec(true), split.matvec(false)],
                 vec![split.subgroup_columns(can), split.workgroup_columns()],
             ),
             false => {
                 let lanes = vec![split.matmul(true, 8), split.matmul(false, 8)];
-                can.allowed(lanes, vec![split.workgroup_tile(if self.tokens <= 32 { 32 } else { 64 })])
+                let tile = if self.tokens <= 32 || split.groups.is_some() { 32 } else { 64 };
+                can.allowed(lanes, vec![split.workgroup_tile(tile)])
             }
         }
     }
@@ -101,12 +110,16 @@ impl Split<'_> {
 
     /// What is smaller, weights or activations, is gone over again and again, and should stay in the caches.
     fn tokens_first(&self) -> bool {
-        self.w.tensor.bytes() > 4 * (self.tokens * self.w.planes.blocks * 32) as u64
+        // Groups that follow one another have experts of their own.
+        self.groups.is_none() && self.w.tensor.bytes() > 4 * (self.tokens * self.w.planes.blocks * 32) as u64
     }
 
     fn tiles(&self, tokens: u32) -> [u32; 3] {
-        let (row_tiles, token_tiles) =
-            (self.pairs().div_ceil(8) as u32, (self.tokens as u32).div_ceil(tokens));
+        let row_tiles = self.pairs().div_ceil(8) as u32;
+        let token_tiles = match self.groups {
+            None => (self.tokens as u32).div_ceil(tokens),
+            Some(groups) => groups * (GroupChoices::GROUP as u32 / tokens),
+        };
         if self.tokens_first() { [token_tiles, row_tiles, 1] } else { [row_tiles, token_tiles, 1] }
     }
 
@@ -132,6 +145,8 @@ impl Split<'_> {
                 ("BROADCAST", Constant::Switch(broadcast)),
                 ("TOKENS", Constant::Count(tokens)),
                 ("TOKENS_FIRST", Constant::Switch(self.tokens_first())),
+                ("GROUPED", Constant::Switch(self.groups.is_some())),
+                ("GROUP", Constant::Count(GroupChoices::GROUP as u32)),
                 ("LOADS", Constant::Count(if broadcast { tokens.div_ceil(8) } else { tokens })),
             ]),
             needs: Needs::lanes(8).subgroup(if broadcast { 8 } else { 0 }),
@@ -183,6 +198,8 @@ impl Split<'_> {
             constants: self.constants(&[
                 ("TOKENS", Constant::Count(tokens)),
                 ("TOKENS_FIRST", Constant::Switch(self.tokens_first())),
+                ("GROUPED", Constant::Switch(self.groups.is_some())),
+                ("GROUP", Constant::Count(GroupChoices::GROUP as u32)),
             ]),
             needs: Needs::lanes(2 * tokens).workgroup_bytes((8 << 10) + 128 * tokens),
             grid: self.tiles(tokens),

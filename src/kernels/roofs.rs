@@ -52,16 +52,24 @@ pub struct RoofMultiplyAdd {
     pub y: Tensor,
     /// Eights of multiply-adds of each chain.
     pub rounds: usize,
+    /// How many chains: enough to hide the latency of a multiply-add, few enough for the registers.
+    pub chains: usize,
     /// What is multiplied with, less than 1 so that nothing overflows.
     pub factor: f32,
     /// What is added.
     pub addend: f32,
 }
 
-/// Enough to hide the latency of a multiply-add.
+/// Chains of halves, four to a register.
 pub(super) const CHAINS: usize = 8;
 /// Multiply-adds between two looks at the loop's counter.
 pub(super) const UNROLL: usize = 8;
+
+impl RoofMultiplyAdd {
+    /// Counts of chains to try: a core that starts two multiplications and additions at a time and has each four steps later
+    /// wants sixteen, one of few registers has room for twelve.
+    pub const CHAINS: [usize; 4] = [8, 12, 16, 24];
+}
 
 impl Kernel for RoofMultiplyAdd {
     fn name(&self) -> &'static str {
@@ -82,13 +90,14 @@ impl Kernel for RoofMultiplyAdd {
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         let source = include_str!("../../shaders/roof_multiply_add.wgsl");
-        let chains = [("CHAINS", Constant::Count(CHAINS as u32)), ("UNROLL", Constant::Count(UNROLL as u32))];
+        let chains =
+            [("CHAINS", Constant::Count(self.chains as u32)), ("UNROLL", Constant::Count(UNROLL as u32))];
         let names = ["roof_multiply_add", "roof_multiply_add_wide"];
         widths(can, names, source, self.y.dim(0), &chains)
     }
 
     fn cost(&self, _: usize) -> Cost {
-        let operations = (2 * CHAINS * UNROLL * self.rounds * self.y.dim(0)) as u64;
+        let operations = (2 * self.chains * UNROLL * self.rounds * self.y.dim(0)) as u64;
         Cost { read: self.x.bytes(), written: self.y.bytes(), operations }
     }
 
@@ -96,7 +105,7 @@ impl Kernel for RoofMultiplyAdd {
         let x = memory.f32(&self.x);
         for (sums, x) in memory.f32_mut(&self.y).chunks_mut(4).zip(x.chunks(4)) {
             sums.fill(0.0);
-            for chain in 0..CHAINS {
+            for chain in 0..self.chains {
                 let start = x[chain % 4] + chain as f32;
                 let end = (0..UNROLL * self.rounds).fold(start, |value, _| value * self.factor + self.addend);
                 sums[chain % 4] += end;

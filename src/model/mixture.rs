@@ -8,8 +8,14 @@ use super::transformer::{Activations, normed};
 use super::weights::Layer;
 use crate::Result;
 use crate::gpu::{Element, Place, Recording, Tensor};
-use crate::kernels::{Experts, Function, Gate, GateUp, Input, Matrix, MixExperts, Product, Project, Route};
+use crate::kernels::{
+    Experts, Function, Gate, GateUp, GroupChoices, Input, Matrix, MixExperts, Product, Project, Route,
+};
 use std::sync::Arc;
+
+/// Choices an expert, on average, from which on tokens are sorted by expert: at 4 the tiles were too empty to pay on lavapipe, at 16
+/// they did.
+const GROUP_FROM: usize = 8;
 
 /// Weights of a mixture of E experts.
 pub struct Mixture {
@@ -27,6 +33,8 @@ pub struct MixtureActivations {
     logits: Tensor,
     /// Who goes where [T * chosen, 4].
     routes: Tensor,
+    /// The same by expert, for many tokens [groups and T * chosen, 4].
+    groups: Tensor,
     /// Hidden activations [T * chosen, F].
     hidden: Tensor,
     /// What each chosen expert gives [T * chosen, C].
@@ -46,6 +54,7 @@ impl MixtureActivations {
         Ok(Self {
             logits: tensor("expert_logits", tokens, experts.count.next_multiple_of(32))?,
             routes: tensor("routes", choices, 4)?,
+            groups: tensor("groups", GroupChoices::rows(choices, experts.count), 4)?,
             hidden: tensor("expert_hidden", choices, experts.hidden.next_multiple_of(64))?,
             given: tensor("expert_given", choices, config.width.next_multiple_of(64))?,
         })
@@ -53,8 +62,8 @@ impl MixtureActivations {
 
     /// Bytes on the device.
     pub(super) fn bytes(&self) -> u64 {
-        let Self { logits, routes, hidden, given } = self;
-        [logits, routes, hidden, given].into_iter().map(Tensor::bytes).sum()
+        let Self { logits, routes, groups, hidden, given } = self;
+        [logits, routes, groups, hidden, given].into_iter().map(Tensor::bytes).sum()
     }
 }
 
@@ -84,9 +93,16 @@ pub(super) fn record(
     let (experts, among_chosen) = (shape.count, shape.among_chosen);
     rec.push(name("ffn_route"), Route { logits, experts, chosen, among_chosen, routes, tokens });
 
+    // Where an expert is chosen by several tokens, it is read once for up to a group of them.
+    let many = choices >= GROUP_FROM * experts && experts <= GroupChoices::MOST;
+    let groups = many.then(|| own.groups.clone());
+    if let Some(groups) = groups.clone() {
+        rec.push(name("ffn_group"), GroupChoices { routes: own.routes.clone(), experts, choices, groups });
+    }
+
     // Each choice is a token of these products; those of a token of the model read the same activations.
     let chose = |rows: usize, share: usize, input: Input| {
-        let experts = Some(Experts { routes: own.routes.clone(), rows, share });
+        let experts = Some(Experts { routes: own.routes.clone(), rows, share, groups: groups.clone() });
         Input { tokens: choices, experts, ..input }
     };
     let (hidden, given) = (own.hidden.dim(1), own.given.dim(1));

@@ -204,10 +204,12 @@ fn add_roofs(table: &mut Table) -> Result<()> {
         let x = table.filled("x", &[lanes * reads, 4])?;
         let y = table.empty("y", &[lanes * reads, 4])?;
         table.case(format!("{lanes} lanes, {reads} texels each"), RoofCopy { x, y, reads });
-        let x = table.filled("x", &[lanes, 4])?;
-        let y = table.empty("y", &[lanes, 4])?;
-        let kernel = RoofMultiplyAdd { x, y, rounds: reads, factor: 0.75, addend: 0.5 };
-        table.case(format!("{lanes} lanes, {reads} rounds"), kernel);
+        for chains in RoofMultiplyAdd::CHAINS {
+            let x = table.filled("x", &[lanes, 4])?;
+            let y = table.empty("y", &[lanes, 4])?;
+            let kernel = RoofMultiplyAdd { x, y, rounds: reads, chains, factor: 0.75, addend: 0.5 };
+            table.case(format!("{lanes} lanes, {reads} rounds of {chains} chains"), kernel);
+        }
         let x = table.filled("x", &[lanes, 4])?;
         let y = table.empty("y", &[lanes, 4])?;
         let kernel = RoofMultiplyAddHalf { x, y, rounds: reads, factor: 0.75, addend: 0.5 };

@@ -3,14 +3,16 @@
 use super::cases::Table;
 use crate::Result;
 use crate::format::DType;
-use crate::gpu::Tensor;
+use crate::gpu::{Kernel, Tensor};
 use crate::kernels::{
-    CacheType, Experts, Function, Gate, GateUp, Input, MixExperts, Product, Project, QueryKeyValue, Route,
+    CacheType, Experts, Function, Gate, GateUp, GroupChoices, Input, MixExperts, Product, Project,
+    QueryKeyValue, Route,
 };
 
 /// Appends them.
 pub(super) fn add(table: &mut Table) -> Result<()> {
     add_route(table)?;
+    add_groups(table)?;
     add_products(table)?;
     add_mix(table)?;
     add_own_biases(table)
@@ -51,23 +53,62 @@ fn routes(table: &mut Table, experts: usize, count: usize) -> Result<Tensor> {
     table.given("routes", &[count, 4], (0..count).flat_map(route).collect())
 }
 
-/// Experts, rows of each, columns, tokens of the product, and how many share a row of activations.
-const PRODUCTS: [(usize, usize, usize, usize, usize); 4] =
-    [(1, 128, 32, 1, 1), (3, 128, 64, 2, 2), (8, 384, 96, 12, 3), (5, 256, 288, 7, 1)];
+/// Experts and choices: one of one, a full group and one more, more experts than lanes, and experts that nobody chose.
+fn add_groups(table: &mut Table) -> Result<()> {
+    for (experts, choices) in [(1usize, 1), (1, 33), (3, 200), (130, 77), (64, 64)] {
+        let routes = routes(table, experts, choices)?;
+        let rows = GroupChoices::rows(choices, experts);
+        let groups = table.empty("groups", &[rows, 4])?;
+        table.case(
+            format!("{choices} choices of {experts}"),
+            GroupChoices { routes, experts, choices, groups },
+        );
+    }
+    Ok(())
+}
+
+/// The same choices by expert.
+fn grouped(table: &mut Table, routes: &Tensor, experts: usize, choices: usize) -> Result<Tensor> {
+    let shape = [GroupChoices::rows(choices, experts), 4];
+    let (routes, groups) = (routes.clone(), table.empty("groups", &shape)?);
+    let kernel = GroupChoices { routes, experts, choices, groups };
+    kernel.reference(&mut table.memory);
+    let values = table.memory.f32(&kernel.groups).to_vec();
+    table.given("groups", &shape, values)
+}
+
+/// Experts, rows of each, columns, tokens of the product, how many share a row of activations, and whether the tokens are sorted
+/// by expert: the second half of 70 tokens for one expert is a group that is not full, some tiles of which are empty.
+const PRODUCTS: [(usize, usize, usize, usize, usize, bool); 9] = [
+    (1, 128, 32, 1, 1, false),
+    (3, 128, 64, 2, 2, false),
+    (8, 384, 96, 12, 3, false),
+    (5, 256, 288, 7, 1, false),
+    (1, 128, 32, 70, 1, true),
+    (3, 128, 64, 2, 2, true),
+    (8, 384, 96, 12, 3, true),
+    (5, 256, 288, 90, 2, true),
+    (9, 128, 64, 40, 4, true),
+];
 
 fn add_products(table: &mut Table) -> Result<()> {
-    for (count, rows, columns, tokens, share) in PRODUCTS {
+    for (count, rows, columns, tokens, share, by_expert) in PRODUCTS {
         for (dtype, parts) in [(DType::Q8_0, 1), (DType::BF16, 2)] {
             // Of a stack in parts, each computes the tokens whose experts it has.
             let part_rows = count.div_ceil(parts) * rows;
             for part in 0..(count * rows).div_ceil(part_rows) {
                 let what = format!(
-                    "{dtype}, {count} experts of [{rows}, {columns}] x {tokens} / {share}, part {part}"
+                    "{dtype}, {count} experts of [{rows}, {columns}] x {tokens} / {share}, part {part}, by expert {by_expert}"
                 );
                 let input = |table: &mut Table, normed: bool| -> Result<Input> {
                     let gain = table.filled("gain", &[columns])?;
                     let x = table.filled("x", &[tokens.div_ceil(share), columns])?;
-                    let experts = Some(Experts { routes: routes(table, count, tokens)?, rows, share });
+                    let routes = routes(table, count, tokens)?;
+                    let groups = match by_expert {
+                        true => Some(grouped(table, &routes, count, tokens)?),
+                        false => None,
+                    };
+                    let experts = Some(Experts { routes, rows, share, groups });
                     let input = match normed {
                         true => Input::normed(&x, &gain, 1e-6, tokens),
                         false => Input::plain(&x, tokens),

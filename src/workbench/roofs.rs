@@ -113,12 +113,18 @@ fn multiply_add(gpu: &Gpu, half: bool) -> Result<f64> {
     let [x, y] = ["roof x", "roof y"]
         .map(|label| Tensor::stored(gpu, StorageKind::Buffer, label, &[lanes, 4], Element::F32));
     let (x, y, factor, addend) = (x?, y?, 0.75, 0.5);
-    let (cost, seconds) = match half {
-        false => best(gpu, RoofMultiplyAdd { x, y, rounds, factor, addend })?,
+    let rate = |(cost, seconds): (Cost, f64)| cost.operations as f64 / seconds * 1e-9;
+    if half {
         // Four numbers to a register.
-        true => best(gpu, RoofMultiplyAddHalf { x, y, rounds: rounds / 4, factor, addend })?,
-    };
-    Ok(cost.operations as f64 / seconds * 1e-9)
+        return best(gpu, RoofMultiplyAddHalf { x, y, rounds: rounds / 4, factor, addend }).map(rate);
+    }
+    let mut most = 0f64;
+    for chains in RoofMultiplyAdd::CHAINS {
+        let (x, y) = (x.clone(), y.clone());
+        let kernel = RoofMultiplyAdd { x, y, rounds, chains, factor, addend };
+        most = most.max(rate(best(gpu, kernel)?));
+    }
+    Ok(most)
 }
 
 /// Microseconds a dispatch.

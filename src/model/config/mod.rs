@@ -132,12 +132,16 @@ impl Config {
         if !(0.0..1.0).contains(&self.norm_eps) {
             return Some(format!("a norm epsilon of {} is absurd", self.norm_eps));
         }
-        let positive = |number: f32| number.is_finite() && number > 0.0;
-        let caps = [self.attention_cap, self.logits_cap].into_iter().flatten();
-        if let Some(number) =
-            [self.embedding_scale, self.attention_scale].into_iter().chain(caps).find(|&n| !positive(n))
-        {
-            return Some(format!("a scale or cap of {number} is absurd"));
+        let factors = [
+            ("scale of the embeddings", Some(self.embedding_scale)),
+            ("scale of the scores (query_pre_attn_scalar)", Some(self.attention_scale)),
+            ("cap of the scores (attn_logit_softcapping)", self.attention_cap),
+            ("cap of the logits (final_logit_softcapping)", self.logits_cap),
+        ];
+        for (name, factor) in factors {
+            if let Some(number) = factor.filter(|number| !number.is_finite() || *number <= 0.0) {
+                return Some(format!("a {name} of {number} is absurd"));
+            }
         }
         if self.layer_types.iter().any(|layer| layer.window == Some(0)) {
             return Some("an attention window of 0 tokens is absurd".into());

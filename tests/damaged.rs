@@ -1,0 +1,217 @@
+//! Folders whose configuration or index is odd or damaged, made up by the hundred: each loads, or is an error that names the
+//! file and the field; none panics, and none takes more memory than the sizes of its files justify.
+
+#[path = "common/counted.rs"]
+mod counted;
+
+use kaiwu::format::Source;
+use kaiwu::gpu::Place;
+use kaiwu::model::{Config, Model};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+
+const INDEX: &str = "model.safetensors.index.json";
+/// What parsing may take, by the bytes of all files; JSON of one-byte values is the dearest.
+const TIMES: usize = 40;
+
+/// A sound folder's small files, and its weights by links.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn of(name: &str, test: &str) -> Self {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny").join(name);
+        let to = std::env::temp_dir().join(format!("kaiwu-damaged-{}-{test}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&to);
+        std::fs::create_dir_all(&to).unwrap();
+        for file in std::fs::read_dir(from).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+        Self(to)
+    }
+
+    fn json(&self, file: &str) -> Value {
+        serde_json::from_slice(&std::fs::read(self.0.join(file)).unwrap()).unwrap()
+    }
+
+    fn write(&self, file: &str, value: &Value) {
+        std::fs::write(self.0.join(file), value.to_string()).unwrap();
+    }
+
+    fn bytes(&self) -> usize {
+        let files = std::fs::read_dir(&self.0).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().len() as usize).sum()
+    }
+
+    /// Reads configuration and tables, and asks for all weights without a device. The error, and the most memory that was
+    /// held meanwhile.
+    fn load(&self) -> (Option<String>, usize) {
+        let load = || {
+            let source = Source::open(&self.0)?;
+            Config::from_source(&source)?;
+            Model::load(&Place::Host, &source, |_| ()).map(|_| ())
+        };
+        let (loaded, held) = counted::most_held(load);
+        (loaded.err().map(|error: kaiwu::Error| error.to_string()), held)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Any JSON, numbers at the edges of what sizes and floats can be among it.
+fn anything() -> impl Strategy<Value = Value> {
+    let number = prop_oneof![
+        any::<i64>().prop_map(|n| json!(n)),
+        any::<u64>().prop_map(|n| json!(n)),
+        any::<f64>().prop_map(|n| json!(n)),
+        (-3i64..300).prop_map(|n| json!(n)),
+        (0u32..64).prop_map(|bit| json!(1u64 << bit)),
+        (0u32..64).prop_map(|bit| json!((1u64 << bit) - 1)),
+    ];
+    let leaf = prop_oneof![
+        1 => Just(Value::Null),
+        1 => any::<bool>().prop_map(|b| json!(b)),
+        4 => number,
+        1 => "[a-z_./0-9]{0,12}".prop_map(|s| json!(s)),
+        1 => any::<String>().prop_map(|s| json!(s)),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+            prop::collection::vec(("[a-z_]{0,8}", inner), 0..4)
+                .prop_map(|all| Value::Object(all.into_iter().collect::<Map<_, _>>())),
+        ]
+    })
+}
+
+/// Every field of a configuration, those within objects too.
+fn fields(value: &Value, within: &str) -> Vec<String> {
+    let Some(object) = value.as_object() else { return vec![] };
+    let here = |(name, value): (&String, &Value)| {
+        let pointer = format!("{within}/{name}");
+        [vec![pointer.clone()], fields(value, &pointer)].concat()
+    };
+    object.iter().flat_map(here).collect()
+}
+
+fn cases(cases: u32) -> ProptestConfig {
+    // The same files in every run.
+    let rng_seed = RngSeed::Fixed(5);
+    ProptestConfig { cases, failure_persistence: None, rng_seed, ..ProptestConfig::default() }
+}
+
+#[test]
+fn one_field_of_a_configuration_is_anything() {
+    for name in ["llama-bf16-sharded", "gemma3-six", "gpt2-f32", "qwen2-yarn-window", "qwen3moe-every-second"]
+    {
+        let folder = Folder::of(name, "field");
+        let sound = folder.json("config.json");
+        let (error, _) = folder.load();
+        assert_eq!(error, None, "{name}");
+        let bound = TIMES * folder.bytes() + (64 << 10);
+        let fields = fields(&sound, "");
+        proptest!(cases(400), |(field in prop::sample::select(fields), value in anything())| {
+            let mut changed = sound.clone();
+            *changed.pointer_mut(&field).unwrap() = value.clone();
+            folder.write("config.json", &changed);
+            let (error, held) = folder.load();
+            prop_assert!(held <= bound, "{name}: {field} = {value}: {held} bytes held, {bound} allowed");
+            let Some(error) = error else { return Ok(()) };
+            prop_assert!(error.contains(&folder.0.display().to_string()), "{error} names no file");
+            // What is of the wrong kind is named. What is of the right kind, or left out, may be sound
+            // by itself: then the error is about what it leads to.
+            let own = field.rsplit('/').next().unwrap();
+            let outer = field.split('/').nth(1).unwrap();
+            let leads_to = ["has shape", "no tensor", "heads", "width", "absurd", "rotated", "experts", "not part of"];
+            let named = [own, outer, "config.json: "].iter().any(|name| error.contains(name));
+            prop_assert!(named || leads_to.iter().any(|word| error.contains(word)),
+                "{name}: {field} = {value}: {error}");
+        });
+    }
+}
+
+#[test]
+fn an_unknown_field_is_named() {
+    let folder = Folder::of("llama-bf16-sharded", "unknown");
+    let sound = folder.json("config.json");
+    proptest!(cases(100), |(name in "[a-z]{3,12}_x", value in 1u32..)| {
+        let mut changed = sound.clone();
+        changed[&name] = json!(value);
+        folder.write("config.json", &changed);
+        let error = folder.load().0.expect("a field that nobody knows");
+        prop_assert!(error.contains("config.json") && error.contains(&name), "{error}");
+    });
+}
+
+/// What is done to an index.
+#[derive(Debug, Clone)]
+enum Damage {
+    /// The file of an entry is this.
+    File(prop::sample::Index, Value),
+    /// An entry has another name.
+    Name(prop::sample::Index, String),
+    /// An entry is gone.
+    Gone(prop::sample::Index),
+    /// The whole map is this.
+    Map(Value),
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    let at = any::<prop::sample::Index>;
+    prop_oneof![
+        (at(), anything()).prop_map(|(at, value)| Damage::File(at, value)),
+        (at(), any::<String>()).prop_map(|(at, name)| Damage::Name(at, name)),
+        at().prop_map(Damage::Gone),
+        anything().prop_map(Damage::Map),
+    ]
+}
+
+#[test]
+fn an_index_is_damaged() {
+    let folder = Folder::of("llama-bf16-sharded", "index");
+    let sound = folder.json(INDEX);
+    let map = sound["weight_map"].as_object().unwrap();
+    let names: Vec<String> = map.keys().cloned().collect();
+    let bound = TIMES * folder.bytes() + (64 << 10);
+    proptest!(cases(600), |(damage in damage())| {
+        let mut changed = sound.clone();
+        let entries = changed["weight_map"].as_object_mut().unwrap();
+        // What the error has to name: the file, and where it is about an entry, the entry.
+        let entry = match &damage {
+            Damage::File(at, value) => {
+                let name = at.get(&names);
+                entries.insert(name.clone(), value.clone());
+                Some(name.clone())
+            }
+            Damage::Name(at, name) => {
+                let file = entries.remove(at.get(&names)).unwrap();
+                entries.insert(name.clone(), file);
+                None
+            }
+            Damage::Gone(at) => {
+                entries.remove(at.get(&names));
+                None
+            }
+            Damage::Map(value) => {
+                changed["weight_map"] = value.clone();
+                None
+            }
+        };
+        folder.write(INDEX, &changed);
+        let (error, held) = folder.load();
+        prop_assert!(held <= bound, "{damage:?}: {held} bytes held, {bound} allowed");
+        let error = error.expect("no other index is right");
+        prop_assert!(error.contains(&folder.0.display().to_string()), "{error} names no file");
+        if let (Some(entry), Damage::File(_, value)) = (entry, &damage)
+            && !value.is_string()
+        {
+            prop_assert!(error.contains(INDEX) && error.contains(&entry), "{damage:?}: {error}");
+        }
+    });
+}
