@@ -114,7 +114,8 @@ fn sampling_on_the_host_agrees_with_the_device_and_follows_its_seed() {
     // A bias for a token that is never likely makes the host choose, and changes nothing.
     let (host, counts) = with(SamplerSettings { logit_bias: vec![(7, -1.0)], ..Default::default() });
     assert_eq!(host, greedy);
-    assert_eq!((counts.tokens, counts.submits), (9, 18));
+    // A step whose workers missed each other takes one more.
+    assert!(counts.tokens == 9 && (18..=27).contains(&counts.submits), "{counts:?}");
 
     let hot = |seed| SamplerSettings { temperature: 1.0, top_p: 0.95, seed, ..Default::default() };
     let [one, same, other] = [hot(1), hot(1), hot(2)].map(|sampling| with(sampling).0);
