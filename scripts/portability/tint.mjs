@@ -58,7 +58,10 @@ for (const shader of shaders) {
   const text = readFileSync(file, 'utf8');
   const textures = (text.match(/texture_storage_2d</g) ?? []).length;
   // Tensors go to textures only where an adapter binds more than WebGPU promises; the pipeline cannot be made here.
-  const pipeline = textures <= able.limits.maxStorageTexturesPerShaderStage;
+  // A chain binds what all its kernels bind, for an adapter that is asked first.
+  const buffers = (text.match(/var<storage/g) ?? []).length;
+  const bound = textures <= able.limits.maxStorageTexturesPerShaderStage;
+  const pipeline = bound && (shader.kernel !== 'chain' || buffers <= able.limits.maxStorageBuffersPerShaderStage);
   const tries = [['tint', able, pipeline]];
   if (shader.least && shader.buffers) tries.push(['tint, default limits', strict, true]);
   counts.compiled += 1;

@@ -9,7 +9,7 @@ use super::device::Gpu;
 use super::kernel::{Access, Strategy};
 use super::recording::Entry;
 use super::shader;
-use super::tensor::{Tensor, buffer};
+use super::tensor::{Storage, Tensor, buffer};
 use crate::{Error, Result};
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -74,7 +74,23 @@ impl<'a> Chain<'a> {
     /// `None` where these calls cannot be one dispatch on this device.
     pub fn new(gpu: &Gpu, stages: Vec<Stage<'a>>) -> Option<Self> {
         let workers = gpu.workers()?;
-        Self::of(stages, workers)
+        Self::of(stages, workers).filter(|chain| chain.fits(&gpu.device.limits()))
+    }
+
+    /// Whether all that its stages bind can be bound at once.
+    fn fits(&self, limits: &wgpu::Limits) -> bool {
+        let (mut textures, mut buffers, mut uniforms) = (0, 1, self.stages.len() as u32);
+        for (tensor, access) in &self.tensors {
+            match tensor.storage() {
+                Storage::Texture(..) => textures += 1,
+                Storage::Uniform(_) if *access == Access::Read => uniforms += 1,
+                _ => buffers += 1,
+            }
+        }
+        textures <= limits.max_storage_textures_per_shader_stage
+            && buffers <= limits.max_storage_buffers_per_shader_stage
+            && uniforms <= limits.max_uniform_buffers_per_shader_stage
+            && textures + buffers + uniforms <= limits.max_bindings_per_bind_group
     }
 
     /// `None` where some call's workgroups are larger, share memory, or keep numbers in private variables, or where there are too
