@@ -185,8 +185,8 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// The text of `entries`, split as `strategies` say, as one dispatch of `workers` workgroups; `None` where one of them
-/// has larger workgroups, or shares their memory.
+/// The text of `entries`, split as `strategies` say, as one dispatch of `workers` workgroups; `None` where they
+/// cannot be stages: see `Chain::of`.
 pub fn render_chain(entries: &[Entry], strategies: Vec<Strategy>, workers: u32) -> Option<Result<String>> {
     let stages = entries.iter().zip(strategies).map(|(entry, strategy)| Stage { entry, strategy }).collect();
     Chain::of(stages, workers).map(|chain| chain.render())
