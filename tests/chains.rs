@@ -3,8 +3,12 @@
 mod common;
 
 use kaiwu::format::Gguf;
-use kaiwu::gpu::{Gpu, GpuOptions, Place};
+use kaiwu::gpu::{
+    Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand, Parameter,
+    Place, Program, Recording, Strategy, Tensor,
+};
 use kaiwu::model::{Model, Runner, Want};
+use kaiwu::workbench::{examine_chain, examine_chains, remember};
 use std::sync::Arc;
 
 /// Steps: several submissions, and more than are left to single calls after the first miss.
@@ -53,7 +57,6 @@ fn chained_kernels_say_what_single_ones_say() {
     assert_eq!(chained.calls, single.calls);
     assert!(chained.logits == single.logits, "chained kernels give other logits");
     assert_eq!(chained.choices, single.choices);
-    assert!(chained.all_dispatches <= single.all_dispatches);
 
     // More workers than any software adapter has threads: those that run wait in vain, and the calls are run one by one.
     let missed = say(64);
@@ -63,4 +66,121 @@ fn chained_kernels_say_what_single_ones_say() {
         assert!(missed.all_dispatches > single.all_dispatches, "64 workgroups met on this adapter");
         assert_eq!(chained.dispatches, missed.dispatches);
     }
+}
+
+/// Eight workgroups that each write what `VALUE` says.
+struct Eight {
+    y: Tensor,
+    source: &'static str,
+}
+
+impl Kernel for Eight {
+    fn name(&self) -> &'static str {
+        "eight"
+    }
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::write("y", &self.y)]
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter::U32("unused", 0)]
+    }
+    fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
+        let constants = vec![("ONE", Constant::Count(1))];
+        let needs = Needs::lanes(8);
+        vec![Strategy {
+            name: "eight",
+            entry: "eight",
+            source: self.source,
+            constants,
+            needs,
+            grid: [8, 1, 1],
+        }]
+    }
+    fn cost(&self, _: usize) -> Cost {
+        Cost::default()
+    }
+    fn reference(&self, _: &mut HostMemory) {}
+}
+
+/// An entry point as chains want it, and what stands before it.
+macro_rules! eight {
+    ($before:literal, $value:literal) => {
+        concat!(
+            $before,
+            "\n@compute @workgroup_size(8)\nfn eight(\n    @builtin(workgroup_id) workgroup: vec3<u32>,\n) {\n",
+            $value,
+            "\n}\n"
+        )
+    };
+}
+
+fn open(options: GpuOptions) -> Arc<Gpu> {
+    Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Whether a layer is one dispatch on this device.
+fn chains(gpu: &Gpu, recording: &Recording) -> bool {
+    Program::compile(gpu, recording).unwrap().is_chained()
+}
+
+#[test]
+fn wrong_chains_are_found_and_left_alone() {
+    let gpu = open(GpuOptions { workers: Some(2), ..GpuOptions::default() });
+    let Some(report) = examine_chains(&gpu).unwrap() else { return };
+    assert_eq!((report.calls, report.dispatches, report.reason.as_deref()), (5, 1, None), "{report:?}");
+    assert_eq!(report.passed + report.missed, report.runs);
+
+    // What the calls are, how many, workers, and what is said of them; nothing is wrong with them one by one.
+    let rows = [
+        (eight!("", "    store_y(workgroup.x, vec4<f32>(f32(workgroup.x)));"), 2, 2, None),
+        // A variable that each workgroup has for itself, written so that nobody recognises it: in a chain one worker is
+        // several workgroups.
+        (
+            eight!("var< private > n: u32 = 0u;", "    n++;\n    store_y(workgroup.x, vec4<f32>(f32(n)));"),
+            1,
+            2,
+            Some("has other bits than call by call"),
+        ),
+        // A name that both stages declare.
+        (eight!("alias Real = f32;", "    store_y(workgroup.x, vec4<f32>(Real(1.0)));"), 2, 2, Some("Real")),
+        // More workers than any software adapter has threads.
+        (eight!("", "    store_y(workgroup.x, vec4<f32>(f32(workgroup.x)));"), 2, 64, Some("in vain")),
+    ];
+    let file = common::TempFile::new("quarantine-chains.json", b"");
+    std::fs::remove_file(&file.0).unwrap();
+    for (source, calls, workers, expected) in rows {
+        let open =
+            |quarantine| open(GpuOptions { workers: Some(workers), quarantine, ..GpuOptions::default() });
+        let record = |gpu: &Arc<Gpu>| {
+            let place = Place::Device(Arc::clone(gpu));
+            let mut recording = Recording::default();
+            for _ in 0..calls {
+                let y = Tensor::zeros(&place, "y", &[8, 4], Element::F32).unwrap();
+                recording.push("eight", Eight { y, source });
+            }
+            recording.chain_from(0);
+            recording
+        };
+        let gpu = open(None);
+        let word = Tensor::uniform(&Place::Device(Arc::clone(&gpu)), "word", 1).unwrap();
+        let report = examine_chain(&gpu, &record(&gpu), &word).unwrap().unwrap();
+        assert_eq!(report.quarantined, expected.is_some(), "{report:?}");
+        let reason = report.reason.clone().unwrap_or_default();
+        assert!(reason.contains(expected.unwrap_or_default()), "{report:?}");
+
+        // From then on the calls run one by one, and a doctor who finds nothing wrong any more lets them be one again.
+        remember(&file.0, gpu.report(), &[report.as_strategy()]).unwrap();
+        let sound = record_sound(&open(Some(file.0.clone())));
+        assert_eq!(sound, expected.is_none(), "{reason}");
+    }
+}
+
+/// Whether calls with which nothing is wrong are one dispatch on `gpu`.
+fn record_sound(gpu: &Arc<Gpu>) -> bool {
+    let place = Place::Device(Arc::clone(gpu));
+    let mut recording = Recording::default();
+    let y = Tensor::zeros(&place, "y", &[8, 4], Element::F32).unwrap();
+    recording.push("eight", Eight { y, source: eight!("", "    store_y(workgroup.x, vec4<f32>(1.0));") });
+    recording.chain_from(0);
+    chains(gpu, &recording)
 }

@@ -4,7 +4,8 @@ mod common;
 
 use common::cases::{Table, can_store, table, without_rows};
 use kaiwu::gpu::StorageKind;
-use kaiwu::workbench::{check_case, check_case_by};
+use kaiwu::kernels::REGISTRY;
+use kaiwu::workbench::{all_shapes, check_case, check_case_by};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -70,4 +71,16 @@ fn further_sizes_match_their_references() {
 #[test]
 fn every_kernel_has_a_row() {
     assert_eq!(without_rows(&table(StorageKind::Buffer)), Vec::<&str>::new());
+}
+
+#[test]
+fn every_kernel_has_a_shape_to_be_timed_on() {
+    let gpu = table(StorageKind::Buffer).gpu;
+    let timed: BTreeSet<&str> = all_shapes()
+        .iter()
+        .flat_map(|shape| shape.table(&gpu).unwrap().cases)
+        .map(|case| case.kernel.name())
+        .collect();
+    let without: Vec<_> = REGISTRY.iter().filter(|kernel| !timed.contains(**kernel)).collect();
+    assert!(without.is_empty(), "`bench kernels` has no shape of {without:?}");
 }

@@ -7,8 +7,7 @@ use super::{Outcome, bench_own};
 use crate::format::DType;
 use crate::gpu::Gpu;
 use crate::workbench::{
-    Change, Measurement, Refused, Roofs, changes, measure, measure_roofs, model_shapes, product_shape,
-    roofline,
+    Change, Measurement, Refused, Roofs, all_shapes, changes, measure, measure_roofs, product_shape, roofline,
 };
 use crate::{Error, Result};
 use clap::Args;
@@ -106,7 +105,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     }
     let mut shapes = match (&arguments.own.wgsl, &arguments.shape[..]) {
         (Some(_), _) => vec![],
-        (None, []) => model_shapes(),
+        (None, []) => all_shapes(),
         (None, own) => own.iter().map(|&[m, n, k]| product_shape(arguments.format, m, n, k)).collect(),
     };
     let filter = arguments.filter.to_lowercase();

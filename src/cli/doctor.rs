@@ -5,7 +5,9 @@ use super::arguments::DeviceArguments;
 use super::output::{print, print_pretty, table};
 use super::progress::Progress;
 use crate::gpu::{AdapterReport, Gpu, GpuOptions, Quarantine, StorageKind};
-use crate::workbench::{Roofs, StrategyReport, cases, examine, healthy, measure_roofs, remember};
+use crate::workbench::{
+    ChainReport, Roofs, StrategyReport, cases, examine, examine_chains, healthy, measure_roofs, remember,
+};
 use clap::Args;
 use serde_json::json;
 use std::process::ExitCode;
@@ -61,6 +63,9 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     progress.take();
     reports.sort_by_key(|report| report.kernel);
     let fit = healthy(&tables[0], &reports);
+    let chains = examine_chains(&gpu)?;
+    let strategies = reports.len();
+    reports.extend(chains.iter().map(ChainReport::as_strategy));
     match Quarantine::default_path() {
         Some(path) => remember(&path, gpu.report(), &reports)?,
         None => {
@@ -68,13 +73,17 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         }
     }
     if arguments.json {
-        print_pretty(&json!({"adapter": gpu.report(), "roofs": roofs, "kernels": reports}))?;
+        let kernels = &reports[..strategies];
+        print_pretty(
+            &json!({"adapter": gpu.report(), "roofs": roofs, "kernels": kernels, "chains": chains}),
+        )?;
     } else {
         print(&format!(
-            "{}\n{}\n{}",
+            "{}\n{}\n{}{}",
             super::devices::describe(gpu.report()),
             about(&roofs),
-            checked(&reports)
+            checked(&reports[..strategies]),
+            chains.as_ref().map_or(String::new(), about_chains)
         ))?;
         print(&verdict(gpu.report(), fit, &reports))?;
     }
@@ -112,6 +121,15 @@ fn about(roofs: &Roofs) -> String {
         roofs.dispatch_us,
         roofs.dependent_dispatch_us,
         roofs.workgroup_barrier_us
+    )
+}
+
+fn about_chains(chains: &ChainReport) -> String {
+    let ChainReport { calls, dispatches, runs, passed, missed, single_us, .. } = chains;
+    let us = chains.us.map_or("never right".into(), |us| format!("{us:.0} us"));
+    format!(
+        "\n{calls} calls of a layer as {dispatches}: the same bits in {passed} of {runs} runs, threads missed each other in \
+         {missed}; {us}, one by one {single_us:.0} us\n"
     )
 }
 

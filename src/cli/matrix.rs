@@ -7,8 +7,13 @@ use crate::Error;
 use crate::gpu::{GpuOptions, StorageKind, list_adapters};
 use crate::workbench::{CELLS, CellReport, examine_cell};
 use serde_json::json;
+use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+
+/// Steps of the bar for one cell.
+const THOUSAND: u64 = 1000;
 
 /// Runs all cells in each storage, or in the one that `options` ask for.
 pub(super) fn run(options: &GpuOptions, as_json: bool) -> Outcome {
@@ -22,13 +27,26 @@ pub(super) fn run(options: &GpuOptions, as_json: bool) -> Outcome {
         None if adapter.storage_textures >= 8 => vec![StorageKind::Buffer, StorageKind::Texture],
         None => vec![StorageKind::Buffer],
     };
-    let mut progress = Progress::count("checking cells", (CELLS.len() * storages.len()) as u64);
-    let mut reports = vec![];
-    for cell in &CELLS {
-        for &storage in &storages {
-            reports.push(examine_cell(cell, options, storage)?);
-            progress.set(reports.len() as u64);
+    let progress = Mutex::new(Progress::percent("checking cells", THOUSAND * CELLS.len() as u64));
+    let mut reports: Vec<CellReport> = vec![];
+    for (number, cell) in (0..).zip(&CELLS) {
+        let told = |share: f64| {
+            let done = THOUSAND * number + (share * THOUSAND as f64) as u64;
+            progress.lock().unwrap_or_else(PoisonError::into_inner).set(done);
+        };
+        let of_cell = examine_cell(cell, options, &storages, &reports, &told)?;
+        told(1.0);
+        if !std::io::stderr().is_terminal() {
+            // Minutes pass, and a log shows no bar.
+            let (runs, passed) = of_cell.iter().fold((0, 0), |(r, p), cell| (r + cell.runs, p + cell.passed));
+            let seconds = start.elapsed().as_secs_f64();
+            let left = seconds / f64::from(number as u32 + 1) * (CELLS.len() as f64 - number as f64 - 1.0);
+            eprintln!(
+                "kaiwu: {}: {passed} of {runs} runs right, {seconds:.0} s so far, at most {left:.0} s left",
+                cell.name
+            );
         }
+        reports.extend(of_cell);
     }
     drop(progress);
     let right = reports.iter().all(|report| report.wrong.is_empty());
@@ -55,7 +73,7 @@ pub(super) fn run(options: &GpuOptions, as_json: bool) -> Outcome {
 }
 
 fn as_table(reports: &[CellReport]) -> String {
-    let heading = ["asked for", "storage", "strategies", "runs", "passed"];
+    let heading = ["asked for", "storage", "strategies", "runs", "passed", ""];
     let mut rows = vec![heading.map(String::from).to_vec()];
     for report in reports {
         rows.push(vec![
@@ -64,6 +82,7 @@ fn as_table(reports: &[CellReport]) -> String {
             report.strategies.to_string(),
             report.runs.to_string(),
             report.passed.to_string(),
+            report.same_as.map_or(String::new(), |cell| format!("the same here as: {cell}")),
         ]);
     }
     table(&rows, 2)

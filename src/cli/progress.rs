@@ -29,6 +29,11 @@ impl Progress {
         Self::new(what, total, "{prefix} {bar:30} {pos}/{len}, {eta} left")
     }
 
+    /// A bar over `total` small steps that say nothing themselves.
+    pub(super) fn percent(what: &'static str, total: u64) -> Self {
+        Self::new(what, total, "{prefix} {bar:30} {percent} %, {eta} left")
+    }
+
     /// A bar over `total` seconds.
     pub(super) fn seconds(what: &'static str, total: u64) -> Self {
         Self::new(what, total, "{prefix} {bar:30} {pos}/{len} s, {eta} left")

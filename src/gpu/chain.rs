@@ -6,7 +6,7 @@
 //! (`shaders/chain.wgsl`) between two stages. The stages' texts are those of single calls, under other names.
 
 use super::device::Gpu;
-use super::kernel::{Access, Strategy};
+use super::kernel::{Access, Needs, Strategy};
 use super::recording::Entry;
 use super::shader;
 use super::tensor::{Storage, Tensor, buffer};
@@ -73,7 +73,7 @@ pub(super) struct Chain<'a> {
 impl<'a> Chain<'a> {
     /// `None` where these calls cannot be one dispatch on this device.
     pub fn new(gpu: &Gpu, stages: Vec<Stage<'a>>) -> Option<Self> {
-        let workers = gpu.workers()?;
+        let workers = gpu.workers().filter(|_| gpu.may_chain())?;
         Self::of(stages, workers).filter(|chain| chain.fits(&gpu.device.limits()))
     }
 
@@ -183,6 +183,13 @@ impl<'a> Chain<'a> {
         text.push_str(&shader::chain(self.workers, [TURNS, LOOKS], &calls)?);
         Ok(text)
     }
+}
+
+/// Chains as a strategy of their own, by which they are quarantined.
+pub fn as_strategy() -> Strategy {
+    let source = include_str!("../../shaders/chain.wgsl");
+    let needs = Needs::lanes(8);
+    Strategy { name: "chain", entry: "chain", source, constants: vec![], needs, grid: [1, 1, 1] }
 }
 
 /// The text of `entries`, split as `strategies` say, as one dispatch of `workers` workgroups; `None` where they

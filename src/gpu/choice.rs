@@ -2,6 +2,7 @@
 //! one that was measured to be fastest first.
 
 use super::adapter::AdapterReport;
+use super::chain;
 use super::device::{Capabilities, Gpu, GpuOptions, lock};
 use super::fingerprint::fingerprint;
 use super::kernel::{Kernel, Strategy};
@@ -67,6 +68,13 @@ impl Gpu {
             }
             false
         });
+    }
+
+    /// Whether calls may be one dispatch: nothing was found wrong with that here.
+    pub(super) fn may_chain(&self) -> bool {
+        let mut chains = vec![chain::as_strategy()];
+        self.drop_quarantined("chain", &mut chains);
+        !chains.is_empty()
     }
 
     /// The strategies of `kernel` that this device may use, the best guess first; at least one. Where `kaiwu tune` measured

@@ -253,6 +253,13 @@ impl Gpu {
         Some(self.workers.unwrap_or_else(cores)).filter(|&workers| able && workers > 1)
     }
 
+    /// What the adapter was asked for, in one line: two devices of one adapter that agree in it are alike.
+    pub fn asked_for(&self) -> String {
+        let Capabilities { subgroup, max_texture_bytes, .. } = self.capabilities;
+        let (features, limits) = (self.device.features(), self.device.limits());
+        format!("{features:?} {limits:?} {subgroup} {max_texture_bytes}")
+    }
+
     /// The first error the device reported since the last call, as ours.
     ///
     /// # Errors

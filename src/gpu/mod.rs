@@ -28,7 +28,7 @@ mod transfer;
 mod tuning;
 
 pub use adapter::{AdapterReport, list_adapters};
-pub use chain::render_chain;
+pub use chain::{as_strategy as chain_as_strategy, render_chain};
 pub use compare::{Comparison, Divergence, check_entry, compare_entry, compare_outputs, first_divergence};
 pub use device::{Capabilities, Gpu, GpuOptions};
 pub use fingerprint::fingerprint;

@@ -5,6 +5,7 @@ use super::doctor::{StrategyReport, examine};
 use crate::Result;
 use crate::gpu::{Gpu, GpuOptions, StorageKind};
 use serde::Serialize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A way to open the adapter.
 pub struct Cell {
@@ -34,6 +35,9 @@ pub const CELLS: [Cell; 9] = [
 pub struct CellReport {
     /// The cell's name.
     pub cell: &'static str,
+    /// The cell before it that opens the same device here, and whose results these are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_as: Option<&'static str>,
     /// Where the tensors were.
     pub storage: StorageKind,
     /// Strategies that the device offered.
@@ -44,25 +48,66 @@ pub struct CellReport {
     pub passed: usize,
     /// What was wrong, by strategy.
     pub wrong: Vec<StrategyReport>,
+    /// What the device was opened with ([`Gpu::asked_for`]).
+    #[serde(skip)]
+    asked: String,
 }
 
-/// Opens the adapter of `options` as `cell` says and runs every strategy it then offers on every row of the cases' table.
+/// Opens the adapter of `options` as `cell` says and runs every strategy it then offers on every row of the cases' table, in
+/// all `storages` at the same time, for most of it is a driver compiling on one core. Where the device is one of an `earlier`
+/// cell, because the adapter has no more than the cell asks for, that cell's results stand for this one's. `progress` is told
+/// the share done.
 ///
 /// # Errors
 /// When the device refuses to open, or is lost.
-pub fn examine_cell(cell: &Cell, options: &GpuOptions, storage: StorageKind) -> Result<CellReport> {
-    let mut options =
-        GpuOptions { storage: Some(storage), quarantine: None, tuning: None, ..options.clone() };
-    (cell.lower)(&mut options);
-    let gpu = Gpu::open(&options)?;
-    let reports = examine(&mut cases::table(&gpu)?, |_| ())?;
-    let sum = |count: fn(&StrategyReport) -> usize| reports.iter().map(count).sum();
-    Ok(CellReport {
-        cell: cell.name,
-        storage,
-        strategies: reports.len(),
-        runs: sum(|report| report.cases),
-        passed: sum(|report| report.passed),
-        wrong: reports.into_iter().filter(|report| report.quarantined).collect(),
+pub fn examine_cell(
+    cell: &Cell,
+    options: &GpuOptions,
+    storages: &[StorageKind],
+    earlier: &[CellReport],
+    progress: &(impl Fn(f64) + Sync),
+) -> Result<Vec<CellReport>> {
+    let done = AtomicUsize::new(0);
+    let examine_in = |storage: StorageKind| {
+        let mut options =
+            GpuOptions { storage: Some(storage), quarantine: None, tuning: None, ..options.clone() };
+        (cell.lower)(&mut options);
+        let gpu = Gpu::open(&options)?;
+        let asked = gpu.asked_for();
+        let known = earlier.iter().find(|known| known.storage == storage && known.asked == asked);
+        if let Some(known) = known {
+            let same_as = Some(known.same_as.unwrap_or(known.cell));
+            return Ok(CellReport { cell: cell.name, same_as, ..known.clone() });
+        }
+        let mut table = cases::table(&gpu)?;
+        let all = (table.cases.len() * storages.len()) as f64;
+        let reports = examine(&mut table, |_| {
+            progress((done.fetch_add(1, Ordering::Relaxed) + 1) as f64 / all);
+        })?;
+        let sum = |count: fn(&StrategyReport) -> usize| reports.iter().map(count).sum();
+        Ok(CellReport {
+            cell: cell.name,
+            same_as: None,
+            storage,
+            strategies: reports.len(),
+            runs: sum(|report| report.cases),
+            passed: sum(|report| report.passed),
+            wrong: reports.into_iter().filter(|report| report.quarantined).collect(),
+            asked,
+        })
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = storages
+            .iter()
+            .map(|&storage| {
+                let examine_in = &examine_in;
+                scope.spawn(move || examine_in(storage))
+            })
+            .collect();
+        let ended = workers.into_iter().map(|worker| match worker.join() {
+            Ok(report) => report,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        ended.collect()
     })
 }

@@ -2,10 +2,12 @@
 
 mod cache_cases;
 pub mod cases;
+mod chained;
 mod check;
 mod doctor;
 mod expert_cases;
 mod family_cases;
+mod family_shapes;
 mod listing;
 mod matrix;
 mod numbers;
@@ -19,9 +21,11 @@ mod step_cost;
 mod table;
 mod timing;
 mod training_cases;
+mod training_shapes;
 mod translate;
 mod tune;
 
+pub use chained::{ChainReport, examine_chain, examine_chains};
 pub use check::{check_case, check_case_by};
 pub use doctor::{StrategyReport, examine, healthy, remember};
 pub use listing::{ListedKernel, ListedOperand, ListedStrategy, find, list};
@@ -32,7 +36,7 @@ pub use plot::roofline;
 pub use recorded::recorded_shapes;
 pub use reflect::{Field, Interface, Slot, SlotKind, reflect};
 pub use roofs::{Roofs, measure_roofs};
-pub use shapes::{Shape, model_shapes, product_shape};
+pub use shapes::{Shape, all_shapes, model_shapes, product_shape};
 pub use step_cost::{Limit, PaperAdapter, StepCost};
 pub use timing::{Change, Measurement, Refused, changes, measure};
 pub use translate::{Shader, Target, Translation, translate};

@@ -1,6 +1,8 @@
 //! Kernel calls of real models, with weights and activations made up.
 
 use super::cases::Table;
+use super::family_shapes::family_shapes;
+use super::training_shapes::training_shapes;
 use crate::Result;
 use crate::format::DType;
 use crate::gpu::Gpu;
@@ -101,6 +103,22 @@ fn product(
     let w = w.parts()[0].clone();
     table.case(what.into(), Product { input: Input::plain(&x, tokens), w, residual, y });
     Ok(())
+}
+
+/// Appends a call that needs nothing to be known about it, under a name.
+pub(super) type Plain = fn(&mut Table, String) -> Result<()>;
+
+/// Such a call.
+pub(super) fn plain(what: String, add: Plain) -> Shape {
+    Shape::new(what.clone(), 0, move |table| add(table, what.clone()))
+}
+
+/// Calls of every kernel there is: [`model_shapes`], what other families have besides, and training.
+pub fn all_shapes() -> Vec<Shape> {
+    let mut all = model_shapes();
+    all.extend(family_shapes());
+    all.extend(training_shapes());
+    all
 }
 
 /// All calls of the steps above, those of a layer once.

@@ -1,0 +1,195 @@
+//! Whether calls that are one dispatch give what they give one by one: see [`crate::gpu`]'s chains.
+
+use super::doctor::StrategyReport;
+use super::table::Table;
+use crate::Result;
+use crate::format::DType;
+use crate::gpu::{
+    Access, Gpu, Program, Readback, Recording, Runs, StorageKind, Tensor, chain_as_strategy, fingerprint,
+};
+use crate::kernels::{Attention, CacheType, Gate, GateUp, Input, Product, QueryKeyValue};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Runs of a chain. Threads that meet in the wrong order do so now and then only.
+const RUNS: usize = 32;
+
+/// What was found of calls as one dispatch.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChainReport {
+    /// Where the tensors were.
+    pub storage: StorageKind,
+    /// Calls of the recording.
+    pub calls: usize,
+    /// Dispatches they were.
+    pub dispatches: usize,
+    /// Runs.
+    pub runs: usize,
+    /// Those with the same bits as the calls one by one.
+    pub passed: usize,
+    /// Those in which threads waited for each other beyond the bound; a model then computes the step call by call.
+    pub missed: usize,
+    /// Not to be used on this adapter with this driver: a run was wrong, or the threads never met.
+    pub quarantined: bool,
+    /// The best run, microseconds; `None` where none went well.
+    pub us: Option<f64>,
+    /// The best run of the calls one by one, microseconds.
+    pub single_us: f64,
+    /// The first thing that went wrong, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl ChainReport {
+    /// The same as a row of the strategies, for what is remembered.
+    pub fn as_strategy(&self) -> StrategyReport {
+        let strategy = chain_as_strategy();
+        StrategyReport {
+            kernel: strategy.name,
+            strategy: strategy.name,
+            storage: self.storage,
+            cases: self.runs,
+            passed: self.passed,
+            max_error: if self.quarantined { f32::INFINITY } else { 0.0 },
+            quarantined: self.quarantined,
+            source: fingerprint(std::slice::from_ref(&strategy)),
+            reason: self.reason.clone(),
+        }
+    }
+}
+
+/// Width, heads, key heads, head, inner width, positions before: of a layer.
+const LAYER: [usize; 6] = [192, 6, 2, 32, 512, 70];
+
+/// A layer of one token of a small model, as `model::transformer` records it. Gives a word that it leaves alone, too.
+fn layer(table: &mut Table) -> Result<(Recording, Tensor)> {
+    let [width, heads, key_heads, head, hidden, position] = LAYER;
+    let dtype = DType::Q4_1;
+    let capacity = (position + 1usize).next_multiple_of(64);
+    let (x, gain) = (table.filled("x", &[1, width])?, table.filled("gain", &[width])?);
+    let step = table.words("step", &[position as u32])?;
+    let cache = table.cache(CacheType::F16, [capacity, key_heads, head], false)?;
+    let [q, attended] = ["q", "attended"].map(|name| table.empty(name, &[1, heads * head]));
+    let (q, attended) = (q?, attended?);
+    let [middle, y] = ["middle", "y"].map(|name| table.empty(name, &[1, width]));
+    let (middle, y, gated) = (middle?, y?, table.empty("gated", &[1, hidden])?);
+    let mut matrix = |rows, columns| Ok(table.matrix(dtype, rows, columns)?.parts()[0].clone());
+    let (qkv, output) = (matrix((heads + 2 * key_heads) * head, width)?, matrix(width, heads * head)?);
+    let (gate_up, down) = (matrix(2 * hidden, width)?, matrix(width, hidden)?);
+    let rope = table.filled("rope", &[capacity, head])?;
+
+    let mut recording = Recording::default();
+    let input = Input::normed(&x, &gain, 1e-5, 1);
+    let (step_, cache_, q_) = (step.clone(), cache.clone(), q.clone());
+    recording.push(
+        "attn_qkv",
+        QueryKeyValue { input, w: qkv, step: step_, rope, first_row: 0, q: q_, cache: cache_ },
+    );
+    let (scale, y_) = (1.0 / (head as f32).sqrt(), attended.clone());
+    let step_ = step.clone();
+    recording.push(
+        "attention",
+        Attention { step: step_, q, cache, y: y_, tokens: 1, scale, window: None, cap: None },
+    );
+    let (input, y_) = (Input::plain(&attended, 1), middle.clone());
+    recording.push("attn_output", Product { input, w: output, residual: Some(x), y: y_ });
+    let input = Input::normed(&middle, &gain, 1e-5, 1);
+    recording.push("ffn_gate_up", GateUp { input, w: gate_up, y: gated.clone(), gate: Gate::Silu });
+    recording
+        .push("ffn_down", Product { input: Input::plain(&gated, 1), w: down, residual: Some(middle), y });
+    recording.chain_from(0);
+    Ok((recording, step))
+}
+
+/// Runs a layer of one token's step in one dispatch, and call by call. `None` where this device does not chain calls.
+///
+/// # Errors
+/// When the device is lost. A chain that does not compile or is wrong is a finding.
+pub fn examine_chains(gpu: &Arc<Gpu>) -> Result<Option<ChainReport>> {
+    let (recording, word) = layer(&mut Table::new(gpu))?;
+    examine_chain(gpu, &recording, &word)
+}
+
+/// What all calls of `recording` wrote, as words, one tensor after the other.
+fn written(gpu: &Gpu, recording: &Recording) -> Result<Vec<Vec<u32>>> {
+    outputs(recording).map(|tensor| tensor.read(gpu)).collect()
+}
+
+fn outputs(recording: &Recording) -> impl Iterator<Item = Tensor> + '_ {
+    let operands = recording.entries().iter().flat_map(|entry| entry.kernel.operands());
+    operands.filter(|operand| operand.access == Access::Write).filter_map(|operand| operand.tensor)
+}
+
+/// As [`examine_chains`], of a recording that marks chains; `word` is a uniform tensor, whatever it says. Each call must
+/// compute the same again from what it reads.
+///
+/// # Errors
+/// When the device is lost.
+pub fn examine_chain(gpu: &Gpu, recording: &Recording, word: &Tensor) -> Result<Option<ChainReport>> {
+    let readback = Readback::new(gpu, word, 1);
+    let timed = |program: &Program| -> Result<(Runs, f64)> {
+        let start = Instant::now();
+        let runs = program.run_and_read(gpu, 1, word, &readback)?;
+        Ok((runs, start.elapsed().as_secs_f64() * 1e6))
+    };
+    let single = Program::compile_unchained(gpu, recording)?;
+    let mut report = ChainReport {
+        storage: gpu.capabilities().storage,
+        calls: single.dispatches(),
+        dispatches: 1,
+        runs: RUNS,
+        passed: 0,
+        missed: 0,
+        quarantined: false,
+        us: None,
+        single_us: f64::INFINITY,
+        reason: None,
+    };
+    let before = written(gpu, recording)?;
+    for _ in 0..8 {
+        report.single_us = report.single_us.min(timed(&single)?.1);
+    }
+    let expected = written(gpu, recording)?;
+    let chained = match Program::compile(gpu, recording) {
+        Ok(program) if !program.is_chained() => return Ok(None),
+        Ok(program) => program,
+        Err(error) => {
+            gpu.wait()?;
+            (report.quarantined, report.reason) = (true, Some(error.to_string()));
+            return Ok(Some(report));
+        }
+    };
+    report.dispatches = chained.dispatches();
+    for run in 0..RUNS {
+        // What nobody writes must not look right.
+        for (tensor, words) in outputs(recording).zip(&before) {
+            let mut bytes: Vec<u8> = bytemuck::cast_slice(words).to_vec();
+            bytes.resize(bytes.len().next_multiple_of(16), 0);
+            tensor.write(gpu, 0, &bytes);
+        }
+        let (runs, us) = timed(&chained)?;
+        if runs.after.is_empty() {
+            report.missed += 1;
+            continue;
+        }
+        let found = written(gpu, recording)?;
+        match found.iter().zip(&expected).position(|(found, expected)| found != expected) {
+            None => {
+                report.passed += 1;
+                report.us = Some(report.us.unwrap_or(f64::INFINITY).min(us));
+            }
+            Some(at) if report.reason.is_none() => {
+                let tensor = outputs(recording).nth(at);
+                let label = tensor.as_ref().map_or("", |tensor| tensor.label());
+                report.reason = Some(format!("{label} has other bits than call by call in run {}", run + 1));
+            }
+            Some(_) => {}
+        }
+    }
+    if report.missed == RUNS {
+        report.reason = Some(format!("threads waited for each other in vain in {RUNS} of {RUNS} runs"));
+    }
+    report.quarantined = report.reason.is_some();
+    Ok(Some(report))
+}
