@@ -143,8 +143,8 @@ fn wrong_chains_are_found_and_left_alone() {
         ),
         // A name that both stages declare.
         (eight!("alias Real = f32;", "    store_y(workgroup.x, vec4<f32>(Real(1.0)));"), 2, 2, Some("Real")),
-        // More workers than any software adapter has threads.
-        (eight!("", "    store_y(workgroup.x, vec4<f32>(f32(workgroup.x)));"), 2, 64, Some("in vain")),
+        // More workers than any software adapter has threads: they miss each other, which is no harm.
+        (eight!("", "    store_y(workgroup.x, vec4<f32>(f32(workgroup.x)));"), 2, 64, None),
     ];
     let file = common::TempFile::new("quarantine-chains.json", b"");
     std::fs::remove_file(&file.0).unwrap();
@@ -165,6 +165,7 @@ fn wrong_chains_are_found_and_left_alone() {
         let word = Tensor::uniform(&Place::Device(Arc::clone(&gpu)), "word", 1).unwrap();
         let report = examine_chain(&gpu, &record(&gpu), &word).unwrap().unwrap();
         assert_eq!(report.quarantined, expected.is_some(), "{report:?}");
+        assert!(workers == 2 || report.missed == report.runs, "{report:?}");
         let reason = report.reason.clone().unwrap_or_default();
         assert!(reason.contains(expected.unwrap_or_default()), "{report:?}");
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::TempFile;
+use common::{TempFile, TempFolder};
 use kaiwu::format::{Folder, Gguf, NewTensor, Source, write_gguf};
 use kaiwu::gpu::Place;
 use kaiwu::model::{Export, Model, Runner};
@@ -133,4 +133,77 @@ fn a_folder_without_a_tokenizer_is_an_error_unless_none_is_wanted() {
     let ran = convert(&["-m", model.to_str().unwrap(), "-o", to, "--no-tokenizer", "--quantize", "q8_0"]);
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     assert_eq!(Gguf::open(&file.0).unwrap().str("tokenizer.ggml.model").unwrap(), "no_vocab");
+}
+
+/// A folder with the weights of `llama-f32` and this tokenizer, without a template.
+fn with_tokenizer(name: &str, tokenizer: &str) -> TempFolder {
+    let made = TempFolder::new(name);
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(folder("llama-f32").join(file), made.0.join(file)).unwrap();
+    }
+    std::fs::write(made.0.join("tokenizer.json"), tokenizer).unwrap();
+    let special = r#"{"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}"#;
+    std::fs::write(made.0.join("tokenizer_config.json"), special).unwrap();
+    made
+}
+
+fn sentencepiece(file: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sentencepiece");
+    std::fs::read_to_string(folder.join(file)).unwrap()
+}
+
+#[test]
+fn sentencepiece_comes_along() {
+    let made = with_tokenizer("convert-pieces", &sentencepiece("tokenizer.json"));
+    let file = TempFile::new("convert-pieces.gguf", &[]);
+    let ran = convert(&["-m", made.0.to_str().unwrap(), "-o", file.0.to_str().unwrap()]);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let gguf = Source::open(&file.0).unwrap();
+    let (written, original) = (
+        Tokenizer::from_source(&gguf).unwrap(),
+        Tokenizer::from_source(&Source::open(&made.0).unwrap()).unwrap(),
+    );
+    let rows: Vec<serde_json::Value> = serde_json::from_str(&sentencepiece("ids.json")).unwrap();
+    for row in &rows {
+        let text = row["text"].as_str().unwrap();
+        let ids: Vec<u32> = serde_json::from_value(row["ids"].clone()).unwrap();
+        assert_eq!(written.encode(text, true).unwrap(), ids, "{text:?}");
+        assert_eq!(original.encode(text, true).unwrap(), ids, "{text:?}");
+    }
+    // And whatever else of these parts: letters that merge, spaces, what has no piece, what looks like a token.
+    let parts =
+        ["t", "h", "e", " ", "in", "an", "s", "é", "猫", "<s>", "<extra>", "\n", "\u{2581}", "<0x41>"];
+    let mut state = 1u32;
+    for _ in 0..2000 {
+        let mut text = String::new();
+        for _ in 0..12 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            text += parts[(state >> 16) as usize % parts.len()];
+        }
+        assert_eq!(written.encode(&text, false).unwrap(), original.encode(&text, false).unwrap(), "{text:?}");
+    }
+}
+
+#[test]
+fn what_is_no_sentencepiece_is_an_error() {
+    let rows: [(&str, &str, &str); 7] = [
+        (r#""Prepend""#, r#""NFKC""#, "NFKC"),
+        (r#""dropout": null"#, r#""dropout": 0.5"#, "dropout"),
+        (r#""ignore_merges": false"#, r#""ignore_merges": true"#, "whole words"),
+        (r#""rstrip": false"#, r#""rstrip": true"#, "spaces beside"),
+        (r#""<0x41>""#, r#""<0x4Z>""#, "<0x41>"),
+        (r#""content": "▁""#, r#""content": "_""#, "Replace"),
+        // A merge that is missing, another in its place.
+        ("\"▁t\",\n\"he\"", "\"▁\",\n\"t\"", "not those of a SentencePiece model"),
+    ];
+    let json = sentencepiece("tokenizer.json");
+    for (from, to, message) in rows {
+        let spoilt = json.replacen(from, to, 1);
+        assert_ne!(spoilt, json, "{from}");
+        let made = with_tokenizer("convert-spoilt", &spoilt);
+        let file = TempFile::new("convert-spoilt.gguf", &[]);
+        let ran = convert(&["-m", made.0.to_str().unwrap(), "-o", file.0.to_str().unwrap()]);
+        let error = String::from_utf8_lossy(&ran.stderr);
+        assert!(!ran.status.success() && error.contains(message), "{from}: {error}");
+    }
 }

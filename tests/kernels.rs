@@ -76,8 +76,18 @@ fn every_kernel_has_a_row() {
 #[test]
 fn every_kernel_has_a_shape_to_be_timed_on() {
     let gpu = table(StorageKind::Buffer).gpu;
+    // Large ones take long to make up, and are of kernels that others are of too.
+    let large = [
+        "Llama",
+        "prefill of 256 ffn",
+        "prefill of 256 attn",
+        "eight experts",
+        "output",
+        "SmolLM2-135M prefill",
+    ];
     let timed: BTreeSet<&str> = all_shapes()
         .iter()
+        .filter(|shape| !large.iter().any(|part| shape.what.contains(part)))
         .flat_map(|shape| shape.table(&gpu).unwrap().cases)
         .map(|case| case.kernel.name())
         .collect();

@@ -22,7 +22,7 @@ pub(super) struct Arguments {
     /// What the matrices become; those of a Hugging Face folder may stay as they are
     #[arg(long, value_name = "TYPE")]
     quantize: Option<Quantization>,
-    /// Leave the tokenizer out, which this version writes only where it is byte-level BPE
+    /// Leave the tokenizer out, which is written where it is byte-level BPE or SentencePiece
     #[arg(long)]
     no_tokenizer: bool,
     /// The file to write; one that is there is replaced

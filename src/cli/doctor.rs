@@ -126,9 +126,9 @@ fn about(roofs: &Roofs) -> String {
 
 fn about_chains(chains: &ChainReport) -> String {
     let ChainReport { calls, dispatches, runs, passed, missed, single_us, .. } = chains;
-    let us = chains.us.map_or("never right".into(), |us| format!("{us:.0} us"));
+    let us = chains.us.map_or("no figure".into(), |us| format!("{us:.0} us"));
     format!(
-        "\n{calls} calls of a layer as {dispatches}: the same bits in {passed} of {runs} runs, threads missed each other in \
+        "\n{calls} calls of a layer, dispatches {dispatches}: the same bits in {passed} of {runs} runs, threads missed each other in \
          {missed}; {us}, one by one {single_us:.0} us\n"
     )
 }

@@ -1,8 +1,9 @@
-//! A Hugging Face folder's tokenizer in the words of GGUF: byte-level BPE.
+//! A Hugging Face folder's tokenizer in the words of GGUF: byte-level BPE, or SentencePiece.
 
 use super::TokenKind;
 use super::chat::ChatTemplate;
 use super::folder_tokens::FolderTokens;
+use super::gguf_pieces;
 use super::pretokenizers;
 use crate::error::Result;
 use crate::format::{Array, Folder, Strings, Value};
@@ -18,19 +19,28 @@ pub fn gguf_tokenizer(folder: &Folder, count: usize) -> Result<Vec<(String, Valu
     let json = folder.opt_object("tokenizer.json")?.ok_or_else(|| folder.path_error(missing))?;
     let wrong = |message: String| folder.path_error(format!("tokenizer.json: {message}"));
     let model = json.get("model").and_then(Json::as_object).ok_or_else(|| wrong("has no model".into()))?;
-    let pre = rule(&json, model).map_err(&wrong)?;
-    let (tokens, kinds, ids) = tokens(&json, model, count).map_err(&wrong)?;
+    let pieces = gguf_pieces::is_sentencepiece(model);
+    let (pre, space_prefix) = match pieces {
+        true => ("default", gguf_pieces::space_prefix(&json, model).map_err(&wrong)?),
+        false => (rule(&json, model).map_err(&wrong)?, false),
+    };
+    let (tokens, mut kinds, ids) = tokens(&json, model, count).map_err(&wrong)?;
     let merges = merges(model).map_err(&wrong)?;
     let special = FolderTokens::read(folder, |text| ids.get(text).copied())?;
 
     let text = |text: &str| Value::String(text.into());
-    let mut all = vec![
-        ("ggml.model", text("gpt2")),
-        ("ggml.pre", text(pre)),
-        ("ggml.tokens", Value::Array(Array::String(tokens))),
-        ("ggml.token_type", Value::Array(Array::I32(kinds))),
-        ("ggml.merges", Value::Array(Array::String(merges))),
-    ];
+    let mut all = vec![("ggml.model", text(if pieces { "llama" } else { "gpt2" })), ("ggml.pre", text(pre))];
+    if pieces {
+        let unknown = gguf_pieces::find_bytes(model, &tokens, &mut kinds).map_err(&wrong)?;
+        let scores = gguf_pieces::scores(&tokens, &kinds, &merges).map_err(&wrong)?;
+        all.push(("ggml.scores", Value::Array(Array::F32(scores))));
+        all.push(("ggml.add_space_prefix", Value::Bool(space_prefix)));
+        unknown.into_iter().for_each(|id| all.push(("ggml.unknown_token_id", Value::U32(id))));
+    } else {
+        all.push(("ggml.merges", Value::Array(Array::String(merges))));
+    }
+    all.push(("ggml.tokens", Value::Array(Array::String(tokens))));
+    all.push(("ggml.token_type", Value::Array(Array::I32(kinds))));
     let known = |id: &u32| (*id as usize) < count;
     let eot = special.ends.iter().copied().find(|id| Some(*id) != special.eos);
     for (name, id) in
@@ -60,7 +70,7 @@ fn rule(json: &Map<String, Json>, model: &Map<String, Json>) -> Wrong<&'static s
     if model.get("type").and_then(Json::as_str) != Some("BPE")
         || json.get("decoder").map(kind).as_deref() != Some("ByteLevel")
     {
-        return Err("only byte-level BPE is written as GGUF by this version".into());
+        return Err("only byte-level BPE and SentencePiece are written as GGUF by this version".into());
     }
     // GGUF has no word for a normaliser; llama.cpp leaves out NFC, too.
     let normaliser = json.get("normalizer").filter(|value| !value.is_null()).map(kind);

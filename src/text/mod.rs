@@ -7,6 +7,7 @@ mod byte_level;
 mod chat;
 mod clock;
 mod folder_tokens;
+mod gguf_pieces;
 mod gguf_tokens;
 mod learned;
 mod library;

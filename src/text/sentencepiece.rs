@@ -12,7 +12,7 @@ use super::{TokenKind, TokenizerParts};
 use crate::error::{Error, Result};
 
 /// Stands for a space inside pieces.
-const SPACE: &str = "\u{2581}";
+pub(super) const SPACE: &str = "\u{2581}";
 
 /// Pieces and scores of a SentencePiece model.
 #[derive(Debug)]
@@ -210,7 +210,7 @@ impl SentencePiece {
 }
 
 /// The byte of `<0x0A>`.
-fn byte_of(token: &str) -> Option<u8> {
+pub(super) fn byte_of(token: &str) -> Option<u8> {
     let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
     (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok()).flatten()
 }

@@ -10,10 +10,13 @@ use crate::gpu::{
 use crate::kernels::{Attention, CacheType, Gate, GateUp, Input, Product, QueryKeyValue};
 use serde::Serialize;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Runs of a chain. Threads that meet in the wrong order do so now and then only.
 const RUNS: usize = 32;
+
+/// After a run in which threads missed each other: what disturbed them may pass.
+const BREATH: Duration = Duration::from_millis(5);
 
 /// What was found of calls as one dispatch.
 #[derive(Debug, Clone, Serialize)]
@@ -30,7 +33,8 @@ pub struct ChainReport {
     pub passed: usize,
     /// Those in which threads waited for each other beyond the bound; a model then computes the step call by call.
     pub missed: usize,
-    /// Not to be used on this adapter with this driver: a run was wrong, or the threads never met.
+    /// Not to be used on this adapter with this driver: a run was wrong. Threads that miss each other are no harm: what they
+    /// should have done is done again.
     pub quarantined: bool,
     /// The best run, microseconds; `None` where none went well.
     pub us: Option<f64>,
@@ -171,6 +175,7 @@ pub fn examine_chain(gpu: &Gpu, recording: &Recording, word: &Tensor) -> Result<
         let (runs, us) = timed(&chained)?;
         if runs.after.is_empty() {
             report.missed += 1;
+            std::thread::sleep(BREATH);
             continue;
         }
         let found = written(gpu, recording)?;
@@ -186,9 +191,6 @@ pub fn examine_chain(gpu: &Gpu, recording: &Recording, word: &Tensor) -> Result<
             }
             Some(_) => {}
         }
-    }
-    if report.missed == RUNS {
-        report.reason = Some(format!("threads waited for each other in vain in {RUNS} of {RUNS} runs"));
     }
     report.quarantined = report.reason.is_some();
     Ok(Some(report))

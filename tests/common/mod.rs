@@ -30,6 +30,25 @@ impl Drop for TempFile {
     }
 }
 
+/// An empty folder in the directory for temporary files, removed with all that is in it when dropped.
+pub struct TempFolder(pub PathBuf);
+
+impl TempFolder {
+    /// `name` must be unique within the test binary.
+    pub fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("kaiwu-{}-{name}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir(&path).expect("the directory for temporary files is writable");
+        Self(path)
+    }
+}
+
+impl Drop for TempFolder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
 /// The model most tests run on, SmolLM2-135M-Instruct: `KAIWU_MODEL`, or the file that `make model` fetches.
 ///
 /// # Panics
