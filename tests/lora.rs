@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Checkpoint, adapters with their scales, and which of the last one's expected tensors.
 type Row = (&'static str, &'static [(&'static str, f32)], &'static str);
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 9] = [
     ("llama-f32", &[("llama-all", 1.0)], "logits"),
     // Ranks and alphas of some matrices' own, over the root of the rank.
     ("llama-f32", &[("llama-patterns", 1.0)], "logits"),
@@ -22,6 +22,9 @@ const ROWS: [Row; 7] = [
     ("gemma3-bf16", &[("gemma3-all", 1.0)], "logits"),
     ("phi3-bf16", &[("phi3-fused", 1.0)], "logits"),
     ("gpt2-f32", &[("gpt2-transposed", 1.0)], "logits"),
+    // Written by our own training, which `tests/tune.rs` holds to these files.
+    ("llama-f32", &[("llama-exported", 1.0)], "logits"),
+    ("llama-bf16-sharded", &[("llama-exported-some", 1.0)], "logits"),
 ];
 
 fn data(kind: &str, name: &str) -> PathBuf {

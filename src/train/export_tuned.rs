@@ -28,7 +28,7 @@ pub(super) fn export_adapter(
     settings: &LoraSettings,
     shape: &Shape,
     pairs: Vec<Pair>,
-    model: &Path,
+    base: &str,
     folder: &Path,
 ) -> Result<PathBuf> {
     let rank = settings.rank;
@@ -48,7 +48,7 @@ pub(super) fn export_adapter(
     let config = json!({
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
-        "base_model_name_or_path": model,
+        "base_model_name_or_path": base,
         "r": rank,
         "lora_alpha": settings.alpha,
         "lora_dropout": 0.0,

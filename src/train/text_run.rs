@@ -207,7 +207,7 @@ impl TextRun {
             (Pupil::Tuned(tuning), Some(adapter)) => {
                 let values = self.trainer.parameters.read(self.trainer.gpu())?;
                 let pairs = adapter.pairs(&self.trainer.shape, &values);
-                export_adapter(&adapter.settings, &self.trainer.shape, pairs, &tuning.model, folder)
+                export_adapter(&adapter.settings, &self.trainer.shape, pairs, &tuning.name, folder)
             }
             (Pupil::Tuned(tuning), None) => export_model(&self.trainer, &tuning.model, folder),
         }

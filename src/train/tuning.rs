@@ -20,6 +20,9 @@ use std::sync::Arc;
 pub struct Tuning {
     /// Its file or folder.
     pub model: PathBuf,
+    /// What it was called by who asked for it: adapters name their base so.
+    #[serde(default)]
+    pub name: String,
     /// What is trained beside its weights; without, all of them are trained.
     pub lora: Option<LoraSettings>,
 }
