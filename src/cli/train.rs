@@ -210,8 +210,9 @@ fn what(run: &TextRun) -> String {
     let (tokens, vocabulary) = (run.lesson.tokens, run.trainer.shape.vocabulary);
     let (steps, batch) = (run.settings.steps, run.settings.batch * run.settings.accumulate);
     format!(
-        "{parameters}; {tokens} tokens of {vocabulary}; {steps} steps of {batch} sequences of {} tokens",
-        run.lesson.context
+        "{parameters}; {tokens} tokens of {vocabulary}; {steps} steps of {batch} sequences of {} tokens; {:.0} MiB",
+        run.lesson.context,
+        run.trainer.bytes() as f64 / f64::from(1 << 20)
     )
 }
 

@@ -1,9 +1,9 @@
 //! What became of a model that was trained on: an adapter as PEFT writes it, or the model in the form it had.
 
-use super::checkpoint::write_tensors;
 use super::config::Shape;
 use super::export::{halves, llama_tensors};
 use super::low_rank::{LoraSettings, Pair, Target};
+use super::tensor_file::write_tensors;
 use super::trainer::Trainer;
 use crate::format::{DType, Gguf, NewTensor, Source, Value, write_gguf};
 use crate::{Error, Result};
