@@ -99,11 +99,9 @@ fn inspect_and_explain_say_the_same() {
 /// Weights, gradients, moments and the next of weights and moments: seven times the parameters, and activations.
 #[test]
 fn what_training_takes_is_worked_out_and_refused() {
-    let folder = std::env::temp_dir().join(format!("kaiwu-{}-memory", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
-    let (model, data) = ("tests/data/tiny/llama-f32", folder.join("examples.jsonl"));
-    std::fs::write(&data, "{\"prompt\": \"one\", \"response\": \"two three\"}\n").unwrap();
-    let out = folder.join("out");
+    let folder = common::Folder::new("memory");
+    let (model, out) = ("tests/data/tiny/llama-f32", folder.0.join("out"));
+    let data = folder.write("examples.jsonl", "{\"prompt\": \"one\", \"response\": \"two three\"}\n");
     let train = |more: &[&str]| {
         let [data, out] = [&data, &out].map(|path| path.to_str().unwrap());
         kaiwu(&[&["train", "-m", model, "--data", data, "--out", out, "--steps", "1"], more].concat())
@@ -121,5 +119,4 @@ fn what_training_takes_is_worked_out_and_refused() {
     }
     let fits = train(&["--memory", "8"]);
     assert!(fits.status.success(), "{}", String::from_utf8_lossy(&fits.stderr));
-    std::fs::remove_dir_all(&folder).unwrap();
 }

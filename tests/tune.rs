@@ -1,5 +1,8 @@
 //! Going on with a model: the training's forward pass against the runner, adapters and whole models, and resuming.
 
+mod common;
+
+use common::Folder;
 use kaiwu::format::{Lora, Source};
 use kaiwu::gpu::{Access, Gpu, GpuOptions, Place, Program, Tensor};
 use kaiwu::kernels::{CacheType, Draw};
@@ -14,30 +17,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-/// A folder for a test, empty, and removed afterwards.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("kaiwu-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn tiny(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny").join(name)
