@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{TempFile, TempFolder};
+use common::TempFile;
 use kaiwu::format::{Folder, Gguf, NewTensor, Source, write_gguf};
 use kaiwu::gpu::Place;
 use kaiwu::model::{Export, Model, Runner};
@@ -136,8 +136,8 @@ fn a_folder_without_a_tokenizer_is_an_error_unless_none_is_wanted() {
 }
 
 /// A folder with the weights of `llama-f32` and this tokenizer, without a template.
-fn with_tokenizer(name: &str, tokenizer: &str) -> TempFolder {
-    let made = TempFolder::new(name);
+fn with_tokenizer(name: &str, tokenizer: &str) -> common::Folder {
+    let made = common::Folder::new(name);
     for file in ["config.json", "model.safetensors"] {
         std::fs::copy(folder("llama-f32").join(file), made.0.join(file)).unwrap();
     }

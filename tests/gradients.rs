@@ -76,7 +76,7 @@ impl Graph {
         let totals = self.loss(logits);
         let seed = Tensor::constant(&Place::Host, "seed", &[4], &[1.0, 0.0, 0.0, 0.0]).unwrap();
         let seeds = [(totals.clone(), seed)];
-        let gradients = Gradients::of(&Place::Host, &self.recording, &self.parameters, &seeds, &[]).unwrap();
+        let gradients = Gradients::of(&Place::Host, &self.recording, &self.parameters, &seeds, None).unwrap();
         self.recording.run_reference(&mut self.memory);
         gradients.recording().run_reference(&mut self.memory);
         let mut flowed = 0.0;
@@ -220,7 +220,7 @@ fn frozen_tensors_have_no_gradient_and_no_call() {
     let seed = Tensor::constant(&Place::Host, "seed", &[4], &[1.0, 0.0, 0.0, 0.0]).unwrap();
     let seeds = [(totals, seed)];
     let of = |parameters: &[Tensor]| {
-        Gradients::of(&Place::Host, &graph.recording, parameters, &seeds, &[]).unwrap()
+        Gradients::of(&Place::Host, &graph.recording, parameters, &seeds, None).unwrap()
     };
     let all = of(&graph.parameters);
     let one = of(std::slice::from_ref(&w));
@@ -235,7 +235,7 @@ fn what_cannot_be_derived_is_named() {
     let y = graph.empty("y", &[5, 8]);
     graph.push(RoofCopy { x: x.clone(), y: y.clone(), reads: 1 });
     let seeds = [(y, x)];
-    let failed = Gradients::of(&Place::Host, &graph.recording, &graph.parameters, &seeds, &[]);
+    let failed = Gradients::of(&Place::Host, &graph.recording, &graph.parameters, &seeds, None);
     let message = failed.err().unwrap().to_string();
     assert!(message.contains("roof_copy") && message.contains("no derivative"), "{message}");
 }
@@ -245,6 +245,6 @@ fn a_tensor_written_twice_is_refused() {
     let mut graph = Graph::new();
     let x = graph.hidden("x", &[5, 8]);
     graph.push(Activate { x: x.clone(), y: x.clone(), kind: Activation::Relu });
-    let failed = Gradients::of(&Place::Host, &graph.recording, &graph.parameters, &[(x.clone(), x)], &[]);
+    let failed = Gradients::of(&Place::Host, &graph.recording, &graph.parameters, &[(x.clone(), x)], None);
     assert!(failed.err().unwrap().to_string().contains("written before"));
 }

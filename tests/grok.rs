@@ -1,8 +1,11 @@
 //! Grokking: a small table is understood long after it was learned; runs repeat, stop and go on; the command line.
 
+mod common;
+
+use common::Folder;
 use kaiwu::gpu::{Gpu, GpuOptions};
 use kaiwu::lab::{Grok, GrokSettings, Operation, Row};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,23 +13,6 @@ use std::sync::atomic::AtomicBool;
 fn open() -> Arc<Gpu> {
     let options = GpuOptions { unchecked: true, ..GpuOptions::default() };
     Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// A folder for a test, empty, and removed afterwards.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("kaiwu-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 /// Rows as they are but for the time they took.

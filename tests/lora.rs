@@ -1,5 +1,8 @@
 //! Adapters on tiny checkpoints against PEFT's logits, and what is refused: see `tests/data/README.md`.
 
+mod common;
+
+use common::{Folder, share};
 use kaiwu::format::{Lora, Source};
 use kaiwu::gpu::{Gpu, GpuOptions, Place, StorageKind};
 use kaiwu::model::{Model, Room, Runner};
@@ -11,7 +14,7 @@ use std::sync::Arc;
 
 /// Checkpoint, adapters with their scales, and which of the last one's expected tensors.
 type Row = (&'static str, &'static [(&'static str, f32)], &'static str);
-const ROWS: [Row; 7] = [
+const ROWS: [Row; 9] = [
     ("llama-f32", &[("llama-all", 1.0)], "logits"),
     // Ranks and alphas of some matrices' own, over the root of the rank.
     ("llama-f32", &[("llama-patterns", 1.0)], "logits"),
@@ -22,6 +25,9 @@ const ROWS: [Row; 7] = [
     ("gemma3-bf16", &[("gemma3-all", 1.0)], "logits"),
     ("phi3-bf16", &[("phi3-fused", 1.0)], "logits"),
     ("gpt2-f32", &[("gpt2-transposed", 1.0)], "logits"),
+    // Written by our own training, which `tests/tune.rs` holds to these files.
+    ("llama-f32", &[("llama-exported", 1.0)], "logits"),
+    ("llama-bf16-sharded", &[("llama-exported-some", 1.0)], "logits"),
 ];
 
 fn data(kind: &str, name: &str) -> PathBuf {
@@ -40,16 +46,6 @@ fn adapted(place: &Place, base: &Path, adapters: &[(&str, f32)]) -> Arc<Model> {
     let adapters: Vec<_> = adapters.iter().map(open).collect();
     model.adapt(place, &adapters).unwrap_or_else(|error| panic!("{error}"));
     Arc::new(model)
-}
-
-/// How far logits are from the reference at most, as a share of what is allowed.
-fn share(found: &[f32], wanted: &[f32]) -> f32 {
-    assert_eq!(found.len(), wanted.len());
-    let shares = found.iter().zip(wanted).map(|(found, wanted)| {
-        let share = (found - wanted).abs() / (2e-3 + 1e-3 * wanted.abs());
-        if share.is_nan() { f32::INFINITY } else { share }
-    });
-    shares.fold(0.0, f32::max)
 }
 
 fn check(what: &str, place: &Place) {
@@ -113,8 +109,7 @@ fn logits_through_the_references_are_pefts() {
 /// PEFT made the adapters for folders. GGUF files have the rows of some models' queries and keys in another order.
 #[test]
 fn logits_on_gguf_files_are_pefts() {
-    let folder = Copy(std::env::temp_dir().join(format!("kaiwu-lora-gguf-{}", std::process::id())));
-    std::fs::create_dir_all(&folder.0).unwrap();
+    let folder = Folder::new("lora-gguf");
     let converted = |checkpoint: &str| {
         // Which of its layers see a window, no GGUF file can say.
         if checkpoint == "gemma3-bf16" {
@@ -132,19 +127,9 @@ fn logits_on_gguf_files_are_pefts() {
     check_on("on GGUF files", &Place::Host, &converted);
 }
 
-/// A folder that goes when it is dropped.
-struct Copy(PathBuf);
-
-impl Drop for Copy {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// A copy of an adapter with other settings.
-fn changed(name: &str, what: &str, change: impl Fn(&mut serde_json::Map<String, Value>)) -> Copy {
-    let folder = Copy(std::env::temp_dir().join(format!("kaiwu-lora-{}-{what}", std::process::id())));
-    std::fs::create_dir_all(&folder.0).unwrap();
+fn changed(name: &str, what: &str, change: impl Fn(&mut serde_json::Map<String, Value>)) -> Folder {
+    let folder = Folder::new(&format!("lora-{what}"));
     let from = data("lora", name);
     std::fs::copy(from.join("adapter_model.safetensors"), folder.0.join("adapter_model.safetensors"))
         .unwrap();

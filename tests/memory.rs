@@ -95,3 +95,28 @@ fn inspect_and_explain_say_the_same() {
         assert!(inspected["device"]["total_bytes"].as_u64().unwrap() > 100 << 20);
     }
 }
+
+/// Weights, gradients, moments and the next of weights and moments: seven times the parameters, and activations.
+#[test]
+fn what_training_takes_is_worked_out_and_refused() {
+    let folder = common::Folder::new("memory");
+    let (model, out) = ("tests/data/tiny/llama-f32", folder.0.join("out"));
+    let data = folder.write("examples.jsonl", "{\"prompt\": \"one\", \"response\": \"two three\"}\n");
+    let train = |more: &[&str]| {
+        let [data, out] = [&data, &out].map(|path| path.to_str().unwrap());
+        kaiwu(&[&["train", "-m", model, "--data", data, "--out", out, "--steps", "1"], more].concat())
+    };
+    // 187 840 parameters are 0.7 MiB in f32, 5 MiB seven times over; activations come on top.
+    for (memory, more, advice) in [("3", &[][..], "--lora, a smaller"), ("1", &["--lora", "4"], "a smaller")]
+    {
+        let refused = train(&[&["--memory", memory], more].concat());
+        let message = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{message}");
+        for part in ["the weights", "moments and activations", &format!("{memory}.0 MiB"), advice] {
+            assert!(message.contains(part), "{part} is not in {message}");
+        }
+        assert!(!out.exists());
+    }
+    let fits = train(&["--memory", "8"]);
+    assert!(fits.status.success(), "{}", String::from_utf8_lossy(&fits.stderr));
+}

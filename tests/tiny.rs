@@ -1,6 +1,9 @@
 //! Tiny random checkpoints of each architecture against the logits of their reference implementation: see
 //! `tests/data/README.md`.
 
+mod common;
+
+use common::share;
 use kaiwu::format::Source;
 use kaiwu::gpu::{Gpu, GpuOptions, Place, StorageKind};
 use kaiwu::model::{Model, Room, Runner};
@@ -52,17 +55,6 @@ fn expected(name: &str) -> Expected {
         |name: &str| -> Vec<u32> { bytemuck::pod_collect_to_vec(tensors.tensor(name).unwrap().data()) };
     let logits = words("logits").into_iter().map(f32::from_bits).collect();
     Expected { input: words("input_ids"), logits, greedy: words("greedy_from_first_8") }
-}
-
-/// How far logits are from the reference at most, as a share of what is allowed.
-fn share(logits: &[f32], reference: &[f32]) -> f32 {
-    assert_eq!(logits.len(), reference.len());
-    let shares = logits.iter().zip(reference).map(|(found, wanted)| {
-        let share = (found - wanted).abs() / (2e-3 + 1e-3 * wanted.abs());
-        // A NaN is as wrong as can be.
-        if share.is_nan() { f32::INFINITY } else { share }
-    });
-    shares.fold(0.0, f32::max)
 }
 
 /// The worst of the logits of all positions, and of those of the last one after a prompt is read.

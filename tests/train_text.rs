@@ -1,34 +1,13 @@
 //! `kaiwu train`: a tiny model learns a tiny text, stops and goes on, and other commands take what it wrote.
 
+mod common;
+
+use common::Folder;
 use kaiwu::gpu::{Gpu, GpuOptions};
 use kaiwu::train::{Data, TextRow, TextRun, TextSettings};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::atomic::AtomicBool;
-
-/// A folder for a test, empty, and removed afterwards.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("kaiwu-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// Whoever knows a line's beginning knows its end.
 fn rhyme() -> String {

@@ -66,6 +66,31 @@ fn ten_steps_are_those_of_pytorch() {
     }
 }
 
+/// Memory of one pass's gradients serves the next one.
+#[test]
+fn six_sequences_are_the_same_step_however_they_are_parted() {
+    let gpu = open(StorageKind::Buffer);
+    for run in runs() {
+        let Settings { kept, .. } = run.settings;
+        let words = 18 * run.shape.context + 1;
+        let data: Vec<u32> =
+            (0..words).map(|i| (i * i * 7 + i) as u32 % run.shape.vocabulary as u32).collect();
+        let after = |batch, accumulate| {
+            let settings = Settings { batch, accumulate, kept, ..run.settings.clone() };
+            let mut trainer = Trainer::new(&gpu, &run.shape, &settings, &data).unwrap();
+            let places = trainer.windows(0..words);
+            losses(&trainer.train(5, &places, &mut Order::new(places.len(), 1)).unwrap())
+        };
+        let whole = after(6, 1);
+        for (batch, accumulate) in [(3, 2), (2, 3), (1, 6)] {
+            for (parted, whole) in after(batch, accumulate).iter().zip(&whole) {
+                let error = (parted - whole).abs() / whole;
+                assert!(error < 1e-4, "{}: {accumulate} times {batch}: {parted}, {whole} whole", run.name);
+            }
+        }
+    }
+}
+
 #[test]
 fn a_checkpoint_continues_as_if_nothing_had_happened() {
     let gpu = open(StorageKind::Buffer);

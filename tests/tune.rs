@@ -1,41 +1,22 @@
 //! Going on with a model: the training's forward pass against the runner, adapters and whole models, and resuming.
 
+mod common;
+
+use common::Folder;
 use kaiwu::format::{Lora, Source};
 use kaiwu::gpu::{Access, Gpu, GpuOptions, Place, Program, Tensor};
 use kaiwu::kernels::{CacheType, Draw};
 use kaiwu::model::{Model, Room, Runner};
 use kaiwu::text::{ChatTemplate, Tokenizer};
 use kaiwu::train::{
-    Batch, Data, Lesson, LoraSettings, Network, Target, TextRow, TextRun, Tuning, Wishes, Workspace, record,
+    Batch, Data, Lesson, LoraSettings, Network, Parameters, Target, TextRow, TextRun, Tuning, Wishes,
+    Workspace, record,
 };
+use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-/// A folder for a test, empty, and removed afterwards.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("kaiwu-{}-{name}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&path);
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 fn tiny(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny").join(name)
@@ -122,6 +103,10 @@ fn lora(rank: usize, targets: &[Target]) -> LoraSettings {
     LoraSettings { rank, alpha: 5.0, targets: targets.to_vec() }
 }
 
+fn tuning(model: &Path, lora: Option<LoraSettings>) -> Tuning {
+    Tuning { model: model.to_owned(), name: String::new(), lora }
+}
+
 /// Whoever knows a question knows the answer.
 fn examples(folder: &Folder) -> PathBuf {
     let lines = [
@@ -192,7 +177,7 @@ fn an_adapter_learns_examples_and_is_read_as_it_was_trained() {
     let wishes = Wishes { steps: Some(40), every: Some(10), rate: Some(0.02), ..Wishes::default() };
     let some = lora(3, &[Target::Q, Target::V, Target::Up]);
     for (model, settings) in [(tiny("llama-f32"), some), (gguf(&folder), lora(4, &Target::ALL))] {
-        let tuning = Tuning { model: model.clone(), lora: Some(settings.clone()) };
+        let tuning = tuning(&model, Some(settings.clone()));
         let mut run = TextRun::tune(&gpu, &tuning, &wishes, &data).unwrap();
         // Frozen weights have no gradients.
         let recording = run.trainer.recording();
@@ -215,12 +200,63 @@ fn an_adapter_learns_examples_and_is_read_as_it_was_trained() {
     }
 }
 
+/// Fills B with numbers that are the same everywhere, where A has any: the rest is padding, or no target.
+fn make_up(parameters: &Parameters, values: &mut [Vec<f32>]) {
+    for (pair, tensors) in values.chunks_mut(2).zip(parameters.tensors().chunks(2)) {
+        let ([a, b], [shape_a, shape_b]) = (pair, tensors) else { panic!("no pair") };
+        let (columns, rank) = (shape_a.dim(1), shape_b.dim(1));
+        let rows = shape_b.dim(0) / (shape_a.dim(0) / rank);
+        for (i, b) in b.iter_mut().enumerate() {
+            let (row, column) = (i / rank, i % rank);
+            if a[(row / rows * rank + column) * columns] != 0.0 {
+                *b = (row * 7919 + column * 3571) as f32 % 1000.0 / 5000.0 - 0.1;
+            }
+        }
+    }
+}
+
+/// The exporter writes what PEFT was given, byte by byte; `tests/lora.rs` reads it back. See `tests/data/README.md`.
+#[test]
+fn an_adapter_is_what_peft_makes_of_it() {
+    let (gpu, folder) = (open(), Folder::new("tune-peft"));
+    let data = Data::read(&[examples(&folder)]).unwrap();
+    let all = ("llama-f32", "llama-exported", lora(3, &Target::ALL));
+    let some = ("llama-bf16-sharded", "llama-exported-some", lora(4, &[Target::Q, Target::V, Target::Up]));
+    let rows = [(tiny(all.0), all.clone()), (gguf(&folder), all), (tiny(some.0), some)];
+    for (model, (base, name, settings)) in rows {
+        let name_of_base = format!("tests/data/tiny/{base}");
+        let tuning = Tuning { name: name_of_base, ..tuning(&model, Some(settings)) };
+        let run = TextRun::tune(&gpu, &tuning, &Wishes::default(), &data).unwrap();
+        let parameters = &run.trainer.parameters;
+        let mut values = parameters.read(&gpu).unwrap();
+        make_up(parameters, &mut values);
+        parameters.write(&gpu, &values).unwrap();
+        let now = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        std::fs::create_dir_all(&now).unwrap();
+        run.export(&now).unwrap();
+        let then = tiny("../lora").join(name);
+        for file in ["adapter_config.json", "adapter_model.safetensors"] {
+            let [now, then] = [&now, &then].map(|folder| std::fs::read(folder.join(file)).ok());
+            assert!(now.is_some() && now == then, "{name}/{file}, now in {}", env!("CARGO_TARGET_TMPDIR"));
+        }
+        let bytes = std::fs::read(then.join("expected.safetensors")).unwrap();
+        let peft = SafeTensors::deserialize(&bytes).unwrap();
+        let input: Vec<u32> = bytemuck::pod_collect_to_vec(peft.tensor("input_ids").unwrap().data());
+        let logits: Vec<f32> = bytemuck::pod_collect_to_vec(peft.tensor("logits").unwrap().data());
+        // The network is as long as its examples; what comes later changes nothing.
+        let (input, logits) = (&input[..24], &logits[..24 * logits.len() / input.len()]);
+        let off = apart(&training_logits(&gpu, &run.trainer.network, input), logits);
+        let moved = apart(&runner_logits(&gpu, &model, None, input), logits);
+        assert!(off < 1e-4 && moved > 0.3, "{name}: {off} from PEFT, {moved} from before");
+    }
+}
+
 #[test]
 fn a_stopped_run_goes_on_as_if_nothing_had_happened() {
     let (gpu, folder) = (open(), Folder::new("tune-resumed"));
     let data = Data::read(&[examples(&folder)]).unwrap();
     let wishes = Wishes { steps: Some(9), every: Some(4), validation: Some(0.34), ..Wishes::default() };
-    let tuning = Tuning { model: tiny("llama-f32"), lora: Some(lora(4, &Target::ALL)) };
+    let tuning = tuning(&tiny("llama-f32"), Some(lora(4, &Target::ALL)));
     let mut whole = TextRun::tune(&gpu, &tuning, &wishes, &data).unwrap();
     finish(&mut whole);
     let mut stopped = TextRun::tune(&gpu, &tuning, &wishes, &data).unwrap();
@@ -249,7 +285,7 @@ fn a_whole_model_learns_a_text_and_is_written_in_its_form() {
         ..Wishes::default()
     };
     for model in [tiny("llama-f32"), tiny("llama-bf16-sharded"), gguf(&folder)] {
-        let tuning = Tuning { model: model.clone(), lora: None };
+        let tuning = tuning(&model, None);
         let mut run = TextRun::tune(&gpu, &tuning, &wishes, &data).unwrap();
         finish(&mut run);
         let [first, last] = [&run.rows[0], run.rows.last().unwrap()].map(|row| row.validation_loss.unwrap());
@@ -267,8 +303,8 @@ fn a_whole_model_learns_a_text_and_is_written_in_its_form() {
 #[test]
 fn the_command_writes_an_adapter_that_generate_takes() {
     let folder = Folder::new("tune-command");
-    let (model, data, out) = (tiny("llama-f32"), examples(&folder), folder.0.join("out"));
-    let train = ["train", "-m", path(&model), "--data", path(&data), "--out", path(&out), "--lora", "4"];
+    let (model, data, out) = ("tests/data/tiny/llama-f32", examples(&folder), folder.0.join("out"));
+    let train = ["train", "-m", model, "--data", path(&data), "--out", path(&out), "--lora", "4"];
     let done = kaiwu(&[&train[..], &["--steps", "40", "--rate", "0.02", "--json"]].concat());
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
@@ -279,8 +315,7 @@ fn the_command_writes_an_adapter_that_generate_takes() {
         assert!(out.join(name).is_file(), "{name}");
     }
     for (prompt, expected) in [("one", "two three"), ("six", "the seven seas")] {
-        let said =
-            kaiwu(&["generate", "-m", path(&model), "--lora", path(&out), "--chat", "-n", "16", prompt]);
+        let said = kaiwu(&["generate", "-m", model, "--lora", path(&out), "--chat", "-n", "16", prompt]);
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
         assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), expected);
     }
@@ -288,6 +323,9 @@ fn the_command_writes_an_adapter_that_generate_takes() {
         kaiwu(&["train", "--resume", "--data", path(&data), "--out", path(&out), "--steps", "44", "--json"]);
     let summary: serde_json::Value = serde_json::from_slice(&more.stdout).unwrap();
     assert_eq!(summary["steps"], 44, "{}", String::from_utf8_lossy(&more.stderr));
+    let config = std::fs::read(out.join("adapter_config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    assert_eq!(config["base_model_name_or_path"], model);
 }
 
 #[test]

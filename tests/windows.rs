@@ -1,6 +1,9 @@
 //! Layers with a window keep no more than they need: texts many times as long as what is kept, against the logits of the
 //! reference implementation, and going back further than is kept.
 
+mod common;
+
+use common::share;
 use kaiwu::format::Source;
 use kaiwu::generate::{Generator, Options};
 use kaiwu::gpu::{Gpu, GpuOptions, Place, StorageKind};
@@ -68,16 +71,6 @@ impl Expected {
         let vocabulary = self.logits.len() / self.positions.len();
         share(&runner.last_logits().unwrap(), &self.logits[self.logits.len() - vocabulary..])
     }
-}
-
-/// How far logits are from the reference at most, as a share of what is allowed.
-fn share(logits: &[f32], reference: &[f32]) -> f32 {
-    assert_eq!(logits.len(), reference.len());
-    let shares = logits.iter().zip(reference).map(|(found, wanted)| {
-        let share = (found - wanted).abs() / (2e-3 + 1e-3 * wanted.abs());
-        if share.is_nan() { f32::INFINITY } else { share }
-    });
-    shares.fold(0.0, f32::max)
 }
 
 fn check_all(what: &str, place: &Place) {

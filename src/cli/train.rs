@@ -182,6 +182,7 @@ impl Chosen {
             }
             return read_settings(model).map(Self::New);
         }
+        let name = model.to_string_lossy().into_owned();
         let model = model_path(Some(model))?;
         let lora = arguments.lora.map(|rank| LoraSettings {
             rank,
@@ -190,7 +191,7 @@ impl Chosen {
         });
         // Resuming finds it from wherever it is called.
         let model = std::fs::canonicalize(&model).map_err(Error::io("open", &model))?;
-        Ok(Self::Tuned(Tuning { model, lora }))
+        Ok(Self::Tuned(Tuning { model, name, lora }))
     }
 }
 
@@ -209,8 +210,9 @@ fn what(run: &TextRun) -> String {
     let (tokens, vocabulary) = (run.lesson.tokens, run.trainer.shape.vocabulary);
     let (steps, batch) = (run.settings.steps, run.settings.batch * run.settings.accumulate);
     format!(
-        "{parameters}; {tokens} tokens of {vocabulary}; {steps} steps of {batch} sequences of {} tokens",
-        run.lesson.context
+        "{parameters}; {tokens} tokens of {vocabulary}; {steps} steps of {batch} sequences of {} tokens; {:.0} MiB",
+        run.lesson.context,
+        run.trainer.bytes() as f64 / f64::from(1 << 20)
     )
 }
 

@@ -7,14 +7,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// A file's bytes, read as they are touched.
-pub(super) struct Mapped {
+pub(crate) struct Mapped {
     path: PathBuf,
     map: Mmap,
 }
 
 impl Mapped {
     /// Maps `path`; `wanted` says in an error what should have been there.
-    pub(super) fn open(path: &Path, wanted: &str) -> Result<Self> {
+    pub(crate) fn open(path: &Path, wanted: &str) -> Result<Self> {
         let kind = std::fs::metadata(path).map_err(Error::io("open", path))?;
         if !kind.is_file() {
             return Err(Error::format(path, format!("is not a file; {wanted}")));
@@ -26,16 +26,16 @@ impl Mapped {
         Ok(Self { path: path.to_owned(), map })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.map
     }
 
     /// Lets the system drop the pages of these bytes. They stay readable, from the file again.
-    pub(super) fn release(&self, bytes: Range<usize>) {
+    pub(crate) fn release(&self, bytes: Range<usize>) {
         #[cfg(unix)]
         {
             // SAFETY: the map is read-only and backed by a file, so dropped pages come back with the same bytes.

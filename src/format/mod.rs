@@ -25,6 +25,7 @@ pub use folder::Folder;
 pub use gguf::Gguf;
 pub use gguf_writer::{NewTensor, write_gguf};
 pub use lora::{Lora, LowRank};
+pub(crate) use mapped::Mapped;
 pub use metadata::{Array, Strings, Value};
 pub use quantize::Quantization;
 pub use source::Source;

@@ -19,6 +19,8 @@ pub struct Gradients {
     /// Whose gradient each tensor of ours is, counted: one that is nobody's is used again.
     holders: HashMap<u64, usize>,
     spare: Vec<Tensor>,
+    /// Nobody's any more, but for the calls of the [`Kernel::backward`] that runs.
+    released: Vec<Tensor>,
     recording: Recording,
 }
 
@@ -32,7 +34,8 @@ pub struct Target {
 
 impl Gradients {
     /// Walks `recording` in reverse from `seeds`, pairs of a tensor it wrote and the gradient with respect to it, to
-    /// `parameters`. A parameter's gradient starts from its pair in `sums`, if it has one, instead of zero. No tensor may be written twice.
+    /// `parameters`. After `before`, whose calls come first, its parameters' gradients are what this walk adds to, and its
+    /// memory is used again: of the two, only this one's gradients can be read. No tensor may be written twice.
     ///
     /// # Errors
     /// When a kernel on the way has no derivative, or the device cannot hold the gradients.
@@ -41,7 +44,7 @@ impl Gradients {
         recording: &Recording,
         parameters: &[Tensor],
         seeds: &[(Tensor, Tensor)],
-        sums: &[(Tensor, Tensor)],
+        before: Option<Self>,
     ) -> Result<Self> {
         let mut reached: HashSet<u64> = parameters.iter().map(Tensor::id).collect();
         let mut written: HashSet<u64> = HashSet::new();
@@ -66,11 +69,16 @@ impl Gradients {
             place: place.clone(),
             label: String::new(),
             reached,
-            of: seeds.iter().chain(sums).map(|(tensor, gradient)| (tensor.id(), gradient.clone())).collect(),
+            of: HashMap::new(),
             holders: HashMap::new(),
             spare: vec![],
+            released: vec![],
             recording: Recording::default(),
         };
+        if let Some(Self { of, holders, spare, .. }) = before {
+            (gradients.of, gradients.holders, gradients.spare) = (of, holders, spare);
+        }
+        gradients.of.extend(seeds.iter().map(|(tensor, gradient)| (tensor.id(), gradient.clone())));
         for entry in recording.entries().iter().rev() {
             let operands = entry.kernel.operands();
             let outputs = operands.iter().filter(|operand| operand.access == Access::Write);
@@ -82,6 +90,7 @@ impl Gradients {
             for tensor in outputs {
                 gradients.release(tensor.id());
             }
+            gradients.spare.append(&mut gradients.released);
         }
         Ok(gradients)
     }
@@ -125,19 +134,19 @@ impl Gradients {
         self.of.insert(tensor.id(), gradient.clone());
     }
 
-    /// Forgets the gradient of a tensor whose writer is done; its memory may serve again. Memory from outside (seeds and
-    /// sums) never does.
+    /// Forgets the gradient of a tensor whose writer is done; its memory may serve again. Memory from outside, a seed's,
+    /// never does.
     fn release(&mut self, id: u64) {
         let Some(gradient) = self.of.remove(&id) else { return };
         let Some(holders) = self.holders.get_mut(&gradient.id()) else { return };
         *holders -= 1;
         if *holders == 0 {
             self.holders.remove(&gradient.id());
-            self.spare.push(gradient);
+            self.released.push(gradient);
         }
     }
 
-    /// Memory of `shape` that nobody needs later than the calls pushed by the running [`Kernel::backward`].
+    /// Memory of `shape` that no call of the running [`Kernel::backward`] uses yet.
     ///
     /// # Errors
     /// When the device cannot hold it.
@@ -153,8 +162,9 @@ impl Gradients {
     /// # Errors
     /// When the device cannot hold it.
     pub fn scratch(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
-        // Not used again: calls pushed later may not overlap it in any order.
-        Tensor::zeros(&self.place, label, shape, Element::F32)
+        let tensor = self.temporary(label, shape)?;
+        self.released.push(tensor.clone());
+        Ok(tensor)
     }
 
     /// Appends a call under the label of the call whose derivative it is.

@@ -62,6 +62,15 @@ impl Gpu {
     /// # Errors
     /// When they do not fit, with the figures.
     pub fn refuse_beyond(&self, held: u64, more: u64, what: &str) -> Result<()> {
+        let advice = "a smaller --context, --cache q8_0, --quantize q4_0, or a smaller model";
+        self.refuse_more(held, more, what, advice)
+    }
+
+    /// The same with other advice.
+    ///
+    /// # Errors
+    /// As [`Gpu::refuse_beyond`].
+    pub fn refuse_more(&self, held: u64, more: u64, what: &str, advice: &str) -> Result<()> {
         let (needed, most, whose) = match self.memory {
             Memory::Unknown => return Ok(()),
             Memory::Device(most) => (held.saturating_add(more), most, "has"),
@@ -75,7 +84,7 @@ impl Gpu {
         }
         let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
         Err(Error::Device(format!(
-            "{what} take {}, but {} {whose} {}; try a smaller --context, --cache q8_0, --quantize q4_0, or a smaller model",
+            "{what} take {}, but {} {whose} {}; try {advice}",
             mib(needed),
             self.report().name,
             mib(most),

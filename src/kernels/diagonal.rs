@@ -1,6 +1,6 @@
 //! Two matrices on a diagonal: where one product holds two, each with a low-rank addition of its own.
 
-use super::pointwise::pointwise;
+use super::pointwise::{gradient_operands, pointwise};
 use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
@@ -87,11 +87,7 @@ impl Kernel for DiagonalGradient {
     }
 
     fn operands(&self) -> Vec<Operand> {
-        vec![
-            Operand::read("dy", &self.dy),
-            Operand::optional("base", self.base.as_ref()),
-            Operand::write("dx", &self.dx),
-        ]
+        gradient_operands(&self.dy, self.base.as_ref(), &self.dx)
     }
 
     fn parameters(&self) -> Vec<Parameter> {

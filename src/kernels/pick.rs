@@ -1,6 +1,6 @@
 //! The last rows of each sequence: only they are computed on where only their answers count.
 
-use super::pointwise::pointwise;
+use super::pointwise::{gradient_operands, pointwise};
 use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
@@ -93,11 +93,7 @@ impl Kernel for Spread {
     }
 
     fn operands(&self) -> Vec<Operand> {
-        vec![
-            Operand::read("dy", &self.dy),
-            Operand::optional("base", self.base.as_ref()),
-            Operand::write("dx", &self.dx),
-        ]
+        gradient_operands(&self.dy, self.base.as_ref(), &self.dx)
     }
 
     fn parameters(&self) -> Vec<Parameter> {

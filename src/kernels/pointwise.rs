@@ -1,6 +1,6 @@
 //! Kernels of which each lane computes something of its own: a few texels, or a row.
 
-use crate::gpu::{Capabilities, Constant, Needs, Strategy};
+use crate::gpu::{Capabilities, Constant, Needs, Operand, Strategy, Tensor};
 
 /// Lanes of a workgroup, and texels that each owns: a workgroup has a price of its own on software adapters.
 const LANES: usize = 64;
@@ -20,6 +20,11 @@ pub(super) fn pointwise(
     let needs = Needs::lanes(LANES as u32);
     let grid = [texels.div_ceil(LANES * EACH) as u32, 1, 1];
     can.allowed(vec![Strategy { name, entry: name, source, constants, needs, grid }], vec![])
+}
+
+/// The operands of a gradient that follows from the result's alone.
+pub(super) fn gradient_operands(dy: &Tensor, base: Option<&Tensor>, dx: &Tensor) -> Vec<Operand> {
+    vec![Operand::read("dy", dy), Operand::optional("base", base), Operand::write("dx", dx)]
 }
 
 /// The one strategy of a shader of workgroups of 32 lanes, of which each owns one of `rows` rows.

@@ -1,6 +1,6 @@
 //! Multiply-adds of halves, as fast as the adapter can.
 
-use super::roofs::{CHAINS, UNROLL};
+use super::roofs::{CHAINS, UNROLL, chain_operands, chain_parameters};
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, Tolerance, widths,
 };
@@ -26,15 +26,11 @@ impl Kernel for RoofMultiplyAddHalf {
     }
 
     fn operands(&self) -> Vec<Operand> {
-        vec![Operand::read("x", &self.x), Operand::write("y", &self.y)]
+        chain_operands(&self.x, &self.y)
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        vec![
-            Parameter::U32("rounds", self.rounds as u32),
-            Parameter::F32("factor", self.factor),
-            Parameter::F32("addend", self.addend),
-        ]
+        chain_parameters(self.rounds, self.factor, self.addend)
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {

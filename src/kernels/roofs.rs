@@ -65,6 +65,20 @@ pub(super) const CHAINS: usize = 8;
 /// Multiply-adds between two looks at the loop's counter.
 pub(super) const UNROLL: usize = 8;
 
+/// The operands of multiply-adds.
+pub(super) fn chain_operands(x: &Tensor, y: &Tensor) -> Vec<Operand> {
+    vec![Operand::read("x", x), Operand::write("y", y)]
+}
+
+/// The parameters of multiply-adds.
+pub(super) fn chain_parameters(rounds: usize, factor: f32, addend: f32) -> Vec<Parameter> {
+    vec![
+        Parameter::U32("rounds", rounds as u32),
+        Parameter::F32("factor", factor),
+        Parameter::F32("addend", addend),
+    ]
+}
+
 impl RoofMultiplyAdd {
     /// Counts of chains to try: a core that starts two multiplications and additions at a time and has each four steps later
     /// wants sixteen, one of few registers has room for twelve.
@@ -77,15 +91,11 @@ impl Kernel for RoofMultiplyAdd {
     }
 
     fn operands(&self) -> Vec<Operand> {
-        vec![Operand::read("x", &self.x), Operand::write("y", &self.y)]
+        chain_operands(&self.x, &self.y)
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        vec![
-            Parameter::U32("rounds", self.rounds as u32),
-            Parameter::F32("factor", self.factor),
-            Parameter::F32("addend", self.addend),
-        ]
+        chain_parameters(self.rounds, self.factor, self.addend)
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {

@@ -1,7 +1,7 @@
 //! A trained model as a folder in Hugging Face's form: a Llama.
 
-use super::checkpoint::write_tensors;
 use super::config::{Feedforward, NormKind, Positions};
+use super::tensor_file::write_tensors;
 use super::trainer::Trainer;
 use crate::{Error, Result};
 use serde_json::json;

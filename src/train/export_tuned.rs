@@ -1,9 +1,9 @@
 //! What became of a model that was trained on: an adapter as PEFT writes it, or the model in the form it had.
 
-use super::checkpoint::write_tensors;
 use super::config::Shape;
 use super::export::{halves, llama_tensors};
 use super::low_rank::{LoraSettings, Pair, Target};
+use super::tensor_file::write_tensors;
 use super::trainer::Trainer;
 use crate::format::{DType, Gguf, NewTensor, Source, Value, write_gguf};
 use crate::{Error, Result};
@@ -28,7 +28,7 @@ pub(super) fn export_adapter(
     settings: &LoraSettings,
     shape: &Shape,
     pairs: Vec<Pair>,
-    model: &Path,
+    base: &str,
     folder: &Path,
 ) -> Result<PathBuf> {
     let rank = settings.rank;
@@ -48,7 +48,7 @@ pub(super) fn export_adapter(
     let config = json!({
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
-        "base_model_name_or_path": model,
+        "base_model_name_or_path": base,
         "r": rank,
         "lora_alpha": settings.alpha,
         "lora_dropout": 0.0,

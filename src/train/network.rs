@@ -20,15 +20,37 @@ pub struct Network {
 }
 
 impl Network {
+    /// A network of `shape`, and an adapter beside it, all zero.
+    ///
+    /// # Errors
+    /// When the shape is impossible, or the device cannot hold it.
+    pub fn zeros(place: &Place, shape: &Shape, lora: Option<&LoraSettings>) -> Result<Self> {
+        let weights = Parameters::zeros(place, shape)?;
+        let adapter = lora.map(|settings| Adapter::zeros(place, shape, settings)).transpose()?;
+        Ok(Self { shape: shape.clone(), weights, adapter })
+    }
+
+    /// The shape in training of the model in `source`, for sequences of `context` tokens.
+    ///
+    /// # Errors
+    /// When the model cannot be trained here.
+    pub fn shape_of(source: &Source, context: usize) -> Result<Shape> {
+        let config = Config::from_source(source)?;
+        let tied = config.tied.unwrap_or_else(|| source.opt_tensor("output.weight").is_none());
+        let shape = Shape::of(&config, tied, context)?;
+        shape.check()?;
+        Ok(shape)
+    }
+
     /// Weights drawn from `seed`.
     ///
     /// # Errors
     /// When the shape is impossible, or the device cannot hold it.
     pub fn random(gpu: &Arc<Gpu>, shape: &Shape, seed: u64) -> Result<Self> {
         let place = Place::Device(Arc::clone(gpu));
-        let weights = Parameters::zeros(&place, shape)?;
-        weights.write(gpu, &Parameters::start(shape, seed))?;
-        Ok(Self { shape: shape.clone(), weights, adapter: None })
+        let network = Self::zeros(&place, shape, None)?;
+        network.weights.write(gpu, &Parameters::start(shape, seed))?;
+        Ok(network)
     }
 
     /// The weights of a model as f32, for sequences of `context` tokens. With `lora` they stand still, and the adapter's A is
@@ -44,17 +66,10 @@ impl Network {
         seed: u64,
     ) -> Result<Self> {
         let config = Config::from_source(source)?;
-        let tied = config.tied.unwrap_or_else(|| source.opt_tensor("output.weight").is_none());
-        let shape = Shape::of(&config, tied, context)?;
-        shape.check()?;
-        let place = Place::Device(Arc::clone(gpu));
-        // Weights, and in full training their gradients, moments, and the next of weights and moments.
-        let copies = if lora.is_some() { 1 } else { 7 };
-        let bytes = 4 * copies * Parameters::count_of(&shape) as u64;
-        gpu.refuse_beyond(0, bytes, "the weights and what trains them")?;
-        let weights = Parameters::zeros(&place, &shape)?;
+        let network = Self::zeros(&Place::Device(Arc::clone(gpu)), &Self::shape_of(source, context)?, lora)?;
         floats(source, &config, |name, mut values| {
-            let tensor = weights
+            let tensor = network
+                .weights
                 .find(name)
                 .filter(|tensor| tensor.len() >= values.len())
                 .ok_or_else(|| Error::Model(format!("{name} is not part of a model of this shape")))?;
@@ -67,15 +82,10 @@ impl Network {
             gpu.flush()
         })?;
         source.release_all();
-        let adapter = match lora {
-            None => None,
-            Some(settings) => {
-                let adapter = Adapter::zeros(&place, &shape, settings)?;
-                adapter.parameters.write(gpu, &Adapter::start(&shape, settings, seed))?;
-                Some(adapter)
-            }
-        };
-        Ok(Self { shape, weights, adapter })
+        if let Some(adapter) = &network.adapter {
+            adapter.parameters.write(gpu, &Adapter::start(&network.shape, &adapter.settings, seed))?;
+        }
+        Ok(network)
     }
 
     /// What training changes.

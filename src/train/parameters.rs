@@ -82,11 +82,6 @@ impl Parameters {
         Ok(Self { names, tensors })
     }
 
-    /// How many numbers the parameters of `shape` have.
-    pub(super) fn count_of(shape: &Shape) -> usize {
-        listed(shape).iter().map(|(_, shape, _)| shape.iter().product::<usize>()).sum()
-    }
-
     /// Where training starts from: numbers drawn from `seed`, parameter by parameter.
     pub fn start(shape: &Shape, seed: u64) -> Vec<Vec<f32>> {
         let mut rng = Rng::new(seed);

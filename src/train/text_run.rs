@@ -9,7 +9,7 @@ use super::metrics::{read_metrics, write_metrics};
 use super::network::Network;
 use super::order::Order;
 use super::text_settings::TextSettings;
-use super::trainer::{Score, Settings, Trainer};
+use super::trainer::{Score, Trainer};
 use super::tuning::{Tuned, Tuning, Wishes};
 use crate::gpu::Gpu;
 use crate::text::LearnedTokenizer;
@@ -110,7 +110,9 @@ impl TextRun {
         settings.check()?;
         let words = tokenizer.encode(data.text())?;
         let lesson = Lesson::text(words, settings.context, settings.validation)?;
-        let network = Network::random(gpu, &settings.shape(tokenizer.len()), settings.seed)?;
+        let (shape, training) = (settings.shape(tokenizer.len()), settings.training(lesson.kept));
+        Trainer::refuse_beyond(gpu, &shape, None, &training, lesson.words.len())?;
+        let network = Network::random(gpu, &shape, settings.seed)?;
         let tuned = Tuned { settings: settings.clone(), network, lesson };
         Self::begin(gpu, Pupil::New(Box::new(tokenizer)), tuned, data)
     }
@@ -125,7 +127,7 @@ impl TextRun {
 
     fn begin(gpu: &Arc<Gpu>, pupil: Pupil, tuned: Tuned, data: &Data) -> Result<Self> {
         let Tuned { settings, network, lesson } = tuned;
-        let training = Settings { kept: lesson.kept, ..settings.training() };
+        let training = settings.training(lesson.kept);
         Ok(Self {
             order: Order::new(lesson.training.len(), settings.seed),
             trainer: Trainer::of(gpu, network, &training, &lesson.words)?,
@@ -207,7 +209,7 @@ impl TextRun {
             (Pupil::Tuned(tuning), Some(adapter)) => {
                 let values = self.trainer.parameters.read(self.trainer.gpu())?;
                 let pairs = adapter.pairs(&self.trainer.shape, &values);
-                export_adapter(&adapter.settings, &self.trainer.shape, pairs, &tuning.model, folder)
+                export_adapter(&adapter.settings, &self.trainer.shape, pairs, &tuning.name, folder)
             }
             (Pupil::Tuned(tuning), None) => export_model(&self.trainer, &tuning.model, folder),
         }

@@ -77,14 +77,14 @@ impl TextSettings {
         Shape::llama(self, vocabulary)
     }
 
-    /// How it learns.
-    pub fn training(&self) -> Settings {
+    /// How it learns, where the last `kept` places of a sequence have targets.
+    pub fn training(&self, kept: usize) -> Settings {
         let Self { batch, accumulate, rate, warmup, seed, .. } = *self;
         let schedule = Schedule { rate, warmup, cosine_until: Some(self.steps), floor: 0.1 };
         let method = Method::Adamw(0.9, 0.95, 1e-8);
         let clip = (self.clip > 0.0).then_some(self.clip);
         let decay = self.weight_decay;
-        Settings { batch, accumulate, kept: self.context, schedule, method, decay, clip, seed }
+        Settings { batch, accumulate, kept, schedule, method, decay, clip, seed }
     }
 
     /// Refuses what cannot be; shape and training are checked where they are used.

@@ -1,14 +1,15 @@
 //! The trainer: compiled steps, and many of them in a submission.
 
 use super::config::Shape;
+use super::low_rank::LoraSettings;
 use super::network::Network;
 use super::optimiser::{Method, Optimiser};
 use super::order::Order;
 use super::parameters::Parameters;
 use super::schedule::Schedule;
-use super::transformer::{Batch, Workspace, record};
-use crate::gpu::{Element, Gpu, Gradients, Place, Program, Readback, Recording, Submission, Tensor};
-use crate::kernels::{Draw, Tick};
+use super::step::Step;
+use crate::gpu::{Gpu, Place, Program, Readback, Recording, Submission, Tensor};
+use crate::kernels::Draw;
 use crate::model::profile::Timing;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -77,7 +78,7 @@ impl Score {
 }
 
 /// Most steps, or batches of an evaluation, in one submission.
-const AT_ONCE: usize = 32;
+pub(super) const AT_ONCE: usize = 32;
 
 /// A model in training on a device.
 pub struct Trainer {
@@ -103,6 +104,7 @@ pub struct Trainer {
     schedule: Tensor,
     starts: Tensor,
     words: usize,
+    bytes: u64,
     done: u64,
 }
 
@@ -112,9 +114,43 @@ impl Trainer {
     /// # Errors
     /// As [`Trainer::of`].
     pub fn new(gpu: &Arc<Gpu>, shape: &Shape, settings: &Settings, data: &[u32]) -> Result<Self> {
-        shape.check()?;
-        settings.check(shape)?;
+        Self::refuse_beyond(gpu, shape, None, settings, data.len())?;
         Self::of(gpu, Network::random(gpu, shape, settings.seed)?, settings, data)
+    }
+
+    /// Bytes that a network of `shape`, `lora` beside it, and its training over `words` words of data take on a device.
+    /// Nothing is allocated.
+    ///
+    /// # Errors
+    /// When shape or settings are impossible.
+    pub fn bytes_of(
+        shape: &Shape,
+        lora: Option<&LoraSettings>,
+        settings: &Settings,
+        words: usize,
+    ) -> Result<u64> {
+        Ok(Step::record(&Place::Host, &Network::zeros(&Place::Host, shape, lora)?, settings, words)?.bytes())
+    }
+
+    /// Refuses what cannot fit on `gpu`, before any of it is there.
+    ///
+    /// # Errors
+    /// As [`Trainer::bytes_of`], and when it does not fit, with the figures.
+    pub fn refuse_beyond(
+        gpu: &Gpu,
+        shape: &Shape,
+        lora: Option<&LoraSettings>,
+        settings: &Settings,
+        words: usize,
+    ) -> Result<()> {
+        let what = if lora.is_some() { "the weights and an adapter" } else { "the weights" };
+        let what = format!("{what} with gradients, moments and activations");
+        let advice = if lora.is_some() {
+            "a smaller --batch or --context, or a smaller model"
+        } else {
+            "--lora, a smaller --batch or --context, or a smaller model"
+        };
+        gpu.refuse_more(0, Self::bytes_of(shape, lora, settings, words)?, &what, advice)
     }
 
     /// A trainer at step 0. `data` holds token ids, where a set top bit says that one is no target, and [`Draw::NONE`] where
@@ -124,84 +160,41 @@ impl Trainer {
     /// When settings are impossible, or the device cannot hold it all.
     pub fn of(gpu: &Arc<Gpu>, network: Network, settings: &Settings, data: &[u32]) -> Result<Self> {
         let (shape, parameters) = (network.shape.clone(), network.trained().clone());
-        settings.check(&shape)?;
         let ids = data.iter().filter(|word| **word != Draw::NONE).map(|word| word & (u32::MAX >> 1));
         if let Some(id) = ids.into_iter().find(|&id| id as usize >= shape.vocabulary) {
             return Err(Error::Model(format!("token {id} is beyond the vocabulary of {}", shape.vocabulary)));
         }
         let place = Place::Device(Arc::clone(gpu));
-
-        let words = data.len();
+        let step = Step::record(&place, &network, settings, data.len())?;
+        let bytes = step.bytes();
         let mut padded = data.to_vec();
-        padded.resize(words.next_multiple_of(4).max(4), 0);
-        let stream = Tensor::zeros(&place, "data", &[padded.len()], Element::U32)?;
-        stream.write(gpu, 0, bytemuck::cast_slice(&padded));
-        let Settings { batch: size, accumulate, kept, .. } = *settings;
-        let drawn = (AT_ONCE * accumulate * size).next_multiple_of(4);
-        let starts = Tensor::zeros(&place, "starts", &[drawn], Element::U32)?;
-        let clock = Tensor::uniform(&place, "clock", 4)?;
-        let draw_clock = Tensor::uniform(&place, "draw clock", 4)?;
-        let schedule = Tensor::uniform(&place, "schedule", 4 * AT_ONCE)?;
-        let ids = Tensor::uniform(&place, "ids", size * shape.context)?;
-        let targets = Tensor::uniform(&place, "targets", size * kept)?;
-        let seed = [1.0 / accumulate as f32, 0.0, 0.0, 0.0];
-        let seed = Tensor::constant(&place, "seed", &[4], &seed)?;
-
-        let mut space = Workspace::new(&place);
-        let draw = Draw {
-            data: stream,
-            starts: starts.clone(),
-            clock: draw_clock.clone(),
-            ids: ids.clone(),
-            targets: targets.clone(),
-            words,
-            batch: size,
-        };
-        let totals = |_| Tensor::uniform(&place, "totals", 4);
-        let totals: Vec<Tensor> = (0..accumulate).map(totals).collect::<Result<_>>()?;
-        let (mut recording, mut evaluation) = (Recording::default(), Recording::default());
-        // Each forward pass has a gradient that begins with the sum of those before.
-        let mut sums: Vec<(Tensor, Tensor)> = vec![];
-        for total in &totals {
-            let (ids, targets, totals) = (ids.clone(), targets.clone(), total.clone());
-            let batch = Batch { ids, targets, totals, size, tokens: shape.context, kept };
-            let forward = record(&network, &mut space, &batch)?;
-            if evaluation.entries().is_empty() {
-                evaluation.push("draw", draw.clone());
-                evaluation.extend(&forward);
-                evaluation.push("tick", Tick { clock: draw_clock.clone() });
-            }
-            let seeds = [(total.clone(), seed.clone())];
-            let backward = Gradients::of(&place, &forward, parameters.tensors(), &seeds, &sums)?;
-            recording.push("draw", draw.clone());
-            recording.extend(&forward);
-            recording.extend(backward.recording());
-            recording.push("tick", Tick { clock: draw_clock.clone() });
-            let pair = |tensor: &Tensor| Some((tensor.clone(), backward.get(tensor)?));
-            sums = parameters.tensors().iter().filter_map(pair).collect();
-        }
-        let optimiser = Optimiser::new(&place, &parameters, settings.method, settings.decay, settings.clip)?;
-        optimiser.record(&place, &mut recording, &parameters, &sums, &clock, &schedule)?;
-        recording.push("tick", Tick { clock: clock.clone() });
+        padded.resize(step.data.len(), 0);
+        step.data.write(gpu, 0, bytemuck::cast_slice(&padded));
         Ok(Self {
             gpu: Arc::clone(gpu),
             shape,
             network,
             settings: settings.clone(),
-            step: Program::compile(gpu, &recording)?,
-            evaluation: Program::compile(gpu, &evaluation)?,
-            readback: Readback::new(gpu, &totals[0], AT_ONCE * accumulate),
-            recording,
+            step: Program::compile(gpu, &step.recording)?,
+            evaluation: Program::compile(gpu, &step.evaluation)?,
+            readback: Readback::new(gpu, &step.totals[0], AT_ONCE * settings.accumulate),
+            recording: step.recording,
             parameters,
-            optimiser,
-            totals,
-            clock,
-            draw_clock,
-            schedule,
-            starts,
-            words,
+            optimiser: step.optimiser,
+            totals: step.totals,
+            clock: step.clock,
+            draw_clock: step.draw_clock,
+            schedule: step.schedule,
+            starts: step.starts,
+            words: data.len(),
+            bytes,
             done: 0,
         })
+    }
+
+    /// Bytes of all tensors, those of the network too.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Steps done.
@@ -323,7 +316,7 @@ impl Trainer {
 }
 
 impl Settings {
-    fn check(&self, shape: &Shape) -> Result<()> {
+    pub(super) fn check(&self, shape: &Shape) -> Result<()> {
         let wrong = |what: String| Err(Error::Model(what));
         if self.batch == 0 || self.accumulate == 0 || self.kept == 0 || self.kept > shape.context {
             return wrong(format!(

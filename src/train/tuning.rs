@@ -6,6 +6,7 @@ use super::lesson::Lesson;
 use super::low_rank::LoraSettings;
 use super::network::Network;
 use super::text_settings::TextSettings;
+use super::trainer::Trainer;
 use crate::Result;
 use crate::format::Source;
 use crate::gpu::Gpu;
@@ -20,6 +21,9 @@ use std::sync::Arc;
 pub struct Tuning {
     /// Its file or folder.
     pub model: PathBuf,
+    /// What it was called by who asked for it: adapters name their base so.
+    #[serde(default)]
+    pub name: String,
     /// What is trained beside its weights; without, all of them are trained.
     pub lora: Option<LoraSettings>,
 }
@@ -104,7 +108,7 @@ impl Tuning {
         settings.every = wishes.every.unwrap_or((settings.steps / 20).max(1));
         part(&mut settings, &lesson);
         settings.check()?;
-        let network = Network::loaded(gpu, &source, lesson.context, self.lora.as_ref(), settings.seed)?;
+        let network = self.load(gpu, &source, &settings, &lesson)?;
         Ok(Tuned { settings, network, lesson })
     }
 
@@ -112,8 +116,21 @@ impl Tuning {
     pub(super) fn again(&self, gpu: &Arc<Gpu>, settings: &TextSettings, data: &Data) -> Result<Tuned> {
         let source = Source::open(&self.model)?;
         let lesson = lesson_of(&source, settings, Some(settings.context), data)?;
-        let network = Network::loaded(gpu, &source, lesson.context, self.lora.as_ref(), settings.seed)?;
+        let network = self.load(gpu, &source, settings, &lesson)?;
         Ok(Tuned { settings: settings.clone(), network, lesson })
+    }
+
+    /// The network, if there is room for it and its training.
+    fn load(
+        &self,
+        gpu: &Arc<Gpu>,
+        source: &Source,
+        settings: &TextSettings,
+        lesson: &Lesson,
+    ) -> Result<Network> {
+        let (shape, lora) = (Network::shape_of(source, lesson.context)?, self.lora.as_ref());
+        Trainer::refuse_beyond(gpu, &shape, lora, &settings.training(lesson.kept), lesson.words.len())?;
+        Network::loaded(gpu, source, lesson.context, lora, settings.seed)
     }
 }
 

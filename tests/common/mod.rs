@@ -30,23 +30,42 @@ impl Drop for TempFile {
     }
 }
 
-/// An empty folder in the directory for temporary files, removed with all that is in it when dropped.
-pub struct TempFolder(pub PathBuf);
+/// A folder for a test, empty, and removed when dropped.
+pub struct Folder(pub PathBuf);
 
-impl TempFolder {
+impl Folder {
     /// `name` must be unique within the test binary.
     pub fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("kaiwu-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
-        fs::create_dir(&path).expect("the directory for temporary files is writable");
+        fs::create_dir_all(&path).expect("the directory for temporary files is writable");
         Self(path)
+    }
+
+    /// Writes a file of it.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, text).expect("it was made just now");
+        path
     }
 }
 
-impl Drop for TempFolder {
+impl Drop for Folder {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// How far logits are from the reference at most, as a share of what is allowed.
+#[track_caller]
+pub fn share(logits: &[f32], reference: &[f32]) -> f32 {
+    assert_eq!(logits.len(), reference.len());
+    let shares = logits.iter().zip(reference).map(|(found, wanted)| {
+        let share = (found - wanted).abs() / (2e-3 + 1e-3 * wanted.abs());
+        // A NaN is as wrong as can be.
+        if share.is_nan() { f32::INFINITY } else { share }
+    });
+    shares.fold(0.0, f32::max)
 }
 
 /// The model most tests run on, SmolLM2-135M-Instruct: `KAIWU_MODEL`, or the file that `make model` fetches.

@@ -1,0 +1,99 @@
+//! A step of training as lists of calls, and what it takes.
+
+use super::network::Network;
+use super::optimiser::Optimiser;
+use super::trainer::{AT_ONCE, Settings};
+use super::transformer::{Batch, Workspace, record};
+use crate::Result;
+use crate::gpu::{Element, Gradients, Place, Recording, Tensor};
+use crate::kernels::{Draw, Tick};
+use std::collections::HashMap;
+
+/// The calls of a step and of an evaluation, and the tensors that the host writes or reads.
+pub(super) struct Step {
+    /// Forward passes, their gradients, and the optimiser.
+    pub recording: Recording,
+    /// A forward pass.
+    pub evaluation: Recording,
+    pub optimiser: Optimiser,
+    /// Token ids, a word each.
+    pub data: Tensor,
+    /// Totals of each forward pass of a step.
+    pub totals: Vec<Tensor>,
+    pub clock: Tensor,
+    pub draw_clock: Tensor,
+    pub schedule: Tensor,
+    pub starts: Tensor,
+}
+
+impl Step {
+    /// That of `network`, over `words` words of data.
+    ///
+    /// # Errors
+    /// When the settings are impossible, or the device cannot hold it.
+    pub fn record(place: &Place, network: &Network, settings: &Settings, words: usize) -> Result<Self> {
+        settings.check(&network.shape)?;
+        let (shape, parameters) = (&network.shape, network.trained());
+        let data = Tensor::zeros(place, "data", &[words.next_multiple_of(4).max(4)], Element::U32)?;
+        let Settings { batch: size, accumulate, kept, .. } = *settings;
+        let drawn = (AT_ONCE * accumulate * size).next_multiple_of(4);
+        let starts = Tensor::zeros(place, "starts", &[drawn], Element::U32)?;
+        let clock = Tensor::uniform(place, "clock", 4)?;
+        let draw_clock = Tensor::uniform(place, "draw clock", 4)?;
+        let schedule = Tensor::uniform(place, "schedule", 4 * AT_ONCE)?;
+        let ids = Tensor::uniform(place, "ids", size * shape.context)?;
+        let targets = Tensor::uniform(place, "targets", size * kept)?;
+        let seed = [1.0 / accumulate as f32, 0.0, 0.0, 0.0];
+        let seed = Tensor::constant(place, "seed", &[4], &seed)?;
+
+        let mut space = Workspace::new(place);
+        let draw = Draw {
+            data: data.clone(),
+            starts: starts.clone(),
+            clock: draw_clock.clone(),
+            ids: ids.clone(),
+            targets: targets.clone(),
+            words,
+            batch: size,
+        };
+        let totals = |_| Tensor::uniform(place, "totals", 4);
+        let totals: Vec<Tensor> = (0..accumulate).map(totals).collect::<Result<_>>()?;
+        let (mut recording, mut evaluation) = (Recording::default(), Recording::default());
+        // Each forward pass has a gradient that begins with the sum of those before.
+        let mut sum = None;
+        for total in &totals {
+            let (ids, targets, totals) = (ids.clone(), targets.clone(), total.clone());
+            let batch = Batch { ids, targets, totals, size, tokens: shape.context, kept };
+            let forward = record(network, &mut space, &batch)?;
+            if evaluation.entries().is_empty() {
+                evaluation.push("draw", draw.clone());
+                evaluation.extend(&forward);
+                evaluation.push("tick", Tick { clock: draw_clock.clone() });
+            }
+            let seeds = [(total.clone(), seed.clone())];
+            let backward = Gradients::of(place, &forward, parameters.tensors(), &seeds, sum)?;
+            recording.push("draw", draw.clone());
+            recording.extend(&forward);
+            recording.extend(backward.recording());
+            recording.push("tick", Tick { clock: draw_clock.clone() });
+            sum = Some(backward);
+        }
+        let pair = |tensor: &Tensor| Some((tensor.clone(), sum.as_ref()?.get(tensor)?));
+        let sums: Vec<_> = parameters.tensors().iter().filter_map(pair).collect();
+        let optimiser = Optimiser::new(place, parameters, settings.method, settings.decay, settings.clip)?;
+        optimiser.record(place, &mut recording, parameters, &sums, &clock, &schedule)?;
+        recording.push("tick", Tick { clock: clock.clone() });
+        Ok(Self { recording, evaluation, optimiser, data, totals, clock, draw_clock, schedule, starts })
+    }
+
+    /// Bytes of all tensors that it names, those of the network too.
+    pub fn bytes(&self) -> u64 {
+        let mut all = HashMap::new();
+        for entry in self.recording.entries().iter().chain(self.evaluation.entries()) {
+            let operands = entry.kernel.operands();
+            let tensors = operands.iter().filter_map(|operand| operand.tensor.as_ref());
+            all.extend(tensors.map(|tensor| (tensor.id(), tensor.bytes())));
+        }
+        all.values().sum()
+    }
+}

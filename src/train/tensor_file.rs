@@ -1,0 +1,61 @@
+//! f32 tensors written as a safetensors file, one after another: it never has to be in memory as a whole.
+
+use crate::{Error, Result};
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+/// Words beside the tensors.
+pub(super) type Words = Option<HashMap<String, String>>;
+
+/// Writes f32 tensors as a safetensors file, whole or not at all.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_tensors(path: &Path, tensors: &[(String, Vec<usize>, Vec<f32>)], words: Words) -> Result<()> {
+    let named = tensors.iter().map(|(name, shape, _)| (name.clone(), shape.clone())).collect();
+    write_each(path, named, words, |index| Ok(Cow::Borrowed(&tensors[index].2)))
+}
+
+/// The same with numbers that `read` gives when their turn has come, by the index of their tensor.
+///
+/// # Errors
+/// Those of `read`, and when the file cannot be written.
+pub(super) fn write_each<'a>(
+    path: &Path,
+    tensors: Vec<(String, Vec<usize>)>,
+    words: Words,
+    read: impl Fn(usize) -> Result<Cow<'a, [f32]>>,
+) -> Result<()> {
+    // By name, so that equal tensors are equal files.
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    order.sort_by(|&a, &b| tensors[a].0.cmp(&tensors[b].0));
+    let (mut infos, mut end) = (vec![], 0);
+    for &index in &order {
+        let (name, shape) = tensors[index].clone();
+        let start = end;
+        end += 4 * shape.iter().product::<usize>();
+        infos.push((name, TensorInfo { dtype: Dtype::F32, shape, data_offsets: (start, end) }));
+    }
+    let header = Metadata::new(words, infos).map_err(|error| Error::format(path, error.to_string()))?;
+    let mut header =
+        serde_json::to_vec(&header).map_err(|error| Error::format(path, format!("JSON: {error}")))?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+
+    let temporary = path.with_extension("partial");
+    let failed = || Error::io("write", &temporary);
+    let mut file = BufWriter::new(File::create(&temporary).map_err(failed())?);
+    file.write_all(&(header.len() as u64).to_le_bytes()).map_err(failed())?;
+    file.write_all(&header).map_err(failed())?;
+    for index in order {
+        let values = read(index)?;
+        let (name, shape) = &tensors[index];
+        assert_eq!(values.len(), shape.iter().product::<usize>(), "{name}: numbers do not fill {shape:?}");
+        file.write_all(bytemuck::cast_slice(&values)).map_err(failed())?;
+    }
+    file.into_inner().map_err(|error| failed()(error.into_error()))?;
+    fs::rename(&temporary, path).map_err(Error::io("write", path))
+}
