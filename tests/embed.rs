@@ -60,3 +60,36 @@ fn what_has_no_vector_is_an_error() {
     let cosine: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
     assert!(lines.len() == 2 && cosine > 0.5 && cosine < 0.9999, "{cosine}");
 }
+
+/// Texts of nothing but spaces, of one letter, of signs without a word, and forty at once: each has the vector that it has alone.
+#[test]
+fn odd_texts_and_many_have_vectors_too() {
+    let model = common::data("tiny/llama-f32");
+    let model = model.to_str().unwrap();
+    let many: Vec<String> = (0..40).map(|n| format!("text {n}")).collect();
+    let odd = [" ", "\n\n\t", "a", "é 猫 🙂", "<|im_end|>", "a cat", " a cat ", "\u{200b}"];
+    let texts: Vec<&str> = odd.into_iter().chain(many.iter().map(String::as_str)).collect();
+    let embed = |texts: &[&str]| run(&[&["embed", "-m", model, "--json"], texts].concat());
+    let ran = embed(&texts);
+    assert_eq!((ran.code, &*ran.err), (0, ""));
+    let all = ran.json()["embeddings"].as_array().unwrap().clone();
+    assert_eq!(all.len(), texts.len());
+    for (text, found) in texts.iter().zip(&all) {
+        assert!(found["tokens"].as_u64().unwrap() > 0, "{text:?}");
+        let length: f64 = numbers(&found["embedding"]).iter().map(|x| x * x).sum();
+        assert!((length - 1.0).abs() < 1e-5, "{text:?}: length {length}");
+    }
+    for at in (0..odd.len()).chain([texts.len() - 1]) {
+        let alone = embed(&[texts[at]]).json()["embeddings"][0].clone();
+        assert_eq!(alone["tokens"], all[at]["tokens"], "{:?}", texts[at]);
+        let [a, b] = [&alone, &all[at]].map(|one| numbers(&one["embedding"]));
+        let worst = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(worst < 1e-5, "{:?} parts by {worst}", texts[at]);
+    }
+    // One without tokens, or one that is too long, and there is no vector of any.
+    for (text, message) in [("", "no tokens"), (&*"word ".repeat(2000), "made for")] {
+        let ran = embed(&["a cat", text, "a dog"]);
+        assert_eq!((ran.code, &*ran.out), (2, ""), "{}", ran.err);
+        assert!(ran.err.contains(message), "{}", ran.err);
+    }
+}

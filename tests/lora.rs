@@ -5,6 +5,7 @@ mod common;
 use common::{Folder, share};
 use kaiwu::format::{Lora, Source};
 use kaiwu::gpu::{Gpu, GpuOptions, Place, StorageKind};
+use kaiwu::kernels::CacheType;
 use kaiwu::model::{Model, Room, Runner};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 /// Checkpoint, adapters with their scales, and which of the last one's expected tensors.
 type Row = (&'static str, &'static [(&'static str, f32)], &'static str);
-const ROWS: [Row; 9] = [
+const ROWS: [Row; 11] = [
     ("llama-f32", &[("llama-all", 1.0)], "logits"),
     // Ranks and alphas of some matrices' own, over the root of the rank.
     ("llama-f32", &[("llama-patterns", 1.0)], "logits"),
@@ -25,6 +26,9 @@ const ROWS: [Row; 9] = [
     ("gemma3-bf16", &[("gemma3-all", 1.0)], "logits"),
     ("phi3-bf16", &[("phi3-fused", 1.0)], "logits"),
     ("gpt2-f32", &[("gpt2-transposed", 1.0)], "logits"),
+    // Large numbers, with a cache in f32: halves of such keys and values are too coarse.
+    ("llama-f32", &[("llama-large", 1.0)], "logits"),
+    ("gemma3-bf16", &[("gemma3-large", 1.0)], "logits"),
     // Written by our own training, which `tests/tune.rs` holds to these files.
     ("llama-f32", &[("llama-exported", 1.0)], "logits"),
     ("llama-bf16-sharded", &[("llama-exported-some", 1.0)], "logits"),
@@ -64,7 +68,8 @@ fn check_on(what: &str, place: &Place, base: &dyn Fn(&str) -> Option<PathBuf>) {
         let vocabulary = logits.len() / input.len();
         let model = adapted(place, &base, adapters);
         for chunk in [64, 7, 1] {
-            let room = Room { expected: 16, chunk, ..Room::default() };
+            let cache = if last.ends_with("-large") { CacheType::F32 } else { CacheType::F16 };
+            let room = Room { expected: 16, chunk, cache, ..Room::default() };
             let mut runner = Runner::with_room(place, &model, room).unwrap();
             let mut worst = 0.0f32;
             let each = |token: usize, found: &[f32]| {
@@ -124,7 +129,9 @@ fn logits_on_gguf_files_are_pefts() {
         }
         Some(file)
     };
-    check_on("on GGUF files", &Place::Host, &converted);
+    check_on("on GGUF files, through the references", &Place::Host, &converted);
+    let gpu = Gpu::open(&GpuOptions::default()).unwrap();
+    check_on("on GGUF files, on the device", &Place::Device(gpu), &converted);
 }
 
 /// A copy of an adapter with other settings.

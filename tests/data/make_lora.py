@@ -8,7 +8,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 LINEAR = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-# Checkpoint, adapter, its settings, and the scale it is used with beside the one before it (None for alone).
+# Checkpoint, adapter, its settings, and the scale it is used with beside the one before it (None for alone). The numbers of
+# those named -large are 0.25 times normal ones instead of 0.1.
 ADAPTERS = [
     ("llama-f32", "llama-all", dict(r=4, lora_alpha=8, target_modules=LINEAR), None),
     ("llama-f32", "llama-patterns", dict(r=3, lora_alpha=6, use_rslora=True, target_modules=["q_proj", "k_proj", "down_proj"],
@@ -20,6 +21,8 @@ ADAPTERS = [
     ("phi3-bf16", "phi3-fused", dict(r=4, lora_alpha=4, target_modules=["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]), None),
     ("gpt2-f32", "gpt2-transposed", dict(r=4, lora_alpha=4, fan_in_fan_out=True,
                                          target_modules=["c_attn", "c_proj", "c_fc"]), None),
+    ("llama-f32", "llama-large", dict(r=4, lora_alpha=8, target_modules=LINEAR), None),
+    ("gemma3-bf16", "gemma3-large", dict(r=2, lora_alpha=4, target_modules=LINEAR), None),
 ]
 
 
@@ -43,7 +46,7 @@ if __name__ == "__main__":
         with torch.no_grad():
             for parameter_name, parameter in model.named_parameters():
                 if "lora_" in parameter_name:
-                    parameter.copy_(0.1 * torch.randn_like(parameter))
+                    parameter.copy_((0.25 if name.endswith("-large") else 0.1) * torch.randn_like(parameter))
         model.save_pretrained(out)
         os.remove(os.path.join(out, "README.md"))
         ids = load_file(os.path.join(tiny, checkpoint, "expected.safetensors"))["input_ids"].long()[None]
