@@ -129,9 +129,7 @@ fn wrong_chains_are_found_and_left_alone() {
     let Some(report) = examine_chains(&gpu).unwrap() else { return };
     assert_eq!((report.calls, report.dispatches), (5, 1), "{report:?}");
     assert_eq!(report.passed + report.missed, report.runs, "{report:?}");
-    // Threads that never meet, here or under this load, are a reason not to chain, too.
-    let never = report.missed == report.runs;
-    assert_eq!(report.quarantined, never, "{report:?}");
+    assert_eq!((report.quarantined, report.reason.as_deref()), (false, None), "{report:?}");
 
     // What the calls are, how many, workers, and what is said of them; nothing is wrong with them one by one.
     let rows = [
@@ -146,15 +144,12 @@ fn wrong_chains_are_found_and_left_alone() {
         ),
         // A name that both stages declare.
         (eight!("alias Real = f32;", "    store_y(workgroup.x, vec4<f32>(Real(1.0)));"), 2, 2, Some("Real")),
-        // More workers than any software adapter has threads.
-        (eight!("", "    store_y(workgroup.x, vec4<f32>(f32(workgroup.x)));"), 2, 64, Some("in vain")),
+        // More workers than any software adapter has threads: they miss each other, which is no harm.
+        (eight!("", "    store_y(workgroup.x, vec4<f32>(f32(workgroup.x)));"), 2, 64, None),
     ];
     let file = common::TempFile::new("quarantine-chains.json", b"");
     std::fs::remove_file(&file.0).unwrap();
     for (source, calls, workers, expected) in rows {
-        if expected.is_none() && never {
-            continue;
-        }
         let open =
             |quarantine| open(GpuOptions { workers: Some(workers), quarantine, ..GpuOptions::default() });
         let record = |gpu: &Arc<Gpu>| {
@@ -171,6 +166,7 @@ fn wrong_chains_are_found_and_left_alone() {
         let word = Tensor::uniform(&Place::Device(Arc::clone(&gpu)), "word", 1).unwrap();
         let report = examine_chain(&gpu, &record(&gpu), &word).unwrap().unwrap();
         assert_eq!(report.quarantined, expected.is_some(), "{report:?}");
+        assert!(workers == 2 || report.missed == report.runs, "{report:?}");
         let reason = report.reason.clone().unwrap_or_default();
         assert!(reason.contains(expected.unwrap_or_default()), "{report:?}");
 

@@ -33,8 +33,8 @@ pub struct ChainReport {
     pub passed: usize,
     /// Those in which threads waited for each other beyond the bound; a model then computes the step call by call.
     pub missed: usize,
-    /// Not to be used on this adapter with this driver: a run was wrong, or the threads never met. Some runs in which they miss
-    /// each other are no harm: what they should have done is done again.
+    /// Not to be used on this adapter with this driver: a run was wrong. Threads that miss each other are no harm: what they
+    /// should have done is done again, and on a machine with other work it may be all of them.
     pub quarantined: bool,
     /// The best run, microseconds; `None` where none went well.
     pub us: Option<f64>,
@@ -191,9 +191,6 @@ pub fn examine_chain(gpu: &Gpu, recording: &Recording, word: &Tensor) -> Result<
             }
             Some(_) => {}
         }
-    }
-    if report.missed == RUNS {
-        report.reason = Some(format!("threads waited for each other in vain in {RUNS} of {RUNS} runs"));
     }
     report.quarantined = report.reason.is_some();
     Ok(Some(report))
