@@ -7,5 +7,5 @@ fn texel(i: u32) {
 
 @compute @workgroup_size(64)
 fn add(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    texels(workgroup.x, lane);
+    texels(workgroup, lane);
 }

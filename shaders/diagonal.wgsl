@@ -11,5 +11,5 @@ fn texel(i: u32) {
 
 @compute @workgroup_size(64)
 fn diagonal(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    texels(workgroup.x, lane);
+    texels(workgroup, lane);
 }

@@ -2,7 +2,8 @@
 // workgroup looks through all ids for the one row it owns, so no two lanes ever write one texel.
 // A lane owns texels lane, lane + 8, ... of the row. With BROADCAST each lane looks at other ids, 32 at a time, and all
 // hear of what was found; else every lane looks at all of them.
-// Grid: x over 8 * TEXELS texels of a row, y over rows.
+// Grid: x over 8 * TEXELS texels of a row; rows y + FOLD * z, for vocabularies are longer than an axis.
+// Eight neighbouring lanes read and write 128 contiguous bytes of a row, and ids, too, are read once, side by side.
 
 @compute @workgroup_size(8)
 fn scatter(
@@ -13,7 +14,10 @@ fn scatter(
     @builtin(local_invocation_index) lane: u32,
 //% endif
 ) {
-    let row = workgroup.y;
+    let row = workgroup.y + {{ FOLD }}u * workgroup.z;
+    if row >= p.rows {
+        return;
+    }
     let column = workgroup.x * {{ 8 * TEXELS }}u + lane;
     let width4 = p.width4;
     let tokens = p.tokens;

@@ -21,6 +21,7 @@ fn open(options: GpuOptions) -> Arc<Gpu> {
 struct Written {
     y: Tensor,
     source: &'static str,
+    grid: [u32; 3],
 }
 
 impl Kernel for Written {
@@ -40,7 +41,7 @@ impl Kernel for Written {
             source: self.source,
             constants: vec![],
             needs: Needs::lanes(1),
-            grid: [1, 1, 1],
+            grid: self.grid,
         }]
     }
     fn cost(&self, _: usize) -> Cost {
@@ -62,7 +63,7 @@ fn a_kernel_that_does_not_compile_is_named() {
     for (what, source) in rows {
         let y = Tensor::stored(&gpu, StorageKind::Buffer, "y", &[4], Element::F32).unwrap();
         let mut recording = Recording::default();
-        recording.push("test", Written { y, source });
+        recording.push("test", Written { y, source, grid: [1, 1, 1] });
         match Program::compile(&gpu, &recording).err() {
             Some(Error::Kernel { kernel, .. }) => {
                 assert!(kernel.contains("written"), "{what}: named {kernel}")
@@ -71,6 +72,20 @@ fn a_kernel_that_does_not_compile_is_named() {
         }
     }
     gpu.check().unwrap();
+}
+
+#[test]
+fn a_grid_beyond_what_every_adapter_takes_is_named() {
+    let gpu = open(GpuOptions { storage: Some(StorageKind::Buffer), ..GpuOptions::default() });
+    let source = "@compute @workgroup_size(1) fn written() { store_y(0u, vec4<f32>()); }";
+    for (grid, fits) in [([65_535, 1, 1], true), ([1, 65_536, 1], false), ([1, 1, 1 << 17], false)] {
+        let y = Tensor::stored(&gpu, StorageKind::Buffer, "y", &[4], Element::F32).unwrap();
+        let mut recording = Recording::default();
+        recording.push("test", Written { y, source, grid });
+        let message = Program::compile(&gpu, &recording).err().map(|error| error.to_string());
+        assert_eq!(message.is_none(), fits, "{grid:?}: {message:?}");
+        assert!(message.is_none_or(|text| text.contains("written") && text.contains("65535")));
+    }
 }
 
 #[test]

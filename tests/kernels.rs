@@ -3,8 +3,8 @@
 mod common;
 
 use common::cases::{Table, can_store, table, without_rows};
-use kaiwu::gpu::StorageKind;
-use kaiwu::kernels::REGISTRY;
+use kaiwu::gpu::{Constant, Element, Kernel, Place, StorageKind, Tensor};
+use kaiwu::kernels::{Add, REGISTRY, Scatter};
 use kaiwu::workbench::{all_shapes, check_case, check_case_by};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -66,6 +66,63 @@ fn further_sizes_match_their_references() {
     }
     assert!(sizes.len() >= 6, "{sizes:?}");
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// What has more workgroups than an axis takes folds them into two, and so it does here with far fewer.
+#[test]
+fn folded_grids_match_their_references() {
+    let mut table = table(StorageKind::Buffer);
+    let gpu = Arc::clone(&table.gpu);
+    let mut failures = vec![];
+    let mut folded = BTreeSet::new();
+    for case in &mut table.cases {
+        for mut strategy in case.kernel.strategies(gpu.capabilities()) {
+            let Some(fold) = strategy.constants.iter_mut().find(|(name, _)| *name == "FOLD") else {
+                continue;
+            };
+            fold.1 = Constant::Count(3);
+            // Rows of a table come second: their columns are the first axis.
+            let axis = usize::from(strategy.entry == "scatter");
+            let workgroups = strategy.grid[axis];
+            (strategy.grid[axis], strategy.grid[axis + 1]) = (workgroups.min(3), workgroups.div_ceil(3));
+            if workgroups > 3 {
+                folded.insert(strategy.name);
+            }
+            let label = format!("{} {} ({})", case.kernel.name(), case.what, strategy.name);
+            match check_case_by(&gpu, case, |_| strategy.clone()) {
+                Ok(comparison) => {
+                    failures.extend(comparison.divergence.map(|wrong| format!("{label}: {wrong}")));
+                }
+                Err(error) => failures.push(format!("{label}: {error}")),
+            }
+        }
+    }
+    assert!(folded.len() >= 3, "{folded:?}");
+    assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+/// Vocabularies and embeddings of large models.
+#[test]
+fn grids_of_large_models_fit_every_adapter() {
+    let place = Place::Host;
+    let floats = |shape: &[usize]| Tensor::zeros(&place, "x", shape, Element::F32).unwrap();
+    let table = [262_144, 2048];
+    let ids = Tensor::zeros(&place, "ids", &[8], Element::U32).unwrap();
+    let scatter = Scatter { ids, dy: floats(&[8, 2048]), base: None, dtable: floats(&table) };
+    let add = Add { a: floats(&table), b: floats(&table), y: floats(&table) };
+    let can = common::cases::table(StorageKind::Buffer).gpu.capabilities().clone();
+    for kernel in [&scatter as &dyn Kernel, &add] {
+        for strategy in kernel.strategies(&can) {
+            let count: u64 = strategy.grid.iter().map(|&axis| u64::from(axis)).product();
+            assert!(
+                strategy.grid.iter().all(|&axis| axis <= 65_535),
+                "{}: {:?}",
+                strategy.name,
+                strategy.grid
+            );
+            assert!(count >= 262_144, "{}: {:?}", strategy.name, strategy.grid);
+        }
+    }
 }
 
 #[test]

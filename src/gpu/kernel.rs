@@ -122,6 +122,19 @@ pub struct Strategy {
     pub grid: [u32; 3],
 }
 
+/// Most workgroups along one axis of a grid that every adapter dispatches (W3C, WebGPU, section 3.6.2).
+pub(super) const MOST_WORKGROUPS: u32 = 65_535;
+
+/// Workgroups that a folded grid has along its first axis: what shaders take as FOLD.
+pub const FOLD: u32 = 1 << 15;
+
+/// `workgroups` along two axes, for they may be more than one axis takes. A shader counts them as x + FOLD * y, and those
+/// of the last, ragged y have nothing to do.
+pub fn folded(workgroups: usize) -> [u32; 2] {
+    let fold = FOLD as usize;
+    [workgroups.min(fold) as u32, workgroups.div_ceil(fold) as u32]
+}
+
 /// What a call must move and compute, whoever computes it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {

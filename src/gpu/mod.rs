@@ -35,10 +35,12 @@ pub use fingerprint::fingerprint;
 pub use foreign::{Bound, Resource, Samples};
 pub use gradients::{Gradients, Target};
 pub use host::HostMemory;
-pub use kernel::{Access, Constant, Cost, Kernel, Needs, Operand, Parameter, Strategy, Surplus, Tolerance};
+pub use kernel::{
+    Access, Constant, Cost, FOLD, Kernel, Needs, Operand, Parameter, Strategy, Surplus, Tolerance, folded,
+};
 pub use probe::{RoofRead, widths};
 pub use program::{Program, Readback, Runs};
-pub use quarantine::{Quarantine, Quarantined, Wrong};
+pub use quarantine::{Quarantine, Quarantined, WHOLE_STORAGE, Wrong};
 pub use recording::{Entry, Recording};
 pub use shader::{LIBRARY, render, signature};
 pub use submission::Submission;

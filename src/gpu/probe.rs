@@ -2,7 +2,7 @@
 
 use super::device::{Capabilities, Gpu};
 use super::host::HostMemory;
-use super::kernel::{Constant, Cost, Kernel, Needs, Operand, Parameter, Strategy};
+use super::kernel::{Constant, Cost, Kernel, MOST_WORKGROUPS, Needs, Operand, Parameter, Strategy};
 use super::program::Program;
 use super::recording::Recording;
 use super::tensor::{Element, StorageKind, Tensor};
@@ -14,7 +14,8 @@ const NARROW: usize = 8;
 const WIDE: usize = 256;
 
 /// A strategy with workgroups of 8 lanes, and one with 256 for GPUs where `lanes` are whole such workgroups. `names` are
-/// theirs, the first that of the shader too, which takes LANES and `constants`.
+/// theirs, the first that of the shader too, which takes LANES and `constants`. Where there are more narrow workgroups than
+/// a grid's axis takes, only the wide ones are left.
 pub fn widths(
     can: &Capabilities,
     names: [&'static str; 2],
@@ -32,7 +33,8 @@ pub fn widths(
         grid: [(lanes / width) as u32, 1, 1],
     };
     let wide = lanes.is_multiple_of(WIDE).then(|| strategy(names[1], WIDE));
-    can.allowed(vec![strategy(names[0], NARROW)], wide.into_iter().collect())
+    let narrow = Some(strategy(names[0], NARROW)).filter(|narrow| narrow.grid[0] <= MOST_WORKGROUPS);
+    can.allowed(narrow.into_iter().collect(), wide.into_iter().collect())
 }
 
 /// `y[lane]` = sum of `reads` texels of x: a kernel like those of `src/kernels`, but here, for the probe runs it before any

@@ -2,13 +2,13 @@
 
 use super::chain::{Chain, Meeting, Stage};
 use super::device::Gpu;
-use super::kernel::{Access, Parameter, Strategy};
+use super::kernel::{Access, MOST_WORKGROUPS, Parameter, Strategy};
 use super::pipeline::{self, Pipeline};
 use super::recording::{Entry, Recording};
 use super::shader;
 use super::tensor::{Storage, Tensor, buffer};
 use super::transfer::map_words;
-use crate::Result;
+use crate::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -318,6 +318,13 @@ fn single(
     let mut kinds = vec![pipeline::uniform_buffer()];
     kinds.extend(tensors.iter().map(|(tensor, access)| pipeline::binding_type(tensor, *access)));
     let name = format!("{} ({})", kernel.name(), strategy.name);
+    if strategy.grid.iter().any(|&workgroups| workgroups > MOST_WORKGROUPS) {
+        let message = format!(
+            "{label} takes {:?} workgroups, and an axis has {MOST_WORKGROUPS} at most; try a smaller batch or context",
+            strategy.grid
+        );
+        return Err(Error::Kernel { kernel: name, message });
+    }
     let signature = shader::signature(kernel, strategy);
     let text = || shader::render(kernel, strategy);
     let pipeline = pipeline::of(gpu, &name, strategy.entry, &signature, &kinds, text)?;

@@ -4,8 +4,8 @@ use super::pointwise::pointwise;
 use super::sum_rows::SumRows;
 use crate::Result;
 use crate::gpu::{
-    Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Target,
-    Tensor,
+    Capabilities, Constant, Cost, FOLD, Gradients, HostMemory, Kernel, Needs, Operand, Parameter, Strategy,
+    Target, Tensor, folded,
 };
 
 /// `y[t] = table[ids[t]] (+ places[t mod period])`.
@@ -118,19 +118,25 @@ impl Kernel for Scatter {
         vec![
             Parameter::U32("tokens", self.dy.dim(0) as u32),
             Parameter::U32("width4", self.dy.dim(1) as u32 / 4),
+            Parameter::U32("rows", self.dtable.dim(0) as u32),
         ]
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         let width4 = self.dy.dim(1) as u32 / 4;
         let texels = width4.div_ceil(8).min(8);
+        let [y, z] = folded(self.dtable.dim(0));
         let strategy = |name, broadcast| Strategy {
             name,
             entry: "scatter",
             source: include_str!("../../shaders/scatter.wgsl"),
-            constants: vec![("TEXELS", Constant::Count(texels)), ("BROADCAST", Constant::Switch(broadcast))],
+            constants: vec![
+                ("TEXELS", Constant::Count(texels)),
+                ("BROADCAST", Constant::Switch(broadcast)),
+                ("FOLD", Constant::Count(FOLD)),
+            ],
             needs: Needs::lanes(8).subgroup(if broadcast { 8 } else { 0 }),
-            grid: [width4.div_ceil(8 * texels), self.dtable.dim(0) as u32, 1],
+            grid: [width4.div_ceil(8 * texels), y, z],
         };
         let all = vec![strategy("scatter_broadcast", true), strategy("scatter", false)];
         can.allowed(all, vec![])

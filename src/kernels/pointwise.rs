@@ -1,6 +1,6 @@
 //! Kernels of which each lane computes something of its own: a few texels, or a row.
 
-use crate::gpu::{Capabilities, Constant, Needs, Operand, Strategy, Tensor};
+use crate::gpu::{Capabilities, Constant, FOLD, Needs, Operand, Strategy, Tensor, folded};
 
 /// Lanes of a workgroup, and texels that each owns: a workgroup has a price of its own on software adapters.
 const LANES: usize = 64;
@@ -14,11 +14,13 @@ pub(super) fn pointwise(
     name: &'static str,
     source: &'static str,
     texels: usize,
-    constants: Vec<(&'static str, Constant)>,
+    mut constants: Vec<(&'static str, Constant)>,
     can: &Capabilities,
 ) -> Vec<Strategy> {
     let needs = Needs::lanes(LANES as u32);
-    let grid = [texels.div_ceil(LANES * EACH) as u32, 1, 1];
+    constants.push(("FOLD", Constant::Count(FOLD)));
+    let [x, y] = folded(texels.div_ceil(LANES * EACH));
+    let grid = [x, y, 1];
     can.allowed(vec![Strategy { name, entry: name, source, constants, needs, grid }], vec![])
 }
 

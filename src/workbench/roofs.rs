@@ -1,7 +1,7 @@
 //! The most that an adapter does of one thing: what shares of the roof refer to.
 
 use crate::Result;
-use crate::gpu::{Cost, Element, Entry, Gpu, Kernel, Program, Recording, StorageKind, Tensor};
+use crate::gpu::{Cost, Element, Entry, Gpu, Kernel, Program, Recording, StorageKind, Strategy, Tensor};
 use crate::kernels::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
@@ -116,7 +116,9 @@ fn multiply_add(gpu: &Gpu, half: bool) -> Result<f64> {
     let rate = |(cost, seconds): (Cost, f64)| cost.operations as f64 / seconds * 1e-9;
     if half {
         // Four numbers to a register.
-        return best(gpu, RoofMultiplyAddHalf { x, y, rounds: rounds / 4, factor, addend }).map(rate);
+        let kernel = RoofMultiplyAddHalf { x, y, rounds: rounds / 4, factor, addend };
+        // Its other strategies compute in f32 and only round: where f16 is slow, theirs would be the better figure.
+        return best_of(gpu, kernel, |strategy| strategy.needs.f16).map(rate);
     }
     let mut most = 0f64;
     for chains in RoofMultiplyAdd::CHAINS {
@@ -162,12 +164,20 @@ fn barrier(gpu: &Gpu) -> Result<f64> {
 
 /// The shortest time of a call, with the strategy that is fastest.
 fn best(gpu: &Gpu, kernel: impl Kernel + 'static) -> Result<(Cost, f64)> {
+    best_of(gpu, kernel, |_| true)
+}
+
+/// The same among the strategies that are `wanted`.
+fn best_of(
+    gpu: &Gpu,
+    kernel: impl Kernel + 'static,
+    wanted: impl Fn(&Strategy) -> bool,
+) -> Result<(Cost, f64)> {
     let cost = kernel.cost(0);
     let entry = Entry { label: "roof".into(), kernel: std::sync::Arc::new(kernel) };
     let mut shortest = f64::INFINITY;
-    for index in 0..gpu.strategies(&*entry.kernel)?.len() {
-        let program =
-            Program::compile_entries(gpu, std::slice::from_ref(&entry), |all| all.swap_remove(index))?;
+    for strategy in gpu.strategies(&*entry.kernel)?.into_iter().filter(|strategy| wanted(strategy)) {
+        let program = Program::compile_entries(gpu, std::slice::from_ref(&entry), |_| strategy.clone())?;
         // The first run compiles the kernel and clears the memory; more of them find a quiet moment.
         let start = Instant::now();
         let mut runs = 0;
