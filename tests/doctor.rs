@@ -4,10 +4,14 @@ mod common;
 
 use common::{TempFile, cases::table};
 use kaiwu::gpu::{
-    Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Place,
-    Program, Quarantine, Recording, StorageKind, Strategy, Tensor, Wrong, fingerprint,
+    AdapterReport, Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Operand,
+    Parameter, Place, Program, Quarantine, Quarantined, Recording, StorageKind, Strategy, Tensor, Wrong,
+    fingerprint,
 };
-use kaiwu::workbench::{Roofs, Shape, cases::Case, examine, healthy, measure, remember};
+use kaiwu::workbench::{
+    Bounds, Ledger, Roofs, Shape, StrategyReport, cases::Case, examine, healthy, measure, measure_roofs,
+    remember,
+};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -104,7 +108,7 @@ fn wrong_strategies_are_found_remembered_and_skipped() {
         table.cases.clear();
         let kernel = Arc::new(three(&gpu, strategies));
         table.cases.push(Case { what: "one row".into(), kernel, memory: HostMemory::default() });
-        let reports = examine(&mut table, |_| ()).unwrap();
+        let reports = examine(&mut table, &Bounds::default(), |_| ()).unwrap();
         let found: Vec<_> =
             reports.iter().filter(|report| report.quarantined).map(|report| report.strategy).collect();
         assert_eq!(found, wrong, "{reports:?}");
@@ -115,7 +119,12 @@ fn wrong_strategies_are_found_remembered_and_skipped() {
         }
         assert_eq!(healthy(&table, &reports), fit);
         remember(&file.0, table.gpu.report(), &reports).unwrap();
-        assert_eq!(file.0.exists(), !wrong.is_empty());
+        // Those of the rows before stay, unless they are examined again.
+        let of_row = |name: &String| strategies.iter().any(|(strategy, _)| strategy == name);
+        let quarantine = Quarantine::read(&file.0).unwrap();
+        let names: Vec<_> =
+            quarantine.of(table.gpu.report()).map(|entry| entry.strategy.clone()).filter(of_row).collect();
+        assert_eq!(names, wrong);
 
         let gpu = open(Some(&file.0));
         match (taken(&gpu, three(&gpu, strategies)), expected) {
@@ -159,7 +168,8 @@ fn a_quarantine_is_kept_by_adapter_and_driver_and_read_with_care() {
     assert_eq!((of(&here), of(&other)), (vec!["a".to_owned()], vec!["b".to_owned()]));
     // What was not looked at stays as it was.
     let mut quarantine = Quarantine::read(&file.0).unwrap();
-    quarantine.set(&here, |storage| storage == StorageKind::Texture, vec![entry("c", StorageKind::Texture)]);
+    let in_texture = |entry: &Quarantined| entry.storage == StorageKind::Texture;
+    quarantine.set(&here, in_texture, vec![entry("c", StorageKind::Texture)]);
     quarantine.write().unwrap();
     assert_eq!(of(&here), ["a", "c"]);
     let mut quarantine = Quarantine::read(&file.0).unwrap();
@@ -205,6 +215,162 @@ fn an_entry_counts_for_its_shader_and_storage_only() {
         let (taken, _) = taken(&gpu, three(&gpu, strategies)).unwrap();
         assert_eq!(taken, expected, "{source} in {storage:?}");
     }
+}
+
+/// A finding, as doctor would have it after so many of ten rows.
+fn report(
+    gpu: &Gpu,
+    strategy: &'static str,
+    storage: StorageKind,
+    cases: usize,
+    wrong: bool,
+) -> StrategyReport {
+    StrategyReport {
+        kernel: "three",
+        strategy,
+        storage,
+        rows: 10,
+        cases,
+        passed: if wrong { 0 } else { cases },
+        max_error: 0.0,
+        quarantined: wrong,
+        source: gpu.report().name.clone(),
+        reason: wrong.then(|| "2 is not 3".into()),
+    }
+}
+
+/// A run with fewer strategies, or on fewer rows, says nothing of the others.
+#[test]
+fn only_what_was_examined_is_forgotten() {
+    let file = TempFile::new("quarantine-examined.json", b"");
+    std::fs::remove_file(&file.0).unwrap();
+    let gpu = open(None);
+    let (buffer, texture) = (StorageKind::Buffer, StorageKind::Texture);
+    let found = |strategy, storage, cases, wrong| report(&gpu, strategy, storage, cases, wrong);
+    let all = [found("a", buffer, 10, true), found("b", buffer, 10, true), found("b", texture, 10, true)];
+    // What is examined, and what is left of a, b and b in textures.
+    let rows: [(&[StrategyReport], &[(&str, StorageKind)]); 5] = [
+        (&[], &[("a", buffer), ("b", buffer), ("b", texture)]),
+        (&[found("a", buffer, 10, false)], &[("b", buffer), ("b", texture)]),
+        (&[found("b", texture, 10, false)], &[("a", buffer), ("b", buffer)]),
+        (&[found("a", buffer, 3, false)], &[("a", buffer), ("b", buffer), ("b", texture)]),
+        (&[found("c", buffer, 3, true)], &[("a", buffer), ("b", buffer), ("b", texture), ("c", buffer)]),
+    ];
+    for (examined, expected) in rows {
+        remember(&file.0, gpu.report(), &all).unwrap();
+        remember(&file.0, gpu.report(), examined).unwrap();
+        let quarantine = Quarantine::read(&file.0).unwrap();
+        let mut left: Vec<_> =
+            quarantine.of(gpu.report()).map(|entry| (entry.strategy.as_str(), entry.storage)).collect();
+        left.sort_by_key(|(strategy, storage)| (*strategy, *storage == texture));
+        assert_eq!(left, expected, "{examined:?}");
+        let forgotten =
+            ["a", "b", "c"].map(|name| [buffer, texture].map(|kind| found(name, kind, 10, false)));
+        remember(&file.0, gpu.report(), forgotten.as_flattened()).unwrap();
+        assert!(!file.0.exists());
+    }
+}
+
+/// A kernel that looks into the quarantine when its reference runs, which is while it is being checked.
+struct Looking {
+    three: Three,
+    file: std::path::PathBuf,
+    adapter: AdapterReport,
+    seen: Arc<std::sync::Mutex<Vec<Vec<String>>>>,
+}
+
+impl Kernel for Looking {
+    fn name(&self) -> &'static str {
+        "three"
+    }
+    fn operands(&self) -> Vec<Operand> {
+        self.three.operands()
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        self.three.parameters()
+    }
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.three.strategies(can)
+    }
+    fn cost(&self, _: usize) -> Cost {
+        Cost::default()
+    }
+    fn reference(&self, memory: &mut HostMemory) {
+        let quarantine = Quarantine::read(&self.file).unwrap();
+        let entries = quarantine.of(&self.adapter).map(|entry| entry.strategy.clone()).collect();
+        self.seen.lock().unwrap().push(entries);
+        self.three.reference(memory);
+    }
+}
+
+/// What loses the device or hangs is in the file before it runs, beside what was found wrong until then.
+#[test]
+fn a_strategy_is_suspect_while_it_runs() {
+    let file = TempFile::new("quarantine-suspect.json", b"");
+    std::fs::remove_file(&file.0).unwrap();
+    let gpu = open(None);
+    let seen = Arc::new(std::sync::Mutex::new(vec![]));
+    let examine_with = |strategies| {
+        let mut table = table(StorageKind::Buffer);
+        table.gpu = Arc::clone(&gpu);
+        table.cases.clear();
+        let (adapter, three) = (gpu.report().clone(), three(&gpu, strategies));
+        let kernel = Looking { three, file: file.0.clone(), adapter, seen: Arc::clone(&seen) };
+        let (what, memory) = ("one row".into(), HostMemory::default());
+        table.cases.push(Case { what, kernel: Arc::new(kernel), memory });
+        let ledger = Ledger::open(&file.0, gpu.report()).unwrap();
+        let bounds = Bounds { ledger: Some(&ledger), until: None };
+        examine(&mut table, &bounds, |_| ()).unwrap();
+        ledger.close().unwrap();
+        std::mem::take(&mut *seen.lock().unwrap())
+    };
+    let found = examine_with(&[("wrong", "2.9"), ("right", "3.0"), ("also", "3.0")]);
+    assert_eq!(found, [vec!["wrong"], vec!["wrong", "right"], vec!["wrong", "also"]]);
+
+    // Had it ended there, that strategy would not be used, and would come last when doctor runs again.
+    let mut quarantine = Quarantine::read(&file.0).unwrap();
+    assert_eq!(quarantine.of(gpu.report()).count(), 1);
+    let ledger = Ledger::open(&file.0, gpu.report()).unwrap();
+    let strategies: &[(&str, &str)] = &[("right", "3.0"), ("also", "3.0")];
+    let source = fingerprint(&three(&gpu, strategies).strategies(gpu.capabilities())[..1]);
+    ledger
+        .begins(&StrategyReport { source, ..report(&gpu, "right", StorageKind::Buffer, 0, false) })
+        .unwrap();
+    quarantine = Quarantine::read(&file.0).unwrap();
+    assert_eq!(quarantine.of(gpu.report()).count(), 2);
+    let later = open(Some(&file.0));
+    assert_eq!(taken(&later, three(&later, strategies)).unwrap().0, "also");
+    assert_eq!(examine_with(strategies), [vec!["wrong", "right", "also"], vec!["wrong", "right"]]);
+    assert_eq!(Quarantine::read(&file.0).unwrap().of(gpu.report()).count(), 1, "only what is wrong is left");
+}
+
+/// Where a kernel has no right strategy in one storage, the other one is taken.
+#[test]
+fn the_storage_that_is_fit_is_taken() {
+    if !common::cases::can_store(StorageKind::Texture) {
+        return;
+    }
+    let file = TempFile::new("quarantine-storage.json", b"");
+    std::fs::remove_file(&file.0).unwrap();
+    for (unfit, expected) in
+        [(StorageKind::Texture, StorageKind::Buffer), (StorageKind::Buffer, StorageKind::Texture)]
+    {
+        let adapter = open(None).report().clone();
+        let found = [StorageKind::Buffer, StorageKind::Texture]
+            .map(|storage| StrategyReport::of_storage(storage, storage != unfit));
+        remember(&file.0, &adapter, &found).unwrap();
+        let options = GpuOptions { quarantine: Some(file.0.clone()), ..GpuOptions::default() };
+        assert_eq!(Gpu::open(&options).unwrap().capabilities().storage, expected);
+    }
+}
+
+/// On an adapter taken for a GPU there are more lanes than an axis has narrow workgroups.
+#[test]
+fn roofs_are_measured_as_on_a_gpu() {
+    let gpu = Gpu::open(&GpuOptions { prefer_gpu_strategies: true, ..GpuOptions::default() }).unwrap();
+    let roofs = measure_roofs(&gpu).unwrap();
+    assert!(roofs.multiply_add_gflop_per_s > 0.0 && roofs.read_buffer_gb_per_s > 0.0, "{roofs:?}");
+    assert_eq!(roofs.multiply_add_f16_gflop_per_s.is_some(), gpu.capabilities().f16);
 }
 
 #[test]

@@ -4,13 +4,21 @@ use super::Outcome;
 use super::arguments::DeviceArguments;
 use super::output::{print, print_pretty, table};
 use super::progress::Progress;
+use crate::Result;
 use crate::gpu::{AdapterReport, Gpu, GpuOptions, Quarantine, StorageKind};
 use crate::workbench::{
-    ChainReport, Roofs, StrategyReport, cases, examine, examine_chains, healthy, measure_roofs, remember,
+    Bounds, ChainReport, Ledger, Roofs, StrategyReport, cases, examine, examine_chains, healthy,
+    measure_roofs,
 };
 use clap::Args;
 use serde_json::json;
+use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A log, which shows no bar, gets a line so often.
+const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 /// Check every kernel against its reference on this adapter, and measure what the adapter can do
 #[derive(Debug, Args)]
@@ -19,6 +27,10 @@ pub(super) struct Arguments {
     /// Open the adapter with less of what it has, one way after another, and check the kernels each time; remembers nothing
     #[arg(long)]
     matrix: bool,
+    /// Time after which runs on further rows are left out; each strategy is run at least once
+    #[arg(long, value_name = "N", default_value_t = 50, conflicts_with = "matrix",
+        value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    seconds: u32,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -26,8 +38,9 @@ pub(super) struct Arguments {
 
 const HELP: &str =
     "A strategy that is wrong is not used from then on; doctor looks at all of them again. The list is in
-kaiwu/quarantine.json in the folder for caches. Exit code 0 means that every kernel has a strategy
-that is right.
+kaiwu/quarantine.json in the folder for caches; what is being run is in it too, so that a strategy that
+hangs is left out the next time. Where only one storage has a right strategy of every kernel, that storage
+is taken. Exit code 0 means that there is such a storage. With --checked nothing is remembered.
 
 Examples:
   kaiwu doctor
@@ -39,44 +52,60 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     if arguments.matrix {
         return super::matrix::run(&options, arguments.json);
     }
+    let start = Instant::now();
     let gpu = Gpu::open(&options)?;
     let roofs = measure_roofs(&gpu)?;
     // The storage that is taken here, and the other one unless only one was asked for.
-    let mut tables = vec![cases::table(&gpu)?];
+    let mut gpus = vec![Arc::clone(&gpu)];
     let other = match gpu.capabilities().storage {
         StorageKind::Buffer => StorageKind::Texture,
         StorageKind::Texture => StorageKind::Buffer,
     };
     let can = other == StorageKind::Buffer || gpu.report().storage_textures >= 8;
     if device.storage.is_none() && can {
-        tables.push(cases::table(&Gpu::open(&GpuOptions { storage: Some(other), ..options })?)?);
+        gpus.push(Gpu::open(&GpuOptions { storage: Some(other), ..options })?);
     }
-    let total: usize = tables.iter().map(|table| table.cases.len()).sum();
-    let mut progress = Some(Progress::count("checking kernels", total as u64));
-    let (mut reports, mut before) = (vec![], 0);
-    for table in &mut tables {
-        reports.extend(examine(table, |done| {
-            progress.as_mut().into_iter().for_each(|bar| bar.set((before + done) as u64));
-        })?);
-        before += table.cases.len();
+    let ledger = ledger(gpu.report(), device.checked)?;
+    let bounds = Bounds {
+        ledger: ledger.as_ref(),
+        until: Some(start + Duration::from_secs(arguments.seconds.into())),
+    };
+    let found = check(&gpus, &bounds, start);
+    // Whatever ended the checks, what was found before stays.
+    ledger.iter().try_for_each(Ledger::close)?;
+    let mut reports = vec![];
+    let mut fit = false;
+    for (of_storage, healthy, storage) in found? {
+        if let Some(ledger) = ledger.as_ref().filter(|_| gpus.len() > 1) {
+            ledger.ended(&StrategyReport::of_storage(storage, healthy));
+        }
+        fit |= healthy;
+        reports.extend(of_storage);
     }
-    progress.take();
     reports.sort_by_key(|report| report.kernel);
-    let fit = healthy(&tables[0], &reports);
     let chains = examine_chains(&gpu)?;
     let strategies = reports.len();
     reports.extend(chains.iter().map(ChainReport::as_strategy));
-    match Quarantine::default_path() {
-        Some(path) => remember(&path, gpu.report(), &reports)?,
-        None => {
-            eprintln!("kaiwu: neither HOME nor XDG_CACHE_HOME is set, so what was found is not remembered")
-        }
+    if let Some(ledger) = &ledger {
+        reports[strategies..].iter().for_each(|report| ledger.ended(report));
+        ledger.close()?;
+    }
+    let [runs, rows] = [|report: &StrategyReport| report.cases, |report: &StrategyReport| report.rows]
+        .map(|count| reports[..strategies].iter().map(count).sum::<usize>());
+    if runs < rows {
+        let seconds = arguments.seconds;
+        eprintln!(
+            "kaiwu: every strategy ran, but only {runs} of {rows} runs fit into {seconds} s, for the driver had to compile \
+             them; run doctor again, which goes on where drivers keep what they compiled, or give it --seconds {}",
+            u64::from(seconds) * 8
+        );
     }
     if arguments.json {
         let kernels = &reports[..strategies];
-        print_pretty(
-            &json!({"adapter": gpu.report(), "roofs": roofs, "kernels": kernels, "chains": chains}),
-        )?;
+        print_pretty(&json!({
+            "adapter": gpu.report(), "roofs": roofs, "kernels": kernels, "chains": chains,
+            "runs": runs, "runs_left_out": rows - runs,
+        }))?;
     } else {
         print(&format!(
             "{}\n{}\n{}{}",
@@ -85,9 +114,69 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
             checked(&reports[..strategies]),
             chains.as_ref().map_or(String::new(), about_chains)
         ))?;
-        print(&verdict(gpu.report(), fit, &reports))?;
+        print(&verdict(gpu.report(), fit, &reports, runs == rows))?;
     }
     Ok(if fit { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Where to remember what is found. Shaders with checks are other machine code than those that runs take without being asked.
+fn ledger(adapter: &AdapterReport, checked: bool) -> Result<Option<Ledger>> {
+    if checked {
+        eprintln!(
+            "kaiwu: with --checked, shaders are compiled otherwise than by default, so what is found is not remembered"
+        );
+        return Ok(None);
+    }
+    let Some(path) = Quarantine::default_path() else {
+        eprintln!("kaiwu: neither HOME nor XDG_CACHE_HOME is set, so what is found is not remembered");
+        return Ok(None);
+    };
+    Ledger::open(&path, adapter).map(Some)
+}
+
+/// What was found in a storage, and whether each kernel has a strategy there that is right.
+type Found = (Vec<StrategyReport>, bool, StorageKind);
+
+/// Examines all storages at the same time, for most of it is a driver compiling on one core.
+fn check(gpus: &[Arc<Gpu>], bounds: &Bounds<'_>, start: Instant) -> Result<Vec<Found>> {
+    let progress = Mutex::new((Progress::percent("checking kernels", 1000), vec![0.0; gpus.len()], start));
+    let told = |at: usize, share: f64| {
+        let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
+        let (bar, shares, last) = &mut *progress;
+        shares[at] = share;
+        let share = shares.iter().sum::<f64>() / shares.len() as f64;
+        bar.set((share * 1e3) as u64);
+        if last.elapsed() > BETWEEN_LINES && !std::io::stderr().is_terminal() {
+            *last = Instant::now();
+            let seconds = start.elapsed().as_secs_f64();
+            let whole = bounds.until.map_or(f64::INFINITY, |end| (end - start).as_secs_f64());
+            let left = (seconds / share.max(1e-3)).min(whole.max(seconds)) - seconds;
+            eprintln!(
+                "kaiwu: {:.0} % of the runs done in {seconds:.0} s, about {left:.0} s left",
+                share * 100.0
+            );
+        }
+    };
+    let examine_in = |at: usize| {
+        let mut table = cases::table(&gpus[at])?;
+        let reports = examine(&mut table, bounds, |share| told(at, share))?;
+        let healthy = healthy(&table, &reports);
+        Ok((reports, healthy, gpus[at].capabilities().storage))
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..gpus.len())
+            .map(|at| {
+                let examine_in = &examine_in;
+                scope.spawn(move || examine_in(at))
+            })
+            .collect();
+        // All end before the first error counts: the others' findings are worth as much.
+        let ended: Vec<_> = threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        ended
+            .into_iter()
+            .map(|ended| ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
 }
 
 fn about(roofs: &Roofs) -> String {
@@ -134,7 +223,7 @@ fn about_chains(chains: &ChainReport) -> String {
 }
 
 fn checked(reports: &[StrategyReport]) -> String {
-    let heading = ["kernel", "strategy", "storage", "cases", "passed", "worst error", ""];
+    let heading = ["kernel", "strategy", "storage", "rows", "run", "passed", "worst error", ""];
     let mut rows = vec![heading.map(String::from).to_vec()];
     let mut last = "";
     for report in reports {
@@ -142,6 +231,7 @@ fn checked(reports: &[StrategyReport]) -> String {
             if report.kernel == last { String::new() } else { report.kernel.to_owned() },
             report.strategy.to_owned(),
             format!("{:?}", report.storage).to_lowercase(),
+            report.rows.to_string(),
             report.cases.to_string(),
             report.passed.to_string(),
             match report.max_error.is_finite() {
@@ -155,7 +245,7 @@ fn checked(reports: &[StrategyReport]) -> String {
     table(&rows, 3)
 }
 
-fn verdict(adapter: &AdapterReport, fit: bool, reports: &[StrategyReport]) -> String {
+fn verdict(adapter: &AdapterReport, fit: bool, reports: &[StrategyReport], all: bool) -> String {
     let wrong: Vec<_> = reports.iter().filter(|report| report.quarantined).collect();
     let mut text = "\n".to_owned();
     for report in &wrong {
@@ -164,7 +254,8 @@ fn verdict(adapter: &AdapterReport, fit: bool, reports: &[StrategyReport]) -> St
         text += &format!("{kernel} ({strategy}, {:?}s) is wrong here: {reason}\n", report.storage);
     }
     text + &match (fit, wrong.len()) {
-        (true, 0) => format!("{}: all is well\n", adapter.name),
+        (true, 0) if all => format!("{}: all is well\n", adapter.name),
+        (true, 0) => format!("{}: all is well that was run\n", adapter.name),
         (true, n) => format!("{}: usable; strategies left out: {n}\n", adapter.name),
         (false, _) => format!("{}: some kernels have no strategy that is right here\n", adapter.name),
     }

@@ -6,7 +6,8 @@ use super::chain;
 use super::device::{Capabilities, Gpu, GpuOptions, lock};
 use super::fingerprint::fingerprint;
 use super::kernel::{Kernel, Strategy};
-use super::quarantine::{Quarantine, Quarantined};
+use super::quarantine::{Quarantine, Quarantined, WHOLE_STORAGE};
+use super::tensor::StorageKind;
 use super::tuning::{Tuned, Tuning};
 use crate::{Error, Result};
 use std::collections::BTreeSet;
@@ -37,6 +38,24 @@ impl Choice {
             Err(error) => log::warn!("what was tuned is left out: {error}"),
         }
         choice
+    }
+}
+
+impl Choice {
+    /// The storage to take whichever is faster, where the other one was found wrong as a whole.
+    pub(super) fn fit_storage(&self) -> Option<StorageKind> {
+        let fit = |storage| {
+            let of_it = |entry: &&Quarantined| entry.kernel == WHOLE_STORAGE && entry.storage == storage;
+            !self.quarantined.iter().filter(of_it).any(|entry| entry.source == env!("CARGO_PKG_VERSION"))
+        };
+        let storage = match [StorageKind::Buffer, StorageKind::Texture].map(fit) {
+            [true, false] => StorageKind::Buffer,
+            [false, true] => StorageKind::Texture,
+            // One is as good as the other.
+            [true, true] | [false, false] => return None,
+        };
+        log::warn!("taking {storage:?}s: kernels were found wrong in the other storage; see `kaiwu doctor`");
+        Some(storage)
     }
 }
 
@@ -95,7 +114,7 @@ impl Gpu {
         self.drop_quarantined(kernel.name(), &mut all);
         if all.is_empty() {
             let message = "`kaiwu doctor` found every strategy wrong on this adapter with this driver; try another \
-                adapter or driver, or --ignore-quarantine if wrong results are no harm";
+                --storage, adapter or driver, or --ignore-quarantine if wrong results are no harm";
             return Err(Error::Kernel { kernel: kernel.name().into(), message: message.into() });
         }
         if let Some((_, fastest)) = self.tuned(kernel) {

@@ -128,6 +128,8 @@ impl GpuOptions {
         lower(&mut limits.max_compute_workgroup_size_y, self.max_lanes);
         lower(&mut limits.max_compute_workgroup_size_z, self.max_lanes);
         lower(&mut limits.max_storage_buffers_per_shader_stage, self.max_storage_buffers);
+        // WebGPU's default, and no kernel uses them.
+        limits.max_immediate_size = 0;
         let most = self.max_binding_bytes.unwrap_or(u64::MAX);
         limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most);
         let least = self.min_offset_alignment.unwrap_or(0);
@@ -226,7 +228,10 @@ impl Gpu {
                 return Err(Error::Device(message));
             }
             Some(storage) => storage,
-            None if textures_fit => super::probe::faster_storage(&gpu)?,
+            None if textures_fit => match gpu.choice.fit_storage() {
+                Some(storage) => storage,
+                None => super::probe::faster_storage(&gpu)?,
+            },
             None => StorageKind::Buffer,
         };
         Ok(Arc::new(gpu))
@@ -251,6 +256,12 @@ impl Gpu {
             && self.device.features().contains(reads_and_writes);
         let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(16) as u32);
         Some(self.workers.unwrap_or_else(cores)).filter(|&workers| able && workers > 1)
+    }
+
+    /// Whether the device was opened with immediates, which WebGPU's defaults lack and no kernel uses.
+    pub fn has_immediates(&self) -> bool {
+        self.device.features().contains(wgpu::Features::IMMEDIATES)
+            || self.device.limits().max_immediate_size > 0
     }
 
     /// What the adapter was asked for, in one line: two devices of one adapter that agree in it are alike.

@@ -26,6 +26,9 @@ pub struct Quarantined {
     pub reason: String,
 }
 
+/// Stands for kernel and strategy in an entry that says a storage has kernels without a right strategy.
+pub const WHOLE_STORAGE: &str = "storage";
+
 /// A strategy found wrong: what [`Quarantined`] says, without the adapter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
@@ -80,16 +83,15 @@ impl Quarantine {
         self.entries.iter().filter(move |entry| entry.adapter == adapter && entry.driver == driver)
     }
 
-    /// Replaces the entries of one adapter and driver in the storages `looked_at` by `wrong`.
+    /// Replaces the entries of one adapter and driver that were `looked_at` again by `wrong`; the others stay.
     pub fn set(
         &mut self,
         report: &AdapterReport,
-        looked_at: impl Fn(StorageKind) -> bool,
+        looked_at: impl Fn(&Quarantined) -> bool,
         wrong: Vec<Wrong>,
     ) {
         let (adapter, driver) = (report.name.clone(), driver(report));
-        self.entries
-            .retain(|entry| entry.adapter != adapter || entry.driver != driver || !looked_at(entry.storage));
+        self.entries.retain(|entry| entry.adapter != adapter || entry.driver != driver || !looked_at(entry));
         self.entries.extend(wrong.into_iter().map(|wrong| Quarantined {
             adapter: adapter.clone(),
             driver: driver.clone(),

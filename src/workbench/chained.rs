@@ -53,6 +53,7 @@ impl ChainReport {
             kernel: strategy.name,
             strategy: strategy.name,
             storage: self.storage,
+            rows: self.runs,
             cases: self.runs,
             passed: self.passed,
             max_error: if self.quarantined { f32::INFINITY } else { 0.0 },

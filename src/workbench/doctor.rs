@@ -1,11 +1,13 @@
 //! Every strategy of every kernel against its reference, on the machine at hand.
 
 use super::cases::Table;
-use super::check::check_case;
-use crate::gpu::{AdapterReport, Quarantine, StorageKind, Wrong, fingerprint};
+use super::check::check_case_by;
+use super::ledger::Ledger;
+use crate::gpu::{AdapterReport, Comparison, StorageKind, Strategy, WHOLE_STORAGE, fingerprint};
 use crate::{Error, Result};
 use serde::Serialize;
 use std::path::Path;
+use std::time::Instant;
 
 /// What was found of one strategy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -16,7 +18,9 @@ pub struct StrategyReport {
     pub strategy: &'static str,
     /// Where the tensors were.
     pub storage: StorageKind,
-    /// Rows that it was run on.
+    /// Rows that it is offered for.
+    pub rows: usize,
+    /// Rows that it was run on: all of them, unless time was short.
     pub cases: usize,
     /// Rows that agree with the reference.
     pub passed: usize,
@@ -33,58 +37,135 @@ pub struct StrategyReport {
     pub reason: Option<String>,
 }
 
-/// Runs each strategy that the device offers on each row of `table`; `progress` is told the rows done. In the order of
-/// kernels' names, and of preference within a kernel.
+/// What bounds an examination.
+#[derive(Default)]
+pub struct Bounds<'a> {
+    /// Where each run is written down before it begins.
+    pub ledger: Option<&'a Ledger>,
+    /// When to begin no more runs, once each strategy had one.
+    pub until: Option<Instant>,
+}
+
+/// A strategy on a row.
+struct Run {
+    case: usize,
+    strategy: Strategy,
+    /// Its place among the reports.
+    report: usize,
+    /// What comes before what: each strategy's first row, then the others, and at the end what ended an earlier examination.
+    turn: u8,
+}
+
+/// Runs each strategy that the device offers on each row of `table`, within `bounds`; `progress` is told the share done. In
+/// the order of kernels' names, and of preference within a kernel.
 ///
 /// # Errors
 /// When the device is lost. A strategy that does not compile or fails is a finding.
-pub fn examine(table: &mut Table, mut progress: impl FnMut(usize)) -> Result<Vec<StrategyReport>> {
+pub fn examine(
+    table: &mut Table,
+    bounds: &Bounds<'_>,
+    mut progress: impl FnMut(f64),
+) -> Result<Vec<StrategyReport>> {
     let gpu = std::sync::Arc::clone(&table.gpu);
-    let mut reports: Vec<StrategyReport> = vec![];
-    for (done, case) in table.cases.iter_mut().enumerate() {
-        let kernel = case.kernel.name();
-        for (index, strategy) in gpu.strategies(&*case.kernel)?.iter().enumerate() {
-            let (max_error, reason) = match check_case(&gpu, case, index) {
-                Ok(comparison) => {
-                    (comparison.max_error, comparison.divergence.map(|wrong| wrong.to_string()))
-                }
-                Err(error @ Error::Kernel { .. }) => (f32::INFINITY, Some(error.to_string())),
-                Err(error) => {
-                    // What one strategy did must not be blamed on the next; a lost device answers nothing any more.
-                    gpu.wait()
-                        .map_err(|_| Error::Device(format!("{kernel} ({}): {error}", strategy.name)))?;
-                    (f32::INFINITY, Some(error.to_string()))
-                }
-            };
-            let known =
-                reports.iter().position(|known| (known.kernel, known.strategy) == (kernel, strategy.name));
-            let at = known.unwrap_or_else(|| {
-                reports.push(StrategyReport {
-                    kernel,
-                    strategy: strategy.name,
-                    storage: gpu.capabilities().storage,
-                    cases: 0,
-                    passed: 0,
-                    max_error: 0.0,
-                    quarantined: false,
-                    source: fingerprint(std::slice::from_ref(strategy)),
-                    reason: None,
-                });
-                reports.len() - 1
-            });
-            let report = &mut reports[at];
-            report.cases += 1;
-            report.passed += usize::from(reason.is_none());
-            report.max_error = report.max_error.max(max_error);
-            report.quarantined |= reason.is_some();
-            if report.reason.is_none() {
-                report.reason = reason.map(|reason| first_lines(&reason));
-            }
+    let (runs, mut reports) = plan(table, bounds.ledger)?;
+    for (done, run) in runs.iter().enumerate() {
+        if run.turn > 0
+            && reports[run.report].cases > 0
+            && bounds.until.is_some_and(|end| Instant::now() > end)
+        {
+            continue;
         }
-        progress(done + 1);
+        let (case, report) = (&mut table.cases[run.case], &mut reports[run.report]);
+        bounds.ledger.map_or(Ok(()), |ledger| ledger.begins(report))?;
+        let checked = check_case_by(&gpu, case, |_| run.strategy.clone());
+        let lost = match &checked {
+            Ok(_) | Err(Error::Kernel { .. }) => None,
+            // What one strategy did must not be blamed on the next; a lost device answers nothing any more.
+            Err(error) => gpu
+                .wait()
+                .err()
+                .map(|_| Error::Device(format!("{} ({}): {error}", report.kernel, report.strategy))),
+        };
+        report.add(checked);
+        bounds.ledger.into_iter().for_each(|ledger| ledger.ended(report));
+        if let Some(lost) = lost {
+            bounds.ledger.map_or(Ok(()), Ledger::close)?;
+            return Err(lost);
+        }
+        progress((done + 1) as f64 / runs.len() as f64);
     }
     reports.sort_by_key(|report| report.kernel);
     Ok(reports)
+}
+
+/// All runs in their order, and an empty report of each strategy.
+fn plan(table: &Table, ledger: Option<&Ledger>) -> Result<(Vec<Run>, Vec<StrategyReport>)> {
+    let (mut runs, mut reports) = (vec![], Vec::<StrategyReport>::new());
+    for (case, kernel) in table.cases.iter().map(|case| &*case.kernel).enumerate() {
+        for strategy in table.gpu.strategies(kernel)? {
+            let names = (kernel.name(), strategy.name);
+            let known = reports.iter().position(|known| (known.kernel, known.strategy) == names);
+            let report = known.unwrap_or_else(|| {
+                reports.push(StrategyReport::new(kernel.name(), &strategy, table.gpu.capabilities().storage));
+                reports.len() - 1
+            });
+            reports[report].rows += 1;
+            let suspect = ledger.is_some_and(|ledger| ledger.is_suspect(&reports[report]));
+            let turn = if suspect { 2 } else { u8::from(known.is_some()) };
+            runs.push(Run { case, strategy, report, turn });
+        }
+    }
+    runs.sort_by_key(|run| run.turn);
+    Ok((runs, reports))
+}
+
+impl StrategyReport {
+    /// Of a strategy that was not run yet.
+    fn new(kernel: &'static str, strategy: &Strategy, storage: StorageKind) -> Self {
+        Self {
+            kernel,
+            strategy: strategy.name,
+            storage,
+            rows: 0,
+            cases: 0,
+            passed: 0,
+            max_error: 0.0,
+            quarantined: false,
+            source: fingerprint(std::slice::from_ref(strategy)),
+            reason: None,
+        }
+    }
+
+    /// Of a storage as a whole: wrong where a kernel has no strategy left in it.
+    pub fn of_storage(storage: StorageKind, healthy: bool) -> Self {
+        let reason = (!healthy).then(|| "some kernels have no strategy that is right in it".to_owned());
+        Self {
+            kernel: WHOLE_STORAGE,
+            strategy: WHOLE_STORAGE,
+            storage,
+            rows: 1,
+            cases: 1,
+            passed: usize::from(healthy),
+            max_error: 0.0,
+            quarantined: !healthy,
+            source: env!("CARGO_PKG_VERSION").into(),
+            reason,
+        }
+    }
+
+    fn add(&mut self, checked: Result<Comparison>) {
+        let (max_error, reason) = match checked {
+            Ok(found) => (found.max_error, found.divergence.map(|wrong| wrong.to_string())),
+            Err(error) => (f32::INFINITY, Some(error.to_string())),
+        };
+        self.cases += 1;
+        self.passed += usize::from(reason.is_none());
+        self.max_error = self.max_error.max(max_error);
+        self.quarantined |= reason.is_some();
+        if self.reason.is_none() {
+            self.reason = reason.map(|reason| first_lines(&reason));
+        }
+    }
 }
 
 /// Compilers say much; the beginning tells.
@@ -108,25 +189,12 @@ pub fn healthy(table: &Table, reports: &[StrategyReport]) -> bool {
     })
 }
 
-/// Remembers at `path` which strategies are wrong on an adapter, and forgets what was known of it before in the storages
-/// that were looked at.
+/// Remembers at `path` which strategies are wrong on an adapter, and forgets what was known of those that are right.
 ///
 /// # Errors
 /// When the file cannot be read or written.
 pub fn remember(path: &Path, adapter: &AdapterReport, reports: &[StrategyReport]) -> Result<()> {
-    let mut quarantine = Quarantine::read(path)?;
-    let wrong = reports.iter().filter(|report| report.quarantined).map(|report| Wrong {
-        storage: report.storage,
-        kernel: report.kernel.into(),
-        strategy: report.strategy.into(),
-        source: report.source.clone(),
-        reason: report.reason.clone().unwrap_or_default(),
-    });
-    let wrong: Vec<_> = wrong.collect();
-    if wrong.is_empty() && quarantine.of(adapter).next().is_none() {
-        return Ok(());
-    }
-    let looked_at = |storage| reports.iter().any(|report| report.storage == storage);
-    quarantine.set(adapter, looked_at, wrong);
-    quarantine.write()
+    let ledger = Ledger::open(path, adapter)?;
+    reports.iter().for_each(|report| ledger.ended(report));
+    ledger.close()
 }

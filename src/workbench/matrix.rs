@@ -1,9 +1,9 @@
 //! The capability matrix: this adapter opened with less than it has, as smaller ones would be.
 
 use super::cases;
-use super::doctor::{StrategyReport, examine};
-use crate::Result;
+use super::doctor::{Bounds, StrategyReport, examine};
 use crate::gpu::{Gpu, GpuOptions, StorageKind};
+use crate::{Error, Result};
 use serde::Serialize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,8 +14,8 @@ pub struct Cell {
     lower: fn(&mut GpuOptions),
 }
 
-/// WebGPU's default limits one by one, then all of them together. Immediates are asked for by no cell: no kernel uses them.
-pub const CELLS: [Cell; 9] = [
+/// WebGPU's default limits one by one, then all of them together.
+pub const CELLS: [Cell; 10] = [
     Cell { name: "all it has", lower: |_| () },
     Cell { name: "no f16", lower: |options| options.without_f16 = true },
     Cell { name: "no subgroups", lower: |options| options.without_subgroups = true },
@@ -27,7 +27,9 @@ pub const CELLS: [Cell; 9] = [
     Cell { name: "8 storage buffers", lower: |options| options.max_storage_buffers = Some(8) },
     Cell { name: "256 lanes", lower: |options| options.max_lanes = Some(256) },
     Cell { name: "offsets aligned to 256", lower: |options| options.min_offset_alignment = Some(256) },
-    Cell { name: "all of these", lower: |options| CELLS[1..8].iter().for_each(|cell| (cell.lower)(options)) },
+    // No kernel uses them, so that nothing is to be lowered: each cell checks that its device has none.
+    Cell { name: "no immediates", lower: |_| () },
+    Cell { name: "all of these", lower: |options| CELLS[1..9].iter().for_each(|cell| (cell.lower)(options)) },
 ];
 
 /// What was found in a cell, with the tensors in one storage.
@@ -67,12 +69,16 @@ pub fn examine_cell(
     earlier: &[CellReport],
     progress: &(impl Fn(f64) + Sync),
 ) -> Result<Vec<CellReport>> {
-    let done = AtomicUsize::new(0);
-    let examine_in = |storage: StorageKind| {
+    // Of each storage in thousandths.
+    let shares: Vec<_> = storages.iter().map(|_| AtomicUsize::new(0)).collect();
+    let examine_in = |storage: StorageKind, own: &AtomicUsize| {
         let mut options =
             GpuOptions { storage: Some(storage), quarantine: None, tuning: None, ..options.clone() };
         (cell.lower)(&mut options);
         let gpu = Gpu::open(&options)?;
+        if gpu.has_immediates() {
+            return Err(Error::Device(format!("{}: the device was asked for immediates", cell.name)));
+        }
         let asked = gpu.asked_for();
         let known = earlier.iter().find(|known| known.storage == storage && known.asked == asked);
         if let Some(known) = known {
@@ -80,9 +86,10 @@ pub fn examine_cell(
             return Ok(CellReport { cell: cell.name, same_as, ..known.clone() });
         }
         let mut table = cases::table(&gpu)?;
-        let all = (table.cases.len() * storages.len()) as f64;
-        let reports = examine(&mut table, |_| {
-            progress((done.fetch_add(1, Ordering::Relaxed) + 1) as f64 / all);
+        let reports = examine(&mut table, &Bounds::default(), |share| {
+            own.store((share * 1e3) as usize, Ordering::Relaxed);
+            let sum: usize = shares.iter().map(|share| share.load(Ordering::Relaxed)).sum();
+            progress(sum as f64 * 1e-3 / shares.len() as f64);
         })?;
         let sum = |count: fn(&StrategyReport) -> usize| reports.iter().map(count).sum();
         Ok(CellReport {
@@ -99,9 +106,10 @@ pub fn examine_cell(
     std::thread::scope(|scope| {
         let workers: Vec<_> = storages
             .iter()
-            .map(|&storage| {
+            .zip(&shares)
+            .map(|(&storage, share)| {
                 let examine_in = &examine_in;
-                scope.spawn(move || examine_in(storage))
+                scope.spawn(move || examine_in(storage, share))
             })
             .collect();
         let ended = workers.into_iter().map(|worker| match worker.join() {

@@ -8,6 +8,7 @@ mod doctor;
 mod expert_cases;
 mod family_cases;
 mod family_shapes;
+mod ledger;
 mod listing;
 mod matrix;
 mod numbers;
@@ -27,7 +28,8 @@ mod tune;
 
 pub use chained::{ChainReport, examine_chain, examine_chains};
 pub use check::{check_case, check_case_by};
-pub use doctor::{StrategyReport, examine, healthy, remember};
+pub use doctor::{Bounds, StrategyReport, examine, healthy, remember};
+pub use ledger::Ledger;
 pub use listing::{ListedKernel, ListedOperand, ListedStrategy, find, list};
 pub use matrix::{CELLS, Cell, CellReport, examine_cell};
 pub use numbers::Numbers;
