@@ -75,8 +75,8 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Inst
     };
     options.sampling.validate(file.config.vocabulary)?;
 
-    let loaded = file.load(device, arguments.reference)?;
-    let runner = loaded.runner(prompt.len() + arguments.tokens.min(1024) as usize)?;
+    let expected = prompt.len() + arguments.tokens.min(1024) as usize;
+    let (loaded, runner) = file.load_with_runner(device, arguments.reference, prompt.len(), expected)?;
     let mut generator = Generator::new(runner, Arc::clone(&loaded.file.tokenizer));
     if arguments.profile.wanted() {
         generator.runner().start_profile();

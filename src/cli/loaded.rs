@@ -3,9 +3,9 @@
 use super::arguments::{DeviceArguments, WeightsArguments};
 use super::progress::Progress;
 use crate::format::{Lora, Quantization, Source};
-use crate::gpu::{Gpu, Place};
+use crate::gpu::{Gpu, Place, return_freed_memory};
 use crate::kernels::CacheType;
-use crate::model::{Config, Footprint, Model, Room, Runner};
+use crate::model::{Config, Footprint, Model, Room, Runner, Unfilled};
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Error, Result};
 use std::path::PathBuf;
@@ -103,6 +103,30 @@ impl Opened {
 
     /// Brings the weights to the device, or to the references.
     pub(super) fn load(self, device: &DeviceArguments, reference: bool) -> Result<Loaded> {
+        let (mut loaded, unfilled) = self.reserve(device, reference)?;
+        loaded.fill(unfilled)?;
+        Ok(loaded)
+    }
+
+    /// The same with a conversation that has room for `expected` tokens and begins with `prompt` tokens, for which all is
+    /// compiled before the weights are there: compilers take memory.
+    pub(super) fn load_with_runner(
+        self,
+        device: &DeviceArguments,
+        reference: bool,
+        prompt: usize,
+        expected: usize,
+    ) -> Result<(Loaded, Runner)> {
+        let (mut loaded, unfilled) = self.reserve(device, reference)?;
+        let mut runner = loaded.runner(expected)?;
+        runner.fits(prompt)?;
+        runner.compile(prompt)?;
+        loaded.fill(unfilled)?;
+        Ok((loaded, runner))
+    }
+
+    /// Opens the device and makes room for the weights.
+    fn reserve(self, device: &DeviceArguments, reference: bool) -> Result<(Loaded, Unfilled)> {
         let place = match reference {
             true => Place::Host,
             false => Place::Device(Gpu::open(&device.options())?),
@@ -110,12 +134,19 @@ impl Opened {
         if let Place::Device(gpu) = &place {
             self.footprint()?.check(gpu)?;
         }
-        let model = load_with(&place, &self.source, self.quantization, &self.adapters)?;
-        Ok(Loaded { seconds: self.since.elapsed().as_secs_f64(), file: self, place, model })
+        let (model, unfilled) = reserve(&place, &self.source, self.quantization, &self.adapters)?;
+        Ok((Loaded { seconds: 0.0, file: self, place, model }, unfilled))
     }
 }
 
 impl Loaded {
+    fn fill(&mut self, unfilled: Unfilled) -> Result<()> {
+        return_freed_memory();
+        fill(&self.place, &self.file.source, unfilled)?;
+        self.seconds = self.file.since.elapsed().as_secs_f64();
+        Ok(())
+    }
+
     /// A conversation with room for `expected` tokens to begin with.
     pub(super) fn runner(&self, expected: usize) -> Result<Runner> {
         self.runner_with(self.file.room(expected))
@@ -138,25 +169,37 @@ impl Loaded {
 
 /// Brings the weights to `place` with a progress bar.
 pub(super) fn load(place: &Place, source: &Source, quantization: Option<Quantization>) -> Result<Arc<Model>> {
-    load_with(place, source, quantization, &[])
+    let (model, unfilled) = reserve(place, source, quantization, &[])?;
+    fill(place, source, unfilled)?;
+    Ok(model)
 }
 
-/// The same with what adapters add.
-fn load_with(
+/// A model with room for its weights, and what adapters add.
+fn reserve(
     place: &Place,
     source: &Source,
     quantization: Option<Quantization>,
     adapters: &[(Lora, f32)],
-) -> Result<Arc<Model>> {
-    let total = source.tensors().iter().map(|tensor| tensor.bytes).sum();
-    let what = if quantization.is_some() { "quantising" } else { "loading" };
-    let mut progress = Progress::bytes(what, total);
-    let mut model = Model::load_as(place, source, quantization, |done| progress.set(done))?;
+) -> Result<(Arc<Model>, Unfilled)> {
+    let mut progress = quantization.map(|_| Progress::bytes("quantising", bytes(source)));
+    let told = |done| progress.iter_mut().for_each(|bar| bar.set(done));
+    let (mut model, unfilled) = Model::reserve(place, source, quantization, told)?;
     model.adapt(place, adapters)?;
-    if let Place::Device(gpu) = place {
-        gpu.wait()?;
+    Ok((Arc::new(model), unfilled))
+}
+
+fn fill(place: &Place, source: &Source, unfilled: Unfilled) -> Result<()> {
+    let mut progress = Progress::bytes("loading", bytes(source));
+    unfilled.fill(place, |done| progress.set(done))?;
+    match place {
+        Place::Device(gpu) => gpu.wait(),
+        Place::Host => Ok(()),
     }
-    Ok(Arc::new(model))
+}
+
+/// Bytes of all tensors.
+fn bytes(source: &Source) -> u64 {
+    source.tensors().iter().map(|tensor| tensor.bytes).sum()
 }
 
 /// The name of what computes.

@@ -242,6 +242,27 @@ impl Runner {
         self.steps.get_mut(&(tokens, want)).ok_or_else(|| Error::Model("a step went missing".into()))
     }
 
+    /// Compiles what reading `tokens` tokens and writing after them takes, as far as the driver allows before it is used:
+    /// best done while the weights are not there yet, for compilers take memory.
+    ///
+    /// # Errors
+    /// When the device cannot hold the activations, or a kernel does not compile.
+    pub fn compile(&mut self, tokens: usize) -> Result<()> {
+        let chunk = self.room.chunk;
+        let last = tokens.max(1) - 1;
+        let mut steps = vec![(last % chunk + 1, Want::Last), (1, Want::Last)];
+        if last >= chunk {
+            steps.push((chunk, Want::Nothing));
+        }
+        for (tokens, want) in steps {
+            let compiled = Arc::clone(&self.step(tokens, want)?.compiled);
+            if let (Place::Device(gpu), Some(program)) = (&self.place, &compiled.program) {
+                program.rehearse(gpu)?;
+            }
+        }
+        Ok(())
+    }
+
     fn write_words(&mut self, tensor: &Tensor, words: &[u32]) {
         if let Place::Device(gpu) = &self.place {
             let mut padded = words.to_vec();
