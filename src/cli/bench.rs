@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::arguments::{DeviceArguments, WeightsArguments};
-use super::loaded::Opened;
+use super::loaded::{Needs, Opened};
 use super::output::{print, print_pretty, table};
 use super::profile::ProfileArgument;
 use crate::Result;
@@ -61,8 +61,9 @@ impl Rates {
 }
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    let loaded = Opened::new(&arguments.model, None)?.load(device, false)?;
     let (prompt, tokens) = (arguments.prompt as usize, arguments.tokens as usize);
+    let needs = Needs::tokens(prompt + tokens);
+    let loaded = Opened::new(&arguments.model, None)?.load(device, false, needs)?;
     let mut runner = loaded.runner(prompt + tokens)?;
     runner.fits(prompt + tokens)?;
     let vocabulary = loaded.model.config.vocabulary;

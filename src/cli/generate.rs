@@ -1,7 +1,7 @@
 //! `kaiwu generate`: one prompt, one answer.
 
 use super::arguments::{DeviceArguments, SamplingArguments, WeightsArguments, text_or_stdin};
-use super::loaded::{Loaded, Opened};
+use super::loaded::{Loaded, Needs, Opened};
 use super::output::{print, print_json};
 use super::profile::ProfileArgument;
 use super::progress::Progress;
@@ -61,7 +61,9 @@ const EXAMPLES: &str = "Examples:
   kaiwu generate \"The capital of France is\" -n 16
   kaiwu generate --chat --temperature 0.7 --top-p 0.9 --seed 1 \"What is gravity?\"
   kaiwu generate --json - < prompt.txt
-  kaiwu generate --profile=trace.json -n 16 \"Once upon a time\"";
+  kaiwu generate --profile=trace.json -n 16 \"Once upon a time\"
+
+Without options of sampling the likeliest token is taken always, whatever the model's files recommend.";
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Instant) -> Outcome {
     let text = arguments.prompt.as_deref().map(text_or_stdin).transpose()?;
@@ -75,8 +77,9 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Inst
     };
     options.sampling.validate(file.config.vocabulary)?;
 
-    let loaded = file.load(device, arguments.reference)?;
-    let runner = loaded.runner(prompt.len() + arguments.tokens.min(1024) as usize)?;
+    let expected = prompt.len() + arguments.tokens.min(1024) as usize;
+    let loaded = file.load(device, arguments.reference, Needs::tokens(expected))?;
+    let runner = loaded.runner(expected)?;
     let mut generator = Generator::new(runner, Arc::clone(&loaded.file.tokenizer));
     if arguments.profile.wanted() {
         generator.runner().start_profile();

@@ -5,6 +5,7 @@ use super::progress::Progress;
 use crate::format::{Lora, Quantization, Source};
 use crate::gpu::{Gpu, Place};
 use crate::kernels::CacheType;
+use crate::model::rope::Scaling;
 use crate::model::{Config, Footprint, Model, Room, Runner};
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Error, Result};
@@ -23,7 +24,7 @@ pub(super) struct Opened {
     /// Somebody asked for that many.
     context_asked: bool,
     /// What the matrices become while loading.
-    quantization: Option<Quantization>,
+    pub quantization: Option<Quantization>,
     /// How keys and values are stored.
     pub cache: CacheType,
     /// What is added to the model, with its scale.
@@ -31,11 +32,29 @@ pub(super) struct Opened {
     since: Instant,
 }
 
+/// What a command asks of a device beside the weights.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Needs {
+    /// Tokens that there will be, as far as can be told.
+    pub tokens: usize,
+    /// Bytes beside those of a conversation.
+    pub beside: u64,
+}
+
+impl Needs {
+    /// Room for so many tokens, and nothing else.
+    pub(super) fn tokens(tokens: usize) -> Self {
+        Self { tokens, beside: 0 }
+    }
+}
+
 /// A model on a device, or on none.
 pub(super) struct Loaded {
     pub file: Opened,
     pub place: Place,
     pub model: Arc<Model>,
+    /// The cache has all its room from the beginning: it could not be there twice.
+    at_once: bool,
     /// Seconds from opening the file to the last weight on the device.
     pub seconds: f64,
 }
@@ -44,11 +63,8 @@ impl Opened {
     /// Opens a model for conversations of `context` tokens, the model's own number if not given.
     pub(super) fn new(weights: &WeightsArguments, context: Option<u32>) -> Result<Self> {
         let opened = Self::at(weights.model.path()?, context)?;
-        let open = |(path, scale): &(PathBuf, f32)| -> Result<(Lora, f32)> {
-            Ok((Lora::open(path, opened.config.architecture.name)?, *scale))
-        };
-        let adapters = weights.lora.iter().map(open).collect::<Result<_>>()?;
-        let (quantization, cache) = (weights.quantize, weights.cache.cache);
+        let adapters = open_adapters(&weights.loading.lora, &opened.config)?;
+        let (quantization, cache) = (weights.loading.quantize, weights.loading.cache.cache);
         Ok(Self { quantization, cache, adapters, ..opened })
     }
 
@@ -81,15 +97,30 @@ impl Opened {
     }
 
     /// Room for the context, and for `expected` tokens to begin with.
-    pub(super) fn room(&self, expected: usize) -> Room {
+    fn room(&self, expected: usize) -> Room {
         Room { context: Some(self.context), expected, cache: self.cache, ..Room::default() }
     }
 
-    /// What it takes on a device: with the context that was asked for, or else as much as a conversation begins with.
-    fn footprint(&self) -> Result<Footprint> {
-        let beginning = Room::default().expected.min(self.context);
-        let context = Some(if self.context_asked { self.context } else { beginning });
-        Footprint::new(&self.source, self.quantization, &Room { context, ..self.room(beginning) })
+    /// Some models turn with other frequencies in contexts beyond the one that they were first made for. Where neither the
+    /// command line nor `tokens` asks for more, that one is kept to, and its frequencies.
+    pub(super) fn expect(&mut self, tokens: usize) {
+        for rope in &self.config.ropes {
+            if let Scaling::Long { original, .. } = rope.scaling
+                && !self.context_asked
+                && tokens <= original
+            {
+                self.context = self.context.min(original);
+            }
+        }
+    }
+
+    /// What it takes on a device: with the context that was asked for, or else with as many tokens as are needed.
+    pub(super) fn footprint(&self, needs: Needs) -> Result<Footprint> {
+        let tokens = needs.tokens.clamp(1, self.context);
+        let context = Some(if self.context_asked { self.context } else { tokens });
+        let room = Room { context, ..self.room(tokens) };
+        let found = Footprint::new(&self.source, self.quantization, &self.adapters, &room)?;
+        Ok(found.with_beside(needs.beside))
     }
 
     /// The template of the file, which a conversation needs.
@@ -101,29 +132,43 @@ impl Opened {
         })
     }
 
-    /// Brings the weights to the device, or to the references.
-    pub(super) fn load(self, device: &DeviceArguments, reference: bool) -> Result<Loaded> {
+    /// Brings the weights to the device, or to the references, unless they and what is needed cannot fit.
+    pub(super) fn load(mut self, device: &DeviceArguments, reference: bool, needs: Needs) -> Result<Loaded> {
+        self.expect(needs.tokens);
         let place = match reference {
             true => Place::Host,
             false => Place::Device(Gpu::open(&device.options())?),
         };
+        let mut at_once = false;
         if let Place::Device(gpu) = &place {
-            self.footprint()?.check(gpu)?;
+            let footprint = self.footprint(needs)?;
+            // A cache that grows is there twice for a moment; where that is too much, it does not grow.
+            at_once = footprint.check(gpu).is_err();
+            if at_once {
+                footprint.at_once().check(gpu)?;
+            }
         }
-        let model = load_with(&place, &self.source, self.quantization, &self.adapters)?;
-        Ok(Loaded { seconds: self.since.elapsed().as_secs_f64(), file: self, place, model })
+        Ok(Loaded { at_once, ..self.load_at(place)? })
+    }
+
+    /// Brings the weights to `place`, which has room for them.
+    pub(super) fn load_at(self, place: Place) -> Result<Loaded> {
+        let model = load(&place, &self.source, self.quantization, &self.adapters)?;
+        let seconds = self.since.elapsed().as_secs_f64();
+        Ok(Loaded { file: self, place, model, at_once: false, seconds })
     }
 }
 
 impl Loaded {
     /// A conversation with room for `expected` tokens to begin with.
     pub(super) fn runner(&self, expected: usize) -> Result<Runner> {
-        self.runner_with(self.file.room(expected))
+        self.runner_in_chunks(expected, Room::default().chunk)
     }
 
-    /// A conversation with this room.
-    pub(super) fn runner_with(&self, room: Room) -> Result<Runner> {
-        Runner::with_room(&self.place, &self.model, room)
+    /// The same with at most `chunk` tokens of a prompt at once.
+    pub(super) fn runner_in_chunks(&self, expected: usize, chunk: usize) -> Result<Runner> {
+        let expected = if self.at_once { self.file.context } else { expected };
+        Runner::with_room(&self.place, &self.model, Room { chunk, ..self.file.room(expected) })
     }
 
     pub(super) fn adapter(&self) -> String {
@@ -136,13 +181,16 @@ impl Loaded {
     }
 }
 
-/// Brings the weights to `place` with a progress bar.
-pub(super) fn load(place: &Place, source: &Source, quantization: Option<Quantization>) -> Result<Arc<Model>> {
-    load_with(place, source, quantization, &[])
+/// Opens adapters for a model of this configuration.
+pub(super) fn open_adapters(asked: &[(PathBuf, f32)], config: &Config) -> Result<Vec<(Lora, f32)>> {
+    let open = |(path, scale): &(PathBuf, f32)| -> Result<(Lora, f32)> {
+        Ok((Lora::open(path, config.architecture.name)?, *scale))
+    };
+    asked.iter().map(open).collect()
 }
 
-/// The same with what adapters add.
-fn load_with(
+/// Brings the weights to `place` with a progress bar, and what adapters add.
+pub(super) fn load(
     place: &Place,
     source: &Source,
     quantization: Option<Quantization>,
