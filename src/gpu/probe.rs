@@ -12,9 +12,12 @@ use std::time::{Duration, Instant};
 /// Lanes of a workgroup where lanes are SIMD lanes of a CPU, and where they are those of a GPU.
 const NARROW: usize = 8;
 const WIDE: usize = 256;
+/// Of an axis of a grid, by WebGPU's default limits.
+const MOST_WORKGROUPS: u32 = 65_535;
 
 /// A strategy with workgroups of 8 lanes, and one with 256 for GPUs where `lanes` are whole such workgroups. `names` are
-/// theirs, the first that of the shader too, which takes LANES and `constants`.
+/// theirs, the first that of the shader too, which takes LANES and `constants`. Where there are more narrow workgroups than
+/// an axis of a grid takes, only wide ones are left.
 pub fn widths(
     can: &Capabilities,
     names: [&'static str; 2],
@@ -32,7 +35,8 @@ pub fn widths(
         grid: [(lanes / width) as u32, 1, 1],
     };
     let wide = lanes.is_multiple_of(WIDE).then(|| strategy(names[1], WIDE));
-    can.allowed(vec![strategy(names[0], NARROW)], wide.into_iter().collect())
+    let narrow = Some(strategy(names[0], NARROW)).filter(|narrow| narrow.grid[0] <= MOST_WORKGROUPS);
+    can.allowed(narrow.into_iter().collect(), wide.into_iter().collect())
 }
 
 /// `y[lane]` = sum of `reads` texels of x: a kernel like those of `src/kernels`, but here, for the probe runs it before any
