@@ -118,7 +118,8 @@ fn keys_that_converters_write_are_taken_and_others_are_named() {
 
 #[test]
 fn a_rope_is_stretched_as_old_and_new_files_say() {
-    let rows: Vec<(Vec<(&str, Typed)>, Scaling, usize)> = vec![
+    type Row = (Vec<(&'static str, Typed)>, Scaling, usize);
+    let rows: Vec<Row> = vec![
         (vec![("rope.scaling.factor", float(4.0))], Scaling::Linear(4.0), 4096),
         (vec![("rope.scale_linear", float(2.0))], Scaling::Linear(2.0), 4096),
         (vec![("rope.scale_linear", float(1.0))], Scaling::None, 4096),
@@ -256,7 +257,7 @@ fn a_model_with_eyes_reads_and_writes() {
     let plain = Changed::new("gemma3-bf16", "eyes");
     let ids: Vec<u32> = (3..20).collect();
     let logits = |folder: &Changed| -> kaiwu::Result<Vec<f32>> {
-        let model = Arc::new(Model::load(&Place::Host, &folder.source(), |_| ())?);
+        let model = Arc::new(Model::load(&Place::Host, folder.source(), |_| ())?);
         let mut runner = Runner::new(&Place::Host, &model, None, 32)?;
         runner.prefill(&ids, |_| ())?;
         runner.last_logits()

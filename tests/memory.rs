@@ -103,8 +103,7 @@ fn what_a_command_needs_is_reckoned_with() {
     let long = folder.write("long.txt", &"one two three ".repeat(1000));
     let (long, text) = (long.to_str().unwrap(), "-n1");
     let prompt = std::fs::read_to_string(long).unwrap();
-    let weights =
-        Model::load(&Place::Host, &Source::open(Path::new(model)).unwrap(), |_| ()).unwrap().bytes();
+    let weights = Model::load(&Place::Host, Source::open(Path::new(model)).unwrap(), |_| ()).unwrap().bytes();
     // MiB that suffice for the weights and a short text.
     let little = ((weights >> 20) + 40).to_string();
     let rows: [(&[&str], &[&str]); 5] = [

@@ -37,8 +37,7 @@ pub fn write_lines<R: Serialize>(path: &Path, rows: &[R]) -> Result<()> {
 pub fn read_lines<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>> {
     let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
     let mut rows = vec![];
-    let mut lines = text.split_inclusive('\n').enumerate();
-    while let Some((number, line)) = lines.next() {
+    for (number, line) in text.split_inclusive('\n').enumerate() {
         match serde_json::from_str(line) {
             Ok(row) => rows.push(row),
             Err(_) if !line.ends_with('\n') => break,
