@@ -28,7 +28,7 @@ fn attention_query_per_lane(
     let seen = 0u;
     //% endif
     //% if PIECES
-    let begin = seen >> 5u << 2u;
+    let begin = (seen >> 5u) << 2u;
     let step = ((((last >> 3u) + 1u - begin) + {{ PIECES - 1 }}u) / {{ PIECES }}u + 3u) & ~3u;
     let start = max(seen, (begin + workgroup.z * step) * 8u);
     let end = min(last + 1u, (begin + (workgroup.z + 1u) * step) * 8u);

@@ -79,7 +79,9 @@ impl Tokenizer {
             AddedTokens::from_tokens(added.iter().map(|(id, text, kind)| (*id, text.as_str(), *kind)));
         let end_of_turn = turn_ends(special.eos.iter().chain(&special.ends).copied(), &added);
         // The post-processor may put a token before any text, whatever the other files say.
-        let around = library.encode("a", true).map_err(|error| folder.path_error(error.to_string()))?;
+        // A vocabulary of whole words need not have this one.
+        let encoded = library.encode("a", true).or_else(|_| library.encode("", true));
+        let around = encoded.map_err(|error| folder.path_error(error.to_string()))?;
         let is_special = |id: &u32| added.get(*id).is_some_and(|(_, kind)| kind.is_special());
         let first = around.first().copied().filter(is_special);
         let bos = special.bos.or(first);
