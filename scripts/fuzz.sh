@@ -5,7 +5,7 @@
 # file is kept below fuzz/artifacts/. What it learned is below target/fuzz-corpus and is gone on from the next time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}"
+export XDG_RUNTIME_DIR="${XDG_RUNTIME_DIR:-${TMPDIR:-/tmp}}" LC_ALL=C
 
 seconds=${1:-900}
 [ $# -eq 0 ] || shift
@@ -21,21 +21,29 @@ tiny=tests/data/tiny
 # Millions of small files: in memory, where there is a place for them.
 [ -d /dev/shm ] && export TMPDIR=/dev/shm
 
-# Sound files to begin with: of safetensors and GGUF the beginnings, for the targets add weights themselves.
+# Sound files to begin with: of safetensors and GGUF the beginnings, for the targets add weights themselves. A configuration has
+# a letter before it, which says beside whose weights it is put: the folders in the order of their names.
 seeds() {
     mkdir -p "$corpus"/{config,gguf,index,safetensors}
-    local folder name gguf
+    # For folders without one.
+    local tokenizer='{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]},
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true, "trim_offsets": true},
+        "decoder": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true, "trim_offsets": true}}'
+    local folder name gguf letters=ABCDEFGHIJKLMNOPQRSTUVWXYZ number=0
     for folder in "$tiny"/*/; do
         name=$(basename "$folder")
-        cp "$folder/config.json" "$corpus/config/$name.json"
-        [ -f "$folder/tokenizer.json" ] || continue
-        gguf=$target/fuzz-corpus/$name.gguf
-        [ -f "$corpus/gguf/$name" ] || {
-            cargo run --quiet --release --locked -- convert -m "$folder" -o "$gguf" --quantize q8_0 2> /dev/null || continue
-            head -c 20480 "$gguf" > "$corpus/gguf/$name"
-            rm "$gguf"
-        }
+        { printf %s "${letters:number:1}" && cat "$folder/config.json"; } > "$corpus/config/$name.json"
+        number=$((number + 1))
+        [ -f "$corpus/gguf/$name" ] && continue
+        gguf=$corpus/$name.gguf
+        rm -rf "$corpus/folder"
+        cp -r "$folder" "$corpus/folder"
+        [ -f "$folder/tokenizer.json" ] || echo "$tokenizer" > "$corpus/folder/tokenizer.json"
+        cargo run --quiet --release --locked -- convert -m "$corpus/folder" -o "$gguf" --quantize q8_0 2> /dev/null || continue
+        head -c 20480 "$gguf" > "$corpus/gguf/$name"
+        rm "$gguf"
     done
+    rm -rf "$corpus/folder"
     cp "$tiny/llama-bf16-sharded/model.safetensors.index.json" "$corpus/index/sound"
     local shard=$tiny/llama-bf16-sharded/model-00002-of-00002.safetensors length
     length=$(od -An -t u4 -N 4 "$shard" | tr -d ' ')

@@ -9,7 +9,9 @@
 //
 // With WINDOW a query sees the p.window tokens up to its own only; with CAPPED scores are kept within p.cap.
 //
-// Grid: x over TOKENS tokens, y over heads / HEADS. PARTS = head8 / 8, rounded up.
+// With PIECES a token's cache is cut into so many, each with a softmax of its own, whose sums are not divided yet.
+//
+// Grid: x over TOKENS tokens, y over heads / HEADS, z over pieces. PARTS = head8 / 8, rounded up.
 //% set ROWS = HEADS * TOKENS
 //% include "cache_read"
 
@@ -46,11 +48,19 @@ fn attention(
     let blocks = (last{{ ROWS - 1 }} >> 3u) + 1u;
     //% if WINDOW
     // The blocks with the first token that the earliest query sees, in the same steps whatever that query is.
-    let start = ((max(last0 + 1u, p.window) - p.window) >> 3u) / {{ BLOCKS }}u * {{ BLOCKS }}u;
+    let begin = ((max(last0 + 1u, p.window) - p.window) >> 3u) / {{ 4 if PIECES else BLOCKS }}u * {{ 4 if PIECES else BLOCKS }}u;
     //% else
-    let start = 0u;
+    let begin = 0u;
     //% endif
-    for (var block = start; block < blocks; block += {{ BLOCKS }}u) {
+    //% if PIECES
+    let step = ((blocks - begin + {{ PIECES - 1 }}u) / {{ PIECES }}u + 3u) & ~3u;
+    let start = begin + workgroup.z * step;
+    let end = min(start + step, blocks);
+    //% else
+    let start = begin;
+    let end = blocks;
+    //% endif
+    for (var block = start; block < end; block += {{ BLOCKS }}u) {
         //% for i in range(ROWS)
         //% for k in range(BLOCKS)
         var s{{ i }}_{{ k }} = 0.0;
@@ -130,8 +140,17 @@ fn attention(
 
     //% for i in range(ROWS)
     {
-        let scale = 1.0 / subgroupAdd(total{{ i }});
+        let all = subgroupAdd(total{{ i }});
+        //% if PIECES
+        let scale = 1.0;
+        let row = workgroup.z * p.heads + first_head + {{ i }}u;
+        if lane == 0u {
+            store_stats(row, vec4<f32>(top{{ i }}, all, 0.0, 0.0));
+        }
+        //% else
+        let scale = 1.0 / all;
         let row = (first + {{ i // HEADS }}u) * p.heads + first_head + {{ i % HEADS }}u;
+        //% endif
         if first + {{ i // HEADS }}u < p.tokens {
             //% for c in range(PARTS)
             if lane + {{ 8 * c }}u < head8 {

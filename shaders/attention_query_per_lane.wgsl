@@ -2,11 +2,14 @@
 // Needs no subgroups and no workgroup memory; neighbouring lanes are neighbouring heads of a token, which read the
 // same or neighbouring parts of the cache.
 //
-// Grid: one workgroup of 32 lanes for each 32 of tokens * heads. HEAD8 = head4 / 2.
+// Grid: x over one workgroup of 32 lanes for each 32 of tokens * heads, z over PIECES of a token's cache. HEAD8 = head4 / 2.
 //% include "cache_read"
 
 @compute @workgroup_size(32)
-fn attention_query_per_lane(@builtin(global_invocation_id) global: vec3<u32>) {
+fn attention_query_per_lane(
+    @builtin(global_invocation_id) global: vec3<u32>,
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+) {
     if global.x >= p.tokens * p.heads {
         return;
     }
@@ -20,11 +23,20 @@ fn attention_query_per_lane(@builtin(global_invocation_id) global: vec3<u32>) {
     var hi: array<vec4<f32>, {{ HEAD8 }}>;
 
     //% if WINDOW
-    let start = max(last + 1u, p.window) - p.window;
+    let seen = max(last + 1u, p.window) - p.window;
     //% else
-    let start = 0u;
+    let seen = 0u;
     //% endif
-    for (var token = start; token <= last; token++) {
+    //% if PIECES
+    let begin = (seen >> 5u) << 2u;
+    let step = ((((last >> 3u) + 1u - begin) + {{ PIECES - 1 }}u) / {{ PIECES }}u + 3u) & ~3u;
+    let start = max(seen, (begin + workgroup.z * step) * 8u);
+    let end = min(last + 1u, (begin + (workgroup.z + 1u) * step) * 8u);
+    //% else
+    let start = seen;
+    let end = last + 1u;
+    //% endif
+    for (var token = start; token < end; token++) {
         var s = 0.0;
         let key_at = key_row(token, key_head, key_heads, {{ HEAD8 }}u);
         let key_scales = scales_of_key(key_at);
@@ -49,8 +61,17 @@ fn attention_query_per_lane(@builtin(global_invocation_id) global: vec3<u32>) {
             hi[d] = hi[d] * fade + weight * value.hi;
         }
     }
+    //% if PIECES
+    let row = workgroup.z * p.heads + global.x;
+    store_stats(row, vec4<f32>(top, total, 0.0, 0.0));
+    for (var d = 0u; d < {{ HEAD8 }}u; d++) {
+        store_y(row * p.head4 + 2u * d, lo[d]);
+        store_y(row * p.head4 + 2u * d + 1u, hi[d]);
+    }
+    //% else
     for (var d = 0u; d < {{ HEAD8 }}u; d++) {
         store_y(own + 2u * d, lo[d] / total);
         store_y(own + 2u * d + 1u, hi[d] / total);
     }
+    //% endif
 }

@@ -12,7 +12,8 @@
 // A team keeps its own highest score, sum of weights and sum of values, as the softmax is computed; the teams' meet
 // at the end. What a team sums before it has seen a token its query may see fades to nothing: its top is -1e30 then. Blocks beyond the last visible one are not read, but the barriers are reached by all lanes.
 //
-// Grid: x over TOKENS tokens, the last ones, which see most, first; y over heads / HEADS. PARTS = head8 / 8, rounded up.
+// Grid: x over TOKENS tokens, the last ones, which see most, first; y over heads / HEADS; z over
+// PIECES of a token's cache, each with a softmax of its own. PARTS = head8 / 8, rounded up.
 //% set ROWS = HEADS * TOKENS
 //% include "cache_read"
 
@@ -56,17 +57,25 @@ fn attention_workgroup(
 
     let blocks = (last{{ ROWS - 1 }} >> 3u) + 1u;
     //% if WINDOW
-    let seen = ((max(last0 + 1u, p.window) - p.window) >> 3u) / {{ TEAMS }}u * {{ TEAMS }}u;
+    let begin = ((max(last0 + 1u, p.window) - p.window) >> 3u) / {{ 4 if PIECES else TEAMS }}u * {{ 4 if PIECES else TEAMS }}u;
     //% else
-    let seen = 0u;
+    let begin = 0u;
     //% endif
-    for (var start = seen; start < blocks; start += {{ TEAMS }}u) {
+    //% if PIECES
+    let step = ((blocks - begin + {{ PIECES - 1 }}u) / {{ PIECES }}u + 3u) & ~3u;
+    let seen = begin + workgroup.z * step;
+    let end = min(seen + step, blocks);
+    //% else
+    let seen = begin;
+    let end = blocks;
+    //% endif
+    for (var start = seen; start < end; start += {{ TEAMS }}u) {
         let block = start + team;
         let token = block * 8u + l;
         //% for i in range(ROWS)
         var s{{ i }} = 0.0;
         //% endfor
-        if block < blocks {
+        if block < end {
             let key_at = key_row(token, key_head, key_heads, HEAD8);
             let key_scales = scales_of_key(key_at);
             for (var d = 0u; d < HEAD8; d++) {
@@ -82,9 +91,9 @@ fn attention_workgroup(
         s{{ i }} = p.cap * tanh(clamp(s{{ i }} / p.cap, -10.0, 10.0));
         //% endif
         //% if WINDOW
-        s{{ i }} = select(-1e30, s{{ i }}, token <= last{{ i }} && token + p.window > last{{ i }});
+        s{{ i }} = select(-1e30, s{{ i }}, block < end && token <= last{{ i }} && token + p.window > last{{ i }});
         //% else
-        s{{ i }} = select(-1e30, s{{ i }}, token <= last{{ i }});
+        s{{ i }} = select(-1e30, s{{ i }}, block < end && token <= last{{ i }});
         //% endif
         scores[{{ i }}u * LANES + lane] = s{{ i }};
         //% endfor
@@ -112,7 +121,7 @@ fn attention_workgroup(
         }
         //% endfor
         workgroupBarrier();
-        if block < blocks {
+        if block < end {
             let value_at = value_row(block * 8u, key_head, key_heads, HEAD8);
             for (var j = 0u; j < 8u; j++) {
                 let at = value_at + j * row_texels(HEAD8);
@@ -142,11 +151,13 @@ fn attention_workgroup(
     //% endfor
     workgroupBarrier();
     //% for i in range(ROWS)
+    var highest{{ i }} = top{{ i }};
     {
         var high = top{{ i }};
         for (var other = l; other < LANES; other += 8u) {
             high = max(high, scores[{{ i }}u * LANES + other]);
         }
+        highest{{ i }} = high;
         let fade = exp(top{{ i }} - high);
         weights[{{ i }}u * LANES + lane] = total{{ i }} * fade;
         //% for c in range(PARTS)
@@ -168,8 +179,16 @@ fn attention_workgroup(
             total += weights[{{ i }}u * LANES + other];
             sum += sums[(lane >> 3u) * LANES + other];
         }
+        //% if PIECES
+        let row = workgroup.z * p.heads + first_head + {{ i }}u;
+        store_y(row * HEAD4 + 2u * (l + {{ 8 * c }}u) + (lane >> 3u), sum);
+        if lane == 0u {
+            store_stats(row, vec4<f32>(highest{{ i }}, total, 0.0, 0.0));
+        }
+        //% else
         let row = (first + {{ i // HEADS }}u) * p.heads + first_head + {{ i % HEADS }}u;
         store_y(row * HEAD4 + 2u * (l + {{ 8 * c }}u) + (lane >> 3u), sum / total);
+        //% endif
     }
     //% endfor
     //% endfor

@@ -86,7 +86,15 @@ impl Hub {
     pub fn cached(&self, name: &ModelName) -> Result<PathBuf> {
         let missing = |what: &str| {
             let cache = self.cache.path().display();
-            Err(Error::Usage(format!("{what} (cache: {cache}); run `kaiwu pull {name}`")))
+            let remedy = match self.offline {
+                false => format!("run `kaiwu pull {name}`"),
+                true => {
+                    let endpoint = variable("HF_ENDPOINT").unwrap_or("https://huggingface.co".into());
+                    let by_hand = by_hand(name, &format!("{endpoint}/{}/resolve/main/", name.repository));
+                    format!("HF_HUB_OFFLINE forbids to fetch it; unset that, or {by_hand}")
+                }
+            };
+            Err(Error::Usage(format!("{what} (cache: {cache}); {remedy}")))
         };
         let cached = self.cache.model(name.repository.clone());
         if let Some(file) = &name.file {
@@ -118,9 +126,7 @@ impl Hub {
         progress: &mut dyn FnMut(u64, u64),
     ) -> Result<PathBuf> {
         if self.offline {
-            return self.cached(name).map_err(|error| {
-                Error::Usage(format!("{error}; not now, for HF_HUB_OFFLINE forbids to fetch anything"))
-            });
+            return self.cached(name);
         }
         let mut builder = ApiBuilder::from_env().with_progress(false);
         if variable("HF_HUB_CACHE").is_some() {
@@ -227,19 +233,34 @@ impl Fetch<'_> {
             return Ok(there);
         }
         let mut progress = progress;
-        let path = self.retry(|| {
-            let counter = Counter { report: &mut progress, bytes: 0 };
-            self.repo.download_with_progress(file, counter)
-        })?;
-        let found = bytes(&path).map_err(Error::io("read", &path))?;
-        if found != size {
-            // Of no use, and in the way of the next attempt.
+        let part = self.cached.blob_path(metadata.etag()).with_extension("part");
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            // Nothing can be added to what is as long as the whole; what it is of, nobody knows.
+            if bytes(&part).is_ok_and(|found| found >= size) {
+                std::fs::remove_file(&part).map_err(Error::io("remove", &part))?;
+            }
+            let path = self.retry(|| {
+                let counter = Counter { report: &mut progress, bytes: 0 };
+                self.repo.download_with_progress(file, counter)
+            })?;
+            let found = bytes(&path).map_err(Error::io("read", &path))?;
+            if found == size {
+                return Ok(path);
+            }
+            // Of no use, and in the way of the next attempt; so is the link to it.
             let blob = std::fs::canonicalize(&path).map_err(Error::io("find", &path))?;
-            std::fs::remove_file(&blob).map_err(Error::io("remove", &blob))?;
-            let message = format!("{file} came with {found} bytes instead of {size}; fetch it again");
-            return Err(failed(self.name, &message));
+            for gone in [&blob, &path] {
+                if std::fs::symlink_metadata(gone).is_ok() {
+                    std::fs::remove_file(gone).map_err(Error::io("remove", gone))?;
+                }
+            }
+            if attempts == 2 {
+                let message = format!("{file} came with {found} bytes instead of {size}, twice");
+                return Err(failed(self.name, &format!("{message}; {}", self.by_hand())));
+            }
         }
-        Ok(path)
     }
 
     /// Asks again where a connection broke; what was fetched before is kept.
@@ -268,19 +289,22 @@ impl Fetch<'_> {
 
     /// What to do without a connection.
     fn by_hand(&self) -> String {
-        if let Some(file) = &self.name.file {
-            let url = self.repo.url(file);
-            return format!("fetch {url} elsewhere, place it anywhere here, and give its path with -m");
-        }
-        let folder = Path::new("models").join(&self.name.repository);
-        format!(
-            "fetch these files from {} elsewhere, place them in a folder such as {}, and give it with -m: {}, and \
-             model.safetensors or {INDEX} with the files that it names",
-            self.repo.url(""),
-            folder.display(),
-            SMALL_FILES[..4].join(", ")
-        )
+        by_hand(self.name, &self.repo.url(""))
     }
+}
+
+/// How to place by hand what is at `url`.
+fn by_hand(name: &ModelName, url: &str) -> String {
+    if let Some(file) = &name.file {
+        return format!("fetch {url}{file} elsewhere, place it anywhere here, and give its path with -m");
+    }
+    let folder = Path::new("models").join(&name.repository);
+    format!(
+        "fetch these files from {url} elsewhere, place them in a folder such as {}, and give it with -m: {}, and \
+         model.safetensors or {INDEX} with the files that it names",
+        folder.display(),
+        SMALL_FILES[..4].join(", ")
+    )
 }
 
 /// Counts the bytes of one file.

@@ -44,6 +44,31 @@ fn a_model_compared_with_itself_is_the_same() {
     assert!(json["mean_divergence"].as_f64().unwrap() < 1e-6, "{json}");
 }
 
+/// A folder, the file made of it, whose vocabulary has names for what fills it up, and the same quantised while loading.
+#[test]
+fn a_folder_is_compared_with_its_file() {
+    let (folder, text) = (common::data("tiny/llama-f32"), data("text.txt"));
+    let out = common::Folder::new("compare-converted");
+    let file = out.0.join("converted.gguf");
+    let [folder, text, file] = [&folder, &text, &file].map(|path| path.to_str().unwrap());
+    let converted = run(&["convert", "-m", folder, "-o", file, "--quantize", "q8_0"]);
+    assert_eq!(converted.code, 0, "{}", converted.err);
+    let compare = |b: &[&str]| {
+        let ran = run(&[&["compare", "-m", folder, "-m"], b, &["--context", "64", text, "--json"]].concat());
+        assert_eq!((ran.code, &*ran.err), (0, ""));
+        ran.json()
+    };
+    let (by_file, loading) = (compare(&[file]), compare(&[folder, "--quantize", "q8_0"]));
+    let divergence = |found: &serde_json::Value| found["mean_divergence"].as_f64().unwrap();
+    assert!(divergence(&by_file) > 0.0 && divergence(&by_file) < 0.01, "{by_file}");
+    assert!((divergence(&by_file) - divergence(&loading)).abs() < 1e-6, "{by_file}, {loading}");
+
+    let other = default_model();
+    let ran = run(&["compare", "-m", folder, "-m", other.to_str().unwrap(), text]);
+    assert_eq!(ran.code, 2);
+    assert!(ran.err.contains("cannot be compared"), "{}", ran.err);
+}
+
 #[test]
 fn what_cannot_be_judged_is_said() {
     let binary = TempFile::new("judge-binary", &[0x61, 0xff, 0x62]);

@@ -1,12 +1,13 @@
-//! Folders whose configuration or index is odd or damaged, made up by the hundred: each loads, or is an error that names the
+//! Folders whose configuration or index is odd or damaged, and GGUF files whose header is, made up by the hundred: each loads, or is an error that names the
 //! file and the field; none panics, and none takes more memory than the sizes of its files justify.
 
 #[path = "common/counted.rs"]
 mod counted;
 
-use kaiwu::format::Source;
+use kaiwu::format::{Gguf, Source};
 use kaiwu::gpu::Place;
 use kaiwu::model::{Config, Model};
+use kaiwu::text::Tokenizer;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use serde_json::{Map, Value, json};
@@ -214,4 +215,79 @@ fn an_index_is_damaged() {
             prop_assert!(error.contains(INDEX) && error.contains(&entry), "{damage:?}: {error}");
         }
     });
+}
+
+/// The smallest tokenizer there is, for checkpoints without one.
+const TOKENIZER: &str = r#"{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]},
+    "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true, "trim_offsets": true},
+    "decoder": {"type": "ByteLevel", "add_prefix_space": false, "use_regex": true, "trim_offsets": true}}"#;
+
+/// What is written over the header of a file.
+fn scribble() -> impl Strategy<Value = Vec<u8>> {
+    let edge = |bits: u32| (0..bits).prop_map(|bit| (1u64 << bit).wrapping_sub(1));
+    prop_oneof![
+        any::<u8>().prop_map(|byte| vec![byte]),
+        (0u32..300).prop_map(|number| number.to_le_bytes().into()),
+        edge(32).prop_map(|number| (number as u32).to_le_bytes().into()),
+        edge(64).prop_map(|number| number.to_le_bytes().into()),
+        any::<f32>().prop_map(|number| number.to_le_bytes().into()),
+        "[a-z_.]{1,6}".prop_map(String::into_bytes),
+    ]
+}
+
+#[test]
+fn a_gguf_file_is_damaged() {
+    for name in ["llama-f32", "gemma3-six", "gpt2-f32", "phi3-long-partial", "qwen3moe-renormalised"] {
+        let folder = Folder::of(name, "gguf");
+        if !folder.0.join("tokenizer.json").exists() {
+            std::fs::write(folder.0.join("tokenizer.json"), TOKENIZER).unwrap();
+        }
+        let path = folder.0.join("model.gguf");
+        let converted = std::process::Command::new(env!("CARGO_BIN_EXE_kaiwu"))
+            .args(["convert", "--quantize", "q8_0", "-m"])
+            .args([folder.0.as_os_str(), "-o".as_ref(), path.as_os_str()])
+            .output()
+            .expect("kaiwu starts");
+        assert!(converted.status.success(), "{}", String::from_utf8_lossy(&converted.stderr));
+
+        let sound = std::fs::read(&path).unwrap();
+        let tensors = Gguf::open(&path).unwrap();
+        let header = tensors.tensors().iter().map(|tensor| tensor.offset as usize).min().unwrap();
+        let load = || -> kaiwu::Result<()> {
+            let source = Source::open(&path)?;
+            let config = Config::from_source(&source)?;
+            let tokenizer = Tokenizer::from_source(&source)?;
+            let ids = tokenizer.encode("Of 3 mice\n", true)?;
+            tokenizer.decode(&ids, false);
+            Model::load(&Place::Host, &source, |_| ())?;
+            assert!(config.vocabulary > 0);
+            Ok(())
+        };
+        load().unwrap_or_else(|error| panic!("{error}"));
+        let bound = TIMES * sound.len() + (64 << 10);
+        let at = any::<prop::sample::Index>;
+        let changes = prop::collection::vec((at(), scribble()), 1..4);
+        let refused = std::cell::Cell::new(0);
+        proptest!(cases(600), |(changes in changes, cut in prop::option::weighted(0.1, at()))| {
+            let mut bytes = sound.clone();
+            for (at, with) in &changes {
+                let at = at.index(header - with.len());
+                bytes[at..at + with.len()].copy_from_slice(with);
+            }
+            if let Some(cut) = cut {
+                bytes.truncate(cut.index(header));
+            }
+            // A new file: the one before may still be mapped.
+            std::fs::remove_file(&path).unwrap();
+            std::fs::write(&path, &bytes).unwrap();
+            let (loaded, held) = counted::most_held(load);
+            prop_assert!(held <= bound, "{name}: {changes:?}: {held} bytes held, {bound} allowed");
+            if let Err(error) = loaded {
+                refused.set(refused.get() + 1);
+                let error = error.to_string();
+                prop_assert!(error.contains("model.gguf") || error.contains("encode"), "{error} names no file");
+            }
+        });
+        assert!(refused.get() > 100, "{name}: only {refused:?} were refused");
+    }
 }

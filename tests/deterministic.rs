@@ -190,6 +190,7 @@ fn alike(gpu: &Arc<Gpu>) -> Vec<Alike> {
                 q: Tensor::constant(&place, "q", &[count, width], q).unwrap(),
                 cache: cache.clone(),
                 y: empty(&[count, width]),
+                pieces: None,
                 tokens: count,
                 scale: 1.0 / (head as f32).sqrt(),
                 window,

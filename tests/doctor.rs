@@ -249,7 +249,8 @@ fn only_what_was_examined_is_forgotten() {
     let found = |strategy, storage, cases, wrong| report(&gpu, strategy, storage, cases, wrong);
     let all = [found("a", buffer, 10, true), found("b", buffer, 10, true), found("b", texture, 10, true)];
     // What is examined, and what is left of a, b and b in textures.
-    let rows: [(&[StrategyReport], &[(&str, StorageKind)]); 5] = [
+    type Row<'a> = (&'a [StrategyReport], &'a [(&'a str, StorageKind)]);
+    let rows: [Row; 5] = [
         (&[], &[("a", buffer), ("b", buffer), ("b", texture)]),
         (&[found("a", buffer, 10, false)], &[("b", buffer), ("b", texture)]),
         (&[found("b", texture, 10, false)], &[("a", buffer), ("b", buffer)]),

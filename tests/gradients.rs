@@ -58,7 +58,7 @@ impl Graph {
         let targets = self.words("targets", &wanted);
         let (found, totals) = (self.empty("rows", &[rows, 4]), self.words("totals", &[0; 4]));
         self.push(CrossEntropy { logits: logits.clone(), targets, rows: found.clone(), count: width - 1 });
-        self.push(MeanLoss { rows: found, totals: totals.clone() });
+        self.push(MeanLoss { rows: found, totals: totals.clone(), clock: None });
         totals
     }
 

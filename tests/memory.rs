@@ -2,7 +2,7 @@
 
 mod common;
 
-use kaiwu::format::Source;
+use kaiwu::format::{Lora, Quantization, Source};
 use kaiwu::gpu::{Gpu, GpuOptions, Place};
 use kaiwu::kernels::CacheType;
 use kaiwu::model::{Footprint, Model, Room, Runner};
@@ -28,7 +28,7 @@ fn a_cache_takes_what_was_worked_out() {
         for cache in [CacheType::F16, CacheType::F32, CacheType::Q8_0] {
             for chunk in [7, 256] {
                 let room = Room { context: Some(context), expected: context, chunk, cache };
-                let found = Footprint::new(&source, None, &room).unwrap();
+                let found = Footprint::new(&source, None, &[], &room).unwrap();
                 let runner = Runner::with_room(&Place::Host, &model, room).unwrap();
                 assert_eq!(found.cache_bytes, runner.cache_bytes(), "{name}, {cache:?}, {chunk} at once");
                 assert_eq!(found.weights_bytes, model.bytes(), "{name}");
@@ -94,6 +94,101 @@ fn inspect_and_explain_say_the_same() {
         assert_eq!(inspected["device"], explained["memory"], "{cache}");
         assert!(inspected["device"]["total_bytes"].as_u64().unwrap() > 100 << 20);
     }
+}
+
+#[test]
+fn what_a_command_needs_is_reckoned_with() {
+    let (model, folder) = (common::default_model(), common::Folder::new("memory-needs"));
+    let model = model.to_str().unwrap();
+    let long = folder.write("long.txt", &"one two three ".repeat(1000));
+    let (long, text) = (long.to_str().unwrap(), "-n1");
+    let prompt = std::fs::read_to_string(long).unwrap();
+    let weights = Model::load(&Place::Host, Source::open(Path::new(model)).unwrap(), |_| ()).unwrap().bytes();
+    // MiB that suffice for the weights and a short text.
+    let little = ((weights >> 20) + 40).to_string();
+    let rows: [(&[&str], &[&str]); 5] = [
+        // A long prompt without --context.
+        (&["generate", text, &prompt], &["cache of 3"]),
+        (&["bench", "model", "-p", "4000", "-n", "16"], &["cache of 4016 tokens"]),
+        (&["perplexity", long, "--context", "4096"], &["cache of 4096 tokens", "results ("]),
+        (&["embed", &prompt], &["cache of 3", "results ("]),
+        (&["compare", "-m", model, "-m", model, long], &["cache of 512 tokens", "results ("]),
+    ];
+    for (arguments, parts) in rows {
+        let refused = kaiwu(&[arguments, &["--memory", &little]].concat());
+        let message = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{:?}: {message}", &arguments[..2]);
+        for part in parts.iter().chain(&["weights (", &format!("has {little}.0 MiB")[..]]) {
+            assert!(message.contains(part), "{:?}: {part} is not in {message}", &arguments[..2]);
+        }
+    }
+    for arguments in [&["explain"][..], &["tune", "-m", model]] {
+        let refused = kaiwu(&[arguments, &["--memory", "90"]].concat());
+        let message = String::from_utf8(refused.stderr).unwrap();
+        assert!(
+            message.contains("weights (") && message.contains("has 90.0 MiB"),
+            "{arguments:?}: {message}"
+        );
+    }
+}
+
+/// An adapter's matrices and what they compute are part of it, whatever the model's own become.
+#[test]
+fn adapters_are_reckoned_with() {
+    let source = tiny("llama-f32");
+    let lora = Lora::open(&common::data("lora/llama-large"), "llama").unwrap();
+    let adapters = [(lora, 1.0)];
+    let room = Room { context: Some(64), expected: 64, ..Room::default() };
+    for quantization in [None, Some(Quantization::Q8_0)] {
+        let plain = Footprint::new(&source, quantization, &[], &room).unwrap();
+        let adapted = Footprint::new(&source, quantization, &adapters, &room).unwrap();
+        let mut model = Model::load(&Place::Host, &source, |_| ()).unwrap();
+        let own = model.bytes();
+        model.adapt(&Place::Host, &adapters).unwrap();
+        let more = model.bytes() - own;
+        assert!(more > 0);
+        assert_eq!(adapted.weights_bytes - plain.weights_bytes, more, "{quantization:?}");
+        assert!(adapted.activation_bytes > plain.activation_bytes);
+    }
+    let inspect = |more: &[&str]| -> serde_json::Value {
+        let output = kaiwu(&[&["inspect", "tests/data/tiny/llama-f32", "--json"], more].concat());
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let weights = |more: &[&str]| inspect(more)["device"]["weights_bytes"].as_u64().unwrap();
+    assert!(weights(&["--lora", "tests/data/lora/llama-large"]) > weights(&[]));
+    assert!(weights(&["--quantize", "q4_0"]) < weights(&[]) / 3);
+}
+
+/// A cache that grows is there twice for a moment. What was accepted grows to its whole context, by whichever way.
+#[test]
+fn what_is_accepted_can_grow_to_its_context() {
+    let source = tiny("llama-f32");
+    let room = Room { expected: 16, ..Room::default() };
+    let context = 256;
+    let footprint = Footprint::new(&source, None, &[], &room).unwrap();
+    assert!(footprint.outgrown_bytes > 0 && footprint.at_once().total_bytes < footprint.total_bytes);
+    let whole = Footprint::new(&source, None, &[], &Room { expected: context, ..room }).unwrap();
+    assert_eq!(footprint.at_once(), whole);
+    let options = GpuOptions { memory_bytes: Some(footprint.total_bytes), ..GpuOptions::default() };
+    let gpu = Gpu::open(&options).unwrap();
+    footprint.check(&gpu).unwrap();
+    let place = Place::Device(gpu);
+    let model = Arc::new(Model::load(&place, &source, |_| ()).unwrap());
+    let mut runner = Runner::with_room(&place, &model, room).unwrap();
+    for _ in 0..context / 32 {
+        runner.prefill(&[5; 32], |_| ()).unwrap();
+    }
+    assert_eq!((runner.position(), runner.cache_bytes()), (context, footprint.cache_bytes));
+
+    // A conversation of the program's, in memory that holds one full cache and no more.
+    let model = common::default_model();
+    let json = kaiwu(&["inspect", model.to_str().unwrap(), "--context", "2048", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let enough = (json["device"]["total_bytes"].as_u64().unwrap() >> 20) + 1;
+    let prompt = "one two three ".repeat(450);
+    let memory = enough.to_string();
+    let output = kaiwu(&["logits", "--context", "2048", "--memory", &memory, &prompt]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Weights, gradients, moments and the next of weights and moments: seven times the parameters, and activations.

@@ -54,6 +54,12 @@ impl Hub {
     }
 }
 
+/// A name that is the same for the same bytes, as the hub's are.
+fn etag(bytes: &[u8]) -> String {
+    let hash = bytes.iter().fold(0u64, |hash, &byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    format!("{hash:016x}")
+}
+
 /// Answers one request and closes the connection.
 fn answer(
     mut stream: TcpStream,
@@ -85,10 +91,9 @@ fn answer(
     let file = path.strip_prefix(&format!("/{NAME}/resolve/main/")).and_then(|name| files.get(name));
     let Some(bytes) = file else { return send("404 Not Found", "", b"", 0) };
     let end = end.parse().map_or(bytes.len(), |end: usize| end + 1).min(bytes.len());
-    // A name that is the same for the same bytes, as the hub's are.
-    let etag = bytes.iter().fold(0u64, |hash, &byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    let etag = etag(bytes);
     let more = format!(
-        "ETag: \"{etag:016x}\"\r\nX-Repo-Commit: {COMMIT}\r\nContent-Range: bytes {start}-{}/{}\r\n",
+        "ETag: \"{etag}\"\r\nX-Repo-Commit: {COMMIT}\r\nContent-Range: bytes {start}-{}/{}\r\n",
         end - 1,
         bytes.len()
     );
@@ -182,13 +187,32 @@ fn a_download_that_breaks_goes_on_where_it_ended() {
     assert!(fetched == std::fs::read(tiny().join(&name)).unwrap(), "{name}");
 }
 
+/// What an earlier attempt left is taken for the beginning of a file only where it can be.
+#[test]
+fn a_beginning_that_is_too_long_is_thrown_away() {
+    let hub = Hub::with_tiny();
+    for more in [0, 7] {
+        let home = Home::new(&format!("stale-{more}"));
+        let weights = std::fs::read(tiny().join("model.safetensors")).unwrap();
+        let blobs = home.0.join("hub/models--owner--tiny/blobs");
+        std::fs::create_dir_all(&blobs).unwrap();
+        let part = blobs.join(etag(&weights)).with_extension("part");
+        std::fs::write(&part, vec![7; weights.len() + more]).unwrap();
+        let ran = run(&home, &hub.endpoint, &["pull", NAME], false);
+        assert_eq!((ran.code, &*ran.err), (0, ""), "{more} bytes more");
+        let fetched = std::fs::read(Path::new(ran.out.trim_end()).join("model.safetensors")).unwrap();
+        assert!(fetched == weights, "{more} bytes more");
+        assert!(!part.exists());
+    }
+}
+
 #[test]
 fn what_cannot_be_fetched_says_what_to_do() {
     let (hub, home) = (Hub::with_tiny(), Home::new("errors"));
     let gguf = Hub::new(HashMap::from([("a.gguf".to_owned(), vec![1]), ("b.gguf".to_owned(), vec![2])]));
     let nowhere = "http://127.0.0.1:9";
     type Row<'a> = (&'a str, &'a [&'a str], bool, i32, &'a [&'a str]);
-    let rows: [Row; 8] = [
+    let rows: [Row; 9] = [
         (
             nowhere,
             &["pull", NAME],
@@ -205,7 +229,20 @@ fn what_cannot_be_fetched_says_what_to_do() {
             ],
         ),
         (nowhere, &["pull", "owner/tiny/x.gguf"], false, 1, &["resolve/main/x.gguf", "-m"]),
-        (nowhere, &["pull", NAME], true, 2, &["not in the cache", "HF_HUB_OFFLINE"]),
+        (
+            nowhere,
+            &["pull", NAME],
+            true,
+            2,
+            &[
+                "not in the cache",
+                "HF_HUB_OFFLINE",
+                "owner/tiny/resolve/main/",
+                "tokenizer.json",
+                "models/owner/tiny",
+            ],
+        ),
+        (nowhere, &["embed", "a", "-m", "owner/tiny/x.gguf"], true, 2, &["resolve/main/x.gguf", "-m"]),
         (nowhere, &["generate", "a", "-m", NAME], false, 2, &["not in the cache", "kaiwu pull owner/tiny"]),
         (&hub.endpoint, &["pull", "owner/other"], false, 1, &["no such model", "HF_TOKEN", "404"]),
         (&hub.endpoint, &["pull", "owner/tiny/none.gguf"], false, 1, &["no such model or file", "404"]),

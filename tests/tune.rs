@@ -59,7 +59,7 @@ fn training_logits(gpu: &Arc<Gpu>, network: &Network, input: &[u32]) -> Vec<f32>
     };
     let tokens = input.len();
     let (ids, targets, totals) = (words("ids", input), words("targets", input), words("totals", &[0; 4]));
-    let batch = Batch { ids, targets, totals, size: 1, tokens, kept: tokens };
+    let batch = Batch { ids, targets, totals, clock: None, size: 1, tokens, kept: tokens };
     let recording = record(network, &mut Workspace::new(&place), &batch).unwrap();
     Program::compile(gpu, &recording).unwrap().run(gpu);
     let entry = recording.entries().iter().find(|entry| entry.label == "output").unwrap();

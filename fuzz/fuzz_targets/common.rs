@@ -4,28 +4,48 @@ use kaiwu::format::Source;
 use kaiwu::gpu::Place;
 use kaiwu::model::{Config, Model};
 use kaiwu::text::Tokenizer;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-const SOUND: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/tiny/llama-bf16-sharded");
+const TINY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/tiny");
 
-/// The folder's copy of this process, made once.
-pub fn folder() -> &'static Path {
-    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let to = std::env::temp_dir().join(format!("kaiwu-fuzz-{}", std::process::id()));
-        std::fs::create_dir_all(&to).expect("a folder for the fuzzer's files");
-        for file in std::fs::read_dir(SOUND).expect("the tiny checkpoint") {
-            let file = file.expect("a readable folder");
-            std::fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
-        }
-        to
+/// Copies of the tiny checkpoints by name, made once for this process.
+fn folders() -> &'static BTreeMap<String, PathBuf> {
+    static FOLDERS: OnceLock<BTreeMap<String, PathBuf>> = OnceLock::new();
+    FOLDERS.get_or_init(|| {
+        let all = std::env::temp_dir().join(format!("kaiwu-fuzz-{}", std::process::id()));
+        let copy = |folder: std::io::Result<std::fs::DirEntry>| {
+            let folder = folder.expect("a readable folder");
+            let name = folder.file_name().to_str().expect("a plain name").to_owned();
+            let to = all.join(&name);
+            std::fs::create_dir_all(&to).expect("a folder for the fuzzer's files");
+            for file in std::fs::read_dir(folder.path()).expect("a checkpoint") {
+                let file = file.expect("a readable folder");
+                std::fs::copy(file.path(), to.join(file.file_name())).expect("a copy");
+            }
+            (name, to)
+        };
+        std::fs::read_dir(TINY).expect("the tiny checkpoints").map(copy).collect()
     })
 }
 
+/// The copy of the checkpoint in several files.
+#[allow(dead_code)] // not every target asks
+pub fn folder() -> &'static Path {
+    &folders()["llama-bf16-sharded"]
+}
+
+/// One of the copies, by number in the order of their names.
+#[allow(dead_code)] // not every target asks
+pub fn numbered(number: u8) -> &'static Path {
+    let all = folders();
+    all.values().nth(usize::from(number) % all.len()).expect("checkpoints")
+}
+
 /// Puts `bytes` where a model's file should be. A new file each time: the one before may still be mapped.
-pub fn put(name: &str, bytes: &[u8]) -> PathBuf {
-    let path = folder().join(name);
+pub fn put(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
+    let path = folder.join(name);
     let _ = std::fs::remove_file(&path);
     std::fs::write(&path, bytes).expect("room for the fuzzer's file");
     path
@@ -36,7 +56,7 @@ pub fn put(name: &str, bytes: &[u8]) -> PathBuf {
 pub fn weights(shard: &str) -> usize {
     static WEIGHTS: OnceLock<usize> = OnceLock::new();
     *WEIGHTS.get_or_init(|| {
-        let sound = std::fs::read(Path::new(SOUND).join(shard)).expect("the tiny checkpoint");
+        let sound = std::fs::read(Path::new(TINY).join("llama-bf16-sharded").join(shard)).expect("a shard");
         let header = u64::from_le_bytes(*sound.first_chunk().expect("a length")) as usize;
         sound.len() - 8 - header
     })
@@ -47,6 +67,8 @@ pub fn weights(shard: &str) -> usize {
 pub fn open(path: &Path) {
     let Ok(source) = Source::open(path) else { return };
     let _ = Config::from_source(&source);
-    let _ = Tokenizer::from_source(&source);
+    if let Ok(tokenizer) = Tokenizer::from_source(&source) {
+        let _ = tokenizer.encode("Of 3 mice <s>\n", true).map(|ids| tokenizer.decode(&ids, false));
+    }
     let _ = Model::load(&Place::Host, &source, |_| ());
 }

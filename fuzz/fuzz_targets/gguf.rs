@@ -13,5 +13,5 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if bytes.len() % 2 == 0 {
         bytes.resize(bytes.len() + WEIGHTS, 0);
     }
-    common::open(&common::put("model.gguf", &bytes));
+    common::open(&common::put(common::folder(), "model.gguf", &bytes));
 });

@@ -4,6 +4,6 @@
 mod common;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    common::put("model.safetensors.index.json", bytes);
+    common::put(common::folder(), "model.safetensors.index.json", bytes);
     common::open(common::folder());
 });

@@ -12,6 +12,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if bytes.len() % 2 == 0 {
         bytes.resize(bytes.len() + common::weights(SHARD), 0);
     }
-    common::put(SHARD, &bytes);
+    common::put(common::folder(), SHARD, &bytes);
     common::open(common::folder());
 });

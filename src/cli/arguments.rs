@@ -79,11 +79,18 @@ pub(super) struct CacheArgument {
     pub cache: CacheType,
 }
 
-/// Which model, what its matrices become, and how keys and values are stored.
+/// Which model, and how it is loaded.
 #[derive(Debug, Args)]
 pub(super) struct WeightsArguments {
     #[command(flatten)]
     pub model: ModelArgument,
+    #[command(flatten)]
+    pub loading: LoadingArguments,
+}
+
+/// What a model's matrices become, and how keys and values are stored.
+#[derive(Debug, Args)]
+pub(super) struct LoadingArguments {
     /// Turn the matrices into this type while loading; `kaiwu convert` keeps the result in a file
     #[arg(long, value_name = "TYPE")]
     pub quantize: Option<Quantization>,
@@ -157,27 +164,27 @@ pub(super) fn text_or_stdin(text: &str) -> Result<String> {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sampling")]
 pub(super) struct SamplingArguments {
-    /// Divides the logits; 0 takes the likeliest token always
-    #[arg(long, value_name = "T", default_value_t = 0.0)]
-    temperature: f32,
-    /// Keep the K likeliest tokens; 0 keeps all
-    #[arg(long, value_name = "K", default_value_t = 0)]
-    top_k: u32,
-    /// Keep the likeliest tokens whose probabilities reach P together
-    #[arg(long, value_name = "P", default_value_t = 1.0)]
-    top_p: f32,
-    /// Drop tokens less likely than this share of the likeliest one
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
-    min_p: f32,
-    /// Divides the logits of tokens seen among the latest 64; 1 is off
-    #[arg(long, value_name = "R", default_value_t = 1.0)]
-    repetition_penalty: f32,
-    /// Subtracted for each time a token was seen among the latest 64
-    #[arg(long, value_name = "F", default_value_t = 0.0, allow_negative_numbers = true)]
-    frequency_penalty: f32,
-    /// Subtracted if a token was seen among the latest 64
-    #[arg(long, value_name = "P", default_value_t = 0.0, allow_negative_numbers = true)]
-    presence_penalty: f32,
+    /// Divides the logits; 0 takes the likeliest token always [default: 0]
+    #[arg(long, value_name = "T")]
+    temperature: Option<f32>,
+    /// Keep the K likeliest tokens; 0 keeps all [default: 0]
+    #[arg(long, value_name = "K")]
+    top_k: Option<u32>,
+    /// Keep the likeliest tokens whose probabilities reach P together [default: 1]
+    #[arg(long, value_name = "P")]
+    top_p: Option<f32>,
+    /// Drop tokens less likely than this share of the likeliest one [default: 0]
+    #[arg(long, value_name = "P")]
+    min_p: Option<f32>,
+    /// Divides the logits of tokens seen among the latest 64; 1 is off [default: 1]
+    #[arg(long, value_name = "R")]
+    repetition_penalty: Option<f32>,
+    /// Subtracted for each time a token was seen among the latest 64 [default: 0]
+    #[arg(long, value_name = "F", allow_negative_numbers = true)]
+    frequency_penalty: Option<f32>,
+    /// Subtracted if a token was seen among the latest 64 [default: 0]
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    presence_penalty: Option<f32>,
     /// Added to the logit of a token, -inf bans it; repeatable
     #[arg(long, value_name = "ID=VALUE", value_parser = parse_bias)]
     logit_bias: Vec<(u32, f32)>,
@@ -195,18 +202,27 @@ fn parse_bias(text: &str) -> std::result::Result<(u32, f32), String> {
 
 impl SamplingArguments {
     pub(super) fn settings(&self) -> SamplerSettings {
+        let plain = SamplerSettings::default();
         SamplerSettings {
-            temperature: self.temperature,
-            top_k: self.top_k,
-            top_p: self.top_p,
-            min_p: self.min_p,
-            repetition_penalty: self.repetition_penalty,
-            frequency_penalty: self.frequency_penalty,
-            presence_penalty: self.presence_penalty,
+            temperature: self.temperature.unwrap_or(plain.temperature),
+            top_k: self.top_k.unwrap_or(plain.top_k),
+            top_p: self.top_p.unwrap_or(plain.top_p),
+            min_p: self.min_p.unwrap_or(plain.min_p),
+            repetition_penalty: self.repetition_penalty.unwrap_or(plain.repetition_penalty),
+            frequency_penalty: self.frequency_penalty.unwrap_or(plain.frequency_penalty),
+            presence_penalty: self.presence_penalty.unwrap_or(plain.presence_penalty),
             logit_bias: self.logit_bias.clone(),
             // 53 bits, so that JSON readers get the seed as it is.
             seed: self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 11),
-            ..SamplerSettings::default()
+            ..plain
         }
+    }
+
+    /// Whether nothing was said of how ids are chosen, but for the seed and single tokens.
+    pub(super) fn leave_it_to_the_model(&self) -> bool {
+        let Self { temperature, top_p, min_p, repetition_penalty, .. } = self;
+        let penalties = [repetition_penalty, &self.frequency_penalty, &self.presence_penalty];
+        let given = [temperature, top_p, min_p].into_iter().chain(penalties).any(Option::is_some);
+        !given && self.top_k.is_none()
     }
 }

@@ -61,9 +61,9 @@ impl Rates {
 }
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    let loaded = Opened::new(&arguments.model, None)?.load(device, false)?;
     let (prompt, tokens) = (arguments.prompt as usize, arguments.tokens as usize);
-    let mut runner = loaded.runner(prompt + tokens)?;
+    let file = Opened::new(&arguments.model, None)?;
+    let (loaded, mut runner) = file.load_with_runner(device, false, prompt, prompt + tokens)?;
     runner.fits(prompt + tokens)?;
     let vocabulary = loaded.model.config.vocabulary;
     // Which tokens they are does not matter to the time, but one token over and over might.

@@ -5,7 +5,9 @@ use super::loaded::Opened;
 use super::output::print;
 use super::progress::Progress;
 use super::{Outcome, interrupt};
-use crate::generate::{Conversation, Event, FinishReason, Generator, Options};
+use crate::format::Source;
+use crate::generate::{Conversation, Event, FinishReason, Generator, Options, recommended};
+use crate::sample::SamplerSettings;
 use crate::{Error, Result};
 use clap::Args;
 use std::io::{BufRead, IsTerminal};
@@ -40,7 +42,8 @@ const EXAMPLES: &str = "Examples:
   printf 'What is gravity?\\nAnd light?\\n' | kaiwu chat --temperature 0.2 --top-p 0.9
 
 Each line is a message. Ctrl-C ends an answer; at the prompt it quits, as Ctrl-D does. Where standard input is no
-terminal, only the answers are printed.";
+terminal, only the answers are printed. Without any option of sampling, ids are chosen as the model's files recommend
+(generation_config.json, or general.sampling of a GGUF file); --temperature 0 takes the likeliest.";
 
 const HELP: &str = "/reset forgets the conversation, /quit ends the program, /help shows this; \
                     Ctrl-C ends an answer, Ctrl-D the program";
@@ -60,16 +63,17 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let file = Opened::new(&arguments.model, arguments.context)?;
     let template = file.chat_template()?;
     let options = Options {
-        sampling: arguments.sampling.settings(),
+        sampling: sampling(&arguments.sampling, &file.source)?,
         stop: arguments.stop.clone(),
         max_tokens: arguments.tokens.map(|n| n as usize),
         check: false,
     };
     options.sampling.validate(file.config.vocabulary)?;
 
-    let loaded = file.load(device, false)?;
+    // What is asked is not known yet: pipelines for a few tokens serve any prompt.
+    let (loaded, runner) = file.load_with_runner(device, false, 16, EXPECTED)?;
     let mut chat = Chat {
-        generator: Generator::new(loaded.runner(EXPECTED)?, Arc::clone(&loaded.file.tokenizer)),
+        generator: Generator::new(runner, Arc::clone(&loaded.file.tokenizer)),
         conversation: Conversation::new(template, arguments.system.as_deref()),
         options,
         answering: Arc::default(),
@@ -95,6 +99,18 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What was asked for, or else what the model's makers recommend.
+fn sampling(asked: &SamplingArguments, source: &Source) -> Result<SamplerSettings> {
+    let own = asked.settings();
+    match recommended(source)?.filter(|_| asked.leave_it_to_the_model()) {
+        None => Ok(own),
+        Some(settings) => {
+            log::info!("sampling as the model's files recommend: {settings:?}");
+            Ok(SamplerSettings { logit_bias: own.logit_bias, seed: own.seed, ..settings })
+        }
+    }
 }
 
 impl Chat {
@@ -144,7 +160,7 @@ impl Chat {
         self.generator.interrupt().store(false, Ordering::Relaxed);
         let answer = match answer {
             Ok(answer) => answer,
-            // The text is too long for what is left of the context.
+            // The text is too long for what is left of the context, or of the memory.
             Err(error @ Error::Usage(_)) => {
                 self.conversation.unanswered();
                 self.notice(&format!("{error}; /reset makes room"));

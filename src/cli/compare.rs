@@ -2,27 +2,31 @@
 
 use super::Outcome;
 use super::arguments::{CacheArgument, DeviceArguments, model_path};
-use super::loaded::{Loaded, Opened, load};
+use super::loaded::{Loaded, Needs, Opened};
 use super::output::{print, print_json, table};
 use super::perplexity::TextArguments;
 use super::progress::Progress;
+use crate::format::Quantization;
 use crate::generate::{TextComparison, TextLikelihood, comparison};
-use crate::model::Comparer;
+use crate::gpu::{Gpu, Place};
+use crate::model::{Comparer, Judge};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
 
 /// Compare what two models with one tokenizer expect of a text: likelihoods, divergence, agreement
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// Model file (GGUF), given twice: the one to compare with, then the one to be judged
-    #[arg(short, long, value_name = "FILE", required = true)]
+    /// A model (GGUF file, Hugging Face folder or owner/name), given twice: the one to compare with, then the one to be judged
+    #[arg(short, long, value_name = "PATH", required = true)]
     model: Vec<PathBuf>,
+    /// Turn the matrices of the one to be judged into this type while loading
+    #[arg(long, value_name = "TYPE")]
+    quantize: Option<Quantization>,
     #[command(flatten)]
     text: TextArguments,
     #[command(flatten)]
@@ -34,6 +38,7 @@ pub(super) struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   kaiwu compare -m original.gguf -m quantised.gguf README.md
+  kaiwu compare -m folder -m folder --quantize q4_0 README.md
   kaiwu compare -m original.gguf -m quantised.gguf --json book.txt";
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
@@ -43,21 +48,23 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     };
     let text = arguments.text.read()?;
     let cache = arguments.cache.cache;
-    let open = |path: &PathBuf| -> Result<Opened> {
+    let open = |path: &PathBuf, quantization| -> Result<Opened> {
         let mut opened = Opened::at(model_path(Some(path))?, arguments.text.context)?;
-        opened.cache = cache;
+        (opened.cache, opened.quantization) = (cache, quantization);
         Ok(opened)
     };
-    let (a, b) = (open(a)?, open(b)?);
+    let (mut a, mut b) = (open(a, None)?, open(b, arguments.quantize)?);
     same_tokenizer(&a, &b)?;
     let longest = a.config.context.min(b.config.context);
     let windows = arguments.text.windows(&text, &a.tokenizer, longest)?;
     let window = arguments.text.window(longest);
 
-    let a = a.load(device, false)?;
-    let since = Instant::now();
-    let model = load(&a.place, &b.source, None)?;
-    let b = Loaded { file: b, place: a.place.clone(), model, seconds: since.elapsed().as_secs_f64() };
+    a.expect(window);
+    b.expect(window);
+    let gpu = Gpu::open(&device.options())?;
+    let needs = |file: &Opened| Needs { tokens: window, beside: Judge::bytes_for(&file.config) };
+    a.footprint(needs(&a))?.and(b.footprint(needs(&b))?).check(&gpu)?;
+    let (a, b) = (a.load_at(Place::Device(gpu.clone()))?, b.load_at(Place::Device(gpu))?);
     let mut comparer = Comparer::new(a.runner(window)?, b.runner(window)?)?;
     let mut progress = Progress::tokens("comparing", windows.scored() as u64);
     let found = comparison(&mut comparer, &windows, |done| progress.set(done as u64))?;
@@ -105,13 +112,12 @@ fn same_tokenizer(a: &Opened, b: &Opened) -> Result<()> {
         Err(Error::Usage(format!("{a} and {b} cannot be compared: {what}; compare models of one tokenizer")))
     };
     let (one, other): (&Tokenizer, &Tokenizer) = (&a.tokenizer, &b.tokenizer);
-    if one.vocab_size() != other.vocab_size() {
-        let (one, other) = (one.vocab_size(), other.vocab_size());
-        return differ(format!("their tokenizers have {one} and {other} tokens"));
-    }
-    if let Some(id) = (0..one.vocab_size() as u32).find(|&id| one.token(id) != other.token(id)) {
-        let token = |tokenizer: &Tokenizer| tokenizer.token(id).unwrap_or_default();
-        return differ(format!("token {id} is {:?} in one and {:?} in the other", token(one), token(other)));
+    // GGUF files name what fills up the embeddings, which no text becomes; folders leave it out.
+    let token = |tokenizer: &Tokenizer, id| tokenizer.token(id).filter(|_| !tokenizer.is_unused(id));
+    let most = one.vocab_size().max(other.vocab_size()) as u32;
+    if let Some(id) = (0..most).find(|&id| token(one, id) != token(other, id)) {
+        let token = |tokenizer| token(tokenizer, id).map_or("none".into(), |token| format!("{token:?}"));
+        return differ(format!("token {id} is {} in one and {} in the other", token(one), token(other)));
     }
     if one.first() != other.first() {
         return differ("one begins texts with another token".into());

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::arguments::{DeviceArguments, WeightsArguments, text_or_stdin};
-use super::loaded::Opened;
+use super::loaded::{Needs, Opened};
 use super::output::print_json;
 use super::progress::Progress;
 use crate::model::{Embedder, Pooling};
@@ -47,7 +47,8 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         let most = file.context;
         return Err(Error::Usage(format!("a text has {longest} tokens, but the model was made for {most}")));
     }
-    let loaded = file.load(device, arguments.reference)?;
+    let beside = Embedder::bytes_for(&file.config);
+    let loaded = file.load(device, arguments.reference, Needs { tokens: longest, beside })?;
     let mut embedder = Embedder::new(loaded.runner(longest)?)?;
     let mut progress = Progress::tokens("embedding", ids.iter().map(|ids| ids.len() as u64).sum());
     let mut all = vec![];

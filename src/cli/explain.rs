@@ -1,13 +1,13 @@
 //! `kaiwu explain`: the recording of a decode step, for people.
 
 use super::Outcome;
-use super::arguments::{CacheArgument, DeviceArguments, ModelArgument};
-use super::loaded::{adapter, load};
+use super::arguments::{DeviceArguments, LoadingArguments, WeightsArguments};
+use super::loaded::{adapter, load, open_adapters};
 use super::output::{count, print, print_pretty, size, table};
 use super::roofline::{self, RooflineArguments};
 use crate::format::Source;
 use crate::gpu::{Capabilities, Constant, Cost, Entry, Gpu, Place, StorageKind, Strategy};
-use crate::model::{Footprint, Room, Runner, Want};
+use crate::model::{Config, Footprint, Room, Runner, Want};
 use crate::workbench::StepCost;
 use crate::{Error, Result};
 use clap::Args;
@@ -22,12 +22,10 @@ use std::process::ExitCode;
 )]
 pub(super) struct Arguments {
     #[command(flatten)]
-    model: ModelArgument,
+    model: WeightsArguments,
     /// Tokens in the cache that attention reads
     #[arg(long, value_name = "N", default_value_t = 256)]
     at: u32,
-    #[command(flatten)]
-    cache: CacheArgument,
     #[command(flatten)]
     roofline: RooflineArguments,
     /// Do without a device: the strategies it would take are then unknown
@@ -61,13 +59,20 @@ struct Section {
 }
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    let path = arguments.model.path()?;
+    let path = arguments.model.model.path()?;
     let source = Source::open(&path)?;
+    let LoadingArguments { quantize, cache, lora } = &arguments.model.loading;
+    let config = Config::from_source(&source)?;
+    let adapters = open_adapters(lora, &config)?;
     let place = if arguments.host { Place::Host } else { device_or_host(device)? };
-    let model = load(&place, &source, None)?;
-    let room = Room { expected: 1, cache: arguments.cache.cache, ..Room::default() };
+    let room = Room { expected: 1, cache: cache.cache, ..Room::default() };
+    if let Place::Device(gpu) = &place {
+        let shown = Room { context: Some(1), ..room };
+        Footprint::new(&source, *quantize, &adapters, &shown)?.check(gpu)?;
+    }
+    let model = load(&place, &source, *quantize, &adapters)?;
     let mut runner = Runner::with_room(&place, &model, room)?;
-    let memory = Footprint::of(&model, model.bytes(), &room)?;
+    let memory = Footprint::of(&model, model.bytes(), &room)?.at_once();
     let recording = runner.recording(1, Want::Last)?;
     let at = arguments.at as usize;
     let sections = sections(recording.entries(), &place, at);

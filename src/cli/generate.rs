@@ -61,7 +61,9 @@ const EXAMPLES: &str = "Examples:
   kaiwu generate \"The capital of France is\" -n 16
   kaiwu generate --chat --temperature 0.7 --top-p 0.9 --seed 1 \"What is gravity?\"
   kaiwu generate --json - < prompt.txt
-  kaiwu generate --profile=trace.json -n 16 \"Once upon a time\"";
+  kaiwu generate --profile=trace.json -n 16 \"Once upon a time\"
+
+Without options of sampling the likeliest token is taken always, whatever the model's files recommend.";
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Instant) -> Outcome {
     let text = arguments.prompt.as_deref().map(text_or_stdin).transpose()?;
@@ -75,8 +77,8 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Inst
     };
     options.sampling.validate(file.config.vocabulary)?;
 
-    let loaded = file.load(device, arguments.reference)?;
-    let runner = loaded.runner(prompt.len() + arguments.tokens.min(1024) as usize)?;
+    let expected = prompt.len() + arguments.tokens.min(1024) as usize;
+    let (loaded, runner) = file.load_with_runner(device, arguments.reference, prompt.len(), expected)?;
     let mut generator = Generator::new(runner, Arc::clone(&loaded.file.tokenizer));
     if arguments.profile.wanted() {
         generator.runner().start_profile();

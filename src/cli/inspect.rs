@@ -1,10 +1,10 @@
 //! `kaiwu inspect`: what is in a model file, and what it takes to run it.
 
 use super::Outcome;
-use super::arguments::{CacheArgument, model_path};
+use super::arguments::{LoadingArguments, model_path};
+use super::loaded::open_adapters;
 use super::output::{count, print, print_pretty, size, table};
 use crate::format::{Array, Source, TensorInfo, Value};
-use crate::kernels::CacheType;
 use crate::model::{Config, Footprint, Room};
 use crate::{Error, Result};
 use clap::Args;
@@ -16,7 +16,7 @@ use std::process::ExitCode;
 /// Show a model file's metadata and tensors, and what it would take on a device
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  kaiwu inspect model.gguf --context 2048\n  kaiwu inspect model.gguf --json"
+    after_help = "Examples:\n  kaiwu inspect model.gguf --context 2048\n  kaiwu inspect folder --quantize q4_0 --lora adapter\n  kaiwu inspect model.gguf --json"
 )]
 pub(super) struct Arguments {
     /// Model: a GGUF file, or a Hugging Face folder [default: the one that `make model` fetches]
@@ -26,7 +26,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     context: Option<u32>,
     #[command(flatten)]
-    cache: CacheArgument,
+    loading: LoadingArguments,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let source = Source::open(&model_path(arguments.model.as_deref())?)?;
-    let footprint = footprint(&source, arguments.context.map(|n| n as usize), arguments.cache.cache);
+    let footprint = footprint(&source, arguments);
     if let Err(error @ Error::Usage(_)) = footprint {
         return Err(error);
     }
@@ -45,14 +45,17 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn footprint(source: &Source, context: Option<usize>, cache: CacheType) -> Result<Footprint> {
+fn footprint(source: &Source, arguments: &Arguments) -> Result<Footprint> {
     let config = Config::from_source(source)?;
-    let context = context.unwrap_or(config.context);
+    let context = arguments.context.map_or(config.context, |n| n as usize);
     if context > config.context {
         let message = format!("a context of {context} exceeds the model's own, {}", config.context);
         return Err(Error::Usage(message));
     }
-    Footprint::new(source, None, &Room { context: Some(context), cache, ..Room::default() })
+    let LoadingArguments { quantize, cache, lora } = &arguments.loading;
+    let adapters = open_adapters(lora, &config)?;
+    let room = Room { context: Some(context), cache: cache.cache, ..Room::default() };
+    Ok(Footprint::new(source, *quantize, &adapters, &room)?.at_once())
 }
 
 /// Tensors, elements and bytes of each type.

@@ -3,9 +3,10 @@
 use super::arguments::{DeviceArguments, WeightsArguments};
 use super::progress::Progress;
 use crate::format::{Lora, Quantization, Source};
-use crate::gpu::{Gpu, Place};
+use crate::gpu::{Gpu, Place, return_freed_memory};
 use crate::kernels::CacheType;
-use crate::model::{Config, Footprint, Model, Room, Runner};
+use crate::model::rope::Scaling;
+use crate::model::{Config, Footprint, Model, Room, Runner, Unfilled};
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Error, Result};
 use std::path::PathBuf;
@@ -23,7 +24,7 @@ pub(super) struct Opened {
     /// Somebody asked for that many.
     context_asked: bool,
     /// What the matrices become while loading.
-    quantization: Option<Quantization>,
+    pub quantization: Option<Quantization>,
     /// How keys and values are stored.
     pub cache: CacheType,
     /// What is added to the model, with its scale.
@@ -31,24 +32,45 @@ pub(super) struct Opened {
     since: Instant,
 }
 
+/// What a command asks of a device beside the weights.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Needs {
+    /// Tokens that there will be, as far as can be told.
+    pub tokens: usize,
+    /// Bytes beside those of a conversation.
+    pub beside: u64,
+}
+
+impl Needs {
+    /// Room for so many tokens, and nothing else.
+    pub(super) fn tokens(tokens: usize) -> Self {
+        Self { tokens, beside: 0 }
+    }
+}
+
 /// A model on a device, or on none.
 pub(super) struct Loaded {
     pub file: Opened,
     pub place: Place,
     pub model: Arc<Model>,
+    /// The cache has all its room from the beginning: it could not be there twice.
+    at_once: bool,
     /// Seconds from opening the file to the last weight on the device.
     pub seconds: f64,
+}
+
+/// A model with room for its weights, which are not there yet.
+struct Reserved {
+    loaded: Loaded,
+    unfilled: Unfilled,
 }
 
 impl Opened {
     /// Opens a model for conversations of `context` tokens, the model's own number if not given.
     pub(super) fn new(weights: &WeightsArguments, context: Option<u32>) -> Result<Self> {
         let opened = Self::at(weights.model.path()?, context)?;
-        let open = |(path, scale): &(PathBuf, f32)| -> Result<(Lora, f32)> {
-            Ok((Lora::open(path, opened.config.architecture.name)?, *scale))
-        };
-        let adapters = weights.lora.iter().map(open).collect::<Result<_>>()?;
-        let (quantization, cache) = (weights.quantize, weights.cache.cache);
+        let adapters = open_adapters(&weights.loading.lora, &opened.config)?;
+        let (quantization, cache) = (weights.loading.quantize, weights.loading.cache.cache);
         Ok(Self { quantization, cache, adapters, ..opened })
     }
 
@@ -81,15 +103,30 @@ impl Opened {
     }
 
     /// Room for the context, and for `expected` tokens to begin with.
-    pub(super) fn room(&self, expected: usize) -> Room {
+    fn room(&self, expected: usize) -> Room {
         Room { context: Some(self.context), expected, cache: self.cache, ..Room::default() }
     }
 
-    /// What it takes on a device: with the context that was asked for, or else as much as a conversation begins with.
-    fn footprint(&self) -> Result<Footprint> {
-        let beginning = Room::default().expected.min(self.context);
-        let context = Some(if self.context_asked { self.context } else { beginning });
-        Footprint::new(&self.source, self.quantization, &Room { context, ..self.room(beginning) })
+    /// Some models turn with other frequencies in contexts beyond the one that they were first made for. Where neither the
+    /// command line nor `tokens` asks for more, that one is kept to, and its frequencies.
+    pub(super) fn expect(&mut self, tokens: usize) {
+        for rope in &self.config.ropes {
+            if let Scaling::Long { original, .. } = rope.scaling
+                && !self.context_asked
+                && tokens <= original
+            {
+                self.context = self.context.min(original);
+            }
+        }
+    }
+
+    /// What it takes on a device: with the context that was asked for, or else with as many tokens as are needed.
+    pub(super) fn footprint(&self, needs: Needs) -> Result<Footprint> {
+        let tokens = needs.tokens.clamp(1, self.context);
+        let context = Some(if self.context_asked { self.context } else { tokens });
+        let room = Room { context, ..self.room(tokens) };
+        let found = Footprint::new(&self.source, self.quantization, &self.adapters, &room)?;
+        Ok(found.with_beside(needs.beside))
     }
 
     /// The template of the file, which a conversation needs.
@@ -101,29 +138,82 @@ impl Opened {
         })
     }
 
-    /// Brings the weights to the device, or to the references.
-    pub(super) fn load(self, device: &DeviceArguments, reference: bool) -> Result<Loaded> {
+    /// Brings the weights to the device, or to the references, unless they and what is needed cannot fit.
+    pub(super) fn load(self, device: &DeviceArguments, reference: bool, needs: Needs) -> Result<Loaded> {
+        self.reserve(device, reference, needs)?.filled()
+    }
+
+    /// The same with a conversation that has room for `expected` tokens and begins with `prompt` tokens, for which all is
+    /// compiled before the weights are there: compilers take memory.
+    pub(super) fn load_with_runner(
+        self,
+        device: &DeviceArguments,
+        reference: bool,
+        prompt: usize,
+        expected: usize,
+    ) -> Result<(Loaded, Runner)> {
+        let reserved = self.reserve(device, reference, Needs::tokens(expected))?;
+        let mut runner = reserved.loaded.runner(expected)?;
+        runner.fits(prompt)?;
+        runner.compile(prompt)?;
+        Ok((reserved.filled()?, runner))
+    }
+
+    /// Opens the device and makes room for the weights.
+    fn reserve(mut self, device: &DeviceArguments, reference: bool, needs: Needs) -> Result<Reserved> {
+        self.expect(needs.tokens);
         let place = match reference {
             true => Place::Host,
             false => Place::Device(Gpu::open(&device.options())?),
         };
+        let mut at_once = false;
         if let Place::Device(gpu) = &place {
-            self.footprint()?.check(gpu)?;
+            let footprint = self.footprint(needs)?;
+            // A cache that grows is there twice for a moment; where that is too much, it does not grow.
+            at_once = footprint.check(gpu).is_err();
+            if at_once {
+                footprint.at_once().check(gpu)?;
+            }
         }
-        let model = load_with(&place, &self.source, self.quantization, &self.adapters)?;
-        Ok(Loaded { seconds: self.since.elapsed().as_secs_f64(), file: self, place, model })
+        let mut reserved = self.reserve_at(place)?;
+        reserved.loaded.at_once = at_once;
+        Ok(reserved)
+    }
+
+    /// Makes room for the weights at `place`, which has it.
+    fn reserve_at(self, place: Place) -> Result<Reserved> {
+        let (model, unfilled) = reserve(&place, &self.source, self.quantization, &self.adapters)?;
+        let loaded = Loaded { file: self, place, model, at_once: false, seconds: 0.0 };
+        Ok(Reserved { loaded, unfilled })
+    }
+
+    /// Brings the weights to `place`, which has room for them.
+    pub(super) fn load_at(self, place: Place) -> Result<Loaded> {
+        self.reserve_at(place)?.filled()
+    }
+}
+
+impl Reserved {
+    /// Brings the weights to where they have room.
+    fn filled(self) -> Result<Loaded> {
+        let Self { mut loaded, unfilled } = self;
+        return_freed_memory();
+        fill(&loaded.place, &loaded.file.source, unfilled)?;
+        loaded.seconds = loaded.file.since.elapsed().as_secs_f64();
+        Ok(loaded)
     }
 }
 
 impl Loaded {
     /// A conversation with room for `expected` tokens to begin with.
     pub(super) fn runner(&self, expected: usize) -> Result<Runner> {
-        self.runner_with(self.file.room(expected))
+        self.runner_in_chunks(expected, Room::default().chunk)
     }
 
-    /// A conversation with this room.
-    pub(super) fn runner_with(&self, room: Room) -> Result<Runner> {
-        Runner::with_room(&self.place, &self.model, room)
+    /// The same with at most `chunk` tokens of a prompt at once.
+    pub(super) fn runner_in_chunks(&self, expected: usize, chunk: usize) -> Result<Runner> {
+        let expected = if self.at_once { self.file.context } else { expected };
+        Runner::with_room(&self.place, &self.model, Room { chunk, ..self.file.room(expected) })
     }
 
     pub(super) fn adapter(&self) -> String {
@@ -136,27 +226,52 @@ impl Loaded {
     }
 }
 
-/// Brings the weights to `place` with a progress bar.
-pub(super) fn load(place: &Place, source: &Source, quantization: Option<Quantization>) -> Result<Arc<Model>> {
-    load_with(place, source, quantization, &[])
+/// Opens adapters for a model of this configuration.
+pub(super) fn open_adapters(asked: &[(PathBuf, f32)], config: &Config) -> Result<Vec<(Lora, f32)>> {
+    let open = |(path, scale): &(PathBuf, f32)| -> Result<(Lora, f32)> {
+        Ok((Lora::open(path, config.architecture.name)?, *scale))
+    };
+    asked.iter().map(open).collect()
 }
 
-/// The same with what adapters add.
-fn load_with(
+/// Brings the weights to `place` with a progress bar, and what adapters add.
+pub(super) fn load(
     place: &Place,
     source: &Source,
     quantization: Option<Quantization>,
     adapters: &[(Lora, f32)],
 ) -> Result<Arc<Model>> {
-    let total = source.tensors().iter().map(|tensor| tensor.bytes).sum();
-    let what = if quantization.is_some() { "quantising" } else { "loading" };
-    let mut progress = Progress::bytes(what, total);
-    let mut model = Model::load_as(place, source, quantization, |done| progress.set(done))?;
+    let (model, unfilled) = reserve(place, source, quantization, adapters)?;
+    fill(place, source, unfilled)?;
+    Ok(model)
+}
+
+/// A model with room for its weights, and what adapters add.
+fn reserve(
+    place: &Place,
+    source: &Source,
+    quantization: Option<Quantization>,
+    adapters: &[(Lora, f32)],
+) -> Result<(Arc<Model>, Unfilled)> {
+    let mut progress = quantization.map(|_| Progress::bytes("quantising", bytes(source)));
+    let told = |done| progress.iter_mut().for_each(|bar| bar.set(done));
+    let (mut model, unfilled) = Model::reserve(place, source, quantization, told)?;
     model.adapt(place, adapters)?;
-    if let Place::Device(gpu) = place {
-        gpu.wait()?;
+    Ok((Arc::new(model), unfilled))
+}
+
+fn fill(place: &Place, source: &Source, unfilled: Unfilled) -> Result<()> {
+    let mut progress = Progress::bytes("loading", bytes(source));
+    unfilled.fill(place, |done| progress.set(done))?;
+    match place {
+        Place::Device(gpu) => gpu.wait(),
+        Place::Host => Ok(()),
     }
-    Ok(Arc::new(model))
+}
+
+/// Bytes of all tensors.
+fn bytes(source: &Source) -> u64 {
+    source.tensors().iter().map(|tensor| tensor.bytes).sum()
 }
 
 /// The name of what computes.

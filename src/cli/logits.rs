@@ -2,10 +2,10 @@
 
 use super::Outcome;
 use super::arguments::{DeviceArguments, WeightsArguments, text_or_stdin};
-use super::loaded::Opened;
+use super::loaded::{Needs, Opened};
 use super::output::print_json;
 use super::progress::Progress;
-use crate::model::{Room, Runner};
+use crate::model::Runner;
 use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
@@ -63,9 +63,10 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     if ids.is_empty() {
         return Err(Error::Usage("the text has no tokens".into()));
     }
-    let loaded = file.load(device, arguments.reference)?;
-    let room = Room { chunk: arguments.chunk as usize, ..loaded.file.room(ids.len()) };
-    let mut runner = loaded.runner_with(room)?;
+    let all = arguments.output.as_ref().map(|_| Runner::all_logits_bytes(file.config.vocabulary));
+    let needs = Needs { tokens: ids.len(), beside: all.unwrap_or(0) };
+    let loaded = file.load(device, arguments.reference, needs)?;
+    let mut runner = loaded.runner_in_chunks(ids.len(), arguments.chunk as usize)?;
     runner.fits(ids.len())?;
     if arguments.check {
         check(&mut runner, &ids)?;

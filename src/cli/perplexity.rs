@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::arguments::{DeviceArguments, WeightsArguments};
-use super::loaded::Opened;
+use super::loaded::{Needs, Opened};
 use super::output::{print, print_json};
 use super::progress::Progress;
 use crate::generate::{Windows, likelihood};
@@ -84,7 +84,8 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let file = Opened::new(&arguments.model, arguments.text.context)?;
     let windows = arguments.text.windows(&text, &file.tokenizer, file.config.context)?;
     let window = arguments.text.window(file.config.context);
-    let loaded = file.load(device, arguments.reference)?;
+    let beside = Judge::bytes_for(&file.config);
+    let loaded = file.load(device, arguments.reference, Needs { tokens: window, beside })?;
     let rows = Judge::rows_for(loaded.model.config.vocabulary);
     let mut judge = Judge::new(loaded.runner(window)?, rows)?;
     let mut progress = Progress::tokens("scoring", windows.scored() as u64);

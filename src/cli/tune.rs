@@ -7,7 +7,7 @@ use super::output::{print, print_pretty, table};
 use super::progress::Progress;
 use crate::format::Source;
 use crate::gpu::{Gpu, GpuOptions, Place, Tuned, Tuning};
-use crate::model::{Runner, Want};
+use crate::model::{Config, Footprint, Room, Runner, Want};
 use crate::workbench::{
     Shape, ShapeTuning, is_tunable, model_shapes, recorded_shapes, reference_seconds, tune,
 };
@@ -108,8 +108,11 @@ fn shapes(gpu: &Arc<Gpu>, model: Option<&Path>) -> Result<Vec<Shape>> {
     let Some(path) = model else { return Ok(model_shapes()) };
     let source = Source::open(path)?;
     let place = Place::Device(Arc::clone(gpu));
-    let model = load(&place, &source, None)?;
-    let room = (CONTEXT + PROMPT).min(model.config.context);
+    let most = Config::from_source(&source)?.context;
+    let room = (CONTEXT + PROMPT).min(most);
+    let reckoned = Room { context: Some(room), expected: room, ..Room::default() };
+    Footprint::new(&source, None, &[], &reckoned)?.check(gpu)?;
+    let model = load(&place, &source, None, &[])?;
     let prompt = PROMPT.min(room);
     let mut runner = Runner::new(&place, &model, None, room)?;
     let decode = recorded_shapes(&runner.recording(1, Want::Last)?, 1, CONTEXT.min(room - 1));

@@ -10,6 +10,8 @@ struct Names {
     block: &'static [(&'static str, &'static str)],
     /// What checkpoints carry along, but no model needs: ends of names.
     unneeded: &'static [&'static str],
+    /// What is for pictures, which a text goes without: beginnings of names.
+    pictures: &'static [&'static str],
 }
 
 const LLAMA: Names = Names {
@@ -32,6 +34,7 @@ const LLAMA: Names = Names {
         ("mlp.gate", "ffn_gate_inp"),
     ],
     unneeded: &["rotary_emb.inv_freq"],
+    pictures: &[],
 };
 
 const GEMMA: Names = Names {
@@ -51,6 +54,7 @@ const GEMMA: Names = Names {
         ("mlp.down_proj", "ffn_down"),
         ("post_feedforward_layernorm", "post_ffw_norm"),
     ],
+    pictures: &["vision_tower.", "multi_modal_projector."],
     ..LLAMA
 };
 
@@ -67,6 +71,7 @@ const GPT2: Names = Names {
     ],
     // Masks.
     unneeded: &[".attn.bias", ".attn.masked_bias"],
+    pictures: &[],
 };
 
 fn family(model_type: &str) -> &'static Names {
@@ -76,7 +81,9 @@ fn family(model_type: &str) -> &'static Names {
 
 /// Whether a tensor is in checkpoints for no use.
 pub(super) fn unneeded(model_type: &str, name: &str) -> bool {
-    family(model_type).unneeded.iter().any(|end| name.ends_with(end))
+    let Names { unneeded, pictures, .. } = family(model_type);
+    let part = name.strip_prefix("model.").unwrap_or(name);
+    unneeded.iter().any(|end| name.ends_with(end)) || pictures.iter().any(|start| part.starts_with(start))
 }
 
 /// GGUF's name for a tensor of a model of this type; the same name where the table has none.
@@ -140,6 +147,8 @@ mod tests {
             assert_eq!(gguf_name(model_type, theirs), ours, "{model_type}: {theirs}");
         }
         assert!(unneeded("gpt2", "h.0.attn.bias") && !unneeded("gpt2", "h.0.attn.c_attn.bias"));
+        assert!(unneeded("gemma3", "vision_tower.vision_model.encoder.layers.0.mlp.fc1.bias"));
+        assert!(unneeded("gemma3", "model.multi_modal_projector.mm_input_projection_weight"));
         assert!(unneeded("llama", "model.layers.0.self_attn.rotary_emb.inv_freq"));
     }
 }

@@ -4,10 +4,12 @@ mod answer;
 mod conversation;
 mod generator;
 mod pace;
+mod recommended;
 mod windows;
 mod writer;
 
 pub use answer::{Answer, FinishReason};
 pub use conversation::Conversation;
 pub use generator::{Event, Generator, Options};
+pub use recommended::recommended;
 pub use windows::{TextComparison, TextLikelihood, Windows, comparison, likelihood};

@@ -249,7 +249,7 @@ impl Gpu {
 
     /// Workgroups of eight lanes that surely run at once, where calls can be chained: as many as there are cores. Software
     /// adapters have a thread a core; lavapipe has no more than 16.
-    pub(super) fn workers(&self) -> Option<u32> {
+    pub fn workers(&self) -> Option<u32> {
         let reads_and_writes = wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES;
         let able = self.capabilities.software
             && self.capabilities.subgroup >= 8

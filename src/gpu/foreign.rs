@@ -187,7 +187,8 @@ impl Program {
         if let Some(error) = pollster::block_on(memory.pop()) {
             return Err(super::device::device_error(&error));
         }
-        let pipeline = Arc::new(Pipeline { layout: pipeline.get_bind_group_layout(0), pipeline });
+        let layout = pipeline.get_bind_group_layout(0);
+        let pipeline = Arc::new(Pipeline::new(pipeline, layout, &[]));
         let step = Step { label: entry.into(), strategy: "own", pipeline, bindings, grid };
         Ok(Self { steps: vec![step], meeting: None })
     }

@@ -5,11 +5,30 @@ use super::kernel::Access;
 use super::tensor::{Storage, Tensor};
 use crate::{Error, Result};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A compiled text with the layout of its group 0.
 pub struct Pipeline {
     pub(super) pipeline: wgpu::ComputePipeline,
     pub(super) layout: wgpu::BindGroupLayout,
+    /// What group 0 binds.
+    pub(super) kinds: Vec<wgpu::BindingType>,
+    rehearsed: AtomicBool,
+}
+
+impl Pipeline {
+    pub(super) fn new(
+        pipeline: wgpu::ComputePipeline,
+        layout: wgpu::BindGroupLayout,
+        kinds: &[wgpu::BindingType],
+    ) -> Self {
+        Self { pipeline, layout, kinds: kinds.into(), rehearsed: AtomicBool::new(false) }
+    }
+
+    /// Whether nobody has asked this before.
+    pub(super) fn is_first_rehearsal(&self) -> bool {
+        !self.rehearsed.swap(true, Ordering::Relaxed)
+    }
 }
 
 /// The pipeline of a text, which `signature` stands for, with the bindings of group 0.
@@ -61,7 +80,7 @@ pub(super) fn of(
     if let Some(error) = pollster::block_on(scope.pop()) {
         return Err(Error::Kernel { kernel: label.into(), message: error.to_string() });
     }
-    let made = Arc::new(Pipeline { pipeline, layout });
+    let made = Arc::new(Pipeline::new(pipeline, layout, kinds));
     lock(&gpu.pipelines).insert(signature.into(), Arc::clone(&made));
     Ok(made)
 }

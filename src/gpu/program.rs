@@ -71,7 +71,7 @@ impl Readback {
 const CHAIN: &str = "chain";
 
 /// Offsets of uniform bindings are multiples of this on every adapter.
-const PARAMETER_STRIDE: usize = 256;
+pub(super) const PARAMETER_STRIDE: usize = 256;
 
 impl Program {
     /// Compiles what is not compiled yet and binds the operands, taking each kernel's first strategy that is not
@@ -112,14 +112,14 @@ impl Program {
         choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
     ) -> Result<Self> {
         let mut bytes = Vec::with_capacity(entries.len() * PARAMETER_STRIDE);
-        for entry in entries {
+        for (index, entry) in entries.iter().enumerate() {
             for parameter in entry.kernel.parameters() {
                 bytes.extend_from_slice(&match parameter {
                     Parameter::U32(_, value) => value.to_le_bytes(),
                     Parameter::F32(_, value) => value.to_le_bytes(),
                 });
             }
-            bytes.resize(bytes.len().next_multiple_of(PARAMETER_STRIDE), 0);
+            bytes.resize((index + 1) * PARAMETER_STRIDE, 0);
         }
         let parameters = gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("parameters"),
@@ -148,7 +148,11 @@ impl Program {
                     .collect::<Result<Vec<_>>>()?;
                 if let Some(chain) = Chain::new(gpu, stages) {
                     let meeting = meeting.get_or_insert_with(|| Meeting::new(gpu));
-                    steps.push(chained(gpu, &chain, meeting, range.clone().map(block))?);
+                    let block = wgpu::BufferBinding {
+                        size: std::num::NonZeroU64::new((range.len() * PARAMETER_STRIDE) as u64),
+                        ..block(index)
+                    };
+                    steps.push(chained(gpu, &chain, meeting, block)?);
                     index = range.end;
                     continue;
                 }
@@ -335,21 +339,18 @@ fn single(
     Ok(Step { label, strategy, pipeline, bindings: vec![(0, bindings)], grid })
 }
 
-/// Calls as one step; `blocks` are their parameters.
-fn chained<'a>(
+/// Calls as one step with the block of all their parameters.
+fn chained(
     gpu: &Gpu,
     chain: &Chain<'_>,
     meeting: &Meeting,
-    blocks: impl Iterator<Item = wgpu::BufferBinding<'a>>,
+    parameters: wgpu::BufferBinding<'_>,
 ) -> Result<Step> {
-    let blocks: Vec<_> = blocks.collect();
-    let mut kinds = vec![pipeline::storage_buffer(Access::ReadWrite)];
-    kinds.extend(blocks.iter().map(|_| pipeline::uniform_buffer()));
+    let mut kinds = vec![pipeline::storage_buffer(Access::ReadWrite), pipeline::uniform_buffer()];
     kinds.extend(chain.tensors().iter().map(|(tensor, access)| pipeline::binding_type(tensor, *access)));
     let label = chain.label();
     let pipeline = pipeline::of(gpu, &label, "chain", &chain.signature(), &kinds, || chain.render())?;
-    let mut resources = vec![meeting.buffer.as_entire_binding()];
-    resources.extend(blocks.into_iter().map(wgpu::BindingResource::Buffer));
+    let mut resources = vec![meeting.buffer.as_entire_binding(), wgpu::BindingResource::Buffer(parameters)];
     resources.extend(chain.tensors().iter().map(|(tensor, _)| pipeline::resource(tensor, &label)));
     let bindings = vec![(0, pipeline::bind_group(gpu, &pipeline.layout, resources, &label))];
     Ok(Step { label, strategy: CHAIN, pipeline, bindings, grid: [chain.workers(), 1, 1] })

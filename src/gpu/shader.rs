@@ -161,7 +161,13 @@ pub(super) fn chain(workers: u32, [turns, looks]: [u32; 2], stages: &[(String, [
 }
 
 /// The uniform block `p`.
-pub(super) fn parameters(text: &mut String, binding: usize, parameters: &[Parameter]) {
+fn parameters(text: &mut String, binding: usize, parameters: &[Parameter]) {
+    parameter_struct(text, parameters);
+    let _ = writeln!(text, "@group(0) @binding({binding}) var<uniform> p: Parameters;\n");
+}
+
+/// Its type.
+pub(super) fn parameter_struct(text: &mut String, parameters: &[Parameter]) {
     text.push_str("struct Parameters {\n");
     for parameter in parameters {
         let _ = match parameter {
@@ -169,7 +175,7 @@ pub(super) fn parameters(text: &mut String, binding: usize, parameters: &[Parame
             Parameter::F32(name, _) => writeln!(text, "    {name}: f32,"),
         };
     }
-    let _ = writeln!(text, "}}\n@group(0) @binding({binding}) var<uniform> p: Parameters;\n");
+    text.push_str("}\n");
 }
 
 fn texel_type(tensor: &Tensor) -> &'static str {

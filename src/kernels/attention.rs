@@ -6,6 +6,22 @@ use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Surplus, Tensor,
 };
 
+/// A score below all others.
+const NEVER: f32 = -1e30;
+
+/// Blocks of eight positions that pieces of the cache are whole fours of.
+const STEP: usize = 4;
+
+/// One token's cache in pieces, each with a softmax of its own, for [`super::MergePieces`] to put together: where cores are no
+/// divisor of key heads, or far more.
+#[derive(Clone)]
+pub struct Pieces {
+    /// Count of pieces P.
+    pub count: usize,
+    /// The highest score and the sum of weights of each piece and head [P, H, 4].
+    pub stats: Tensor,
+}
+
 /// `y[t, h] = softmax(q[t, h] · keys * scale) · values`, token t seeing all positions up to its own, or the last ones of
 /// them.
 pub struct Attention {
@@ -15,8 +31,10 @@ pub struct Attention {
     pub q: Tensor,
     /// The layer's keys and values. As a ring, it holds what the window reaches and the tokens of the step.
     pub cache: LayerCache,
-    /// The result [T, H * D].
+    /// The result [T, H * D]; of one token in pieces, their weighted sums [P, H * D], not divided by those of weights.
     pub y: Tensor,
+    /// The pieces that one token's cache is read in.
+    pub pieces: Option<Pieces>,
     /// Count of tokens T.
     pub tokens: usize,
     /// Factor of the scores, usually 1 / sqrt(D).
@@ -47,11 +65,17 @@ impl Attention {
         (1..=group.min(most)).rev().find(|n| group.is_multiple_of(*n)).unwrap_or(1)
     }
 
+    /// Count of pieces, 0 where there are none.
+    fn pieces(&self) -> u32 {
+        self.pieces.as_ref().map_or(0, |pieces| pieces.count as u32)
+    }
+
     /// What a text depends on, whatever the strategy.
     fn constants(&self, more: &[(&'static str, Constant)]) -> Vec<(&'static str, Constant)> {
         let mut all = vec![
             ("WINDOW", Constant::Switch(self.window.is_some())),
             ("CAPPED", Constant::Switch(self.cap.is_some())),
+            ("PIECES", Constant::Count(self.pieces())),
         ];
         all.extend(self.cache.constants());
         all.extend_from_slice(more);
@@ -78,7 +102,11 @@ impl Attention {
                 ("PARTS", Constant::Count(self.parts())),
             ]),
             needs: Needs::lanes(8).subgroup(8),
-            grid: [(self.tokens as u32).div_ceil(at_once), self.heads() as u32 / together, 1],
+            grid: [
+                (self.tokens as u32).div_ceil(at_once),
+                self.heads() as u32 / together,
+                self.pieces().max(1),
+            ],
         }
     }
 
@@ -89,7 +117,7 @@ impl Attention {
             source: include_str!("../../shaders/attention_query_per_lane.wgsl"),
             constants: self.constants(&[("HEAD8", Constant::Count(self.head() as u32 / 8))]),
             needs: Needs::lanes(32),
-            grid: [((self.tokens * self.heads()) as u32).div_ceil(32), 1, 1],
+            grid: [((self.tokens * self.heads()) as u32).div_ceil(32), 1, self.pieces().max(1)],
         }
     }
 
@@ -118,7 +146,11 @@ impl Attention {
                 ("HEAD4", Constant::Count(head4)),
             ]),
             needs: Needs::lanes(lanes).workgroup_bytes(16 * rows * head4 + 8 * rows * lanes + 32 * lanes),
-            grid: [(self.tokens as u32).div_ceil(at_once), self.heads() as u32 / together, 1],
+            grid: [
+                (self.tokens as u32).div_ceil(at_once),
+                self.heads() as u32 / together,
+                self.pieces().max(1),
+            ],
         }
     }
 }
@@ -129,13 +161,20 @@ impl Kernel for Attention {
     }
 
     fn operands(&self) -> Vec<Operand> {
-        vec![
+        let mut all = vec![
             Operand::read("step", &self.step),
             Operand::read("q", &self.q),
             Operand::read("keys", &self.cache.keys),
             Operand::read("values", &self.cache.values),
             Operand::write("y", &self.y),
-        ]
+        ];
+        if let Some(Pieces { count, stats }) = &self.pieces {
+            assert_eq!(self.tokens, 1, "{}: more tokens than one in pieces", self.y.label());
+            assert_eq!(self.y.shape(), [*count, self.heads() * self.head()], "{}: shape", self.y.label());
+            assert_eq!(stats.shape(), [*count, self.heads(), 4], "{}: shape", stats.label());
+            all.push(Operand::write("stats", stats));
+        }
+        all
     }
 
     fn parameters(&self) -> Vec<Parameter> {
@@ -172,7 +211,10 @@ impl Kernel for Attention {
             CacheType::F16 => String::new(),
             other => format!(", {other:?}"),
         };
-        format!("{tokens} x {}/{} heads of {}{window}{kind}", self.heads(), self.key_heads(), self.head())
+        let pieces =
+            self.pieces.as_ref().map_or(String::new(), |pieces| format!(", {} pieces", pieces.count));
+        let (heads, key_heads) = (self.heads(), self.key_heads());
+        format!("{tokens} x {heads}/{key_heads} heads of {}{window}{kind}{pieces}", self.head())
     }
 
     fn cost(&self, context: usize) -> Cost {
@@ -218,6 +260,7 @@ impl Kernel for Attention {
         let start = memory.u32(&self.step)[0] as usize;
         let (q, keys, values) =
             (memory.f32(&self.q), memory.u32(&self.cache.keys), memory.u32(&self.cache.values));
+        let mut stats = vec![0.0; self.pieces.as_ref().map_or(0, |pieces| pieces.stats.len())];
         let y = memory.f32_mut(&self.y);
         for token in 0..self.tokens {
             for h in 0..heads {
@@ -232,16 +275,34 @@ impl Kernel for Attention {
                     let score = (0..head).map(|d| q[at + d] * key(position, d)).sum::<f32>() * self.scale;
                     self.cap.map_or(score, |cap| cap * (score / cap).tanh())
                 };
-                let scores: Vec<f32> = (first..=last).map(score).collect();
-                let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let weights: Vec<f32> = scores.iter().map(|score| (score - top).exp()).collect();
-                let total: f32 = weights.iter().sum();
-                for d in 0..head {
-                    let terms = weights.iter().enumerate();
-                    let sum: f32 = terms.map(|(at, weight)| weight * value(first + at, d)).sum();
-                    y[at + d] = sum / total;
+                let softmax = |positions: std::ops::Range<usize>, y: &mut [f32]| {
+                    let scores: Vec<f32> = positions.clone().map(score).collect();
+                    let top = scores.iter().copied().fold(NEVER, f32::max);
+                    let weights: Vec<f32> = scores.iter().map(|score| (score - top).exp()).collect();
+                    for (d, y) in y.iter_mut().enumerate() {
+                        let terms = weights.iter().zip(positions.clone());
+                        *y = terms.map(|(weight, position)| weight * value(position, d)).sum();
+                    }
+                    (top, weights.iter().sum::<f32>())
+                };
+                let Some(pieces) = &self.pieces else {
+                    let y = &mut y[at..][..head];
+                    let (_, total) = softmax(first..last + 1, y);
+                    y.iter_mut().for_each(|y| *y /= total);
+                    continue;
+                };
+                let begin = first / (8 * STEP) * STEP;
+                let step = (last / 8 + 1 - begin).div_ceil(pieces.count).next_multiple_of(STEP);
+                for piece in 0..pieces.count {
+                    let bounds = [piece, piece + 1].map(|n| (8 * (begin + n * step)).clamp(first, last + 1));
+                    let row = piece * heads + h;
+                    let (top, total) = softmax(bounds[0]..bounds[1], &mut y[row * head..][..head]);
+                    stats[4 * row..][..4].copy_from_slice(&[top, total, 0.0, 0.0]);
                 }
             }
+        }
+        if let Some(pieces) = &self.pieces {
+            memory.f32_mut(&pieces.stats).copy_from_slice(&stats);
         }
     }
 }

@@ -160,6 +160,8 @@ pub struct MeanLoss {
     pub rows: Tensor,
     /// Mean loss, share of right answers, rows that count, 0: bits of f32, a uniform tensor of 4.
     pub totals: Tensor,
+    /// Word 0: which number of the mean loss's gradient is for this pass; the first without.
+    pub clock: Option<Tensor>,
 }
 
 impl Kernel for MeanLoss {
@@ -203,8 +205,8 @@ impl Kernel for MeanLoss {
         if let Some(dtotals) = gradients.get(&self.totals)
             && let Some(Target { to: drows, .. }) = gradients.target(&self.rows)?
         {
-            let (rows, totals) = (self.rows.clone(), self.totals.clone());
-            gradients.push(MeanLossGradient { rows, totals, dtotals, drows });
+            let (rows, totals, clock) = (self.rows.clone(), self.totals.clone(), self.clock.clone());
+            gradients.push(MeanLossGradient { rows, totals, dtotals, clock, drows });
         }
         Ok(())
     }
@@ -216,8 +218,10 @@ pub struct MeanLossGradient {
     pub rows: Tensor,
     /// What [`MeanLoss`] found.
     pub totals: Tensor,
-    /// Gradient of the mean loss, first of four f32.
+    /// Gradients of the mean loss, one for each tick of the clock, padded to fours.
     pub dtotals: Tensor,
+    /// Word 0: which of them; the first without.
+    pub clock: Option<Tensor>,
     /// Gradient of the losses, first of each four [R, 4].
     pub drows: Tensor,
 }
@@ -232,6 +236,7 @@ impl Kernel for MeanLossGradient {
             Operand::read("rows", &self.rows),
             Operand::read("totals", &self.totals),
             Operand::read("dtotals", &self.dtotals),
+            Operand::optional("clock", self.clock.as_ref()),
             Operand::write("drows", &self.drows),
         ]
     }
@@ -253,7 +258,8 @@ impl Kernel for MeanLossGradient {
     fn reference(&self, memory: &mut HostMemory) {
         let rows = memory.f32(&self.rows);
         let count = f32::from_bits(memory.u32(&self.totals)[2]).max(1.0);
-        let slope = memory.f32(&self.dtotals)[0];
+        let at = self.clock.as_ref().map_or(0, |clock| memory.u32(clock)[0] as usize);
+        let slope = memory.f32(&self.dtotals)[at];
         for (row, drow) in memory.f32_mut(&self.drows).chunks_mut(4).enumerate() {
             drow.copy_from_slice(&[slope * rows[4 * row + 3] / count, 0.0, 0.0, 0.0]);
         }

@@ -2,12 +2,12 @@
 
 use super::pack::{Planes, pack_row};
 use crate::format::{DType, blocks};
-use crate::gpu::{Element, Parameter, Place, Tensor};
+use crate::gpu::{Element, Gpu, Parameter, Place, Tensor};
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// Rows of sixteen slots.
-const TILE: usize = 64;
+/// Rows of sixteen slots: what a matrix's rows are split by.
+pub const TILE: usize = 64;
 /// Texels packed at a time.
 const PIECE_TEXELS: usize = 1 << 14;
 
@@ -86,27 +86,7 @@ impl Matrix {
     /// # Errors
     /// When the device cannot hold it.
     pub fn load(place: &Place, label: &str, source: Arc<dyn RowSource>) -> Result<Self> {
-        Self::load_in(place, label, source, TILE)
-    }
-
-    /// The same for a stack of experts of `step` rows each, a multiple of 64: parts are whole experts.
-    ///
-    /// # Errors
-    /// When the device cannot hold it.
-    pub fn load_in(place: &Place, label: &str, source: Arc<dyn RowSource>, step: usize) -> Result<Self> {
-        let (dtype, rows, columns) = (source.dtype(), source.rows(), source.columns());
-        let most = match place {
-            Place::Host => u64::MAX,
-            Place::Device(gpu) => gpu.capabilities().max_tensor_bytes() / 16,
-        };
-        // Parts are whole steps, and equal but for the last.
-        let steps_that_fit = most / Planes::new(dtype, step, columns).texels as u64;
-        if steps_that_fit == 0 {
-            return Err(Error::Device(format!("{label}: {step} rows of {columns} weights exceed a binding")));
-        }
-        let steps = rows.div_ceil(step);
-        let count = (steps as u64).div_ceil(steps_that_fit).max(1) as usize;
-        Self::load_parts(place, label, source, steps.div_ceil(count) * step)
+        Self::reserve(place, label, source, TILE)?.filled(place)
     }
 
     /// The same in parts of `part_rows` rows each, a multiple of 64, whether or not they fit.
@@ -119,34 +99,85 @@ impl Matrix {
         source: Arc<dyn RowSource>,
         part_rows: usize,
     ) -> Result<Self> {
+        Self::reserve_parts(place, label, source, part_rows)?.filled(place)
+    }
+
+    /// Room for `source` at `place`, to be filled later. Parts are whole steps of `step` rows, a multiple of 64: the rows
+    /// of an expert, for instance.
+    ///
+    /// # Errors
+    /// When the device cannot hold it.
+    pub fn reserve(place: &Place, label: &str, source: Arc<dyn RowSource>, step: usize) -> Result<Self> {
+        let (dtype, rows, columns) = (source.dtype(), source.rows(), source.columns());
+        let most = match place {
+            Place::Host => u64::MAX,
+            Place::Device(gpu) => gpu.capabilities().max_tensor_bytes() / 16,
+        };
+        // Parts are equal but for the last.
+        let steps_that_fit = most / Planes::new(dtype, step, columns).texels as u64;
+        if steps_that_fit == 0 {
+            return Err(Error::Device(format!("{label}: {step} rows of {columns} weights exceed a binding")));
+        }
+        let steps = rows.div_ceil(step);
+        let count = (steps as u64).div_ceil(steps_that_fit).max(1) as usize;
+        Self::reserve_parts(place, label, source, steps.div_ceil(count) * step)
+    }
+
+    fn reserve_parts(
+        place: &Place,
+        label: &str,
+        source: Arc<dyn RowSource>,
+        part_rows: usize,
+    ) -> Result<Self> {
         let (dtype, rows, columns) = (source.dtype(), source.rows(), source.columns());
         let mut parts = vec![];
         for first in (0..rows).step_by(part_rows) {
-            let rows = part_rows.min(rows - first);
-            let planes = Planes::new(dtype, rows, columns);
+            let planes = Planes::new(dtype, part_rows.min(rows - first), columns);
             let tensor = Tensor::zeros(place, label, &[planes.texels, 4], Element::U32)?;
-            if let Place::Device(gpu) = place {
-                // In pieces, so that neither the heap nor the staging memory ever holds a large matrix.
-                let piece_rows = (PIECE_TEXELS / Planes::new(dtype, TILE, columns).texels).max(1) * TILE;
-                let mut words = vec![];
-                for start in (0..rows).step_by(piece_rows) {
-                    let piece = Planes::new(dtype, piece_rows.min(rows - start), columns);
-                    words.clear();
-                    words.resize(piece.texels * 4, 0);
-                    for row in 0..piece_rows.min(rows - start) {
-                        pack_row(dtype, &piece, row, source.row(first + start + row), &mut words);
-                    }
-                    for (at, texels) in piece.placed(&planes, start / TILE) {
-                        let words = &words[4 * texels.start..4 * texels.end];
-                        tensor.write(gpu, at as u64, bytemuck::cast_slice(words));
-                    }
-                    gpu.flush()?;
-                }
-            }
             parts.push(Part { tensor, planes, first, source: Arc::clone(&source) });
         }
-        source.release();
         Ok(Self { source, parts })
+    }
+
+    fn filled(self, place: &Place) -> Result<Self> {
+        if let Place::Device(gpu) = place {
+            self.fill(gpu)?;
+        }
+        Ok(self)
+    }
+
+    /// Packs the rows and sends them to the device, where they have room.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn fill(&self, gpu: &Gpu) -> Result<()> {
+        let (dtype, columns) = (self.dtype(), self.columns());
+        // In pieces, so that neither the heap nor the staging memory ever holds a large matrix.
+        let piece_rows = (PIECE_TEXELS / Planes::new(dtype, TILE, columns).texels).max(1) * TILE;
+        let mut words = vec![];
+        for part in &self.parts {
+            let rows = part.rows();
+            for start in (0..rows).step_by(piece_rows) {
+                let piece = Planes::new(dtype, piece_rows.min(rows - start), columns);
+                words.clear();
+                words.resize(piece.texels * 4, 0);
+                for row in 0..piece_rows.min(rows - start) {
+                    pack_row(dtype, &piece, row, self.source.row(part.first + start + row), &mut words);
+                }
+                for (at, texels) in piece.placed(&part.planes, start / TILE) {
+                    let words = &words[4 * texels.start..4 * texels.end];
+                    part.tensor.write(gpu, at as u64, bytemuck::cast_slice(words));
+                }
+                gpu.flush()?;
+                self.source.release();
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes of the rows as their source has them.
+    pub fn source_bytes(&self) -> u64 {
+        self.parts.first().map_or(0, |part| part.row_bytes() * self.rows() as u64)
     }
 
     /// Format of the weights.

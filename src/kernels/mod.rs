@@ -25,6 +25,7 @@ mod group_choices;
 mod input;
 mod likelihood;
 mod matrix;
+mod merge_pieces;
 mod mix_experts;
 mod norm;
 mod norm_gradient;
@@ -50,7 +51,7 @@ pub use activate::{Activate, ActivateGradient, Activation};
 pub use add::Add;
 pub use add_positions::AddPositions;
 pub use argmax::Argmax;
-pub use attention::Attention;
+pub use attention::{Attention, Pieces};
 pub use cache::{CacheType, LayerCache, PAGE, Side};
 pub use causal_attention::{CausalAttention, Heads};
 pub use causal_gradient::{CausalKeyGradient, CausalQueryGradient};
@@ -65,7 +66,8 @@ pub use gemm::{Form, Gemm};
 pub use group_choices::GroupChoices;
 pub use input::Input;
 pub use likelihood::Likelihood;
-pub use matrix::{Matrix, OwnedRows, Part, RowSource};
+pub use matrix::{Matrix, OwnedRows, Part, RowSource, TILE};
+pub use merge_pieces::MergePieces;
 pub use mix_experts::MixExperts;
 pub use norm::Norm;
 pub use norm_gradient::{NormGainGradient, NormGradient};
@@ -110,6 +112,7 @@ pub const REGISTRY: &[&str] = &[
     "likelihood",
     "mean_loss",
     "mean_loss_gradient",
+    "merge_pieces",
     "mix_experts",
     "norm",
     "norm_gain_gradient",

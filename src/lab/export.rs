@@ -64,10 +64,10 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
         values.resize(rows * width, 0.0);
         (vec![rows, width], values)
     };
-    // A place for the answer, so that it can be written after the question.
+    // No place beyond the question: its answer is one token, after which the context is full.
     let tables = [
         ("transformer.wte.weight", "token_embd", shape.vocabulary),
-        ("transformer.wpe.weight", "position_embd", QUESTION + 1),
+        ("transformer.wpe.weight", "position_embd", QUESTION),
         ("lm_head.weight", "output", shape.vocabulary),
     ];
     for (theirs, ours, count) in tables {
@@ -82,7 +82,7 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
         "model_type": "gpt2",
         "activation_function": "relu",
         "vocab_size": shape.vocabulary,
-        "n_positions": QUESTION + 1,
+        "n_positions": QUESTION,
         "n_embd": width,
         "n_layer": shape.layers,
         "n_head": shape.heads,

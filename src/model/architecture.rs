@@ -114,7 +114,7 @@ pub static TABLE: [Architecture; 7] = [
     // Gemma Team 2025, arXiv:2503.19786.
     Architecture {
         name: "gemma3",
-        model_types: &["gemma3_text"],
+        model_types: &["gemma3_text", "gemma3"],
         gain_offset: 1.0,
         feed_forward: FeedForward::GeGlu,
         gguf_pairs: Pairs::Halves,

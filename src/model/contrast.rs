@@ -28,19 +28,14 @@ pub struct Comparer {
 }
 
 impl Comparer {
-    /// Compares the models of two runners on one device.
+    /// Compares the models of two runners on one device, among the ids that both have: one may be padded further.
     ///
     /// # Errors
-    /// When their vocabularies differ in size, they are on no device, or its memory does not suffice.
+    /// When the device's memory does not suffice.
     pub fn new(a: Runner, b: Runner) -> Result<Self> {
         let [count, other] = [&a, &b].map(|runner| runner.model().config.vocabulary);
-        if count != other {
-            return Err(Error::Usage(format!(
-                "the models cannot be compared: one has {count} tokens, the other {other}"
-            )));
-        }
-        let rows = Judge::rows_for(count);
-        let (a, b) = (Judge::new(a, rows)?, Judge::new(b, rows)?);
+        let (count, rows) = (count.min(other), Judge::rows_for(count.max(other)));
+        let (a, b) = (Judge::over(a, rows, count)?, Judge::over(b, rows, count)?);
         let y = Tensor::zeros(a.place(), "divergence", &[rows, 4], Element::F32)?;
         Ok(Self { a, b, programs: HashMap::new(), count, y })
     }

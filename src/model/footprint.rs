@@ -4,7 +4,7 @@ use super::state::Room;
 use super::transformer::Activations;
 use super::weights::Model;
 use crate::Result;
-use crate::format::{Quantization, Source, quantize};
+use crate::format::{Lora, Quantization, Source, quantize};
 use crate::gpu::{Gpu, Place};
 
 /// Bytes on a device.
@@ -12,27 +12,39 @@ use crate::gpu::{Gpu, Place};
 pub struct Footprint {
     /// Tokens of context reckoned with.
     pub context: usize,
-    /// Packed matrices.
+    /// Packed matrices, and what adapters add.
     pub weights_bytes: u64,
     /// Keys, values and rotary tables of a full context.
     pub cache_bytes: u64,
+    /// The cache before that, while it is copied into the full one.
+    pub outgrown_bytes: u64,
     /// Working memory of a prompt's steps and of a decode step, at most.
     pub activation_bytes: u64,
+    /// What else is asked for: logits to be judged, hidden states.
+    pub beside_bytes: u64,
     /// All of it.
     pub total_bytes: u64,
 }
 
 impl Footprint {
-    /// That of the model in `source` with a full context of `room`. Nothing is read but tables and vectors.
+    /// That of the model in `source` with `adapters` and a full context of `room`, grown to from what `room` expects. Of the
+    /// model nothing is read but tables and vectors.
     ///
     /// # Errors
-    /// When the model is not supported or damaged.
-    pub fn new(source: &Source, quantization: Option<Quantization>, room: &Room) -> Result<Self> {
+    /// When the model is not supported or damaged, or an adapter is for another one.
+    pub fn new(
+        source: &Source,
+        quantization: Option<Quantization>,
+        adapters: &[(Lora, f32)],
+        room: &Room,
+    ) -> Result<Self> {
         // Without a device nothing is allocated; the sizes are the same.
-        let model = Model::load(&Place::Host, source, |_| ())?;
+        let mut model = Model::load(&Place::Host, source, |_| ())?;
+        let matrices = model.bytes();
+        model.adapt(&Place::Host, adapters)?;
         let weights = match quantization {
             None => model.bytes(),
-            Some(quantization) => quantised(source, quantization),
+            Some(quantization) => quantised(source, quantization) + (model.bytes() - matrices),
         };
         Self::of(&model, weights, room)
     }
@@ -45,12 +57,51 @@ impl Footprint {
         let config = &model.config;
         let context = room.context.unwrap_or(config.context);
         let cache_bytes = room.cache_bytes(config, context);
+        let outgrown = room.outgrown(context);
         // There are some for each power of two up to a step's tokens: twice the largest, at most.
         let most = room.chunk.min(context).next_power_of_two();
         let largest = Activations::new(&Place::Host, model, most, room.cache)?.bytes();
-        let activation_bytes = 2 * largest + 4 * config.vocabulary.next_multiple_of(4) as u64;
-        let total_bytes = weights_bytes.saturating_add(cache_bytes).saturating_add(activation_bytes);
-        Ok(Self { context, weights_bytes, cache_bytes, activation_bytes, total_bytes })
+        let all = Self {
+            context,
+            weights_bytes,
+            cache_bytes,
+            outgrown_bytes: outgrown.map_or(0, |capacity| room.bytes_apart(config, capacity, context)),
+            activation_bytes: 2 * largest + 4 * config.vocabulary.next_multiple_of(4) as u64,
+            beside_bytes: 0,
+            total_bytes: 0,
+        };
+        Ok(all.summed())
+    }
+
+    fn summed(self) -> Self {
+        let parts =
+            [self.cache_bytes, self.outgrown_bytes, self.activation_bytes, self.beside_bytes].into_iter();
+        Self { total_bytes: parts.fold(self.weights_bytes, u64::saturating_add), ..self }
+    }
+
+    /// The same with `bytes` more beside the conversation.
+    pub fn with_beside(self, bytes: u64) -> Self {
+        Self { beside_bytes: self.beside_bytes.saturating_add(bytes), ..self }.summed()
+    }
+
+    /// The same with a cache that has all its room from the beginning.
+    pub fn at_once(self) -> Self {
+        Self { outgrown_bytes: 0, ..self }.summed()
+    }
+
+    /// That of two models side by side.
+    pub fn and(self, other: Self) -> Self {
+        let sum = |part: fn(&Self) -> u64| part(&self).saturating_add(part(&other));
+        let both = Self {
+            context: self.context.max(other.context),
+            weights_bytes: sum(|one| one.weights_bytes),
+            cache_bytes: sum(|one| one.cache_bytes),
+            outgrown_bytes: sum(|one| one.outgrown_bytes),
+            activation_bytes: sum(|one| one.activation_bytes),
+            beside_bytes: sum(|one| one.beside_bytes),
+            total_bytes: 0,
+        };
+        both.summed()
     }
 
     /// Refuses what cannot fit on `gpu`, where nothing of it is yet.
@@ -59,13 +110,17 @@ impl Footprint {
     /// When it does not fit, with the figures.
     pub fn check(&self, gpu: &Gpu) -> Result<()> {
         let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-        let what = format!(
-            "weights ({}), cache of {} tokens ({}) and activations ({})",
-            mib(self.weights_bytes),
-            self.context,
-            mib(self.cache_bytes),
-            mib(self.activation_bytes)
-        );
+        let mut parts = vec![
+            format!("weights ({})", mib(self.weights_bytes)),
+            format!("cache of {} tokens ({})", self.context, mib(self.cache_bytes)),
+        ];
+        if self.outgrown_bytes > 0 {
+            parts.push(format!("the cache that grows to it ({})", mib(self.outgrown_bytes)));
+        }
+        if self.beside_bytes > 0 {
+            parts.push(format!("results ({})", mib(self.beside_bytes)));
+        }
+        let what = format!("{} and activations ({})", parts.join(", "), mib(self.activation_bytes));
         gpu.refuse_beyond(0, self.total_bytes, &format!("{what} together"))
     }
 }

@@ -7,7 +7,7 @@ use super::rows::{FileRows, Paired, Slice, Stacked, Widened, lengthened, transpo
 use super::weights::{Dense, Ffn, Gain, Layer};
 use crate::format::{Quantization, Source, TensorInfo, blocks, quantize};
 use crate::gpu::{Place, Tensor};
-use crate::kernels::{Matrix, OwnedRows, RowSource};
+use crate::kernels::{Matrix, OwnedRows, RowSource, TILE};
 use crate::{Error, Result};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,6 +20,8 @@ pub(super) struct Loader<'a> {
     quantization: Option<Quantization>,
     /// Names of the tensors that were asked for.
     used: Mutex<HashSet<String>>,
+    /// The matrices that have room and no weights yet.
+    reserved: Mutex<Vec<Matrix>>,
 }
 
 /// A matrix before it is packed.
@@ -32,7 +34,19 @@ impl<'a> Loader<'a> {
         config: &'a Config,
         quantization: Option<Quantization>,
     ) -> Self {
-        Self { place, source, config, quantization, used: Mutex::default() }
+        Self { place, source, config, quantization, used: Mutex::default(), reserved: Mutex::default() }
+    }
+
+    /// Room for a matrix, whose parts are whole steps of `step` rows.
+    pub(super) fn reserve(&self, label: &str, rows: Rows, step: usize) -> Result<Matrix> {
+        let matrix = Matrix::reserve(self.place, label, rows, step)?;
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner).push(matrix.clone());
+        Ok(matrix)
+    }
+
+    /// The matrices that are to be filled.
+    pub(super) fn into_reserved(self) -> Vec<Matrix> {
+        self.reserved.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A tensor that the forward pass does not know would change the result.
@@ -59,7 +73,7 @@ impl<'a> Loader<'a> {
         those.map(|tensor| tensor.bytes).sum()
     }
 
-    /// All layers, packed on as many threads as there are cores.
+    /// All layers, on as many threads as there are cores, for turning weights into another type takes a while.
     pub(super) fn layers(&self, mut read: impl FnMut(u64)) -> Result<Vec<Layer>> {
         let count = self.config.layers;
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(count);
@@ -127,7 +141,7 @@ impl<'a> Loader<'a> {
         let weight = |part: &str| format!("blk.{index}.{part}.weight");
         let gate_up = match (architecture.feed_forward, architecture.fused) {
             (FeedForward::Plain, _) => {
-                Matrix::load(self.place, &name("ffn_up"), self.rows(&weight("ffn_up"), hidden, width)?)?
+                self.reserve(&name("ffn_up"), self.rows(&weight("ffn_up"), hidden, width)?, TILE)?
             }
             (_, false) => {
                 let sources = [
@@ -146,7 +160,7 @@ impl<'a> Loader<'a> {
         Ok(Dense {
             gate_up,
             up_bias: self.bias(&name("ffn_up"), hidden, architecture.bias)?,
-            down: Matrix::load(self.place, &weight("ffn_down"), down)?,
+            down: self.reserve(&weight("ffn_down"), down, TILE)?,
             down_bias: self.bias(&name("ffn_down"), width, architecture.bias)?,
         })
     }
@@ -294,7 +308,7 @@ impl<'a> Loader<'a> {
     }
 
     pub(super) fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Matrix> {
-        Matrix::load(self.place, name, self.rows(name, rows, columns)?)
+        self.reserve(name, self.rows(name, rows, columns)?, TILE)
     }
 
     /// Consecutive matrices of the same format become one.
@@ -310,7 +324,7 @@ impl<'a> Loader<'a> {
             first += rows;
         }
         runs.into_iter()
-            .map(|(first, run)| Ok((first, Matrix::load(self.place, label, Arc::new(Stacked::new(run, 1)))?)))
+            .map(|(first, run)| Ok((first, self.reserve(label, Arc::new(Stacked::new(run, 1)), TILE)?)))
             .collect()
     }
 
@@ -319,7 +333,7 @@ impl<'a> Loader<'a> {
         if sources[0].dtype() != sources[1].dtype() {
             sources = sources.map(|source| Arc::new(Widened::new(&*source)) as Rows);
         }
-        Matrix::load(self.place, label, Arc::new(Stacked::new(sources.into(), 64)))
+        self.reserve(label, Arc::new(Stacked::new(sources.into(), TILE)), TILE)
     }
 
     pub(super) fn floats(&self, name: &str, count: usize) -> Result<Vec<f32>> {

@@ -173,6 +173,6 @@ impl Loader<'_> {
             let widened = |source: Rows| Arc::new(Widened::new(&*source)) as Rows;
             sources = sources.into_iter().map(widened).collect();
         }
-        Matrix::load_in(self.place, label, Arc::new(Stacked::new(sources, 64)), rows)
+        self.reserve(label, Arc::new(Stacked::new(sources, 64)), rows)
     }
 }

@@ -18,6 +18,7 @@ mod rows;
 mod runner;
 mod state;
 mod transformer;
+mod upload;
 mod weights;
 
 pub use architecture::Architecture;
@@ -32,4 +33,5 @@ pub use mixture::{Mixture, MixtureActivations};
 pub use runner::{Embedder, Judge, Pooling, Runner, Score, Want};
 pub use state::{Cache, Room};
 pub use transformer::{Activations, record};
+pub use upload::Unfilled;
 pub use weights::{Dense, Ffn, Gain, Layer, Model};

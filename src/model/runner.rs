@@ -62,6 +62,8 @@ pub struct Runner {
     written: usize,
     counters: Counters,
     patience: Patience,
+    /// Bytes that whoever runs this holds beside it.
+    beside: u64,
     /// Dispatches of the steps run since profiling began.
     profile: Option<Vec<Timing>>,
 }
@@ -113,6 +115,7 @@ impl Runner {
             written: 0,
             counters: Counters::default(),
             patience: Patience::default(),
+            beside: 0,
             profile: None,
         })
     }
@@ -162,6 +165,12 @@ impl Runner {
         self.cache.bytes()
     }
 
+    /// Bytes of all that is on the device for this conversation, the model included.
+    fn held(&self) -> u64 {
+        let activations = self.activations.values().map(|act| act.bytes()).sum::<u64>();
+        self.model.bytes() + self.cache.bytes() + activations + self.logits.bytes() + self.beside
+    }
+
     fn activations(&mut self, tokens: usize) -> Result<Arc<Activations>> {
         let room = tokens.next_power_of_two();
         if let Some(known) = self.activations.get(&room) {
@@ -192,12 +201,13 @@ impl Runner {
         let needed = self.position + more;
         self.fits(needed)?;
         if needed > self.cache.capacity {
-            let capacity = needed.max(2 * self.cache.capacity).min(self.context);
+            let capacity = Room::grown(self.cache.capacity, needed, self.context);
             let (config, old) = (&self.model.config, &self.cache.layers);
             if let Place::Device(gpu) = &self.place {
-                let more = self.room.cache_bytes(config, capacity);
-                let held = self.model.bytes() + self.cache.bytes();
-                gpu.refuse_beyond(held, more, &format!("the model and a cache grown to {capacity} tokens"))?;
+                let more = self.room.bytes_apart(config, capacity, self.cache.capacity);
+                let what = format!("the model and a cache grown to {capacity} tokens");
+                // The conversation may go on without the text that needs them.
+                gpu.refuse_beyond(self.held(), more, &what).map_err(|e| Error::Usage(e.to_string()))?;
             }
             let larger = Cache::grown(&self.place, config, capacity, self.context, &self.room, old)?;
             larger.take_over(&self.place, &mut self.host, &self.cache);
@@ -240,6 +250,27 @@ impl Runner {
             self.steps.insert((tokens, want), Step { compiled, logits, warm: false });
         }
         self.steps.get_mut(&(tokens, want)).ok_or_else(|| Error::Model("a step went missing".into()))
+    }
+
+    /// Compiles what reading `tokens` tokens and writing after them takes, as far as the driver allows before it is used:
+    /// best done while the weights are not there yet, for compilers take memory.
+    ///
+    /// # Errors
+    /// When the device cannot hold the activations, or a kernel does not compile.
+    pub fn compile(&mut self, tokens: usize) -> Result<()> {
+        let chunk = self.room.chunk;
+        let last = tokens.max(1) - 1;
+        let mut steps = vec![(last % chunk + 1, Want::Last), (1, Want::Last)];
+        if last >= chunk {
+            steps.push((chunk, Want::Nothing));
+        }
+        for (tokens, want) in steps {
+            let compiled = Arc::clone(&self.step(tokens, want)?.compiled);
+            if let (Place::Device(gpu), Some(program)) = (&self.place, &compiled.program) {
+                program.rehearse(gpu)?;
+            }
+        }
+        Ok(())
     }
 
     fn write_words(&mut self, tensor: &Tensor, words: &[u32]) {

@@ -41,11 +41,41 @@ impl Room {
 
     /// Bytes of a cache of `tokens` positions: keys, values and rotary tables.
     pub fn cache_bytes(&self, config: &Config, tokens: usize) -> u64 {
-        let pages = tokens.div_ceil(PAGE);
-        let kept = config.layer_types.iter().map(|layer| self.pages(layer.window, pages).0 as u64);
+        self.bytes_apart(config, tokens, 0)
+    }
+
+    /// Of a cache of `tokens` positions, the bytes that it does not share with the same one of `other` positions.
+    pub(super) fn bytes_apart(&self, config: &Config, tokens: usize, other: usize) -> u64 {
+        let (pages, others) = (tokens.div_ceil(PAGE), other.div_ceil(PAGE));
+        let kept = config.layer_types.iter().map(|layer| {
+            let [kept, of_other] = [pages, others].map(|pages| self.pages(layer.window, pages).0 as u64);
+            if kept == of_other { 0 } else { kept }
+        });
         let page = (PAGE * 2 * 16 * config.key_heads * self.cache.texels(config.head)) as u64;
         let ropes = (PAGE * 4 * config.head * config.ropes.len()) as u64 * pages as u64;
         kept.fold(ropes, |sum, pages| sum.saturating_add(pages.saturating_mul(page)))
+    }
+
+    /// What a cache of `capacity` positions grows to when it needs room for `needed`, of at most `context`: twice as much
+    /// as often as it takes, and all of it rather than more than half, so that old and new are at most one and a half.
+    pub(super) fn grown(capacity: usize, needed: usize, context: usize) -> usize {
+        let mut grown = capacity.max(1);
+        while grown < needed {
+            grown = grown.saturating_mul(2);
+        }
+        if grown > context / 2 { context } else { grown }
+    }
+
+    /// The largest cache that has to be copied into one of the whole `context`, if it grows to that.
+    pub(super) fn outgrown(&self, context: usize) -> Option<usize> {
+        let mut capacity = self.expected.clamp(1, context).next_multiple_of(PAGE);
+        if capacity >= context {
+            return None;
+        }
+        while Self::grown(capacity, capacity + 1, context) < context {
+            capacity = Self::grown(capacity, capacity + 1, context);
+        }
+        Some(capacity)
     }
 }
 

@@ -11,8 +11,8 @@ use super::weights::{Dense, Ffn, Gain, Layer, Model};
 use crate::Result;
 use crate::gpu::{Element, Place, Recording, Tensor};
 use crate::kernels::{
-    AddPositions, Argmax, Attention, CacheType, Embed, Function, Gate, GateUp, Input, Matrix, Norm, Product,
-    Project, QueryKeyValue, RotateHeads,
+    AddPositions, Argmax, Attention, CacheType, Embed, Function, Gate, GateUp, Input, Matrix, MergePieces,
+    Norm, Pieces, Product, Project, QueryKeyValue, RotateHeads,
 };
 
 /// What a step of up to T tokens needs beside weights and cache.
@@ -27,6 +27,8 @@ pub struct Activations {
     pub q: Tensor,
     /// What the heads attended to [T, H * D].
     pub attended: Tensor,
+    /// The same of pieces of a long cache [P, H * D], where one token's is read in pieces.
+    pub partial: Option<(Tensor, Pieces)>,
     /// Feed-forward activations [T, F].
     pub hidden: Tensor,
     /// Queries, keys and values before their heads are normalised, or stored as bytes [T, (H + 2 K) D]; empty where they
@@ -59,6 +61,7 @@ impl Activations {
             middle: tensor("middle", config.width)?,
             q: tensor("q", config.heads * config.head)?,
             attended: tensor("attended", config.heads * config.head)?,
+            partial: if tokens == 1 { partial(place, config)? } else { None },
             hidden: tensor("hidden", config.hidden.next_multiple_of(64))?,
             projected: tensor("projected", if_so(family.head_norms || cache == CacheType::Q8_0, all_heads))?,
             aside: tensor("aside", if_so(family.post_norms || family.norm == NormKind::Layer, config.width))?,
@@ -72,13 +75,33 @@ impl Activations {
 
     /// Bytes on the device.
     pub fn bytes(&self) -> u64 {
-        let Self { ids, x, middle, q, attended, hidden, projected, aside, mixture, additions } = self;
+        let Self { ids, x, middle, q, attended, partial, hidden, projected, aside, mixture, additions } =
+            self;
         let own = [ids, x, middle, q, attended, hidden, projected, aside].into_iter().map(Tensor::bytes);
         own.sum::<u64>()
+            + partial.as_ref().map_or(0, |(sums, pieces)| sums.bytes() + pieces.stats.bytes())
             + mixture.as_ref().map_or(0, MixtureActivations::bytes)
             + additions.as_ref().map_or(0, AdditionActivations::bytes)
     }
 }
+
+/// Room for the pieces that one token's cache is read in: as many as let workgroups that run at once, of which a device tells,
+/// each have as many pieces of key heads.
+fn partial(place: &Place, config: &Config) -> Result<Option<(Tensor, Pieces)>> {
+    let Place::Device(gpu) = place else { return Ok(None) };
+    let workers = gpu.workers().unwrap_or(1) as usize;
+    let count = (1..=workers).find(|count| (count * config.key_heads).is_multiple_of(workers)).unwrap_or(1);
+    // Their sums meet in an order that depends on how many tokens a step has.
+    if count == 1 || gpu.capabilities().deterministic {
+        return Ok(None);
+    }
+    let sums = Tensor::zeros(place, "partial", &[count, config.heads * config.head], Element::F32)?;
+    let stats = Tensor::zeros(place, "stats", &[count, config.heads, 4], Element::F32)?;
+    Ok(Some((sums, Pieces { count, stats })))
+}
+
+/// Positions of the cache from which on pieces gain more than putting them together costs.
+const LONG: usize = 512;
 
 /// Turns of loops that a chain's attention may take: lavapipe ends them after 65,535 a workgroup, and `chain.wgsl` waits for
 /// up to 16,384.
@@ -162,19 +185,25 @@ pub fn record(
                 },
             );
         }
+        let partial = act.partial.as_ref().filter(|_| cache.capacity > LONG);
         rec.push(
             name("attention"),
             Attention {
                 step: step.clone(),
                 q: act.q.clone(),
                 cache: kept.clone(),
-                y: act.attended.clone(),
+                y: partial.map_or(&act.attended, |(sums, _)| sums).clone(),
+                pieces: partial.map(|(_, pieces)| pieces.clone()),
                 tokens,
                 scale: config.attention_scale,
                 window: layer_type.window,
                 cap: config.attention_cap,
             },
         );
+        if let Some((sums, pieces)) = partial {
+            let (x, pieces, y) = (sums.clone(), pieces.clone(), act.attended.clone());
+            rec.push(name("merge_pieces"), MergePieces { x, pieces, y });
+        }
         // middle = x + W_o · attended                                                       [T, C]
         let input = Input::plain(&act.attended, tokens).with_bias(layer.attn_output_bias.as_ref());
         let input =

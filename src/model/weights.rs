@@ -4,6 +4,7 @@ use super::config::Config;
 use super::loader::Loader;
 use super::lora::Additions;
 use super::mixture::Mixture;
+use super::upload::Unfilled;
 use crate::Result;
 use crate::format::{Quantization, Source};
 use crate::gpu::{Place, Tensor};
@@ -84,27 +85,33 @@ impl Model {
     ///
     /// # Errors
     /// A missing tensor, a wrong shape, one that nothing uses, or a device that cannot hold them.
-    pub fn load(place: &Place, source: impl Into<Source>, progress: impl FnMut(u64)) -> Result<Self> {
-        Self::load_as(place, source, None, progress)
+    pub fn load(place: &Place, source: impl Into<Source>, mut progress: impl FnMut(u64)) -> Result<Self> {
+        let (model, unfilled) = Self::reserve(place, source, None, &mut progress)?;
+        unfilled.fill(place, progress)?;
+        Ok(model)
     }
 
-    /// As [`Model::load`], with the matrices turned into another type on the way.
+    /// The model with room for its matrices, which are filled later: what is compiled in between uses memory that the
+    /// weights then take. The matrices are turned into another type first if asked for, and that is what `progress` is
+    /// told.
     ///
     /// # Errors
-    /// As there, and where a weight is no number.
-    pub fn load_as(
+    /// As [`Model::load`], and where a weight that is turned into another type is no number.
+    pub fn reserve(
         place: &Place,
         source: impl Into<Source>,
         quantization: Option<Quantization>,
         mut progress: impl FnMut(u64),
-    ) -> Result<Self> {
-        let source = &source.into();
-        let config = Config::from_source(source)?;
-        let loader = Loader::new(place, source, &config, quantization);
+    ) -> Result<(Self, Unfilled)> {
+        let source = source.into();
+        let config = Config::from_source(&source)?;
+        let loader = Loader::new(place, &source, &config, quantization);
         let mut done = 0;
         let mut read = |bytes| {
             done += bytes;
-            progress(done);
+            if quantization.is_some() {
+                progress(done);
+            }
         };
 
         let Config { width, vocabulary, context, .. } = config;
@@ -123,8 +130,9 @@ impl Model {
         let layers = loader.layers(read)?;
         let output_norm = loader.gain("output_norm", width)?;
         loader.all_used()?;
-        source.release_all();
-        Ok(Self { config, token_embd, position_embd, layers, output_norm, output })
+        let matrices = loader.into_reserved();
+        let model = Self { config, token_embd, position_embd, layers, output_norm, output };
+        Ok((model, Unfilled { source, matrices, told: quantization.is_some() }))
     }
 
     /// The matrix of the logits.

@@ -4,6 +4,8 @@
 use super::TokenKind;
 use super::byte_level::append_spelled;
 use crate::error::{Error, Result};
+use serde_json::Value;
+use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
 use tokenizers::DecoderWrapper;
 use tokenizers::pre_tokenizers::metaspace::PrependScheme;
@@ -38,6 +40,7 @@ impl Library {
         whole
             .with_truncation(None)
             .map_err(|error| Error::Text(format!("tokenizer.json: its truncation: {error}")))?;
+        check_template(&whole)?;
         let mut library = Self { whole, plain: OnceLock::new(), byte_level: false, strips_space: false };
         let decoders: Vec<DecoderWrapper> = match library.whole.get_decoder() {
             Some(DecoderWrapper::Sequence(sequence)) => sequence.get_decoders().to_vec(),
@@ -121,9 +124,29 @@ impl Library {
     }
 }
 
+/// The crate looks special tokens of a template up without asking whether they are there.
+fn check_template(whole: &Whole) -> Result<()> {
+    let processor = serde_json::to_value(whole.get_post_processor()).unwrap_or_default();
+    let several = processor.get("processors").and_then(Value::as_array);
+    for one in several.map_or(std::slice::from_ref(&processor), Vec::as_slice) {
+        let pieces = ["single", "pair"].iter().filter_map(|name| one.get(*name)?.as_array()).flatten();
+        let known = |name: &str| one.get("special_tokens").is_some_and(|all| all.get(name).is_some());
+        let mut names = pieces.filter_map(|piece| piece.get("SpecialToken")?.get("id")?.as_str());
+        if let Some(name) = names.find(|name| !known(name)) {
+            return Err(Error::Text(format!(
+                "tokenizer.json: the post-processor's special token {name:?} is not among its special_tokens; fetch it again"
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn encode(whole: &Whole, text: &str, add_special: bool) -> Result<Vec<u32>> {
-    let encoding = whole
-        .encode_fast(text, add_special)
+    // As in building: what it does not check must not end the program.
+    let encoded = std::panic::catch_unwind(AssertUnwindSafe(|| whole.encode_fast(text, add_special)));
+    let damaged = || Error::Text("cannot encode the text: tokenizer.json is damaged; fetch it again".into());
+    let encoding = encoded
+        .map_err(|_| damaged())?
         .map_err(|error| Error::Text(format!("cannot encode the text: {error}")))?;
     Ok(encoding.get_ids().to_vec())
 }

@@ -78,14 +78,20 @@ impl Tokenizer {
         let added =
             AddedTokens::from_tokens(added.iter().map(|(id, text, kind)| (*id, text.as_str(), *kind)));
         let end_of_turn = turn_ends(special.eos.iter().chain(&special.ends).copied(), &added);
+        // The post-processor may put a token before any text, whatever the other files say.
+        // A vocabulary of whole words need not have this one.
+        let encoded = library.encode("a", true).or_else(|_| library.encode("", true));
+        let around = encoded.map_err(|error| folder.path_error(error.to_string()))?;
+        let is_special = |id: &u32| added.get(*id).is_some_and(|(_, kind)| kind.is_special());
+        let first = around.first().copied().filter(is_special);
+        let bos = special.bos.or(first);
         Ok(Self {
             vocab_size: library.vocab_size(),
             model: Model::Library(Box::new(library)),
             added,
-            bos: special.bos,
+            bos,
             eos: special.eos,
-            // What the file's post-processor adds is added already.
-            add_bos: special.add_bos == Some(true) && special.bos.is_some(),
+            add_bos: bos.is_some() && (special.add_bos == Some(true) || first == bos),
             add_eos: special.add_eos == Some(true) && special.eos.is_some(),
             end_of_turn,
         })
@@ -245,6 +251,11 @@ impl Tokenizer {
     /// Whether a token carries no text of its own: a control token, or the unknown one.
     pub fn is_special(&self, id: u32) -> bool {
         self.added.get(id).is_some_and(|(_, kind)| kind.is_special())
+    }
+
+    /// Whether an id is only there to fill up the vocabulary: no text becomes it.
+    pub fn is_unused(&self, id: u32) -> bool {
+        self.added.get(id).is_some_and(|(_, kind)| kind == TokenKind::Unused)
     }
 
     /// The number of tokens. The model's logits may be padded to more.

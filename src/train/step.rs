@@ -2,7 +2,8 @@
 
 use super::network::Network;
 use super::optimiser::Optimiser;
-use super::trainer::{AT_ONCE, Settings};
+use super::settings::Settings;
+use super::trainer::AT_ONCE;
 use super::transformer::{Batch, Workspace, record};
 use crate::Result;
 use crate::gpu::{Element, Gradients, Place, Recording, Tensor};
@@ -24,6 +25,8 @@ pub(super) struct Step {
     pub draw_clock: Tensor,
     pub schedule: Tensor,
     pub starts: Tensor,
+    /// What each forward pass counts for in the loss of its step.
+    pub shares: Tensor,
 }
 
 impl Step {
@@ -36,15 +39,14 @@ impl Step {
         let (shape, parameters) = (&network.shape, network.trained());
         let data = Tensor::zeros(place, "data", &[words.next_multiple_of(4).max(4)], Element::U32)?;
         let Settings { batch: size, accumulate, kept, .. } = *settings;
-        let drawn = (AT_ONCE * accumulate * size).next_multiple_of(4);
-        let starts = Tensor::zeros(place, "starts", &[drawn], Element::U32)?;
+        let fours = |count: usize| [count.next_multiple_of(4)];
+        let starts = Tensor::zeros(place, "starts", &fours(AT_ONCE * accumulate * size), Element::U32)?;
+        let shares = Tensor::zeros(place, "shares", &fours(AT_ONCE * accumulate), Element::F32)?;
         let clock = Tensor::uniform(place, "clock", 4)?;
         let draw_clock = Tensor::uniform(place, "draw clock", 4)?;
         let schedule = Tensor::uniform(place, "schedule", 4 * AT_ONCE)?;
         let ids = Tensor::uniform(place, "ids", size * shape.context)?;
         let targets = Tensor::uniform(place, "targets", size * kept)?;
-        let seed = [1.0 / accumulate as f32, 0.0, 0.0, 0.0];
-        let seed = Tensor::constant(place, "seed", &[4], &seed)?;
 
         let mut space = Workspace::new(place);
         let draw = Draw {
@@ -63,14 +65,15 @@ impl Step {
         let mut sum = None;
         for total in &totals {
             let (ids, targets, totals) = (ids.clone(), targets.clone(), total.clone());
-            let batch = Batch { ids, targets, totals, size, tokens: shape.context, kept };
+            let clock = Some(draw_clock.clone());
+            let batch = Batch { ids, targets, totals, clock, size, tokens: shape.context, kept };
             let forward = record(network, &mut space, &batch)?;
             if evaluation.entries().is_empty() {
                 evaluation.push("draw", draw.clone());
                 evaluation.extend(&forward);
                 evaluation.push("tick", Tick { clock: draw_clock.clone() });
             }
-            let seeds = [(total.clone(), seed.clone())];
+            let seeds = [(total.clone(), shares.clone())];
             let backward = Gradients::of(place, &forward, parameters.tensors(), &seeds, sum)?;
             recording.push("draw", draw.clone());
             recording.extend(&forward);
@@ -83,7 +86,18 @@ impl Step {
         let optimiser = Optimiser::new(place, parameters, settings.method, settings.decay, settings.clip)?;
         optimiser.record(place, &mut recording, parameters, &sums, &clock, &schedule)?;
         recording.push("tick", Tick { clock: clock.clone() });
-        Ok(Self { recording, evaluation, optimiser, data, totals, clock, draw_clock, schedule, starts })
+        Ok(Self {
+            recording,
+            evaluation,
+            optimiser,
+            data,
+            totals,
+            clock,
+            draw_clock,
+            schedule,
+            starts,
+            shares,
+        })
     }
 
     /// Bytes of all tensors that it names, those of the network too.

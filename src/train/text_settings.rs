@@ -3,7 +3,7 @@
 use super::config::Shape;
 use super::optimiser::Method;
 use super::schedule::Schedule;
-use super::trainer::Settings;
+use super::settings::Settings;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 

@@ -3,79 +3,18 @@
 use super::config::Shape;
 use super::low_rank::LoraSettings;
 use super::network::Network;
-use super::optimiser::{Method, Optimiser};
+use super::optimiser::Optimiser;
 use super::order::Order;
 use super::parameters::Parameters;
-use super::schedule::Schedule;
+use super::score::Score;
+use super::settings::Settings;
 use super::step::Step;
 use crate::gpu::{Gpu, Place, Program, Readback, Recording, Submission, Tensor};
 use crate::kernels::Draw;
 use crate::model::profile::Timing;
 use crate::{Error, Result};
-use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::sync::Arc;
-
-/// How to train.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
-    /// Sequences of a forward pass.
-    pub batch: usize,
-    /// Forward passes whose gradients are added for a step.
-    pub accumulate: usize,
-    /// How many of a sequence's places, the last ones, have targets.
-    pub kept: usize,
-    /// Learning rate.
-    pub schedule: Schedule,
-    /// Optimiser.
-    pub method: Method,
-    /// Decay of the parameters.
-    pub decay: f32,
-    /// Largest norm of all gradients together.
-    pub clip: Option<f32>,
-    /// Fixes start and order.
-    pub seed: u64,
-}
-
-/// Loss and accuracy over some targets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Score {
-    /// Mean loss, nats.
-    pub loss: f64,
-    /// Share of targets that were the likeliest.
-    pub accuracy: f64,
-    /// Targets.
-    pub count: f64,
-}
-
-/// As checkpoints store it: loss, accuracy, count. The device gave f32, so nothing is lost.
-impl From<[f32; 3]> for Score {
-    fn from(numbers: [f32; 3]) -> Self {
-        let [loss, accuracy, count] = numbers.map(f64::from);
-        Self { loss, accuracy, count }
-    }
-}
-
-impl From<Score> for [f32; 3] {
-    fn from(score: Score) -> Self {
-        [score.loss as f32, score.accuracy as f32, score.count as f32]
-    }
-}
-
-impl Score {
-    fn from_bits(words: &[u32]) -> Self {
-        [0, 1, 2].map(|part| f32::from_bits(words[part])).into()
-    }
-
-    /// The mean over the targets of all.
-    pub fn mean(scores: &[Self]) -> Self {
-        let count: f64 = scores.iter().map(|score| score.count).sum();
-        let mean = |part: fn(&Self) -> f64| {
-            scores.iter().map(|score| part(score) * score.count).sum::<f64>() / count.max(1.0)
-        };
-        Self { loss: mean(|score| score.loss), accuracy: mean(|score| score.accuracy), count }
-    }
-}
 
 /// Most steps, or batches of an evaluation, in one submission.
 pub(super) const AT_ONCE: usize = 32;
@@ -103,7 +42,9 @@ pub struct Trainer {
     draw_clock: Tensor,
     schedule: Tensor,
     starts: Tensor,
-    words: usize,
+    shares: Tensor,
+    /// How many of the words before each, and of all, are targets.
+    learned: Vec<u32>,
     bytes: u64,
     done: u64,
 }
@@ -186,7 +127,8 @@ impl Trainer {
             draw_clock: step.draw_clock,
             schedule: step.schedule,
             starts: step.starts,
-            words: data.len(),
+            shares: step.shares,
+            learned: learned(data),
             bytes,
             done: 0,
         })
@@ -225,6 +167,7 @@ impl Trainer {
         let mut timings = vec![];
         for _ in 0..steps {
             self.reset(&[0.0; 4], &[0; 4]);
+            self.shares.write(&self.gpu, 0, bytemuck::cast_slice(&[1f32; 4]));
             let seconds = self.step.profile(&self.gpu)?;
             timings.extend(self.recording.entries().iter().zip(seconds).map(|(entry, seconds)| Timing {
                 tokens: self.settings.batch * self.settings.accumulate * self.shape.context,
@@ -256,7 +199,7 @@ impl Trainer {
     /// gives the score of each.
     ///
     /// # Errors
-    /// When the device fails.
+    /// When the device fails, or a loss is no number.
     #[track_caller]
     pub fn train(&mut self, count: usize, places: &[u32], order: &mut Order) -> Result<Vec<Score>> {
         let Settings { batch, accumulate, schedule, method, .. } = self.settings;
@@ -272,6 +215,8 @@ impl Trainer {
             let drawn = self.done * each..(self.done + steps as u64) * each;
             let starts: Vec<u32> = drawn.map(|position| places[order.at(position) as usize]).collect();
             self.reset(&rows, &starts);
+            let shares = self.shares_of(&starts);
+            self.shares.write(&self.gpu, 0, bytemuck::cast_slice(&shares));
             let mut submission = Submission::new(&self.gpu, &self.readback);
             for _ in 0..steps {
                 submission.run(&self.step);
@@ -280,16 +225,37 @@ impl Trainer {
             }
             let found: Vec<Score> =
                 submission.finish()?.iter().map(|words| Score::from_bits(words)).collect();
-            scores.extend(found.chunks(accumulate).map(Score::mean));
-            self.done += steps as u64;
+            for score in found.chunks(accumulate).map(Score::mean) {
+                self.done += 1;
+                scores.push(self.finite(score)?);
+            }
         }
         Ok(scores)
+    }
+
+    /// What each forward pass over sequences that begin at `starts` counts for in its step: its part of the targets. The
+    /// gradient is then that of the mean over all of them, however they are parted. Padded to fours.
+    fn shares_of(&self, starts: &[u32]) -> Vec<f32> {
+        let Settings { batch, accumulate, kept, .. } = self.settings;
+        let before = |word: usize| self.learned[word.min(self.learned.len() - 1)];
+        let targets = |start: &u32| {
+            let end = *start as usize + self.shape.context + 1;
+            before(end) - before(end - kept)
+        };
+        let mut shares = vec![];
+        for step in starts.chunks(accumulate * batch) {
+            let passes: Vec<u32> = step.chunks(batch).map(|pass| pass.iter().map(targets).sum()).collect();
+            let all = passes.iter().sum::<u32>().max(1);
+            shares.extend(passes.iter().map(|&pass| (f64::from(pass) / f64::from(all)) as f32));
+        }
+        shares.resize(shares.len().next_multiple_of(4), 0.0);
+        shares
     }
 
     /// The score over sequences that begin at `places`.
     ///
     /// # Errors
-    /// When the device fails.
+    /// When the device fails, or the loss is no number.
     pub fn evaluate(&self, places: &[u32]) -> Result<Score> {
         let batch = self.settings.batch;
         let mut scores = vec![];
@@ -305,35 +271,32 @@ impl Trainer {
             }
             scores.extend(submission.finish()?.iter().map(|words| Score::from_bits(words)));
         }
-        Ok(Score::mean(&scores))
+        self.finite(Score::mean(&scores))
+    }
+
+    /// Refuses to go on from what is no number: all that follows would be none either.
+    fn finite(&self, score: Score) -> Result<Score> {
+        if score.loss.is_finite() {
+            return Ok(score);
+        }
+        Err(Error::Model(format!(
+            "training diverged: the loss of step {} is {}; begin anew with a rate below {}, or a longer warm-up",
+            self.done, score.loss, self.settings.schedule.rate
+        )))
     }
 
     /// Starts of sequences that lie side by side in words `range` of the data, targets included.
     pub fn windows(&self, range: Range<usize>) -> Vec<u32> {
-        let end = range.end.min(self.words).saturating_sub(self.shape.context);
+        let end = range.end.min(self.learned.len() - 1).saturating_sub(self.shape.context);
         (range.start..end).step_by(self.shape.context).map(|start| start as u32).collect()
     }
 }
 
-impl Settings {
-    pub(super) fn check(&self, shape: &Shape) -> Result<()> {
-        let wrong = |what: String| Err(Error::Model(what));
-        if self.batch == 0 || self.accumulate == 0 || self.kept == 0 || self.kept > shape.context {
-            return wrong(format!(
-                "batch {}, accumulation {} and targets {} of {} places: all must be 1 or more, targets no more than places",
-                self.batch, self.accumulate, self.kept, shape.context
-            ));
-        }
-        // Ids are read as a uniform, 64 KiB on every adapter.
-        if self.batch.saturating_mul(shape.context) > 16384 {
-            return wrong(format!(
-                "batch {} of {} places is more than 16384 tokens; accumulate gradients over smaller batches",
-                self.batch, shape.context
-            ));
-        }
-        if self.batch * self.accumulate > 1 << 16 {
-            return wrong(format!("{} sequences a step are too many", self.batch * self.accumulate));
-        }
-        Ok(())
-    }
+/// How many of the words before each of `data`, and of all of them, are targets: those without a set top bit.
+fn learned(data: &[u32]) -> Vec<u32> {
+    let counts = data.iter().scan(0, |count, word| {
+        *count += u32::from(word >> 31 == 0);
+        Some(*count)
+    });
+    std::iter::once(0).chain(counts).collect()
 }

@@ -19,6 +19,8 @@ pub struct Batch {
     pub targets: Tensor,
     /// Mean loss, accuracy and count, bits of f32 `[4]`.
     pub totals: Tensor,
+    /// Word 0: which pass this is, where the passes of a step count for more or less.
+    pub clock: Option<Tensor>,
     /// Sequences B.
     pub size: usize,
     /// Places of a sequence T.
@@ -219,6 +221,7 @@ pub fn record(network: &Network, space: &mut Workspace, batch: &Batch) -> Result
     let rows = pass.space.get("losses", &[logits.dim(0), 4])?;
     let (targets, count) = (batch.targets.clone(), shape.vocabulary);
     pass.recording.push("cross_entropy", CrossEntropy { logits, targets, rows: rows.clone(), count });
-    pass.recording.push("mean_loss", MeanLoss { rows, totals: batch.totals.clone() });
+    pass.recording
+        .push("mean_loss", MeanLoss { rows, totals: batch.totals.clone(), clock: batch.clock.clone() });
     Ok(pass.recording)
 }

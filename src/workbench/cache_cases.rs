@@ -3,7 +3,9 @@
 use super::table::Table;
 use crate::Result;
 use crate::format::DType;
-use crate::kernels::{Attention, CacheType, Input, LayerCache, PAGE, QueryKeyValue, RotateHeads, Side};
+use crate::kernels::{
+    Attention, CacheType, Input, LayerCache, MergePieces, PAGE, Pieces, QueryKeyValue, RotateHeads, Side,
+};
 
 impl Table {
     /// A layer's cache for so many positions, filled on both sides.
@@ -53,8 +55,51 @@ const ROWS: [Row; 16] = [
     (CacheType::Q8_0, 3, 1, 128, 1, 515, 2, Some(70)),
 ];
 
+/// One token's cache in pieces: heads, key heads, width, position, pieces, window. Some pieces have nothing, or only what a
+/// window hides.
+const PIECES: [(usize, usize, usize, u32, usize, Option<usize>); 6] = [
+    (9, 3, 64, 300, 2, None),
+    (4, 2, 16, 5, 3, None),
+    (3, 1, 24, 150, 4, None),
+    (2, 1, 256, 290, 2, Some(33)),
+    (6, 3, 64, 0, 2, None),
+    (8, 1, 8, 700, 5, Some(400)),
+];
+
+fn add_pieces(table: &mut Table) -> Result<()> {
+    for (heads, key_heads, head, position, count, window) in PIECES {
+        let what =
+            format!("{heads}/{key_heads} heads of {head} at {position}, window {window:?}, {count} pieces");
+        let pages = (position as usize + 1).div_ceil(PAGE);
+        let kernel = Attention {
+            step: table.words("step", &[position])?,
+            q: table.filled("q", &[1, heads * head])?,
+            cache: table.cache(CacheType::F16, [PAGE * pages, key_heads, head], false)?,
+            y: table.empty("y", &[count, heads * head])?,
+            pieces: Some(Pieces { count, stats: table.empty("stats", &[count, heads, 4])? }),
+            tokens: 1,
+            scale: 1.0 / (head as f32).sqrt(),
+            window,
+            cap: None,
+        };
+        table.case(what.clone(), kernel);
+
+        // Highest scores of either sign, and sums of weights, of which the highest is 1.
+        let numbers = table.numbers.floats(4 * count * heads, 1.0);
+        let stats = numbers.iter().enumerate().map(|(at, &x)| if at % 4 == 1 { 1.0 + x.abs() } else { x });
+        let kernel = MergePieces {
+            x: table.filled("x", &[count, heads * head])?,
+            pieces: Pieces { count, stats: table.given("stats", &[count, heads, 4], stats.collect())? },
+            y: table.empty("y", &[1, heads * head])?,
+        };
+        table.case(what, kernel);
+    }
+    Ok(())
+}
+
 /// Appends them.
 pub(super) fn add(table: &mut Table) -> Result<()> {
+    add_pieces(table)?;
     for (kind, heads, key_heads, head, tokens, position, pages, window) in ROWS {
         let (sizes, ring) = ([PAGE * pages, key_heads, head], window.is_some());
         let what = format!(
@@ -65,6 +110,7 @@ pub(super) fn add(table: &mut Table) -> Result<()> {
             q: table.filled("q", &[tokens, heads * head])?,
             cache: table.cache(kind, sizes, ring)?,
             y: table.empty("y", &[tokens, heads * head])?,
+            pieces: None,
             tokens,
             scale: 1.0 / (head as f32).sqrt(),
             window,

@@ -108,6 +108,7 @@ fn add_attention(table: &mut Table) -> Result<()> {
             q: table.filled("q", &[tokens, heads * head])?,
             cache: table.cache(CacheType::F16, [capacity, key_heads, head], false)?,
             y: table.empty("y", &[tokens, heads * head])?,
+            pieces: None,
             tokens,
             scale: 1.0 / (head as f32).sqrt(),
             window: None,

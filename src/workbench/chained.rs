@@ -7,7 +7,9 @@ use crate::format::DType;
 use crate::gpu::{
     Access, Gpu, Program, Readback, Recording, Runs, StorageKind, Tensor, chain_as_strategy, fingerprint,
 };
-use crate::kernels::{Attention, CacheType, Gate, GateUp, Input, Product, QueryKeyValue};
+use crate::kernels::{
+    Attention, CacheType, Gate, GateUp, Input, MergePieces, Pieces, Product, QueryKeyValue,
+};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -77,6 +79,8 @@ fn layer(table: &mut Table) -> Result<(Recording, Tensor)> {
     let cache = table.cache(CacheType::F16, [capacity, key_heads, head], false)?;
     let [q, attended] = ["q", "attended"].map(|name| table.empty(name, &[1, heads * head]));
     let (q, attended) = (q?, attended?);
+    let partial = table.empty("partial", &[2, heads * head])?;
+    let pieces = Pieces { count: 2, stats: table.empty("stats", &[2, heads, 4])? };
     let [middle, y] = ["middle", "y"].map(|name| table.empty(name, &[1, width]));
     let (middle, y, gated) = (middle?, y?, table.empty("gated", &[1, hidden])?);
     let mut matrix = |rows, columns| Ok(table.matrix(dtype, rows, columns)?.parts()[0].clone());
@@ -91,12 +95,13 @@ fn layer(table: &mut Table) -> Result<(Recording, Tensor)> {
         "attn_qkv",
         QueryKeyValue { input, w: qkv, step: step_, rope, first_row: 0, q: q_, cache: cache_ },
     );
-    let (scale, y_) = (1.0 / (head as f32).sqrt(), attended.clone());
+    let (scale, y_, kept) = (1.0 / (head as f32).sqrt(), partial.clone(), Some(pieces.clone()));
     let step_ = step.clone();
     recording.push(
         "attention",
-        Attention { step: step_, q, cache, y: y_, tokens: 1, scale, window: None, cap: None },
+        Attention { step: step_, q, cache, y: y_, pieces: kept, tokens: 1, scale, window: None, cap: None },
     );
+    recording.push("merge_pieces", MergePieces { x: partial, pieces, y: attended.clone() });
     let (input, y_) = (Input::plain(&attended, 1), middle.clone());
     recording.push("attn_output", Product { input, w: output, residual: Some(x), y: y_ });
     let input = Input::normed(&middle, &gain, 1e-5, 1);

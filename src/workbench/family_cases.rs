@@ -169,6 +169,7 @@ fn add_windows(table: &mut Table) -> Result<()> {
             q: table.filled("q", &[tokens, heads * head])?,
             cache: table.cache(CacheType::F16, [capacity, key_heads, head], false)?,
             y: table.empty("y", &[tokens, heads * head])?,
+            pieces: None,
             tokens,
             scale: 0.4,
             window: Some(window),

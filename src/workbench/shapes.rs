@@ -6,7 +6,9 @@ use super::training_shapes::training_shapes;
 use crate::Result;
 use crate::format::DType;
 use crate::gpu::Gpu;
-use crate::kernels::{Argmax, Attention, CacheType, Embed, Gate, GateUp, Input, Product, QueryKeyValue};
+use crate::kernels::{
+    Argmax, Attention, CacheType, Embed, Gate, GateUp, Input, MergePieces, Pieces, Product, QueryKeyValue,
+};
 use std::sync::Arc;
 
 /// The sizes of a model of the Llama family.
@@ -177,6 +179,7 @@ pub fn model_shapes() -> Vec<Shape> {
                     q: table.filled("q", &[tokens, heads * head])?,
                     cache: table.cache(CacheType::F16, [capacity, key_heads, head], false)?,
                     y: table.empty("y", &[tokens, heads * head])?,
+                    pieces: None,
                     tokens,
                     scale: 1.0 / (head as f32).sqrt(),
                     window: None,
@@ -186,6 +189,21 @@ pub fn model_shapes() -> Vec<Shape> {
                 Ok(())
             }),
         ));
+        if tokens == 1 {
+            all.push(shape(
+                "merge_pieces",
+                Box::new(move |table, what| {
+                    let stats = table.given("stats", &[2, heads, 4], vec![1.0; 8 * heads])?;
+                    let kernel = MergePieces {
+                        x: table.filled("x", &[2, heads * head])?,
+                        pieces: Pieces { count: 2, stats },
+                        y: table.empty("y", &[1, heads * head])?,
+                    };
+                    table.case(what, kernel);
+                    Ok(())
+                }),
+            ));
+        }
         all.push(add_product("attn_output", tokens, width, heads * head, true));
         all.push(shape(
             "ffn_gate_up",

@@ -209,15 +209,16 @@ fn add_embedding_and_loss(table: &mut Table) -> Result<()> {
         };
         table.case(what, kernel);
     }
-    for rows in [1, 64, 130] {
+    for (index, rows) in [1, 64, 130].into_iter().enumerate() {
         let what = format!("{rows} rows");
         let (found, totals) = (counted(table, rows)?, table.words("totals", &[0; 4])?);
         // Sums of bits are compared as bits: numbers that every order of summation gives alike.
-        table.case(what.clone(), MeanLoss { rows: found, totals });
+        table.case(what.clone(), MeanLoss { rows: found, totals, clock: None });
         let kernel = MeanLossGradient {
             rows: table.filled("rows", &[rows, 4])?,
             totals: table.words("totals", &[1.0f32, 0.5, 7.0, 0.0].map(f32::to_bits))?,
-            dtotals: table.filled("dtotals", &[4])?,
+            dtotals: table.filled("dtotals", &[12])?,
+            clock: (index > 0).then(|| table.words("clock", &[5 * index as u32, 0, 0, 0])).transpose()?,
             drows: table.empty("drows", &[rows, 4])?,
         };
         table.case(what, kernel);

@@ -220,7 +220,7 @@ const CALLS: &[(&str, Plain)] = &[
         // Sums of bits are compared as bits: small whole numbers, which every order of summation gives alike.
         let rows = (0..BATCH).flat_map(|r| [(r % 5) as f32, 0.0, (r % 2) as f32, 1.0]).collect();
         let (rows, totals) = (t.given("rows", &[BATCH, 4], rows)?, t.words("totals", &[0; 4])?);
-        t.case(what, MeanLoss { rows, totals });
+        t.case(what, MeanLoss { rows, totals, clock: None });
         Ok(())
     }),
     ("mean_loss_gradient", |t, what| {
@@ -229,6 +229,7 @@ const CALLS: &[(&str, Plain)] = &[
             rows: t.filled("rows", &[BATCH, 4])?,
             totals: t.words("totals", &totals)?,
             dtotals: t.filled("dtotals", &[4])?,
+            clock: None,
             drows: t.empty("drows", &[BATCH, 4])?,
         };
         t.case(what, kernel);

@@ -77,6 +77,11 @@ impl<'a> Fields<'a> {
         self.map.get(name).filter(|value| !value.is_null())
     }
 
+    /// Whether the file says nothing of a field, not even null.
+    pub(super) fn is_absent(&self, name: &str) -> bool {
+        !self.map.contains_key(name)
+    }
+
     fn typed<T>(
         &self,
         name: &str,
@@ -105,6 +110,11 @@ impl<'a> Fields<'a> {
     pub(super) fn count(&self, name: &str) -> Result<usize> {
         let value = self.opt_count(name)?;
         self.required(name, value)
+    }
+
+    /// A count as the library that wrote the file has it: one that is not written is `default`, and null is none.
+    pub(super) fn count_or(&self, name: &str, default: Option<usize>) -> Result<Option<usize>> {
+        if self.is_absent(name) { Ok(default) } else { self.opt_count(name) }
     }
 
     pub(super) fn opt_number(&self, name: &str) -> Result<Option<f64>> {

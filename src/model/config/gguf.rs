@@ -1,98 +1,62 @@
 //! The configuration from a GGUF file's metadata (`docs/gguf.md` of ggml-org/ggml, "LLM").
 
-use super::{Config, Experts, LARGEST, LayerType, MOST_LAYERS};
+use super::keys::Keys;
+use super::{Config, Experts, LayerType, MOST_LAYERS};
 use crate::Result;
-use crate::format::{DType, Gguf, blocks};
+use crate::format::{Array, DType, Gguf, Value, blocks};
 use crate::kernels::Function;
 use crate::model::architecture::{Norm, TABLE, names};
 use crate::model::rope::{Rope, Scaling};
-
-/// Keys that change the result, and values with which they do not.
-const UNSUPPORTED: [(&str, &[&str]); 5] = [
-    ("logit_scale", &["0"]),
-    ("attention.causal", &["true"]),
-    ("expert_shared_count", &["0"]),
-    ("expert_weights_scale", &["0", "1"]),
-    // 1 is the softmax.
-    ("expert_gating_func", &["0", "1"]),
-];
 
 pub(super) fn read(gguf: &Gguf) -> Result<Config> {
     let named = gguf.str("general.architecture")?;
     let architecture = TABLE.iter().find(|row| row.name == named).ok_or_else(|| {
         gguf.path_error(format!("the architecture {named:?} is not supported; known are {}", names()))
     })?;
-    let key = |name: &str| format!("{named}.{name}");
-    let count = |name: &str| -> Result<usize> {
-        let value = gguf.u32(&key(name))? as usize;
-        match value {
-            0 => Err(gguf.path_error(format!("{} is zero", key(name)))),
-            1..=LARGEST => Ok(value),
-            _ => Err(gguf.path_error(format!("{} is {value}, which no model needs", key(name)))),
-        }
-    };
-    let or = |name: &str, default: usize| -> Result<usize> {
-        if gguf.get(&key(name)).is_some() { count(name) } else { Ok(default) }
-    };
-    for (name, harmless) in UNSUPPORTED {
-        if let Some(value) = gguf.get(&key(name))
-            && !harmless.contains(&value.to_string().as_str())
-        {
-            let message = format!("{} = {value} changes the result and is not supported", key(name));
-            return Err(gguf.path_error(message));
-        }
-    }
+    let keys = Keys::new(gguf, named);
     let (width, heads, layers) =
-        (count("embedding_length")?, count("attention.head_count")?, count("block_count")?);
+        (keys.count("embedding_length")?, keys.count("attention.head_count")?, keys.count("block_count")?);
     if layers > MOST_LAYERS {
-        return Err(gguf.path_error(format!("{} is {layers}, which no model needs", key("block_count"))));
+        return Err(keys.wrong("block_count", format!("is {layers}, which no model needs")));
     }
-    let head = or("attention.key_length", width / heads)?;
-    if or("attention.value_length", head)? != head {
-        return Err(gguf.path_error(format!("{} differs from the keys'", key("attention.value_length"))));
+    let head = keys.count_or("attention.key_length", width / heads)?;
+    if keys.count_or("attention.value_length", head)? != head {
+        return Err(keys.wrong("attention.value_length", "differs from the keys'"));
     }
-    let window = match gguf.opt_u32(&key("attention.sliding_window"))? {
+    let window = match keys.opt_u32("attention.sliding_window")? {
         None | Some(0) => None,
         Some(window) => Some(window as usize),
     };
-    let context = count("context_length")?;
-    let width_of_rope = or("rope.dimension_count", head)?;
+    let context = keys.count("context_length")?;
+    let width_of_rope = keys.count_or("rope.dimension_count", head)?;
+    let base = keys.opt_f32("rope.freq_base")?.unwrap_or(10_000.0);
     let rope = match architecture.learned_positions {
         true => Rope::none(),
-        false => Rope {
-            base: f64::from(gguf.opt_f32(&key("rope.freq_base"))?.unwrap_or(10_000.0)),
-            width: width_of_rope,
-            scaling: scaling(gguf, named, context)?,
-        },
+        false => Rope { base: base.into(), width: width_of_rope, scaling: scaling(&keys, context)? },
     };
     let (mut ropes, mut layer_types) = (vec![rope], vec![LayerType { window, rope: 0 }; layers]);
     if named == "gemma3" {
-        // Layers with a window have an embedding of their own; of each so many, the last one sees all. Most files say
-        // nothing of either.
-        let base = gguf.opt_f32(&key("rope.freq_base_swa"))?.map_or(10_000.0, f64::from);
+        // Layers with a window have an embedding of their own. Most files say nothing of either.
+        let base = keys.opt_f32("rope.freq_base_swa")?.map_or(10_000.0, f64::from);
         ropes.push(Rope { base, width: width_of_rope, scaling: Scaling::None });
-        let pattern = or("attention.sliding_window_pattern", 6)?;
-        for (index, layer) in layer_types.iter_mut().enumerate() {
-            *layer = match (index + 1).is_multiple_of(pattern) || window.is_none() {
-                true => LayerType { window: None, rope: 0 },
-                false => LayerType { window, rope: 1 },
+        let local = local_layers(&keys, layers)?;
+        for (layer, local) in layer_types.iter_mut().zip(local) {
+            *layer = match local && window.is_some() {
+                true => LayerType { window, rope: 1 },
+                false => LayerType { window: None, rope: 0 },
             };
         }
     }
     let experts = match architecture.mixture {
         true => Some(Experts {
-            count: count("expert_count")?,
-            chosen: count("expert_used_count")?,
-            hidden: count("expert_feed_forward_length")?,
-            among_chosen: true,
+            count: keys.count("expert_count")?,
+            chosen: keys.count("expert_used_count")?,
+            hidden: keys.count("expert_feed_forward_length")?,
+            among_chosen: keys.opt_bool("expert_weights_norm")?.unwrap_or(true),
             layers: (0..layers)
                 .map(|layer| gguf.opt_tensor(&format!("blk.{layer}.ffn_gate_inp.weight")).is_some())
                 .collect(),
         }),
-        false if gguf.opt_u32(&key("expert_count"))?.unwrap_or(0) != 0 => {
-            let message = format!("{} changes the result and is not supported", key("expert_count"));
-            return Err(gguf.path_error(message));
-        }
         false => None,
     };
     // Of Gemma 3 the one with 27 billion weights scales by another width than its heads'; its files do not say so.
@@ -101,69 +65,101 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
         Norm::Rms => "attention.layer_norm_rms_epsilon",
         Norm::Layer => "attention.layer_norm_epsilon",
     };
-    Ok(Config {
+    let config = Config {
         architecture,
         width,
-        hidden: count("feed_forward_length")?,
+        hidden: keys.count("feed_forward_length")?,
         layers,
         heads,
-        key_heads: or("attention.head_count_kv", heads)?,
+        key_heads: keys.count_or("attention.head_count_kv", heads)?,
         head,
         vocabulary: gguf.tensor("token_embd.weight")?.shape.first().map_or(0, |&rows| rows as usize),
         context,
-        norm_eps: gguf.f32(&key(epsilon))?,
+        norm_eps: keys.f32(epsilon)?,
         ropes,
         layer_types,
         activation: Function::Gelu,
         embedding_scale: if architecture.scaled_embedding { (width as f32).sqrt() } else { 1.0 },
         attention_scale: 1.0 / (scale_of as f32).sqrt(),
-        attention_cap: gguf.opt_f32(&key("attn_logit_softcapping"))?.filter(|&cap| cap != 0.0),
-        logits_cap: gguf.opt_f32(&key("final_logit_softcapping"))?.filter(|&cap| cap != 0.0),
+        attention_cap: keys.opt_f32("attn_logit_softcapping")?.filter(|&cap| cap != 0.0),
+        logits_cap: keys.opt_f32("final_logit_softcapping")?.filter(|&cap| cap != 0.0),
         tied: None,
         qkv_bias: architecture.qkv_bias,
         output_bias: architecture.bias,
         experts,
-    })
+    };
+    keys.finish()?;
+    Ok(config)
+}
+
+/// Which layers see a window only `[L]`: those marked as such, or all but the last of each so many.
+fn local_layers(keys: &Keys, layers: usize) -> Result<Vec<bool>> {
+    let name = "attention.sliding_window_pattern";
+    match keys.get(name) {
+        Some(Value::Array(Array::Bool(list))) if list.len() == layers => Ok(list.clone()),
+        Some(Value::Array(list)) => {
+            let message = format!("has {} entries of type {}", list.len(), list.element_type_name());
+            Err(keys.wrong(name, format!("{message}, not one bool for each of {layers} layers")))
+        }
+        _ => {
+            let pattern = keys.count_or(name, 6)?;
+            Ok((1..=layers).map(|layer| !layer.is_multiple_of(pattern)).collect())
+        }
+    }
 }
 
 /// How frequencies are stretched: by keys, or by a tensor of divisors.
-fn scaling(gguf: &Gguf, architecture: &str, context: usize) -> Result<Scaling> {
-    let key = |name: &str| format!("{architecture}.rope.scaling.{name}");
-    if let Some(factors) = floats(gguf, "rope_freqs.weight")? {
-        return Ok(Scaling::Factors(factors));
+fn scaling(keys: &Keys, context: usize) -> Result<Scaling> {
+    let tensors = ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"];
+    let [all, short, long] = tensors.map(|name| floats(keys.gguf, name));
+    let by_tensors = match (all?, short?, long?) {
+        (Some(factors), ..) => Scaling::Factors(factors),
+        (None, Some(short), Some(long)) => {
+            let original = keys.u32("rope.scaling.original_context_length")? as usize;
+            let magnitude = match keys.opt_f32("rope.scaling.attn_factor")? {
+                Some(magnitude) => f64::from(magnitude),
+                None if context <= original => 1.0,
+                None => (1.0 + (context as f64 / original as f64).ln() / (original as f64).ln()).sqrt(),
+            };
+            Scaling::Long { short, long, original, magnitude }
+        }
+        _ => return scaling_by_keys(keys),
+    };
+    match (keys.opt_str("rope.scaling.type")?, &by_tensors) {
+        (Some("longrope"), Scaling::Long { .. }) => Ok(by_tensors),
+        _ if scaling_by_keys(keys)? == Scaling::None => Ok(by_tensors),
+        _ => Err(keys.wrong("rope.scaling.type", "stretches frequencies that tensors stretch, too")),
     }
-    if let (Some(short), Some(long)) =
-        (floats(gguf, "rope_factors_short.weight")?, floats(gguf, "rope_factors_long.weight")?)
-    {
-        let original = gguf.u32(&key("original_context_length"))? as usize;
-        let magnitude = match gguf.opt_f32(&key("attn_factor"))? {
-            Some(magnitude) => f64::from(magnitude),
-            None if context <= original => 1.0,
-            None => (1.0 + (context as f64 / original as f64).ln() / (original as f64).ln()).sqrt(),
-        };
-        return Ok(Scaling::Long { short, long, original, magnitude });
-    }
-    let factor = || gguf.f32(&key("factor")).map(f64::from);
-    match gguf.opt_str(&key("type"))?.unwrap_or("none") {
+}
+
+fn scaling_by_keys(keys: &Keys) -> Result<Scaling> {
+    // Its name in files of 2023.
+    let old = keys.opt_f32("rope.scale_linear")?;
+    let factor = keys.opt_f32("rope.scaling.factor")?.filter(|&factor| factor != 0.0).or(old);
+    // A factor without a type is that of the first type there was.
+    match keys.opt_str("rope.scaling.type")?.unwrap_or("linear") {
         "none" => Ok(Scaling::None),
-        "linear" => Ok(Scaling::Linear(factor()?)),
+        "linear" => Ok(match factor {
+            None | Some(0.0 | 1.0) => Scaling::None,
+            Some(factor) => Scaling::Linear(factor.into()),
+        }),
         "yarn" => {
             let number = |name: &str, default: f64| -> Result<f64> {
-                Ok(gguf.opt_f32(&key(name))?.map_or(default, f64::from))
+                Ok(keys.opt_f32(&format!("rope.scaling.{name}"))?.map_or(default, f64::from))
             };
-            let factor = factor()?;
+            let factor = f64::from(keys.f32("rope.scaling.factor")?);
             Ok(Scaling::Yarn {
                 factor,
                 fast: number("yarn_beta_fast", 32.0)?,
                 slow: number("yarn_beta_slow", 1.0)?,
-                original: f64::from(gguf.u32(&key("original_context_length"))?),
+                original: f64::from(keys.u32("rope.scaling.original_context_length")?),
                 magnitude: number("attn_factor", 1.0)? * (1.0 + 0.1 * factor.max(1.0).ln()),
                 truncate: true,
             })
         }
         other => {
-            let message = format!("{} = {other:?} changes the result and is not supported", key("type"));
-            Err(gguf.path_error(message))
+            let message = format!("= {other:?} changes the result and is not supported");
+            Err(keys.wrong("rope.scaling.type", message))
         }
     }
 }

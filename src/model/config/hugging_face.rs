@@ -20,10 +20,82 @@ pub(super) fn read(folder: &Folder) -> Result<Config> {
     let fields = Fields::new(folder, "", folder.config());
     let config = match named {
         "gpt2" => gpt2(&fields, architecture)?,
+        // With eyes: the part that reads and writes has a configuration of its own.
+        "gemma3" => {
+            let Some(text) = fields.opt_object("text_config")? else {
+                return Err(fields.wrong("text_config", "is missing; choose a complete model"));
+            };
+            text.only("model_type", &json!("gemma3_text"))?;
+            fields.only("tie_word_embeddings", &json!(true))?;
+            // What becomes of pictures, of which there are none here.
+            for name in EYES {
+                fields.get(name);
+            }
+            let config = decoder(&text, architecture, "gemma3_text")?;
+            text.finish()?;
+            config
+        }
         _ => decoder(&fields, architecture, named)?,
     };
     fields.finish()?;
     Ok(config)
+}
+
+/// Fields of models that see, about seeing.
+const EYES: [&str; 6] = [
+    "vision_config",
+    "boi_token_index",
+    "eoi_token_index",
+    "image_token_index",
+    "image_token_id",
+    "mm_tokens_per_image",
+];
+
+/// What `transformers` takes for fields that a file leaves out, where models differ in it. Files of some models leave out
+/// all that is so.
+struct Defaults {
+    heads: Option<usize>,
+    /// None: as many as heads.
+    key_heads: Option<usize>,
+    /// None: the width shared evenly.
+    head: Option<usize>,
+    vocabulary: Option<usize>,
+    context: Option<usize>,
+    window: Option<usize>,
+    norm_eps: f64,
+    rope_theta: f64,
+}
+
+/// The defaults of the configuration classes of transformers 5.
+fn defaults(named: &str) -> Defaults {
+    let none = Defaults {
+        heads: None,
+        key_heads: None,
+        head: None,
+        vocabulary: None,
+        context: None,
+        window: None,
+        norm_eps: 1e-6,
+        rope_theta: 1e4,
+    };
+    match named {
+        "mistral" => Defaults { key_heads: Some(8), window: Some(4096), ..none },
+        "qwen2" => Defaults { key_heads: Some(32), window: Some(4096), ..none },
+        "qwen3" => Defaults { key_heads: Some(32), head: Some(128), window: Some(4096), ..none },
+        "qwen3_moe" => Defaults { key_heads: Some(4), window: Some(4096), ..none },
+        "phi3" => Defaults { norm_eps: 1e-5, ..none },
+        "gemma3_text" => Defaults {
+            heads: Some(8),
+            key_heads: Some(4),
+            head: Some(256),
+            vocabulary: Some(262_208),
+            context: Some(131_072),
+            window: Some(4096),
+            rope_theta: 1e6,
+            ..none
+        },
+        _ => none,
+    }
 }
 
 /// A count of layers, of which a file could claim too many to even list them.
@@ -80,12 +152,16 @@ fn gpt2(fields: &Fields, architecture: &'static Architecture) -> Result<Config> 
 
 /// A decoder with rotary positions.
 fn decoder(fields: &Fields, architecture: &'static Architecture, named: &str) -> Result<Config> {
-    let (width, heads) = (fields.count("hidden_size")?, fields.count("num_attention_heads")?);
+    let defaults = defaults(named);
+    let or = |name: &str, default: Option<usize>| match fields.count_or(name, default)? {
+        Some(count) => Ok(count),
+        None => fields.count(name),
+    };
+    let (width, heads) = (fields.count("hidden_size")?, or("num_attention_heads", defaults.heads)?);
     let layers = layers(fields, "num_hidden_layers")?;
     let gemma = named.starts_with("gemma");
-    let default_head = if gemma { 256 } else { width / heads };
-    let head = fields.opt_count("head_dim")?.unwrap_or(default_head);
-    let context = fields.count("max_position_embeddings")?;
+    let head = fields.count_or("head_dim", defaults.head)?.unwrap_or(width / heads);
+    let context = or("max_position_embeddings", defaults.context)?;
     let activation = if gemma { "gelu_pytorch_tanh" } else { "silu" };
     fields.only("hidden_act", &json!(activation))?;
     fields.only("hidden_activation", &json!(activation))?;
@@ -94,20 +170,22 @@ fn decoder(fields: &Fields, architecture: &'static Architecture, named: &str) ->
     fields.only("use_bidirectional_attention", &json!(false))?;
     let bias = fields.flag("attention_bias", false)?;
     let cap = |name: &str| fields.opt_number(name).map(|cap| cap.map(|cap| cap as f32));
-    let scale_of = fields.opt_number("query_pre_attn_scalar")?.unwrap_or(head as f64);
+    // Gemma's is a number of its own, which only happens to be the width of a head in most of its models.
+    let scale = if gemma && fields.is_absent("query_pre_attn_scalar") { 256.0 } else { head as f64 };
+    let scale_of = fields.opt_number("query_pre_attn_scalar")?.unwrap_or(scale);
     Ok(Config {
         architecture,
         width,
         hidden: fields.count("intermediate_size")?,
         layers,
         heads,
-        key_heads: fields.opt_count("num_key_value_heads")?.unwrap_or(heads),
+        key_heads: fields.count_or("num_key_value_heads", defaults.key_heads)?.unwrap_or(heads),
         head,
-        vocabulary: fields.count("vocab_size")?,
+        vocabulary: or("vocab_size", defaults.vocabulary)?,
         context,
-        norm_eps: fields.opt_number("rms_norm_eps")?.unwrap_or(1e-6) as f32,
-        ropes: ropes(fields, head, context, gemma)?,
-        layer_types: layer_types(fields, layers, named)?,
+        norm_eps: fields.opt_number("rms_norm_eps")?.unwrap_or(defaults.norm_eps) as f32,
+        ropes: ropes(fields, head, context, gemma, defaults.rope_theta)?,
+        layer_types: layer_types(fields, layers, named, defaults.window)?,
         activation: Function::Gelu,
         embedding_scale: if architecture.scaled_embedding { (width as f32).sqrt() } else { 1.0 },
         attention_scale: (1.0 / scale_of.sqrt()) as f32,
@@ -144,10 +222,15 @@ fn experts(fields: &Fields, layers: usize) -> Result<Experts> {
 
 /// Which layers see a window only: those listed as such, those from a number on, or all. Of Gemma's, these have a rotary
 /// embedding of their own.
-fn layer_types(fields: &Fields, layers: usize, named: &str) -> Result<Vec<LayerType>> {
+fn layer_types(
+    fields: &Fields,
+    layers: usize,
+    named: &str,
+    default: Option<usize>,
+) -> Result<Vec<LayerType>> {
     let gemma = named.starts_with("gemma");
     let used = fields.flag("use_sliding_window", !named.starts_with("qwen"))?;
-    let window = fields.opt_count("sliding_window")?.filter(|_| used);
+    let window = fields.count_or("sliding_window", default)?.filter(|_| used);
     let full = LayerType { window: None, rope: 0 };
     let local = LayerType { window, rope: usize::from(gemma) };
     let (old, new) =
@@ -175,8 +258,8 @@ fn layer_types(fields: &Fields, layers: usize, named: &str) -> Result<Vec<LayerT
 
 /// The rotary embeddings, as old and new versions of the library write them: one, and of Gemma's layers with a window
 /// another.
-fn ropes(fields: &Fields, head: usize, context: usize, gemma: bool) -> Result<Vec<Rope>> {
-    let theta = fields.opt_number("rope_theta")?.or(gemma.then_some(1e6));
+fn ropes(fields: &Fields, head: usize, context: usize, gemma: bool, theta: f64) -> Result<Vec<Rope>> {
+    let theta = fields.opt_number("rope_theta")?.or(Some(theta));
     let local_theta = fields.opt_number("rope_local_base_freq")?;
     let partial = fields.opt_number("partial_rotary_factor")?;
     let (parameters, old) = (fields.opt_object("rope_parameters")?, fields.opt_object("rope_scaling")?);

@@ -3,9 +3,10 @@
 mod fields;
 mod gguf;
 mod hugging_face;
+mod keys;
 
 use super::architecture::Architecture;
-use super::rope::Rope;
+use super::rope::{Rope, Scaling};
 use crate::Result;
 use crate::format::{Gguf, Source};
 use crate::kernels::{Function, Route};
@@ -99,7 +100,7 @@ impl Config {
         };
         match config.wrong() {
             Some(message) => Err(source.path_error(message)),
-            None => Ok(config),
+            None => Ok(config.stretched()),
         }
     }
 
@@ -111,8 +112,18 @@ impl Config {
         let config = gguf::read(gguf)?;
         match config.wrong() {
             Some(message) => Err(gguf.path_error(message)),
-            None => Ok(config),
+            None => Ok(config.stretched()),
         }
+    }
+
+    /// With the context that YaRN stretches to: people add its settings to a file, and leave the context as it was.
+    fn stretched(mut self) -> Self {
+        for rope in &self.ropes {
+            if let Scaling::Yarn { original, factor, .. } = rope.scaling {
+                self.context = self.context.max((original * factor) as usize).min(LARGEST);
+            }
+        }
+        self
     }
 
     /// What makes no sense, or is not supported, in words.

@@ -5,6 +5,7 @@ use super::{Runner, Want};
 use crate::gpu::{Element, Place, Tensor};
 use crate::kernels::Norm;
 use crate::model::architecture::Norm as NormKind;
+use crate::model::config::Config;
 use crate::model::transformer::record;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -36,11 +37,17 @@ impl Embedder {
     ///
     /// # Errors
     /// When the device's memory does not suffice.
-    pub fn new(runner: Runner) -> Result<Self> {
+    pub fn new(mut runner: Runner) -> Result<Self> {
+        runner.beside = Self::bytes_for(&runner.model.config);
         // As wide as the stream: whole blocks.
         let width = runner.model.output_norm.gain.dim(0);
         let hidden = Tensor::zeros(&runner.place, "hidden states", &[ROWS, width], Element::F32)?;
         Ok(Self { runner, hidden, steps: HashMap::new() })
+    }
+
+    /// Bytes on a device that it takes beside the runner.
+    pub fn bytes_for(config: &Config) -> u64 {
+        (4 * ROWS * config.width.next_multiple_of(32)) as u64
     }
 
     fn step(&mut self, tokens: usize) -> Result<Arc<Compiled>> {

@@ -4,6 +4,7 @@ use super::compiled::Compiled;
 use super::{Runner, Want};
 use crate::gpu::{Element, Place, Tensor};
 use crate::kernels::Likelihood;
+use crate::model::config::Config;
 use crate::model::state::CHUNK;
 use crate::model::transformer::record;
 use crate::{Error, Result};
@@ -38,6 +39,8 @@ pub struct Judge {
     steps: HashMap<(usize, usize), Arc<Compiled>>,
     /// Tokens a step at most.
     rows: usize,
+    /// Tokens of the vocabulary that there are to choose among.
+    count: usize,
     targets: Tensor,
     /// Logits of the latest step [rows, V].
     logits: Tensor,
@@ -51,10 +54,21 @@ impl Judge {
     /// # Errors
     /// When the device's memory does not suffice.
     pub fn new(runner: Runner, rows: usize) -> Result<Self> {
+        let count = runner.model.config.vocabulary;
+        Self::over(runner, rows, count)
+    }
+
+    /// The same among the first `count` tokens, as if the model had no others.
+    ///
+    /// # Errors
+    /// When the device's memory does not suffice.
+    pub(in crate::model) fn over(mut runner: Runner, rows: usize, count: usize) -> Result<Self> {
         let (place, width) = (runner.place.clone(), runner.logits.dim(1));
         let rows = rows.min(runner.room.chunk);
+        runner.beside = Self::bytes_for(&runner.model.config);
         Ok(Self {
             rows,
+            count,
             targets: Tensor::uniform(&place, "targets", rows)?,
             logits: Tensor::zeros(&place, "logits to judge", &[rows, width], Element::F32)?,
             scores: Tensor::zeros(&place, "scores", &[rows, 4], Element::F32)?,
@@ -66,6 +80,13 @@ impl Judge {
     /// Tokens a step may have so that the logits of `vocabulary` fit.
     pub fn rows_for(vocabulary: usize) -> usize {
         (LOGITS_BYTES / (4 * vocabulary)).clamp(1, CHUNK)
+    }
+
+    /// Bytes on a device that judging takes beside the runner, with as many rows as fit.
+    pub fn bytes_for(config: &Config) -> u64 {
+        // A token's logits, what follows it, its scores, and how far two models are apart on it.
+        let row = 4 * config.vocabulary.next_multiple_of(4) + 4 + 16 + 16;
+        (Self::rows_for(config.vocabulary) * row) as u64
     }
 
     /// The runner, to rewind it or to ask it what it counts.
@@ -96,7 +117,7 @@ impl Judge {
             let mut recording = record(model, cache, &act, step, chosen, &self.logits, tokens, Want::All);
             let kernel = Likelihood {
                 logits: self.logits.clone(),
-                count: model.config.vocabulary,
+                count: self.count,
                 targets: self.targets.clone(),
                 scores: self.scores.clone(),
                 tokens,

@@ -1,0 +1,56 @@
+//! How the makers of a model would have ids chosen.
+
+use crate::Result;
+use crate::format::{Folder, Gguf, Source};
+use crate::sample::SamplerSettings;
+use serde_json::Value;
+
+/// Settings that a model's files recommend: `generation_config.json` of a folder, as `transformers` reads it, or
+/// `general.sampling.*` of a GGUF file. None where they say nothing, or that the likeliest is to be taken.
+///
+/// # Errors
+/// When a setting is of another type than it should be.
+pub fn recommended(source: &Source) -> Result<Option<SamplerSettings>> {
+    match source {
+        Source::Folder(folder) => of_folder(folder),
+        Source::Gguf(gguf) => of_gguf(gguf),
+    }
+}
+
+fn of_folder(folder: &Folder) -> Result<Option<SamplerSettings>> {
+    let Some(fields) = folder.opt_object("generation_config.json")? else { return Ok(None) };
+    let number = |name: &str, default: f64| match fields.get(name).filter(|value| !value.is_null()) {
+        None => Ok(default),
+        Some(value) => value.as_f64().ok_or_else(|| {
+            folder.path_error(format!("generation_config.json: {name} should be a number, but is {value}"))
+        }),
+    };
+    let samples = fields.get("do_sample").and_then(Value::as_bool) == Some(true);
+    let repetition_penalty = number("repetition_penalty", 1.0)? as f32;
+    // Penalties look at the whole conversation there.
+    let plain = SamplerSettings { repetition_penalty, penalty_window: 0, ..SamplerSettings::default() };
+    if !samples {
+        return Ok(plain.has_penalties().then_some(plain));
+    }
+    Ok(Some(SamplerSettings {
+        temperature: number("temperature", 1.0)? as f32,
+        top_k: number("top_k", 50.0)? as u32,
+        top_p: number("top_p", 1.0)? as f32,
+        min_p: number("min_p", 0.0)? as f32,
+        ..plain
+    }))
+}
+
+fn of_gguf(gguf: &Gguf) -> Result<Option<SamplerSettings>> {
+    let number = |name: &str| gguf.opt_f32(&format!("general.sampling.{name}"));
+    let Some(temperature) = number("temp")? else { return Ok(None) };
+    let plain = SamplerSettings::default();
+    Ok(Some(SamplerSettings {
+        temperature,
+        top_k: gguf.opt_u32("general.sampling.top_k")?.unwrap_or(plain.top_k),
+        top_p: number("top_p")?.unwrap_or(plain.top_p),
+        min_p: number("min_p")?.unwrap_or(plain.min_p),
+        repetition_penalty: number("penalty_repeat")?.unwrap_or(plain.repetition_penalty),
+        ..plain
+    }))
+}

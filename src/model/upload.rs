@@ -1,0 +1,58 @@
+//! The way of the weights to a device, once there is room for them.
+
+use crate::format::Source;
+use crate::gpu::Place;
+use crate::kernels::Matrix;
+use crate::{Error, Result};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+/// Matrices that have room at a place and no weights yet.
+#[must_use = "a model computes with zeros until its matrices are filled"]
+pub struct Unfilled {
+    pub(super) source: Source,
+    pub(super) matrices: Vec<Matrix>,
+    /// The weights were turned into another type on the way, and progress was told then.
+    pub(super) told: bool,
+}
+
+impl Unfilled {
+    /// Packs the weights on as many threads as there are cores, and sends them; `progress` is told the bytes of the file
+    /// read so far.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn fill(self, place: &Place, mut progress: impl FnMut(u64)) -> Result<()> {
+        let Self { source, matrices, told } = self;
+        if let Place::Device(gpu) = place {
+            let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(matrices.len());
+            let next = AtomicUsize::new(0);
+            std::thread::scope(|scope| {
+                let (sender, receiver) = mpsc::channel();
+                for _ in 0..threads {
+                    let (sender, next, matrices) = (sender.clone(), &next, &matrices);
+                    scope.spawn(move || {
+                        // The receiver leaves at the first error; what remains is not needed then.
+                        while let Some(matrix) = matrices.get(next.fetch_add(1, Ordering::Relaxed)) {
+                            let filled = matrix.fill(gpu).map(|()| matrix.source_bytes());
+                            if sender.send(filled).is_err() {
+                                return;
+                            }
+                        }
+                    });
+                }
+                drop(sender);
+                let mut done = 0;
+                for filled in receiver {
+                    done += filled?;
+                    if !told {
+                        progress(done);
+                    }
+                }
+                Ok::<_, Error>(())
+            })?;
+        }
+        source.release_all();
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! How a network is trained.
+
+use super::config::Shape;
+use super::optimiser::Method;
+use super::schedule::Schedule;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How to train.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Sequences of a forward pass.
+    pub batch: usize,
+    /// Forward passes whose gradients are added for a step.
+    pub accumulate: usize,
+    /// How many of a sequence's places, the last ones, have targets.
+    pub kept: usize,
+    /// Learning rate.
+    pub schedule: Schedule,
+    /// Optimiser.
+    pub method: Method,
+    /// Decay of the parameters.
+    pub decay: f32,
+    /// Largest norm of all gradients together.
+    pub clip: Option<f32>,
+    /// Fixes start and order.
+    pub seed: u64,
+}
+
+impl Settings {
+    pub(super) fn check(&self, shape: &Shape) -> Result<()> {
+        let wrong = |what: String| Err(Error::Model(what));
+        if self.batch == 0 || self.accumulate == 0 || self.kept == 0 || self.kept > shape.context {
+            return wrong(format!(
+                "batch {}, accumulation {} and targets {} of {} places: all must be 1 or more, targets no more than places",
+                self.batch, self.accumulate, self.kept, shape.context
+            ));
+        }
+        // Ids are read as a uniform, 64 KiB on every adapter.
+        if self.batch.saturating_mul(shape.context) > 16384 {
+            return wrong(format!(
+                "batch {} of {} places is more than 16384 tokens; accumulate gradients over smaller batches",
+                self.batch, shape.context
+            ));
+        }
+        if self.batch.saturating_mul(self.accumulate) > 1 << 16 {
+            return wrong(format!("{} sequences a step are too many", self.batch * self.accumulate));
+        }
+        // The device computes in f32.
+        let rate = self.schedule.rate as f32;
+        if !(rate > 0.0 && rate.is_finite()) {
+            return wrong(format!("a learning rate of {}; it must be a number above 0", self.schedule.rate));
+        }
+        if !(self.decay >= 0.0 && self.decay.is_finite()) {
+            return wrong(format!("a weight decay of {}; it must be a number, 0 or more", self.decay));
+        }
+        if let Some(clip) = self.clip.filter(|&clip| !(clip > 0.0 && clip.is_finite())) {
+            return wrong(format!("gradients clipped to a norm of {clip}; it must be a number above 0"));
+        }
+        Ok(())
+    }
+}

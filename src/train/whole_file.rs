@@ -1,0 +1,48 @@
+//! Files that are there as a whole or as they were before: a program that is killed leaves no torn ones.
+
+use crate::{Error, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs;
+use std::path::Path;
+
+/// Writes a file by way of another one beside it.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+    let partial = path.with_extension("partial");
+    fs::write(&partial, bytes).map_err(Error::io("write", &partial))?;
+    fs::rename(&partial, path).map_err(Error::io("write", path))
+}
+
+/// Writes a JSON object a line.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_lines<R: Serialize>(path: &Path, rows: &[R]) -> Result<()> {
+    let mut text = String::new();
+    for row in rows {
+        let line = serde_json::to_string(row);
+        text.push_str(&line.map_err(|error| Error::format(path, error.to_string()))?);
+        text.push('\n');
+    }
+    write_whole(path, text.as_bytes())
+}
+
+/// Reads them. A last line without an end was cut off while it was written, and is left out if it is no object.
+///
+/// # Errors
+/// When the file cannot be read, or another line is no such object.
+pub fn read_lines<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>> {
+    let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
+    let mut rows = vec![];
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        match serde_json::from_str(line) {
+            Ok(row) => rows.push(row),
+            Err(_) if !line.ends_with('\n') => break,
+            Err(error) => return Err(Error::format(path, format!("line {}: {error}", number + 1))),
+        }
+    }
+    Ok(rows)
+}
