@@ -1,4 +1,4 @@
-// y = a + b. Grid: x over texels, as in pointwise.
+// y = a + b. Grid: pointwise.
 //% include "pointwise"
 
 fn texel(i: u32) {

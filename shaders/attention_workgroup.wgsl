@@ -10,7 +10,8 @@
 //           contiguous bytes of one token.
 //   scores, weights  eight lanes write eight neighbouring words, and read one word or the team's eight.
 // A team keeps its own highest score, sum of weights and sum of values, as the softmax is computed; the teams' meet
-// at the end. What a team sums before it has seen a token its query may see fades to nothing: its top is -1e30 then. Blocks beyond the last visible one are not read, but the barriers are reached by all lanes.
+// at the end. What a team sums before it has seen a token its query may see fades to nothing: its top is -1e30 then. Blocks
+// beyond the last visible one are not read, but the barriers are reached by all lanes.
 //
 // Grid: x over TOKENS tokens, the last ones, which see most, first; y over heads / HEADS; z over
 // PIECES of a token's cache, each with a softmax of its own. PARTS = head8 / 8, rounded up.

@@ -1,9 +1,9 @@
 // A chain of kernels: its workers walk through all stages and wait for each other between two of them.
 //
 // A worker is a workgroup of eight lanes that does its share of every stage. All of them must run at once, which WGSL does
-// not promise: an adapter of threads starts as many workgroups as it has threads. So the wait has an end, and so has the sum
-// of all waits. Who has waited too long says so in `missed`, after which nobody waits, and the host runs the calls again
-// one by one.
+// not promise: an adapter of threads starts as many workgroups as it has threads. So the wait has an end, and so has the
+// sum of all waits. Who has waited too long says so in `missed`, after which nobody waits, and the host runs the calls
+// again one by one.
 //
 // What one worker stored is there for another: stores come before the atomic operations that follow them, on CPUs and for
 // their compilers. An atomicLoad is no more than a load to some of these, and is then taken out of the loop; adding

@@ -6,6 +6,9 @@
 // share them through the subgroup, else every lane loads all. Texel q of A is row q of the tile in nn and nt; in tn it
 // is four rows, q / 4, of step q mod 4. With RAGGED, only in tn, the depth is no multiple of four.
 //
+// Who reads what: of B, and of C, eight neighbouring lanes read and write neighbouring texels, 128 contiguous bytes (in nt
+// eight rows of B, contiguous along K, a line of a cache each for two steps); of A a texel serves all lanes at once.
+//
 // Grid: x over 32 * TEXELS columns, y over ROWS rows.
 
 @compute @workgroup_size(8)

@@ -2,7 +2,9 @@
 //
 // A lane owns two groups of four rows for TOKENS tokens, all sums in registers. Weights are turned into floats
 // once for all tokens. With BROADCAST lane i loads the activations of tokens i, i + 8, … and the lanes share them
-// through the subgroup; else every lane loads all. RMSNorm as in matvec: lane i sums the squares of its tokens.
+// through the subgroup; else every lane loads all. Neighbouring lanes read neighbouring texels of W, 128
+// contiguous bytes for eight lanes, and write neighbouring texels of y; what they read of x is shared, or one address.
+// RMSNorm as in matvec: lane i sums the squares of its tokens.
 //
 // Grid: x over row groups as in matvec, y over TOKENS tokens; with TOKENS_FIRST the other way round, so that what
 // follows one another shares its weights.

@@ -4,7 +4,8 @@
 // routes[t * chosen + k] = (expert, share, 0, 0), the likeliest first; of equals, the one of the lower number.
 //
 // A workgroup owns a token. A lane owns every 64th expert, and counts how many are before it: that is the expert's place,
-// without any sorting. Grid: y over tokens.
+// without any sorting. Neighbouring lanes own neighbouring experts, and count with all lanes at one address. Grid: y over
+// tokens.
 
 var<workgroup> expert_at: array<f32, {{ CHOSEN }}u>;
 var<workgroup> logit_at: array<f32, {{ CHOSEN }}u>;

@@ -1,4 +1,5 @@
-// y[i] = sum of x[r, i] over p.rows rows (+ base). A lane owns a texel. Grid: x over texels of a row, 8 a workgroup.
+// y[i] = sum of x[r, i] over p.rows rows (+ base). A lane owns a texel: eight neighbouring lanes
+// read 128 contiguous bytes of each row. Grid: x over texels of a row, 8 a workgroup.
 
 @compute @workgroup_size(8)
 fn sum_rows(@builtin(global_invocation_id) global: vec3<u32>) {

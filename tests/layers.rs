@@ -202,6 +202,37 @@ fn every_shader_is_used() {
     assert_none("shaders without a use", wrong);
 }
 
+/// The comment that a shader begins with, without the statements in it.
+fn header(text: &str) -> String {
+    let lines = text.lines().take_while(|line| line.starts_with("//"));
+    lines.filter(|line| !line.starts_with("//%")).collect::<Vec<_>>().join(" ").to_lowercase()
+}
+
+/// Whether a header says what neighbouring lanes read: itself, or by the piece that it includes.
+fn argues_its_accesses(header: &str) -> bool {
+    ["neighbour", "contiguous", "side by side", "grid: pointwise", "as in row.wgsl"]
+        .iter()
+        .any(|words| header.contains(words))
+}
+
+#[test]
+fn every_shader_says_which_lane_reads_what() {
+    // A lane alone; workers that only wait for each other.
+    let without = ["shaders/tick.wgsl", "shaders/chain.wgsl"];
+    let kernels = files("shaders", ".wgsl").into_iter().filter(|(file, _)| !file.starts_with("shaders/lib/"));
+    let wrong = kernels
+        .filter(|(file, text)| !without.contains(&&**file) && !argues_its_accesses(&header(text)))
+        .map(|(file, _)| {
+            format!("{file}: which addresses do neighbouring lanes read, and is that coalesced?")
+        });
+    assert_none("shaders whose header does not argue their memory accesses", wrong.collect());
+    for piece in ["pointwise", "row"] {
+        let text = fs::read_to_string(root().join(format!("shaders/lib/{piece}.wgsl"))).unwrap();
+        assert!(header(&text).contains("contiguous bytes"), "shaders/lib/{piece}.wgsl argues for its users");
+    }
+    assert!(!argues_its_accesses(&header("// y = x. Grid: x over texels.\nfn f() {} // neighbouring lanes")));
+}
+
 #[test]
 fn every_kernel_is_registered() {
     let names = |file: &String| file.strip_prefix("src/kernels/").is_some_and(|name| name != "mod.rs");

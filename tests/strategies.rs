@@ -8,7 +8,7 @@ use kaiwu::format::DType;
 use kaiwu::gpu::{
     Capabilities, Element, Gpu, GpuOptions, Place, Program, Recording, StorageKind, Tensor, render,
 };
-use kaiwu::kernels::{Argmax, Input, Matrix, OwnedRows, Product};
+use kaiwu::kernels::{Input, Matrix, OwnedRows, Product, SquareSum};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -80,6 +80,26 @@ fn adapters_get_the_strategies_they_can_run() {
     }
 }
 
+/// Norms and all that looks for the largest of a row: on GPUs lanes share it.
+#[test]
+fn rows_are_shared_on_gpus() {
+    let bench = table(StorageKind::Buffer);
+    let here = bench.gpu.capabilities().clone();
+    for kernel in ["norm", "row_norm", "norm_gradient", "cross_entropy", "likelihood", "divergence", "argmax"]
+    {
+        let case = bench.cases.iter().find(|case| case.kernel.name() == kernel).unwrap();
+        for (software, subgroup, max_lanes, expected) in [
+            (true, 8, 1024, kernel.to_owned()),
+            (false, 32, 1024, format!("{kernel}_subgroup_row")),
+            (false, 4, 256, format!("{kernel}_subgroup_row")),
+            (false, 0, 256, format!("{kernel}_workgroup_row")),
+        ] {
+            let adapter = Capabilities { software, subgroup, max_lanes, ..here.clone() };
+            assert_eq!(case.kernel.strategies(&adapter)[0].name, expected, "{adapter:?}");
+        }
+    }
+}
+
 /// The limits are asked of the device, not only of the strategies: what needs more does not compile.
 #[test]
 fn a_device_opened_with_less_has_less() {
@@ -116,10 +136,10 @@ fn a_device_opened_with_less_has_less() {
     assert!(message.contains("matvec_workgroup_columns"), "{message:?}");
 
     // Where nothing runs, the kernel says so.
-    let logits = Tensor::zeros(&place, "logits", &[1, 8], Element::F32).unwrap();
-    let word = |label| Tensor::uniform(&place, label, 1).unwrap();
+    let x = Tensor::zeros(&place, "x", &[1, 8], Element::F32).unwrap();
+    let total = Tensor::uniform(&place, "total", 4).unwrap();
     let mut recording = Recording::default();
-    recording.push("argmax", Argmax { logits, count: 8, ids: word("ids"), step: word("step"), advance: 1 });
+    recording.push("square_sum", SquareSum { x, base: None, total });
     let message = Program::compile(&gpu, &recording).err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(message.contains("argmax") && message.contains("32 lanes"), "{message:?}");
+    assert!(message.contains("square_sum") && message.contains("32 lanes"), "{message:?}");
 }

@@ -44,6 +44,7 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "tile",
     "halves",
     "pointwise",
+    "row",
     "activation",
     "causal",
     "clip",

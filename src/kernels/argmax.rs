@@ -1,5 +1,6 @@
 //! Greedy choice on the device.
 
+use super::shared_row::SharedRow;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor};
 
 /// `ids[0]` = index of the largest logit (the lowest where several are equal, V where none is a number), `step[0]` += advance.
@@ -42,7 +43,14 @@ impl Kernel for Argmax {
             needs: Needs::lanes(64).workgroup_bytes(64 * 8),
             grid: [1, 1, 1],
         }];
-        can.allowed(all, vec![])
+        let shared = SharedRow {
+            names: ["argmax_subgroup_row", "argmax_workgroup_row"],
+            entry: "argmax_shared_row",
+            source: include_str!("../../shaders/argmax_shared_row.wgsl"),
+            texels: self.count.div_ceil(4),
+            rows: 1,
+        };
+        can.allowed(all, shared.strategies(&[]))
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -120,7 +120,7 @@ impl Kernel for CausalAttention {
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         let source = include_str!("../../shaders/causal_attention.wgsl");
         let lanes = self.heads.rows() * self.heads.heads;
-        rowwise("causal_attention", source, lanes, self.heads.constants(), can)
+        can.allowed(rowwise("causal_attention", source, lanes, &self.heads.constants()), vec![])
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -52,7 +52,7 @@ impl Kernel for CausalQueryGradient {
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         let source = include_str!("../../shaders/causal_query_gradient.wgsl");
         let lanes = self.heads.rows() * self.heads.heads;
-        rowwise("causal_query_gradient", source, lanes, self.heads.constants(), can)
+        can.allowed(rowwise("causal_query_gradient", source, lanes, &self.heads.constants()), vec![])
     }
 
     fn cost(&self, _: usize) -> Cost {
@@ -126,7 +126,7 @@ impl Kernel for CausalKeyGradient {
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         let source = include_str!("../../shaders/causal_key_gradient.wgsl");
         let lanes = self.heads.batch * self.heads.tokens * self.heads.key_heads;
-        rowwise("causal_key_gradient", source, lanes, self.heads.constants(), can)
+        can.allowed(rowwise("causal_key_gradient", source, lanes, &self.heads.constants()), vec![])
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -1,9 +1,11 @@
 //! The loss of a prediction, row by row, and its gradient.
 
 use super::pointwise::pointwise;
+use super::shared_row::{self, SharedRow};
 use crate::Result;
 use crate::gpu::{
-    Capabilities, Cost, Gradients, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Target, Tensor,
+    Capabilities, Constant, Cost, FOLD, Gradients, HostMemory, Kernel, Needs, Operand, Parameter, Strategy,
+    Target, Tensor, folded,
 };
 
 /// Loss, logarithm of the sum of exponentials, rightness and weight of each row of logits.
@@ -27,10 +29,9 @@ fn parameters(logits: &Tensor, count: usize) -> Vec<Parameter> {
 }
 
 /// One lane a row: rows are long, and few.
-fn strategies(name: &'static str, source: &'static str, rows: usize, can: &Capabilities) -> Vec<Strategy> {
+fn row_per_lane(name: &'static str, source: &'static str, rows: usize) -> Vec<Strategy> {
     let grid = [rows.div_ceil(8) as u32, 1, 1];
-    let needs = Needs::lanes(8);
-    can.allowed(vec![Strategy { name, entry: name, source, constants: vec![], needs, grid }], vec![])
+    vec![Strategy { name, entry: name, source, constants: vec![], needs: Needs::lanes(8), grid }]
 }
 
 impl Kernel for CrossEntropy {
@@ -55,7 +56,15 @@ impl Kernel for CrossEntropy {
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         let source = include_str!("../../shaders/cross_entropy.wgsl");
-        strategies("cross_entropy", source, self.logits.dim(0), can)
+        let rows = self.logits.dim(0);
+        let shared = SharedRow {
+            names: ["cross_entropy_subgroup_row", "cross_entropy_workgroup_row"],
+            entry: "cross_entropy_shared_row",
+            source: include_str!("../../shaders/cross_entropy_shared_row.wgsl"),
+            texels: self.logits.dim(1) / 4,
+            rows,
+        };
+        can.allowed(row_per_lane("cross_entropy", source, rows), shared.strategies(&[]))
     }
 
     fn cost(&self, _: usize) -> Cost {
@@ -131,7 +140,17 @@ impl Kernel for CrossEntropyGradient {
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         let source = include_str!("../../shaders/cross_entropy_gradient.wgsl");
-        strategies("cross_entropy_gradient", source, self.logits.dim(0), can)
+        let lanes = shared_row::lanes(self.logits.dim(1) / 4);
+        let [x, y] = folded(self.logits.dim(0));
+        let shared = Strategy {
+            name: "cross_entropy_gradient_workgroup_row",
+            entry: "cross_entropy_gradient_shared_row",
+            source: include_str!("../../shaders/cross_entropy_gradient_shared_row.wgsl"),
+            constants: vec![("LANES", Constant::Count(lanes)), ("FOLD", Constant::Count(FOLD))],
+            needs: Needs::lanes(lanes),
+            grid: [x, y, 1],
+        };
+        can.allowed(row_per_lane("cross_entropy_gradient", source, self.logits.dim(0)), vec![shared])
     }
 
     fn cost(&self, _: usize) -> Cost {

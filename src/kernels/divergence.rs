@@ -1,5 +1,6 @@
 //! How far two models' distributions are apart, computed where both rows of logits are.
 
+use super::shared_row::SharedRow;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor, Tolerance,
 };
@@ -44,6 +45,7 @@ impl Kernel for Divergence {
             Parameter::U32("count", self.count as u32),
             Parameter::U32("width_a4", width4(&self.logits_a)),
             Parameter::U32("width_b4", width4(&self.logits_b)),
+            Parameter::U32("rows", self.tokens as u32),
         ]
     }
 
@@ -56,7 +58,14 @@ impl Kernel for Divergence {
             needs: Needs::lanes(64).workgroup_bytes(64 * 4),
             grid: [self.tokens as u32, 1, 1],
         }];
-        can.allowed(all, vec![])
+        let shared = SharedRow {
+            names: ["divergence_subgroup_row", "divergence_workgroup_row"],
+            entry: "divergence_shared_row",
+            source: include_str!("../../shaders/divergence_shared_row.wgsl"),
+            texels: self.count.div_ceil(4),
+            rows: self.tokens,
+        };
+        can.allowed(all, shared.strategies(&[]))
     }
 
     fn cost(&self, _: usize) -> Cost {

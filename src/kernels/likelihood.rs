@@ -1,5 +1,6 @@
 //! What judging a text needs of the logits, computed where they are: 16 bytes a token instead of a row.
 
+use super::shared_row::SharedRow;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor};
 
 /// `scores[t] = (ln Σ exp(logits[t]), logits[t][targets[t]], argmax of logits[t], 0)`.
@@ -33,7 +34,11 @@ impl Kernel for Likelihood {
 
     fn parameters(&self) -> Vec<Parameter> {
         let width4 = self.logits.dim(1) as u32 / 4;
-        vec![Parameter::U32("count", self.count as u32), Parameter::U32("width4", width4)]
+        vec![
+            Parameter::U32("count", self.count as u32),
+            Parameter::U32("width4", width4),
+            Parameter::U32("rows", self.tokens as u32),
+        ]
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
@@ -45,7 +50,14 @@ impl Kernel for Likelihood {
             needs: Needs::lanes(64).workgroup_bytes(64 * 12),
             grid: [self.tokens as u32, 1, 1],
         }];
-        can.allowed(all, vec![])
+        let shared = SharedRow {
+            names: ["likelihood_subgroup_row", "likelihood_workgroup_row"],
+            entry: "likelihood_shared_row",
+            source: include_str!("../../shaders/likelihood_shared_row.wgsl"),
+            texels: self.count.div_ceil(4),
+            rows: self.tokens,
+        };
+        can.allowed(all, shared.strategies(&[]))
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -44,6 +44,7 @@ mod rotate;
 mod rotate_heads;
 mod route;
 mod row_norm;
+mod shared_row;
 mod sum_rows;
 mod swiglu;
 

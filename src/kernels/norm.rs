@@ -1,5 +1,6 @@
 //! Normalisation as a pass of its own, where it cannot be part of a product.
 
+use super::shared_row::SharedRow;
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
@@ -52,6 +53,7 @@ impl Kernel for Norm {
             Parameter::F32("columns", self.columns as f32),
             Parameter::F32("eps", self.eps),
             Parameter::U32("first_token", self.first_token as u32),
+            Parameter::U32("rows", self.tokens as u32),
         ]
     }
 
@@ -64,7 +66,14 @@ impl Kernel for Norm {
             needs: Needs::lanes(64).workgroup_bytes(4 * 64),
             grid: [self.tokens as u32, 1, 1],
         }];
-        can.allowed(all, vec![])
+        let shared = SharedRow {
+            names: ["norm_subgroup_row", "norm_workgroup_row"],
+            entry: "norm_shared_row",
+            source: include_str!("../../shaders/norm_shared_row.wgsl"),
+            texels: self.x.dim(1) / 4,
+            rows: self.tokens,
+        };
+        can.allowed(all, shared.strategies(&[("CENTRED", Constant::Switch(self.centred))]))
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -1,6 +1,7 @@
 //! The gradients of the norms.
 
 use super::pointwise::rowwise;
+use super::shared_row::SharedRow;
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
@@ -45,9 +46,19 @@ impl Kernel for NormGradient {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let constants = vec![("CENTRED", Constant::Switch(self.centred))];
+        let constants = [("CENTRED", Constant::Switch(self.centred))];
+        let shared = SharedRow {
+            names: ["norm_gradient_subgroup_row", "norm_gradient_workgroup_row"],
+            entry: "norm_gradient_shared_row",
+            source: include_str!("../../shaders/norm_gradient_shared_row.wgsl"),
+            texels: self.x.dim(1) / 4,
+            rows: self.x.dim(0),
+        };
         let source = include_str!("../../shaders/norm_gradient.wgsl");
-        rowwise("norm_gradient", source, self.x.dim(0), constants, can)
+        can.allowed(
+            rowwise("norm_gradient", source, self.x.dim(0), &constants),
+            shared.strategies(&constants),
+        )
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -29,15 +29,14 @@ pub(super) fn gradient_operands(dy: &Tensor, base: Option<&Tensor>, dx: &Tensor)
     vec![Operand::read("dy", dy), Operand::optional("base", base), Operand::write("dx", dx)]
 }
 
-/// The one strategy of a shader of workgroups of 32 lanes, of which each owns one of `rows` rows.
+/// The strategy of a shader of workgroups of 32 lanes, of which each owns one of `rows` rows.
 pub(super) fn rowwise(
     name: &'static str,
     source: &'static str,
     rows: usize,
-    constants: Vec<(&'static str, Constant)>,
-    can: &Capabilities,
+    constants: &[(&'static str, Constant)],
 ) -> Vec<Strategy> {
     let needs = Needs::lanes(ROWS as u32);
     let grid = [rows.div_ceil(ROWS) as u32, 1, 1];
-    can.allowed(vec![Strategy { name, entry: name, source, constants, needs, grid }], vec![])
+    vec![Strategy { name, entry: name, source, constants: constants.to_vec(), needs, grid }]
 }

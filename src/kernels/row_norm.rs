@@ -2,6 +2,7 @@
 
 use super::norm_gradient::{NormGainGradient, NormGradient};
 use super::pointwise::rowwise;
+use super::shared_row::SharedRow;
 use crate::Result;
 use crate::gpu::{
     Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
@@ -63,8 +64,16 @@ impl Kernel for RowNorm {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let constants = vec![("CENTRED", Constant::Switch(self.centred))];
-        rowwise("row_norm", include_str!("../../shaders/row_norm.wgsl"), self.x.dim(0), constants, can)
+        let constants = [("CENTRED", Constant::Switch(self.centred))];
+        let shared = SharedRow {
+            names: ["row_norm_subgroup_row", "row_norm_workgroup_row"],
+            entry: "row_norm_shared_row",
+            source: include_str!("../../shaders/row_norm_shared_row.wgsl"),
+            texels: self.x.dim(1) / 4,
+            rows: self.x.dim(0),
+        };
+        let source = include_str!("../../shaders/row_norm.wgsl");
+        can.allowed(rowwise("row_norm", source, self.x.dim(0), &constants), shared.strategies(&constants))
     }
 
     fn cost(&self, _: usize) -> Cost {

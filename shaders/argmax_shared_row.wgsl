@@ -1,0 +1,37 @@
+// The same as argmax.wgsl, its largest logit and the lowest place of it as in row.wgsl: which lane reads what is said
+// there. Grid: one workgroup.
+//% include "row"
+
+const LOWEST: f32 = -3.4028234663852886e38;
+
+@compute @workgroup_size(LANES)
+fn argmax_shared_row(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+//% if SUBGROUPS
+    @builtin(subgroup_invocation_id) place: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(num_subgroups) subgroups: u32,
+//% endif
+) {
+    let own = Lane(lane, {{ "place == 0u, subgroup, subgroups" if SUBGROUPS else "lane == 0u, 0u, 1u" }});
+    let texels = (p.count + 3u) >> 2u;
+    // What stands for no token, or is no number, is never larger.
+    var value = LOWEST;
+    var index = p.count;
+    for (var i = lane; i < texels; i += LANES) {
+        let v = load_logits(i);
+        for (var c = 0u; c < 4u; c++) {
+            if v[c] > value && i * 4u + c < p.count {
+                value = v[c];
+                index = i * 4u + c;
+            }
+        }
+    }
+    let largest = row_max(value, own);
+    let best = row_min(select(p.count, index, value == largest), own);
+    if lane == 0u {
+        store_ids(0u, vec4<u32>(best, 0u, 0u, 0u));
+        store_step(0u, vec4<u32>(load_step(0u).x + p.advance, 0u, 0u, 0u));
+    }
+}

@@ -1,0 +1,56 @@
+// Rows that the LANES lanes of a workgroup share. Lane i reads the texels i, i + LANES, … of a row: at each step neighbouring
+// lanes read neighbouring texels, LANES * 16 contiguous bytes, and a row is read once a pass, whole lines of a cache at a time.
+//
+// row_sum, row_max and row_min give all lanes what they have together, and are reached by all of them. With SUBGROUPS a
+// subgroup puts its own together first, of whatever size it is, and only these meet in workgroup memory, where all lanes read
+// the same word at once. Else they meet in a tree: neighbouring lanes read and write neighbouring words, each in a bank of its
+// own. The order is the same in each run and for each row.
+
+const LANES: u32 = {{ LANES }}u;
+var<workgroup> met: array<u32, LANES>;
+
+struct Lane {
+    lane: u32,
+    // Of the subgroup, its number, and how many there are.
+    first: bool,
+    subgroup: u32,
+    subgroups: u32,
+}
+
+//% set sum, max, min = ["sum", "f32", "Add"], ["max", "f32", "Max"], ["min", "u32", "Min"]
+//% for name, kind, operation in [sum, max, min]
+fn both_{{ name }}(a: {{ kind }}, b: {{ kind }}) -> {{ kind }} {
+    return {{ "a + b" if name == "sum" else name ~ "(a, b)" }};
+}
+
+fn row_{{ name }}(own: {{ kind }}, at: Lane) -> {{ kind }} {
+    //% if SUBGROUPS
+    let together = subgroup{{ operation }}(own);
+    if at.first {
+        met[at.subgroup] = bitcast<u32>(together);
+    }
+    workgroupBarrier();
+    var whole = bitcast<{{ kind }}>(met[0]);
+    for (var other = 1u; other < at.subgroups; other++) {
+        whole = both_{{ name }}(whole, bitcast<{{ kind }}>(met[other]));
+    }
+    //% else
+    met[at.lane] = bitcast<u32>(own);
+    workgroupBarrier();
+    //% for half in [128, 64, 32, 16, 8, 4, 2, 1]
+    //% if half < LANES
+    if at.lane < {{ half }}u {
+        let other = bitcast<{{ kind }}>(met[at.lane + {{ half }}u]);
+        met[at.lane] = bitcast<u32>(both_{{ name }}(bitcast<{{ kind }}>(met[at.lane]), other));
+    }
+    workgroupBarrier();
+    //% endif
+    //% endfor
+    let whole = bitcast<{{ kind }}>(met[0]);
+    //% endif
+    // Before anybody writes again.
+    workgroupBarrier();
+    return whole;
+}
+
+//% endfor

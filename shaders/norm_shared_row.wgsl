@@ -1,0 +1,41 @@
+// The same as norm.wgsl, a row shared by a workgroup of as many lanes as it has texels, and its sums as in row.wgsl: which
+// lane reads what is said there. Gain, bias and residual are read, and y is written, texel by texel with x.
+// Grid: tokens x + FOLD * y, a workgroup each.
+//% include "row"
+
+@compute @workgroup_size(LANES)
+fn norm_shared_row(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+//% if SUBGROUPS
+    @builtin(subgroup_invocation_id) place: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(num_subgroups) subgroups: u32,
+//% endif
+) {
+    let own = Lane(lane, {{ "place == 0u, subgroup, subgroups" if SUBGROUPS else "lane == 0u, 0u, 1u" }});
+    let t = workgroup.x + {{ FOLD }}u * workgroup.y;
+    if t >= p.rows {
+        return;
+    }
+    let from_x = (p.first_token + t) * p.width4;
+    //% if CENTRED
+    var own_sum = 0.0;
+    for (var i = lane; i < p.columns4; i += LANES) {
+        own_sum += dot(load_x(from_x + i), vec4<f32>(1.0));
+    }
+    let mean = row_sum(own_sum, own) / p.columns;
+    //% else
+    let mean = 0.0;
+    //% endif
+    var own_squares = 0.0;
+    for (var i = lane; i < p.columns4; i += LANES) {
+        let v = load_x(from_x + i) - mean;
+        own_squares += dot(v, v);
+    }
+    let scale = inverseSqrt(row_sum(own_squares, own) / p.columns + p.eps);
+    for (var i = lane; i < p.width4; i += LANES) {
+        let at = t * p.width4 + i;
+        store_y(at, (load_x(from_x + i) - mean) * scale * load_gain(i) + load_bias(i) + load_residual(at));
+    }
+}
