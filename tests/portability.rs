@@ -27,14 +27,28 @@ struct Shader {
     storage: StorageKind,
 }
 
-/// Adapters that strategies may be chosen for, those without subgroups first.
+/// Adapters that strategies may be chosen for, those without subgroups first; the strategies of `--deterministic`, too.
 fn adapters(base: &Capabilities) -> Vec<Capabilities> {
-    [0, 4, 8, 16, 32, 64, 128]
-        .iter()
-        .flat_map(|&subgroup| {
-            [false, true].map(|software| Capabilities { subgroup, software, f16: true, ..base.clone() })
-        })
-        .collect()
+    let mut all = vec![];
+    for deterministic in [false, true] {
+        for subgroup in [0, 4, 8, 16, 32, 64, 128] {
+            all.extend([false, true].map(|software| Capabilities {
+                subgroup,
+                software,
+                deterministic,
+                f16: true,
+                ..base.clone()
+            }));
+        }
+    }
+    all
+}
+
+/// Rows whose strategies are rendered in all sizes that `kaiwu tune` may choose. A size changes how many rows or tokens a
+/// text unrolls, and a format what it includes: each of both is here, but not each with each, which is thousands.
+fn sized(row: &str) -> bool {
+    !kaiwu::format::DType::ALL.iter().any(|dtype| row.starts_with(&format!("{dtype} ")))
+        || row.starts_with("Q4_1 ")
 }
 
 /// All texts of both storages, rendered once.
@@ -51,10 +65,15 @@ fn rendered() -> BTreeMap<String, Shader> {
             let kernel = &*case.kernel;
             for adapter in adapters(bench.gpu.capabilities()) {
                 let strategies = kernel.strategies(&adapter);
-                for (index, strategy) in strategies.iter().enumerate() {
-                    let what = format!("{} {} ({}), {storage:?}", kernel.name(), case.what, strategy.name);
-                    let text = render(kernel, strategy).unwrap_or_else(|error| panic!("{what}: {error}"));
-                    let least = index + 1 == strategies.len();
+                let usual = strategies.len();
+                let sizes = if sized(&case.what) { kernel.sizes(&adapter) } else { vec![] };
+                let sizes = sizes.into_iter().filter(|size| adapter.allows(&size.needs));
+                for (index, strategy) in strategies.into_iter().chain(sizes).enumerate() {
+                    let mode = if adapter.deterministic { ", deterministic" } else { "" };
+                    let (name, row) = (strategy.name, &case.what);
+                    let what = format!("{} {row} ({name}{mode}), {storage:?}", kernel.name());
+                    let text = render(kernel, &strategy).unwrap_or_else(|error| panic!("{what}: {error}"));
+                    let least = index + 1 == usual;
                     let entry = strategy.entry;
                     let (kernel, subgroups) = (kernel.name(), adapter.subgroup > 0);
                     let shader = Shader { what, kernel, entry, subgroups, least, storage };
@@ -128,7 +147,7 @@ fn the_last_strategy_needs_nothing_beyond_the_default_limits() {
 #[test]
 fn every_format_has_its_shaders() {
     let all = shaders();
-    for kernel in ["product", "gate_up", "query_key_value", "embed"] {
+    for kernel in ["product", "project", "gate_up", "query_key_value", "embed"] {
         for dtype in kaiwu::format::DType::ALL {
             for storage in [StorageKind::Buffer, StorageKind::Texture] {
                 let (format, storage) = (format!(" {dtype} "), format!(", {storage:?}"));
@@ -141,6 +160,35 @@ fn every_format_has_its_shaders() {
             }
         }
     }
+}
+
+/// What `kaiwu tune` and `--deterministic` may choose besides is among the texts.
+#[test]
+fn sizes_and_deterministic_strategies_are_rendered() {
+    let all = shaders();
+    let bench = variants(StorageKind::Buffer);
+    let mut found = [0, 0];
+    for case in &bench.cases {
+        let can = bench.gpu.capabilities();
+        let deterministic = Capabilities { deterministic: true, ..can.clone() };
+        let usual: BTreeSet<_> = case
+            .kernel
+            .strategies(can)
+            .iter()
+            .map(|strategy| render(&*case.kernel, strategy).unwrap())
+            .collect();
+        let sizes = if sized(&case.what) { case.kernel.sizes(can) } else { vec![] };
+        let sizes = sizes.into_iter().filter(|size| can.allows(&size.needs));
+        for (kind, strategies) in [sizes.collect(), case.kernel.strategies(&deterministic)].iter().enumerate()
+        {
+            for strategy in strategies {
+                let text = render(&*case.kernel, strategy).unwrap();
+                assert!(all.contains_key(&text), "{} ({})", case.what, strategy.name);
+                found[kind] += usize::from(!usual.contains(&text));
+            }
+        }
+    }
+    assert!(found.iter().all(|&count| count > 20), "{found:?}");
 }
 
 /// The checks above can fail: each kernel's least demanding shader, broken in one way at a time.

@@ -4,8 +4,8 @@ use crate::Result;
 use crate::format::DType;
 use crate::gpu::Gpu;
 use crate::kernels::{
-    Argmax, Attention, CacheType, Divergence, Embed, Gate, GateUp, Input, Likelihood, Product, QueryKeyValue,
-    RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead,
+    Argmax, Attention, CacheType, Divergence, Embed, Function, Gate, GateUp, Input, Likelihood, Product,
+    Project, QueryKeyValue, RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead,
 };
 use std::sync::Arc;
 
@@ -277,8 +277,20 @@ fn add_variant(table: &mut Table, dtype: DType, tokens: usize, normed: bool) -> 
         let what = format!("{what}, residual {}", residual.is_some());
         table.case(what, Product { input: input(), w: w.clone(), residual, y });
     }
-    let y = table.empty("y", &[tokens, rows / 2])?;
-    table.case(what.clone(), GateUp { input: input(), w: w.clone(), y, gate: Gate::Silu });
+    for gate in [Gate::Silu, Gate::Gelu] {
+        let y = table.empty("y", &[tokens, rows / 2])?;
+        table.case(format!("{what}, {gate:?}"), GateUp { input: input(), w: w.clone(), y, gate });
+    }
+    // What sums go through is one function; with a bias and without norm is how models have it.
+    if !normed {
+        for function in [Function::Identity, Function::Gelu, Function::Relu, Function::Cap(5.0)] {
+            let bias = table.empty("bias", &[rows])?;
+            let input = input().with_bias(Some(&bias));
+            let y = table.empty("y", &[tokens, rows])?;
+            let what = format!("{what}, {function:?}");
+            table.case(what, Project { input, w: w.clone(), first_row: 0, function, y });
+        }
+    }
     let kernel = QueryKeyValue {
         input: input(),
         w,

@@ -78,7 +78,7 @@ fn add_project(table: &mut Table) -> Result<()> {
             let w = table.matrix(DType::F32, rows, columns)?.parts()[0].clone();
             let y = table.empty("y", &[tokens, width])?;
             let input = Input::plain(&x, tokens).with_bias(Some(&bias));
-            let what = format!("{function:?}, [{rows}, {columns}] x {tokens} from {first_row}");
+            let what = format!("{function:?}, F32 [{rows}, {columns}] x {tokens} from {first_row}");
             table.case(what, Project { input, w, first_row, function, y });
         }
     }
