@@ -377,7 +377,18 @@ fn kernels_are_listed_and_shown_in_each_language() {
     let file = common::TempFile::new("product.spv", b"");
     let ran = run(&[&show[..], &["spirv", "-o", file.0.to_str().unwrap()]].concat());
     assert_eq!((ran.code, &*ran.out), (0, ""), "{}", ran.err);
-    assert_eq!(std::fs::read(&file.0).unwrap()[..4], 0x0723_0203u32.to_le_bytes());
+    let bare = std::fs::read(&file.0).unwrap();
+    assert_eq!(bare[..4], 0x0723_0203u32.to_le_bytes());
+    assert!(ran.err.contains("without bounds and loop checks"), "{}", ran.err);
+    let ran = run(&[&show[..], &["spirv", "--checked", "-o", file.0.to_str().unwrap()]].concat());
+    assert!(ran.err.contains("with bounds and loop checks"), "{}", ran.err);
+    assert!(std::fs::read(&file.0).unwrap().len() > bare.len(), "checks take words");
+    let ran = run(&["kernels", "show", "chain"]);
+    for part in ["fn meet(", "matvec", "fn chain("] {
+        assert!(ran.code == 0 && ran.out.contains(part), "{part}: {}", ran.err);
+    }
+    let ran = run(&["kernels", "show", "chain", "--case", "x"]);
+    assert!(ran.code == 2 && ran.err.contains("--case"), "{ran:?}");
     for (arguments, message) in [
         (["nothing", "--case", ""], "product"),
         (["product", "--case", "[5, 5]"], "q4_1 [36, 256] x 1"),
@@ -549,6 +560,20 @@ fn kernels_are_timed_and_held_against_a_baseline() {
             ran.out.starts_with("shape,kernel,strategy,median_us,") && ran.out.contains(",product,matmul,")
         );
     }
+    // What is no longer there is no better than what is slower, and another driver or storage is told.
+    let mut gone = now.clone();
+    let mut row = gone["results"][0].clone();
+    row["strategy"] = "matmul_of_old".into();
+    gone["results"].as_array_mut().unwrap().push(row);
+    gone["adapter"]["driver_info"] = "another".into();
+    gone["storage"] = "tape".into();
+    std::fs::write(&file.0, gone.to_string()).unwrap();
+    let ran = bench(&["--baseline", file.0.to_str().unwrap(), "--tolerance", "0.5"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    for part in ["matmul_of_old) is in the baseline", "another driver", "another storage, tape"] {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
+    assert!(["timestamps", "wall clock"].contains(&now["clock"].as_str().unwrap()), "{now}");
     let other = run(&["bench", "kernels", "--shape", "1x32x32", "--baseline", file.0.to_str().unwrap()]);
     assert_eq!(other.code, 1, "nothing in common proves nothing: {}", other.err);
     std::fs::write(&file.0, "{}").unwrap();

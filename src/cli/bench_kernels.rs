@@ -5,9 +5,10 @@ use super::output::{print, print_pretty, table};
 use super::progress::Progress;
 use super::{Outcome, bench_own};
 use crate::format::DType;
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, StorageKind};
 use crate::workbench::{
-    Change, Measurement, Refused, Roofs, all_shapes, changes, measure, measure_roofs, product_shape, roofline,
+    Change, Measurement, Refused, Roofs, all_shapes, changes, measure, measure_roofs, product_shape,
+    roofline, vanished,
 };
 use crate::{Error, Result};
 use clap::Args;
@@ -43,7 +44,7 @@ pub(super) struct Arguments {
     /// Write a roofline chart
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
-    /// Compare with an earlier --json; exit code 1 if something is slower than the tolerance allows
+    /// Compare with an earlier --json; exit code 1 if something is slower than the tolerance allows, or no longer there
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     /// Share by which a median may exceed the baseline's
@@ -92,6 +93,10 @@ fn parse_format(text: &str) -> std::result::Result<DType, String> {
 #[derive(Debug, Serialize, Deserialize)]
 struct Baseline {
     adapter: serde_json::Value,
+    #[serde(default)]
+    storage: Option<String>,
+    #[serde(default)]
+    clock: Option<String>,
     results: Vec<Measurement>,
 }
 
@@ -141,22 +146,68 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     }
     if arguments.json {
         print_pretty(&json!({
-            "adapter": gpu.report(), "storage": format!("{storage:?}").to_lowercase(), "roofs": roofs,
+            "adapter": gpu.report(), "storage": storage_word(storage), "clock": gpu.clock(), "roofs": roofs,
             "results": results, "refused": refused, "changes": changes,
         }))?;
     } else {
-        print(&if arguments.csv { csv(&results) } else { as_table(&results, &roofs, arguments.markdown) })?;
+        print(&if arguments.csv {
+            csv(&results)
+        } else {
+            as_table(&results, &roofs, arguments.markdown, gpu.clock())
+        })?;
     }
     for Refused { shape, kernel, strategy, reason } in &refused {
         eprintln!("kaiwu: {shape}: {kernel} ({strategy}) gets no figure, for it is wrong: {reason}");
     }
     let slower = changes.map_or(0, |changes| report_changes(&changes, arguments.tolerance));
-    if let Some(baseline) = &baseline
-        && baseline.adapter["name"] != gpu.report().name
-    {
-        eprintln!("kaiwu: the baseline is of another adapter, {}", baseline.adapter["name"]);
+    let mut gone = 0;
+    if let Some(baseline) = &baseline {
+        // With --shape only these were asked for, else all whose name has the filter's text.
+        let asked = |shape: &str| match &arguments.shape[..] {
+            [] => shape.to_lowercase().contains(&filter),
+            _ => shapes.iter().any(|asked| asked.what == shape),
+        };
+        gone = report_vanished(&vanished(&baseline.results, &results, asked), &refused);
+        report_other(baseline, &gpu, storage);
     }
-    Ok(if refused.is_empty() && slower == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let right = refused.is_empty() && slower == 0 && gone == 0;
+    Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn storage_word(storage: StorageKind) -> String {
+    format!("{storage:?}").to_lowercase()
+}
+
+/// Says on standard error what the baseline has and this run has not, and how much that is. What is wrong was said already.
+fn report_vanished(vanished: &[[String; 3]], refused: &[Refused]) -> usize {
+    let said = |[shape, kernel, strategy]: &[String; 3]| {
+        refused.iter().any(|r| (&r.shape, &r.kernel, &r.strategy) == (shape, kernel, strategy))
+    };
+    let gone: Vec<_> = vanished.iter().filter(|names| !said(names)).collect();
+    for [shape, kernel, strategy] in &gone {
+        eprintln!("kaiwu: {shape}: {kernel} ({strategy}) is in the baseline, but was not timed now");
+    }
+    gone.len()
+}
+
+/// Says on standard error what else differs from the baseline, so that its figures are of something else.
+fn report_other(baseline: &Baseline, gpu: &Gpu, storage: StorageKind) {
+    let now = serde_json::json!(gpu.report());
+    for (what, key) in [("adapter", "name"), ("driver", "driver"), ("driver", "driver_info")] {
+        let (before, now) = (&baseline.adapter[key], &now[key]);
+        if before != now {
+            eprintln!("kaiwu: the baseline is of another {what}, {before} and not {now}");
+        }
+    }
+    let others = [
+        ("storage", &baseline.storage, storage_word(storage)),
+        ("clock", &baseline.clock, gpu.clock().into()),
+    ];
+    for (what, before, now) in others {
+        if let Some(before) = before.as_ref().filter(|before| **before != now) {
+            eprintln!("kaiwu: the baseline is of another {what}, {before} and not {now}");
+        }
+    }
 }
 
 fn read_baseline(path: &Path) -> Result<Baseline> {
@@ -198,7 +249,7 @@ fn cells(m: &Measurement) -> [String; 8] {
     ]
 }
 
-fn as_table(results: &[Measurement], roofs: &Roofs, markdown: bool) -> String {
+fn as_table(results: &[Measurement], roofs: &Roofs, markdown: bool, clock: &str) -> String {
     let heading =
         ["shape", "kernel", "strategy", "median us", "middle half us", "GB/s", "GFLOP/s", "of roof"];
     if markdown {
@@ -221,7 +272,7 @@ fn as_table(results: &[Measurement], roofs: &Roofs, markdown: bool) -> String {
     let texture =
         roofs.read_texture_gb_per_s.map_or(String::new(), |rate| format!(", textures {rate:.1} GB/s"));
     format!(
-        "{}\nroofs: buffers {:.1} GB/s{texture}, {:.1} GFLOP/s\n",
+        "{}\nroofs: buffers {:.1} GB/s{texture}, {:.1} GFLOP/s; times by {clock}\n",
         table(&rows, 3),
         roofs.read_buffer_gb_per_s,
         roofs.multiply_add_gflop_per_s

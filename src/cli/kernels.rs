@@ -4,11 +4,12 @@ use super::Outcome;
 use super::arguments::DeviceArguments;
 use super::output::{print, print_pretty, size, table};
 use crate::gpu::{Gpu, render};
-use crate::workbench::{ListedStrategy, Target, Translation, cases, find, list, translate};
+use crate::workbench::{ListedStrategy, Target, Translation, cases, chain_text, find, list, translate};
 use crate::{Error, Result};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// List the kernels with their strategies, or show what one of them is compiled from
 #[derive(Debug, Args)]
@@ -31,7 +32,7 @@ enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = SHOW)]
 struct Show {
-    /// The kernel's name
+    /// The kernel's name, or "chain": a layer of one token as one dispatch, as software adapters get it
     name: String,
     /// Which strategy [default: the one this adapter would take]
     #[arg(long, value_name = "NAME")]
@@ -50,17 +51,24 @@ struct Show {
 const SHOW: &str = "Examples:
   kaiwu kernels show product --case \"q4_k [72, 768] x 1\"
   kaiwu kernels show product --strategy matvec --target hlsl
-  kaiwu kernels show attention --target spirv -o attention.spv";
+  kaiwu kernels show attention --target spirv -o attention.spv
+  kaiwu kernels show chain";
+
+/// What stands for the calls that are one dispatch.
+const CHAIN: &str = "chain";
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let gpu = Gpu::open(&device.options())?;
-    let rows = cases::table(&gpu)?;
     if let Some(Command::Show(show)) = &arguments.command {
-        let found = find(&rows, &show.name, show.strategy.as_deref(), &show.case)?;
-        let text = render(&*rows.cases[found.0].kernel, &found.1)?;
-        write(&translate(&text, found.1.entry, show.target)?, show.output.as_deref())?;
+        let (text, entry) = text_of(&gpu, show)?;
+        write(&translate(&text, entry, show.target, device.checked)?, show.output.as_deref())?;
+        if show.target == Target::Spirv {
+            let with = if device.checked { "with" } else { "--checked adds them; written without" };
+            eprintln!("kaiwu: {with} bounds and loop checks, as devices are given it");
+        }
         return Ok(ExitCode::SUCCESS);
     }
+    let rows = cases::table(&gpu)?;
     let kernels = list(&rows);
     if arguments.json {
         print_pretty(&kernels)?;
@@ -81,6 +89,21 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     }
     print(&table(&lines, 5))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is compiled, and its entry point.
+fn text_of(gpu: &Arc<Gpu>, show: &Show) -> Result<(String, &'static str)> {
+    if show.name == CHAIN {
+        if show.strategy.is_some() || !show.case.is_empty() {
+            return Err(Error::Usage(
+                "a chain is a layer of its own; it has no --strategy and no --case".into(),
+            ));
+        }
+        return Ok((chain_text(gpu)?, CHAIN));
+    }
+    let rows = cases::table(gpu)?;
+    let (row, strategy) = find(&rows, &show.name, show.strategy.as_deref(), &show.case)?;
+    Ok((render(&*rows.cases[row].kernel, &strategy)?, strategy.entry))
 }
 
 fn availability(strategy: &ListedStrategy) -> String {

@@ -75,10 +75,14 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     // A file that cannot be read should be known of before minutes of measuring.
     Tuning::read(&path)?;
     let shapes = shapes(&gpu, arguments.model.as_deref())?;
-    let (found, left) = measure(&gpu, &shapes, Duration::from_secs(arguments.seconds.into()))?;
-    let mut tuning = Tuning::read(&path)?;
-    tuning.add(found.iter().filter_map(|found| found.tuned.clone()));
-    tuning.write()?;
+    // After each shape: what was found stays, whatever the next one does to the device.
+    let remember = |found: &ShapeTuning| {
+        let mut tuning = Tuning::read(&path)?;
+        tuning.add(found.tuned.clone());
+        tuning.write()
+    };
+    let time = Duration::from_secs(arguments.seconds.into());
+    let (found, left) = measure(&gpu, &shapes, time, &remember)?;
 
     let adapter = &gpu.report().name;
     if arguments.json {
@@ -120,8 +124,14 @@ fn shapes(gpu: &Arc<Gpu>, model: Option<&Path>) -> Result<Vec<Shape>> {
     Ok(decode.into_iter().chain(prefill).collect())
 }
 
-/// Tunes what is not known yet, then what is, as long as there is time; also says how many shapes were left out.
-fn measure(gpu: &Arc<Gpu>, shapes: &[Shape], time: Duration) -> Result<(Vec<ShapeTuning>, usize)> {
+/// Tunes what is not known yet, then what is, as long as there is time, and has each finding remembered; also says how many
+/// shapes were left out.
+fn measure(
+    gpu: &Arc<Gpu>,
+    shapes: &[Shape],
+    time: Duration,
+    remember: &impl Fn(&ShapeTuning) -> Result<()>,
+) -> Result<(Vec<ShapeTuning>, usize)> {
     let start = Instant::now();
     let mut progress = Progress::seconds("tuning", time.as_secs());
     let mut queue: VecDeque<_> = shapes.iter().map(|shape| (shape, false)).collect();
@@ -143,6 +153,7 @@ fn measure(gpu: &Arc<Gpu>, shapes: &[Shape], time: Duration) -> Result<(Vec<Shap
         // Checks take about as long as the timing does.
         let patience = (left / (2 * (queue.len() + 1) as u32)).min(Duration::from_secs(2));
         found.push(tune(gpu, case, patience)?);
+        found.last().map_or(Ok(()), remember)?;
         progress.set(start.elapsed().min(time).as_secs());
     }
     Ok((found, left_out))

@@ -258,6 +258,14 @@ impl Gpu {
         Some(self.workers.unwrap_or_else(cores)).filter(|&workers| able && workers > 1)
     }
 
+    /// What [`super::Program::profile`] reads.
+    pub fn clock(&self) -> &'static str {
+        match self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            true => "timestamps",
+            false => "wall clock",
+        }
+    }
+
     /// Whether the device was opened with immediates, which WebGPU's defaults lack and no kernel uses.
     pub fn has_immediates(&self) -> bool {
         self.device.features().contains(wgpu::Features::IMMEDIATES)

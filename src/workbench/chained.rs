@@ -2,14 +2,15 @@
 
 use super::doctor::StrategyReport;
 use super::table::Table;
-use crate::Result;
 use crate::format::DType;
 use crate::gpu::{
-    Access, Gpu, Program, Readback, Recording, Runs, StorageKind, Tensor, chain_as_strategy, fingerprint,
+    Access, Capabilities, Gpu, Program, Readback, Recording, Runs, StorageKind, Tensor, chain_as_strategy,
+    fingerprint, render_chain,
 };
 use crate::kernels::{
     Attention, CacheType, Gate, GateUp, Input, MergePieces, Pieces, Product, QueryKeyValue,
 };
+use crate::{Error, Result};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -110,6 +111,21 @@ fn layer(table: &mut Table) -> Result<(Recording, Tensor)> {
         .push("ffn_down", Product { input: Input::plain(&gated, 1), w: down, residual: Some(middle), y });
     recording.chain_from(0);
     Ok((recording, step))
+}
+
+/// The text of that layer as one dispatch, for an adapter with two cores where this one does not chain calls.
+///
+/// # Errors
+/// When the device cannot hold the layer, or the text does not render.
+pub fn chain_text(gpu: &Arc<Gpu>) -> Result<String> {
+    let (recording, _) = layer(&mut Table::new(gpu))?;
+    let can = Capabilities { software: true, subgroup: 8, ..gpu.capabilities().clone() };
+    let strategies = recording.entries().iter().map(|entry| entry.kernel.strategies(&can).swap_remove(0));
+    let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 16) as u32);
+    render_chain(recording.entries(), strategies.collect(), workers).unwrap_or_else(|| {
+        let message = "the calls of a layer cannot be stages of one dispatch here";
+        Err(Error::Kernel { kernel: "chain".into(), message: message.into() })
+    })
 }
 
 /// Runs a layer of one token's step in one dispatch, and call by call. `None` where this device does not chain calls.

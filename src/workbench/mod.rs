@@ -26,7 +26,7 @@ mod training_shapes;
 mod translate;
 mod tune;
 
-pub use chained::{ChainReport, examine_chain, examine_chains};
+pub use chained::{ChainReport, chain_text, examine_chain, examine_chains};
 pub use check::{check_case, check_case_by};
 pub use doctor::{Bounds, StrategyReport, examine, healthy, remember};
 pub use ledger::Ledger;
@@ -40,6 +40,6 @@ pub use reflect::{Field, Interface, Slot, SlotKind, reflect};
 pub use roofs::{Roofs, measure_roofs};
 pub use shapes::{Shape, all_shapes, model_shapes, product_shape};
 pub use step_cost::{Limit, PaperAdapter, StepCost};
-pub use timing::{Change, Measurement, Refused, changes, measure};
+pub use timing::{Change, Measurement, Refused, changes, measure, vanished};
 pub use translate::{Shader, Target, Translation, translate};
 pub use tune::{Candidate, ShapeTuning, is_tunable, reference_seconds, tune};

@@ -75,15 +75,17 @@ fn escaped(text: &str) -> String {
 }
 
 /// The chart of `measurements`, which are those of `adapter` with tensors in `storage`. Shapes are numbered as in the list
-/// beside it; the fastest strategy of a shape is a filled point, the others are rings. Calls without operations are left out.
+/// beside it; the fastest strategy of a shape is a filled point, the others are rings. Calls without operations, which only move
+/// bytes, are ticks below the chart, along an axis of their own of bytes a second.
 pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKind, adapter: &str) -> String {
     let shown: Vec<_> = measurements.iter().filter(|m| m.operations > 0 && m.bytes > 0).collect();
+    let moved: Vec<_> = measurements.iter().filter(|m| m.operations == 0 && m.bytes > 0).collect();
     let intensity = |m: &Measurement| m.operations as f64 / m.bytes as f64;
     let (bandwidth, peak) = (roofs.read_gb_per_s(storage), roofs.multiply_add_gflop_per_s);
     let ridge = peak / bandwidth;
     let mut shapes: Vec<&str> = vec![];
     let mut kernels: Vec<&str> = vec![];
-    for m in &shown {
+    for m in shown.iter().chain(&moved) {
         if !shapes.contains(&&*m.shape) {
             shapes.push(&m.shape);
         }
@@ -91,9 +93,9 @@ pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKin
             kernels.push(&m.kernel);
         }
     }
-    let list_height = LINE * (1.0 * shapes.len() as f64 + 0.85 * shown.len() as f64);
+    let list_height = LINE * (1.0 * shapes.len() as f64 + 0.85 * (shown.len() + moved.len()) as f64);
     let bottom = TOP + list_height.max(532.0);
-    let height = bottom + 60.0;
+    let height = bottom + if moved.is_empty() { 60.0 } else { 118.0 };
     let x = Axis::new(shown.iter().map(|m| intensity(m)).chain([ridge]), LEFT, RIGHT);
     let y = Axis::new(shown.iter().map(|m| m.gflop_per_s).chain([peak]), bottom, TOP);
 
@@ -131,7 +133,8 @@ pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKin
 
     // The points of all are known before the first number finds its place.
     let fastest = |m: &Measurement| {
-        shown.iter().filter(|other| other.shape == m.shape).all(|other| other.median_us >= m.median_us)
+        let of_shape = measurements.iter().filter(|other| other.shape == m.shape);
+        of_shape.into_iter().all(|other| other.median_us >= m.median_us)
     };
     let places: Vec<_> = shown.iter().map(|m| (x.at(intensity(m)), y.at(m.gflop_per_s))).collect();
     let mut taken: Vec<[f64; 4]> =
@@ -159,9 +162,56 @@ pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKin
             ty - 4.0
         );
     }
-    list(&mut svg, &shown, &shapes, &colour, &fastest);
+    let all: Vec<_> = shown.iter().chain(&moved).copied().collect();
+    rug(&mut svg, &moved, bottom + 66.0, bandwidth, &shapes, &colour);
+    list(&mut svg, &all, &shapes, &colour, &fastest);
     svg.push_str("</svg>\n");
     svg
+}
+
+/// What has no operations, by bytes a second: a tick each, numbered as in the list, beside the roof of reading.
+fn rug<'a>(
+    svg: &mut String,
+    moved: &[&'a Measurement],
+    top: f64,
+    bandwidth: f64,
+    shapes: &[&str],
+    colour: &impl Fn(&'a Measurement) -> &'static str,
+) {
+    if moved.is_empty() {
+        return;
+    }
+    let axis = Axis::new(moved.iter().map(|m| m.gb_per_s).chain([bandwidth]), LEFT, RIGHT);
+    let base = top + 22.0;
+    let _ = writeln!(svg, r##"<path d="M{LEFT} {base}H{RIGHT}" stroke="#888"/>"##);
+    for (value, _) in axis.ticks().filter(|(_, whole)| *whole) {
+        let _ = writeln!(
+            svg,
+            r##"<text x="{:.1}" y="{}" text-anchor="middle">{}</text>"##,
+            axis.at(value),
+            base + 15.0,
+            tick(value)
+        );
+    }
+    let at = axis.at(bandwidth);
+    let _ = writeln!(svg, r##"<path d="M{at:.1} {top}V{base}" stroke="#222" stroke-width="2"/>"##);
+    for m in moved {
+        let (at, colour) = (axis.at(m.gb_per_s), colour(m));
+        let number = shapes.iter().position(|shape| *shape == m.shape).unwrap_or(0) + 1;
+        let title =
+            escaped(&format!("{number}  {}: {}, {} GB/s", m.shape, m.strategy, self::number(m.gb_per_s)));
+        let _ = writeln!(
+            svg,
+            r##"<path d="M{at:.1} {}V{base}" stroke="{colour}" stroke-width="1.5"><title>{title}</title></path>"##,
+            top + 8.0
+        );
+    }
+    let _ = writeln!(
+        svg,
+        r##"<text x="{}" y="{}" text-anchor="middle">without operations, GB/s; the black line is reading</text>"##,
+        (LEFT + RIGHT) / 2.0,
+        base + 30.0
+    );
 }
 
 fn grid(svg: &mut String, x: &Axis, y: &Axis) {
@@ -304,6 +354,34 @@ mod tests {
         let whole: Vec<_> = axis.ticks().filter(|(_, whole)| *whole).map(|(value, _)| tick(value)).collect();
         assert_eq!(whole, ["0.1", "1", "10", "100"]);
         assert_eq!(Axis::new([].into_iter(), 0.0, 1.0).high, 10.0);
+    }
+
+    /// One that computes and one that only moves: a point, and a tick.
+    #[test]
+    fn every_call_is_on_the_chart() {
+        let call = |shape, operations| {
+            let cost = crate::gpu::Cost { read: 4000, written: 4000, operations };
+            Measurement::new([shape, "k", "s"], &[1e-6], cost, 1e-6, None)
+        };
+        let roofs = Roofs {
+            read_buffer_gb_per_s: 10.0,
+            read_texture_gb_per_s: None,
+            copy_buffer_gb_per_s: 10.0,
+            copy_texture_gb_per_s: None,
+            multiply_add_gflop_per_s: 100.0,
+            multiply_add_f16_gflop_per_s: None,
+            dispatch_us: 1.0,
+            dependent_dispatch_us: 1.0,
+            workgroup_barrier_us: 1.0,
+        };
+        let chart = |calls: &[Measurement]| roofline(calls, &roofs, StorageKind::Buffer, "here");
+        let both = chart(&[call("computes", 8000), call("moves", 0)]);
+        for part in
+            ["<title>computes: s, ", "<title>2  moves: s, 8.00 GB/s", "2  moves", "without operations"]
+        {
+            assert!(both.contains(part), "{part}: {both}");
+        }
+        assert!(!chart(&[call("computes", 8000)]).contains("without operations"));
     }
 
     #[test]

@@ -181,6 +181,17 @@ pub fn changes(before: &[Measurement], now: &[Measurement]) -> Vec<Change> {
     all
 }
 
+/// What `before` has of the shapes that are `asked` for and `now` has not: names of shape, kernel and strategy.
+pub fn vanished(
+    before: &[Measurement],
+    now: &[Measurement],
+    asked: impl Fn(&str) -> bool,
+) -> Vec<[String; 3]> {
+    let key = |m: &Measurement| [m.shape.clone(), m.kernel.clone(), m.strategy.clone()];
+    let there: std::collections::BTreeSet<_> = now.iter().map(key).collect();
+    before.iter().filter(|m| asked(&m.shape)).map(key).filter(|names| !there.contains(names)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -210,5 +221,8 @@ mod tests {
         let found: Vec<_> =
             changes(&before, &now).iter().map(|change| (change.strategy.clone(), change.factor())).collect();
         assert_eq!(found, [("y".to_owned(), 1.5), ("x".to_owned(), 0.8)]);
+        let gone = |asked: fn(&str) -> bool| vanished(&before, &now, asked).len();
+        assert_eq!((gone(|_| true), gone(|shape| shape == "a")), (1, 0));
+        assert_eq!(vanished(&before, &now, |_| true)[0], ["b", "product", "x"]);
     }
 }

@@ -193,17 +193,18 @@ impl Shader {
 }
 
 /// Translates the WGSL `text` with the compute entry point `entry`. What uses subgroups becomes SPIR-V 1.3, MSL 2.1,
-/// shader model 6.0 or GLSL 4.30; the rest SPIR-V 1.0, MSL 2.0, shader model 5.1 or GLSL ES 3.10.
+/// shader model 6.0 or GLSL 4.30; the rest SPIR-V 1.0, MSL 2.0, shader model 5.1 or GLSL ES 3.10. Whether SPIR-V has the bounds
+/// and loop checks says `checked`; the other languages have them always, as wgpu writes them there.
 ///
 /// # Errors
 /// What naga refuses, in its words.
-pub fn translate(text: &str, entry: &str, target: Target) -> Result<Translation> {
+pub fn translate(text: &str, entry: &str, target: Target, checked: bool) -> Result<Translation> {
     if target == Target::Wgsl {
         return Ok(Translation::Text(text.into()));
     }
     let shader = Shader::parse(text, entry, false).or_else(|_| Shader::parse(text, entry, true))?;
     match target {
-        Target::Wgsl | Target::Spirv => shader.spirv(true).map(Translation::Words),
+        Target::Wgsl | Target::Spirv => shader.spirv(checked).map(Translation::Words),
         Target::Msl => shader.msl().map(Translation::Text),
         Target::Hlsl => shader.hlsl(!shader.subgroups && !shader.f16).map(Translation::Text),
         Target::Glsl => shader.glsl(!shader.subgroups).map(Translation::Text),
@@ -225,15 +226,19 @@ mod tests {
             (Target::Hlsl, "[numthreads(8, 1, 1)]"),
             (Target::Glsl, "layout(local_size_x = 8"),
         ] {
-            let Translation::Text(text) = translate(DOUBLE, "double", target).unwrap() else {
+            let Translation::Text(text) = translate(DOUBLE, "double", target, true).unwrap() else {
                 panic!("{target:?} is text")
             };
             assert!(text.contains(part), "{target:?}: {text}");
         }
-        let Translation::Words(words) = translate(DOUBLE, "double", Target::Spirv).unwrap() else {
+        let Translation::Words(words) = translate(DOUBLE, "double", Target::Spirv, true).unwrap() else {
             panic!("SPIR-V is words")
         };
         assert_eq!(words[0], 0x0723_0203);
-        assert!(translate("fn double() {", "double", Target::Msl).is_err());
+        let Translation::Words(bare) = translate(DOUBLE, "double", Target::Spirv, false).unwrap() else {
+            panic!("SPIR-V is words")
+        };
+        assert!(bare.len() < words.len(), "{} words with checks, {} without", words.len(), bare.len());
+        assert!(translate("fn double() {", "double", Target::Msl, true).is_err());
     }
 }

@@ -55,7 +55,7 @@ pub fn reference_seconds(kernel: &dyn Kernel, context: usize) -> f64 {
 /// Checks and times every strategy of a call in every size, for about `patience` beyond what the checks take.
 ///
 /// # Errors
-/// When the device fails other than by a kernel that is wrong or does not compile.
+/// When the device is lost. What one candidate does to a device that answers afterwards is its own finding.
 pub fn tune(gpu: &Gpu, case: &mut Case, patience: Duration) -> Result<ShapeTuning> {
     let kernel = Arc::clone(&case.kernel);
     let offered = gpu.tunable(&*kernel);
@@ -70,7 +70,7 @@ pub fn tune(gpu: &Gpu, case: &mut Case, patience: Duration) -> Result<ShapeTunin
                 None
             }
             Err(error @ (Error::Kernel { .. } | Error::Model(_))) => Some(error.to_string()),
-            Err(error) => return Err(error),
+            Err(error) => Some(survived(gpu, error)?),
         };
         candidates.push(Candidate { strategy: strategy.name, sizes: sizes(strategy), us: None, reason });
     }
@@ -81,10 +81,14 @@ pub fn tune(gpu: &Gpu, case: &mut Case, patience: Duration) -> Result<ShapeTunin
             break;
         }
         let mut fastest = f64::INFINITY;
-        for (_, program, best) in &mut programs {
-            *best = program.profile(gpu)?.into_iter().fold(*best, f64::min);
+        for (at, program, best) in &mut programs {
+            match program.profile(gpu) {
+                Ok(seconds) => *best = seconds.into_iter().fold(*best, f64::min),
+                Err(error) => candidates[*at].reason = Some(survived(gpu, error)?),
+            }
             fastest = fastest.min(*best);
         }
+        programs.retain(|(at, ..)| candidates[*at].reason.is_none());
         for (at, _, best) in &programs {
             candidates[*at].us = Some(*best * 1e6);
         }
@@ -92,6 +96,7 @@ pub fn tune(gpu: &Gpu, case: &mut Case, patience: Duration) -> Result<ShapeTunin
             programs.retain(|(_, _, best)| *best <= HOPELESS * fastest);
         }
     }
+    candidates.iter_mut().filter(|candidate| candidate.reason.is_some()).for_each(|wrong| wrong.us = None);
     let tuned = chosen(&candidates).map(|at| {
         let (adapter, driver) = names(gpu.report());
         let us = |at: usize| candidates[at].us.unwrap_or(f64::INFINITY);
@@ -110,6 +115,14 @@ pub fn tune(gpu: &Gpu, case: &mut Case, patience: Duration) -> Result<ShapeTunin
         }
     });
     Ok(ShapeTuning { what: case.what.clone(), tuned, candidates })
+}
+
+/// What one candidate did to a device that still answers; the others may be right all the same.
+fn survived(gpu: &Gpu, error: Error) -> Result<String> {
+    match gpu.wait() {
+        Ok(()) => Ok(error.to_string()),
+        Err(_) => Err(error),
+    }
 }
 
 fn round_to_hundredths(us: f64) -> f64 {
