@@ -93,8 +93,19 @@ fn the_command_writes_what_it_promises() {
     let folder = Folder::new("command");
     let sizes = ["--modulus", "7", "--width", "16", "--heads", "2", "--layers", "1"];
     let arguments = [&["grok", "--steps", "30", "--json"][..], &sizes].concat();
-    let done = kaiwu(&arguments, &folder.0);
+    let trace = std::env::temp_dir().join(format!("kaiwu-{}-grok-trace.json", std::process::id()));
+    let profile = format!("--profile={}", trace.display());
+    let done = kaiwu(&[&arguments[..], &[&profile]].concat(), &folder.0);
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let table = String::from_utf8_lossy(&done.stderr).into_owned();
+    for part in ["of roof", "gemm ", "adamw ", "cross_entropy ", "roofs: "] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    let events: serde_json::Value = serde_json::from_slice(&std::fs::read(&trace).unwrap()).unwrap();
+    let events = events["traceEvents"].as_array().unwrap();
+    let timed = events.iter().filter(|event| event["ph"] == "X" && event["dur"].as_f64().unwrap() >= 0.0);
+    assert!(timed.count() > 100, "a step has many calls: {events:?}");
+    std::fs::remove_file(&trace).unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(summary["steps"], 30);
     let names = ["curves.svg", "fourier.svg", "config.json", "tokenizer.json", "checkpoint.safetensors"];

@@ -87,8 +87,17 @@ fn the_command_writes_a_model_that_generate_runs() {
     let text = folder.write("rhyme.txt", &rhyme());
     let out = folder.0.join("out");
     let train = ["train", "-m", path(&config), "--data", path(&text), "--out", path(&out), "--json"];
-    let done = kaiwu(&train);
+    let trace = folder.0.join("trace.json");
+    let done = kaiwu(&[&train[..], &[&format!("--profile={}", path(&trace))]].concat());
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let table = String::from_utf8_lossy(&done.stderr).into_owned();
+    for part in ["of roof", "gemm ", "adamw ", "cross_entropy ", "roofs: "] {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    let events: serde_json::Value = serde_json::from_slice(&std::fs::read(&trace).unwrap()).unwrap();
+    let events = events["traceEvents"].as_array().unwrap();
+    let timed = events.iter().filter(|event| event["ph"] == "X" && event["dur"].as_f64().unwrap() >= 0.0);
+    assert!(timed.count() > 100, "a step has many calls: {events:?}");
     let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(summary["steps"], 100);
     for name in
