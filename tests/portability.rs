@@ -289,6 +289,7 @@ fn write_shaders() {
             "entry": shader.entry,
             "subgroups": shader.subgroups,
             "f16": portable.f16(),
+            "workgroup_bytes": portable.lanes_and_workgroup_bytes().1,
             "least": shader.least,
             "buffers": shader.storage == StorageKind::Buffer,
         }));

@@ -58,9 +58,11 @@ for (const shader of shaders) {
   const text = readFileSync(file, 'utf8');
   const textures = (text.match(/texture_storage_2d</g) ?? []).length;
   // Tensors go to textures only where an adapter binds more than WebGPU promises; the pipeline cannot be made here.
+  // So it is with sizes that `kaiwu tune` may choose where there is more workgroup memory.
   // A chain binds what all its kernels bind, for an adapter that is asked first.
   const buffers = (text.match(/var<storage/g) ?? []).length;
-  const bound = textures <= able.limits.maxStorageTexturesPerShaderStage;
+  const fits = shader.workgroup_bytes <= able.limits.maxComputeWorkgroupStorageSize;
+  const bound = fits && textures <= able.limits.maxStorageTexturesPerShaderStage;
   const pipeline = bound && (shader.kernel !== 'chain' || buffers <= able.limits.maxStorageBuffersPerShaderStage);
   const tries = [['tint', able, pipeline]];
   if (shader.least && shader.buffers) tries.push(['tint, default limits', strict, true]);
