@@ -115,9 +115,10 @@ fn strategies_for_gpus_give_the_references_logits() {
     let fixture = fixture();
     let prompt = fixture.prompts().next().unwrap();
     let input = ids(&prompt["input_ids"]);
-    for (without_subgroups, product) in
-        [(false, "matvec_subgroup_columns"), (true, "matvec_workgroup_columns")]
-    {
+    for (without_subgroups, product, argmax) in [
+        (false, "matvec_subgroup_columns", "argmax_subgroup_row"),
+        (true, "matvec_workgroup_columns", "argmax_workgroup_row"),
+    ] {
         let options = GpuOptions { prefer_gpu_strategies: true, without_subgroups, ..GpuOptions::default() };
         let place = Place::Device(Gpu::open(&options).unwrap_or_else(|error| panic!("{error}")));
         let model = Arc::new(Model::load(&place, &fixture.gguf, |_| ()).unwrap());
@@ -126,9 +127,9 @@ fn strategies_for_gpus_give_the_references_logits() {
         for (tokens, names) in [
             (
                 input.len(),
-                ["argmax", "attention_workgroup", "embed", "matmul_workgroup_tile", product].as_slice(),
+                [argmax, "attention_workgroup", "embed", "matmul_workgroup_tile", product].as_slice(),
             ),
-            (1, &["argmax", "attention_workgroup", "embed", product]),
+            (1, &[argmax, "attention_workgroup", "embed", product]),
         ] {
             let program = Program::compile(gpu, &runner.recording(tokens, Want::Last).unwrap()).unwrap();
             let found: BTreeSet<_> = program.describe().map(|(_, strategy)| strategy).collect();
