@@ -3,16 +3,8 @@
 //% include "row"
 
 @compute @workgroup_size(LANES)
-fn divergence_shared_row(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-//% if SUBGROUPS
-    @builtin(subgroup_invocation_id) place: u32,
-    @builtin(subgroup_id) subgroup: u32,
-    @builtin(num_subgroups) subgroups: u32,
-//% endif
-) {
-    let own = Lane(lane, {{ "place == 0u, subgroup, subgroups" if SUBGROUPS else "lane == 0u, 0u, 1u" }});
+fn divergence_shared_row(@builtin(workgroup_id) workgroup: vec3<u32>, own: Lane) {
+    let lane = own.lane;
     let t = workgroup.x + {{ FOLD }}u * workgroup.y;
     if t >= p.rows {
         return;

@@ -9,12 +9,14 @@
 const LANES: u32 = {{ LANES }}u;
 var<workgroup> met: array<u32, LANES>;
 
+// What an entry point gets beside its workgroup, which decides on barriers and must be seen to be the same for all lanes.
 struct Lane {
-    lane: u32,
-    // Of the subgroup, its number, and how many there are.
-    first: bool,
-    subgroup: u32,
-    subgroups: u32,
+    @builtin(local_invocation_index) lane: u32,
+    //% if SUBGROUPS
+    @builtin(subgroup_invocation_id) place: u32,
+    @builtin(subgroup_id) subgroup: u32,
+    @builtin(num_subgroups) subgroups: u32,
+    //% endif
 }
 
 //% set sum, max, min = ["sum", "f32", "Add"], ["max", "f32", "Max"], ["min", "u32", "Min"]
@@ -26,7 +28,7 @@ fn both_{{ name }}(a: {{ kind }}, b: {{ kind }}) -> {{ kind }} {
 fn row_{{ name }}(own: {{ kind }}, at: Lane) -> {{ kind }} {
     //% if SUBGROUPS
     let together = subgroup{{ operation }}(own);
-    if at.first {
+    if at.place == 0u {
         met[at.subgroup] = bitcast<u32>(together);
     }
     workgroupBarrier();
