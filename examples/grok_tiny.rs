@@ -9,7 +9,7 @@ fn main() -> kaiwu::Result<()> {
     let mut grok = Grok::new(&gpu, &GrokSettings::tiny())?;
     println!("  step  training  validation");
     while !grok.is_done() {
-        let row = grok.advance(&AtomicBool::new(false))?;
+        let row = grok.advance(&AtomicBool::new(false), |_| ())?;
         if let Some(row) = row.filter(|row| row.step % 100 == 0) {
             println!("{:6}  {:8.3}  {:10.3}", row.step, row.train_accuracy, row.validation_accuracy);
         }

@@ -63,12 +63,20 @@ fn a_text_is_learned_and_a_stopped_run_goes_on_as_if_nothing_had_happened() {
     assert_eq!(stopped.advance(&AtomicBool::new(true), |_| ()).unwrap(), None);
     assert_eq!(stopped.trainer.done(), 44);
     stopped.save(&folder.0).unwrap();
-    let mut resumed = TextRun::resume(&gpu, &folder.0, &text).unwrap();
+    let mut resumed = TextRun::resume(&gpu, &folder.0, &text, None).unwrap();
     finish(&mut resumed);
     assert_eq!(timeless(&resumed.rows), timeless(&whole.rows));
     assert!(resumed.trainer.parameters.read(&gpu).unwrap() == whole.trainer.parameters.read(&gpu).unwrap());
 
-    let other = TextRun::resume(&gpu, &folder.0, &"another text".into()).err().map(|error| error.to_string());
+    // With more steps, the rate is that of the longer cosine from there on.
+    let longer = TextRun::resume(&gpu, &folder.0, &text, Some(300)).unwrap();
+    let asked = TextSettings { steps: 300, ..tiny() };
+    assert_eq!(longer.settings, asked);
+    assert_eq!(longer.trainer.settings, asked.training(32));
+    assert!(longer.trainer.settings.schedule.at(100) > 5.0 * resumed.trainer.settings.schedule.at(100));
+
+    let other =
+        TextRun::resume(&gpu, &folder.0, &"another text".into(), None).err().map(|error| error.to_string());
     assert!(other.is_some_and(|message| message.contains("another text")));
 }
 
@@ -111,8 +119,93 @@ fn the_command_writes_a_model_that_generate_runs() {
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
         assert!(said.contains(expected), "{prompt}: {said}");
     }
-    // A run is not overwritten.
+    // A run is not overwritten, and goes on with the settings that it has.
     assert_eq!(kaiwu(&train).status.code(), Some(2));
+    let resume = ["train", "--resume", "--data", path(&text), "--out", path(&out)];
+    let rows = [
+        (["--seed", "2"], "--seed 2 contradicts the run in"),
+        (["--rate", "0.5"], "begun with 0.01"),
+        (["--batch", "4"], "--batch 4 contradicts"),
+        (["--validation", "0"], "--validation 0 contradicts"),
+        (["--steps", "99"], "has taken 100 already"),
+        (["--lora", "4"], "--lora"),
+    ];
+    for (setting, word) in rows {
+        let refused = kaiwu(&[&resume[..], &setting].concat());
+        let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(refused.status.code() == Some(2) && message.contains(word), "{setting:?}: {message}");
+    }
+    let longer = kaiwu(&[&resume[..], &["--seed", "1", "--batch", "8", "--steps", "104", "--json"]].concat());
+    assert!(longer.status.success(), "{}", String::from_utf8_lossy(&longer.stderr));
+    let summary: serde_json::Value = serde_json::from_slice(&longer.stdout).unwrap();
+    assert_eq!(summary["steps"], 104);
+}
+
+#[test]
+fn numbers_that_make_no_sense_are_refused() {
+    let rows = [
+        ("--rate", "nan"),
+        ("--rate", "-1"),
+        ("--rate", "0"),
+        ("--validation", "nan"),
+        ("--validation", "-0.1"),
+        ("--validation", "0.6"),
+        ("--batch", "0"),
+        ("--context", "0"),
+        ("--every", "0"),
+        ("--steps", "0"),
+        ("--lora", "0"),
+        ("--lora", "257"),
+        ("--lora-alpha", "nan"),
+    ];
+    for (option, value) in rows {
+        let mut arguments = vec!["train", "-m", "none.gguf", "--data", "none.txt", option, value];
+        if option == "--lora-alpha" {
+            arguments.extend(["--lora", "4"]);
+        }
+        let done = kaiwu(&arguments);
+        let message = String::from_utf8_lossy(&done.stderr).into_owned();
+        assert!(done.status.code() == Some(2) && message.contains(option), "{option} {value}: {message}");
+    }
+}
+
+/// The process itself stops as documented, and goes on as if nothing had happened.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
+    let folder = Folder::new("train-stopped");
+    let settings = TextSettings { steps: 200, every: 10, ..tiny() };
+    let config = folder.write("config-of-train.json", &serde_json::to_string(&settings).unwrap());
+    let text = folder.write("rhyme.txt", &rhyme());
+    let (stopped, whole) = (folder.0.join("stopped"), folder.0.join("whole"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
+    command.args(["train", "-m", path(&config), "--data", path(&text), "--out", path(&stopped)]);
+    command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let metrics = stopped.join("metrics.jsonl");
+    while std::fs::read_to_string(&metrics).unwrap_or_default().lines().count() < 2 {
+        assert!(child.try_wait().unwrap().is_none(), "it ended");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ran = child.wait_with_output().unwrap();
+    let message = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert!(ran.status.code() == Some(130) && ran.stdout.is_empty(), "{message}");
+    let told = format!("go on with --resume --data … --out {}", path(&stopped));
+    assert!(message.contains("kaiwu: stopped at step ") && message.contains(&told), "{message}");
+    assert!(stopped.join("model.safetensors").is_file());
+
+    let resumed = kaiwu(&["train", "--resume", "--data", path(&text), "--out", path(&stopped)]);
+    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
+    let uninterrupted = kaiwu(&["train", "-m", path(&config), "--data", path(&text), "--out", path(&whole)]);
+    assert!(uninterrupted.status.success(), "{}", String::from_utf8_lossy(&uninterrupted.stderr));
+    let rows = |out: &Path| {
+        let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
+        timeless(&text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<TextRow>>())
+    };
+    assert_eq!(rows(&stopped), rows(&whole));
+    let model = |out: &Path| std::fs::read(out.join("model.safetensors")).unwrap();
+    assert!(model(&stopped) == model(&whole), "the models differ");
 }
 
 #[test]
@@ -127,6 +220,9 @@ fn what_cannot_be_learned_is_refused_in_one_line() {
         ("{}", &bytes, "byte 1 is no UTF-8"),
         ("{\"wdith\": 32}", &text, "unknown field `wdith`"),
         ("{\"width\": 36}", &text, "width 36 is no multiple"),
+        ("{\"width\": 40, \"heads\": 1, \"key_heads\": 1}", &text, "width 40 and 1 heads"),
+        ("{\"rate\": -1}", &text, "rate must be above 0"),
+        ("{\"weight_decay\": -1}", &text, "weight_decay"),
         ("{\"vocabulary\": 100}", &text, "the bytes alone are 256"),
         ("{\"validation\": 0.9}", &text, "validation is 0.9"),
         ("{\"batch\": 0, \"context\": 16, \"validation\": 0.1}", &text, "batch 0"),

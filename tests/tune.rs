@@ -264,7 +264,7 @@ fn a_stopped_run_goes_on_as_if_nothing_had_happened() {
     assert_eq!(stopped.advance(&AtomicBool::new(true), |_| ()).unwrap(), None);
     assert_eq!(stopped.trainer.done(), 5);
     stopped.save(&folder.0).unwrap();
-    let mut resumed = TextRun::resume(&gpu, &folder.0, &data).unwrap();
+    let mut resumed = TextRun::resume(&gpu, &folder.0, &data, None).unwrap();
     finish(&mut resumed);
     assert_eq!(timeless(&resumed.rows), timeless(&whole.rows));
     assert!(resumed.rows.iter().all(|row| row.validation_loss.is_some()));

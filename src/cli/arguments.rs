@@ -226,3 +226,22 @@ impl SamplingArguments {
         !given && self.top_k.is_none()
     }
 }
+
+/// A number above 0, for the device, which computes in f32.
+pub(super) fn positive(text: &str) -> std::result::Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it must be a number above 0")?;
+    let on_device = number as f32;
+    (on_device > 0.0 && on_device.is_finite()).then_some(number).ok_or("it must be a number above 0".into())
+}
+
+/// A number that is 0 or more.
+pub(super) fn not_negative(text: &str) -> std::result::Result<f32, String> {
+    let number = text.parse().ok().filter(|&number: &f32| number >= 0.0 && number.is_finite());
+    number.ok_or("it must be a number, 0 or more".into())
+}
+
+/// A share that leaves something for the rest.
+pub(super) fn share(text: &str) -> std::result::Result<f64, String> {
+    let number = text.parse().ok().filter(|&number: &f64| number > 0.0 && number < 1.0);
+    number.ok_or("it must be a number above 0 and below 1".into())
+}

@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::arguments::DeviceArguments;
 use super::output::{print, print_pretty, table};
-use super::progress::Progress;
+use super::progress::{BETWEEN_LINES, Progress};
 use crate::Result;
 use crate::gpu::{AdapterReport, Gpu, GpuOptions, Quarantine, StorageKind};
 use crate::workbench::{
@@ -16,9 +16,6 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-/// A log, which shows no bar, gets a line so often.
-const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 /// Check every kernel against its reference on this adapter, and measure what the adapter can do
 #[derive(Debug, Args)]

@@ -1,7 +1,9 @@
 //! `kaiwu grok`: a small transformer learns half of a table, and later understands the other half.
 
 use super::Outcome;
-use super::arguments::DeviceArguments;
+use super::arguments::{DeviceArguments, not_negative, positive, share};
+use super::course::Course;
+use super::given::Given;
 use super::interrupt;
 use super::output::{print, print_json};
 use super::profile::ProfileArgument;
@@ -11,7 +13,7 @@ use crate::lab::{
 };
 use crate::{Error, Result};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,69 +24,89 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(super) struct Arguments {
-    /// The modulus of the table; division and multiplication need a prime
-    #[arg(long, value_name = "P", default_value_t = 97)]
-    modulus: u32,
-    /// The operation
-    #[arg(long, value_enum, default_value = "divide")]
-    operation: Operation,
-    /// Share of the table to learn from; the rest is for validation
-    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
-    fraction: f64,
-    /// Layers of the transformer
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    layers: usize,
-    /// Width of the transformer, a multiple of 4 * heads
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    width: usize,
-    /// Attention heads
-    #[arg(long, value_name = "N", default_value_t = 4)]
-    heads: usize,
-    /// Most optimiser steps [default: 10000, or those of the run that is resumed]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
-    steps: Option<u64>,
-    /// Weight decay of AdamW
-    #[arg(long, value_name = "D", default_value_t = 1.0)]
-    weight_decay: f32,
-    /// Learning rate after ten steps of warm-up
-    #[arg(long, value_name = "R", default_value_t = 1e-3)]
-    rate: f64,
-    /// Equations of a step, at most half of those to learn from
-    #[arg(long, value_name = "N", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=4096))]
-    batch: u32,
-    /// Fixes the split, the start and the order
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
-    /// Steps between two rows of metrics, 50 at most
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=50))]
-    every: u64,
-    /// Take all steps, even when validation has held above 0.99 for 200 of them
-    #[arg(long)]
-    to_the_end: bool,
+    #[command(flatten)]
+    settings: SettingArguments,
     /// Folder for metrics, figures, model and checkpoint
     #[arg(long, value_name = "DIR", default_value = "grok")]
     out: PathBuf,
-    /// Go on with the run of that folder, with its settings
+    /// Go on with the run of that folder, with its settings; only --steps and --to-the-end may differ
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
     profile: ProfileArgument,
-    #[command(flatten)]
-    sweep: super::grok_sweep::SweepArguments,
-    /// Print one JSON object at the end
+    /// Print one JSON object at the end; of a sweep, a list of them
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    sweep: super::grok_sweep::SweepArguments,
 }
 
-const HELP: &str = "The run stops when validation has held above 0.99 for 200 steps. Ctrl-C stops it too, and --resume goes on
-as if nothing had happened. The folder then holds metrics.jsonl, curves.svg and .png (accuracy and loss
-over steps), fourier.svg and .png (the embedding's frequencies before and after), and the model.
+/// Settings as [`GrokSettings`] names them; what is not given has the paper's value, or that of the run that is resumed.
+#[derive(Debug, Args, Serialize)]
+struct SettingArguments {
+    /// The operation [default: divide]
+    #[arg(long, value_enum)]
+    operation: Option<Operation>,
+    /// The modulus of the table; division needs a prime [default: 97]
+    #[arg(long, value_name = "P", value_parser = clap::value_parser!(u32).range(3..=997))]
+    modulus: Option<u32>,
+    /// Share of the table to learn from; the rest is for validation [default: 0.5]
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = share, conflicts_with = "sweep")]
+    fraction: Option<f64>,
+    /// Layers of the transformer [default: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    layers: Option<u32>,
+    /// Width of the transformer, a multiple of 32; each head has 8 to 256 of it, in eights [default: 128]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16384))]
+    width: Option<u32>,
+    /// Attention heads [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    heads: Option<u32>,
+    /// Most optimiser steps [default: 10000, or those of the run that is resumed]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    steps: Option<u64>,
+    /// Weight decay of AdamW [default: 1]
+    #[arg(long, value_name = "D", allow_negative_numbers = true, value_parser = not_negative, conflicts_with = "sweep")]
+    weight_decay: Option<f32>,
+    /// Learning rate after ten steps of warm-up [default: 0.001]
+    #[arg(long, value_name = "R", allow_negative_numbers = true, value_parser = positive)]
+    rate: Option<f64>,
+    /// Equations of a step, at most half of those to learn from [default: 512]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    batch: Option<u32>,
+    /// Fixes the split, the start and the order [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..1 << 53))]
+    seed: Option<u64>,
+    /// Steps between two rows of metrics, 50 at most [default: 50]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=50))]
+    every: Option<u64>,
+    /// Take all steps, even when validation has held above 0.99 for 200 of them
+    #[arg(long, conflicts_with = "sweep")]
+    to_the_end: bool,
+}
+
+const HELP: &str =
+    "The run stops when validation has held above 0.99 for 200 steps. Ctrl-C stops it too (exit
+code 130), and --resume goes on as if nothing had happened. Either way the folder then holds
+metrics.jsonl, curves.svg and .png (accuracy and loss over steps), fourier.svg and .png (the
+embedding's frequencies before and after), the model, and a checkpoint. A second Ctrl-C ends it at
+once, as of the last checkpoint.
+
+The model answers questions of a, the operation's sign, b and =, with spaces between or without.
+Signs are + - * / and, of other operations, their names. Permutations are written by where each of
+five things goes; their signs are *, conjugate and sandwich.
 
 Examples:
   kaiwu grok
+  kaiwu generate -m grok \"5 / 7 =\"
   kaiwu grok --modulus 53 --operation add --fraction 0.4 --out runs/add
   kaiwu grok --resume --out runs/add
-  kaiwu grok --sweep --modulus 23 --operation add --layers 1 --width 64 --rate 0.003 --out runs/sweep";
+  kaiwu generate -m runs/add 11+17=
+  kaiwu grok --operation quadratic --out runs/quadratic
+  kaiwu generate -m runs/quadratic \"3 quadratic 5 =\"
+  kaiwu grok --operation s5-product --out runs/s5
+  kaiwu generate -m runs/s5 21345*23451=
+  kaiwu grok --sweep --modulus 23 --operation add --layers 1 --width 64 --rate 0.003 --steps 3000";
 
 /// Steps that `--profile` times, at the end of a run.
 const PROFILED: usize = 10;
@@ -98,40 +120,57 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         let message = format!("{} has a run; go on with --resume, or choose another --out", out.display());
         return Err(Error::Usage(message));
     }
+    if arguments.resume && !Grok::is_in(out) {
+        return Err(Given::nothing_in(out));
+    }
+    let given = Given::new(&arguments.settings)?;
+    let settings = match arguments.resume {
+        true => Grok::settings_in(out)?,
+        false => given.applied(&GrokSettings::default())?,
+    };
+    if arguments.resume {
+        given.refuse_other(&settings, &["steps", "to_the_end"], out)?;
+    }
+    if settings.operation.permutes() && given.has("modulus") {
+        let message = "--modulus is for numbers; permutations have none, leave it out";
+        return Err(Error::Usage(message.into()));
+    }
     let gpu = Gpu::open(&device.options())?;
     if arguments.sweep.sweep {
-        return super::grok_sweep::run(&gpu, &arguments.sweep, &arguments.settings(), out, arguments.json);
+        return super::grok_sweep::run(&gpu, &arguments.sweep, &settings, out, arguments.json);
     }
     let mut grok = match arguments.resume {
         true => Grok::resume(&gpu, out)?,
-        false => Grok::new(&gpu, &arguments.settings())?,
+        false => Grok::new(&gpu, &settings)?,
     };
-    if let (true, Some(steps)) = (arguments.resume, arguments.steps) {
-        grok.settings.steps = steps;
+    if arguments.resume {
+        Given::refuse_fewer(arguments.settings.steps, grok.trainer.done(), out)?;
+        grok.settings = given.applied(&settings)?;
     }
     std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
 
     let interrupted = Arc::new(AtomicBool::new(false));
     interrupt::watch(Arc::clone(&interrupted), Arc::new(AtomicBool::new(true)))?;
-    let bar = bar(&grok);
+    let course = Course::new(grok.settings.steps, grok.trainer.done(), !grok.settings.to_the_end);
     while !grok.is_done() && !interrupted.load(Ordering::Relaxed) {
-        if let Some(row) = grok.advance(&interrupted)? {
-            show(&bar, &grok, &row);
+        if let Some(row) = grok.advance(&interrupted, |step| course.step(step))? {
+            course.news(scores(&row));
+            log::info!("step {}: {}, after {:.1} s", row.step, scores(&row), row.seconds);
             grok.write_rows(out)?;
             if grok.rows.len() % CHECKPOINT == 0 {
                 grok.save(out)?;
             }
         }
     }
-    bar.finish_and_clear();
+    drop(course);
     grok.save(out)?;
     figures(&grok, out)?;
+    export(&grok, out)?;
     if interrupted.load(Ordering::Relaxed) {
-        let step = grok.trainer.done();
-        eprintln!("kaiwu: stopped at step {step}; go on with: kaiwu grok --resume --out {}", out.display());
+        let (step, out) = (grok.trainer.done(), out.display());
+        eprintln!("kaiwu: stopped at step {step}; go on with: kaiwu grok --resume --out {out}");
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
-    export(&grok, out)?;
     report(&grok, arguments)?;
     if arguments.profile.wanted() {
         arguments.profile.report(&grok.trainer.profile(PROFILED)?, &Place::Device(gpu))?;
@@ -139,54 +178,19 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-impl Arguments {
-    fn settings(&self) -> GrokSettings {
-        GrokSettings {
-            operation: self.operation,
-            modulus: self.modulus,
-            fraction: self.fraction,
-            layers: self.layers,
-            width: self.width,
-            heads: self.heads,
-            steps: self.steps.unwrap_or(GrokSettings::default().steps),
-            weight_decay: self.weight_decay,
-            rate: self.rate,
-            batch: self.batch as usize,
-            seed: self.seed,
-            every: self.every,
-            to_the_end: self.to_the_end,
-        }
-    }
-}
-
-fn bar(grok: &Grok) -> ProgressBar {
-    let bar = ProgressBar::new(grok.settings.steps).with_position(grok.trainer.done());
-    let style = "{bar:20} step {pos}/{len}, {per_sec} steps, {eta} left at most {msg}";
-    // The template is ours and parses; without one the bar has its default form.
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.reset_eta();
-    bar
-}
-
-fn show(bar: &ProgressBar, grok: &Grok, row: &Row) {
-    bar.set_position(row.step);
-    bar.set_message(format!(
-        "| training {:.3} (loss {:.3}), validation {:.3} (loss {:.3})",
-        row.train_accuracy, row.train_loss, row.validation_accuracy, row.validation_loss
-    ));
-    let Row { step, train_accuracy, validation_accuracy, seconds, .. } = row;
-    log::info!("step {step}: {train_accuracy:.3} {validation_accuracy:.3} after {seconds:.1} s");
-    if grok.has_understood() {
-        bar.set_message("| understood");
-    }
+/// How well a run goes, in words.
+pub(super) fn scores(row: &Row) -> String {
+    let Row { train_accuracy, train_loss, validation_accuracy, validation_loss, .. } = row;
+    format!(
+        "training {train_accuracy:.3} (loss {train_loss:.3}), validation {validation_accuracy:.3} (loss {validation_loss:.3})"
+    )
 }
 
 /// The figures, as SVG and PNG.
 fn figures(grok: &Grok, out: &Path) -> Result<()> {
     let settings = &grok.settings;
-    let (width, modulus) = (settings.width, settings.modulus as usize);
-    let multiplicative = settings.operation.is_multiplicative();
-    let spectrum = |embedding: &[f32]| spectrum(embedding, width, modulus, multiplicative);
+    let GrokSettings { width, operation, modulus, .. } = *settings;
+    let spectrum = |embedding: &[f32]| spectrum(embedding, width, operation, modulus);
     let after = grok.trainer.parameters.get("token_embd").read_f32(grok.trainer.gpu())?;
     write(&curves(settings, &grok.rows), &out.join("curves"))?;
     write(&fourier_chart(settings, &spectrum(&grok.start), &spectrum(&after)), &out.join("fourier"))
@@ -222,9 +226,13 @@ fn report(grok: &Grok, arguments: &Arguments) -> Result<()> {
         None => format!("validation is at {:.3}", last.validation_accuracy),
     };
     let learned = trained.map_or(String::new(), |step| format!("training reached 0.99 at step {step}; "));
+    let out = arguments.out.display();
+    let GrokSettings { operation, modulus, .. } = grok.settings;
+    let elements = operation.elements(modulus);
+    let [a, b] = [1, 2].map(|place| &elements[elements.len() * place / 3]);
+    let sign = operation.sign();
     print(&format!(
-        "{learned}{understood}\n{step} steps in {seconds:.0} s, {:.1} a second\nwritten to {}\n",
+        "{learned}{understood}\n{step} steps in {seconds:.0} s, {:.1} a second\nwritten to {out}; try: kaiwu generate -m {out} \"{a} {sign} {b} =\"\n",
         step as f64 / seconds,
-        arguments.out.display(),
     ))
 }

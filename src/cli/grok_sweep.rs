@@ -1,15 +1,16 @@
 //! `kaiwu grok --sweep`: many runs, and one figure of how soon each understood.
 
-use super::grok::write;
+use super::arguments::{not_negative, share};
+use super::course::Course;
+use super::grok::{scores, write};
 use super::interrupt;
 use super::output::{print, print_json};
-use super::progress::Progress;
 use crate::gpu::Gpu;
 use crate::lab::{Grok, GrokSettings, sweep_chart};
+use crate::train::{read_lines, write_lines};
 use crate::{Error, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,14 +20,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sweep")]
 pub(super) struct SweepArguments {
-    /// Run all fractions, decays and seeds below, each until validation passes 0.9, and draw when that was
-    #[arg(long, conflicts_with = "resume")]
+    /// Run all fractions, decays and seeds below, each until validation passes 0.9, and draw when that was; the same command
+    /// goes on with a sweep that was stopped
+    #[arg(long, conflicts_with_all = ["resume", "profile"])]
     pub sweep: bool,
     /// Shares of the table
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.5,0.7", requires = "sweep")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.5,0.7", requires = "sweep",
+        allow_negative_numbers = true, value_parser = share)]
     fractions: Vec<f64>,
     /// Weight decays
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.3,1,2", requires = "sweep")]
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.3,1,2", requires = "sweep",
+        allow_negative_numbers = true, value_parser = not_negative)]
     decays: Vec<f32>,
     /// How many seeds, from --seed on
     #[arg(long, value_name = "N", default_value_t = 3, requires = "sweep",
@@ -44,6 +48,27 @@ struct Line {
     seconds: f64,
 }
 
+impl SweepArguments {
+    /// The settings of all runs.
+    fn runs(&self, base: &GrokSettings) -> Vec<GrokSettings> {
+        let mut runs: Vec<GrokSettings> = vec![];
+        for &fraction in &self.fractions {
+            for &weight_decay in &self.decays {
+                for seed in base.seed..base.seed + self.seeds {
+                    let run = GrokSettings { fraction, weight_decay, seed, ..base.clone() };
+                    if !runs.contains(&run) {
+                        runs.push(run);
+                    }
+                }
+            }
+        }
+        runs
+    }
+}
+
+/// The folder of the run that was stopped.
+const STOPPED: &str = "stopped-run";
+
 /// Runs that `sweep.jsonl` has already are not run again.
 pub(super) fn run(
     gpu: &Arc<Gpu>,
@@ -52,50 +77,47 @@ pub(super) fn run(
     out: &Path,
     json: bool,
 ) -> Result<ExitCode> {
+    let wanted = arguments.runs(base);
+    wanted.iter().try_for_each(|settings| settings.check(gpu))?;
     std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
-    let path = out.join("sweep.jsonl");
-    let mut lines: Vec<Line> = vec![];
-    if path.exists() {
-        let text = std::fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-        for (number, line) in text.lines().enumerate() {
-            let line = serde_json::from_str(line);
-            lines.push(line.map_err(|e| Error::format(&path, format!("line {}: {e}", number + 1)))?);
-        }
-    }
-    let mut wanted = vec![];
-    for &fraction in &arguments.fractions {
-        for &weight_decay in &arguments.decays {
-            for seed in base.seed..base.seed + arguments.seeds {
-                wanted.push(GrokSettings { fraction, weight_decay, seed, ..base.clone() });
-            }
-        }
-    }
+    let (path, stopped) = (out.join("sweep.jsonl"), out.join(STOPPED));
+    let mut lines: Vec<Line> = if path.exists() { read_lines(&path)? } else { vec![] };
     let interrupted = Arc::new(AtomicBool::new(false));
     interrupt::watch(Arc::clone(&interrupted), Arc::new(AtomicBool::new(true)))?;
-    let mut progress = Progress::count("runs", wanted.len() as u64);
-    for (done, settings) in wanted.iter().enumerate() {
-        progress.set(done as u64);
+    let runs = wanted.len();
+    let course = Course::new(base.steps * runs as u64, 0, true);
+    for (index, settings) in wanted.iter().enumerate() {
         if lines.iter().any(|line| line.settings == *settings) {
             continue;
         }
-        let mut grok = Grok::new(gpu, settings)?;
+        let was_stopped = Grok::is_in(&stopped) && Grok::settings_in(&stopped)? == *settings;
+        let mut grok = if was_stopped { Grok::resume(gpu, &stopped)? } else { Grok::new(gpu, settings)? };
+        let name = format!("run {} of {runs}, ", index + 1);
+        course.run(name, base.steps * index as u64, base.steps, grok.trainer.done());
         while !grok.is_done() && grok.first_at(0.9).is_none() {
-            grok.advance(&interrupted)?;
+            if let Some(row) = grok.advance(&interrupted, |step| course.step(step))? {
+                course.news(scores(&row));
+            }
             if interrupted.load(Ordering::Relaxed) {
-                eprintln!("kaiwu: stopped; the same command goes on with the runs that are missing");
+                drop(course);
+                grok.save(&stopped)?;
+                let step = grok.trainer.done();
+                eprintln!(
+                    "kaiwu: stopped in run {} of {runs}, at step {step}; the same command goes on from there",
+                    index + 1
+                );
                 return Ok(ExitCode::from(interrupt::EXIT_CODE));
             }
         }
         let passed_at = grok.first_at(0.9).map(|row| row.step);
         let seconds = grok.rows.last().map_or(0.0, |row| row.seconds);
-        let line = Line { settings: settings.clone(), passed_at, steps: grok.trainer.done(), seconds };
-        let text = serde_json::to_string(&line).map_err(|e| Error::format(&path, e.to_string()))? + "\n";
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
-        let mut file = file.map_err(Error::io("open", &path))?;
-        file.write_all(text.as_bytes()).map_err(Error::io("write", &path))?;
-        lines.push(line);
+        lines.push(Line { settings: settings.clone(), passed_at, steps: grok.trainer.done(), seconds });
+        write_lines(&path, &lines)?;
     }
-    drop(progress);
+    drop(course);
+    if Grok::is_in(&stopped) {
+        std::fs::remove_dir_all(&stopped).map_err(Error::io("remove", &stopped))?;
+    }
     lines.retain(|line| wanted.contains(&line.settings));
     let runs: Vec<_> = lines.iter().map(|line| (line.settings.clone(), line.passed_at)).collect();
     write(&sweep_chart(&runs), &out.join("sweep"))?;

@@ -3,6 +3,9 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::time::{Duration, Instant};
 
+/// A log, which shows no bar, gets a line so often.
+pub(super) const BETWEEN_LINES: Duration = Duration::from_secs(10);
+
 /// Waits shorter than this need no bar.
 const PATIENCE: Duration = Duration::from_millis(400);
 

@@ -1,7 +1,9 @@
 //! `kaiwu train`: a small language model learns a text, or one that is there learns more.
 
 use super::Outcome;
-use super::arguments::{DeviceArguments, model_path};
+use super::arguments::{DeviceArguments, model_path, positive};
+use super::course::Course;
+use super::given::Given;
 use super::grok::write;
 use super::interrupt;
 use super::output::{print, print_json};
@@ -11,7 +13,8 @@ use crate::lab::learning_curve;
 use crate::train::{Data, LoraSettings, Pupil, Target, TextRow, TextRun, TextSettings, Tuning, Wishes};
 use crate::{Error, Result};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::builder::RangedU64ValueParser;
+use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,10 +33,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
     /// Leave the model's weights alone, and train a LoRA adapter of this rank beside them
-    #[arg(long, value_name = "RANK", conflicts_with = "resume")]
+    #[arg(long, value_name = "RANK", conflicts_with = "resume", value_parser = count(256))]
     lora: Option<usize>,
     /// What the adapter adds is scaled by this over the rank [default: twice the rank]
-    #[arg(long, value_name = "ALPHA", requires = "lora")]
+    #[arg(long, value_name = "ALPHA", requires = "lora", allow_negative_numbers = true, value_parser = positive)]
     lora_alpha: Option<f64>,
     /// Which matrices of each layer the adapter adds to
     #[arg(
@@ -49,8 +52,8 @@ pub(super) struct Arguments {
     /// Folder for metrics, figure, checkpoint, and the model or adapter
     #[arg(long, value_name = "DIR", default_value = "trained")]
     out: PathBuf,
-    /// Go on with the run of that folder, with its settings
-    #[arg(long, conflicts_with_all = ["model", "rate", "batch", "context", "validation", "every", "seed"])]
+    /// Go on with the run of that folder, with its settings; only --steps may differ
+    #[arg(long, conflicts_with = "model")]
     resume: bool,
     #[command(flatten)]
     profile: ProfileArgument,
@@ -60,29 +63,39 @@ pub(super) struct Arguments {
 }
 
 /// Settings, instead of those of the configuration, or of those chosen for a model and its data.
-#[derive(Debug, Args)]
+#[derive(Debug, Args, Serialize)]
 struct WishArguments {
     /// Optimiser steps
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     steps: Option<u64>,
     /// Highest learning rate
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = positive)]
     rate: Option<f64>,
-    /// Sequences of a step
-    #[arg(long, value_name = "N")]
+    /// Sequences of a step; of a model from scratch, of each of its forward passes
+    #[arg(long, value_name = "N", value_parser = count(1 << 16))]
     batch: Option<usize>,
     /// Tokens of a sequence
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count(8192))]
     context: Option<usize>,
-    /// Share of the data, its end, that is kept for evaluation
-    #[arg(long, value_name = "SHARE")]
+    /// Share of the data, its end, that is kept for evaluation, 0.5 at most; 0 for none
+    #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = half)]
     validation: Option<f64>,
     /// Steps between two rows of metrics
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     every: Option<u64>,
     /// Fixes start and order
-    #[arg(long, value_name = "SEED")]
+    #[arg(long, value_name = "SEED", value_parser = clap::value_parser!(u64).range(..1 << 53))]
     seed: Option<u64>,
+}
+
+/// From 1 to `most`.
+fn count(most: u64) -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=most)
+}
+
+fn half(text: &str) -> std::result::Result<f64, String> {
+    let number = text.parse().ok().filter(|number: &f64| (0.0..=0.5).contains(number));
+    number.ok_or("it must be a number from 0 to 0.5".into())
 }
 
 impl WishArguments {
@@ -100,7 +113,8 @@ A model to go on with is a Llama, its weights in whatever type; they are f32 in 
 {\"prompt\": \"…\", \"response\": \"…\"} or {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}, …]}: they go through the model's chat
 template, and what the assistant says is learned. Without --lora all weights are trained.
 
-Ctrl-C stops a run, and --resume goes on as if nothing had happened. The folder then holds metrics.jsonl, curve.svg and .png, and
+Ctrl-C stops a run (exit code 130), and --resume goes on as if nothing had happened; with more --steps, the rate follows the
+cosine over all of them from there on. The folder then holds metrics.jsonl, curve.svg and .png, and
 a model, or an adapter as PEFT writes it, that other commands take.
 
 Examples:
@@ -122,27 +136,30 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         let message = format!("{} has a run; go on with --resume, or choose another --out", out.display());
         return Err(Error::Usage(message));
     }
+    if arguments.resume && !TextRun::is_in(out) {
+        return Err(Given::nothing_in(out));
+    }
     let data = Data::read(&arguments.data)?;
     let wishes = arguments.wishes.wishes();
+    if arguments.resume {
+        refuse_other(arguments)?;
+    }
     let model = arguments.model.as_deref().map(|model| Chosen::new(model, arguments)).transpose()?;
     let gpu = Gpu::open(&device.options())?;
     let mut run = match model {
         Some(Chosen::New(settings)) => TextRun::new(&gpu, &wishes.applied(&settings), &data)?,
         Some(Chosen::Tuned(tuning)) => TextRun::tune(&gpu, &tuning, &wishes, &data)?,
-        None => TextRun::resume(&gpu, out, &data)?,
+        None => TextRun::resume(&gpu, out, &data, wishes.steps)?,
     };
-    if let (true, Some(steps)) = (arguments.resume, wishes.steps) {
-        run.settings.steps = steps;
-    }
     std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
     eprintln!("kaiwu: {}", what(&run));
 
     let interrupted = Arc::new(AtomicBool::new(false));
     interrupt::watch(Arc::clone(&interrupted), Arc::new(AtomicBool::new(true)))?;
-    let bar = bar(&run);
+    let course = Course::new(run.settings.steps, run.trainer.done(), false);
     while !run.is_done() && !interrupted.load(Ordering::Relaxed) {
-        if let Some(row) = run.advance(&interrupted, |step| bar.set_position(step))? {
-            bar.set_message(format!("| {}", losses(&row)));
+        if let Some(row) = run.advance(&interrupted, |step| course.step(step))? {
+            course.news(losses(&row));
             log::info!("step {}: {}", row.step, losses(&row));
             run.write_rows(out)?;
             if run.rows.len() % CHECKPOINT == 0 {
@@ -150,7 +167,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
             }
         }
     }
-    bar.finish_and_clear();
+    drop(course);
     run.save(out)?;
     write(&learning_curve(&run), &out.join("curve"))?;
     let made = run.export(out)?;
@@ -164,6 +181,17 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         arguments.profile.report(&run.trainer.profile(PROFILED)?, &Place::Device(gpu))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses settings that are not those of the run that is resumed.
+fn refuse_other(arguments: &Arguments) -> Result<()> {
+    let (done, mut settings, tuning) = TextRun::settings_in(&arguments.out)?;
+    if tuning.is_some() {
+        // What was asked for was parted into several forward passes.
+        settings.batch *= settings.accumulate;
+    }
+    Given::new(&arguments.wishes)?.refuse_other(&settings, &["steps"], &arguments.out)?;
+    Given::refuse_fewer(arguments.wishes.steps, done, &arguments.out)
 }
 
 /// What is to learn.
@@ -225,15 +253,6 @@ fn read_settings(path: &Path) -> Result<TextSettings> {
     let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
     serde_json::from_str(&text)
         .map_err(|error| Error::format(path, format!("{error}; see kaiwu train --help")))
-}
-
-fn bar(run: &TextRun) -> ProgressBar {
-    let bar = ProgressBar::new(run.settings.steps).with_position(run.trainer.done());
-    let style = "{bar:20} step {pos}/{len}, {per_sec} steps, {eta} left {msg}";
-    // The template is ours and parses; without one the bar has its default form.
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar.reset_eta();
-    bar
 }
 
 fn report(run: &TextRun, arguments: &Arguments, made: &Path) -> Result<()> {

@@ -2,29 +2,38 @@
 
 use std::fmt::Write;
 
-/// How a series is drawn.
+/// How the points of a series are drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// A line through the points.
     Line,
-    /// A dashed line through the points.
-    Dashed,
     /// A vertical bar for each point.
     Bars,
-    /// A dot for each point, with a line through them.
-    Dots,
+}
+
+/// A marker of its own, in the shape of its series.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dot {
+    /// Where.
+    pub x: f64,
+    /// Where.
+    pub y: f64,
+    /// An outline: not a value, but a bound.
+    pub open: bool,
 }
 
 /// Points under a name.
 pub struct Series {
-    /// The name, shown where the line ends, or above.
+    /// The name, shown above with a sample.
     pub name: String,
-    /// `#rrggbb`.
-    pub colour: &'static str,
-    /// How it is drawn.
+    /// Its colour, dashes and shape of markers: no two of the first six are alike in any of them.
+    pub style: usize,
+    /// How the points are drawn.
     pub mark: Mark,
     /// x and y, in order of x.
     pub points: Vec<(f64, f64)>,
+    /// Markers beside them.
+    pub dots: Vec<Dot>,
 }
 
 /// A plot with two axes.
@@ -35,6 +44,8 @@ pub struct Panel {
     pub y_range: (f64, f64),
     /// Whether the vertical axis is logarithmic.
     pub y_logarithmic: bool,
+    /// A horizontal line and what it is.
+    pub limit: Option<(f64, String)>,
     /// The lines.
     pub series: Vec<Series>,
 }
@@ -43,7 +54,7 @@ pub struct Panel {
 pub struct Chart {
     /// In bold above.
     pub title: String,
-    /// In grey below it.
+    /// In grey below it; may have several lines.
     pub subtitle: String,
     /// What is along the horizontal axis, with its unit.
     pub x_label: String,
@@ -51,18 +62,29 @@ pub struct Chart {
     pub x_range: (f64, f64),
     /// Whether the horizontal axis is logarithmic.
     pub x_logarithmic: bool,
+    /// What is marked along it; without any, round numbers.
+    pub x_ticks: Vec<(f64, String)>,
     /// The panels, from the top.
     pub panels: Vec<Panel>,
 }
 
-/// Colours that also colour-blind people tell apart (Okabe and Ito 2008).
-pub(super) const COLOURS: [&str; 6] = ["#d55e00", "#0072b2", "#009e73", "#cc79a7", "#b8860b", "#444444"];
+/// Colours that also colour-blind people tell apart (Okabe and Ito 2008), and dashes for those who see none, as in print.
+const STYLES: [(&str, &str); 6] = [
+    ("#d55e00", ""),
+    ("#0072b2", "9 5"),
+    ("#009e73", "2 4"),
+    ("#cc79a7", "12 4 2 4"),
+    ("#b8860b", "16 6"),
+    ("#444444", "5 3"),
+];
 
 const WIDTH: f64 = 820.0;
 const LEFT: f64 = 84.0;
 const RIGHT: f64 = 796.0;
 /// Below title and subtitle, with a row left for the names of the first panel.
 const TOP: f64 = 108.0;
+/// A further line of the subtitle.
+const LINE: f64 = 20.0;
 const PANEL: f64 = 270.0;
 const GAP: f64 = 34.0;
 
@@ -86,9 +108,12 @@ impl Axis {
     /// Values to mark, and whether they get a number.
     fn ticks(&self) -> Vec<(f64, bool)> {
         if self.logarithmic {
+            // Short axes have few powers of ten.
+            let named: &[u32] = if self.to / self.from < 100.0 { &[1, 2, 5] } else { &[1] };
             let powers = self.from.log10().floor() as i32..=self.to.log10().ceil() as i32;
-            let all =
-                powers.flat_map(|power| (1..=9).map(move |n| (f64::from(n) * 10f64.powi(power), n == 1)));
+            let all = powers.flat_map(|power| {
+                (1..=9).map(move |n| (f64::from(n) * 10f64.powi(power), named.contains(&n)))
+            });
             return all.filter(|(value, _)| (self.from * 0.999..=self.to * 1.001).contains(value)).collect();
         }
         let span = self.to - self.from;
@@ -117,7 +142,8 @@ impl Chart {
     /// The SVG.
     pub fn svg(&self) -> String {
         let panels = self.panels.len() as f64;
-        let bottom = TOP + panels * PANEL + (panels - 1.0) * GAP;
+        let top = TOP + LINE * self.subtitle.lines().count().saturating_sub(1) as f64;
+        let bottom = top + panels * PANEL + (panels - 1.0) * GAP;
         let height = bottom + 58.0;
         let mut svg = String::new();
         // Writing to a string cannot fail.
@@ -126,20 +152,26 @@ impl Chart {
             r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" font-family="Helvetica, Arial, sans-serif" font-size="15" fill="#111">
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="{LEFT}" y="30" font-size="20" font-weight="bold">{}</text>
-<text x="{LEFT}" y="53" fill="#444">{}</text>
 <text x="{}" y="{}" text-anchor="middle">{}</text>
 "##,
             escaped(&self.title),
-            escaped(&self.subtitle),
             (LEFT + RIGHT) / 2.0,
             bottom + 46.0,
             escaped(&self.x_label),
         );
+        for (index, line) in self.subtitle.lines().enumerate() {
+            let (base, line) = (53.0 + LINE * index as f64, escaped(line));
+            let _ = writeln!(svg, r##"<text x="{LEFT}" y="{base}" fill="#444">{line}</text>"##);
+        }
         let (from, to) = self.x_range;
         let x = Axis { from, to, pixels: (LEFT, RIGHT), logarithmic: self.x_logarithmic };
+        let ticks = match &self.x_ticks[..] {
+            [] => x.ticks().into_iter().map(|(at, named)| (at, named.then(|| number(at)))).collect(),
+            given => given.iter().map(|(at, name)| (*at, Some(name.clone()))).collect::<Vec<_>>(),
+        };
         for (index, panel) in self.panels.iter().enumerate() {
-            let top = TOP + index as f64 * (PANEL + GAP);
-            panel.draw(&mut svg, &x, top, index + 1 == self.panels.len());
+            let top = top + index as f64 * (PANEL + GAP);
+            panel.draw(&mut svg, &x, &ticks, top, index + 1 == self.panels.len());
         }
         svg.push_str("</svg>\n");
         svg
@@ -147,15 +179,15 @@ impl Chart {
 }
 
 impl Panel {
-    fn draw(&self, svg: &mut String, x: &Axis, top: f64, is_last: bool) {
+    fn draw(&self, svg: &mut String, x: &Axis, ticks: &[(f64, Option<String>)], top: f64, is_last: bool) {
         let bottom = top + PANEL;
         let (from, to) = self.y_range;
         let y = Axis { from, to, pixels: (bottom, top), logarithmic: self.y_logarithmic };
-        for (value, named) in x.ticks() {
-            let (at, colour) = (x.at(value), if named { "#cccccc" } else { "#eeeeee" });
+        for (value, name) in ticks {
+            let (at, colour) = (x.at(*value), if name.is_some() { "#cccccc" } else { "#eeeeee" });
             let _ = writeln!(svg, r##"<path d="M{at:.1} {top}V{bottom}" stroke="{colour}"/>"##);
-            if named && is_last {
-                let (below, text) = (bottom + 20.0, number(value));
+            if let Some(name) = name.as_ref().filter(|_| is_last) {
+                let (below, text) = (bottom + 20.0, escaped(name));
                 let _ =
                     writeln!(svg, r##"<text x="{at:.1}" y="{below}" text-anchor="middle">{text}</text>"##);
             }
@@ -176,40 +208,80 @@ impl Panel {
             top + PANEL / 2.0,
             escaped(&self.y_label),
         );
+        if let Some((value, name)) = &self.limit {
+            let (at, name) = (y.at(*value), escaped(name));
+            let (right, base) = (RIGHT - 6.0, at - 7.0);
+            let _ = writeln!(
+                svg,
+                r##"<path d="M{LEFT} {at:.1}H{RIGHT}" stroke="#666"/>
+<text x="{right}" y="{base:.1}" text-anchor="end" fill="#444">{name}</text>"##
+            );
+        }
         for series in &self.series {
             series.draw(svg, x, &y);
         }
         self.legend(svg, top);
     }
 
-    /// Names in a row above the panel, at its right end.
+    /// Names in a row above the panel, at its right end, each with a sample.
     fn legend(&self, svg: &mut String, top: f64) {
         let mut right = RIGHT - 4.0;
         for series in self.series.iter().rev().filter(|series| !series.name.is_empty()) {
-            let (name, colour) = (escaped(&series.name), series.colour);
+            let name = escaped(&series.name);
             let width = 7.6 * series.name.chars().count() as f64;
-            let (base, middle, line) = (top - 8.0, top - 13.0, right - width - 28.0);
-            let dash = if series.mark == Mark::Dashed { r#" stroke-dasharray="6 4""# } else { "" };
-            let _ = writeln!(
-                svg,
-                r##"<path d="M{line:.1} {middle}h22" stroke="{colour}" stroke-width="3"{dash}/>
-<text x="{:.1}" y="{base}">{name}</text>"##,
-                line + 27.0
-            );
-            right = line - 16.0;
+            let (base, middle, line) = (top - 8.0, top - 13.0, right - width - 46.0);
+            series.stroke(svg, &format!("M{line:.1} {middle}h40"));
+            if !series.dots.is_empty() {
+                series.marker(svg, (line + 20.0, middle), false);
+            }
+            let _ = writeln!(svg, r##"<text x="{:.1}" y="{base}">{name}</text>"##, line + 46.0);
+            right = line - 18.0;
         }
     }
 }
 
 impl Series {
+    fn style(&self) -> (&'static str, &'static str) {
+        STYLES[self.style % STYLES.len()]
+    }
+
+    /// A path in the series' colour; its dashes, too, unless it stands for bars.
+    fn stroke(&self, svg: &mut String, path: &str) {
+        let (colour, dashes) = self.style();
+        let (width, dashes) = if self.mark == Mark::Bars { (9.0, "") } else { (2.4, dashes) };
+        let dashes =
+            if dashes.is_empty() { String::new() } else { format!(r#" stroke-dasharray="{dashes}""#) };
+        let _ = writeln!(
+            svg,
+            r##"<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"{dashes}/>"##
+        );
+    }
+
+    /// Circle, square, triangle, diamond, triangle on its tip, or cross, by style.
+    fn marker(&self, svg: &mut String, (x, y): (f64, f64), open: bool) {
+        let (colour, _) = self.style();
+        let shape = match self.style % STYLES.len() {
+            0 => "m-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z",
+            1 => "m-4.5 -4.5h9v9h-9z",
+            2 => "m0 -6l5.5 9.5h-11z",
+            3 => "m0 -6.5l5 6.5l-5 6.5l-5 -6.5z",
+            4 => "m0 6l5.5 -9.5h-11z",
+            _ => "m-2 -6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",
+        };
+        let fill = if open { "#fff" } else { colour };
+        let _ = writeln!(
+            svg,
+            r##"<path d="M{x:.1} {y:.1}{shape}" fill="{fill}" stroke="{colour}" stroke-width="1.6"/>"##
+        );
+    }
+
     fn draw(&self, svg: &mut String, x: &Axis, y: &Axis) {
-        let colour = self.colour;
         let shown = self.points.iter().filter(|(_, value)| value.is_finite());
         let places: Vec<(f64, f64)> = shown.map(|&(px, py)| (x.at(px), y.at(py))).collect();
         if self.mark == Mark::Bars {
             let width = (0.7 * (x.at(2.0) - x.at(1.0))).max(1.0);
             for (px, py) in places {
-                let (left, height) = (px - width / 2.0, y.pixels.0 - py);
+                let (left, height, colour) = (px - width / 2.0, y.pixels.0 - py, self.style().0);
                 let _ = writeln!(
                     svg,
                     r##"<rect x="{left:.1}" y="{py:.1}" width="{width:.1}" height="{height:.1}" fill="{colour}"/>"##
@@ -217,20 +289,17 @@ impl Series {
             }
             return;
         }
-        let line: Vec<String> = places.iter().map(|(px, py)| format!("{px:.1},{py:.1}")).collect();
-        let dash = if self.mark == Mark::Dashed { r#" stroke-dasharray="6 4""# } else { "" };
-        if line.len() > 1 {
-            let _ = writeln!(
-                svg,
-                r##"<polyline points="{}" fill="none" stroke="{colour}" stroke-width="2.2" stroke-linejoin="round"{dash}/>"##,
-                line.join(" ")
-            );
-        }
-        // A single point is no line.
-        if self.mark == Mark::Dots || line.len() == 1 {
-            for (px, py) in places {
-                let _ = writeln!(svg, r##"<circle cx="{px:.1}" cy="{py:.1}" r="4" fill="{colour}"/>"##);
+        match places[..] {
+            [] => {}
+            // A single point is no line.
+            [one] => self.marker(svg, one, false),
+            [(px, py), ref rest @ ..] => {
+                let rest: String = rest.iter().map(|(px, py)| format!("L{px:.1} {py:.1}")).collect();
+                self.stroke(svg, &format!("M{px:.1} {py:.1}{rest}"));
             }
+        }
+        for dot in &self.dots {
+            self.marker(svg, (x.at(dot.x), y.at(dot.y)), dot.open);
         }
     }
 }
@@ -248,24 +317,56 @@ mod tests {
         assert_eq!(named(&axis(1.0, 10_000.0, true)), ["1", "10", "100", "1000", "10 000"]);
         assert_eq!(named(&axis(0.0, 1.0, false)), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
         assert_eq!(named(&axis(0.0, 48.0, false)), ["0", "10", "20", "30", "40"]);
+        assert_eq!(named(&axis(150.0, 4000.0, true)), ["200", "500", "1000", "2000"]);
         assert_eq!(axis(1.0, 100.0, true).at(10.0), 50.0);
         assert_eq!(axis(1.0, 100.0, true).at(0.0), 0.0);
     }
 
-    #[test]
-    fn what_is_no_number_is_left_out() {
-        let points = vec![(1.0, 0.5), (2.0, f64::NAN), (3.0, 1.0)];
-        let series = vec![Series { name: "a < b".into(), colour: "#000000", mark: Mark::Line, points }];
-        let panel = Panel { y_label: "y".into(), y_range: (0.0, 1.0), y_logarithmic: false, series };
+    fn chart(series: Vec<Series>) -> String {
+        let y_range = (0.0, 1.0);
+        let limit = Some((0.5, "half".into()));
+        let panel = Panel { y_label: "y".into(), y_range, y_logarithmic: false, limit, series };
         let chart = Chart {
             title: "t & t".into(),
-            subtitle: String::new(),
+            subtitle: "one\ntwo".into(),
             x_label: "x".into(),
             x_range: (1.0, 10.0),
             x_logarithmic: true,
+            x_ticks: vec![(3.0, "three".into())],
             panels: vec![panel],
         };
-        let svg = chart.svg();
+        chart.svg()
+    }
+
+    fn series(name: &str, style: usize) -> Series {
+        let points = vec![(1.0, 0.5), (2.0, f64::NAN), (3.0, 1.0)];
+        let dots = [true, false].map(|open| Dot { x: 2.0, y: 0.25, open }).to_vec();
+        Series { name: name.into(), style, mark: Mark::Line, points, dots }
+    }
+
+    #[test]
+    fn what_is_no_number_is_left_out() {
+        let svg = chart(vec![series("a < b", 0)]);
         assert!(!svg.contains("NaN") && svg.contains("a &lt; b") && svg.contains("t &amp; t"));
+        for text in [">one<", ">two<", ">three<", ">half<"] {
+            assert!(svg.contains(text), "{text}: {svg}");
+        }
+    }
+
+    /// Without the colours, no two series look alike: neither their lines nor their markers.
+    #[test]
+    fn series_differ_in_black_and_white() {
+        let looks = |style| {
+            let grey = chart(vec![series("", style)]).replace(STYLES[style].0, "black");
+            grey.lines().filter(|line| line.contains("black")).map(String::from).collect::<Vec<_>>()
+        };
+        let all: Vec<_> = (0..STYLES.len()).map(looks).collect();
+        for (index, one) in all.iter().enumerate() {
+            assert_eq!(one.len(), 3, "a line and two markers: {one:?}");
+            assert_ne!(one[1], one[2], "an open marker is not filled");
+            for other in &all[..index] {
+                assert!(one.iter().zip(other).all(|(line, others)| line != others), "{one:?}");
+            }
+        }
     }
 }

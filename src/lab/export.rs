@@ -1,6 +1,6 @@
 //! A trained network as a folder in Hugging Face's form: a GPT-2 with ReLU, its biases zero.
 
-use super::grok::Grok;
+use super::grok::{Grok, GrokSettings};
 use super::table::QUESTION;
 use crate::train::write_tensors;
 use crate::{Error, Result};
@@ -93,18 +93,21 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
     });
     write_json("config.json", &config)?;
 
-    let modulus = run.settings.modulus;
-    let numbers = (0..modulus).map(|n| (n.to_string(), json!(n)));
-    let signs =
-        [(run.settings.operation.sign().to_string(), json!(modulus)), ("=".into(), json!(modulus + 1))];
-    let vocabulary: Map<String, Value> = numbers.chain(signs).collect();
+    let GrokSettings { operation, modulus, .. } = run.settings;
+    let signs = [operation.sign().to_string(), "=".into()];
+    let words = operation.elements(modulus).into_iter().chain(signs);
+    let vocabulary: Map<String, Value> = words.zip(0..).map(|(word, id)| (word, json!(id))).collect();
     let tokenizer = json!({
         "version": "1.0",
         "truncation": null,
         "padding": null,
         "added_tokens": [],
         "normalizer": null,
-        "pre_tokenizer": {"type": "WhitespaceSplit"},
+        // Numbers are told from signs with spaces between them and without.
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+            {"type": "WhitespaceSplit"},
+            {"type": "Split", "pattern": {"Regex": "[0-9]+|="}, "behavior": "Isolated", "invert": false},
+        ]},
         "post_processor": null,
         "decoder": null,
         // Words that are not in the vocabulary are an error, not an unknown token.

@@ -1,11 +1,17 @@
-//! What an embedding of numbers has learned: its Fourier components (Nanda et al. 2023, arXiv:2301.05217).
+//! What an embedding has learned: its Fourier components (Nanda et al. 2023, arXiv:2301.05217), and of permutations what
+//! stands in their place, the parts that belong to the irreducible representations (Chughtai et al. 2023, arXiv:2302.03025).
 
-use super::table::is_prime;
+use super::table::{Operation, Permutation, inverted, is_prime, symmetric_group};
+
+/// Whether the numbers lie on their circle as powers of a root, and not as they are.
+pub fn is_logarithmic(operation: Operation, modulus: u32) -> bool {
+    operation.is_multiplicative() && is_prime(modulus.into())
+}
 
 /// The order in which numbers lie on a circle: as they are for sums; for products the powers of the smallest primitive
 /// root, since products of powers are sums of exponents.
-fn circle(modulus: usize, multiplicative: bool) -> Vec<usize> {
-    if !multiplicative || !is_prime(modulus as u64) {
+fn circle(modulus: usize, logarithmic: bool) -> Vec<usize> {
+    if !logarithmic {
         return (0..modulus).collect();
     }
     let powers = |root: usize| {
@@ -16,9 +22,18 @@ fn circle(modulus: usize, multiplicative: bool) -> Vec<usize> {
     powers((1..modulus).find(is_primitive).unwrap_or(1))
 }
 
-/// The share of each frequency from 1 to half of the numbers in the variance of an embedding `[modulus or more, width]`.
-pub fn spectrum(embedding: &[f32], width: usize, modulus: usize, multiplicative: bool) -> Vec<f64> {
-    let circle = circle(modulus, multiplicative);
+/// The share of each component in the variance of an embedding `[elements or more, width]`: of the frequencies from 1 to half
+/// of the numbers, or of [`REPRESENTATIONS`].
+pub fn spectrum(embedding: &[f32], width: usize, operation: Operation, modulus: u32) -> Vec<f64> {
+    let powers = match operation.permutes() {
+        true => of_permutations(embedding, width),
+        false => of_numbers(embedding, width, &circle(modulus as usize, is_logarithmic(operation, modulus))),
+    };
+    let total: f64 = powers.iter().sum();
+    powers.iter().map(|power| power / total.max(f64::MIN_POSITIVE)).collect()
+}
+
+fn of_numbers(embedding: &[f32], width: usize, circle: &[usize]) -> Vec<f64> {
     let count = circle.len();
     let turn = std::f64::consts::TAU / count as f64;
     let power = |frequency: usize| -> f64 {
@@ -31,11 +46,51 @@ pub fn spectrum(embedding: &[f32], width: usize, modulus: usize, multiplicative:
             }
             cosine * cosine + sine * sine
         };
-        (0..width).map(column).sum()
+        // A frequency stands for its mirror image too; that of half the numbers is its own.
+        let images = if 2 * frequency == count { 1.0 } else { 2.0 };
+        images * (0..width).map(column).sum::<f64>()
     };
-    let powers: Vec<f64> = (1..=count / 2).map(power).collect();
-    let total: f64 = powers.iter().sum();
-    powers.iter().map(|power| power / total.max(f64::MIN_POSITIVE)).collect()
+    (1..=count / 2).map(power).collect()
+}
+
+/// The irreducible representations of the permutations of five things but for the trivial one, by their dimension; a dash
+/// marks those that are another one times the sign.
+pub const REPRESENTATIONS: [&str; 6] = ["sign", "4", "4'", "5", "5'", "6"];
+
+/// Their characters, by how many things stay where they are, and whether the permutation is odd. No two classes agree in both.
+fn characters(permutation: &Permutation) -> [f64; 6] {
+    let fixed = (0..5).filter(|&thing| usize::from(permutation[thing]) == thing).count();
+    let swaps = |i: usize| (0..i).filter(|&j| permutation[j] > permutation[i]).count();
+    let odd = (0..5).map(swaps).sum::<usize>() % 2 == 1;
+    match (fixed, odd) {
+        (5, _) => [1.0, 4.0, 4.0, 5.0, 5.0, 6.0],
+        (3, _) => [-1.0, 2.0, -2.0, 1.0, -1.0, 0.0],
+        (2, _) => [1.0, 1.0, 1.0, -1.0, -1.0, 0.0],
+        (1, true) => [-1.0, 0.0, 0.0, -1.0, 1.0, 0.0],
+        (1, false) => [1.0, 0.0, 0.0, 1.0, 1.0, -2.0],
+        (_, true) => [-1.0, -1.0, 1.0, 1.0, -1.0, 0.0],
+        (_, false) => [1.0, -1.0, -1.0, 0.0, 0.0, 1.0],
+    }
+}
+
+/// The squares of the projections onto the parts of all columns, times the number of permutations.
+fn of_permutations(embedding: &[f32], width: usize) -> Vec<f64> {
+    let group = symmetric_group();
+    let row = |element: usize| &embedding[element * width..][..width];
+    let mut powers = vec![0.0; REPRESENTATIONS.len()];
+    for (first, g) in group.iter().enumerate() {
+        let back = inverted(g);
+        for (second, h) in group.iter().enumerate() {
+            let dot: f64 =
+                row(first).iter().zip(row(second)).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
+            let between = h.map(|middle| back[usize::from(middle)]);
+            let dimensions = characters(&[0, 1, 2, 3, 4]);
+            for (power, (d, x)) in powers.iter_mut().zip(dimensions.into_iter().zip(characters(&between))) {
+                *power += d * x * dot;
+            }
+        }
+    }
+    powers
 }
 
 #[cfg(test)]
@@ -45,17 +100,53 @@ mod tests {
     #[test]
     fn one_wave_is_one_frequency() {
         // The fifth wave over the numbers, and over their logarithms.
-        for multiplicative in [false, true] {
-            let circle = circle(13, multiplicative);
-            assert_eq!(circle.len(), if multiplicative { 12 } else { 13 });
+        for (operation, count) in [(Operation::Add, 13), (Operation::Divide, 12)] {
+            let circle = circle(13, is_logarithmic(operation, 13));
+            assert_eq!(circle.len(), count);
             let mut embedding = vec![0.0; 13];
             for (place, &number) in circle.iter().enumerate() {
                 let angle = 5.0 * std::f32::consts::TAU * place as f32 / circle.len() as f32;
                 embedding[number] = angle.cos();
             }
-            let shares = spectrum(&embedding, 1, 13, multiplicative);
+            let shares = spectrum(&embedding, 1, operation, 13);
             assert_eq!(shares.len(), 6);
             assert!(shares[4] > 0.999, "{shares:?}");
+        }
+        // Products modulo another number are no circle.
+        assert_eq!(spectrum(&[1.0; 8], 1, Operation::Multiply, 8).len(), 4);
+    }
+
+    /// Of two waves with the same variance each has half, be one of them the fastest there is.
+    #[test]
+    fn shares_are_of_the_variance() {
+        let turn = std::f64::consts::TAU / 12.0;
+        let embedding: Vec<f32> = (0..12)
+            .flat_map(|n| [f64::from(n % 2) * 2.0 - 1.0, 2f64.sqrt() * (turn * f64::from(3 * n)).cos()])
+            .map(|value| value as f32)
+            .collect();
+        let shares = spectrum(&embedding, 2, Operation::Add, 12);
+        assert!((shares[5] - 0.5).abs() < 1e-6 && (shares[2] - 0.5).abs() < 1e-6, "{shares:?}");
+    }
+
+    #[test]
+    fn functions_of_permutations_have_their_parts() {
+        let group = symmetric_group();
+        assert!(group.len() == 120 && group.is_sorted());
+        let shares = |value: &dyn Fn(&Permutation) -> f64| {
+            let embedding: Vec<f32> = group.iter().map(|g| value(g) as f32).collect();
+            spectrum(&embedding, 1, Operation::S5Product, 97)
+        };
+        let sign = |g: &Permutation| characters(g)[0];
+        let stays = |g: &Permutation| f64::from(u8::from(g[0] == 0)) - 0.2;
+        for (part, shares) in
+            [shares(&sign), shares(&stays), shares(&|g| stays(g) * sign(g))].iter().enumerate()
+        {
+            assert!(shares[part] > 0.999, "{shares:?}");
+        }
+        // Of one element alone, each part has the square of its dimension.
+        let one = shares(&|g| f64::from(u8::from(*g == [0, 1, 2, 3, 4])));
+        for (share, square) in one.iter().zip([1.0, 16.0, 16.0, 25.0, 25.0, 36.0]) {
+            assert!((share - square / 119.0).abs() < 1e-6, "{one:?}");
         }
     }
 }

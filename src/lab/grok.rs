@@ -3,6 +3,7 @@
 
 use super::table::{Operation, QUESTION, Table};
 use crate::gpu::Gpu;
+use crate::model::unsupported_heads;
 use crate::train::{
     Checkpoint, Method, Order, Schedule, Score, Settings, Shape, Trainer, read_metrics, write_metrics,
 };
@@ -16,10 +17,11 @@ use std::time::Instant;
 
 /// What to learn, with what, and for how long.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GrokSettings {
     /// The operation.
     pub operation: Operation,
-    /// The modulus.
+    /// The modulus; permutations have none.
     pub modulus: u32,
     /// Share of the table to learn from.
     pub fraction: f64,
@@ -82,6 +84,48 @@ impl GrokSettings {
             batch: 256,
             ..Self::default()
         }
+    }
+
+    /// The table, the network, and how it is trained.
+    ///
+    /// # Errors
+    /// Which setting is impossible.
+    fn prepare(&self) -> Result<(Table, Shape, Settings)> {
+        let Self { operation, modulus, layers, width, heads, every, seed, .. } = *self;
+        if self.steps == 0 || every == 0 || every > 50 {
+            let steps = self.steps;
+            return Err(Error::Usage(format!(
+                "{steps} steps, a row every {every}: from 1, and from 1 to 50"
+            )));
+        }
+        let table = Table::new(operation, modulus, self.fraction, seed)?;
+        let vocabulary = operation.elements(modulus).len() + 2;
+        let shape = Shape::grokking(vocabulary, QUESTION, layers, width, heads);
+        let training = Settings {
+            batch: self.batch.min(table.training.len().div_ceil(2)),
+            accumulate: 1,
+            kept: 1,
+            schedule: Schedule::constant(self.rate, 10),
+            method: Method::Adamw(0.9, 0.98, 1e-8),
+            decay: self.weight_decay,
+            clip: None,
+            seed,
+        };
+        let sane = shape.check().and_then(|()| training.check(&shape));
+        sane.map_err(|error| Error::Usage(error.to_string()))?;
+        if let Some(what) = unsupported_heads(heads, shape.head()) {
+            return Err(Error::Usage(format!("a width of {width} and {heads} heads: {what}")));
+        }
+        Ok((table, shape, training))
+    }
+
+    /// Refuses what cannot be run on `gpu`, before anything of it is there.
+    ///
+    /// # Errors
+    /// Which setting is impossible, or that the device cannot hold it.
+    pub fn check(&self, gpu: &Gpu) -> Result<()> {
+        let (table, shape, training) = self.prepare()?;
+        Trainer::refuse_beyond(gpu, &shape, None, &training, table.words.len())
     }
 }
 
@@ -154,26 +198,10 @@ impl Grok {
     /// # Errors
     /// When the settings are impossible or the device cannot hold it.
     pub fn new(gpu: &Arc<Gpu>, settings: &GrokSettings) -> Result<Self> {
-        let GrokSettings { operation, modulus, fraction, seed, .. } = *settings;
-        if settings.every == 0 || settings.every > 50 {
-            return Err(Error::Usage(format!("a row every {} steps: from 1 to 50", settings.every)));
-        }
-        let table = Table::new(operation, modulus, fraction, seed)?;
-        let GrokSettings { layers, width, heads, .. } = *settings;
-        let shape = Shape::grokking(modulus as usize + 2, QUESTION, layers, width, heads);
-        let training = Settings {
-            batch: settings.batch.min(table.training.len().div_ceil(2)),
-            accumulate: 1,
-            kept: 1,
-            schedule: Schedule::constant(settings.rate, 10),
-            method: Method::Adamw(0.9, 0.98, 1e-8),
-            decay: settings.weight_decay,
-            clip: None,
-            seed,
-        };
+        let (table, shape, training) = settings.prepare()?;
         let trainer = Trainer::new(gpu, &shape, &training, &table.words)?;
         let start = trainer.parameters.get("token_embd").read_f32(gpu)?;
-        let order = Order::new(table.training.len(), seed);
+        let order = Order::new(table.training.len(), settings.seed);
         let settings = settings.clone();
         Ok(Self { settings, trainer, rows: vec![], start, table, order, pending: vec![], seconds: 0.0 })
     }
@@ -181,6 +209,14 @@ impl Grok {
     /// Whether a folder holds a run that can be resumed.
     pub fn is_in(folder: &Path) -> bool {
         checkpoint(folder).exists()
+    }
+
+    /// The settings of the run in a folder.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged.
+    pub fn settings_in(folder: &Path) -> Result<GrokSettings> {
+        Ok(Checkpoint::<State>::peek(&checkpoint(folder))?.state.settings)
     }
 
     /// The run of a folder, where its checkpoint left it.
@@ -243,11 +279,11 @@ impl Grok {
         self.rows.iter().find(|row| row.validation_accuracy >= accuracy)
     }
 
-    /// Trains up to the next row and gives it, or up to `interrupt` and gives nothing.
+    /// Trains up to the next row and gives it, or up to `interrupt` and gives nothing. `tell` hears of the steps done.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn advance(&mut self, interrupt: &AtomicBool) -> Result<Option<Row>> {
+    pub fn advance(&mut self, interrupt: &AtomicBool, tell: impl Fn(u64)) -> Result<Option<Row>> {
         let since = Instant::now();
         let before = self.seconds;
         loop {
@@ -259,6 +295,7 @@ impl Grok {
             let scores = self.trainer.train(count as usize, &self.table.training, &mut self.order)?;
             self.pending.extend(scores);
             self.seconds = before + since.elapsed().as_secs_f64();
+            tell(self.trainer.done());
             if step + count == next {
                 break;
             }

@@ -8,10 +8,10 @@ mod grok;
 mod png;
 mod table;
 
-pub use chart::{Chart, Mark, Panel, Series};
+pub use chart::{Chart, Dot, Mark, Panel, Series};
 pub use export::export;
 pub use figures::{Passed, curves, fourier_chart, learning_curve, sweep_chart};
-pub use fourier::spectrum;
+pub use fourier::{REPRESENTATIONS, spectrum};
 pub use grok::{Grok, GrokSettings, Row};
 pub use png::write_png;
 pub use table::{Operation, Table};

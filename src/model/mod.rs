@@ -22,7 +22,7 @@ mod upload;
 mod weights;
 
 pub use architecture::Architecture;
-pub use config::{Config, Experts, LayerType};
+pub use config::{Config, Experts, LayerType, unsupported_heads};
 pub use contrast::{Comparer, Contrast};
 pub use counters::Counters;
 pub use export::Export;

@@ -7,9 +7,11 @@ use crate::error::{Error, Result};
 use serde_json::Value;
 use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
-use tokenizers::DecoderWrapper;
 use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 use tokenizers::tokenizer::Tokenizer as Whole;
+use tokenizers::{
+    DecoderWrapper, ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
+};
 
 /// Stands for a space inside pieces.
 const SPACE: char = '\u{2581}';
@@ -145,8 +147,22 @@ fn encode(whole: &Whole, text: &str, add_special: bool) -> Result<Vec<u32>> {
     // As in building: what it does not check must not end the program.
     let encoded = std::panic::catch_unwind(AssertUnwindSafe(|| whole.encode_fast(text, add_special)));
     let damaged = || Error::Text("cannot encode the text: tokenizer.json is damaged; fetch it again".into());
-    let encoding = encoded
-        .map_err(|_| damaged())?
-        .map_err(|error| Error::Text(format!("cannot encode the text: {error}")))?;
+    let encoding = encoded.map_err(|_| damaged())?.map_err(|error| match unknown_word(whole, text) {
+        Some(word) => {
+            Error::Text(format!("cannot encode the text: {word:?} is no word that the model knows"))
+        }
+        None => Error::Text(format!("cannot encode the text: {error}")),
+    })?;
     Ok(encoding.get_ids().to_vec())
+}
+
+/// The first word of `text` that is none of the vocabulary, where tokens are whole words.
+fn unknown_word(whole: &Whole, text: &str) -> Option<String> {
+    if !matches!(whole.get_model(), ModelWrapper::WordLevel(_)) {
+        return None;
+    }
+    let mut words = PreTokenizedString::from(text);
+    whole.get_pre_tokenizer()?.pre_tokenize(&mut words).ok()?;
+    let words = words.get_splits(OffsetReferential::Original, OffsetType::Byte);
+    words.into_iter().map(|(word, ..)| word).find(|word| whole.token_to_id(word).is_none()).map(String::from)
 }

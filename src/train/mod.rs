@@ -46,3 +46,4 @@ pub use text_settings::TextSettings;
 pub use trainer::Trainer;
 pub use transformer::{Batch, Workspace, record};
 pub use tuning::{Tuning, Wishes};
+pub use whole_file::{read_lines, write_lines};

@@ -28,7 +28,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(super) fn check(&self, shape: &Shape) -> Result<()> {
+    /// Refuses what cannot be.
+    ///
+    /// # Errors
+    /// Which number is wrong, and what it must be.
+    pub fn check(&self, shape: &Shape) -> Result<()> {
         let wrong = |what: String| Err(Error::Model(what));
         if self.batch == 0 || self.accumulate == 0 || self.kept == 0 || self.kept > shape.context {
             return wrong(format!(

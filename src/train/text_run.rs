@@ -147,13 +147,24 @@ impl TextRun {
         checkpoint(folder).exists()
     }
 
-    /// The run of a folder, where its checkpoint left it, on the text that it began with.
+    /// Steps done, settings, and the model that the run in a folder goes on with, if it does.
+    ///
+    /// # Errors
+    /// When there is none, or it is damaged.
+    pub fn settings_in(folder: &Path) -> Result<(u64, TextSettings, Option<Tuning>)> {
+        let Checkpoint { step, state } = Checkpoint::<State>::peek(&checkpoint(folder))?;
+        Ok((step, state.settings, state.tuning))
+    }
+
+    /// The run of a folder, where its checkpoint left it, on the text that it began with. With other `steps`, the rate follows
+    /// the cosine over all of these from there on.
     ///
     /// # Errors
     /// When there is none, it is damaged, or the text is another.
-    pub fn resume(gpu: &Arc<Gpu>, folder: &Path, data: &Data) -> Result<Self> {
+    pub fn resume(gpu: &Arc<Gpu>, folder: &Path, data: &Data, steps: Option<u64>) -> Result<Self> {
         let path = checkpoint(folder);
-        let state = Checkpoint::<State>::peek(&path)?.state;
+        let mut state = Checkpoint::<State>::peek(&path)?.state;
+        state.settings.steps = steps.unwrap_or(state.settings.steps);
         if state.text != data.fingerprint() {
             return Err(Error::format(
                 &path,

@@ -4,6 +4,7 @@ use super::config::Shape;
 use super::optimiser::Method;
 use super::schedule::Schedule;
 use super::settings::Settings;
+use crate::model::unsupported_heads;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -107,6 +108,9 @@ impl TextSettings {
         }
         if self.heads == 0 || !self.width.is_multiple_of(8 * self.heads) {
             return wrong(format!("width {} is no multiple of 8 * {} heads", self.width, self.heads));
+        }
+        if let Some(what) = unsupported_heads(self.heads, self.width / self.heads) {
+            return wrong(format!("width {} and {} heads: {what}", self.width, self.heads));
         }
         self.shape(self.vocabulary).check()
     }

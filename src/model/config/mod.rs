@@ -88,6 +88,16 @@ const LARGEST: usize = 1 << 24;
 /// Nor so many layers.
 const MOST_LAYERS: usize = 1 << 12;
 
+/// Why attention cannot be computed with so many heads of such a width, in words, if it cannot.
+pub fn unsupported_heads(heads: usize, head: usize) -> Option<String> {
+    let fits = head.is_multiple_of(8) && head <= 256 && (heads * head).is_multiple_of(32);
+    (!fits).then(|| {
+        format!(
+            "{heads} heads of width {head} are not supported: each must be 8 to 256 wide, in eights, and all together a multiple of 32"
+        )
+    })
+}
+
 impl Config {
     /// Reads it from a file or folder.
     ///
@@ -132,10 +142,8 @@ impl Config {
         if heads % key_heads != 0 {
             return Some(format!("{heads} heads cannot share {key_heads} key heads evenly"));
         }
-        if head % 8 != 0 || head > 256 || (heads * head) % 32 != 0 {
-            return Some(format!(
-                "{heads} heads of width {head} are not supported (width 8 to 256 in eights)"
-            ));
+        if let Some(what) = unsupported_heads(heads, head) {
+            return Some(what);
         }
         if width % 4 != 0 {
             return Some(format!("a width of {width} is not supported (fours only)"));
