@@ -2,10 +2,10 @@
 // arXiv:1706.03762), with the softmax computed as the keys come by (Milakov and Gimelshein 2018, arXiv:1805.02867).
 //
 // Eight lanes share ROWS queries, HEADS heads of TOKENS tokens that use the same keys (Ainslie et al. 2023,
-// arXiv:2305.13245), and walk over the cache BLOCKS * 8 tokens at a time. For the scores a lane owns one token of each
-// block, so that lanes read neighbouring texels of the keys; for the sums a lane owns the eight numbers lane * 8 .. of
-// the head (and every 64th after them), so that lanes read neighbouring texels of the values. Lane i loads query i;
-// queries and probabilities are shared through the subgroup.
+// arXiv:2305.13245), and walk over the cache eight tokens at a time. A lane owns the eight numbers lane * 8 .. of the
+// head (and every 64th after them): of the queries, which it keeps, of the keys, so that a score is a sum over lanes, and
+// of the values. Of eight tokens' sums each lane gets those of one, so that the softmax has a token a lane. Lanes read
+// neighbouring texels of the values; of the keys every eighth one, whose neighbours are those of the next tokens.
 //
 // With WINDOW a query sees the p.window tokens up to its own only; with CAPPED scores are kept within p.cap.
 //
@@ -14,6 +14,18 @@
 // Grid: x over TOKENS tokens, y over heads / HEADS, z over pieces. PARTS = head8 / 8, rounded up.
 //% set ROWS = HEADS * TOKENS
 //% include "cache_read"
+
+// Of two numbers a lane has for tokens that differ in this bit, the one that is its own, with what its neighbour has of it.
+fn meet(lane: u32, bit: u32, a: f32, b: f32) -> f32 {
+    let upper = (lane & bit) != 0u;
+    return select(a, b, upper) + subgroupShuffleXor(select(b, a, upper), bit);
+}
+
+fn highest(own: f32) -> f32 {
+    let two = max(own, subgroupShuffleXor(own, 1u));
+    let four = max(two, subgroupShuffleXor(two, 2u));
+    return max(four, subgroupShuffleXor(four, 4u));
+}
 
 @compute @workgroup_size(8)
 fn attention(
@@ -31,15 +43,20 @@ fn attention(
     let key_heads = p.heads / p.group;
     let key_head = first_head / p.group;
     let position = load_step(0u).x;
-    // Lane i holds query i; surplus lanes and tokens repeat the last one.
-    let own = min(lane, {{ ROWS - 1 }}u);
-    let own_token = min(first + own / {{ HEADS }}u, p.tokens - 1u);
-    let own_q = (own_token * p.heads + first_head + own % {{ HEADS }}u) * p.head4;
+    //% for c in range(PARTS)
+    // Lanes beyond the head read its last numbers, which their queries of 0 leave out.
+    let d{{ c }} = min(lane + {{ 8 * c }}u, head8 - 1u);
+    //% endfor
     //% for i in range(ROWS)
-    let last{{ i }} = position + min(first + {{ i // HEADS }}u, p.tokens - 1u);
+    let token{{ i }} = min(first + {{ i // HEADS }}u, p.tokens - 1u);
+    let last{{ i }} = position + token{{ i }};
+    let q{{ i }} = (token{{ i }} * p.heads + first_head + {{ i % HEADS }}u) * p.head4;
     var top{{ i }} = -1e30;
     var total{{ i }} = 0.0;
     //% for c in range(PARTS)
+    let scale{{ i }}_{{ c }} = select(0.0, p.scale, lane + {{ 8 * c }}u < head8);
+    let q_lo{{ i }}_{{ c }} = scale{{ i }}_{{ c }} * load_q(q{{ i }} + 2u * d{{ c }});
+    let q_hi{{ i }}_{{ c }} = scale{{ i }}_{{ c }} * load_q(q{{ i }} + 2u * d{{ c }} + 1u);
     var lo{{ i }}_{{ c }} = vec4<f32>();
     var hi{{ i }}_{{ c }} = vec4<f32>();
     //% endfor
@@ -47,8 +64,8 @@ fn attention(
 
     let blocks = (last{{ ROWS - 1 }} >> 3u) + 1u;
     //% if WINDOW
-    // The blocks with the first token that the earliest query sees, in the same steps whatever that query is.
-    let begin = ((max(last0 + 1u, p.window) - p.window) >> 3u) / {{ 4 if PIECES else BLOCKS }}u * {{ 4 if PIECES else BLOCKS }}u;
+    // The block with the first token that the earliest query sees.
+    let begin = ((max(last0 + 1u, p.window) - p.window) >> 3u){{ " & ~3u" if PIECES }};
     //% else
     let begin = 0u;
     //% endif
@@ -60,73 +77,70 @@ fn attention(
     let start = begin;
     let end = blocks;
     //% endif
-    for (var block = start; block < end; block += {{ BLOCKS }}u) {
+    // Memory is asked early: for the values of eight tokens before their keys are used, and for the keys of the first of
+    // the next eight, whose neighbours are those of the others, before the values are.
+    //% for c in range(PARTS)
+    var ahead{{ c }} = stored_key(key_row(start * 8u, key_head, key_heads, head8), d{{ c }});
+    //% endfor
+    for (var block = start; block < end; block++) {
+        let value_at = value_row(block * 8u, key_head, key_heads, head8);
+        //% for j in range(8)
+        let value_at{{ j }} = value_at + {{ j }}u * row_texels(head8);
+        let value_scales{{ j }} = scales_of_value(value_at{{ j }});
+        //% for c in range(PARTS)
+        let value{{ j }}_{{ c }} = stored_value(value_at{{ j }}, d{{ c }});
+        //% endfor
+        //% endfor
+        //% for j in range(8)
+        let key_at{{ j }} = key_row(block * 8u + {{ j }}u, key_head, key_heads, head8);
+        let key_scales{{ j }} = scales_of_key(key_at{{ j }});
+        //% for c in range(PARTS)
+        let key{{ j }}_{{ c }} = eight({{ "ahead" ~ c if j == 0 else "stored_key(key_at" ~ j ~ ", d" ~ c ~ ")" }}, d{{ c }}, key_scales{{ j }});
+        //% endfor
         //% for i in range(ROWS)
-        //% for k in range(BLOCKS)
-        var s{{ i }}_{{ k }} = 0.0;
+        //% for c in range(PARTS)
+        let s{{ i }}_{{ j }}_{{ c }} = product8(key{{ j }}_{{ c }}, q_lo{{ i }}_{{ c }}, q_hi{{ i }}_{{ c }}, {{ "0.0" if c == 0 else "s" ~ i ~ "_" ~ j ~ "_" ~ (c - 1) }});
         //% endfor
         //% endfor
-        //% for k in range(BLOCKS)
-        let key_at{{ k }} = key_row((block + {{ k }}u) * 8u + lane, key_head, key_heads, head8);
-        let key_scales{{ k }} = scales_of_key(key_at{{ k }});
         //% endfor
-        for (var d = 0u; d < head8; d++) {
-            let q_lo = load_q(own_q + 2u * d);
-            let q_hi = load_q(own_q + 2u * d + 1u);
-            //% for k in range(BLOCKS)
-            let key{{ k }} = key_eight(key_at{{ k }}, d, key_scales{{ k }});
-            //% endfor
-            //% for i in range(ROWS)
-            {
-                let lo = subgroupBroadcast(q_lo, {{ i }}u);
-                let hi = subgroupBroadcast(q_hi, {{ i }}u);
-                //% for k in range(BLOCKS)
-                s{{ i }}_{{ k }} = product8(key{{ k }}, lo, hi, s{{ i }}_{{ k }});
-                //% endfor
-            }
-            //% endfor
-        }
+        //% for c in range(PARTS)
+        ahead{{ c }} = stored_key(key_row(min(block + 1u, end - 1u) * 8u, key_head, key_heads, head8), d{{ c }});
+        //% endfor
         let token = block * 8u + lane;
+        //% set last = PARTS - 1
         //% for i in range(ROWS)
-        var high{{ i }} = top{{ i }};
-        //% for k in range(BLOCKS)
-        s{{ i }}_{{ k }} *= p.scale;
+        //% for j in range(0, 8, 2)
+        let two{{ i }}_{{ j }} = meet(lane, 1u, s{{ i }}_{{ j }}_{{ last }}, s{{ i }}_{{ j + 1 }}_{{ last }});
+        //% endfor
+        let four{{ i }} = meet(lane, 2u, two{{ i }}_0, two{{ i }}_2);
+        var s{{ i }} = meet(lane, 4u, four{{ i }}, meet(lane, 2u, two{{ i }}_4, two{{ i }}_6));
         //% if CAPPED
-        s{{ i }}_{{ k }} = p.cap * tanh(clamp(s{{ i }}_{{ k }} / p.cap, -10.0, 10.0));
+        s{{ i }} = p.cap * tanh(clamp(s{{ i }} / p.cap, -10.0, 10.0));
         //% endif
         //% if WINDOW
-        s{{ i }}_{{ k }} = select(-1e30, s{{ i }}_{{ k }}, token + {{ 8 * k }}u <= last{{ i }} && token + {{ 8 * k }}u + p.window > last{{ i }});
+        s{{ i }} = select(-1e30, s{{ i }}, token <= last{{ i }} && token + p.window > last{{ i }});
         //% else
-        s{{ i }}_{{ k }} = select(-1e30, s{{ i }}_{{ k }}, token + {{ 8 * k }}u <= last{{ i }});
+        s{{ i }} = select(-1e30, s{{ i }}, token <= last{{ i }});
         //% endif
-        high{{ i }} = max(high{{ i }}, s{{ i }}_{{ k }});
-        //% endfor
-        high{{ i }} = subgroupMax(high{{ i }});
+        let high{{ i }} = max(top{{ i }}, highest(s{{ i }}));
         let fade{{ i }} = exp(top{{ i }} - high{{ i }});
         top{{ i }} = high{{ i }};
+        let weight{{ i }} = exp(s{{ i }} - high{{ i }});
         // The lanes' totals meet at the end.
-        total{{ i }} *= fade{{ i }};
-        //% for k in range(BLOCKS)
-        let weight{{ i }}_{{ k }} = exp(s{{ i }}_{{ k }} - high{{ i }});
-        total{{ i }} += weight{{ i }}_{{ k }};
-        //% endfor
+        total{{ i }} = fma(total{{ i }}, fade{{ i }}, weight{{ i }});
         //% for c in range(PARTS)
         lo{{ i }}_{{ c }} *= fade{{ i }};
         hi{{ i }}_{{ c }} *= fade{{ i }};
         //% endfor
         //% endfor
-        //% for k in range(BLOCKS)
-        let value_at{{ k }} = value_row((block + {{ k }}u) * 8u, key_head, key_heads, head8);
         //% for j in range(8)
         {
-            let at = value_at{{ k }} + {{ j }}u * row_texels(head8);
-            let value_scales = scales_of_value(at);
             //% for c in range(PARTS)
-            let value{{ c }} = value_eight(at, lane + {{ 8 * c }}u, value_scales);
+            let value{{ c }} = eight(value{{ j }}_{{ c }}, d{{ c }}, value_scales{{ j }});
             //% endfor
             //% for i in range(ROWS)
             {
-                let w = vec4<f32>(subgroupBroadcast(weight{{ i }}_{{ k }}, {{ j }}u));
+                let w = vec4<f32>(subgroupBroadcast(weight{{ i }}, {{ j }}u));
                 //% for c in range(PARTS)
                 lo{{ i }}_{{ c }} = fma(w, value{{ c }}.lo, lo{{ i }}_{{ c }});
                 hi{{ i }}_{{ c }} = fma(w, value{{ c }}.hi, hi{{ i }}_{{ c }});
@@ -134,7 +148,6 @@ fn attention(
             }
             //% endfor
         }
-        //% endfor
         //% endfor
     }
 

@@ -1,4 +1,5 @@
-// Numbers 8 d .. of a head, from the row that starts with texel `row`. The scales are loaded once a row.
+// Numbers 8 d .. of a head, from the row that starts with texel `row`: as they are stored, and as numbers. The scales are
+// loaded once a row.
 //% include "cache"
 
 //% if CACHE == "f16"
@@ -10,12 +11,18 @@ fn scales_of_value(row: u32) -> vec4<u32> {
     return vec4<u32>();
 }
 
-fn key_eight(row: u32, d: u32, scales: vec4<u32>) -> Eight {
-    return halves(load_keys(row + d * 8u));
+alias Stored = vec4<u32>;
+
+fn stored_key(row: u32, d: u32) -> Stored {
+    return load_keys(row + d * 8u);
 }
 
-fn value_eight(row: u32, d: u32, scales: vec4<u32>) -> Eight {
-    return halves(load_values(row + d));
+fn stored_value(row: u32, d: u32) -> Stored {
+    return load_values(row + d);
+}
+
+fn eight(stored: Stored, d: u32, scales: vec4<u32>) -> Eight {
+    return halves(stored);
 }
 //% elif CACHE == "f32"
 fn scales_of_key(row: u32) -> vec4<u32> {
@@ -26,12 +33,18 @@ fn scales_of_value(row: u32) -> vec4<u32> {
     return vec4<u32>();
 }
 
-fn key_eight(row: u32, d: u32, scales: vec4<u32>) -> Eight {
-    return Eight(load_keys(row + d * 16u), load_keys(row + d * 16u + 8u));
+alias Stored = Eight;
+
+fn stored_key(row: u32, d: u32) -> Stored {
+    return Stored(load_keys(row + d * 16u), load_keys(row + d * 16u + 8u));
 }
 
-fn value_eight(row: u32, d: u32, scales: vec4<u32>) -> Eight {
-    return Eight(load_values(row + 2u * d), load_values(row + 2u * d + 1u));
+fn stored_value(row: u32, d: u32) -> Stored {
+    return Stored(load_values(row + 2u * d), load_values(row + 2u * d + 1u));
+}
+
+fn eight(stored: Stored, d: u32, scales: vec4<u32>) -> Eight {
+    return stored;
 }
 //% else
 fn scales_of_key(row: u32) -> vec4<u32> {
@@ -47,18 +60,28 @@ fn four_levels(word: u32) -> vec4<f32> {
     return vec4<f32>(bitcast<vec4<i32>>(vec4<u32>(word) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u));
 }
 
-fn eight_levels(texel: vec4<u32>, d: u32, scales: vec4<u32>) -> Eight {
+alias Stored = vec4<u32>;
+
+fn stored_key(row: u32, d: u32) -> Stored {
+    return load_keys(row + 8u + (d >> 1u) * 8u);
+}
+
+fn stored_value(row: u32, d: u32) -> Stored {
+    return load_values(row + 1u + (d >> 1u));
+}
+
+fn eight(texel: Stored, d: u32, scales: vec4<u32>) -> Eight {
     let two_scales = unpack2x16float(scales[(d >> 3u) & 3u]);
     let scale = vec4<f32>(select(two_scales.x, two_scales.y, (d & 4u) != 0u));
     let words = select(texel.xy, texel.zw, (d & 1u) != 0u);
     return Eight(scale * four_levels(words.x), scale * four_levels(words.y));
 }
+//% endif
 
 fn key_eight(row: u32, d: u32, scales: vec4<u32>) -> Eight {
-    return eight_levels(load_keys(row + 8u + (d >> 1u) * 8u), d, scales);
+    return eight(stored_key(row, d), d, scales);
 }
 
 fn value_eight(row: u32, d: u32, scales: vec4<u32>) -> Eight {
-    return eight_levels(load_values(row + 1u + (d >> 1u)), d, scales);
+    return eight(stored_value(row, d), d, scales);
 }
-//% endif

@@ -83,11 +83,6 @@ impl Attention {
     }
 
     fn subgroup_of_eight(&self) -> Strategy {
-        self.subgroup_of_eight_by(2)
-    }
-
-    /// Walking over the cache by `blocks` times eight tokens.
-    fn subgroup_of_eight_by(&self, blocks: u32) -> Strategy {
         // Heads that share keys share their loads; eight lanes hold at most eight queries.
         let together = self.together(8);
         let at_once = if self.tokens == 1 { 1 } else { 8 / together };
@@ -98,7 +93,6 @@ impl Attention {
             constants: self.constants(&[
                 ("HEADS", Constant::Count(together)),
                 ("TOKENS", Constant::Count(at_once)),
-                ("BLOCKS", Constant::Count(blocks)),
                 ("PARTS", Constant::Count(self.parts())),
             ]),
             needs: Needs::lanes(8).subgroup(8),
@@ -198,10 +192,9 @@ impl Kernel for Attention {
         if can.deterministic {
             return vec![];
         }
-        let blocks = [1, 4].map(|blocks| self.subgroup_of_eight_by(blocks));
         let teams = [4, 8, 16, 32].map(|teams| self.workgroup_of(teams));
         let usual = self.workgroup(can).constants;
-        blocks.into_iter().chain(teams).filter(|size| size.constants != usual).collect()
+        teams.into_iter().filter(|size| size.constants != usual).collect()
     }
 
     fn shape(&self) -> String {
@@ -244,8 +237,8 @@ impl Kernel for Attention {
         };
         let cached = context + self.tokens;
         let token = self.cache.position_bytes();
-        // Those that walk over the cache together go over it in whole blocks of eight tokens.
-        let whole = count("BLOCKS").map_or(cached, |blocks| cached.next_multiple_of(8 * blocks));
+        // Lanes that walk over the cache together go over it in whole blocks of eight tokens.
+        let whole = if count("HEADS").is_some() { cached.next_multiple_of(8) } else { cached };
         let group = self.heads() / self.key_heads();
         let readers = group / count("HEADS").unwrap_or(1).max(1)
             * self.tokens.div_ceil(count("TOKENS").unwrap_or(1).max(1));
