@@ -46,7 +46,8 @@ pub fn curves(settings: &GrokSettings, rows: &[Row]) -> Chart {
     let (low, high) = positive.fold((1.0f64, 1.0f64), |(low, high), loss| (low.min(loss), high.max(loss)));
     let accuracy = Panel {
         y_label: "accuracy".into(),
-        y_range: (0.0, 1.0),
+        // Lines at 0 and 1 are not on the frame.
+        y_range: (-0.02, 1.02),
         y_logarithmic: false,
         limit: None,
         series: vec![
