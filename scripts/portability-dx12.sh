@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # What DX12 will take: the HLSL of every shader through Microsoft's FXC and DXC, under wine. Prints a table.
+#   scripts/portability-dx12.sh [EVERY]     of each row of the table, one text of EVERY; all by default, which may take hours
 # The compilers come with Dawn for node, wine and the C compiler for Windows from Debian. Some minutes, 500 MB of packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,12 +34,13 @@ unset DISPLAY
 # Starting wine for the first time makes its folder; its words about that are of no interest.
 broken=$work/dx12/broken.hlsl
 printf '[numthreads(1, 1, 1)] void broken() { nothing = 1; }\n' > "$broken"
-for compiler in fxc dxc; do
-    said=$(cd "$work/dx12" && echo "broken.hlsl broken" | timeout 120 "$WINE" compile.exe $compiler 2> "$work/log") || true
+for asked in "fxc cs_5_1" "dxc cs_6_0"; do
+    read -r compiler profile <<< "$asked"
+    said=$(cd "$work/dx12" && echo "broken.hlsl broken $profile" | timeout 120 "$WINE" compile.exe $compiler 2> "$work/log") || true
     if ! grep -q "^refused.*undeclared identifier.*nothing" <<< "$said"; then
         cat "$work/log" >&2
         echo "error: $compiler does not refuse a broken shader as it should; it says: $said" >&2
         exit 1
     fi
 done
-node scripts/dx12/table.mjs "$work/shaders"
+node scripts/dx12/table.mjs "$work/shaders" "${1:-1}"

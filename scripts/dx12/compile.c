@@ -2,7 +2,7 @@
  *
  *   compile.exe fxc|dxc
  *
- * Reads lines "FILE ENTRY" from standard input and answers each with one line, "ok MILLISECONDS" or "refused
+ * Reads lines "FILE ENTRY PROFILE" (cs_5_1, cs_6_0, cs_6_2 with halves) from standard input and answers each with one line, "ok MILLISECONDS" or "refused
  * MILLISECONDS MESSAGE". Exits with 2 when the compiler cannot be loaded. It must lie beside the libraries.
  */
 #define COBJMACROS
@@ -47,18 +47,20 @@ struct Compiler3 {
 static D3DCompileFn fxc;
 static Compiler3 *dxc;
 
-static HRESULT with_fxc(const char *text, size_t size, const char *entry, ID3DBlob **errors) {
+static HRESULT with_fxc(const char *text, size_t size, const char *entry, const char *profile, ID3DBlob **errors) {
     ID3DBlob *code = NULL;
     HRESULT status =
-        fxc(text, size, NULL, NULL, NULL, entry, "cs_5_1", D3DCOMPILE_ENABLE_STRICTNESS, 0, &code, errors);
+        fxc(text, size, NULL, NULL, NULL, entry, profile, D3DCOMPILE_ENABLE_STRICTNESS, 0, &code, errors);
     if (code) ID3D10Blob_Release(code);
     return status;
 }
 
-static HRESULT with_dxc(const char *text, size_t size, const char *entry, int halves, ID3DBlob **errors) {
-    WCHAR name[128];
+static HRESULT with_dxc(const char *text, size_t size, const char *entry, const char *profile, ID3DBlob **errors) {
+    WCHAR name[128], model[16];
     MultiByteToWideChar(CP_UTF8, 0, entry, -1, name, 128);
-    LPCWSTR arguments[] = {L"-E",  name,   L"-T",          halves ? L"cs_6_2" : L"cs_6_0",
+    MultiByteToWideChar(CP_UTF8, 0, profile, -1, model, 16);
+    int halves = !strcmp(profile, "cs_6_2"); /* without the last option a half is a float */
+    LPCWSTR arguments[] = {L"-E",  name,   L"-T",           model,
                            L"-HV", L"2018", L"-no-warnings", L"-Ges", L"-enable-16bit-types"};
     DxcBuffer source = {text, size, CP_UTF8};
     Result *result = NULL;
@@ -107,15 +109,15 @@ int main(int count, char **arguments) {
         fprintf(stderr, "the compiler cannot be loaded: error %lu\n", GetLastError());
         return 2;
     }
-    char file[512], entry[128];
-    while (scanf("%511s %127s", file, entry) == 2) {
+    char file[512], entry[128], profile[16];
+    while (scanf("%511s %127s %15s", file, entry, profile) == 3) {
         size_t size = 0;
         char *text = contents(file, &size);
         ID3DBlob *errors = NULL;
         DWORD start = GetTickCount();
         HRESULT status = !text || !size ? E_FAIL
-                         : is_fxc       ? with_fxc(text, size, entry, &errors)
-                                        : with_dxc(text, size, entry, strstr(text, "float16_t") != NULL, &errors);
+                         : is_fxc       ? with_fxc(text, size, entry, profile, &errors)
+                                        : with_dxc(text, size, entry, profile, &errors);
         printf("%s %lu ", SUCCEEDED(status) ? "ok" : "refused", GetTickCount() - start);
         if (FAILED(status)) {
             if (!errors) printf("status %08lx", (unsigned long)status);

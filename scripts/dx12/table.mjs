@@ -1,6 +1,7 @@
-// Asks FXC and DXC under wine about the HLSL of every shader of a folder, and prints a table: node table.mjs FOLDER
+// Asks FXC and DXC under wine about the HLSL of every shader of a folder, and prints a table: node table.mjs FOLDER [EVERY]
+// Of each row of the table, one text of EVERY is asked about (all by default).
 // WINE and COMPILE name wine and compile.exe. Exit status 1 when DXC refuses a shader, or FXC one without subgroup
-// operations (shader model 5.1, all that FXC knows, has none), or one takes longer than LIMIT.
+// operations and halves (shader model 5.1, all that FXC knows, has neither), or one takes longer than LIMIT.
 
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -18,7 +19,7 @@ class Asked {
     this.compiler = compiler;
   }
 
-  ask(file, entry) {
+  ask(file, entry, profile) {
     return new Promise((answered) => {
       if (!this.process) this.start();
       const give = (answer) => {
@@ -40,7 +41,7 @@ class Asked {
       }, 1000 * LIMIT_SECONDS);
       this.lines.on('line', give);
       this.process.on('exit', died);
-      this.process.stdin.write(`${file} ${entry}\n`);
+      this.process.stdin.write(`${file} ${entry} ${profile}\n`);
     });
   }
 
@@ -52,19 +53,29 @@ class Asked {
   }
 }
 
-const jobs = shaders.flatMap((shader) => ['fxc', 'dxc'].map((compiler) => ({ shader, compiler })));
+const needs = ({ subgroups, f16 }) => [subgroups && 'subgroups', f16 && 'f16'].filter(Boolean).join(', ') || '-';
+const key = (shader) => `${shader.kernel} | ${shader.entry} | ${needs(shader)}`;
+const every = Number(process.argv[3] ?? 1);
+const seen = new Map();
+const asked = shaders.filter((shader) => {
+  const before = seen.get(key(shader)) ?? 0;
+  seen.set(key(shader), before + 1);
+  return before % every === 0;
+});
+const jobs = asked.flatMap((shader) => ['fxc', 'dxc'].map((compiler) => ({ shader, compiler })));
 const rows = new Map();
 let failures = 0;
 async function work() {
-  const asked = { fxc: new Asked('fxc'), dxc: new Asked('dxc') };
+  const compilers = { fxc: new Asked('fxc'), dxc: new Asked('dxc') };
   for (let job = jobs.shift(); job; job = jobs.shift()) {
     const { shader, compiler } = job;
     const file = `${shader.file}.${compiler}.hlsl`;
-    const answer = await asked[compiler].ask(file, shader.entry);
+    const profile = compiler === 'fxc' ? 'cs_5_1' : shader.f16 ? 'cs_6_2' : 'cs_6_0';
+    const answer = await compilers[compiler].ask(file, shader.entry, profile);
     const [, word, milliseconds, message] = answer.trim().match(/^(\w+) (\d+) ?(.*)$/) ?? [0, 'refused', 0, answer];
-    const key = `${shader.kernel} | ${shader.entry} | ${shader.subgroups ? 'yes' : 'no'}`;
-    if (!rows.has(key)) rows.set(key, { fxc: [0, 0, 0], dxc: [0, 0, 0] });
-    const counts = rows.get(key)[compiler];
+    const row = key(shader);
+    if (!rows.has(row)) rows.set(row, { fxc: [0, 0, 0], dxc: [0, 0, 0] });
+    const counts = rows.get(row)[compiler];
     counts[0] += word === 'ok';
     counts[1] += 1;
     counts[2] = Math.max(counts[2], milliseconds / 1000);
@@ -73,16 +84,18 @@ async function work() {
       console.error(`${join(folder, file)}: ${message} [${compiler}; ${shader.what}]`);
     }
   }
-  for (const { process: child } of Object.values(asked)) child?.stdin.end();
+  for (const { process: child } of Object.values(compilers)) child?.stdin.end();
 }
 await Promise.all(Array.from({ length: availableParallelism() }, work));
 
 const cell = ([accepted, all, slowest]) =>
   `${accepted === all ? 'all' : accepted === 0 ? 'none' : accepted} of ${all} | ${slowest.toFixed(1)} s`;
-console.log('| kernel | shader | subgroups | FXC, model 5.1 | slowest | DXC, model 6.0 | slowest |');
+console.log('| kernel | shader | needs | FXC, model 5.1 | slowest | DXC, model 6.0 or 6.2 | slowest |');
 console.log('|---|---|---|---|---|---|---|');
-for (const key of [...rows.keys()].sort()) {
-  const { fxc, dxc } = rows.get(key);
-  console.log(`| ${key} | ${cell(fxc)} | ${cell(dxc)} |`);
+for (const row of [...rows.keys()].sort()) {
+  const { fxc, dxc } = rows.get(row);
+  console.log(`| ${row} | ${cell(fxc)} | ${cell(dxc)} |`);
 }
+const count = every === 1 ? 'all' : `one of every ${every}`;
+console.log(`${asked.length} of ${shaders.length} texts, ${count} of each row; ${failures} refused that should not be`);
 process.exit(failures > 0 ? 1 : 0);
