@@ -171,7 +171,7 @@ fn remembered(gpu: &Gpu, path: &Path, arguments: &Arguments) -> Outcome {
         if !file.is_file() {
             return Err(Error::Usage(format!("there is no file {}", file.display())));
         }
-        let other = Tuning::read(file)?;
+        let other = Tuning::read_shared(file)?;
         let count = other.of(gpu.report()).count();
         eprintln!(
             "kaiwu: {} shapes imported into {shown}, {count} of them for this adapter and driver",

@@ -22,9 +22,12 @@ pub(super) fn driver(report: &AdapterReport) -> String {
     format!("{} {}", report.driver, report.driver_info).trim().to_owned()
 }
 
-/// Reads the file, `what` in words; `None` where it does not exist.
-pub(super) fn read<T: DeserializeOwned>(path: &Path, what: &str) -> Result<Option<T>> {
-    let damaged = |problem: String| Error::format(path, format!("{problem}; delete this file to begin anew"));
+/// What to do about a damaged file of our own.
+pub(super) const OURS: &str = "; delete this file to begin anew";
+
+/// Reads the file, `what` in words; `None` where it does not exist. `advice` follows what is said of a damaged one.
+pub(super) fn read<T: DeserializeOwned>(path: &Path, what: &str, advice: &str) -> Result<Option<T>> {
+    let damaged = |problem: String| Error::format(path, format!("{problem}{advice}"));
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", path)(error)),

@@ -73,7 +73,7 @@ impl Quarantine {
     /// # Errors
     /// When it cannot be read, or is damaged.
     pub fn read(path: &Path) -> Result<Self> {
-        let contents: Option<Contents> = notes::read(path, "quarantine")?;
+        let contents: Option<Contents> = notes::read(path, "quarantine", notes::OURS)?;
         Ok(Self { path: path.into(), entries: contents.unwrap_or_default().quarantined })
     }
 

@@ -80,7 +80,16 @@ impl Tuning {
     /// # Errors
     /// When it cannot be read, or is damaged.
     pub fn read(path: &Path) -> Result<Self> {
-        let contents: Option<Contents> = notes::read(path, "tuning file")?;
+        let contents: Option<Contents> = notes::read(path, "tuning file", notes::OURS)?;
+        Ok(Self { path: path.into(), entries: contents.unwrap_or_default().tuned })
+    }
+
+    /// Reads what another machine measured: a file that is not ours to delete.
+    ///
+    /// # Errors
+    /// As [`Tuning::read`].
+    pub fn read_shared(path: &Path) -> Result<Self> {
+        let contents: Option<Contents> = notes::read(path, "tuning file", "")?;
         Ok(Self { path: path.into(), entries: contents.unwrap_or_default().tuned })
     }
 
