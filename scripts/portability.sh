@@ -15,7 +15,7 @@ scripts/setup.sh
 scripts/portability/install.sh
 export NODE_MODULES=$work/node_modules
 
-cargo test --release --locked --test portability --test layers
+cargo test --release --locked --test portability --test layers -- --show-output
 scripts/portability/write.sh "$shaders"
 
 status=0

@@ -9,6 +9,7 @@
 //   values  lane l owns the eight numbers l * 8 .. of the head (and every 64th after them): eight lanes read up to 128
 //           contiguous bytes of one token.
 //   scores, weights  eight lanes write eight neighbouring words, and read one word or the team's eight.
+// The strategy with f16 reads keys and values as halves, at the same addresses: 16 bytes a lane.
 // A team keeps its own highest score, sum of weights and sum of values, as the softmax is computed; the teams' meet
 // at the end. What a team sums before it has seen a token its query may see fades to nothing: its top is -1e30 then. Blocks
 // beyond the last visible one are not read, but the barriers are reached by all lanes.

@@ -12,9 +12,11 @@
 //          eight texels of one token, written at once, and eight tokens of one texel, read at once, are both in
 //          different banks.
 //   y      eight lanes write the 64 neighbouring rows of a token.
+// With HALF, for weights that are halves, the tile of weights is one, too, exactly: half of the memory, and eight lanes read 64
+// bytes of it. They are read as halves from a buffer (f16.wgsl), and all arithmetic is f32.
 // RMSNorm: a lane sums the squares of the activations it stages; the sums meet in workgroup memory at the end.
 //
-// Workgroup memory: 8 KiB, and 128 bytes a token. Grid: x over row tiles, y over TOKENS tokens; with TOKENS_FIRST the
+// Workgroup memory: 8 KiB, or 4 with HALF, and 128 bytes a token. Grid: x over row tiles, y over TOKENS tokens; with TOKENS_FIRST the
 // other way round, so that what follows one another shares its weights.
 //% include FORMAT
 //% include FINISH
@@ -23,15 +25,16 @@
 const TOKENS: u32 = {{ TOKENS }}u;
 const GROUPS: u32 = {{ TOKENS // 4 }}u; // lanes that differ in tokens
 const LANES: u32 = 8u * GROUPS;
-var<workgroup> weight_tile: array<vec4<f32>, 512>; // [column][slot of the tile], four rows each
+alias Weights = vec4<{{ "f16" if HALF else "f32" }}>;
+var<workgroup> weight_tile: array<Weights, 512>; // [column][slot of the tile], four rows each
 var<workgroup> x_tile: array<vec4<f32>, 8u * TOKENS>; // [texel][token ^ texel], four columns each
 
 fn stage(column: u32, slot: u32, q: mat4x4<f32>, d: vec4<f32>, m: vec4<f32>) {
     //% for c in range(4)
     if HAS_SCALES {
-        weight_tile[(column + {{ c }}u) * 16u + slot] = fma(q[{{ c }}], d * COLUMN_SCALE[{{ c }}], m);
+        weight_tile[(column + {{ c }}u) * 16u + slot] = Weights(fma(q[{{ c }}], d * COLUMN_SCALE[{{ c }}], m));
     } else {
-        weight_tile[(column + {{ c }}u) * 16u + slot] = q[{{ c }}];
+        weight_tile[(column + {{ c }}u) * 16u + slot] = Weights(q[{{ c }}]);
     }
     //% endfor
 }
@@ -94,8 +97,8 @@ fn matmul_workgroup_tile(
             //% endfor
             //% for c in range(4)
             {
-                let w_low = weight_tile[k * 64u + {{ 16 * c }}u + pair];
-                let w_high = weight_tile[k * 64u + {{ 16 * c + 8 }}u + pair];
+                let w_low = vec4<f32>(weight_tile[k * 64u + {{ 16 * c }}u + pair]);
+                let w_high = vec4<f32>(weight_tile[k * 64u + {{ 16 * c + 8 }}u + pair]);
                 //% for n in range(4)
                 low{{ n }} = fma(w_low, vec4<f32>(x{{ n }}[{{ c }}]), low{{ n }});
                 high{{ n }} = fma(w_high, vec4<f32>(x{{ n }}[{{ c }}]), high{{ n }});

@@ -5,6 +5,7 @@
 //   W  lane l of a split reads texel l of eight, 128 contiguous bytes aligned to 128; the steps j of a block follow
 //      one another, so that a split reads whole cache lines and a block is one run of 512 bytes (4-bit formats).
 //      Splits that run together read neighbouring blocks: neighbouring runs of the same plane.
+//      Weights that are halves may be read as such (f16.wgsl), the same 16 bytes a lane.
 //   x  the eight lanes of a split read one address, which is one load for all of them; W is far larger.
 //   y  eight lanes write sixteen neighbouring texels, or eight with PAIRED.
 // The splits' sums, and their sums of squares for RMSNorm, meet once in workgroup memory: lane l < 8 adds up those of

@@ -75,7 +75,7 @@ fn adapters_get_the_strategies_they_can_run() {
     ];
     for (software, subgroup, max_lanes, max_workgroup_bytes, expected) in rows {
         let here = bench.gpu.capabilities().clone();
-        let adapter = Capabilities { software, subgroup, max_lanes, max_workgroup_bytes, ..here };
+        let adapter = Capabilities { software, subgroup, max_lanes, max_workgroup_bytes, f16: false, ..here };
         assert_eq!(first_offered(&bench, &adapter), expected, "{adapter:?}");
     }
 }
@@ -97,6 +97,49 @@ fn rows_are_shared_on_gpus() {
             let adapter = Capabilities { software, subgroup, max_lanes, ..here.clone() };
             assert_eq!(case.kernel.strategies(&adapter)[0].name, expected, "{adapter:?}");
         }
+    }
+}
+
+/// Weights and caches of halves are read as such on GPUs that have them; elsewhere words are unpacked.
+#[test]
+fn halves_are_read_as_halves_on_gpus_that_have_them() {
+    let bench = table(StorageKind::Buffer);
+    let here = bench.gpu.capabilities().clone();
+    let mut found = BTreeSet::new();
+    for case in &bench.cases {
+        let halves = case.kernel.operands().iter().any(|operand| operand.halves);
+        let offered = |f16, software| {
+            case.kernel.strategies(&Capabilities { f16, software, subgroup: 32, ..here.clone() })
+        };
+        let ([with, without], name) = ([true, false].map(|f16| offered(f16, false)), case.kernel.name());
+        if name == "roof_multiply_add_half" {
+            continue;
+        }
+        assert!(without.iter().all(|strategy| !strategy.needs.f16), "{name}");
+        assert!(!offered(true, true)[0].needs.f16, "{name}");
+        assert_eq!(with[0].needs.f16, halves, "{name} {}: {}", case.what, with[0].name);
+        if halves {
+            let text = render(&*case.kernel, &with[0]).unwrap();
+            assert!(text.contains("var<storage, read> ") && text.contains(": array<Halves>;"), "{text}");
+            found.insert(with[0].name);
+        }
+    }
+    let expected = ["attention_workgroup_half", "matmul_workgroup_tile_half", "matvec_subgroup_columns_half"];
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
+}
+
+/// The products and the attention of training: on GPUs a workgroup shares what its lanes read, where there is enough for one.
+#[test]
+fn training_shares_tiles_on_gpus() {
+    let bench = table(StorageKind::Buffer);
+    let adapter = Capabilities { software: false, ..bench.gpu.capabilities().clone() };
+    for kernel in ["gemm", "causal_attention", "causal_query_gradient", "causal_key_gradient"] {
+        let rows: Vec<_> = bench.cases.iter().filter(|case| case.kernel.name() == kernel).collect();
+        let shared = rows.iter().filter(|case| case.kernel.strategies(&adapter)[0].needs.workgroup_bytes > 0);
+        // Sequences of four have queries for no workgroup.
+        assert_eq!(shared.count(), if kernel == "gemm" { rows.len() } else { 2 }, "{kernel}");
+        let last = rows.iter().map(|case| case.kernel.strategies(&adapter).pop().unwrap());
+        assert!(last.into_iter().all(|strategy| strategy.name == kernel), "{kernel}");
     }
 }
 

@@ -1,5 +1,6 @@
 // Numbers 8 d .. of a head, from the row that starts with texel `row`: as they are stored, and as numbers. The scales are
-// loaded once a row.
+// loaded once a row. Strategies that need f16 read keys and values of halves as such from a buffer, the same 16 bytes a lane, and
+// sum in f32.
 //% include "cache"
 
 //% if CACHE == "f16"
@@ -11,7 +12,7 @@ fn scales_of_value(row: u32) -> vec4<u32> {
     return vec4<u32>();
 }
 
-alias Stored = vec4<u32>;
+alias Stored = {{ "Halves" if halves_keys else "vec4<u32>" }};
 
 fn stored_key(row: u32, d: u32) -> Stored {
     return load_keys(row + d * 8u);
@@ -22,7 +23,11 @@ fn stored_value(row: u32, d: u32) -> Stored {
 }
 
 fn eight(stored: Stored, d: u32, scales: vec4<u32>) -> Eight {
+    //% if halves_keys
+    return Eight(vec4<f32>(stored.lo), vec4<f32>(stored.hi));
+    //% else
     return halves(stored);
+    //% endif
 }
 //% elif CACHE == "f32"
 fn scales_of_key(row: u32) -> vec4<u32> {

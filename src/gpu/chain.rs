@@ -164,7 +164,7 @@ impl<'a> Chain<'a> {
         let mut text = String::new();
         for (index, (tensor, access)) in self.tensors.iter().enumerate() {
             let binding = 2 + index;
-            shader::declare(&mut text, binding, &format!("tensor{index}"), tensor, *access);
+            shader::declare(&mut text, binding, &format!("tensor{index}"), tensor, *access, false);
         }
         let mut calls = vec![];
         for (number, Stage { entry, strategy }) in self.stages.iter().enumerate() {
@@ -172,7 +172,8 @@ impl<'a> Chain<'a> {
             shader::parameter_struct(&mut stage, &entry.kernel.parameters());
             for operand in entry.kernel.operands() {
                 let index = operand.tensor.as_ref().and_then(|tensor| self.variable(tensor));
-                shader::accessors(&mut stage, &operand, &format!("tensor{}", index.unwrap_or_default()));
+                let variable = format!("tensor{}", index.unwrap_or_default());
+                shader::accessors(&mut stage, &operand, &variable, false);
             }
             stage.push_str(&shader::body(&*entry.kernel, strategy)?);
             let (stage, arguments) = entry_as_function(&stage, strategy).ok_or_else(|| Error::Kernel {

@@ -26,27 +26,34 @@ pub struct Operand {
     pub tensor: Option<Tensor>,
     /// Access.
     pub access: Access,
+    /// Its texels are eight halves, and strategies that need f16 read them as such where they are in a buffer.
+    pub halves: bool,
 }
 
 impl Operand {
     /// An operand that is read.
     pub fn read(name: &'static str, tensor: &Tensor) -> Self {
-        Self { name, tensor: Some(tensor.clone()), access: Access::Read }
+        Self { name, tensor: Some(tensor.clone()), access: Access::Read, halves: false }
+    }
+
+    /// An operand that is read, and whether its texels are eight halves.
+    pub fn read_halves(name: &'static str, tensor: &Tensor, halves: bool) -> Self {
+        Self { halves, ..Self::read(name, tensor) }
     }
 
     /// An operand that is read if it is there.
     pub fn optional(name: &'static str, tensor: Option<&Tensor>) -> Self {
-        Self { name, tensor: tensor.cloned(), access: Access::Read }
+        Self { name, tensor: tensor.cloned(), access: Access::Read, halves: false }
     }
 
     /// An operand that is written.
     pub fn write(name: &'static str, tensor: &Tensor) -> Self {
-        Self { name, tensor: Some(tensor.clone()), access: Access::Write }
+        Self { name, tensor: Some(tensor.clone()), access: Access::Write, halves: false }
     }
 
     /// An operand that is read and written.
     pub fn read_write(name: &'static str, tensor: &Tensor) -> Self {
-        Self { name, tensor: Some(tensor.clone()), access: Access::ReadWrite }
+        Self { name, tensor: Some(tensor.clone()), access: Access::ReadWrite, halves: false }
     }
 }
 
@@ -120,6 +127,13 @@ pub struct Strategy {
     pub needs: Needs,
     /// Workgroups along x, y, z.
     pub grid: [u32; 3],
+}
+
+impl Strategy {
+    /// The same under another name, needing f16: the operands that are halves are then read as such.
+    pub fn of_halves(self, name: &'static str) -> Self {
+        Self { name, needs: self.needs.f16(), ..self }
+    }
 }
 
 /// Most workgroups along one axis of a grid that every adapter dispatches (W3C, WebGPU, section 3.6.2).

@@ -111,22 +111,37 @@ pub fn render(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
     let mut text = if strategy.needs.f16 { "enable f16;\n\n".to_owned() } else { String::new() };
     parameters(&mut text, 0, &kernel.parameters());
     let mut binding = 1;
-    for operand in kernel.operands() {
+    let operands = kernel.operands();
+    if operands.iter().any(|operand| reads_halves(operand, strategy)) {
+        text.push_str("struct Halves {\n    lo: vec4<f16>,\n    hi: vec4<f16>,\n}\n");
+    }
+    for operand in operands {
+        let halves = reads_halves(&operand, strategy);
         if let Some(tensor) = &operand.tensor {
-            declare(&mut text, binding, operand.name, tensor, operand.access);
+            declare(&mut text, binding, operand.name, tensor, operand.access, halves);
             binding += 1;
         }
-        accessors(&mut text, &operand, operand.name);
+        accessors(&mut text, &operand, operand.name, halves);
     }
     text.push_str(&body(kernel, strategy)?);
     Ok(text)
+}
+
+/// Whether `load_<name>` gives `Halves` and not words: textures have no such texels.
+fn reads_halves(operand: &Operand, strategy: &Strategy) -> bool {
+    let in_buffer = |tensor: &Tensor| matches!(tensor.storage(), Storage::Buffer(_));
+    strategy.needs.f16 && operand.halves && operand.tensor.as_ref().is_some_and(in_buffer)
 }
 
 /// The shader file with the strategy's constants put in: what follows the bindings and accessors.
 pub(super) fn body(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
     let operands = kernel.operands().into_iter();
     let mut context: Vec<_> = operands
-        .map(|operand| (format!("has_{}", operand.name), Value::from(operand.tensor.is_some())))
+        .flat_map(|operand| {
+            let halves = Value::from(reads_halves(&operand, strategy));
+            let given = Value::from(operand.tensor.is_some());
+            [(format!("has_{}", operand.name), given), (format!("halves_{}", operand.name), halves)]
+        })
         .collect();
     context.extend(strategy.constants.iter().map(|(name, constant)| {
         let value = match *constant {
@@ -179,16 +194,24 @@ pub(super) fn parameter_struct(text: &mut String, parameters: &[Parameter]) {
     text.push_str("}\n");
 }
 
-fn texel_type(tensor: &Tensor) -> &'static str {
+fn texel_type(tensor: &Tensor, halves: bool) -> &'static str {
     match tensor.element() {
+        _ if halves => "Halves",
         Element::F32 => "vec4<f32>",
         Element::U32 | Element::F16 | Element::Q8 => "vec4<u32>",
     }
 }
 
 /// The binding of a tensor as the global `variable`.
-pub(super) fn declare(text: &mut String, binding: usize, variable: &str, tensor: &Tensor, access: Access) {
-    let kind = texel_type(tensor);
+pub(super) fn declare(
+    text: &mut String,
+    binding: usize,
+    variable: &str,
+    tensor: &Tensor,
+    access: Access,
+    halves: bool,
+) {
+    let kind = texel_type(tensor, halves);
     let declaration = match (tensor.storage(), access) {
         (Storage::Texture(..), access) => {
             let word = match access {
@@ -208,13 +231,13 @@ pub(super) fn declare(text: &mut String, binding: usize, variable: &str, tensor:
 }
 
 /// `load_<name>` and `store_<name>` of an operand that is bound as the global `variable`.
-pub(super) fn accessors(text: &mut String, operand: &Operand, variable: &str) {
+pub(super) fn accessors(text: &mut String, operand: &Operand, variable: &str, halves: bool) {
     let (name, access) = (operand.name, operand.access);
     let Some(tensor) = &operand.tensor else {
         let _ = writeln!(text, "fn load_{name}(i: u32) -> vec4<f32> {{ return vec4<f32>(); }}\n");
         return;
     };
-    let kind = texel_type(tensor);
+    let kind = texel_type(tensor, halves);
     let at = format!("vec2<u32>(i & {}u, i >> {}u)", TEXTURE_WIDTH - 1, TEXTURE_WIDTH.trailing_zeros());
     let (load, store) = match tensor.storage() {
         Storage::Texture(..) => (

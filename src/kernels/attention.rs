@@ -3,7 +3,8 @@
 use super::cache::{CacheType, LayerCache, Side};
 use super::product_cost::few_or_many;
 use crate::gpu::{
-    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Surplus, Tensor,
+    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, StorageKind, Strategy,
+    Surplus, Tensor,
 };
 
 /// A score below all others.
@@ -120,6 +121,13 @@ impl Attention {
         self.workgroup_of(if self.tokens == 1 && !can.deterministic { 16 } else { 8 })
     }
 
+    /// After the same strategy on a cache that is read as halves, where it is one of halves in a buffer.
+    fn and_with_halves(&self, strategy: Strategy, can: &Capabilities) -> Vec<Strategy> {
+        let halves = self.cache.kind == CacheType::F16 && can.storage == StorageKind::Buffer;
+        let read = halves.then(|| strategy.clone().of_halves("attention_workgroup_half"));
+        read.into_iter().chain([strategy]).collect()
+    }
+
     /// With the cache split among `teams` of eight lanes.
     fn workgroup_of(&self, teams: u32) -> Strategy {
         // A lane keeps eight sums of eight numbers at most, if one query needs no more.
@@ -158,8 +166,8 @@ impl Kernel for Attention {
         let mut all = vec![
             Operand::read("step", &self.step),
             Operand::read("q", &self.q),
-            Operand::read("keys", &self.cache.keys),
-            Operand::read("values", &self.cache.values),
+            Operand::read_halves("keys", &self.cache.keys, self.cache.kind == CacheType::F16),
+            Operand::read_halves("values", &self.cache.values, self.cache.kind == CacheType::F16),
             Operand::write("y", &self.y),
         ];
         if let Some(Pieces { count, stats }) = &self.pieces {
@@ -185,16 +193,18 @@ impl Kernel for Attention {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        can.allowed(vec![self.subgroup_of_eight(), self.query_per_lane()], vec![self.workgroup(can)])
+        let lanes = vec![self.subgroup_of_eight(), self.query_per_lane()];
+        can.allowed(lanes, self.and_with_halves(self.workgroup(can), can))
     }
 
     fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
         if can.deterministic {
             return vec![];
         }
-        let teams = [4, 8, 16, 32].map(|teams| self.workgroup_of(teams));
+        let teams =
+            [4, 8, 16, 32].into_iter().flat_map(|teams| self.and_with_halves(self.workgroup_of(teams), can));
         let usual = self.workgroup(can).constants;
-        teams.into_iter().filter(|size| size.constants != usual).collect()
+        teams.filter(|size| size.constants != usual).collect()
     }
 
     fn shape(&self) -> String {

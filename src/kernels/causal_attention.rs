@@ -4,7 +4,8 @@ use super::causal_gradient::{CausalKeyGradient, CausalQueryGradient};
 use super::pointwise::rowwise;
 use crate::Result;
 use crate::gpu::{
-    Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
+    Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Target,
+    Tensor,
 };
 
 /// The sizes of an attention over B sequences of T places, of which the last N have queries.
@@ -54,8 +55,34 @@ impl Heads {
         ]
     }
 
-    pub(super) fn constants(&self) -> Vec<(&'static str, Constant)> {
-        vec![("HEAD4", Constant::Count(self.head as u32 / 4))]
+    /// Both strategies of a kernel: `apart`, in which a lane owns one of `rows` rows, and `shared`, in which a workgroup of
+    /// lanes owns as many of a sequence's `places` in one of `heads` heads, and `bytes` of workgroup memory beside a tile's rows.
+    pub(super) fn strategies(
+        &self,
+        can: &Capabilities,
+        apart: Split,
+        shared: Split,
+        bytes: u32,
+    ) -> Vec<Strategy> {
+        let head4 = self.head as u32 / 4;
+        let [places, heads] = shared.over.map(|count| count as u32);
+        // 8 KiB of keys and values, or of queries and gradients.
+        let tile = (256 / head4).clamp(1, 32);
+        let lanes = if places > 32 { 64 } else { 32 };
+        let constants = [("HEAD4", Constant::Count(head4))];
+        let tiled = [("LANES", Constant::Count(lanes)), ("TILE", Constant::Count(tile))];
+        let workgroup = Strategy {
+            name: shared.name,
+            entry: shared.name,
+            source: shared.source,
+            constants: [&constants[..], &tiled].concat(),
+            needs: Needs::lanes(lanes).workgroup_bytes(tile * (32 * head4 + bytes)),
+            grid: [places.div_ceil(lanes), heads, self.batch as u32],
+        };
+        let lanes = rowwise(apart.name, apart.source, apart.over.iter().product(), &constants);
+        // Short sequences would leave most of a workgroup's lanes without work.
+        let workgroups = if places < 16 { vec![] } else { vec![workgroup] };
+        can.allowed(lanes, workgroups)
     }
 
     /// Calls `visit` for each query that sees a key: index of query and head, index of its first number in q, of the
@@ -78,6 +105,13 @@ impl Heads {
         let hidden = self.tokens - self.queries;
         (self.batch * self.heads * (self.queries * hidden + self.queries * (self.queries + 1) / 2)) as u64
     }
+}
+
+/// A shader and the rows that its lanes own, by places, or queries, and heads.
+pub(super) struct Split {
+    pub name: &'static str,
+    pub source: &'static str,
+    pub over: [usize; 2],
 }
 
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
@@ -118,9 +152,18 @@ impl Kernel for CausalAttention {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let source = include_str!("../../shaders/causal_attention.wgsl");
-        let lanes = self.heads.rows() * self.heads.heads;
-        can.allowed(rowwise("causal_attention", source, lanes, &self.heads.constants()), vec![])
+        let Heads { queries, heads, .. } = self.heads;
+        let apart = Split {
+            name: "causal_attention",
+            source: include_str!("../../shaders/causal_attention.wgsl"),
+            over: [self.heads.rows(), heads],
+        };
+        let shared = Split {
+            name: "causal_attention_workgroup",
+            source: include_str!("../../shaders/causal_attention_workgroup.wgsl"),
+            over: [queries, heads],
+        };
+        self.heads.strategies(can, apart, shared, 0)
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -1,7 +1,6 @@
 //! The gradients of causal attention.
 
-use super::causal_attention::{Heads, dot};
-use super::pointwise::rowwise;
+use super::causal_attention::{Heads, Split, dot};
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
 
 /// The gradient of [`super::CausalAttention`] with respect to its queries.
@@ -50,9 +49,18 @@ impl Kernel for CausalQueryGradient {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let source = include_str!("../../shaders/causal_query_gradient.wgsl");
-        let lanes = self.heads.rows() * self.heads.heads;
-        can.allowed(rowwise("causal_query_gradient", source, lanes, &self.heads.constants()), vec![])
+        let Heads { queries, heads, .. } = self.heads;
+        let apart = Split {
+            name: "causal_query_gradient",
+            source: include_str!("../../shaders/causal_query_gradient.wgsl"),
+            over: [self.heads.rows(), heads],
+        };
+        let shared = Split {
+            name: "causal_query_gradient_workgroup",
+            source: include_str!("../../shaders/causal_query_gradient_workgroup.wgsl"),
+            over: [queries, heads],
+        };
+        self.heads.strategies(can, apart, shared, 0)
     }
 
     fn cost(&self, _: usize) -> Cost {
@@ -124,9 +132,18 @@ impl Kernel for CausalKeyGradient {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let source = include_str!("../../shaders/causal_key_gradient.wgsl");
-        let lanes = self.heads.batch * self.heads.tokens * self.heads.key_heads;
-        can.allowed(rowwise("causal_key_gradient", source, lanes, &self.heads.constants()), vec![])
+        let Heads { batch, tokens, key_heads, .. } = self.heads;
+        let apart = Split {
+            name: "causal_key_gradient",
+            source: include_str!("../../shaders/causal_key_gradient.wgsl"),
+            over: [batch * tokens, key_heads],
+        };
+        let shared = Split {
+            name: "causal_key_gradient_workgroup",
+            source: include_str!("../../shaders/causal_key_gradient_workgroup.wgsl"),
+            over: [tokens, key_heads],
+        };
+        self.heads.strategies(can, apart, shared, 8)
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -61,21 +61,44 @@ impl Gemm {
         [m, n, k]
     }
 
+    /// The form's name in shaders.
+    fn form(&self) -> Constant {
+        Constant::Word(match self.form {
+            Form::Nn => "nn",
+            Form::Nt => "nt",
+            Form::Tn => "tn",
+        })
+    }
+
+    /// A workgroup owns `rows` rows, 32 or 64, and 64 columns.
+    fn workgroup_tile(&self, rows: u32) -> Strategy {
+        let [m, n, _] = self.sizes();
+        Strategy {
+            name: "gemm_workgroup_tile",
+            entry: "gemm_workgroup_tile",
+            source: include_str!("../../shaders/gemm_workgroup_tile.wgsl"),
+            constants: vec![("FORM", self.form()), ("ROWS", Constant::Count(rows))],
+            needs: Needs::lanes(2 * rows).workgroup_bytes((8 << 10) + 128 * rows),
+            grid: [(n as u32).div_ceil(64), (m as u32).div_ceil(rows), 1],
+        }
+    }
+
+    /// Not measured on a GPU: smaller tiles where the larger ones are too few to keep a GPU's cores busy.
+    fn usual_workgroup_tile(&self) -> Strategy {
+        let large = self.workgroup_tile(64);
+        if large.grid[0] * large.grid[1] >= 128 { large } else { self.workgroup_tile(32) }
+    }
+
     /// A lane owns `rows` rows and `texels` texels of columns. Large tiles load less, but their code must fit a core's
     /// cache of instructions: 32 KiB, of which 32 rows of two texels take most.
     fn tile(&self, broadcast: bool, rows: u32, texels: u32) -> Strategy {
         let [m, n, k] = self.sizes();
-        let form = match self.form {
-            Form::Nn => "nn",
-            Form::Nt => "nt",
-            Form::Tn => "tn",
-        };
         Strategy {
             name: if broadcast { "gemm_broadcast" } else { "gemm" },
             entry: "gemm",
             source: include_str!("../../shaders/gemm.wgsl"),
             constants: vec![
-                ("FORM", Constant::Word(form)),
+                ("FORM", self.form()),
                 ("ROWS", Constant::Count(rows)),
                 ("TEXELS", Constant::Count(texels)),
                 ("RAGGED", Constant::Switch(self.form == Form::Tn && !k.is_multiple_of(4))),
@@ -119,11 +142,14 @@ impl Kernel for Gemm {
         // Two cores want four pieces at least.
         let enough = large.grid[0] * large.grid[1] >= 4;
         let shared = if enough { large } else { self.tile(true, 16, 1) };
-        can.allowed(vec![shared, self.tile(false, 8, 1)], vec![])
+        can.allowed(vec![shared, self.tile(false, 8, 1)], vec![self.usual_workgroup_tile()])
     }
 
     fn sizes(&self, _: &Capabilities) -> Vec<Strategy> {
-        [(16, 1), (32, 1), (64, 1), (32, 2)].map(|(rows, texels)| self.tile(true, rows, texels)).into()
+        let usual = self.usual_workgroup_tile().constants;
+        let tiles = [32, 64].map(|rows| self.workgroup_tile(rows)).into_iter();
+        let lanes = [(16, 1), (32, 1), (64, 1), (32, 2)].map(|(rows, texels)| self.tile(true, rows, texels));
+        lanes.into_iter().chain(tiles.filter(|tile| tile.constants != usual)).collect()
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -2,6 +2,7 @@
 
 use super::experts::Experts;
 use super::matrix::Part;
+use crate::format::DType;
 use crate::gpu::{HostMemory, Operand, Parameter, Tensor, Tolerance};
 
 /// The shared half of the products: `W · norm(x[t]) + bias` for tokens t.
@@ -52,7 +53,7 @@ impl Input {
         let mut all = vec![
             Operand::read("x", &self.x),
             Operand::optional("gain", self.gain.as_ref()),
-            Operand::read("w", &w.tensor),
+            Operand::read_halves("w", &w.tensor, w.dtype() == DType::F16),
             Operand::optional("bias", self.bias.as_ref()),
             Operand::optional("routes", self.experts.as_ref().map(|experts| &experts.routes)),
         ];

@@ -4,7 +4,8 @@ use super::experts::Experts;
 use super::group_choices::GroupChoices;
 use super::input::Input;
 use super::matrix::Part;
-use crate::gpu::{Capabilities, Constant, Needs, Strategy};
+use crate::format::DType;
+use crate::gpu::{Capabilities, Constant, Needs, StorageKind, Strategy};
 
 /// One product to be split.
 struct Split<'a> {
@@ -49,8 +50,9 @@ impl Input {
             return vec![];
         }
         if self.one(can) {
-            let mut all = vec![split.subgroup_columns_of(can.subgroup.clamp(8, 32), 4)];
-            all.extend([4, 8, 16, 32].map(|splits| split.workgroup_columns_of(splits)));
+            let mut all = split.and_with_halves(split.subgroup_columns_of(can.subgroup.clamp(8, 32), 4), can);
+            let splits = [4, 8, 16, 32].map(|splits| split.workgroup_columns_of(splits));
+            all.extend(splits.into_iter().flat_map(|strategy| split.and_with_halves(strategy, can)));
             let usual = [split.subgroup_columns(can), split.workgroup_columns()];
             all.retain(|size| usual.iter().all(|usual| usual.constants != size.constants));
             return all;
@@ -58,8 +60,8 @@ impl Input {
         let usual = if self.tokens <= 32 { 64 } else { 32 };
         let broadcast = [16].map(|tokens| split.matmul(true, tokens));
         let own = [4].map(|tokens| split.matmul(false, tokens));
-        let tile = (split.groups.is_none()).then(|| split.workgroup_tile(usual));
-        broadcast.into_iter().chain(own).chain(tile).collect()
+        let tiles = if split.groups.is_none() { split.workgroup_tiles(usual) } else { vec![] };
+        broadcast.into_iter().chain(own).chain(tiles).collect()
     }
 
     /// `paired`: a lane computes rows r and r + rows / 2.
@@ -76,17 +78,19 @@ impl Input {
             // One token is summed like many: a tile's width does not change the order in which a token is summed.
             let tokens = if self.tokens == 1 { 1 } else { 8 };
             let lanes = vec![split.matmul(true, tokens), split.matmul(false, tokens)];
-            return can.allowed(lanes, vec![split.workgroup_tile(32)]);
+            return can.allowed(lanes, split.workgroup_tiles(32));
         }
         match self.one(can) {
-            true => can.allowed(
-                vec![split.matvec(true), split.matvec(false)],
-                vec![split.subgroup_columns(can), split.workgroup_columns()],
-            ),
+            true => {
+                let lanes = vec![split.matvec(true), split.matvec(false)];
+                let mut columns = split.and_with_halves(split.subgroup_columns(can), can);
+                columns.extend(split.and_with_halves(split.workgroup_columns(), can));
+                can.allowed(lanes, columns)
+            }
             false => {
                 let lanes = vec![split.matmul(true, 8), split.matmul(false, 8)];
                 let tile = if self.tokens <= 32 || split.groups.is_some() { 32 } else { 64 };
-                can.allowed(lanes, vec![split.workgroup_tile(tile)])
+                can.allowed(lanes, split.workgroup_tiles(tile))
             }
         }
     }
@@ -189,8 +193,29 @@ impl Split<'_> {
         }
     }
 
-    /// Tiles of `tokens` tokens, a multiple of 32.
-    fn workgroup_tile(&self, tokens: u32) -> Strategy {
+    /// After the same strategy on weights that are read as halves, where they are some in a buffer.
+    fn and_with_halves(&self, strategy: Strategy, can: &Capabilities) -> Vec<Strategy> {
+        let name = match strategy.entry {
+            "matvec_subgroup_columns" => "matvec_subgroup_columns_half",
+            _ => "matvec_workgroup_columns_half",
+        };
+        let halves = self.w.dtype() == DType::F16 && can.storage == StorageKind::Buffer;
+        let read = halves.then(|| strategy.clone().of_halves(name));
+        read.into_iter().chain([strategy]).collect()
+    }
+
+    /// Tiles of `tokens` tokens, a multiple of 32. Weights that are halves may stay so in workgroup memory, exactly and in half
+    /// of it, whatever storage they come from.
+    fn workgroup_tiles(&self, tokens: u32) -> Vec<Strategy> {
+        let halves = (self.w.dtype() == DType::F16).then(|| {
+            let tile = self.workgroup_tile(tokens, true);
+            tile.of_halves("matmul_workgroup_tile_half")
+        });
+        halves.into_iter().chain([self.workgroup_tile(tokens, false)]).collect()
+    }
+
+    fn workgroup_tile(&self, tokens: u32, half: bool) -> Strategy {
+        let weights = if half { 4 << 10 } else { 8 << 10 };
         Strategy {
             name: "matmul_workgroup_tile",
             entry: "matmul_workgroup_tile",
@@ -200,8 +225,9 @@ impl Split<'_> {
                 ("TOKENS_FIRST", Constant::Switch(self.tokens_first())),
                 ("GROUPED", Constant::Switch(self.groups.is_some())),
                 ("GROUP", Constant::Count(GroupChoices::GROUP as u32)),
+                ("HALF", Constant::Switch(half)),
             ]),
-            needs: Needs::lanes(2 * tokens).workgroup_bytes((8 << 10) + 128 * tokens),
+            needs: Needs::lanes(2 * tokens).workgroup_bytes(weights + 128 * tokens),
             grid: self.tiles(tokens),
         }
     }

@@ -12,7 +12,7 @@ fn base(table: &mut Table, index: usize, shape: &[usize]) -> Result<Option<Tenso
 
 fn add_gemm(table: &mut Table) -> Result<()> {
     // M, N, K: one lane's worth, whole tiles, and neither rows, columns nor steps that fill one.
-    let sizes = [(4, 4, 4), (32, 32, 16), (20, 36, 100), (100, 68, 12), (16, 256, 8)];
+    let sizes = [(4, 4, 4), (32, 32, 16), (20, 36, 100), (100, 68, 44), (16, 256, 8)];
     for (index, (m, n, k)) in sizes.into_iter().enumerate() {
         for form in [Form::Nn, Form::Nt, Form::Tn] {
             // Rows need not come in fours where they are no columns of another operand.
@@ -137,6 +137,7 @@ fn add_causal(table: &mut Table) -> Result<()> {
         Heads { batch: 5, tokens: 4, queries: 1, heads: 4, key_heads: 2, head: 16 },
         Heads { batch: 2, tokens: 9, queries: 5, heads: 6, key_heads: 2, head: 12 },
         Heads { batch: 1, tokens: 40, queries: 40, heads: 2, key_heads: 1, head: 32 },
+        Heads { batch: 2, tokens: 75, queries: 67, heads: 2, key_heads: 2, head: 16 },
     ];
     for (index, heads) in rows.into_iter().enumerate() {
         let Heads { batch, tokens, queries, heads: count, key_heads, head } = heads;

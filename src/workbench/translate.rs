@@ -108,7 +108,7 @@ impl Shader {
             allowed.extend([C::GroupNonUniformShuffleRelative, C::GroupNonUniformQuad]);
         }
         if self.f16 {
-            allowed.push(C::Float16);
+            allowed.extend([C::Float16, C::StorageBuffer16BitAccess, C::UniformAndStorageBuffer16BitAccess]);
         }
         let options = spv::Options {
             lang_version: if self.subgroups { (1, 3) } else { (1, 0) },
@@ -142,12 +142,16 @@ impl Shader {
         self.written("MSL", text, info.entry_point_names)
     }
 
-    /// HLSL of shader model 5.1, which FXC is to take, or of 6.0, for DXC.
+    /// HLSL of shader model 5.1, which FXC is to take, or for DXC of 6.0, or with halves 6.2.
     ///
     /// # Errors
     /// What cannot be written.
     pub fn hlsl(&self, fxc: bool) -> Result<String> {
-        let shader_model = if fxc { hlsl::ShaderModel::V5_1 } else { hlsl::ShaderModel::V6_0 };
+        let shader_model = match (fxc, self.f16) {
+            (true, _) => hlsl::ShaderModel::V5_1,
+            (false, false) => hlsl::ShaderModel::V6_0,
+            (false, true) => hlsl::ShaderModel::V6_2,
+        };
         let options = hlsl::Options { shader_model, ..Default::default() };
         let pipeline =
             hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, self.entry.clone())) };
@@ -173,7 +177,10 @@ impl Shader {
         let mut text = String::new();
         glsl::Writer::new(&mut text, &self.module, &self.info, &options, &pipeline, CHECKED)
             .and_then(|mut writer| writer.write())
-            .map_err(|error| self.failed("GLSL", &error))?;
+            .map_err(|error| match self.f16 {
+                true => self.failed("GLSL", &format!("naga does not write halves in this language: {error}")),
+                false => self.failed("GLSL", &error),
+            })?;
         Ok(text)
     }
 
@@ -193,7 +200,7 @@ impl Shader {
 }
 
 /// Translates the WGSL `text` with the compute entry point `entry`. What uses subgroups becomes SPIR-V 1.3, MSL 2.1,
-/// shader model 6.0 or GLSL 4.30; the rest SPIR-V 1.0, MSL 2.0, shader model 5.1 or GLSL ES 3.10. Whether SPIR-V has the bounds
+/// shader model 6.0 or GLSL 4.30; what computes with halves shader model 6.2; the rest SPIR-V 1.0, MSL 2.0, shader model 5.1 or GLSL ES 3.10. Whether SPIR-V has the bounds
 /// and loop checks says `checked`; the other languages have them always, as wgpu writes them there.
 ///
 /// # Errors

@@ -34,15 +34,18 @@ impl Portable {
         self.shader.msl().map_err(words)?;
         self.hlsl(false)?;
         if self.shader.f16() {
-            // GLSL has halves in an extension only, which naga does not write.
-            return Ok(vec!["SPIR-V", "MSL", "HLSL 6.0"]);
+            // GLSL has halves in an extension only, which naga does not write: it must say so.
+            return match self.shader.glsl(false) {
+                Err(_) => Ok(vec!["SPIR-V", "MSL", "HLSL 6.2"]),
+                Ok(_) => Err("GLSL was written, which has no halves".into()),
+            };
         }
         self.shader.glsl(false).map_err(words)?;
         let mut written = vec!["SPIR-V", "MSL", "HLSL 6.0", "GLSL 4.30"];
         if !self.shader.subgroups() {
             let text = self.hlsl(true)?;
             // naga writes these into shader model 5.1 without a word, and the compiler of that model refuses them.
-            if let Some(name) = ["Wave", "float16_t", "int64_t"].iter().find(|&&name| text.contains(name)) {
+            if let Some(name) = ["Wave", "int64_t"].iter().find(|&&name| text.contains(name)) {
                 return Err(format!("HLSL 5.1 has no {name}"));
             }
             self.shader.glsl(true).map_err(words)?;
