@@ -5,7 +5,7 @@
 const LOWEST: f32 = -3.4028234663852886e38;
 
 @compute @workgroup_size(LANES)
-fn argmax_shared_row(own: Lane) {
+fn argmax_shared_row(own: Lane{{ ", @builtin(subgroup_size) size: u32" if SUBGROUPS else "" }}) {
     let lane = own.lane;
     let texels = (p.count + 3u) >> 2u;
     // What stands for no token, or is no number, is never larger.

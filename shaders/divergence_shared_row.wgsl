@@ -3,7 +3,7 @@
 //% include "row"
 
 @compute @workgroup_size(LANES)
-fn divergence_shared_row(@builtin(workgroup_id) workgroup: vec3<u32>, own: Lane) {
+fn divergence_shared_row(@builtin(workgroup_id) workgroup: vec3<u32>, own: Lane{{ ", @builtin(subgroup_size) size: u32" if SUBGROUPS else "" }}) {
     let lane = own.lane;
     let t = workgroup.x + {{ FOLD }}u * workgroup.y;
     if t >= p.rows {

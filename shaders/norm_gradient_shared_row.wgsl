@@ -3,7 +3,7 @@
 //% include "row"
 
 @compute @workgroup_size(LANES)
-fn norm_gradient_shared_row(@builtin(workgroup_id) workgroup: vec3<u32>, own: Lane) {
+fn norm_gradient_shared_row(@builtin(workgroup_id) workgroup: vec3<u32>, own: Lane{{ ", @builtin(subgroup_size) size: u32" if SUBGROUPS else "" }}) {
     let lane = own.lane;
     let r = workgroup.x + {{ FOLD }}u * workgroup.y;
     if r >= p.rows {

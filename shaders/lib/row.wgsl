@@ -9,7 +9,9 @@
 const LANES: u32 = {{ LANES }}u;
 var<workgroup> met: array<u32, LANES>;
 
-// What an entry point gets beside its workgroup, which decides on barriers and must be seen to be the same for all lanes.
+// What an entry point gets beside its workgroup, which decides on barriers and must be seen to be the same for all lanes. With
+// SUBGROUPS it takes a subgroup's size, too, and has no use for it: only beside such an argument does naga 30 write a
+// structure's subgroup values into HLSL.
 struct Lane {
     @builtin(local_invocation_index) lane: u32,
     //% if SUBGROUPS

@@ -147,6 +147,11 @@ impl Shader {
     /// # Errors
     /// What cannot be written.
     pub fn hlsl(&self, fxc: bool) -> Result<String> {
+        if self.subgroup_values_are_lost() {
+            let message =
+                "naga leaves out a structure's subgroup values unless another one is an argument of its own";
+            return Err(self.failed("HLSL", &message));
+        }
         let shader_model = match (fxc, self.f16) {
             (true, _) => hlsl::ShaderModel::V5_1,
             (false, false) => hlsl::ShaderModel::V6_0,
@@ -160,6 +165,23 @@ impl Shader {
             .write(&self.module, &self.info, None)
             .map_err(|error| self.failed("HLSL", &error))?;
         self.written("HLSL", text, info.entry_point_names)
+    }
+
+    /// Whether the entry point's arguments are such that naga 30 writes HLSL that DXC refuses, without a word.
+    fn subgroup_values_are_lost(&self) -> bool {
+        use naga::{Binding, BuiltIn as B};
+        let of_subgroup = |binding: &Option<Binding>| {
+            let Some(Binding::BuiltIn(value)) = binding else { return false };
+            matches!(value, B::SubgroupSize | B::SubgroupInvocationId | B::SubgroupId | B::NumSubgroups)
+        };
+        let arguments = &self.module.entry_points[0].function.arguments;
+        let within = arguments.iter().any(|argument| match &self.module.types[argument.ty].inner {
+            naga::TypeInner::Struct { members, .. } => {
+                members.iter().any(|member| of_subgroup(&member.binding))
+            }
+            _ => false,
+        });
+        within && !arguments.iter().any(|argument| of_subgroup(&argument.binding))
     }
 
     /// GLSL 4.30, or GLSL ES 3.10, which has no subgroups.
@@ -224,6 +246,25 @@ mod tests {
 
     const DOUBLE: &str = "@group(0) @binding(0) var<storage, read_write> x: array<f32>;
 @compute @workgroup_size(8) fn double(@builtin(global_invocation_id) id: vec3<u32>) { x[id.x] *= 2.0; }";
+
+    #[test]
+    fn subgroup_values_of_a_structure_alone_are_no_hlsl() {
+        let text = |more: &str| {
+            format!(
+                "struct Lane {{ @builtin(subgroup_id) subgroup: u32 }}
+@group(0) @binding(0) var<storage, read_write> x: array<u32>;
+@compute @workgroup_size(8) fn number(lane: Lane{more}) {{ x[0] = lane.subgroup; }}"
+            )
+        };
+        let message = translate(&text(""), "number", Target::Hlsl, true).unwrap_err().to_string();
+        assert!(message.contains("subgroup values"), "{message}");
+        let Translation::Text(hlsl) =
+            translate(&text(", @builtin(subgroup_size) size: u32"), "number", Target::Hlsl, true).unwrap()
+        else {
+            panic!("HLSL is text")
+        };
+        assert!(hlsl.contains("WaveGetLaneCount"), "{hlsl}");
+    }
 
     #[test]
     fn a_shader_is_written_in_each_language() {
