@@ -6,7 +6,7 @@ use common::loaded::fixture;
 use kaiwu::format::Gguf;
 use kaiwu::gpu::{
     Capabilities, Cost, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Place, Program, Recording,
-    Strategy, Tolerance, first_divergence,
+    StorageKind, Strategy, Tolerance, first_divergence,
 };
 use kaiwu::model::{Model, Runner, Want};
 use kaiwu::text::{ChatTemplate, Message};
@@ -108,28 +108,31 @@ fn gemma_answers_as_its_reference() {
     assert!((found - expected).abs() < 0.01, "mean negative log likelihood {found}, expected {expected}");
 }
 
-/// The whole model with the strategies meant for GPUs, with subgroups and without, on an adapter that would not choose
-/// them: tiles for the prompt, split columns for what follows.
+/// The whole model with the strategies meant for GPUs, in buffers with subgroups and f16, in textures without, on an adapter that
+/// would not choose them: tiles for the prompt, split columns for what follows.
 #[test]
 fn strategies_for_gpus_give_the_references_logits() {
     let fixture = fixture();
     let prompt = fixture.prompts().next().unwrap();
     let input = ids(&prompt["input_ids"]);
-    for (without_subgroups, product, argmax) in [
-        (false, "matvec_subgroup_columns", "argmax_subgroup_row"),
-        (true, "matvec_workgroup_columns", "argmax_workgroup_row"),
+    for (less, product, argmax, attention) in [
+        (false, "matvec_subgroup_columns", "argmax_subgroup_row", "attention_workgroup_half"),
+        (true, "matvec_workgroup_columns", "argmax_workgroup_row", "attention_workgroup"),
     ] {
-        let options = GpuOptions { prefer_gpu_strategies: true, without_subgroups, ..GpuOptions::default() };
+        let options = GpuOptions {
+            prefer_gpu_strategies: true,
+            without_subgroups: less,
+            without_f16: less,
+            storage: Some(if less { StorageKind::Texture } else { StorageKind::Buffer }),
+            ..GpuOptions::default()
+        };
         let place = Place::Device(Gpu::open(&options).unwrap_or_else(|error| panic!("{error}")));
         let model = Arc::new(Model::load(&place, &fixture.gguf, |_| ()).unwrap());
         let mut runner = Runner::new(&place, &model, None, 64).unwrap();
         let Place::Device(gpu) = &place else { unreachable!() };
         for (tokens, names) in [
-            (
-                input.len(),
-                [argmax, "attention_workgroup", "embed", "matmul_workgroup_tile", product].as_slice(),
-            ),
-            (1, &[argmax, "attention_workgroup", "embed", product]),
+            (input.len(), [argmax, attention, "embed", "matmul_workgroup_tile", product].as_slice()),
+            (1, &[argmax, attention, "embed", product]),
         ] {
             let program = Program::compile(gpu, &runner.recording(tokens, Want::Last).unwrap()).unwrap();
             let found: BTreeSet<_> = program.describe().map(|(_, strategy)| strategy).collect();
