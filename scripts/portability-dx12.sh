@@ -36,7 +36,7 @@ broken=$work/dx12/broken.hlsl
 printf '[numthreads(1, 1, 1)] void broken() { nothing = 1; }\n' > "$broken"
 for asked in "fxc cs_5_1" "dxc cs_6_0"; do
     read -r compiler profile <<< "$asked"
-    said=$(cd "$work/dx12" && echo "broken.hlsl broken $profile" | timeout 120 "$WINE" compile.exe $compiler 2> "$work/log") || true
+    said=$(cd "$work/dx12" && echo "broken.hlsl broken $profile" | timeout 120 "$WINE" compile.exe "$compiler" 2> "$work/log") || true
     if ! grep -q "^refused.*undeclared identifier.*nothing" <<< "$said"; then
         cat "$work/log" >&2
         echo "error: $compiler does not refuse a broken shader as it should; it says: $said" >&2

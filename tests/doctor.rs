@@ -320,7 +320,7 @@ fn a_strategy_is_suspect_while_it_runs() {
         let (what, memory) = ("one row".into(), HostMemory::default());
         table.cases.push(Case { what, kernel: Arc::new(kernel), memory });
         let ledger = Ledger::open(&file.0, gpu.report()).unwrap();
-        let bounds = Bounds { ledger: Some(&ledger), until: None };
+        let bounds = Bounds { ledger: Some(&ledger), ..Bounds::default() };
         examine(&mut table, &bounds, |_| ()).unwrap();
         ledger.close().unwrap();
         std::mem::take(&mut *seen.lock().unwrap())

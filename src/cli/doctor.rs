@@ -24,6 +24,9 @@ pub(super) struct Arguments {
     /// Open the adapter with less of what it has, one way after another, and check the kernels each time; remembers nothing
     #[arg(long)]
     matrix: bool,
+    /// In the matrix, check only strategies that use subgroups: for an adapter checked before with subgroups of another size
+    #[arg(long, requires = "matrix")]
+    only_subgroups: bool,
     /// Time after which runs on further rows are left out; each strategy is run at least once
     #[arg(long, value_name = "N", default_value_t = 50, conflicts_with = "matrix",
         value_parser = clap::value_parser!(u32).range(1..=86_400))]
@@ -47,7 +50,7 @@ Examples:
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let options = GpuOptions { quarantine: None, tuning: None, ..device.options() };
     if arguments.matrix {
-        return super::matrix::run(&options, arguments.json);
+        return super::matrix::run(&options, arguments.only_subgroups, arguments.json);
     }
     let start = Instant::now();
     let gpu = Gpu::open(&options)?;
@@ -66,6 +69,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let bounds = Bounds {
         ledger: ledger.as_ref(),
         until: Some(start + Duration::from_secs(arguments.seconds.into())),
+        ..Bounds::default()
     };
     let found = check(&gpus, &bounds, start);
     // Whatever ended the checks, what was found before stays.

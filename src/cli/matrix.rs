@@ -5,7 +5,7 @@ use super::output::{print, print_pretty, table};
 use super::progress::Progress;
 use crate::Error;
 use crate::gpu::{GpuOptions, StorageKind, list_adapters};
-use crate::workbench::{CELLS, CellReport, examine_cell};
+use crate::workbench::{Bounds, CELLS, CellReport, examine_cell};
 use serde_json::json;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -15,8 +15,8 @@ use std::time::Instant;
 /// Steps of the bar for one cell.
 const THOUSAND: u64 = 1000;
 
-/// Runs all cells in each storage, or in the one that `options` ask for.
-pub(super) fn run(options: &GpuOptions, as_json: bool) -> Outcome {
+/// Runs all cells in each storage, or in the one that `options` ask for; with `only_subgroups` no strategies but those that use them.
+pub(super) fn run(options: &GpuOptions, only_subgroups: bool, as_json: bool) -> Outcome {
     let start = Instant::now();
     let adapters = list_adapters(options.adapter.as_deref())?;
     let Some(adapter) = adapters.into_iter().find(|adapter| adapter.chosen) else {
@@ -27,6 +27,7 @@ pub(super) fn run(options: &GpuOptions, as_json: bool) -> Outcome {
         None if adapter.storage_textures >= 8 => vec![StorageKind::Buffer, StorageKind::Texture],
         None => vec![StorageKind::Buffer],
     };
+    let bounds = Bounds { only_subgroups, ..Bounds::default() };
     let progress = Mutex::new(Progress::percent("checking cells", THOUSAND * CELLS.len() as u64));
     let mut reports: Vec<CellReport> = vec![];
     for (number, cell) in (0..).zip(&CELLS) {
@@ -34,7 +35,7 @@ pub(super) fn run(options: &GpuOptions, as_json: bool) -> Outcome {
             let done = THOUSAND * number + (share * THOUSAND as f64) as u64;
             progress.lock().unwrap_or_else(PoisonError::into_inner).set(done);
         };
-        let of_cell = examine_cell(cell, options, &storages, &reports, &told)?;
+        let of_cell = examine_cell(cell, options, &storages, &reports, &bounds, &told)?;
         told(1.0);
         if !std::io::stderr().is_terminal() {
             // Minutes pass, and a log shows no bar.

@@ -44,6 +44,8 @@ pub struct Bounds<'a> {
     pub ledger: Option<&'a Ledger>,
     /// When to begin no more runs, once each strategy had one.
     pub until: Option<Instant>,
+    /// Leave out strategies that use no subgroups.
+    pub only_subgroups: bool,
 }
 
 /// A strategy on a row.
@@ -67,7 +69,7 @@ pub fn examine(
     mut progress: impl FnMut(f64),
 ) -> Result<Vec<StrategyReport>> {
     let gpu = std::sync::Arc::clone(&table.gpu);
-    let (runs, mut reports) = plan(table, bounds.ledger)?;
+    let (runs, mut reports) = plan(table, bounds)?;
     for (done, run) in runs.iter().enumerate() {
         if run.turn > 0
             && reports[run.report].cases > 0
@@ -99,10 +101,13 @@ pub fn examine(
 }
 
 /// All runs in their order, and an empty report of each strategy.
-fn plan(table: &Table, ledger: Option<&Ledger>) -> Result<(Vec<Run>, Vec<StrategyReport>)> {
+fn plan(table: &Table, bounds: &Bounds<'_>) -> Result<(Vec<Run>, Vec<StrategyReport>)> {
     let (mut runs, mut reports) = (vec![], Vec::<StrategyReport>::new());
     for (case, kernel) in table.cases.iter().map(|case| &*case.kernel).enumerate() {
         for strategy in table.gpu.strategies(kernel)? {
+            if bounds.only_subgroups && strategy.needs.subgroup == 0 {
+                continue;
+            }
             let names = (kernel.name(), strategy.name);
             let known = reports.iter().position(|known| (known.kernel, known.strategy) == names);
             let report = known.unwrap_or_else(|| {
@@ -110,7 +115,7 @@ fn plan(table: &Table, ledger: Option<&Ledger>) -> Result<(Vec<Run>, Vec<Strateg
                 reports.len() - 1
             });
             reports[report].rows += 1;
-            let suspect = ledger.is_some_and(|ledger| ledger.is_suspect(&reports[report]));
+            let suspect = bounds.ledger.is_some_and(|ledger| ledger.is_suspect(&reports[report]));
             let turn = if suspect { 2 } else { u8::from(known.is_some()) };
             runs.push(Run { case, strategy, report, turn });
         }

@@ -57,8 +57,8 @@ pub struct CellReport {
 
 /// Opens the adapter of `options` as `cell` says and runs every strategy it then offers on every row of the cases' table, in
 /// all `storages` at the same time, for most of it is a driver compiling on one core. Where the device is one of an `earlier`
-/// cell, because the adapter has no more than the cell asks for, that cell's results stand for this one's. `progress` is told
-/// the share done.
+/// cell, because the adapter has no more than the cell asks for, that cell's results stand for this one's. `bounds` may leave runs
+/// out. `progress` is told the share done.
 ///
 /// # Errors
 /// When the device refuses to open, or is lost.
@@ -67,6 +67,7 @@ pub fn examine_cell(
     options: &GpuOptions,
     storages: &[StorageKind],
     earlier: &[CellReport],
+    bounds: &Bounds<'_>,
     progress: &(impl Fn(f64) + Sync),
 ) -> Result<Vec<CellReport>> {
     // Of each storage in thousandths.
@@ -86,7 +87,7 @@ pub fn examine_cell(
             return Ok(CellReport { cell: cell.name, same_as, ..known.clone() });
         }
         let mut table = cases::table(&gpu)?;
-        let reports = examine(&mut table, &Bounds::default(), |share| {
+        let reports = examine(&mut table, bounds, |share| {
             own.store((share * 1e3) as usize, Ordering::Relaxed);
             let sum: usize = shares.iter().map(|share| share.load(Ordering::Relaxed)).sum();
             progress(sum as f64 * 1e-3 / shares.len() as f64);
