@@ -118,13 +118,18 @@ pub fn render(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
     for operand in operands {
         let halves = reads_halves(&operand, strategy);
         if let Some(tensor) = &operand.tensor {
-            declare(&mut text, binding, operand.name, tensor, operand.access, halves);
+            declare(&mut text, binding, variable(operand.name), tensor, operand.access, halves);
             binding += 1;
         }
-        accessors(&mut text, &operand, operand.name, halves);
+        accessors(&mut text, &operand, variable(operand.name), halves);
     }
     text.push_str(&body(kernel, strategy)?);
     Ok(text)
+}
+
+/// The global that an operand is bound as. DXC has a namespace `dx`, and naga 30 does not step around it.
+fn variable(name: &'static str) -> &'static str {
+    if name == "dx" { "gradient_of_x" } else { name }
 }
 
 /// Whether `load_<name>` gives `Halves` and not words: textures have no such texels.

@@ -147,6 +147,12 @@ impl Shader {
     /// # Errors
     /// What cannot be written.
     pub fn hlsl(&self, fxc: bool) -> Result<String> {
+        // As DXC's namespace, which naga does not step around.
+        if self.module.global_variables.iter().any(|(_, global)| global.name.as_deref() == Some("dx")) {
+            return Err(
+                self.failed("HLSL", &"DXC takes dx for its own namespace; the variable needs another name")
+            );
+        }
         if self.subgroup_values_are_lost() {
             let message =
                 "naga leaves out a structure's subgroup values unless another one is an argument of its own";
