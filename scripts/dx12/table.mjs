@@ -9,7 +9,7 @@ import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-const LIMIT_SECONDS = 120;
+const LIMIT_SECONDS = 900;
 const folder = process.argv[2];
 const shaders = JSON.parse(readFileSync(join(folder, 'index.json'), 'utf8'));
 
