@@ -30,6 +30,8 @@ pub enum Translation {
     Words(Vec<u32>),
 }
 
+// Workgroup memory is not cleared, here as in `gpu::pipeline`: FXC takes minutes for the stores of one lane that do it.
+
 /// Out-of-bounds accesses are held within what is bound, as wgpu does it.
 const CHECKED: BoundsCheckPolicies = BoundsCheckPolicies {
     index: BoundsCheckPolicy::Restrict,
@@ -115,6 +117,7 @@ impl Shader {
             capabilities: Some(allowed.into_iter().collect()),
             bounds_check_policies: if checked { CHECKED } else { BoundsCheckPolicies::default() },
             force_loop_bounding: checked,
+            zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
             ..Default::default()
         };
         let pipeline =
@@ -131,6 +134,7 @@ impl Shader {
         let options = msl::Options {
             lang_version: if self.subgroups { (2, 1) } else { (2, 0) },
             bounds_check_policies: CHECKED,
+            zero_initialize_workgroup_memory: false,
             ..Default::default()
         };
         let pipeline = msl::PipelineOptions {
@@ -163,7 +167,8 @@ impl Shader {
             (false, false) => hlsl::ShaderModel::V6_0,
             (false, true) => hlsl::ShaderModel::V6_2,
         };
-        let options = hlsl::Options { shader_model, ..Default::default() };
+        let options =
+            hlsl::Options { shader_model, zero_initialize_workgroup_memory: false, ..Default::default() };
         let pipeline =
             hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, self.entry.clone())) };
         let mut text = String::new();
@@ -196,7 +201,8 @@ impl Shader {
     /// What cannot be written.
     pub fn glsl(&self, embedded: bool) -> Result<String> {
         let version = if embedded { glsl::Version::new_gles(310) } else { glsl::Version::Desktop(430) };
-        let options = glsl::Options { version, ..Default::default() };
+        let options =
+            glsl::Options { version, zero_initialize_workgroup_memory: false, ..Default::default() };
         let pipeline = glsl::PipelineOptions {
             shader_stage: ShaderStage::Compute,
             entry_point: self.entry.clone(),
