@@ -3,6 +3,7 @@
 
 mod common;
 
+use common::program::{kaiwu, run_with};
 use common::share;
 use kaiwu::format::Source;
 use kaiwu::gpu::{Gpu, GpuOptions, Place, StorageKind};
@@ -126,6 +127,83 @@ fn logits_and_greedy_ids_with_strategies_for_gpus_are_the_references() {
 #[test]
 fn logits_and_greedy_ids_through_the_references_are_the_references() {
     check_all("through the references", &Place::Host);
+}
+
+/// LongRoPE has other frequencies for contexts beyond the first one: the context that a conversation may have chooses, as the
+/// length of the text does in the reference.
+#[test]
+fn long_rope_turns_by_the_context() {
+    let name = "phi3-long-short";
+    let bytes = std::fs::read(folder(name).join("expected.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let short: Vec<f32> = bytemuck::pod_collect_to_vec(tensors.tensor("logits_short").unwrap().data());
+    let long = expected(name);
+    let beginning = |logits: &[f32]| Expected {
+        input: long.input[..32].to_vec(),
+        logits: logits.to_vec(),
+        greedy: vec![],
+    };
+    let (beginning, short) = (beginning(&long.logits[..short.len()]), beginning(&short));
+    let source = Source::open(&folder(name)).unwrap();
+    for place in [Place::Host, device(&GpuOptions::default())] {
+        let model = Arc::new(Model::load(&place, &source, |_| ()).unwrap());
+        let runner = |context, chunk| {
+            let room = Room { context: Some(context), expected: 16, chunk, ..Room::default() };
+            Runner::with_room(&place, &model, room).unwrap()
+        };
+        for chunk in CHUNKS {
+            for context in [33, 128] {
+                assert!(worst(&mut runner(context, chunk), &beginning) <= 1.0, "long, {chunk} at once");
+                assert!(worst(&mut runner(context, chunk), &short) > 10.0, "the short ones are others");
+            }
+            assert!(worst(&mut runner(128, chunk), &long) <= 1.0, "all of them, {chunk} at once");
+            let mut runner = runner(32, chunk);
+            assert!(worst(&mut runner, &short) <= 1.0, "short, {chunk} at once");
+            runner.rewind(0);
+            runner.prefill(&long.input[..8], |_| ()).unwrap();
+            let mut found = vec![runner.greedy().unwrap()];
+            while found.len() < 24 {
+                found.extend(runner.decode_greedy(24 - found.len()).unwrap());
+            }
+            assert_eq!(found, long.greedy[8..], "{chunk} at once");
+        }
+    }
+}
+
+/// What is asked for decides where `--context` does not.
+#[test]
+fn long_rope_turns_by_what_a_command_needs() {
+    let made = common::Folder::new("tiny-long-rope");
+    let name = "phi3-long-short";
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(folder(name).join(file), made.0.join(file)).unwrap();
+    }
+    let bytes = r#"{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}, "decoder": {"type": "ByteLevel",
+        "add_prefix_space": false, "trim_offsets": false, "use_regex": false}}"#;
+    std::fs::write(made.0.join("tokenizer.json"), bytes).unwrap();
+    let expected = std::fs::read(folder(name).join("expected.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&expected).unwrap();
+    let highest = |tensor: &str, token: usize| {
+        let logits: Vec<f32> = bytemuck::pod_collect_to_vec(tensors.tensor(tensor).unwrap().data());
+        logits[token * 128..][..128].iter().copied().fold(f32::MIN, f32::max)
+    };
+    let input: Vec<u32> = bytemuck::pod_collect_to_vec(tensors.tensor("input_ids").unwrap().data());
+    let path = made.0.to_str().unwrap();
+    let rows: [(usize, &[&str], &str); 4] = [
+        (20, &[], "logits_short"),
+        (20, &["--context", "32"], "logits_short"),
+        (20, &["--context", "33"], "logits"),
+        (40, &[], "logits"),
+    ];
+    for (tokens, more, tensor) in rows {
+        let ids = input[..tokens].iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+        let arguments = [&["logits", "-m", path, "--ids", &ids][..], more].concat();
+        let ran = run_with(kaiwu().args(&arguments), "");
+        assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.err);
+        let (found, wanted) = (ran.json()["logits"][0].as_f64().unwrap() as f32, highest(tensor, tokens - 1));
+        assert!((found - wanted).abs() <= 2e-3 + 1e-3 * wanted.abs(), "{arguments:?}: {found}, not {wanted}");
+    }
+    assert!((highest("logits", 19) - highest("logits_short", 19)).abs() > 0.02, "they are others");
 }
 
 #[test]

@@ -45,6 +45,12 @@ MODELS = {
     # What GGUF files can say of Gemma: every sixth layer sees all.
     "gemma3-six": lambda: Gemma3ForCausalLM(Gemma3TextConfig(
         **(COMMON | dict(num_hidden_layers=6)), head_dim=16, query_pre_attn_scalar=16, sliding_window=8)),
+    # The 40 tokens are long, the first 32 of them are short.
+    "phi3-long-short": lambda: Phi3ForCausalLM(Phi3Config(
+        **(COMMON | dict(hidden_size=64, max_position_embeddings=128)), original_max_position_embeddings=32,
+        rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, original_max_position_embeddings=32, factor=4.0,
+                             short_factor=[1.0, 1.05, 1.1, 1.2, 1.3, 1.4, 1.6, 2.0],
+                             long_factor=[1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0]))),
 }
 
 
@@ -68,8 +74,12 @@ def make(folder, name, build, seed):
     with torch.no_grad():
         logits = model(ids).logits[0].float()
         greedy = model.generate(ids[:, :8], max_new_tokens=24, do_sample=False, pad_token_id=0)[0]
-    save_file({"input_ids": ids[0].to(torch.int32), "logits": logits.contiguous(),
-               "greedy_from_first_8": greedy.to(torch.int32).contiguous()}, os.path.join(out, "expected.safetensors"))
+    tensors = {"input_ids": ids[0].to(torch.int32), "logits": logits.contiguous(),
+               "greedy_from_first_8": greedy.to(torch.int32).contiguous()}
+    if name == "phi3-long-short":
+        with torch.no_grad():
+            tensors["logits_short"] = model(ids[:, :32]).logits[0].float().contiguous()
+    save_file(tensors, os.path.join(out, "expected.safetensors"))
     print(name, sum(p.numel() for p in model.parameters()), "weights, deviation of logits", logits.std().item())
 
 
