@@ -1,14 +1,19 @@
 //! Models by name: the hub's cache on disk, and fetching what it lacks.
 //!
 //! The cache has the layout that all tools of the hub share, so what another one fetched is found here, and the other way
-//! round. `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`, `HF_ENDPOINT` and `HF_TOKEN` mean what they mean there.
+//! round. `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_DOWNLOAD_TIMEOUT` mean what they
+//! mean there.
 
 use crate::{Error, Result};
 use hf_hub::api::Progress;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo, Metadata};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
+use ring::digest::{Context, SHA256};
 use std::fmt;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 
 /// `owner/name`, or `owner/name/file.gguf` for one file of several.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,10 +65,14 @@ const INDEX: &str = "model.safetensors.index.json";
 /// How often a connection that breaks is made again; what came before is kept.
 const ATTEMPTS: usize = 4;
 
+/// How long the hub may say nothing, in seconds, without `HF_HUB_DOWNLOAD_TIMEOUT`.
+const PATIENCE: u64 = 30;
+
 /// The hub and its cache.
 pub struct Hub {
     cache: Cache,
     offline: bool,
+    patience: Duration,
 }
 
 /// A variable of the environment that is set to something.
@@ -76,7 +85,9 @@ impl Hub {
     pub fn from_env() -> Self {
         let cache = variable("HF_HUB_CACHE").map_or_else(Cache::from_env, |path| Cache::new(path.into()));
         let yes = |value: String| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str());
-        Self { cache, offline: variable("HF_HUB_OFFLINE").is_some_and(yes) }
+        let seconds = variable("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|text| text.parse().ok());
+        let patience = Duration::from_secs(seconds.filter(|&seconds| seconds > 0).unwrap_or(PATIENCE));
+        Self { cache, offline: variable("HF_HUB_OFFLINE").is_some_and(yes), patience }
     }
 
     /// Where a model that was fetched lies: its folder, or its GGUF file.
@@ -118,7 +129,8 @@ impl Hub {
     /// that are there and of how many. Gives what [`Hub::cached`] does.
     ///
     /// # Errors
-    /// If the hub cannot be reached or has no such model, with what to place where by hand.
+    /// If the hub cannot be reached, falls silent, has no such model or sends another than it announced, with what to place
+    /// where by hand.
     pub fn pull(
         &self,
         name: &ModelName,
@@ -138,7 +150,7 @@ impl Hub {
         let api = builder.build().map_err(|error| failed(name, &error.to_string()))?;
         let repo = Repo::with_revision(name.repository.clone(), RepoType::Model, revision.to_owned());
         let cached = self.cache.repo(repo.clone());
-        let fetch = Fetch { name, repo: api.repo(repo), api, cached };
+        let fetch = Fetch { name, api, repo, cached, patience: self.patience };
         let path = fetch.all(progress)?;
         match name.file {
             Some(_) => Ok(path),
@@ -155,8 +167,17 @@ fn failed(name: &ModelName, message: &str) -> Error {
 struct Fetch<'a> {
     name: &'a ModelName,
     api: Api,
-    repo: ApiRepo,
+    repo: Repo,
     cached: CacheRepo,
+    patience: Duration,
+}
+
+/// What a request in a thread of its own has to say.
+enum Said<T> {
+    /// So many bytes of the file are there.
+    Bytes(u64),
+    /// It is over.
+    Done(std::result::Result<T, ApiError>),
 }
 
 impl Fetch<'_> {
@@ -165,7 +186,8 @@ impl Fetch<'_> {
         let files = self.files()?;
         let mut wanted = vec![];
         for file in &files {
-            let metadata = self.retry(|| self.api.metadata(&self.repo.url(file)))?;
+            let url = self.api.repo(self.repo.clone()).url(file);
+            let metadata = self.retry(&mut |_| (), move |api, _, _| api.metadata(&url))?;
             // These become parts of paths.
             for part in [metadata.etag(), metadata.commit_hash()] {
                 if part.is_empty() || !part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
@@ -191,8 +213,8 @@ impl Fetch<'_> {
         if let Some(file) = &self.name.file {
             return Ok(vec![file.clone()]);
         }
-        let listed: Vec<String> =
-            self.retry(|| self.repo.info())?.siblings.into_iter().map(|file| file.rfilename).collect();
+        let info = self.retry(&mut |_| (), |_, repo, _| repo.info())?;
+        let listed: Vec<String> = info.siblings.into_iter().map(|file| file.rfilename).collect();
         let has = |name: &str| listed.iter().any(|file| file == name);
         let weights: Vec<String> = if has("model.safetensors") {
             vec!["model.safetensors".into()]
@@ -232,7 +254,6 @@ impl Fetch<'_> {
             self.cached.create_ref(metadata.commit_hash()).map_err(Error::io("write", &there))?;
             return Ok(there);
         }
-        let mut progress = progress;
         let part = self.cached.blob_path(metadata.etag()).with_extension("part");
         let mut attempts = 0;
         loop {
@@ -241,14 +262,16 @@ impl Fetch<'_> {
             if bytes(&part).is_ok_and(|found| found >= size) {
                 std::fs::remove_file(&part).map_err(Error::io("remove", &part))?;
             }
-            let path = self.retry(|| {
-                let counter = Counter { report: &mut progress, bytes: 0 };
-                self.repo.download_with_progress(file, counter)
+            let asked = file.to_owned();
+            let path = self.retry(progress, move |_, repo, report| {
+                repo.download_with_progress(&asked, Counter { report: report.clone(), bytes: 0 })
             })?;
             let found = bytes(&path).map_err(Error::io("read", &path))?;
-            if found == size {
-                return Ok(path);
-            }
+            let wrong = match found == size {
+                false => Some(format!("with {found} bytes instead of {size}")),
+                true => wrong_sum(&path, metadata.etag())?,
+            };
+            let Some(wrong) = wrong else { return Ok(path) };
             // Of no use, and in the way of the next attempt; so is the link to it.
             let blob = std::fs::canonicalize(&path).map_err(Error::io("find", &path))?;
             for gone in [&blob, &path] {
@@ -257,19 +280,47 @@ impl Fetch<'_> {
                 }
             }
             if attempts == 2 {
-                let message = format!("{file} came with {found} bytes instead of {size}, twice");
-                return Err(failed(self.name, &format!("{message}; {}", self.by_hand())));
+                return Err(failed(self.name, &format!("{file} came {wrong}, twice; {}", self.by_hand())));
             }
         }
     }
 
-    /// Asks again where a connection broke; what was fetched before is kept.
-    fn retry<T>(&self, mut ask: impl FnMut() -> std::result::Result<T, ApiError>) -> Result<T> {
+    /// Asks in a thread of its own, which a hub that falls silent may keep, and again where a connection broke; what was
+    /// fetched before is kept.
+    fn retry<T: Send + 'static>(
+        &self,
+        progress: &mut dyn FnMut(u64),
+        ask: impl Fn(&Api, &ApiRepo, &Sender<Said<T>>) -> std::result::Result<T, ApiError>
+        + Clone
+        + Send
+        + 'static,
+    ) -> Result<T> {
         let mut attempt = 1;
         loop {
-            let error = match ask() {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error.to_string(),
+            let (sender, said) = channel();
+            let (api, repo, ask) = (self.api.clone(), self.api.repo(self.repo.clone()), ask.clone());
+            std::thread::spawn(move || {
+                let answer = ask(&api, &repo, &sender);
+                // Nobody listens where patience ended.
+                let _ = sender.send(Said::Done(answer));
+            });
+            let error = loop {
+                match said.recv_timeout(self.patience) {
+                    Ok(Said::Bytes(bytes)) => progress(bytes),
+                    Ok(Said::Done(Ok(answer))) => return Ok(answer),
+                    Ok(Said::Done(Err(error))) => break error.to_string(),
+                    Err(RecvTimeoutError::Timeout) => {
+                        let message = format!(
+                            "the hub has said nothing for {} s (HF_HUB_DOWNLOAD_TIMEOUT); run it again to go on, or {}",
+                            self.patience.as_secs(),
+                            self.by_hand()
+                        );
+                        return Err(failed(self.name, &message));
+                    }
+                    Err(RecvTimeoutError::Disconnected) => {
+                        break "the request ended without an answer".into();
+                    }
+                }
             };
             // The crate's errors carry the status in words only.
             if ["401", "403", "404"].iter().any(|code| error.ends_with(&format!("status: {code}"))) {
@@ -282,14 +333,14 @@ impl Fetch<'_> {
                 return Err(failed(self.name, &format!("{error}; {}", self.by_hand())));
             }
             log::info!("attempt {attempt} to fetch {}: {error}", self.name);
-            std::thread::sleep(std::time::Duration::from_millis(100 << attempt));
+            std::thread::sleep(Duration::from_millis(100 << attempt));
             attempt += 1;
         }
     }
 
     /// What to do without a connection.
     fn by_hand(&self) -> String {
-        by_hand(self.name, &self.repo.url(""))
+        by_hand(self.name, &self.api.repo(self.repo.clone()).url(""))
     }
 }
 
@@ -307,19 +358,37 @@ fn by_hand(name: &ModelName, url: &str) -> String {
     )
 }
 
+/// What is wrong with the bytes of a file, if the name the hub has for it is their SHA-256, as it is of large files.
+fn wrong_sum(path: &Path, name: &str) -> Result<Option<String>> {
+    if name.len() != 64 || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(None);
+    }
+    let mut file = std::fs::File::open(path).map_err(Error::io("open", path))?;
+    let (mut context, mut buffer) = (Context::new(&SHA256), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut buffer).map_err(Error::io("read", path))? {
+            0 => break,
+            count => context.update(&buffer[..count]),
+        }
+    }
+    let sum: String = context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let same = sum.eq_ignore_ascii_case(name);
+    Ok((!same).then(|| format!("with the SHA-256 {sum} instead of {name}")))
+}
+
 /// Counts the bytes of one file.
-struct Counter<'a> {
-    report: &'a mut dyn FnMut(u64),
+struct Counter<T> {
+    report: Sender<Said<T>>,
     bytes: u64,
 }
 
-impl Progress for Counter<'_> {
+impl<T> Progress for Counter<T> {
     fn init(&mut self, _: usize, _: &str) {
         self.bytes = 0;
     }
     fn update(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
-        (self.report)(self.bytes);
+        let _ = self.report.send(Said::Bytes(self.bytes));
     }
     fn finish(&mut self) {}
 }

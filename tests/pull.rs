@@ -19,8 +19,19 @@ type Asked = Arc<Mutex<Vec<(String, Option<u64>)>>>;
 struct Hub {
     endpoint: String,
     asked: Asked,
-    /// Bytes of a body after which the connection is cut, until it was.
-    cut: Arc<Mutex<Option<usize>>>,
+    /// What goes wrong, as long as it is to.
+    fault: Arc<Mutex<Option<Fault>>>,
+}
+
+/// What may go wrong with a body that is longer than the bytes given.
+#[derive(Clone, Copy)]
+enum Fault {
+    /// The connection is cut after them, once.
+    Cut(usize),
+    /// Nothing follows them, and the connection stays.
+    Silence(usize),
+    /// The byte after them is another; once, or always.
+    Spoilt(usize, bool),
 }
 
 fn tiny() -> PathBuf {
@@ -31,11 +42,12 @@ impl Hub {
     fn new(files: HashMap<String, Vec<u8>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let (asked, cut) = (Asked::default(), Arc::new(Mutex::new(None)));
-        let hub = Self { endpoint, asked: Arc::clone(&asked), cut: Arc::clone(&cut) };
+        let (asked, fault) = (Asked::default(), Arc::new(Mutex::new(None)));
+        let hub = Self { endpoint, asked: Arc::clone(&asked), fault: Arc::clone(&fault) };
         std::thread::spawn(move || {
+            let mut silent = vec![];
             for stream in listener.incoming() {
-                answer(stream.unwrap(), &files, &asked, &cut);
+                silent.extend(answer(stream.unwrap(), &files, &asked, &fault));
             }
         });
         hub
@@ -54,19 +66,23 @@ impl Hub {
     }
 }
 
-/// A name that is the same for the same bytes, as the hub's are.
-fn etag(bytes: &[u8]) -> String {
+/// A name that is the same for the same bytes, as the hub's are: of weights their SHA-256, of small files another.
+fn etag(name: &str, bytes: &[u8]) -> String {
+    if name.ends_with(".safetensors") {
+        let sum = ring::digest::digest(&ring::digest::SHA256, bytes);
+        return sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    }
     let hash = bytes.iter().fold(0u64, |hash, &byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
-    format!("{hash:016x}")
+    format!("{hash:040x}")
 }
 
-/// Answers one request and closes the connection.
+/// Answers one request and closes the connection, or gives it back to be kept.
 fn answer(
     mut stream: TcpStream,
     files: &HashMap<String, Vec<u8>>,
     asked: &Asked,
-    cut: &Mutex<Option<usize>>,
-) {
+    fault: &Mutex<Option<Fault>>,
+) -> Option<TcpStream> {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
     let path = lines.next().unwrap().split(' ').nth(1).unwrap().to_owned();
     let headers: Vec<String> =
@@ -86,27 +102,35 @@ fn answer(
     if path == format!("/api/models/{NAME}/revision/main") {
         let names: Vec<_> = files.keys().map(|name| serde_json::json!({ "rfilename": name })).collect();
         let body = serde_json::json!({ "siblings": names, "sha": COMMIT }).to_string();
-        return send("200 OK", "Content-Type: application/json\r\n", body.as_bytes(), body.len());
+        send("200 OK", "Content-Type: application/json\r\n", body.as_bytes(), body.len());
+        return None;
     }
-    let file = path.strip_prefix(&format!("/{NAME}/resolve/main/")).and_then(|name| files.get(name));
-    let Some(bytes) = file else { return send("404 Not Found", "", b"", 0) };
+    let name = path.strip_prefix(&format!("/{NAME}/resolve/main/")).unwrap_or_default();
+    let Some(bytes) = files.get(name) else {
+        send("404 Not Found", "", b"", 0);
+        return None;
+    };
     let end = end.parse().map_or(bytes.len(), |end: usize| end + 1).min(bytes.len());
-    let etag = etag(bytes);
+    let etag = etag(name, bytes);
     let more = format!(
         "ETag: \"{etag}\"\r\nX-Repo-Commit: {COMMIT}\r\nContent-Range: bytes {start}-{}/{}\r\n",
         end - 1,
         bytes.len()
     );
-    let body = &bytes[start..end];
-    let mut cut = cut.lock().unwrap();
-    let sent = match *cut {
-        Some(most) if body.len() > most => {
-            *cut = None;
-            &body[..most]
-        }
-        _ => body,
-    };
-    send("206 Partial Content", &more, sent, body.len());
+    let mut body = bytes[start..end].to_vec();
+    let length = body.len();
+    let mut fault = fault.lock().unwrap();
+    let hit = fault.filter(|(Fault::Cut(at) | Fault::Silence(at) | Fault::Spoilt(at, _))| *at < length);
+    match hit {
+        Some(Fault::Cut(at)) | Some(Fault::Silence(at)) => body.truncate(at),
+        Some(Fault::Spoilt(at, _)) => body[at] ^= 1,
+        None => {}
+    }
+    if let Some(Fault::Cut(_) | Fault::Spoilt(_, false)) = hit {
+        *fault = None;
+    }
+    send("206 Partial Content", &more, &body, length);
+    matches!(hit, Some(Fault::Silence(_))).then_some(stream)
 }
 
 /// A folder for a cache, removed when dropped.
@@ -129,6 +153,7 @@ impl Drop for Home {
 fn run(home: &Home, endpoint: &str, arguments: &[&str], offline: bool) -> Ran {
     let mut command = kaiwu();
     command.env("HF_HOME", &home.0).env("HF_ENDPOINT", endpoint);
+    command.env("HF_HUB_DOWNLOAD_TIMEOUT", "2");
     for variable in
         ["HF_HUB_CACHE", "HF_TOKEN", "HF_HUB_OFFLINE", "http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"]
     {
@@ -176,7 +201,7 @@ fn a_model_is_fetched_once_and_found_by_its_name() {
 fn a_download_that_breaks_goes_on_where_it_ended() {
     let (hub, home) = (Hub::with_tiny(), Home::new("resume"));
     let cut = 30_000;
-    *hub.cut.lock().unwrap() = Some(cut);
+    *hub.fault.lock().unwrap() = Some(Fault::Cut(cut));
     let ran = run(&home, &hub.endpoint, &["pull", NAME], false);
     assert_eq!((ran.code, &*ran.err), (0, ""));
     let broken: Vec<_> = hub.asked().into_iter().filter(|(_, start)| start.is_some_and(|n| n > 0)).collect();
@@ -196,7 +221,7 @@ fn a_beginning_that_is_too_long_is_thrown_away() {
         let weights = std::fs::read(tiny().join("model.safetensors")).unwrap();
         let blobs = home.0.join("hub/models--owner--tiny/blobs");
         std::fs::create_dir_all(&blobs).unwrap();
-        let part = blobs.join(etag(&weights)).with_extension("part");
+        let part = blobs.join(etag("model.safetensors", &weights)).with_extension("part");
         std::fs::write(&part, vec![7; weights.len() + more]).unwrap();
         let ran = run(&home, &hub.endpoint, &["pull", NAME], false);
         assert_eq!((ran.code, &*ran.err), (0, ""), "{more} bytes more");
@@ -204,6 +229,71 @@ fn a_beginning_that_is_too_long_is_thrown_away() {
         assert!(fetched == weights, "{more} bytes more");
         assert!(!part.exists());
     }
+}
+
+/// Of the right length, but other bytes: what the hub sends, or what lay there as its beginning.
+#[test]
+fn what_has_another_sum_is_fetched_anew_and_then_refused() {
+    let weights = std::fs::read(tiny().join("model.safetensors")).unwrap();
+    let stale = |home: &Home| {
+        let blobs = home.0.join("hub/models--owner--tiny/blobs");
+        std::fs::create_dir_all(&blobs).unwrap();
+        blobs.join(etag("model.safetensors", &weights)).with_extension("part")
+    };
+    for (case, fault) in [("once", Some(Fault::Spoilt(40_000, false))), ("part", None)] {
+        let (hub, home) = (Hub::with_tiny(), Home::new(&format!("spoilt-{case}")));
+        *hub.fault.lock().unwrap() = fault;
+        if fault.is_none() {
+            std::fs::write(stale(&home), vec![7; 1000]).unwrap();
+        }
+        let ran = run(&home, &hub.endpoint, &["pull", NAME], false);
+        assert_eq!((ran.code, &*ran.err), (0, ""), "{case}");
+        let fetched = std::fs::read(Path::new(ran.out.trim_end()).join("model.safetensors")).unwrap();
+        assert!(fetched == weights, "{case}");
+    }
+    let (hub, home) = (Hub::with_tiny(), Home::new("spoilt-always"));
+    *hub.fault.lock().unwrap() = Some(Fault::Spoilt(40_000, true));
+    let ran = run(&home, &hub.endpoint, &["pull", NAME], false);
+    assert_eq!((ran.code, &*ran.out), (1, ""));
+    for part in
+        ["model.safetensors came with the SHA-256", &etag("model.safetensors", &weights), "twice", "-m"]
+    {
+        assert!(ran.err.contains(part), "{part}: {}", ran.err);
+    }
+    // Nothing of it is taken for the model.
+    let ran = run(&home, &hub.endpoint, &["tokenize", "-m", NAME, "a"], true);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("without its weights"), "{}", ran.err);
+}
+
+#[test]
+fn a_hub_that_falls_silent_is_an_error() {
+    // From the first byte on, or in the middle of the weights.
+    for at in [0, 30_000] {
+        let (hub, home) = (Hub::with_tiny(), Home::new(&format!("silent-{at}")));
+        *hub.fault.lock().unwrap() = Some(Fault::Silence(at));
+        let began = std::time::Instant::now();
+        let ran = run(&home, &hub.endpoint, &["pull", NAME], false);
+        assert_eq!((ran.code, &*ran.out), (1, ""));
+        for part in
+            ["cannot fetch owner/tiny", "nothing for 2 s", "HF_HUB_DOWNLOAD_TIMEOUT", "run it again", "-m"]
+        {
+            assert!(ran.err.contains(part), "{part}: {}", ran.err);
+        }
+        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+        // And then it speaks again.
+        *hub.fault.lock().unwrap() = None;
+        let ran = run(&home, &hub.endpoint, &["pull", NAME], false);
+        assert_eq!((ran.code, &*ran.err), (0, ""), "{at}");
+        let fetched = std::fs::read(Path::new(ran.out.trim_end()).join("model.safetensors")).unwrap();
+        assert!(fetched == std::fs::read(tiny().join("model.safetensors")).unwrap());
+    }
+    // One that takes the connection and never answers.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let ran = run(&Home::new("mute"), &endpoint, &["pull", NAME], false);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("nothing for 2 s"), "{}", ran.err);
 }
 
 #[test]

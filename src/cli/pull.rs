@@ -27,8 +27,9 @@ const EXAMPLES: &str = "Examples:
   kaiwu pull HuggingFaceTB/SmolLM2-135M-Instruct
   kaiwu generate -m HuggingFaceTB/SmolLM2-135M-Instruct \"The capital of France is\"
 
-An interrupted download goes on where it ended. HF_HOME or HF_HUB_CACHE say where the cache is, HF_ENDPOINT where the
-hub is, HF_TOKEN who asks, HF_HUB_OFFLINE=1 that nothing may be fetched.";
+An interrupted download goes on where it ended. What came is held against the SHA-256 that the hub announces. HF_HOME or
+HF_HUB_CACHE say where the cache is, HF_ENDPOINT where the hub is, HF_TOKEN who asks, HF_HUB_OFFLINE=1 that nothing may be
+fetched, HF_HUB_DOWNLOAD_TIMEOUT after how many seconds a silent hub is given up (30).";
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let name = ModelName::parse(&arguments.name).ok_or_else(|| {
