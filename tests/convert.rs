@@ -4,6 +4,7 @@ mod common;
 
 use common::TempFile;
 use kaiwu::format::{Folder, Gguf, NewTensor, Source, write_gguf};
+use kaiwu::generate::recommended;
 use kaiwu::gpu::Place;
 use kaiwu::model::{Export, Model, Runner};
 use kaiwu::text::{ChatTemplate, Message, Tokenizer};
@@ -48,6 +49,7 @@ fn files_give_the_logits_of_their_folders() {
         "gemma3-six",
         "phi3-bf16",
         "phi3-long-partial",
+        "phi3-long-short",
         "gpt2-f32",
         "qwen3moe-renormalised",
     ];
@@ -147,40 +149,176 @@ fn with_tokenizer(name: &str, tokenizer: &str) -> common::Folder {
     made
 }
 
+#[test]
+fn what_the_makers_recommend_comes_along() {
+    let json = std::fs::read_to_string(folder("llama-f32").join("tokenizer.json")).unwrap();
+    let rows = [
+        r#"{"do_sample": true, "temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.1}"#,
+        r#"{"do_sample": true, "repetition_penalty": 1.1}"#,
+        r#"{"repetition_penalty": 1.1}"#,
+        r#"{"do_sample": false}"#,
+    ];
+    for row in rows {
+        let made = with_tokenizer("convert-recommended", &json);
+        std::fs::write(made.0.join("generation_config.json"), row).unwrap();
+        let file = TempFile::new("convert-recommended.gguf", &[]);
+        let ran = convert(&["-m", made.0.to_str().unwrap(), "-o", file.0.to_str().unwrap()]);
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        let [written, original] =
+            [&file.0, &made.0].map(|path| recommended(&Source::open(path).unwrap()).unwrap());
+        assert_eq!(written, original, "{row}");
+        assert_eq!(written.is_some(), row != rows[3], "{row}");
+    }
+}
+
 fn sentencepiece(file: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sentencepiece");
     std::fs::read_to_string(folder.join(file)).unwrap()
 }
 
+/// Replaces what is there once at least.
+fn replaced(json: &str, rows: &[(&str, &str)]) -> String {
+    rows.iter().fold(json.to_owned(), |json, (from, to)| {
+        assert!(json.contains(from), "{from}");
+        json.replace(from, to)
+    })
+}
+
+/// From where a value begins to where its last bracket ends.
+fn value<'a>(json: &'a str, key: &str) -> &'a str {
+    let start = json.find(&format!("\"{key}\": {{")).unwrap_or_else(|| panic!("{key}"));
+    let mut depth = 0;
+    let end = json[start..].char_indices().find(|(_, c)| {
+        depth += (*c == '{') as i32 - (*c == '}') as i32;
+        *c == '}' && depth == 0
+    });
+    &json[start..start + end.unwrap().0 + 1]
+}
+
 #[test]
 fn sentencepiece_comes_along() {
-    let made = with_tokenizer("convert-pieces", &sentencepiece("tokenizer.json"));
-    let file = TempFile::new("convert-pieces.gguf", &[]);
-    let ran = convert(&["-m", made.0.to_str().unwrap(), "-o", file.0.to_str().unwrap()]);
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    let gguf = Source::open(&file.0).unwrap();
-    let (written, original) = (
-        Tokenizer::from_source(&gguf).unwrap(),
-        Tokenizer::from_source(&Source::open(&made.0).unwrap()).unwrap(),
-    );
-    let rows: Vec<serde_json::Value> = serde_json::from_str(&sentencepiece("ids.json")).unwrap();
-    for row in &rows {
-        let text = row["text"].as_str().unwrap();
-        let ids: Vec<u32> = serde_json::from_value(row["ids"].clone()).unwrap();
-        assert_eq!(written.encode(text, true).unwrap(), ids, "{text:?}");
-        assert_eq!(original.encode(text, true).unwrap(), ids, "{text:?}");
+    let json = sentencepiece("tokenizer.json");
+    let normaliser = value(&json, "normalizer");
+    let replace = r#""normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}"#;
+    let split = r#""pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious",
+        "invert": false}"#;
+    let never = r#""pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": false}"#;
+    let none = r#""pre_tokenizer": null"#;
+    let after_all = replaced(&json, &[(r#""rstrip": false"#, r#""rstrip": true"#)]);
+    // Phi-3's: of these, one alone.
+    let after_all = replaced(&after_all, &[("<extra>", "<|endoftext|>")]);
+    let mut after_some = after_all.clone();
+    for text in ["<unk>", "<s>", "<|endoftext|>"] {
+        let start = after_some.find(&format!(r#""content": "{text}""#)).unwrap();
+        let rest = after_some.split_off(start);
+        after_some += &rest.replacen(r#""rstrip": true"#, r#""rstrip": false"#, 1);
     }
-    // And whatever else of these parts: letters that merge, spaces, what has no piece, what looks like a token.
-    let parts =
-        ["t", "h", "e", " ", "in", "an", "s", "é", "猫", "<s>", "<extra>", "\n", "\u{2581}", "<0x41>"];
-    let mut state = 1u32;
-    for _ in 0..2000 {
-        let mut text = String::new();
-        for _ in 0..12 {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            text += parts[(state >> 16) as usize % parts.len()];
+    let rows: [(&str, String); 5] = [
+        ("as-it-is", json.clone()),
+        // Gemma's.
+        ("without-prefix", replaced(&json, &[(normaliser, replace), (none, split)])),
+        ("metaspace", replaced(&json, &[(normaliser, r#""normalizer": null"#), (none, never)])),
+        ("Phi-3-takes-spaces", after_some),
+        (
+            "normalised",
+            replaced(&json, &[(normaliser, replace), (r#""normalized": false"#, r#""normalized": true"#)]),
+        ),
+    ];
+    let ids: Vec<serde_json::Value> = serde_json::from_str(&sentencepiece("ids.json")).unwrap();
+    for (name, json) in rows {
+        let made = with_tokenizer(&format!("convert-{name}"), &json);
+        let file = TempFile::new(&format!("convert-{name}.gguf"), &[]);
+        let to = file.0.to_str().unwrap();
+        let ran = convert(&["-m", made.0.to_str().unwrap(), "-o", to, "--name", name]);
+        assert!(ran.status.success(), "{name}: {}", String::from_utf8_lossy(&ran.stderr));
+        let gguf = Source::open(&file.0).unwrap();
+        let (written, original) = (
+            Tokenizer::from_source(&gguf).unwrap(),
+            Tokenizer::from_source(&Source::open(&made.0).unwrap()).unwrap(),
+        );
+        for row in &ids {
+            let text = row["text"].as_str().unwrap();
+            let found = original.encode(text, true).unwrap();
+            assert_eq!(written.encode(text, true).unwrap(), found, "{name}: {text:?}");
+            if name == "as-it-is" {
+                let ids: Vec<u32> = serde_json::from_value(row["ids"].clone()).unwrap();
+                assert_eq!(found, ids, "{text:?}");
+            }
         }
-        assert_eq!(written.encode(&text, false).unwrap(), original.encode(&text, false).unwrap(), "{text:?}");
+        // And whatever else of these parts: letters that merge, spaces, what has no piece, what looks like a token.
+        let parts = [
+            "t",
+            "h",
+            "e",
+            " ",
+            "  ",
+            "in",
+            "an",
+            "s",
+            "é",
+            "猫",
+            "<s>",
+            "</s>",
+            "<extra>",
+            "<|endoftext|>",
+            "\n",
+            "\u{2581}",
+            "<0x41>",
+        ];
+        let mut state = 1u32;
+        for _ in 0..2000 {
+            let mut text = String::new();
+            for _ in 0..12 {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                text += parts[(state >> 16) as usize % parts.len()];
+            }
+            for (found, wanted) in [
+                (written.encode(&text, false), original.encode(&text, false)),
+                (written.encode_plain(&text), original.encode_plain(&text)),
+            ] {
+                assert_eq!(found.unwrap(), wanted.unwrap(), "{name}: {text:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_gguf_cannot_say_of_a_tokenizer_is_an_error() {
+    let pieces = sentencepiece("tokenizer.json");
+    let bytes = std::fs::read_to_string(folder("llama-f32").join("tokenizer.json")).unwrap();
+    let (normaliser, none) = (value(&pieces, "normalizer"), r#""pre_tokenizer": null"#);
+    let metaspace = |scheme: &str| {
+        let step = format!(
+            r#""pre_tokenizer": {{"type": "Metaspace", "replacement": "▁", "prepend_scheme": "{scheme}", "split": false}}"#
+        );
+        replaced(&pieces, &[(normaliser, r#""normalizer": null"#), (none, &step)])
+    };
+    let with = |json: &str, name: &str| {
+        let (no, yes) = (format!("\"{name}\": false"), format!("\"{name}\": true"));
+        replaced(json, &[(&no, &yes)])
+    };
+    let end = |json: &str| replaced(json, &[("<extra>", "<|endoftext|>")]);
+    let rows: [(&str, String, &str); 10] = [
+        ("first", metaspace("first"), "a space before some texts only"),
+        ("always", metaspace("always"), "a space before some texts only"),
+        ("normalised", with(&pieces, "normalized"), "is a token after spaces only"),
+        ("before", with(&pieces, "lstrip"), "takes the spaces beside it"),
+        ("phi-3-all", end(&with(&pieces, "rstrip")), "takes the spaces beside it"),
+        ("phi-3-missing", with(&pieces, "rstrip"), "<|endoftext|>"),
+        ("after", with(&pieces, "rstrip"), "one with \"phi-3\" in it"),
+        ("phi-3-none", pieces.clone(), "one without \"phi-3\" in it"),
+        ("bytes-before", with(&bytes, "lstrip"), "takes the spaces beside it"),
+        ("bytes-words", with(&bytes, "single_word"), "takes the spaces beside it"),
+    ];
+    for (name, json, message) in rows {
+        let made = with_tokenizer(&format!("convert-no-{name}"), &json);
+        let file = TempFile::new(&format!("convert-no-{name}.gguf"), &[]);
+        let to = file.0.to_str().unwrap();
+        let ran = convert(&["-m", made.0.to_str().unwrap(), "-o", to, "--name", name]);
+        let error = String::from_utf8_lossy(&ran.stderr);
+        for part in [message, "tokenizer.json", "--no-tokenizer"] {
+            assert!(!ran.status.success() && error.contains(part), "{name}, {part}: {error}");
+        }
     }
 }
 
@@ -190,7 +328,7 @@ fn what_is_no_sentencepiece_is_an_error() {
         (r#""Prepend""#, r#""NFKC""#, "NFKC"),
         (r#""dropout": null"#, r#""dropout": 0.5"#, "dropout"),
         (r#""ignore_merges": false"#, r#""ignore_merges": true"#, "whole words"),
-        (r#""rstrip": false"#, r#""rstrip": true"#, "spaces beside"),
+        (r#""rstrip": false"#, r#""rstrip": true"#, "spaces after"),
         (r#""<0x41>""#, r#""<0x4Z>""#, "<0x41>"),
         (r#""content": "▁""#, r#""content": "_""#, "Replace"),
         // A merge that is missing, another in its place.

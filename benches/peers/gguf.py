@@ -38,11 +38,9 @@ def main():
         ids, wanted = expected["input_ids"].tolist(), expected["logits"]
         with tempfile.TemporaryDirectory() as temporary:
             path = os.path.join(temporary, "model.gguf")
-            # llama.cpp expects tokens of the real Phi-3 in a model that is called so.
-            named = os.path.join(temporary, "checkpoint")
-            os.symlink(os.path.abspath(folder), named)
-            # In f32: for other types llama.cpp rounds the activations, too.
-            command = [kaiwu, "convert", "-m", named, "-o", path, "--quantize", "f32"]
+            # In f32: for other types llama.cpp rounds the activations, too. It expects tokens of the real Phi-3 in a model
+            # that is called so.
+            command = [kaiwu, "convert", "-m", folder, "-o", path, "--quantize", "f32", "--name", "checkpoint"]
             if not os.path.exists(os.path.join(folder, "tokenizer.json")):
                 command.append("--no-tokenizer")
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

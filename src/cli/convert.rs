@@ -5,6 +5,7 @@ use super::arguments::ModelArgument;
 use super::output::{print, print_json, size};
 use super::progress::Progress;
 use crate::format::{DType, NewTensor, Quantization, Source, TensorInfo, Value, quantize, write_gguf};
+use crate::generate::{gguf_recommended, recommended};
 use crate::model::Export;
 use crate::text::gguf_tokenizer;
 use crate::{Error, Result};
@@ -25,6 +26,9 @@ pub(super) struct Arguments {
     /// Leave the tokenizer out, which is written where it is byte-level BPE or SentencePiece
     #[arg(long)]
     no_tokenizer: bool,
+    /// What the file calls the model [default: the model's name, or its folder's]
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
     /// The file to write; one that is there is replaced
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
@@ -38,6 +42,9 @@ const EXAMPLES: &str = "Examples:
   kaiwu convert -m model.gguf --quantize q4_k -o model.q4_k.gguf
   kaiwu convert --quantize q8_0 -o model.q8_0.gguf && kaiwu compare -m model.gguf -m model.q8_0.gguf README.md";
 
+/// The key of what a model is called.
+const NAME: &str = "general.name";
+
 /// A model to be written.
 struct Model {
     metadata: Vec<(String, Value)>,
@@ -48,11 +55,15 @@ struct Model {
 }
 
 impl Model {
-    fn open(source: Source, no_tokenizer: bool) -> Result<Self> {
+    fn open(source: Source, no_tokenizer: bool, name: Option<&str>) -> Result<Self> {
         let bytes_before = source.file_bytes();
         match source {
             Source::Gguf(gguf) => {
-                let (metadata, tensors) = (gguf.metadata().to_vec(), gguf.tensors().to_vec());
+                let (mut metadata, tensors) = (gguf.metadata().to_vec(), gguf.tensors().to_vec());
+                if let Some(name) = name {
+                    metadata.retain(|(key, _)| key != NAME);
+                    metadata.push((NAME.into(), Value::String(name.into())));
+                }
                 let data = Box::new(move |index: usize, dtype| {
                     let tensor = &gguf.tensors()[index];
                     let bytes = quantize::convert(tensor.dtype, gguf.data(tensor), dtype);
@@ -63,12 +74,16 @@ impl Model {
             }
             Source::Folder(folder) => {
                 let export = Export::new(&folder)?;
+                let name = name.unwrap_or(&export.name);
+                let called = vec![(NAME.into(), Value::String(name.into()))];
                 let tokenizer = match no_tokenizer {
                     // llama.cpp's word for it.
                     true => vec![("tokenizer.ggml.model".into(), Value::String("no_vocab".into()))],
-                    false => gguf_tokenizer(&folder, export.vocabulary())?,
+                    false => gguf_tokenizer(&folder, export.vocabulary(), name)?,
                 };
-                let metadata = [export.metadata.clone(), tokenizer].concat();
+                let settings = recommended(&Source::Folder(folder))?;
+                let sampling = settings.as_ref().map(gguf_recommended).unwrap_or_default();
+                let metadata = [export.metadata.clone(), called, sampling, tokenizer].concat();
                 let tensors = export.tensors();
                 let data = Box::new(move |index, dtype| export.data(index, dtype));
                 Ok(Self { metadata, tensors, bytes_before, data })
@@ -90,7 +105,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
             format!("{} is a GGUF file already; say what to turn it into by --quantize", path.display());
         return Err(Error::Usage(message));
     }
-    let model = Model::open(source, arguments.no_tokenizer)?;
+    let model = Model::open(source, arguments.no_tokenizer, arguments.name.as_deref())?;
     let as_they_are = || model.tensors.iter().map(|tensor| tensor.dtype).collect();
     let plan: Vec<DType> = quantization.map_or_else(as_they_are, |to| quantize::plan(to, &model.tensors));
     let new = |(tensor, &dtype): (&TensorInfo, _)| NewTensor {

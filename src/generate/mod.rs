@@ -11,5 +11,5 @@ mod writer;
 pub use answer::{Answer, FinishReason};
 pub use conversation::Conversation;
 pub use generator::{Event, Generator, Options};
-pub use recommended::recommended;
+pub use recommended::{gguf_recommended, recommended};
 pub use windows::{TextComparison, TextLikelihood, Windows, comparison, likelihood};

@@ -1,7 +1,7 @@
 //! How the makers of a model would have ids chosen.
 
 use crate::Result;
-use crate::format::{Folder, Gguf, Source};
+use crate::format::{Folder, Gguf, Source, Value as Entry};
 use crate::sample::SamplerSettings;
 use serde_json::Value;
 
@@ -41,16 +41,45 @@ fn of_folder(folder: &Folder) -> Result<Option<SamplerSettings>> {
     }))
 }
 
+/// The same in the words of a GGUF file.
+pub fn gguf_recommended(settings: &SamplerSettings) -> Vec<(String, Entry)> {
+    let count = |n: u32| Entry::I32(n.try_into().unwrap_or(i32::MAX));
+    let all = [
+        ("temp", Entry::F32(settings.temperature)),
+        ("top_k", count(settings.top_k)),
+        ("top_p", Entry::F32(settings.top_p)),
+        ("min_p", Entry::F32(settings.min_p)),
+        ("penalty_repeat", Entry::F32(settings.repetition_penalty)),
+        // Of all tokens, as `of_folder` has it.
+        ("penalty_last_n", Entry::I32(-1)),
+    ];
+    all.into_iter().map(|(name, value)| (format!("general.sampling.{name}"), value)).collect()
+}
+
 fn of_gguf(gguf: &Gguf) -> Result<Option<SamplerSettings>> {
     let number = |name: &str| gguf.opt_f32(&format!("general.sampling.{name}"));
     let Some(temperature) = number("temp")? else { return Ok(None) };
     let plain = SamplerSettings::default();
+    let key = "general.sampling.penalty_last_n";
+    let mut repetition_penalty = number("penalty_repeat")?.unwrap_or(plain.repetition_penalty);
+    let penalty_window = match gguf.get(key) {
+        // llama.cpp's word for all tokens; 0 is its word for none.
+        Some(Entry::I32(..=-1)) => 0,
+        _ => match gguf.opt_u32(key)? {
+            Some(0) => {
+                repetition_penalty = plain.repetition_penalty;
+                plain.penalty_window
+            }
+            last => last.map_or(plain.penalty_window, |n| n as usize),
+        },
+    };
     Ok(Some(SamplerSettings {
         temperature,
+        penalty_window,
         top_k: gguf.opt_u32("general.sampling.top_k")?.unwrap_or(plain.top_k),
         top_p: number("top_p")?.unwrap_or(plain.top_p),
         min_p: number("min_p")?.unwrap_or(plain.min_p),
-        repetition_penalty: number("penalty_repeat")?.unwrap_or(plain.repetition_penalty),
+        repetition_penalty,
         ..plain
     }))
 }

@@ -13,6 +13,7 @@ use crate::gpu::Place;
 use crate::kernels::Function;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What becomes of a tensor's numbers.
@@ -44,7 +45,9 @@ struct Planned {
 /// A model ready to be written.
 pub struct Export {
     source: Source,
-    /// What the file says of the model's shape; nothing of its tokenizer.
+    /// What the model is called.
+    pub name: String,
+    /// What the file says of the model's shape; nothing of its name and its tokenizer.
     pub metadata: Vec<(String, Value)>,
     planned: Vec<Planned>,
     vocabulary: usize,
@@ -61,9 +64,8 @@ impl Export {
         let model = Model::load(&Place::Host, &source, |_| ())?;
         let config = &model.config;
         let cannot = |message: String| source.path_error(format!("{message}; a GGUF file cannot say so"));
-        let mut metadata = metadata(config).map_err(cannot)?;
-        let name = folder.path().file_name().map(|name| name.to_string_lossy().into_owned());
-        metadata.push(("general.name".into(), Value::String(name.unwrap_or_default())));
+        let metadata = metadata(config).map_err(cannot)?;
+        let name = name(folder.path());
         let mut planned = vec![];
         let mut stacks: BTreeMap<String, Vec<(u32, TensorInfo)>> = BTreeMap::new();
         for tensor in source.tensors() {
@@ -90,7 +92,7 @@ impl Export {
             planned.push(Planned { new, from: From::Made(numbers), change: Change::None });
         }
         let vocabulary = config.vocabulary;
-        Ok(Self { source, metadata, planned, vocabulary })
+        Ok(Self { source, name, metadata, planned, vocabulary })
     }
 
     /// Ids there are embeddings for.
@@ -196,6 +198,22 @@ fn divisors(rope: &Rope, context: usize) -> Vec<(&'static str, Vec<f32>)> {
         Scaling::Long { short, long, .. } => {
             vec![("rope_factors_short.weight", short.clone()), ("rope_factors_long.weight", long.clone())]
         }
+    }
+}
+
+/// What a folder's model is called: the folder's name, or in the hub's cache, where that is a commit, the repository's.
+fn name(folder: &Path) -> String {
+    let path = match folder.file_name() {
+        Some(_) => folder.to_owned(),
+        None => std::fs::canonicalize(folder).unwrap_or_default(),
+    };
+    let mut names = path.iter().rev().map(|part| part.to_string_lossy());
+    let own = names.next().unwrap_or_default();
+    match (names.next(), names.next()) {
+        (Some(above), Some(repository)) if above == "snapshots" && repository.starts_with("models--") => {
+            repository.rsplit("--").next().unwrap_or_default().to_owned()
+        }
+        _ => own.into_owned(),
     }
 }
 

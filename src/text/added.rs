@@ -13,6 +13,23 @@ pub(super) struct AddedTokens {
     by_text: HashMap<Arc<str>, u32>,
     /// For each first byte, the lengths in bytes of the tokens that start with it, the longest first.
     lengths: HashMap<u8, Vec<usize>>,
+    /// Whether tokens take the spaces after them, as Phi-3's do.
+    take_spaces: bool,
+}
+
+/// Whether a GGUF file of this name has tokens that take the spaces after them. There is no other word for it: llama.cpp, too,
+/// knows Phi-3 by its name.
+pub(super) fn named_phi3(name: &str) -> bool {
+    let name = name.to_lowercase();
+    name.contains("phi-3") || name.contains("phi3")
+}
+
+/// Tokens that such a file has. The first three do not take spaces.
+pub(super) const PHI3_TOKENS: [&str; 4] = ["<unk>", "<s>", "<|endoftext|>", "</s>"];
+
+/// Which of its tokens do.
+pub(super) fn phi3_takes_spaces(token: &str) -> bool {
+    !PHI3_TOKENS[..3].contains(&token)
 }
 
 /// A stretch of text, or a token found in it.
@@ -50,6 +67,11 @@ impl AddedTokens {
         added
     }
 
+    /// The same tokens, taking the spaces after them if the model's name says so.
+    pub fn named(self, name: Option<&str>) -> Self {
+        Self { take_spaces: name.is_some_and(named_phi3), ..self }
+    }
+
     pub fn get(&self, id: u32) -> Option<(&str, TokenKind)> {
         self.by_id.get(&id).map(|(text, kind)| (&**text, *kind))
     }
@@ -75,6 +97,9 @@ impl AddedTokens {
             }
             segments.push(Segment::Token(id));
             at += length;
+            if self.take_spaces && phi3_takes_spaces(&text[at - length..at]) {
+                at = text.len() - text[at..].trim_start().len();
+            }
             start = at;
         }
         if start < text.len() {
@@ -129,6 +154,18 @@ mod tests {
             assert_eq!(added.cut(text, parse_special), want, "{text:?} parse_special {parse_special}");
         }
         assert_eq!(added.get(4), Some(("<pad>", TokenKind::Unused)));
+        let phi3 = added.named(Some("Microsoft Phi-3 mini"));
+        let rows: [(&str, bool, &[Segment]); 4] = [
+            ("é! \n a", true, &[Token(5), Text("a")]),
+            ("é! \n <s> \n\n ", true, &[Token(5), Token(1), Text(" "), Token(3)]),
+            ("é! ", true, &[Token(5)]),
+            ("a<s> é!", false, &[Text("a<s> "), Token(5)]),
+        ];
+        for (text, parse_special, want) in rows {
+            assert_eq!(phi3.cut(text, parse_special), want, "{text:?} parse_special {parse_special}");
+        }
+        let added = phi3.named(Some("Phi 4"));
+        assert_eq!(added.cut("é! a", true), [Token(5), Text(" a")]);
         assert_eq!(added.get(0), None);
     }
 }

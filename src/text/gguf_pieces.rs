@@ -65,13 +65,6 @@ pub(super) fn space_prefix(json: &Map<String, Json>, model: &Map<String, Json>) 
     if !replaced {
         return Err(format!("it does not write spaces as {SPACE:?}, as SentencePiece does"));
     }
-    for token in json.get("added_tokens").and_then(Json::as_array).into_iter().flatten() {
-        let is = |name: &str| token.get(name).and_then(Json::as_bool) == Some(true);
-        if is("lstrip") || is("rstrip") || is("single_word") {
-            let text = &token["content"];
-            return Err(format!("that {text} takes the spaces beside it cannot be written as GGUF"));
-        }
-    }
     Ok(prefix)
 }
 

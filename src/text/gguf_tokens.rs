@@ -1,6 +1,7 @@
 //! A Hugging Face folder's tokenizer in the words of GGUF: byte-level BPE, or SentencePiece.
 
 use super::TokenKind;
+use super::added::{PHI3_TOKENS, named_phi3, phi3_takes_spaces};
 use super::chat::ChatTemplate;
 use super::folder_tokens::FolderTokens;
 use super::gguf_pieces;
@@ -10,20 +11,25 @@ use crate::format::{Array, Folder, Strings, Value};
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 
-/// What `tokenizer.ggml.*` and `tokenizer.chat_template` say of a folder with `count` embeddings.
+/// What `tokenizer.ggml.*` and `tokenizer.chat_template` say of a folder with `count` embeddings, in a file whose
+/// `general.name` is `name`.
 ///
 /// # Errors
 /// If the tokenizer is of a kind that GGUF files have no words for, or that this version does not write.
-pub fn gguf_tokenizer(folder: &Folder, count: usize) -> Result<Vec<(String, Value)>> {
+pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(String, Value)>> {
     let missing = "has no tokenizer.json; save the model's tokenizer in the fast format";
     let json = folder.opt_object("tokenizer.json")?.ok_or_else(|| folder.path_error(missing))?;
-    let wrong = |message: String| folder.path_error(format!("tokenizer.json: {message}"));
+    let wrong = |message: String| {
+        let remedy = "the folder itself runs, and --no-tokenizer writes its model alone";
+        folder.path_error(format!("tokenizer.json: {message} ({remedy})"))
+    };
     let model = json.get("model").and_then(Json::as_object).ok_or_else(|| wrong("has no model".into()))?;
     let pieces = gguf_pieces::is_sentencepiece(model);
     let (pre, space_prefix) = match pieces {
         true => ("default", gguf_pieces::space_prefix(&json, model).map_err(&wrong)?),
         false => (rule(&json, model).map_err(&wrong)?, false),
     };
+    check_added(&json, space_prefix, name).map_err(&wrong)?;
     let (tokens, mut kinds, ids) = tokens(&json, model, count).map_err(&wrong)?;
     let merges = merges(model).map_err(&wrong)?;
     let special = FolderTokens::read(folder, |text| ids.get(text).copied())?;
@@ -104,6 +110,41 @@ fn rule(json: &Map<String, Json>, model: &Map<String, Json>) -> Wrong<&'static s
     let ignore_merges = model.get("ignore_merges").and_then(Json::as_bool).unwrap_or(false);
     pretokenizers::name_of(&patterns, ignore_merges)
         .ok_or_else(|| format!("no name is known for its way to cut text into words, {patterns:?}"))
+}
+
+/// Whether the added tokens are found in texts as in a file with this name.
+fn check_added(json: &Map<String, Json>, space_prefix: bool, name: &str) -> Wrong<()> {
+    let all = json.get("added_tokens").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
+    let is = |token: &Json, name: &str| token.get(name).and_then(Json::as_bool) == Some(true);
+    let phi3 = all.iter().any(|token| is(token, "rstrip"));
+    let text = |token: &Json| token.get("content").and_then(Json::as_str).unwrap_or_default().to_owned();
+    if phi3 != named_phi3(name) && !all.is_empty() {
+        let (do_they, with) = if phi3 { ("take", "with") } else { ("do not take", "without") };
+        return Err(format!(
+            "its tokens {do_they} the spaces after them, which a GGUF file says by the model's name; choose one {with} \
+             \"phi-3\" in it, instead of {name:?}, by --name"
+        ));
+    }
+    // llama.cpp does not open a file of that name without them.
+    let missing = PHI3_TOKENS.iter().find(|&&wanted| all.iter().all(|token| text(token) != wanted));
+    if let Some(missing) = missing.filter(|_| phi3) {
+        return Err(format!(
+            "tokens that take the spaces after them are Phi-3's in GGUF, which has {missing:?}"
+        ));
+    }
+    for token in all {
+        let text = text(token);
+        if is(token, "lstrip")
+            || is(token, "single_word")
+            || is(token, "rstrip") != (phi3 && phi3_takes_spaces(&text))
+        {
+            return Err(format!("how {text:?} takes the spaces beside it cannot be written as GGUF"));
+        }
+        if space_prefix && is(token, "normalized") {
+            return Err(format!("that {text:?} is a token after spaces only cannot be written as GGUF"));
+        }
+    }
+    Ok(())
 }
 
 type Tokens = (Strings, Vec<i32>, HashMap<String, u32>);

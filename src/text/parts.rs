@@ -9,6 +9,8 @@ use crate::format::{Gguf, Strings};
 /// The tokenizer's metadata, under the names of GGUF's `tokenizer.ggml.*` keys.
 #[derive(Clone, Debug, Default)]
 pub struct TokenizerParts<'a> {
+    /// `general.name`: what the model is called, which tells whether its tokens take the spaces after them.
+    pub name: Option<&'a str>,
     /// `model`: "gpt2" is byte-level BPE, "llama" is SentencePiece.
     pub model: &'a str,
     /// `pre`: the name of the rule that cuts text into words before BPE.
@@ -66,6 +68,7 @@ impl<'a> TokenizerParts<'a> {
             Some(other) => return Err(wrong("scores", "f32", other)),
         };
         Ok(Self {
+            name: gguf.opt_str("general.name")?,
             model: gguf.str(&key("model"))?,
             pre: gguf.opt_str(&key("pre"))?,
             tokens: Cow::Borrowed(gguf.strings(&key("tokens"))?),

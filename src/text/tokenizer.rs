@@ -147,7 +147,7 @@ impl Tokenizer {
                 )));
             }
         };
-        let added = AddedTokens::new(&parts.tokens, &kinds);
+        let added = AddedTokens::new(&parts.tokens, &kinds).named(parts.name);
         let end_of_turn = turn_ends([parts.eos, parts.eot, parts.eom].into_iter().flatten(), &added);
         Ok(Self {
             model,
