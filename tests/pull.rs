@@ -151,9 +151,14 @@ impl Drop for Home {
 }
 
 fn run(home: &Home, endpoint: &str, arguments: &[&str], offline: bool) -> Ran {
+    run_with_patience(home, endpoint, arguments, offline, "60")
+}
+
+/// The same with so many seconds for the hub to say something.
+fn run_with_patience(home: &Home, endpoint: &str, arguments: &[&str], offline: bool, patience: &str) -> Ran {
     let mut command = kaiwu();
     command.env("HF_HOME", &home.0).env("HF_ENDPOINT", endpoint);
-    command.env("HF_HUB_DOWNLOAD_TIMEOUT", "2");
+    command.env("HF_HUB_DOWNLOAD_TIMEOUT", patience);
     for variable in
         ["HF_HUB_CACHE", "HF_TOKEN", "HF_HUB_OFFLINE", "http_proxy", "HTTP_PROXY", "ALL_PROXY", "all_proxy"]
     {
@@ -272,15 +277,13 @@ fn a_hub_that_falls_silent_is_an_error() {
     for at in [0, 30_000] {
         let (hub, home) = (Hub::with_tiny(), Home::new(&format!("silent-{at}")));
         *hub.fault.lock().unwrap() = Some(Fault::Silence(at));
-        let began = std::time::Instant::now();
-        let ran = run(&home, &hub.endpoint, &["pull", NAME], false);
+        let ran = run_with_patience(&home, &hub.endpoint, &["pull", NAME], false, "2");
         assert_eq!((ran.code, &*ran.out), (1, ""));
         for part in
             ["cannot fetch owner/tiny", "nothing for 2 s", "HF_HUB_DOWNLOAD_TIMEOUT", "run it again", "-m"]
         {
             assert!(ran.err.contains(part), "{part}: {}", ran.err);
         }
-        assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
         // And then it speaks again.
         *hub.fault.lock().unwrap() = None;
         let ran = run(&home, &hub.endpoint, &["pull", NAME], false);
@@ -291,7 +294,7 @@ fn a_hub_that_falls_silent_is_an_error() {
     // One that takes the connection and never answers.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let ran = run(&Home::new("mute"), &endpoint, &["pull", NAME], false);
+    let ran = run_with_patience(&Home::new("mute"), &endpoint, &["pull", NAME], false, "2");
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("nothing for 2 s"), "{}", ran.err);
 }
