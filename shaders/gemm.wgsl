@@ -2,9 +2,10 @@
 //   nn: A [M, K], B [K, N]      nt: A [M, K], B [N, K]      tn: A [K, M], B [K, N]
 //
 // A lane owns ROWS rows and TEXELS texels, of four columns each, of C, all sums in registers, and takes four steps of K
-// at once. The texels of A are the same for all lanes: with BROADCAST lane i loads texels i, i + 8, ... and the lanes
-// share them through the subgroup, else every lane loads all. Texel q of A is row q of the tile in nn and nt; in tn it
-// is four rows, q / 4, of step q mod 4. With RAGGED, only in tn, the depth is no multiple of four.
+// at once, STEPS times in a turn of the loop. The texels of A are the same for all lanes: with BROADCAST lane i loads
+// texels i, i + 8, ... and the lanes share them through the subgroup, else every lane loads all. Texel q of A is row q of
+// the tile in nn and nt; in tn it is four rows, q / 4, of step q mod 4. With RAGGED, only in tn, the depth is no multiple
+// of four.
 //
 // Who reads what: of B, and of C, eight neighbouring lanes read and write neighbouring texels, 128 contiguous bytes (in nt
 // eight rows of B, contiguous along K, a line of a cache each for two steps); of A a texel serves all lanes at once.
@@ -50,63 +51,67 @@ fn gemm(
     //% endfor
     //% endfor
 
-    for (var k4 = 0u; k4 < depth4; k4++) {
-        //% for i in range(LOADS)
-        //% if RAGGED
-        let a{{ i }} = select(load_a(a_at{{ i }}), vec4<f32>(), 4u * k4 + (q{{ i }} & 3u) >= depth);
-        //% else
-        let a{{ i }} = load_a(a_at{{ i }});
-        //% endif
-        //% endfor
-        //% for j in range(TEXELS)
-        //% for k in range(4)
-        //% if FORM == "nt"
-        let w{{ k }}_{{ j }} = load_b(b_at{{ j }} + {{ k }}u * depth4);
-        //% elif RAGGED
-        let b{{ k }}_{{ j }} = load_b(min(4u * k4 + {{ k }}u, depth - 1u) * columns4 + own{{ j }});
-        //% else
-        let b{{ k }}_{{ j }} = load_b(b_at{{ j }} + {{ k }}u * columns4);
-        //% endif
-        //% endfor
-        //% if FORM == "nt"
-        //% for k in range(4)
-        let b{{ k }}_{{ j }} = vec4<f32>(w0_{{ j }}[{{ k }}], w1_{{ j }}[{{ k }}], w2_{{ j }}[{{ k }}], w3_{{ j }}[{{ k }}]);
-        //% endfor
-        //% endif
-        //% endfor
-        //% if FORM == "tn"
-        //% for r4 in range(ROWS // 4)
+    for (var k4 = 0u; k4 < depth4; k4 += {{ STEPS }}u) {
+        //% for s in range(STEPS)
         {
-            //% for k in range(4)
-            //% set q = 4 * r4 + k
-            let x{{ k }} = {{ "subgroupBroadcast(a" ~ q // 8 ~ ", " ~ q % 8 ~ "u)" if BROADCAST else "a" ~ q }};
+            //% for i in range(LOADS)
+            //% if RAGGED
+            let a{{ i }} = select(load_a(a_at{{ i }}), vec4<f32>(), 4u * (k4 + {{ s }}u) + (q{{ i }} & 3u) >= depth);
+            //% else
+            let a{{ i }} = load_a(a_at{{ i }});
+            //% endif
             //% endfor
-            //% for c in range(4)
             //% for j in range(TEXELS)
             //% for k in range(4)
-            sum{{ 4 * r4 + c }}_{{ j }} = fma(b{{ k }}_{{ j }}, vec4<f32>(x{{ k }}[{{ c }}]), sum{{ 4 * r4 + c }}_{{ j }});
+            //% if FORM == "nt"
+            let w{{ k }}_{{ j }} = load_b(b_at{{ j }} + {{ k }}u * depth4);
+            //% elif RAGGED
+            let b{{ k }}_{{ j }} = load_b(min(4u * (k4 + {{ s }}u) + {{ k }}u, depth - 1u) * columns4 + own{{ j }});
+            //% else
+            let b{{ k }}_{{ j }} = load_b(b_at{{ j }} + {{ k }}u * columns4);
+            //% endif
             //% endfor
-            //% endfor
-            //% endfor
-        }
-        //% endfor
-        //% else
-        //% for r in range(ROWS)
-        {
-            let x = {{ "subgroupBroadcast(a" ~ r // 8 ~ ", " ~ r % 8 ~ "u)" if BROADCAST else "a" ~ r }};
-            //% for j in range(TEXELS)
+            //% if FORM == "nt"
             //% for k in range(4)
-            sum{{ r }}_{{ j }} = fma(b{{ k }}_{{ j }}, vec4<f32>(x[{{ k }}]), sum{{ r }}_{{ j }});
+            let b{{ k }}_{{ j }} = vec4<f32>(w0_{{ j }}[{{ k }}], w1_{{ j }}[{{ k }}], w2_{{ j }}[{{ k }}], w3_{{ j }}[{{ k }}]);
             //% endfor
+            //% endif
+            //% endfor
+            //% if FORM == "tn"
+            //% for r4 in range(ROWS // 4)
+            {
+                //% for k in range(4)
+                //% set q = 4 * r4 + k
+                let x{{ k }} = {{ "subgroupBroadcast(a" ~ q // 8 ~ ", " ~ q % 8 ~ "u)" if BROADCAST else "a" ~ q }};
+                //% endfor
+                //% for c in range(4)
+                //% for j in range(TEXELS)
+                //% for k in range(4)
+                sum{{ 4 * r4 + c }}_{{ j }} = fma(b{{ k }}_{{ j }}, vec4<f32>(x{{ k }}[{{ c }}]), sum{{ 4 * r4 + c }}_{{ j }});
+                //% endfor
+                //% endfor
+                //% endfor
+            }
+            //% endfor
+            //% else
+            //% for r in range(ROWS)
+            {
+                let x = {{ "subgroupBroadcast(a" ~ r // 8 ~ ", " ~ r % 8 ~ "u)" if BROADCAST else "a" ~ r }};
+                //% for j in range(TEXELS)
+                //% for k in range(4)
+                sum{{ r }}_{{ j }} = fma(b{{ k }}_{{ j }}, vec4<f32>(x[{{ k }}]), sum{{ r }}_{{ j }});
+                //% endfor
+                //% endfor
+            }
+            //% endfor
+            //% endif
+            //% for i in range(LOADS)
+            a_at{{ i }} += {{ "4u * rows4" if FORM == "tn" else "1u" }};
+            //% endfor
+            //% for j in range(TEXELS)
+            b_at{{ j }} += {{ "1u" if FORM == "nt" else "4u * columns4" }};
             //% endfor
         }
-        //% endfor
-        //% endif
-        //% for i in range(LOADS)
-        a_at{{ i }} += {{ "4u * rows4" if FORM == "tn" else "1u" }};
-        //% endfor
-        //% for j in range(TEXELS)
-        b_at{{ j }} += {{ "1u" if FORM == "nt" else "4u * columns4" }};
         //% endfor
     }
 

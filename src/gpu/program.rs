@@ -6,6 +6,7 @@ use super::kernel::{Access, MOST_WORKGROUPS, Parameter, Strategy};
 use super::pipeline::{self, Pipeline};
 use super::recording::{Entry, Recording};
 use super::shader;
+use super::staging::{self, Staging};
 use super::tensor::{Storage, Tensor, buffer};
 use super::transfer::map_words;
 use crate::{Error, Result};
@@ -19,10 +20,12 @@ pub(super) struct Step {
     /// By their group.
     pub(super) bindings: Vec<(u32, wgpu::BindGroup)>,
     pub(super) grid: [u32; 3],
+    /// What is to be copied after it.
+    pub(super) copies: Vec<staging::Copy>,
 }
 
 impl Step {
-    fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>) {
         if !self.grid.contains(&0) {
             pass.set_pipeline(&self.pipeline.pipeline);
             for (group, bindings) in &self.bindings {
@@ -80,9 +83,8 @@ impl Program {
     /// # Errors
     /// A kernel that does not compile, by name.
     pub fn compile(gpu: &Gpu, recording: &Recording) -> Result<Self> {
-        Self::compile_with(gpu, recording.entries(), recording.chains(), |strategies| {
-            strategies.swap_remove(0)
-        })
+        let first = |strategies: &mut Vec<Strategy>| strategies.swap_remove(0);
+        Self::compile_with(gpu, recording.entries(), recording.chains(), u64::MAX, first)
     }
 
     /// As [`Program::compile`], without chains.
@@ -91,6 +93,29 @@ impl Program {
     /// A kernel that does not compile, by name.
     pub fn compile_unchained(gpu: &Gpu, recording: &Recording) -> Result<Self> {
         Self::compile_entries(gpu, recording.entries(), |strategies| strategies.swap_remove(0))
+    }
+
+    /// As [`Program::compile_unchained`], and where textures are slow to write, large results go to them by way of buffers.
+    /// Kernels must write all of what they write, and not a cache's part.
+    ///
+    /// # Errors
+    /// A kernel that does not compile, by name.
+    pub fn compile_staged(gpu: &Gpu, recording: &Recording) -> Result<Self> {
+        Self::compile_with(gpu, recording.entries(), &[], gpu.stages_from(), |strategies| {
+            strategies.swap_remove(0)
+        })
+    }
+
+    /// As [`Program::compile_entries`], and all results go to textures by way of buffers.
+    ///
+    /// # Errors
+    /// A kernel that does not compile, by name.
+    pub fn compile_all_staged(
+        gpu: &Gpu,
+        entries: &[Entry],
+        choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
+    ) -> Result<Self> {
+        Self::compile_with(gpu, entries, &[], 0, choose)
     }
 
     /// As [`Program::compile_unchained`] with a choice among [`Gpu::strategies`].
@@ -102,13 +127,14 @@ impl Program {
         entries: &[Entry],
         choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
     ) -> Result<Self> {
-        Self::compile_with(gpu, entries, &[], choose)
+        Self::compile_with(gpu, entries, &[], u64::MAX, choose)
     }
 
     fn compile_with(
         gpu: &Gpu,
         entries: &[Entry],
         chains: &[Range<usize>],
+        staged_from: u64,
         choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
     ) -> Result<Self> {
         let mut bytes = Vec::with_capacity(entries.len() * PARAMETER_STRIDE);
@@ -137,6 +163,7 @@ impl Program {
                 size: std::num::NonZeroU64::new(4 * words as u64),
             }
         };
+        let staging = Staging::new(gpu, entries, staged_from);
         let mut steps = Vec::with_capacity(entries.len());
         let mut meeting = None;
         let mut index = 0;
@@ -158,7 +185,7 @@ impl Program {
                 }
             }
             let strategy = choose(&mut gpu.strategies(&*entries[index].kernel)?);
-            steps.push(single(gpu, &entries[index], &strategy, block(index))?);
+            steps.push(single(gpu, &entries[index], &strategy, block(index), &staging)?);
             index += 1;
         }
         gpu.check()?;
@@ -181,77 +208,13 @@ impl Program {
     }
 
     pub(super) fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        for step in &self.steps {
-            step.encode(&mut pass);
+        // Copies are between passes.
+        for steps in self.steps.chunk_by(|step, _| step.copies.is_empty()) {
+            let mut pass = encoder.begin_compute_pass(&Default::default());
+            steps.iter().for_each(|step| step.encode(&mut pass));
+            drop(pass);
+            steps.iter().flat_map(|step| &step.copies).for_each(|copy| copy.encode(encoder));
         }
-    }
-
-    /// Runs once with a timestamp before and after each dispatch and gives the seconds each took. Dispatches cannot
-    /// overlap then; where the adapter has no timestamps, each is submitted alone and timed from the host.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn profile(&self, gpu: &Gpu) -> Result<Vec<f64>> {
-        if !gpu.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
-            return self.profile_from_host(gpu);
-        }
-        let mut seconds = Vec::with_capacity(self.steps.len());
-        for steps in self.steps.chunks(wgpu::QUERY_SET_MAX_QUERIES as usize / 2) {
-            let count = 2 * steps.len() as u32;
-            let queries = gpu.device.create_query_set(&wgpu::QuerySetDescriptor {
-                label: Some("profile"),
-                ty: wgpu::QueryType::Timestamp,
-                count,
-            });
-            let size = 8 * u64::from(count);
-            let buffer = |usage| {
-                gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some("profile"),
-                    size,
-                    usage,
-                    mapped_at_creation: false,
-                })
-            };
-            let resolved = buffer(wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC);
-            let staging = buffer(wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST);
-            let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            for (index, step) in steps.iter().enumerate() {
-                let first = 2 * index as u32;
-                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-                    label: Some(&step.label),
-                    timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
-                        query_set: &queries,
-                        beginning_of_pass_write_index: Some(first),
-                        end_of_pass_write_index: Some(first + 1),
-                    }),
-                });
-                step.encode(&mut pass);
-            }
-            encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
-            encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, Some(size));
-            gpu.queue.submit([encoder.finish()]);
-            let words = map_words(gpu, &staging)?;
-            let ticks = |at: usize| u64::from(words[2 * at]) | u64::from(words[2 * at + 1]) << 32;
-            let period = f64::from(gpu.queue.get_timestamp_period()) * 1e-9;
-            seconds.extend(
-                (0..steps.len()).map(|at| ticks(2 * at + 1).saturating_sub(ticks(2 * at)) as f64 * period),
-            );
-        }
-        Ok(seconds)
-    }
-
-    fn profile_from_host(&self, gpu: &Gpu) -> Result<Vec<f64>> {
-        let mut seconds = Vec::with_capacity(self.steps.len());
-        for step in &self.steps {
-            let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            step.encode(&mut encoder.begin_compute_pass(&Default::default()));
-            let start = std::time::Instant::now();
-            gpu.queue.submit([encoder.finish()]);
-            gpu.wait()?;
-            seconds.push(start.elapsed().as_secs_f64());
-        }
-        Ok(seconds)
     }
 
     /// Submits one run without waiting.
@@ -314,9 +277,11 @@ fn single(
     entry: &Entry,
     strategy: &Strategy,
     parameters: wgpu::BufferBinding<'_>,
+    staging: &Staging,
 ) -> Result<Step> {
     let (label, kernel) = (&entry.label, &*entry.kernel);
-    let operands = kernel.operands();
+    let mut operands = kernel.operands();
+    let copies = staging.bind(&mut operands);
     let tensors: Vec<_> =
         operands.iter().filter_map(|operand| Some((operand.tensor.as_ref()?, operand.access))).collect();
     let mut kinds = vec![pipeline::uniform_buffer()];
@@ -329,14 +294,14 @@ fn single(
         );
         return Err(Error::Kernel { kernel: name, message });
     }
-    let signature = shader::signature(kernel, strategy);
-    let text = || shader::render(kernel, strategy);
+    let signature = shader::bound_signature(kernel, strategy, &operands);
+    let text = || shader::bound_render(kernel, strategy, &operands);
     let pipeline = pipeline::of(gpu, &name, strategy.entry, &signature, &kinds, text)?;
     let mut resources = vec![wgpu::BindingResource::Buffer(parameters)];
     resources.extend(tensors.iter().map(|(tensor, _)| pipeline::resource(tensor, label)));
     let bindings = pipeline::bind_group(gpu, &pipeline.layout, resources, label);
     let (label, strategy, grid) = (label.clone(), strategy.name, strategy.grid);
-    Ok(Step { label, strategy, pipeline, bindings: vec![(0, bindings)], grid })
+    Ok(Step { label, strategy, pipeline, bindings: vec![(0, bindings)], grid, copies })
 }
 
 /// Calls as one step with the block of all their parameters.
@@ -353,5 +318,6 @@ fn chained(
     let mut resources = vec![meeting.buffer.as_entire_binding(), wgpu::BindingResource::Buffer(parameters)];
     resources.extend(chain.tensors().iter().map(|(tensor, _)| pipeline::resource(tensor, &label)));
     let bindings = vec![(0, pipeline::bind_group(gpu, &pipeline.layout, resources, &label))];
-    Ok(Step { label, strategy: CHAIN, pipeline, bindings, grid: [chain.workers(), 1, 1] })
+    let grid = [chain.workers(), 1, 1];
+    Ok(Step { label, strategy: CHAIN, pipeline, bindings, grid, copies: vec![] })
 }

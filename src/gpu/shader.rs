@@ -79,9 +79,14 @@ fn environment() -> Result<&'static Environment<'static>> {
 
 /// What the text of a rendered shader depends on: equal signatures share a pipeline.
 pub fn signature(kernel: &dyn Kernel, strategy: &Strategy) -> String {
+    bound_signature(kernel, strategy, &kernel.operands())
+}
+
+/// As [`signature`], with `operands` bound instead of the kernel's own.
+pub(super) fn bound_signature(kernel: &dyn Kernel, strategy: &Strategy, operands: &[Operand]) -> String {
     let mut text = format!("{}|{:?}", strategy.name, strategy.constants);
-    for operand in kernel.operands() {
-        let _ = write!(text, "|{}:{}", operand.name, storage_word(&operand));
+    for operand in operands {
+        let _ = write!(text, "|{}:{}", operand.name, storage_word(operand));
     }
     for parameter in kernel.parameters() {
         let (Parameter::U32(name, _) | Parameter::F32(name, _)) = parameter;
@@ -108,20 +113,24 @@ fn storage_word(operand: &Operand) -> String {
 /// # Errors
 /// When the template does not render; the message names the line.
 pub fn render(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
+    bound_render(kernel, strategy, &kernel.operands())
+}
+
+/// As [`render`], with `operands` bound instead of the kernel's own.
+pub(super) fn bound_render(kernel: &dyn Kernel, strategy: &Strategy, operands: &[Operand]) -> Result<String> {
     let mut text = if strategy.needs.f16 { "enable f16;\n\n".to_owned() } else { String::new() };
     parameters(&mut text, 0, &kernel.parameters());
     let mut binding = 1;
-    let operands = kernel.operands();
     if operands.iter().any(|operand| reads_halves(operand, strategy)) {
         text.push_str("struct Halves {\n    lo: vec4<f16>,\n    hi: vec4<f16>,\n}\n");
     }
     for operand in operands {
-        let halves = reads_halves(&operand, strategy);
+        let halves = reads_halves(operand, strategy);
         if let Some(tensor) = &operand.tensor {
             declare(&mut text, binding, variable(operand.name), tensor, operand.access, halves);
             binding += 1;
         }
-        accessors(&mut text, &operand, variable(operand.name), halves);
+        accessors(&mut text, operand, variable(operand.name), halves);
     }
     text.push_str(&body(kernel, strategy)?);
     Ok(text)

@@ -2,8 +2,8 @@
 
 use super::device::Gpu;
 use super::program::{Program, Readback};
-use super::tensor::{Storage, Tensor};
-use super::transfer::map_words;
+use super::tensor::{Storage, TEXEL_BYTES, Tensor};
+use super::transfer::{copy_to_texture, map_words};
 use crate::Result;
 
 /// Runs, copies and kept words, in order, until [`Submission::finish`].
@@ -25,7 +25,7 @@ impl<'a> Submission<'a> {
         program.encode(&mut self.encoder);
     }
 
-    /// A copy of all texels into a tensor of the same storage and size.
+    /// A copy of all texels into a tensor of the same size, from a buffer into any storage.
     #[track_caller]
     pub fn copy(&mut self, from: &Tensor, to: &Tensor) {
         assert_eq!(from.bytes(), to.bytes(), "{} and {} differ in size", from.label(), to.label());
@@ -36,6 +36,9 @@ impl<'a> Submission<'a> {
             (Storage::Texture(from, _), Storage::Texture(to, _)) => {
                 let (source, target) = (from.as_image_copy(), to.as_image_copy());
                 self.encoder.copy_texture_to_texture(source, target, from.size());
+            }
+            (Storage::Buffer(buffer), Storage::Texture(texture, _)) => {
+                copy_to_texture(&mut self.encoder, buffer, texture, from.bytes() / TEXEL_BYTES);
             }
             _ => panic!("{} and {} differ in storage", from.label(), to.label()),
         }

@@ -162,6 +162,11 @@ impl Tensor {
         Self(Arc::new(Inner { id, label: label.into(), shape: shape.into(), element, storage, initial }))
     }
 
+    /// One of the same shape in `buffer`, which holds it and perhaps more.
+    pub(super) fn in_buffer(&self, buffer: &wgpu::Buffer) -> Self {
+        Self::new(self.label(), self.shape(), self.element(), Storage::Buffer(buffer.clone()), None)
+    }
+
     /// Identifies the memory, equal for clones.
     pub fn id(&self) -> u64 {
         self.0.id

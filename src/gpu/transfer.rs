@@ -117,6 +117,35 @@ fn write_texture(gpu: &Gpu, texture: &wgpu::Texture, first: u64, bytes: &[u8]) {
     }
 }
 
+/// Records a copy of the first `texels` of a buffer to a texture: its whole rows, and the rest of one.
+pub(super) fn copy_to_texture(
+    encoder: &mut wgpu::CommandEncoder,
+    buffer: &wgpu::Buffer,
+    texture: &wgpu::Texture,
+    texels: u64,
+) {
+    let width = u64::from(TEXTURE_WIDTH);
+    let (rows, rest) = (texels / width, texels % width);
+    for (first, columns, rows) in [(0, width, rows), (rows, rest, 1)] {
+        if columns * rows == 0 {
+            continue;
+        }
+        let layout = wgpu::TexelCopyBufferLayout {
+            offset: first * width * TEXEL_BYTES,
+            bytes_per_row: Some(TEXTURE_WIDTH * TEXEL_BYTES as u32),
+            rows_per_image: None,
+        };
+        encoder.copy_buffer_to_texture(
+            wgpu::TexelCopyBufferInfo { buffer, layout },
+            wgpu::TexelCopyTextureInfo {
+                origin: wgpu::Origin3d { x: 0, y: first as u32, z: 0 },
+                ..texture.as_image_copy()
+            },
+            wgpu::Extent3d { width: columns as u32, height: rows as u32, depth_or_array_layers: 1 },
+        );
+    }
+}
+
 /// Maps a readback buffer and copies its words out.
 pub(super) fn map_words(gpu: &Gpu, staging: &wgpu::Buffer) -> Result<Vec<u32>> {
     let (sender, receiver) = std::sync::mpsc::channel();

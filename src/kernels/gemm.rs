@@ -89,9 +89,10 @@ impl Gemm {
         if large.grid[0] * large.grid[1] >= 128 { large } else { self.workgroup_tile(32) }
     }
 
-    /// A lane owns `rows` rows and `texels` texels of columns. Large tiles load less, but their code must fit a core's
-    /// cache of instructions: 32 KiB, of which 32 rows of two texels take most.
-    fn tile(&self, broadcast: bool, rows: u32, texels: u32) -> Strategy {
+    /// A lane owns `rows` rows and `texels` texels of columns, and a turn of its loop takes `steps` times four columns of the
+    /// depth. Large tiles load less, and long turns keep sums where they are for longer, but the code of a turn must fit a
+    /// core's cache of instructions: 32 KiB, of which 32 rows times two texels or two steps take most.
+    fn tile(&self, broadcast: bool, rows: u32, texels: u32, steps: u32) -> Strategy {
         let [m, n, k] = self.sizes();
         Strategy {
             name: if broadcast { "gemm_broadcast" } else { "gemm" },
@@ -101,6 +102,7 @@ impl Gemm {
                 ("FORM", self.form()),
                 ("ROWS", Constant::Count(rows)),
                 ("TEXELS", Constant::Count(texels)),
+                ("STEPS", Constant::Count(steps)),
                 ("RAGGED", Constant::Switch(self.form == Form::Tn && !k.is_multiple_of(4))),
                 ("LOADS", Constant::Count(if broadcast { rows / 8 } else { rows })),
                 ("BROADCAST", Constant::Switch(broadcast)),
@@ -138,18 +140,24 @@ impl Kernel for Gemm {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let large = self.tile(true, 32, 2);
+        let large = match self.sizes()[2].div_ceil(4) % 2 {
+            0 => self.tile(true, 32, 1, 2),
+            _ => self.tile(true, 32, 2, 1),
+        };
         // Two cores want four pieces at least.
         let enough = large.grid[0] * large.grid[1] >= 4;
-        let shared = if enough { large } else { self.tile(true, 16, 1) };
-        can.allowed(vec![shared, self.tile(false, 8, 1)], vec![self.usual_workgroup_tile()])
+        let shared = if enough { large } else { self.tile(true, 16, 1, 1) };
+        can.allowed(vec![shared, self.tile(false, 8, 1, 1)], vec![self.usual_workgroup_tile()])
     }
 
     fn sizes(&self, _: &Capabilities) -> Vec<Strategy> {
         let usual = self.usual_workgroup_tile().constants;
         let tiles = [32, 64].map(|rows| self.workgroup_tile(rows)).into_iter();
-        let lanes = [(16, 1), (32, 1), (64, 1), (32, 2)].map(|(rows, texels)| self.tile(true, rows, texels));
-        lanes.into_iter().chain(tiles.filter(|tile| tile.constants != usual)).collect()
+        let depth4 = self.sizes()[2].div_ceil(4) as u32;
+        let lanes = [(16, 1, 1), (32, 1, 1), (64, 1, 1), (32, 2, 1), (32, 1, 2)];
+        let lanes = lanes.into_iter().filter(|(.., steps)| depth4.is_multiple_of(*steps));
+        let lanes = lanes.map(|(rows, texels, steps)| self.tile(true, rows, texels, steps));
+        lanes.chain(tiles.filter(|tile| tile.constants != usual)).collect()
     }
 
     fn cost(&self, _: usize) -> Cost {

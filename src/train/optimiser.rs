@@ -58,8 +58,9 @@ impl Optimiser {
         decay: f32,
         limit: Option<f32>,
     ) -> Result<Self> {
-        let sets = |count| (0..count).map(|_| parameters.like(place)).collect::<Result<Vec<_>>>();
-        let (moments, next) = (sets(method.moments())?, sets(1 + method.moments())?);
+        let moments = (0..method.moments()).map(|_| parameters.like(place)).collect::<Result<_>>()?;
+        let next =
+            (0..=method.moments()).map(|_| parameters.like_in_buffers(place)).collect::<Result<_>>()?;
         Ok(Self { moments, next, method, decay, limit })
     }
 

@@ -1,7 +1,7 @@
 //! The parameters of a model in training: named f32 tensors, where they start, and how they come and go.
 
 use super::config::{Feedforward, NormKind, Positions, Shape};
-use crate::gpu::{Element, Gpu, Place, Tensor};
+use crate::gpu::{Element, Gpu, Place, StorageKind, Tensor};
 use crate::sample::Rng;
 use crate::{Error, Result};
 
@@ -104,6 +104,21 @@ impl Parameters {
     /// When the device cannot hold them.
     pub fn like(&self, place: &Place) -> Result<Self> {
         let zeros = |tensor: &Tensor| Tensor::zeros(place, tensor.label(), tensor.shape(), Element::F32);
+        let tensors = self.tensors.iter().map(zeros).collect::<Result<_>>()?;
+        Ok(Self { names: self.names.clone(), tensors })
+    }
+
+    /// As [`Self::like`], in buffers where these bind so much, whatever the adapter reads faster: for what kernels only write.
+    ///
+    /// # Errors
+    /// When the device cannot hold them.
+    pub(super) fn like_in_buffers(&self, place: &Place) -> Result<Self> {
+        let zeros = |tensor: &Tensor| match place {
+            Place::Device(gpu) if tensor.bytes() <= gpu.capabilities().max_binding_bytes => {
+                Tensor::stored(gpu, StorageKind::Buffer, tensor.label(), tensor.shape(), Element::F32)
+            }
+            _ => Tensor::zeros(place, tensor.label(), tensor.shape(), Element::F32),
+        };
         let tensors = self.tensors.iter().map(zeros).collect::<Result<_>>()?;
         Ok(Self { names: self.names.clone(), tensors })
     }

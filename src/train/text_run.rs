@@ -10,7 +10,7 @@ use super::network::Network;
 use super::order::Order;
 use super::score::Score;
 use super::text_settings::TextSettings;
-use super::trainer::Trainer;
+use super::trainer::{AT_ONCE, Trainer};
 use super::tuning::{Tuned, Tuning, Wishes};
 use crate::gpu::Gpu;
 use crate::text::LearnedTokenizer;
@@ -49,8 +49,8 @@ struct State {
     pending: Vec<[f32; 3]>,
 }
 
-/// Steps between two looks at the interrupt: small models, and large ones.
-const TOGETHER: [u64; 2] = [4, 1];
+/// Seconds of steps that go to the device at once, so that progress and the interrupt are seen to in between.
+const TOGETHER: f64 = 0.5;
 
 /// What learns.
 pub enum Pupil {
@@ -75,6 +75,8 @@ pub struct TextRun {
     order: Order,
     pending: Vec<Score>,
     seconds: f64,
+    /// Steps that take about [`TOGETHER`].
+    together: u64,
     text: u64,
 }
 
@@ -138,6 +140,7 @@ impl TextRun {
             lesson,
             pending: vec![],
             seconds: 0.0,
+            together: 1,
             text: data.fingerprint(),
         })
     }
@@ -246,17 +249,19 @@ impl TextRun {
     /// When the device fails.
     pub fn advance(&mut self, interrupt: &AtomicBool, tell: impl Fn(u64)) -> Result<Option<TextRow>> {
         let (since, before) = (Instant::now(), self.seconds);
-        let together = TOGETHER[usize::from(matches!(self.pupil, Pupil::Tuned(_)))];
         loop {
             let step = self.trainer.done();
             let next = (step / self.settings.every + 1) * self.settings.every;
             let next = next.min(self.settings.steps.max(step + 1));
-            let count = (next - step).min(together);
+            let count = (next - step).min(self.together);
+            let begin = Instant::now();
             self.pending.extend(self.trainer.train(
                 count as usize,
                 &self.lesson.training,
                 &mut self.order,
             )?);
+            let each = begin.elapsed().as_secs_f64() / count as f64;
+            self.together = ((TOGETHER / each) as u64).clamp(1, AT_ONCE as u64);
             self.seconds = before + since.elapsed().as_secs_f64();
             tell(self.trainer.done());
             if step + count == next {
