@@ -261,6 +261,9 @@ fn a_stopped_run_goes_on_as_if_nothing_had_happened() {
     finish(&mut whole);
     let mut stopped = TextRun::tune(&gpu, &tuning, &wishes, &data).unwrap();
     stopped.advance(&AtomicBool::new(false), |_| ()).unwrap();
+    stopped.save(&folder.0).unwrap();
+    // A run begins with a step at a time: the interrupt comes amid a row.
+    let mut stopped = TextRun::resume(&gpu, &folder.0, &data, None).unwrap();
     assert_eq!(stopped.advance(&AtomicBool::new(true), |_| ()).unwrap(), None);
     assert_eq!(stopped.trainer.done(), 5);
     stopped.save(&folder.0).unwrap();
@@ -340,11 +343,11 @@ fn what_cannot_be_trained_is_refused_in_one_line() {
         (&tiny("qwen3-bf16"), good.clone(), &[], "architecture is \"qwen3\""),
         (&tiny("llama-linear-bias"), good.clone(), &["--lora", "4"], "biases"),
         (&tiny("mistral-f16"), good.clone(), &["--lora", "4"], "window"),
-        (&llama, good.clone(), &["--lora", "0"], "rank 0"),
+        (&llama, good.clone(), &["--lora", "0"], "--lora <RANK>': 0 is not in 1..=256"),
         (&llama, good.clone(), &["--lora", "4", "--lora-targets", "q,x"], "\"x\" is none of"),
-        (&llama, good.clone(), &["--batch", "0"], "batch 0"),
+        (&llama, good.clone(), &["--batch", "0"], "--batch <N>': 0 is not in"),
         (&llama, good.clone(), &["--context", "4096"], "made for 256"),
-        (&llama, text.clone(), &["--context", "0"], "context is 0"),
+        (&llama, text.clone(), &["--context", "0"], "--context <N>': 0 is not in"),
         (&llama, text, &[], "the text has"),
         (&llama, wrong("half.jsonl", "{\"prompt\": \"one\"}"), &[], "line 1: is neither"),
         (&llama, wrong("empty.jsonl", ""), &[], "no examples"),
