@@ -236,7 +236,7 @@ pub(super) fn declare(
             format!("var {variable}: texture_storage_2d<rgba32uint, {word}>;")
         }
         (Storage::Uniform(_), Access::Read) => {
-            format!("var<uniform> {variable}: array<{kind}, {}>;", tensor.len().div_ceil(4))
+            format!("var<uniform> {variable}: array<{kind}, {}>;", tensor.uniform_texels())
         }
         (_, Access::Read) => format!("var<storage, read> {variable}: array<{kind}>;"),
         _ => format!("var<storage, read_write> {variable}: array<{kind}>;"),

@@ -52,7 +52,7 @@ pub enum Place {
     Host,
 }
 
-/// Texels in a texture's row: index i is at (i mod width, i / width).
+/// Texels in the row of a texture with more than one: index i is at (i mod width, i / width).
 pub(super) const TEXTURE_WIDTH: u32 = 1024;
 pub(super) const TEXEL_BYTES: u64 = 16;
 
@@ -125,12 +125,8 @@ impl Tensor {
             Place::Device(gpu) => {
                 use wgpu::BufferUsages as Usage;
                 let usage = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
-                Storage::Uniform(buffer(
-                    gpu,
-                    label,
-                    texels(label, &[count], Element::U32)? * TEXEL_BYTES,
-                    usage,
-                ))
+                let texels = uniform_texels(texels(label, &[count], Element::U32)?);
+                Storage::Uniform(buffer(gpu, label, texels * TEXEL_BYTES, usage))
             }
         };
         Ok(Self::new(label, &[count], Element::U32, storage, None))
@@ -218,6 +214,11 @@ impl Tensor {
         self.len().div_ceil(self.element().per_texel()) as u64 * TEXEL_BYTES
     }
 
+    /// Texels of the array that a shader declares where this is a uniform.
+    pub(super) fn uniform_texels(&self) -> u64 {
+        uniform_texels(self.bytes() / TEXEL_BYTES)
+    }
+
     pub(super) fn storage(&self) -> &Storage {
         &self.0.storage
     }
@@ -233,6 +234,11 @@ fn texels(label: &str, shape: &[usize], element: Element) -> Result<u64> {
     numbers
         .map(|numbers| numbers.div_ceil(element.per_texel() as u64).max(1))
         .ok_or_else(|| Error::Device(format!("{label}: shape {shape:?} overflows")))
+}
+
+/// Texels of the buffer of a uniform of `texels`: few sizes, for a shader's text names the size, and each text is a pipeline.
+fn uniform_texels(texels: u64) -> u64 {
+    texels.next_multiple_of(64)
 }
 
 pub(super) fn buffer(gpu: &Gpu, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
@@ -264,10 +270,12 @@ fn allocate(gpu: &Gpu, kind: StorageKind, label: &str, texels: u64) -> Result<St
         return Ok(Storage::Buffer(buffer(gpu, label, texels * TEXEL_BYTES, usage)));
     }
     use wgpu::TextureUsages as Usage;
+    // What fits into the beginning of the first row has short rows: the others only take memory.
+    let width = (texels.next_power_of_two().max(64) as u32).min(TEXTURE_WIDTH);
     let texture = gpu.device.create_texture(&wgpu::TextureDescriptor {
         label: Some(label),
         size: wgpu::Extent3d {
-            width: TEXTURE_WIDTH,
+            width,
             height: texture_height(texels),
             depth_or_array_layers: 1,
         },
