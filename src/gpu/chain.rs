@@ -6,7 +6,7 @@
 //! (`shaders/chain.wgsl`) between two stages. The stages' texts are those of single calls, under other names.
 
 use super::device::Gpu;
-use super::kernel::{Access, Needs, Strategy};
+use super::kernel::{Access, Needs, Strategy, bound};
 use super::program::PARAMETER_STRIDE;
 use super::recording::Entry;
 use super::shader;
@@ -110,7 +110,7 @@ impl<'a> Chain<'a> {
             return None;
         }
         let mut tensors: Vec<(Tensor, Access)> = vec![];
-        for operand in stages.iter().flat_map(|stage| stage.entry.kernel.operands()) {
+        for operand in stages.iter().flat_map(|stage| bound(&*stage.entry.kernel)) {
             let Some(tensor) = operand.tensor else { continue };
             match tensors.iter_mut().find(|(known, _)| known.id() == tensor.id()) {
                 Some((_, access)) if *access != operand.access => *access = Access::ReadWrite,
@@ -138,7 +138,7 @@ impl<'a> Chain<'a> {
             let kernel = &*stage.entry.kernel;
             let _ =
                 write!(text, "\n{} {:?}", shader::signature(kernel, &stage.strategy), stage.strategy.grid);
-            let tensors = kernel.operands().into_iter().filter_map(|operand| operand.tensor);
+            let tensors = bound(kernel).into_iter().filter_map(|operand| operand.tensor);
             tensors.for_each(|tensor| {
                 let _ = write!(text, " {:?}", self.variable(&tensor));
             });
@@ -170,7 +170,7 @@ impl<'a> Chain<'a> {
         for (number, Stage { entry, strategy }) in self.stages.iter().enumerate() {
             let mut stage = String::new();
             shader::parameter_struct(&mut stage, &entry.kernel.parameters());
-            for operand in entry.kernel.operands() {
+            for operand in bound(&*entry.kernel) {
                 let index = operand.tensor.as_ref().and_then(|tensor| self.variable(tensor));
                 let variable = format!("tensor{}", index.unwrap_or_default());
                 shader::accessors(&mut stage, &operand, &variable, false);

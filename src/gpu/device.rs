@@ -1,6 +1,7 @@
 //! An open device: queue, capabilities, compiled pipelines, and the errors it reported.
 
 use super::adapter::{self, AdapterReport};
+use super::alias;
 use super::choice::Choice;
 use super::kernel::{Needs, Strategy};
 use super::memory::Memory;
@@ -40,6 +41,8 @@ pub struct GpuOptions {
     /// Workgroups that walk through a chain of calls together, on a software adapter: one for each core where nothing is
     /// said; with 1, calls are not chained.
     pub workers: Option<u32>,
+    /// Keep textures apart from buffers, also where they could share their memory.
+    pub without_aliases: bool,
     /// Leave naga's bounds and loop checks out of the shaders. Only for shaders that ship with this crate.
     pub unchecked: bool,
     /// The file with strategies found wrong, which are then not used: see [`super::Quarantine::default_path`].
@@ -81,6 +84,7 @@ pub struct Gpu {
     capabilities: Capabilities,
     pub(super) memory: Memory,
     unchecked: bool,
+    aliases: bool,
     workers: Option<u32>,
     pub(super) choice: Choice,
     first_error: Arc<Mutex<Option<Error>>>,
@@ -205,6 +209,7 @@ impl Gpu {
             .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
         };
         let choice = Choice::load(options, &report);
+        let aliases = !options.without_aliases && alias::possible(&report.driver);
         let mut gpu = Self {
             device,
             queue,
@@ -212,6 +217,7 @@ impl Gpu {
             capabilities,
             memory: Memory::of(adapter, info.device_type, options),
             unchecked: options.unchecked,
+            aliases,
             workers: options.workers,
             choice,
             first_error,
@@ -256,6 +262,11 @@ impl Gpu {
             && self.device.features().contains(reads_and_writes);
         let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(16) as u32);
         Some(self.workers.unwrap_or_else(cores)).filter(|&workers| able && workers > 1)
+    }
+
+    /// Whether textures share their memory with a buffer.
+    pub(super) fn aliases(&self) -> bool {
+        self.aliases
     }
 
     /// What [`super::Program::profile`] reads.

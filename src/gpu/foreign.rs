@@ -189,7 +189,7 @@ impl Program {
         }
         let layout = pipeline.get_bind_group_layout(0);
         let pipeline = Arc::new(Pipeline::new(pipeline, layout, &[]));
-        let step = Step { label: entry.into(), strategy: "own", pipeline, bindings, grid, copies: vec![] };
+        let step = Step { label: entry.into(), strategy: "own", pipeline, bindings, grid };
         Ok(Self { steps: vec![step], meeting: None })
     }
 }

@@ -57,6 +57,15 @@ impl Operand {
     }
 }
 
+/// The operands of a kernel as they are bound: what it writes, by the handle that is for writing.
+pub(super) fn bound(kernel: &dyn Kernel) -> Vec<Operand> {
+    let mut operands = kernel.operands();
+    for operand in operands.iter_mut().filter(|operand| operand.access == Access::Write) {
+        operand.tensor = operand.tensor.take().map(|tensor| tensor.written().clone());
+    }
+    operands
+}
+
 /// A number that differs between calls of one pipeline, read in the shader as `p.<name>`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Parameter {

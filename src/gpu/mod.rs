@@ -5,6 +5,7 @@
 //! ([`first_divergence`]), counted, timed or printed.
 
 mod adapter;
+mod alias;
 mod chain;
 mod choice;
 mod compare;
@@ -24,7 +25,6 @@ mod quarantine;
 mod recording;
 mod rehearsal;
 mod shader;
-mod staging;
 mod submission;
 mod tensor;
 mod transfer;

@@ -6,7 +6,7 @@ use super::transfer::map_words;
 use crate::Result;
 
 impl Program {
-    /// Runs once with a timestamp before and after each dispatch and gives the seconds each took, its copies included. Dispatches cannot
+    /// Runs once with a timestamp before and after each dispatch and gives the seconds each took. Dispatches cannot
     /// overlap then; where the adapter has no timestamps, each is submitted alone and timed from the host.
     ///
     /// # Errors
@@ -37,22 +37,15 @@ impl Program {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
             for (index, step) in steps.iter().enumerate() {
                 let first = 2 * index as u32;
-                let copies = !step.copies.is_empty();
-                let timed = |begin, end| wgpu::ComputePassDescriptor {
+                let timed = wgpu::ComputePassDescriptor {
                     label: Some(&step.label),
                     timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
                         query_set: &queries,
-                        beginning_of_pass_write_index: begin,
-                        end_of_pass_write_index: end,
+                        beginning_of_pass_write_index: Some(first),
+                        end_of_pass_write_index: Some(first + 1),
                     }),
                 };
-                let end = Some(first + 1);
-                step.encode(&mut encoder.begin_compute_pass(&timed(Some(first), end.filter(|_| !copies))));
-                if copies {
-                    step.copies.iter().for_each(|copy| copy.encode(&mut encoder));
-                    // An empty pass has the time after them.
-                    drop(encoder.begin_compute_pass(&timed(None, end)));
-                }
+                step.encode(&mut encoder.begin_compute_pass(&timed));
             }
             encoder.resolve_query_set(&queries, 0..count, &resolved, 0);
             encoder.copy_buffer_to_buffer(&resolved, 0, &staging, 0, Some(size));
@@ -72,7 +65,6 @@ impl Program {
         for step in &self.steps {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
             step.encode(&mut encoder.begin_compute_pass(&Default::default()));
-            step.copies.iter().for_each(|copy| copy.encode(&mut encoder));
             let start = std::time::Instant::now();
             gpu.queue.submit([encoder.finish()]);
             gpu.wait()?;

@@ -2,11 +2,10 @@
 
 use super::chain::{Chain, Meeting, Stage};
 use super::device::Gpu;
-use super::kernel::{Access, MOST_WORKGROUPS, Parameter, Strategy};
+use super::kernel::{Access, MOST_WORKGROUPS, Parameter, Strategy, bound};
 use super::pipeline::{self, Pipeline};
 use super::recording::{Entry, Recording};
 use super::shader;
-use super::staging::{self, Staging};
 use super::tensor::{Storage, Tensor, buffer};
 use super::transfer::map_words;
 use crate::{Error, Result};
@@ -20,8 +19,6 @@ pub(super) struct Step {
     /// By their group.
     pub(super) bindings: Vec<(u32, wgpu::BindGroup)>,
     pub(super) grid: [u32; 3],
-    /// What is to be copied after it.
-    pub(super) copies: Vec<staging::Copy>,
 }
 
 impl Step {
@@ -84,7 +81,7 @@ impl Program {
     /// A kernel that does not compile, by name.
     pub fn compile(gpu: &Gpu, recording: &Recording) -> Result<Self> {
         let first = |strategies: &mut Vec<Strategy>| strategies.swap_remove(0);
-        Self::compile_with(gpu, recording.entries(), recording.chains(), u64::MAX, first)
+        Self::compile_with(gpu, recording.entries(), recording.chains(), first)
     }
 
     /// As [`Program::compile`], without chains.
@@ -93,29 +90,6 @@ impl Program {
     /// A kernel that does not compile, by name.
     pub fn compile_unchained(gpu: &Gpu, recording: &Recording) -> Result<Self> {
         Self::compile_entries(gpu, recording.entries(), |strategies| strategies.swap_remove(0))
-    }
-
-    /// As [`Program::compile_unchained`], and where textures are slow to write, large results go to them by way of buffers.
-    /// Kernels must write all of what they write, and not a cache's part.
-    ///
-    /// # Errors
-    /// A kernel that does not compile, by name.
-    pub fn compile_staged(gpu: &Gpu, recording: &Recording) -> Result<Self> {
-        Self::compile_with(gpu, recording.entries(), &[], gpu.stages_from(), |strategies| {
-            strategies.swap_remove(0)
-        })
-    }
-
-    /// As [`Program::compile_entries`], and all results go to textures by way of buffers.
-    ///
-    /// # Errors
-    /// A kernel that does not compile, by name.
-    pub fn compile_all_staged(
-        gpu: &Gpu,
-        entries: &[Entry],
-        choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
-    ) -> Result<Self> {
-        Self::compile_with(gpu, entries, &[], 0, choose)
     }
 
     /// As [`Program::compile_unchained`] with a choice among [`Gpu::strategies`].
@@ -127,14 +101,13 @@ impl Program {
         entries: &[Entry],
         choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
     ) -> Result<Self> {
-        Self::compile_with(gpu, entries, &[], u64::MAX, choose)
+        Self::compile_with(gpu, entries, &[], choose)
     }
 
     fn compile_with(
         gpu: &Gpu,
         entries: &[Entry],
         chains: &[Range<usize>],
-        staged_from: u64,
         choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
     ) -> Result<Self> {
         let mut bytes = Vec::with_capacity(entries.len() * PARAMETER_STRIDE);
@@ -163,7 +136,6 @@ impl Program {
                 size: std::num::NonZeroU64::new(4 * words as u64),
             }
         };
-        let staging = Staging::new(gpu, entries, staged_from);
         let mut steps = Vec::with_capacity(entries.len());
         let mut meeting = None;
         let mut index = 0;
@@ -185,7 +157,7 @@ impl Program {
                 }
             }
             let strategy = choose(&mut gpu.strategies(&*entries[index].kernel)?);
-            steps.push(single(gpu, &entries[index], &strategy, block(index), &staging)?);
+            steps.push(single(gpu, &entries[index], &strategy, block(index))?);
             index += 1;
         }
         gpu.check()?;
@@ -208,13 +180,8 @@ impl Program {
     }
 
     pub(super) fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
-        // Copies are between passes.
-        for steps in self.steps.chunk_by(|step, _| step.copies.is_empty()) {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            steps.iter().for_each(|step| step.encode(&mut pass));
-            drop(pass);
-            steps.iter().flat_map(|step| &step.copies).for_each(|copy| copy.encode(encoder));
-        }
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        self.steps.iter().for_each(|step| step.encode(&mut pass));
     }
 
     /// Submits one run without waiting.
@@ -277,11 +244,9 @@ fn single(
     entry: &Entry,
     strategy: &Strategy,
     parameters: wgpu::BufferBinding<'_>,
-    staging: &Staging,
 ) -> Result<Step> {
     let (label, kernel) = (&entry.label, &*entry.kernel);
-    let mut operands = kernel.operands();
-    let copies = staging.bind(&mut operands);
+    let operands = bound(kernel);
     let tensors: Vec<_> =
         operands.iter().filter_map(|operand| Some((operand.tensor.as_ref()?, operand.access))).collect();
     let mut kinds = vec![pipeline::uniform_buffer()];
@@ -294,14 +259,14 @@ fn single(
         );
         return Err(Error::Kernel { kernel: name, message });
     }
-    let signature = shader::bound_signature(kernel, strategy, &operands);
-    let text = || shader::bound_render(kernel, strategy, &operands);
+    let signature = shader::signature(kernel, strategy);
+    let text = || shader::render(kernel, strategy);
     let pipeline = pipeline::of(gpu, &name, strategy.entry, &signature, &kinds, text)?;
     let mut resources = vec![wgpu::BindingResource::Buffer(parameters)];
     resources.extend(tensors.iter().map(|(tensor, _)| pipeline::resource(tensor, label)));
     let bindings = pipeline::bind_group(gpu, &pipeline.layout, resources, label);
     let (label, strategy, grid) = (label.clone(), strategy.name, strategy.grid);
-    Ok(Step { label, strategy, pipeline, bindings: vec![(0, bindings)], grid, copies })
+    Ok(Step { label, strategy, pipeline, bindings: vec![(0, bindings)], grid })
 }
 
 /// Calls as one step with the block of all their parameters.
@@ -319,5 +284,5 @@ fn chained(
     resources.extend(chain.tensors().iter().map(|(tensor, _)| pipeline::resource(tensor, &label)));
     let bindings = vec![(0, pipeline::bind_group(gpu, &pipeline.layout, resources, &label))];
     let grid = [chain.workers(), 1, 1];
-    Ok(Step { label, strategy: CHAIN, pipeline, bindings, grid, copies: vec![] })
+    Ok(Step { label, strategy: CHAIN, pipeline, bindings, grid })
 }

@@ -3,7 +3,7 @@
 //! Shader files are templates: a line that begins with `//%` is a statement (`//% for t in range(TOKENS)`,
 //! `//% include "q4_1"`), and `{{ t }}` is a value. Everything else is plain WGSL.
 
-use super::kernel::{Access, Constant, Kernel, Operand, Parameter, Strategy};
+use super::kernel::{Access, Constant, Kernel, Operand, Parameter, Strategy, bound};
 use super::tensor::{Element, Storage, TEXTURE_WIDTH, Tensor};
 use crate::{Error, Result};
 use minijinja::{Environment, Value, syntax::SyntaxConfig};
@@ -79,14 +79,9 @@ fn environment() -> Result<&'static Environment<'static>> {
 
 /// What the text of a rendered shader depends on: equal signatures share a pipeline.
 pub fn signature(kernel: &dyn Kernel, strategy: &Strategy) -> String {
-    bound_signature(kernel, strategy, &kernel.operands())
-}
-
-/// As [`signature`], with `operands` bound instead of the kernel's own.
-pub(super) fn bound_signature(kernel: &dyn Kernel, strategy: &Strategy, operands: &[Operand]) -> String {
     let mut text = format!("{}|{:?}", strategy.name, strategy.constants);
-    for operand in operands {
-        let _ = write!(text, "|{}:{}", operand.name, storage_word(operand));
+    for operand in bound(kernel) {
+        let _ = write!(text, "|{}:{}", operand.name, storage_word(&operand));
     }
     for parameter in kernel.parameters() {
         let (Parameter::U32(name, _) | Parameter::F32(name, _)) = parameter;
@@ -102,7 +97,7 @@ fn storage_word(operand: &Operand) -> String {
         Storage::Buffer(_) => "buffer".into(),
         Storage::Texture(..) => "texture".into(),
         Storage::Uniform(_) if operand.access == Access::Read => {
-            format!("uniform{}", tensor.len().div_ceil(4))
+            format!("uniform{}", tensor.uniform_texels())
         }
         Storage::Uniform(_) => "buffer".into(),
     }
@@ -113,18 +108,14 @@ fn storage_word(operand: &Operand) -> String {
 /// # Errors
 /// When the template does not render; the message names the line.
 pub fn render(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
-    bound_render(kernel, strategy, &kernel.operands())
-}
-
-/// As [`render`], with `operands` bound instead of the kernel's own.
-pub(super) fn bound_render(kernel: &dyn Kernel, strategy: &Strategy, operands: &[Operand]) -> Result<String> {
+    let operands = bound(kernel);
     let mut text = if strategy.needs.f16 { "enable f16;\n\n".to_owned() } else { String::new() };
     parameters(&mut text, 0, &kernel.parameters());
     let mut binding = 1;
     if operands.iter().any(|operand| reads_halves(operand, strategy)) {
         text.push_str("struct Halves {\n    lo: vec4<f16>,\n    hi: vec4<f16>,\n}\n");
     }
-    for operand in operands {
+    for operand in &operands {
         let halves = reads_halves(operand, strategy);
         if let Some(tensor) = &operand.tensor {
             declare(&mut text, binding, variable(operand.name), tensor, operand.access, halves);

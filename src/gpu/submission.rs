@@ -1,4 +1,4 @@
-//! Several runs in one submission, with copies between them and a few words kept of each.
+//! Several runs that are waited for once, with copies between them and a few words kept of each.
 
 use super::device::Gpu;
 use super::program::{Program, Readback};
@@ -54,6 +54,12 @@ impl<'a> Submission<'a> {
         assert!(slot + size <= self.readback.buffer.size(), "{}: no slot is left", tensor.label());
         self.encoder.copy_buffer_to_buffer(source, 0, &self.readback.buffer, slot, size);
         self.kept += 1;
+    }
+
+    /// Submits what there is, so that the device begins while the rest is encoded.
+    pub fn hand_over(&mut self) {
+        let next = self.gpu.device.create_command_encoder(&Default::default());
+        self.gpu.queue.submit([std::mem::replace(&mut self.encoder, next).finish()]);
     }
 
     /// Submits, waits, and gives the words kept, in order.

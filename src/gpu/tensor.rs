@@ -3,6 +3,7 @@
 //! Both storages hold texels of 16 bytes, so that a shader reads and writes four numbers at a time through
 //! `load_x(i)` and `store_x(i, v)` and never names the storage.
 
+use super::alias;
 use super::device::Gpu;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -69,7 +70,22 @@ struct Inner {
     shape: Vec<usize>,
     element: Element,
     storage: Storage,
+    /// The same memory as kernels write it, where that is another storage.
+    written: Option<Tensor>,
     initial: Option<Vec<u8>>,
+}
+
+impl Inner {
+    fn new(
+        label: &str,
+        shape: &[usize],
+        element: Element,
+        storage: Storage,
+        initial: Option<Vec<u8>>,
+    ) -> Self {
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Self { id, label: label.into(), shape: shape.into(), element, storage, written: None, initial }
+    }
 }
 
 /// A handle to a tensor; clones share the memory.
@@ -84,13 +100,22 @@ impl Tensor {
     /// # Errors
     /// When it exceeds what the device can bind.
     pub fn zeros(place: &Place, label: &str, shape: &[usize], element: Element) -> Result<Self> {
-        let storage = match place {
-            Place::Host => Storage::Host,
-            Place::Device(gpu) => {
-                allocate(gpu, gpu.capabilities().storage, label, texels(label, shape, element)?)?
-            }
-        };
-        Ok(Self::new(label, shape, element, storage, None))
+        let Place::Device(gpu) = place else { return Self::read_only(place, label, shape, element) };
+        let texels = texels(label, shape, element)?;
+        let (storage, buffer) = allocate(gpu, gpu.capabilities().storage, label, texels, gpu.aliases())?;
+        let written = buffer.map(|buffer| Self::new(label, shape, element, Storage::Buffer(buffer), None));
+        Ok(Self::with_alias(label, shape, element, storage, written))
+    }
+
+    /// The same that no kernel writes: the host fills it.
+    ///
+    /// # Errors
+    /// When it exceeds what the device can bind.
+    pub fn read_only(place: &Place, label: &str, shape: &[usize], element: Element) -> Result<Self> {
+        match place {
+            Place::Host => Ok(Self::new(label, shape, element, Storage::Host, None)),
+            Place::Device(gpu) => Self::stored(gpu, gpu.capabilities().storage, label, shape, element),
+        }
     }
 
     /// A constant f32 tensor. The host keeps a copy for the references.
@@ -104,7 +129,8 @@ impl Tensor {
         let tensor = match place {
             Place::Host => Storage::Host,
             Place::Device(gpu) => {
-                allocate(gpu, gpu.capabilities().storage, label, texels(label, shape, Element::F32)?)?
+                let texels = texels(label, shape, Element::F32)?;
+                allocate(gpu, gpu.capabilities().storage, label, texels, false)?.0
             }
         };
         let tensor = Self::new(label, shape, Element::F32, tensor, Some(bytes.to_vec()));
@@ -143,7 +169,7 @@ impl Tensor {
         shape: &[usize],
         element: Element,
     ) -> Result<Self> {
-        let storage = allocate(gpu, kind, label, texels(label, shape, element)?)?;
+        let (storage, _) = allocate(gpu, kind, label, texels(label, shape, element)?, false)?;
         Ok(Self::new(label, shape, element, storage, None))
     }
 
@@ -154,13 +180,23 @@ impl Tensor {
         storage: Storage,
         initial: Option<Vec<u8>>,
     ) -> Self {
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::new(Inner { id, label: label.into(), shape: shape.into(), element, storage, initial }))
+        Self(Arc::new(Inner::new(label, shape, element, storage, initial)))
     }
 
-    /// One of the same shape in `buffer`, which holds it and perhaps more.
-    pub(super) fn in_buffer(&self, buffer: &wgpu::Buffer) -> Self {
-        Self::new(self.label(), self.shape(), self.element(), Storage::Buffer(buffer.clone()), None)
+    fn with_alias(
+        label: &str,
+        shape: &[usize],
+        element: Element,
+        storage: Storage,
+        written: Option<Self>,
+    ) -> Self {
+        Self(Arc::new(Inner { written, ..Inner::new(label, shape, element, storage, None) }))
+    }
+
+    /// The tensor that kernels bind to write this one: another handle to its memory, where it is a texture that shares it
+    /// with a buffer.
+    pub(crate) fn written(&self) -> &Self {
+        self.0.written.as_ref().unwrap_or(self)
     }
 
     /// Identifies the memory, equal for clones.
@@ -250,7 +286,14 @@ pub(super) fn buffer(gpu: &Gpu, label: &str, size: u64, usage: wgpu::BufferUsage
     })
 }
 
-fn allocate(gpu: &Gpu, kind: StorageKind, label: &str, texels: u64) -> Result<Storage> {
+/// Room for `texels`; with `alias` a texture comes with a buffer over the same memory where it can.
+fn allocate(
+    gpu: &Gpu,
+    kind: StorageKind,
+    label: &str,
+    texels: u64,
+    alias: bool,
+) -> Result<(Storage, Option<wgpu::Buffer>)> {
     let limits = gpu.capabilities();
     let largest = match kind {
         StorageKind::Buffer => limits.max_binding_bytes / TEXEL_BYTES,
@@ -267,27 +310,28 @@ fn allocate(gpu: &Gpu, kind: StorageKind, label: &str, texels: u64) -> Result<St
     if kind == StorageKind::Buffer {
         use wgpu::BufferUsages as Usage;
         let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
-        return Ok(Storage::Buffer(buffer(gpu, label, texels * TEXEL_BYTES, usage)));
+        return Ok((Storage::Buffer(buffer(gpu, label, texels * TEXEL_BYTES, usage)), None));
     }
     use wgpu::TextureUsages as Usage;
     // What fits into the beginning of the first row has short rows: the others only take memory.
     let width = (texels.next_power_of_two().max(64) as u32).min(TEXTURE_WIDTH);
-    let texture = gpu.device.create_texture(&wgpu::TextureDescriptor {
+    let described = wgpu::TextureDescriptor {
         label: Some(label),
-        size: wgpu::Extent3d {
-            width,
-            height: texture_height(texels),
-            depth_or_array_layers: 1,
-        },
+        size: wgpu::Extent3d { width, height: texture_height(texels), depth_or_array_layers: 1 },
         mip_level_count: 1,
         sample_count: 1,
         dimension: wgpu::TextureDimension::D2,
         format: wgpu::TextureFormat::Rgba32Uint,
         usage: Usage::STORAGE_BINDING | Usage::COPY_SRC | Usage::COPY_DST,
         view_formats: &[],
-    });
+    };
+    let shared = if alias { alias::allocate(gpu, &described, TEXEL_BYTES as u32) } else { None };
+    let (texture, buffer) = match shared {
+        Some((texture, buffer)) => (texture, Some(buffer)),
+        None => (gpu.device.create_texture(&described), None),
+    };
     let view = texture.create_view(&Default::default());
-    Ok(Storage::Texture(texture, view))
+    Ok((Storage::Texture(texture, view), buffer))
 }
 
 /// Rows for so many texels, never a power of two: lavapipe compiles a shader once more for each combination of bound

@@ -111,6 +111,24 @@ impl Gemm {
             grid: [(n as u32).div_ceil(32 * texels), (m as u32).div_ceil(rows), 1],
         }
     }
+
+    /// A lane holds its columns of B and walks through rows of A: few depths are small enough.
+    fn stationary(&self) -> Option<Strategy> {
+        const TURNS: u32 = 64;
+        let [m, n, k] = self.sizes();
+        (self.form != Form::Tn && k <= 256).then(|| Strategy {
+            name: "gemm_stationary",
+            entry: "gemm_stationary",
+            source: include_str!("../../shaders/gemm_stationary.wgsl"),
+            constants: vec![
+                ("FORM", self.form()),
+                ("DEPTH4", Constant::Count(k as u32 / 4)),
+                ("TURNS", Constant::Count(TURNS)),
+            ],
+            needs: Needs::lanes(8).subgroup(8),
+            grid: [(n as u32).div_ceil(32), (m as u32).div_ceil(TURNS), 1],
+        })
+    }
 }
 
 impl Kernel for Gemm {
@@ -147,7 +165,8 @@ impl Kernel for Gemm {
         // Two cores want four pieces at least.
         let enough = large.grid[0] * large.grid[1] >= 4;
         let shared = if enough { large } else { self.tile(true, 16, 1, 1) };
-        can.allowed(vec![shared, self.tile(false, 8, 1, 1)], vec![self.usual_workgroup_tile()])
+        let lanes = [self.stationary(), Some(shared), Some(self.tile(false, 8, 1, 1))];
+        can.allowed(lanes.into_iter().flatten().collect(), vec![self.usual_workgroup_tile()])
     }
 
     fn sizes(&self, _: &Capabilities) -> Vec<Strategy> {

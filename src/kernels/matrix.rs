@@ -133,7 +133,7 @@ impl Matrix {
         let mut parts = vec![];
         for first in (0..rows).step_by(part_rows) {
             let planes = Planes::new(dtype, part_rows.min(rows - first), columns);
-            let tensor = Tensor::zeros(place, label, &[planes.texels, 4], Element::U32)?;
+            let tensor = Tensor::read_only(place, label, &[planes.texels, 4], Element::U32)?;
             parts.push(Part { tensor, planes, first, source: Arc::clone(&source) });
         }
         Ok(Self { source, parts })

@@ -58,9 +58,9 @@ impl Optimiser {
         decay: f32,
         limit: Option<f32>,
     ) -> Result<Self> {
-        let moments = (0..method.moments()).map(|_| parameters.like(place)).collect::<Result<_>>()?;
-        let next =
-            (0..=method.moments()).map(|_| parameters.like_in_buffers(place)).collect::<Result<_>>()?;
+        let moments = (0..method.moments()).map(|_| parameters.like(place)).collect::<Result<Vec<_>>>()?;
+        let now = std::iter::once(parameters).chain(&moments);
+        let next = now.map(|now| now.successors(place)).collect::<Result<_>>()?;
         Ok(Self { moments, next, method, decay, limit })
     }
 
@@ -111,12 +111,15 @@ impl Optimiser {
         Ok(())
     }
 
-    /// What is to be copied after a step: the next parameters and moments, over those of the step.
+    /// What is to be copied after a step: the next parameters and moments, over those of the step, unless they are in their
+    /// place already.
     pub fn copies<'a>(
         &'a self,
         parameters: &'a Parameters,
     ) -> impl Iterator<Item = (&'a Tensor, &'a Tensor)> {
         let sets = std::iter::once(parameters).chain(&self.moments);
-        self.next.iter().zip(sets).flat_map(|(next, now)| next.tensors().iter().zip(now.tensors()))
+        let pairs =
+            self.next.iter().zip(sets).flat_map(|(next, now)| next.tensors().iter().zip(now.tensors()));
+        pairs.filter(|(next, now)| next.id() != now.written().id())
     }
 }

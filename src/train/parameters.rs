@@ -108,18 +108,20 @@ impl Parameters {
         Ok(Self { names: self.names.clone(), tensors })
     }
 
-    /// As [`Self::like`], in buffers where these bind so much, whatever the adapter reads faster: for what kernels only write.
+    /// Where a kernel that reads all of these may write their successors: in their place, where they have another handle for
+    /// it; else in buffers of their own, where they fit, for copies from there are the fastest.
     ///
     /// # Errors
     /// When the device cannot hold them.
-    pub(super) fn like_in_buffers(&self, place: &Place) -> Result<Self> {
-        let zeros = |tensor: &Tensor| match place {
+    pub(super) fn successors(&self, place: &Place) -> Result<Self> {
+        let successor = |tensor: &Tensor| match place {
+            _ if tensor.written().id() != tensor.id() => Ok(tensor.written().clone()),
             Place::Device(gpu) if tensor.bytes() <= gpu.capabilities().max_binding_bytes => {
                 Tensor::stored(gpu, StorageKind::Buffer, tensor.label(), tensor.shape(), Element::F32)
             }
             _ => Tensor::zeros(place, tensor.label(), tensor.shape(), Element::F32),
         };
-        let tensors = self.tensors.iter().map(zeros).collect::<Result<_>>()?;
+        let tensors = self.tensors.iter().map(successor).collect::<Result<_>>()?;
         Ok(Self { names: self.names.clone(), tensors })
     }
 

@@ -37,11 +37,11 @@ impl Step {
     pub fn record(place: &Place, network: &Network, settings: &Settings, words: usize) -> Result<Self> {
         settings.check(&network.shape)?;
         let (shape, parameters) = (&network.shape, network.trained());
-        let data = Tensor::zeros(place, "data", &[words.next_multiple_of(4).max(4)], Element::U32)?;
+        let data = Tensor::read_only(place, "data", &[words.next_multiple_of(4).max(4)], Element::U32)?;
         let Settings { batch: size, accumulate, kept, .. } = *settings;
         let fours = |count: usize| [count.next_multiple_of(4)];
-        let starts = Tensor::zeros(place, "starts", &fours(AT_ONCE * accumulate * size), Element::U32)?;
-        let shares = Tensor::zeros(place, "shares", &fours(AT_ONCE * accumulate), Element::F32)?;
+        let starts = Tensor::read_only(place, "starts", &fours(AT_ONCE * accumulate * size), Element::U32)?;
+        let shares = Tensor::read_only(place, "shares", &fours(AT_ONCE * accumulate), Element::F32)?;
         let clock = Tensor::uniform(place, "clock", 4)?;
         let draw_clock = Tensor::uniform(place, "draw clock", 4)?;
         let schedule = Tensor::uniform(place, "schedule", 4 * AT_ONCE)?;

@@ -116,8 +116,8 @@ impl Trainer {
             shape,
             network,
             settings: settings.clone(),
-            step: Program::compile_staged(gpu, &step.recording)?,
-            evaluation: Program::compile_staged(gpu, &step.evaluation)?,
+            step: Program::compile(gpu, &step.recording)?,
+            evaluation: Program::compile(gpu, &step.evaluation)?,
             readback: Readback::new(gpu, &step.totals[0], AT_ONCE * settings.accumulate),
             recording: step.recording,
             parameters,
@@ -159,7 +159,7 @@ impl Trainer {
         &self.recording
     }
 
-    /// The dispatches of `steps` steps, each timed alone. The parameters stay as they are.
+    /// The dispatches of `steps` steps, each timed alone. Afterwards the parameters are of no use.
     ///
     /// # Errors
     /// When the device fails.
@@ -218,7 +218,10 @@ impl Trainer {
             let shares = self.shares_of(&starts);
             self.shares.write(&self.gpu, 0, bytemuck::cast_slice(&shares));
             let mut submission = Submission::new(&self.gpu, &self.readback);
-            for _ in 0..steps {
+            for step in 0..steps {
+                if step == 1 {
+                    submission.hand_over();
+                }
                 submission.run(&self.step);
                 self.optimiser.copies(&self.parameters).for_each(|(next, now)| submission.copy(next, now));
                 self.totals.iter().for_each(|total| submission.keep(total));

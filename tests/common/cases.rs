@@ -26,19 +26,24 @@ pub fn can_store(storage: StorageKind) -> bool {
     can
 }
 
-fn open(storage: StorageKind) -> Arc<Gpu> {
-    let options = GpuOptions { storage: Some(storage), ..GpuOptions::default() };
+fn open(storage: StorageKind, without_aliases: bool) -> Arc<Gpu> {
+    let options = GpuOptions { storage: Some(storage), without_aliases, ..GpuOptions::default() };
     Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The rows that are computed and compared; every tensor that may choose is in `storage`.
 pub fn table(storage: StorageKind) -> Table {
-    cases::table(&open(storage)).unwrap_or_else(|error| panic!("{error}"))
+    cases::table(&open(storage, false)).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same in textures that share no memory with a buffer.
+pub fn table_without_aliases() -> Table {
+    cases::table(&open(StorageKind::Texture, true)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Every shader text there is: see [`cases::variants`].
 pub fn variants(storage: StorageKind) -> Table {
-    cases::variants(&open(storage)).unwrap_or_else(|error| panic!("{error}"))
+    cases::variants(&open(storage, false)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Kernels of the registry that no row of the table tests.

@@ -1,0 +1,67 @@
+// C = alpha * A op(B) (+ base), all f32, of a depth that is known when the shader is made. FORM names whether B is
+// transposed:   nn: A [M, K], B [K, N]      nt: A [M, K], B [N, K]
+//
+// A lane owns a texel, four columns, of C and holds all of B that they need, DEPTH4 times four texels, while it walks
+// through `turns` rows: B stays and A passes, which the literature calls weight-stationary (Chen, Emer and Sze 2016,
+// Eyeriss, ISCA). A software adapter keeps B in its core's nearest cache and takes it from there as an operand of the
+// products; nothing but the row goes through the loop. Lane i loads texels i, i + 8, ... of a row of A, and the lanes
+// share them through the subgroup. Two sums take turns, so that neither waits for itself.
+//
+// Who reads what: of B, and of C, eight neighbouring lanes read and write neighbouring texels, 128 contiguous bytes (in nt
+// eight rows of B, contiguous along K, a line of a cache each for four steps); of A they read 128 contiguous bytes.
+//
+// Grid: x over 32 columns, y over `turns` rows.
+
+@compute @workgroup_size(8)
+fn gemm_stationary(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(subgroup_invocation_id) lane: u32,
+) {
+    // Parameters are read here, outside the loop: a software adapter reads them lane by lane where lanes may have parted.
+    let rows = p.rows;
+    let columns4 = p.columns4;
+    let alpha = p.alpha;
+    let column = workgroup.x * 8u + lane; // in texels
+    // Surplus columns repeat the last ones and store nothing.
+    let own = min(column, columns4 - 1u);
+    //% for k4 in range(DEPTH4)
+    //% for k in range(4)
+    //% if FORM == "nt"
+    let w{{ 4 * k4 + k }} = load_b((4u * own + {{ k }}u) * {{ DEPTH4 }}u + {{ k4 }}u);
+    //% else
+    let b{{ 4 * k4 + k }} = load_b({{ 4 * k4 + k }}u * columns4 + own);
+    //% endif
+    //% endfor
+    //% if FORM == "nt"
+    //% for k in range(4)
+    let b{{ 4 * k4 + k }} = vec4<f32>(w{{ 4 * k4 }}[{{ k }}], w{{ 4 * k4 + 1 }}[{{ k }}], w{{ 4 * k4 + 2 }}[{{ k }}], w{{ 4 * k4 + 3 }}[{{ k }}]);
+    //% endfor
+    //% endif
+    //% endfor
+
+    let first = workgroup.y * {{ TURNS }}u;
+    let last = min(first + {{ TURNS }}u, rows);
+    for (var row = first; row < last; row++) {
+        //% for i in range((DEPTH4 + 7) // 8)
+        let a{{ i }} = load_a(row * {{ DEPTH4 }}u + {{ "min(" ~ 8 * i ~ "u + lane, " ~ (DEPTH4 - 1) ~ "u)" if 8 * i + 8 > DEPTH4 else 8 * i ~ "u + lane" }});
+        //% endfor
+        var sum0 = vec4<f32>();
+        var sum1 = vec4<f32>();
+        //% for k4 in range(DEPTH4)
+        {
+            let x = subgroupBroadcast(a{{ k4 // 8 }}, {{ k4 % 8 }}u);
+            //% for k in range(4)
+            sum{{ k4 % 2 }} = fma(b{{ 4 * k4 + k }}, vec4<f32>(x[{{ k }}]), sum{{ k4 % 2 }});
+            //% endfor
+        }
+        //% endfor
+        if column < columns4 {
+            let at = row * columns4 + column;
+            //% if has_base
+            store_c(at, fma(sum0 + sum1, vec4<f32>(alpha), load_base(at)));
+            //% else
+            store_c(at, alpha * (sum0 + sum1));
+            //% endif
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Textures that share their memory with a buffer.
+//!
+//! Lavapipe loads texels at a tenth of the price of words in a buffer, and stores them at five times that price: what is
+//! written often and read often wants to be both. Vulkan lets an image and a buffer be bound to the same memory
+//! (specification, "Memory Aliasing"), and in lavapipe a linear image is its rows, one after the other. So kernels read a
+//! tensor through its texture and write it through its buffer.
+//!
+//! wgpu takes the two for strangers and puts no barrier between them. Only drivers are allowed here that end a dispatch
+//! before they begin the next, and have no caches of their own; of these one is known.
+
+use super::device::Gpu;
+
+/// Whether textures can share their memory with a buffer on an adapter with this driver.
+pub(super) fn possible(driver: &str) -> bool {
+    cfg!(target_os = "linux") && driver == "llvmpipe"
+}
+
+/// A texture of zeros and a buffer over its texels, row by row. `None` where there is no such thing, or no memory for it.
+#[cfg(target_os = "linux")]
+pub(super) fn allocate(
+    gpu: &Gpu,
+    texture: &wgpu::TextureDescriptor<'_>,
+    texel_bytes: u32,
+) -> Option<(wgpu::Texture, wgpu::Buffer)> {
+    use wgpu::TextureUses as Uses;
+    use wgpu::hal::{MemoryFlags, TextureDescriptor, vulkan};
+
+    let size = u64::from(texture.size.width * texel_bytes) * u64::from(texture.size.height);
+    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+    // SAFETY: the handles below are made by this device and destroyed when the last of texture and buffer is, which wgpu
+    // tells after the device has done with them; their descriptions are those that they were made by, and they hold zeros.
+    unsafe {
+        let device = gpu.device.as_hal::<vulkan::Api>()?;
+        let memory = shared::Memory::new(device.raw_device(), texture, texel_bytes, size)?;
+        let (image, buffer) = (memory.image, memory.buffer);
+        let owners = [memory.clone(), memory];
+        let [for_texture, for_buffer] = owners.map(|owner| Box::new(move || drop(owner)));
+        let described = TextureDescriptor {
+            label: texture.label,
+            size: texture.size,
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: texture.dimension,
+            format: texture.format,
+            usage: Uses::STORAGE_READ_ONLY | Uses::STORAGE_WRITE_ONLY | Uses::COPY_SRC | Uses::COPY_DST,
+            memory_flags: MemoryFlags::empty(),
+            view_formats: vec![],
+        };
+        let external = vulkan::TextureMemory::External;
+        let image = device.texture_from_raw(image, &described, Some(for_texture), external);
+        drop(device);
+        let buffer = vulkan::Buffer::from_raw_externally_owned(buffer, for_buffer);
+        let described =
+            wgpu::BufferDescriptor { label: texture.label, size, usage, mapped_at_creation: false };
+        Some((
+            gpu.device.create_texture_from_hal::<vulkan::Api>(image, texture, Uses::UNINITIALIZED),
+            gpu.device.create_buffer_from_hal::<vulkan::Api>(buffer, &described),
+        ))
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn allocate(
+    _: &Gpu,
+    _: &wgpu::TextureDescriptor<'_>,
+    _: u32,
+) -> Option<(wgpu::Texture, wgpu::Buffer)> {
+    None
+}
+
+#[cfg(target_os = "linux")]
+mod shared {
+    use ash::{Device, vk};
+    use std::sync::Arc;
+
+    /// Memory with the image and the buffer that are bound to it.
+    pub struct Memory {
+        device: Device,
+        memory: vk::DeviceMemory,
+        pub image: vk::Image,
+        pub buffer: vk::Buffer,
+    }
+
+    impl Memory {
+        /// Zeros under an image of `texture` and a buffer of `size` bytes; `None` if the driver refuses, or lays the image's
+        /// rows out in another way.
+        ///
+        /// # Safety
+        /// `device` must live for as long as what is made here.
+        pub unsafe fn new(
+            device: &Device,
+            texture: &wgpu::TextureDescriptor<'_>,
+            texel_bytes: u32,
+            size: u64,
+        ) -> Option<Arc<Self>> {
+            let wgpu::Extent3d { width, height, .. } = texture.size;
+            let image = vk::ImageCreateInfo::default()
+                .flags(vk::ImageCreateFlags::ALIAS)
+                .image_type(vk::ImageType::TYPE_2D)
+                .format(vk::Format::R32G32B32A32_UINT)
+                .extent(vk::Extent3D { width, height, depth: 1 })
+                .mip_levels(1)
+                .array_layers(1)
+                .samples(vk::SampleCountFlags::TYPE_1)
+                .tiling(vk::ImageTiling::LINEAR)
+                .usage(
+                    vk::ImageUsageFlags::STORAGE
+                        | vk::ImageUsageFlags::TRANSFER_SRC
+                        | vk::ImageUsageFlags::TRANSFER_DST,
+                );
+            let buffer = vk::BufferCreateInfo::default().size(size).usage(
+                vk::BufferUsageFlags::STORAGE_BUFFER
+                    | vk::BufferUsageFlags::TRANSFER_SRC
+                    | vk::BufferUsageFlags::TRANSFER_DST,
+            );
+            // SAFETY: what has not been made yet is null, which all the functions that destroy take; what is made is bound
+            // before it is used, to memory that is large enough and of a type for both.
+            unsafe {
+                let mut all = Self {
+                    device: device.clone(),
+                    memory: vk::DeviceMemory::null(),
+                    image: vk::Image::null(),
+                    buffer: vk::Buffer::null(),
+                };
+                all.image = device.create_image(&image, None).ok()?;
+                let aspect = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
+                let layout = device.get_image_subresource_layout(all.image, aspect);
+                if layout.offset != 0 || layout.row_pitch != u64::from(width * texel_bytes) {
+                    return None;
+                }
+                all.buffer = device.create_buffer(&buffer, None).ok()?;
+                let needs = device.get_image_memory_requirements(all.image);
+                let buffers = device.get_buffer_memory_requirements(all.buffer);
+                // The first type of both: lavapipe has one, which the host can write, too.
+                let kinds = needs.memory_type_bits & buffers.memory_type_bits;
+                let whole = needs.size.max(buffers.size);
+                let memory = vk::MemoryAllocateInfo::default()
+                    .allocation_size(whole)
+                    .memory_type_index(kinds.trailing_zeros());
+                all.memory = device.allocate_memory(&memory, None).ok()?;
+                device.bind_image_memory(all.image, all.memory, 0).ok()?;
+                device.bind_buffer_memory(all.buffer, all.memory, 0).ok()?;
+                let bytes = device.map_memory(all.memory, 0, whole, vk::MemoryMapFlags::empty()).ok()?;
+                bytes.cast::<u8>().write_bytes(0, size as usize);
+                device.unmap_memory(all.memory);
+                Some(Arc::new(all))
+            }
+        }
+    }
+
+    impl Drop for Memory {
+        fn drop(&mut self) {
+            // SAFETY: nobody but the two handles that are gone used them.
+            unsafe {
+                self.device.destroy_buffer(self.buffer, None);
+                self.device.destroy_image(self.image, None);
+                self.device.free_memory(self.memory, None);
+            }
+        }
+    }
+}
