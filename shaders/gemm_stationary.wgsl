@@ -21,22 +21,24 @@ fn gemm_stationary(
     let rows = p.rows;
     let columns4 = p.columns4;
     let alpha = p.alpha;
-    let column = workgroup.x * 8u + lane; // in texels
+    let column = workgroup.x * {{ 8 * TEXELS }}u + lane; // in texels
+    //% for j in range(TEXELS)
     // Surplus columns repeat the last ones and store nothing.
-    let own = min(column, columns4 - 1u);
+    let own{{ j }} = min(column + {{ 8 * j }}u, columns4 - 1u);
     //% for k4 in range(DEPTH4)
     //% for k in range(4)
     //% if FORM == "nt"
-    let w{{ 4 * k4 + k }} = load_b((4u * own + {{ k }}u) * {{ DEPTH4 }}u + {{ k4 }}u);
+    let w{{ 4 * k4 + k }}_{{ j }} = load_b((4u * own{{ j }} + {{ k }}u) * {{ DEPTH4 }}u + {{ k4 }}u);
     //% else
-    let b{{ 4 * k4 + k }} = load_b({{ 4 * k4 + k }}u * columns4 + own);
+    let b{{ 4 * k4 + k }}_{{ j }} = load_b({{ 4 * k4 + k }}u * columns4 + own{{ j }});
     //% endif
     //% endfor
     //% if FORM == "nt"
     //% for k in range(4)
-    let b{{ 4 * k4 + k }} = vec4<f32>(w{{ 4 * k4 }}[{{ k }}], w{{ 4 * k4 + 1 }}[{{ k }}], w{{ 4 * k4 + 2 }}[{{ k }}], w{{ 4 * k4 + 3 }}[{{ k }}]);
+    let b{{ 4 * k4 + k }}_{{ j }} = vec4<f32>(w{{ 4 * k4 }}_{{ j }}[{{ k }}], w{{ 4 * k4 + 1 }}_{{ j }}[{{ k }}], w{{ 4 * k4 + 2 }}_{{ j }}[{{ k }}], w{{ 4 * k4 + 3 }}_{{ j }}[{{ k }}]);
     //% endfor
     //% endif
+    //% endfor
     //% endfor
 
     let first = workgroup.y * {{ TURNS }}u;
@@ -45,23 +47,32 @@ fn gemm_stationary(
         //% for i in range((DEPTH4 + 7) // 8)
         let a{{ i }} = load_a(row * {{ DEPTH4 }}u + {{ "min(" ~ 8 * i ~ "u + lane, " ~ (DEPTH4 - 1) ~ "u)" if 8 * i + 8 > DEPTH4 else 8 * i ~ "u + lane" }});
         //% endfor
-        var sum0 = vec4<f32>();
-        var sum1 = vec4<f32>();
+        //% for j in range(TEXELS)
+        //% for part in range(2 // TEXELS)
+        var sum{{ part }}_{{ j }} = vec4<f32>();
+        //% endfor
+        //% endfor
         //% for k4 in range(DEPTH4)
         {
             let x = subgroupBroadcast(a{{ k4 // 8 }}, {{ k4 % 8 }}u);
+            //% set part = k4 % (2 // TEXELS)
             //% for k in range(4)
-            sum{{ k4 % 2 }} = fma(b{{ 4 * k4 + k }}, vec4<f32>(x[{{ k }}]), sum{{ k4 % 2 }});
+            //% for j in range(TEXELS)
+            sum{{ part }}_{{ j }} = fma(b{{ 4 * k4 + k }}_{{ j }}, vec4<f32>(x[{{ k }}]), sum{{ part }}_{{ j }});
+            //% endfor
             //% endfor
         }
         //% endfor
-        if column < columns4 {
-            let at = row * columns4 + column;
+        //% for j in range(TEXELS)
+        if column + {{ 8 * j }}u < columns4 {
+            let at = row * columns4 + own{{ j }};
+            let sum = sum0_{{ j }}{{ " + sum1_" ~ j if TEXELS == 1 else "" }};
             //% if has_base
-            store_c(at, fma(sum0 + sum1, vec4<f32>(alpha), load_base(at)));
+            store_c(at, fma(sum, vec4<f32>(alpha), load_base(at)));
             //% else
-            store_c(at, alpha * (sum0 + sum1));
+            store_c(at, alpha * sum);
             //% endif
         }
+        //% endfor
     }
 }

@@ -112,22 +112,30 @@ impl Gemm {
         }
     }
 
-    /// A lane holds its columns of B and walks through rows of A: few depths are small enough.
-    fn stationary(&self) -> Option<Strategy> {
+    /// A lane holds `texels` texels of columns of B and walks through rows of A, where the depth is small enough: what the
+    /// lanes hold, 16 KiB for each 128 of the depth and texel, is to stay in a core's nearest cache.
+    fn stationary(&self, texels: u32) -> Option<Strategy> {
         const TURNS: u32 = 64;
         let [m, n, k] = self.sizes();
-        (self.form != Form::Tn && k <= 256).then(|| Strategy {
+        (self.form != Form::Tn && k as u32 * texels <= 256).then(|| Strategy {
             name: "gemm_stationary",
             entry: "gemm_stationary",
             source: include_str!("../../shaders/gemm_stationary.wgsl"),
             constants: vec![
                 ("FORM", self.form()),
                 ("DEPTH4", Constant::Count(k as u32 / 4)),
+                ("TEXELS", Constant::Count(texels)),
                 ("TURNS", Constant::Count(TURNS)),
             ],
             needs: Needs::lanes(8).subgroup(8),
-            grid: [(n as u32).div_ceil(32), (m as u32).div_ceil(TURNS), 1],
+            grid: [(n as u32).div_ceil(32 * texels), (m as u32).div_ceil(TURNS), 1],
         })
+    }
+
+    /// Two texels load a row of A half as often, and as few as four workgroups leave a core idle at the end.
+    fn usual_stationary(&self) -> Option<Strategy> {
+        let wide = self.stationary(2).filter(|wide| wide.grid[0] * wide.grid[1] >= 16);
+        wide.or_else(|| self.stationary(1))
     }
 }
 
@@ -165,7 +173,7 @@ impl Kernel for Gemm {
         // Two cores want four pieces at least.
         let enough = large.grid[0] * large.grid[1] >= 4;
         let shared = if enough { large } else { self.tile(true, 16, 1, 1) };
-        let lanes = [self.stationary(), Some(shared), Some(self.tile(false, 8, 1, 1))];
+        let lanes = [self.usual_stationary(), Some(shared), Some(self.tile(false, 8, 1, 1))];
         can.allowed(lanes.into_iter().flatten().collect(), vec![self.usual_workgroup_tile()])
     }
 
@@ -176,7 +184,8 @@ impl Kernel for Gemm {
         let lanes = [(16, 1, 1), (32, 1, 1), (64, 1, 1), (32, 2, 1), (32, 1, 2)];
         let lanes = lanes.into_iter().filter(|(.., steps)| depth4.is_multiple_of(*steps));
         let lanes = lanes.map(|(rows, texels, steps)| self.tile(true, rows, texels, steps));
-        lanes.chain(tiles.filter(|tile| tile.constants != usual)).collect()
+        let held = [1, 2].into_iter().filter_map(|texels| self.stationary(texels));
+        lanes.chain(held).chain(tiles.filter(|tile| tile.constants != usual)).collect()
     }
 
     fn cost(&self, _: usize) -> Cost {
