@@ -120,6 +120,12 @@ pub(super) fn choose(infos: &[wgpu::AdapterInfo], wanted: Option<&str>) -> Resul
     Ok((best, reason))
 }
 
+/// Whether this is Mesa's driver that computes on the CPU. Some of what it does is promised by nobody: a thread a core takes
+/// one workgroup after the other, a dispatch is over before the next one begins, and a linear image is its rows.
+pub(super) fn is_lavapipe(driver: &str) -> bool {
+    driver == "llvmpipe"
+}
+
 pub(super) fn report(adapter: &wgpu::Adapter, chosen: bool, reason: String) -> AdapterReport {
     let (info, features, limits) = (adapter.get_info(), adapter.features(), adapter.limits());
     AdapterReport {

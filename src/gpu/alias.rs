@@ -5,15 +5,10 @@
 //! (specification, "Memory Aliasing"), and in lavapipe a linear image is its rows, one after the other. So kernels read a
 //! tensor through its texture and write it through its buffer.
 //!
-//! wgpu takes the two for strangers and puts no barrier between them. Only drivers are allowed here that end a dispatch
-//! before they begin the next, and have no caches of their own; of these one is known.
+//! wgpu takes the two for strangers and puts no barrier between them. So this is for a driver that ends a dispatch before it
+//! begins the next, and has no caches of its own: see `super::adapter::is_lavapipe`.
 
 use super::device::Gpu;
-
-/// Whether textures can share their memory with a buffer on an adapter with this driver.
-pub(super) fn possible(driver: &str) -> bool {
-    cfg!(target_os = "linux") && driver == "llvmpipe"
-}
 
 /// A texture of zeros and a buffer over its texels, row by row. `None` where there is no such thing, or no memory for it.
 #[cfg(target_os = "linux")]

@@ -94,8 +94,8 @@ impl<'a> Chain<'a> {
             && textures + buffers + uniforms <= limits.max_bindings_per_bind_group
     }
 
-    /// `None` where some call's workgroups are larger, share memory, or keep numbers in private variables, or where there are too
-    /// many.
+    /// `None` where some call's workgroups are larger, share memory, or keep numbers in private variables, where one call reads a
+    /// texture that another one writes as such, or where there are too many.
     pub fn of(stages: Vec<Stage<'a>>, workers: u32) -> Option<Self> {
         if stages.len() > MOST_STAGES {
             return None;
@@ -117,6 +117,10 @@ impl<'a> Chain<'a> {
                 Some(_) => {}
                 None => tensors.push((tensor, operand.access)),
             }
+        }
+        let in_texture = |tensor: &Tensor| matches!(tensor.storage(), Storage::Texture(..));
+        if tensors.iter().any(|(tensor, access)| *access == Access::ReadWrite && in_texture(tensor)) {
+            return None;
         }
         Some(Self { stages, tensors, workers })
     }

@@ -1,7 +1,6 @@
 //! An open device: queue, capabilities, compiled pipelines, and the errors it reported.
 
 use super::adapter::{self, AdapterReport};
-use super::alias;
 use super::choice::Choice;
 use super::kernel::{Needs, Strategy};
 use super::memory::Memory;
@@ -157,10 +156,6 @@ impl Gpu {
 
         let mut wanted =
             wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
-        // Reading and writing one texture, for chains of kernels.
-        if info.device_type == wgpu::DeviceType::Cpu {
-            wanted |= wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES;
-        }
         if options.without_subgroups {
             wanted.remove(wgpu::Features::SUBGROUP);
         }
@@ -209,7 +204,7 @@ impl Gpu {
             .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
         };
         let choice = Choice::load(options, &report);
-        let aliases = !options.without_aliases && alias::possible(&report.driver);
+        let aliases = !options.without_aliases && cfg!(target_os = "linux") && adapter::is_lavapipe(&report.driver);
         let mut gpu = Self {
             device,
             queue,
@@ -253,13 +248,11 @@ impl Gpu {
         &self.capabilities
     }
 
-    /// Workgroups of eight lanes that surely run at once, where calls can be chained: as many as there are cores. Software
-    /// adapters have a thread a core; lavapipe has no more than 16.
+    /// Workgroups of eight lanes that surely run at once, where calls can be chained: as many as there are cores. Lavapipe has a
+    /// thread a core, but no more than 16.
     pub fn workers(&self) -> Option<u32> {
-        let reads_and_writes = wgpu::Features::TEXTURE_ADAPTER_SPECIFIC_FORMAT_FEATURES;
-        let able = self.capabilities.software
-            && self.capabilities.subgroup >= 8
-            && self.device.features().contains(reads_and_writes);
+        let can = &self.capabilities;
+        let able = can.software && can.subgroup >= 8 && adapter::is_lavapipe(&self.report.driver);
         let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(16) as u32);
         Some(self.workers.unwrap_or_else(cores)).filter(|&workers| able && workers > 1)
     }
