@@ -16,10 +16,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Turns that a worker waits in one chain, and looks in each: some milliseconds. Drivers end a shader's loops after so many
+/// Turns that a worker waits in one chain, and looks in each: 17 ms on lavapipe of Mesa 22.3.6, 5 ms on that of 25.0.7, which is
+/// more than the four for which a Linux kernel lets another thread run. Drivers end a shader's loops after so many
 /// turns together (lavapipe: 65,535), of which the stages need their own.
 const TURNS: u32 = 16_384;
-const LOOKS: u32 = 32;
+const LOOKS: u32 = 64;
 
 /// Most calls of a chain: a Llama's layer with a long cache. Longer ones have not been looked at with valgrind since stages
 /// have one block of parameters.

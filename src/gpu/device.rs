@@ -204,7 +204,8 @@ impl Gpu {
             .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
         };
         let choice = Choice::load(options, &report);
-        let aliases = !options.without_aliases && cfg!(target_os = "linux") && adapter::is_lavapipe(&report.driver);
+        let aliases =
+            !options.without_aliases && cfg!(target_os = "linux") && adapter::is_lavapipe(&report.driver);
         let mut gpu = Self {
             device,
             queue,

@@ -231,8 +231,9 @@ impl Program {
         };
         let outcomes = &outcomes[2..][..2 * runs];
         let met = outcomes.chunks(2).take_while(|outcome| outcome[0] == 0).count();
-        if let Some(&waited) = outcomes.last().filter(|_| met == runs) {
-            meeting.end(waited, runs);
+        match outcomes.last().filter(|_| met == runs) {
+            Some(&waited) => meeting.end(waited, runs),
+            None => log::debug!("workers of a chain missed each other in run {met} of {runs}: {outcomes:?}"),
         }
         Ok(Runs { before, after: slots.take(met).collect() })
     }
