@@ -294,11 +294,10 @@ fn impossible_runs_are_refused() {
 #[test]
 fn generate_answers_from_what_was_learned() {
     let folder = Folder::new("answers");
-    let arguments: Vec<_> =
-        "grok --modulus 23 --operation add --layers 1 --width 64 --rate 0.003 --steps 2000"
-            .split(' ')
-            .collect();
-    let learned = kaiwu(&arguments, &folder.0);
+    // It stops when it has understood for a while, not amid one of the spikes that this rate has.
+    let arguments = "grok --modulus 23 --operation add --layers 1 --width 64 --heads 2 --fraction 0.75 --weight-decay 2 \
+                     --rate 0.003 --batch 256 --steps 4000";
+    let learned = kaiwu(&arguments.split_whitespace().collect::<Vec<_>>(), &folder.0);
     assert!(learned.status.success(), "{}", String::from_utf8_lossy(&learned.stderr));
     let rows = [(1, 2), (11, 12), (22, 22), (0, 5), (17, 9), (20, 3), (8, 8), (13, 4)];
     let ask = |question: &str| {
@@ -311,7 +310,7 @@ fn generate_answers_from_what_was_learned() {
         String::from_utf8(ran.stdout).unwrap()
     };
     let right = |&(a, b): &(u32, u32)| answer(&format!("{a} + {b} =")).trim() == ((a + b) % 23).to_string();
-    // Most of the table is understood, and chance is 1 in 23.
+    // Chance is 1 in 23.
     assert!(rows.iter().filter(|row| right(row)).count() >= 7);
     assert_eq!(answer("11+17="), answer("11 + 17 ="));
     for (question, word) in [("11+23=", "\"23\""), ("11 times 2 =", "\"times\""), ("x", "\"x\"")] {

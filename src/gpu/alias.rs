@@ -10,7 +10,8 @@
 
 use super::device::Gpu;
 
-/// A texture of zeros and a buffer over its texels, row by row. `None` where there is no such thing, or no memory for it.
+/// A texture of zeros and a buffer over its texels, row by row. `None` where there is no such thing, no memory for it, or more of it
+/// than a buffer can bind.
 #[cfg(target_os = "linux")]
 pub(super) fn allocate(
     gpu: &Gpu,
@@ -21,6 +22,9 @@ pub(super) fn allocate(
     use wgpu::hal::{MemoryFlags, TextureDescriptor, vulkan};
 
     let size = u64::from(texture.size.width * texel_bytes) * u64::from(texture.size.height);
+    if size > gpu.capabilities().max_binding_bytes {
+        return None;
+    }
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
     // SAFETY: the handles below are made by this device and destroyed when the last of texture and buffer is, which wgpu
     // tells after the device has done with them; their descriptions are those that they were made by, and they hold zeros.
@@ -128,6 +132,9 @@ mod shared {
                 let buffers = device.get_buffer_memory_requirements(all.buffer);
                 // The first type of both: lavapipe has one, which the host can write, too.
                 let kinds = needs.memory_type_bits & buffers.memory_type_bits;
+                if kinds == 0 {
+                    return None;
+                }
                 let whole = needs.size.max(buffers.size);
                 let memory = vk::MemoryAllocateInfo::default()
                     .allocation_size(whole)
