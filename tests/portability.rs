@@ -87,8 +87,7 @@ fn rendered() -> BTreeMap<String, Shader> {
     all
 }
 
-/// A layer as one dispatch. Its textures are read and written at once, which not every language has for texels of 16
-/// bytes: in buffers only.
+/// A layer as one dispatch, in buffers: what is a texture in it needs a buffer over the same memory, which one driver has.
 fn chain() -> (String, Shader) {
     let storage = StorageKind::Buffer;
     let bench = variants(storage);

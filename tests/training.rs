@@ -22,8 +22,8 @@ fn runs() -> Vec<Run> {
     serde_json::from_str(&text).unwrap()
 }
 
-fn open(storage: StorageKind) -> Arc<Gpu> {
-    let options = GpuOptions { storage: Some(storage), ..GpuOptions::default() };
+fn open(storage: StorageKind, without_aliases: bool) -> Arc<Gpu> {
+    let options = GpuOptions { storage: Some(storage), without_aliases, ..GpuOptions::default() };
     Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -48,11 +48,12 @@ fn losses(scores: &[Score]) -> Vec<f64> {
 
 #[test]
 fn ten_steps_are_those_of_pytorch() {
-    for storage in [StorageKind::Buffer, StorageKind::Texture] {
+    let places = [(StorageKind::Buffer, false), (StorageKind::Texture, false), (StorageKind::Texture, true)];
+    for (storage, without_aliases) in places {
         if !common::cases::can_store(storage) {
             continue;
         }
-        let gpu = open(storage);
+        let gpu = open(storage, without_aliases);
         for run in runs() {
             let (mut trainer, places) = trainer(&gpu, &run);
             let mut order = Order::new(places.len(), run.settings.seed);
@@ -69,7 +70,7 @@ fn ten_steps_are_those_of_pytorch() {
 /// Memory of one pass's gradients serves the next one.
 #[test]
 fn six_sequences_are_the_same_step_however_they_are_parted() {
-    let gpu = open(StorageKind::Buffer);
+    let gpu = open(StorageKind::Buffer, false);
     for run in runs() {
         let Settings { kept, .. } = run.settings;
         let words = 18 * run.shape.context + 1;
@@ -93,7 +94,7 @@ fn six_sequences_are_the_same_step_however_they_are_parted() {
 
 #[test]
 fn a_checkpoint_continues_as_if_nothing_had_happened() {
-    let gpu = open(StorageKind::Buffer);
+    let gpu = open(StorageKind::Buffer, false);
     let path = std::env::temp_dir().join(format!("kaiwu-{}-checkpoint.safetensors", std::process::id()));
     for run in runs() {
         let order = |places: &[u32]| Order::new(places.len(), run.settings.seed);
@@ -129,7 +130,7 @@ fn a_checkpoint_continues_as_if_nothing_had_happened() {
 
 #[test]
 fn impossible_shapes_and_settings_are_refused() {
-    let gpu = open(StorageKind::Buffer);
+    let gpu = open(StorageKind::Buffer, false);
     let Run { shape, settings, .. } = runs().swap_remove(0);
     let shapes = [
         (Shape { heads: 3, ..shape.clone() }, "heads"),

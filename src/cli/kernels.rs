@@ -32,7 +32,7 @@ enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = SHOW)]
 struct Show {
-    /// The kernel's name, or "chain": a layer of one token as one dispatch, as software adapters get it
+    /// The kernel's name, or "chain": a layer of one token as one dispatch, as lavapipe gets it
     name: String,
     /// Which strategy [default: the one this adapter would take]
     #[arg(long, value_name = "NAME")]

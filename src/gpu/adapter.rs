@@ -121,7 +121,8 @@ pub(super) fn choose(infos: &[wgpu::AdapterInfo], wanted: Option<&str>) -> Resul
 }
 
 /// Whether this is Mesa's driver that computes on the CPU. Some of what it does is promised by nobody: a thread a core takes
-/// one workgroup after the other, a dispatch is over before the next one begins, and a linear image is its rows.
+/// one workgroup after the other, a dispatch is over before the next one begins, a linear image is its rows, and a barrier touches no
+/// texel.
 pub(super) fn is_lavapipe(driver: &str) -> bool {
     driver == "llvmpipe"
 }

@@ -5,10 +5,28 @@
 //! (specification, "Memory Aliasing"), and in lavapipe a linear image is its rows, one after the other. So kernels read a
 //! tensor through its texture and write it through its buffer.
 //!
-//! wgpu takes the two for strangers and puts no barrier between them. So this is for a driver that ends a dispatch before it
-//! begins the next, and has no caches of its own: see `super::adapter::is_lavapipe`.
+//! wgpu takes the two for strangers and puts no barrier between them, and its first one for the image is from an undefined layout,
+//! which may lose what was there. So this is for a driver that ends a dispatch before it
+//! begins the next, and has neither caches nor layouts: see `super::adapter::is_lavapipe`.
 
 use super::device::Gpu;
+use super::tensor::{Element, StorageKind, Tensor};
+
+/// Whether a texture and a buffer share memory here: what is written to the one is read from the other.
+pub(super) fn works(gpu: &Gpu) -> bool {
+    let words = [0x1234_5678, 2, 3, 4];
+    let shared = Tensor::made(gpu, StorageKind::Texture, "alias", &[4], Element::U32, true).ok();
+    let shared = shared.filter(|texture| !texture.written().is(texture));
+    let read = shared.and_then(|texture| {
+        texture.written().write(gpu, 0, bytemuck::cast_slice(&words));
+        texture.read(gpu).ok()
+    });
+    let works = read.as_deref() == Some(&words);
+    if !works {
+        log::info!("textures share no memory with buffers here, and are slow to write");
+    }
+    works
+}
 
 /// A texture of zeros and a buffer over its texels, row by row. `None` where there is no such thing, no memory for it, or more of it
 /// than a buffer can bind.
@@ -26,11 +44,13 @@ pub(super) fn allocate(
         return None;
     }
     let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+    debug_assert_eq!(texture.format, wgpu::TextureFormat::Rgba32Uint);
     // SAFETY: the handles below are made by this device and destroyed when the last of texture and buffer is, which wgpu
-    // tells after the device has done with them; their descriptions are those that they were made by, and they hold zeros.
+    // tells after the device has done with them; their descriptions are those that they were made by, and they hold zeros,
+    // which this driver's barriers leave as they are.
     unsafe {
         let device = gpu.device.as_hal::<vulkan::Api>()?;
-        let memory = shared::Memory::new(device.raw_device(), texture, texel_bytes, size)?;
+        let memory = shared::Memory::new(&device, texture, texel_bytes, size)?;
         let (image, buffer) = (memory.image, memory.buffer);
         let owners = [memory.clone(), memory];
         let [for_texture, for_buffer] = owners.map(|owner| Box::new(move || drop(owner)));
@@ -85,13 +105,14 @@ mod shared {
         /// rows out in another way.
         ///
         /// # Safety
-        /// `device` must live for as long as what is made here.
+        /// The device must live for as long as what is made here.
         pub unsafe fn new(
-            device: &Device,
+            hal: &wgpu::hal::vulkan::Device,
             texture: &wgpu::TextureDescriptor<'_>,
             texel_bytes: u32,
             size: u64,
         ) -> Option<Arc<Self>> {
+            let device = hal.raw_device();
             let wgpu::Extent3d { width, height, .. } = texture.size;
             let image = vk::ImageCreateInfo::default()
                 .flags(vk::ImageCreateFlags::ALIAS)
@@ -130,15 +151,19 @@ mod shared {
                 all.buffer = device.create_buffer(&buffer, None).ok()?;
                 let needs = device.get_image_memory_requirements(all.image);
                 let buffers = device.get_buffer_memory_requirements(all.buffer);
-                // The first type of both: lavapipe has one, which the host can write, too.
-                let kinds = needs.memory_type_bits & buffers.memory_type_bits;
-                if kinds == 0 {
-                    return None;
-                }
+                let types = hal
+                    .shared_instance()
+                    .raw_instance()
+                    .get_physical_device_memory_properties(hal.raw_physical_device());
+                let ours = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
+                let kind = types.memory_types_as_slice().iter().enumerate().position(|(index, kind)| {
+                    let bit = 1 << index;
+                    needs.memory_type_bits & buffers.memory_type_bits & bit != 0
+                        && kind.property_flags.contains(ours)
+                })?;
                 let whole = needs.size.max(buffers.size);
-                let memory = vk::MemoryAllocateInfo::default()
-                    .allocation_size(whole)
-                    .memory_type_index(kinds.trailing_zeros());
+                let memory =
+                    vk::MemoryAllocateInfo::default().allocation_size(whole).memory_type_index(kind as u32);
                 all.memory = device.allocate_memory(&memory, None).ok()?;
                 device.bind_image_memory(all.image, all.memory, 0).ok()?;
                 device.bind_buffer_memory(all.buffer, all.memory, 0).ok()?;

@@ -113,7 +113,7 @@ impl<'a> Chain<'a> {
         let mut tensors: Vec<(Tensor, Access)> = vec![];
         for operand in stages.iter().flat_map(|stage| bound(&*stage.entry.kernel)) {
             let Some(tensor) = operand.tensor else { continue };
-            match tensors.iter_mut().find(|(known, _)| known.id() == tensor.id()) {
+            match tensors.iter_mut().find(|(known, _)| known.is(&tensor)) {
                 Some((_, access)) if *access != operand.access => *access = Access::ReadWrite,
                 Some(_) => {}
                 None => tensors.push((tensor, operand.access)),
@@ -157,7 +157,7 @@ impl<'a> Chain<'a> {
     }
 
     fn variable(&self, tensor: &Tensor) -> Option<usize> {
-        self.tensors.iter().position(|(known, _)| known.id() == tensor.id())
+        self.tensors.iter().position(|(known, _)| known.is(tensor))
     }
 
     /// The WGSL text: binding 0 is the meeting, 1 has the stages' parameters, then come the tensors. One block of parameters

@@ -1,6 +1,7 @@
 //! An open device: queue, capabilities, compiled pipelines, and the errors it reported.
 
 use super::adapter::{self, AdapterReport};
+use super::alias;
 use super::choice::Choice;
 use super::kernel::{Needs, Strategy};
 use super::memory::Memory;
@@ -37,8 +38,8 @@ pub struct GpuOptions {
     pub min_offset_alignment: Option<u32>,
     /// Take at most so many bytes of the device's memory, as if it had no more.
     pub memory_bytes: Option<u64>,
-    /// Workgroups that walk through a chain of calls together, on a software adapter: one for each core where nothing is
-    /// said; with 1, calls are not chained.
+    /// Workgroups that walk through a chain of calls together, on lavapipe: one for each core where nothing is said; with 1,
+    /// calls are not chained.
     pub workers: Option<u32>,
     /// Keep textures apart from buffers, also where they could share their memory.
     pub without_aliases: bool,
@@ -204,8 +205,7 @@ impl Gpu {
             .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
         };
         let choice = Choice::load(options, &report);
-        let aliases =
-            !options.without_aliases && cfg!(target_os = "linux") && adapter::is_lavapipe(&report.driver);
+        let aliases = !options.without_aliases && adapter::is_lavapipe(&report.driver);
         let mut gpu = Self {
             device,
             queue,
@@ -236,6 +236,7 @@ impl Gpu {
             },
             None => StorageKind::Buffer,
         };
+        gpu.aliases = gpu.aliases && gpu.capabilities.storage == StorageKind::Texture && alias::works(&gpu);
         Ok(Arc::new(gpu))
     }
 
@@ -258,8 +259,8 @@ impl Gpu {
         Some(self.workers.unwrap_or_else(cores)).filter(|&workers| able && workers > 1)
     }
 
-    /// Whether textures share their memory with a buffer.
-    pub(super) fn aliases(&self) -> bool {
+    /// Whether kernels write textures through buffers over the same memory.
+    pub(crate) fn aliases(&self) -> bool {
         self.aliases
     }
 

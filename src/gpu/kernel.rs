@@ -58,8 +58,18 @@ impl Operand {
 }
 
 /// The operands of a kernel as they are bound: what it writes, by the handle that is for writing.
+///
+/// # Panics
+/// If the kernel reads and writes one tensor, which few adapters could bind.
 pub(super) fn bound(kernel: &dyn Kernel) -> Vec<Operand> {
     let mut operands = kernel.operands();
+    let of = |access| {
+        let tensors = operands.iter().filter(move |operand| operand.access == access);
+        tensors.filter_map(|operand| operand.tensor.as_ref())
+    };
+    if let Some(tensor) = of(Access::Write).find(|&written| of(Access::Read).any(|read| read.is(written))) {
+        panic!("{} reads and writes {}", kernel.name(), tensor.label());
+    }
     for operand in operands.iter_mut().filter(|operand| operand.access == Access::Write) {
         operand.tensor = operand.tensor.take().map(|tensor| tensor.written().clone());
     }

@@ -76,15 +76,10 @@ struct Inner {
 }
 
 impl Inner {
-    fn new(
-        label: &str,
-        shape: &[usize],
-        element: Element,
-        storage: Storage,
-        initial: Option<Vec<u8>>,
-    ) -> Self {
+    fn new(label: &str, shape: &[usize], element: Element, storage: Storage) -> Self {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Self { id, label: label.into(), shape: shape.into(), element, storage, written: None, initial }
+        let (label, shape) = (label.into(), shape.into());
+        Self { id, label, shape, element, storage, written: None, initial: None }
     }
 }
 
@@ -100,11 +95,12 @@ impl Tensor {
     /// # Errors
     /// When it exceeds what the device can bind.
     pub fn zeros(place: &Place, label: &str, shape: &[usize], element: Element) -> Result<Self> {
-        let Place::Device(gpu) = place else { return Self::read_only(place, label, shape, element) };
-        let texels = texels(label, shape, element)?;
-        let (storage, buffer) = allocate(gpu, gpu.capabilities().storage, label, texels, gpu.aliases())?;
-        let written = buffer.map(|buffer| Self::new(label, shape, element, Storage::Buffer(buffer), None));
-        Ok(Self::with_alias(label, shape, element, storage, written))
+        match place {
+            Place::Host => Ok(Self::new(label, shape, element, Storage::Host, None)),
+            Place::Device(gpu) => {
+                Self::made(gpu, gpu.capabilities().storage, label, shape, element, gpu.aliases())
+            }
+        }
     }
 
     /// The same that no kernel writes: the host fills it.
@@ -169,8 +165,26 @@ impl Tensor {
         shape: &[usize],
         element: Element,
     ) -> Result<Self> {
-        let (storage, _) = allocate(gpu, kind, label, texels(label, shape, element)?, false)?;
-        Ok(Self::new(label, shape, element, storage, None))
+        Self::made(gpu, kind, label, shape, element, false)
+    }
+
+    /// The same; with `alias`, kernels write a texture through a buffer over the same memory where the two can share it.
+    pub(super) fn made(
+        gpu: &Gpu,
+        kind: StorageKind,
+        label: &str,
+        shape: &[usize],
+        element: Element,
+        alias: bool,
+    ) -> Result<Self> {
+        let (storage, buffer) = allocate(gpu, kind, label, texels(label, shape, element)?, alias)?;
+        let mut made = Inner::new(label, shape, element, storage);
+        let written = buffer.map(|buffer| Inner {
+            id: made.id,
+            ..Inner::new(label, shape, element, Storage::Buffer(buffer))
+        });
+        made.written = written.map(|written| Self(Arc::new(written)));
+        Ok(Self(Arc::new(made)))
     }
 
     fn new(
@@ -180,17 +194,7 @@ impl Tensor {
         storage: Storage,
         initial: Option<Vec<u8>>,
     ) -> Self {
-        Self(Arc::new(Inner::new(label, shape, element, storage, initial)))
-    }
-
-    fn with_alias(
-        label: &str,
-        shape: &[usize],
-        element: Element,
-        storage: Storage,
-        written: Option<Self>,
-    ) -> Self {
-        Self(Arc::new(Inner { written, ..Inner::new(label, shape, element, storage, None) }))
+        Self(Arc::new(Inner { initial, ..Inner::new(label, shape, element, storage) }))
     }
 
     /// The tensor that kernels bind to write this one: another handle to its memory, where it is a texture that shares it
@@ -199,7 +203,12 @@ impl Tensor {
         self.0.written.as_ref().unwrap_or(self)
     }
 
-    /// Identifies the memory, equal for clones.
+    /// Whether both are clones of one handle: what a shader binds once.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Identifies the memory, equal for clones and for the handle that writes it.
     pub fn id(&self) -> u64 {
         self.0.id
     }

@@ -25,9 +25,7 @@ impl Tensor {
     /// When the device fails meanwhile.
     pub fn read(&self, gpu: &Gpu) -> Result<Vec<u32>> {
         let size = match self.storage() {
-            Storage::Texture(texture, _) => {
-                u64::from(TEXTURE_WIDTH) * TEXEL_BYTES * u64::from(texture.height())
-            }
+            Storage::Texture(texture, _) => u64::from(texture.width() * texture.height()) * TEXEL_BYTES,
             _ => self.data_bytes().max(4),
         };
         use wgpu::BufferUsages as Usage;
@@ -52,7 +50,7 @@ impl Tensor {
                     buffer: staging,
                     layout: wgpu::TexelCopyBufferLayout {
                         offset: 0,
-                        bytes_per_row: Some(TEXTURE_WIDTH * TEXEL_BYTES as u32),
+                        bytes_per_row: Some(texture.width() * TEXEL_BYTES as u32),
                         rows_per_image: None,
                     },
                 },

@@ -132,10 +132,10 @@ impl Gemm {
         })
     }
 
-    /// Two texels load a row of A half as often, and as few as four workgroups leave a core idle at the end.
+    /// Two texels load a row of A half as often; few workgroups leave a core idle at the end, and two cores want four at least.
     fn usual_stationary(&self) -> Option<Strategy> {
-        let wide = self.stationary(2).filter(|wide| wide.grid[0] * wide.grid[1] >= 16);
-        wide.or_else(|| self.stationary(1))
+        let of = |texels, least| self.stationary(texels).filter(|tile| tile.grid[0] * tile.grid[1] >= least);
+        of(2, 16).or_else(|| of(1, 4))
     }
 }
 
@@ -173,18 +173,20 @@ impl Kernel for Gemm {
         // Two cores want four pieces at least.
         let enough = large.grid[0] * large.grid[1] >= 4;
         let shared = if enough { large } else { self.tile(true, 16, 1, 1) };
-        let lanes = [self.usual_stationary(), Some(shared), Some(self.tile(false, 8, 1, 1))];
+        let held = self.usual_stationary().filter(|_| can.software);
+        let lanes = [held, Some(shared), Some(self.tile(false, 8, 1, 1))];
         can.allowed(lanes.into_iter().flatten().collect(), vec![self.usual_workgroup_tile()])
     }
 
-    fn sizes(&self, _: &Capabilities) -> Vec<Strategy> {
+    fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
         let usual = self.usual_workgroup_tile().constants;
         let tiles = [32, 64].map(|rows| self.workgroup_tile(rows)).into_iter();
         let depth4 = self.sizes()[2].div_ceil(4) as u32;
         let lanes = [(16, 1, 1), (32, 1, 1), (64, 1, 1), (32, 2, 1), (32, 1, 2)];
         let lanes = lanes.into_iter().filter(|(.., steps)| depth4.is_multiple_of(*steps));
         let lanes = lanes.map(|(rows, texels, steps)| self.tile(true, rows, texels, steps));
-        let held = [1, 2].into_iter().filter_map(|texels| self.stationary(texels));
+        // A GPU has no cache that would hold what its lanes keep of B.
+        let held = [1, 2].into_iter().filter(|_| can.software).filter_map(|texels| self.stationary(texels));
         lanes.chain(held).chain(tiles.filter(|tile| tile.constants != usual)).collect()
     }
 

@@ -1,6 +1,7 @@
 //! Optimisers: from a parameter and its gradient to the next parameter.
 //!
-//! Nothing is changed in place: the next step reads what this one writes, and writes what this one read.
+//! A lane reads what it writes and nothing else: where a tensor can be bound to be read and to be written, its successor may take its
+//! place. Elsewhere it is beside it.
 
 use super::pointwise::pointwise;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor};

@@ -47,7 +47,8 @@ pub struct Optimiser {
 }
 
 impl Optimiser {
-    /// Moments of zero for `parameters`. Gradients whose norm is above `limit` are scaled down to it.
+    /// Moments of zero for `parameters`. Gradients whose norm is above `limit` are scaled down to it. `in_place` says of no device
+    /// whether it stands for one on which kernels read and write a tensor by different handles.
     ///
     /// # Errors
     /// When the device cannot hold them.
@@ -57,10 +58,11 @@ impl Optimiser {
         method: Method,
         decay: f32,
         limit: Option<f32>,
+        in_place: bool,
     ) -> Result<Self> {
         let moments = (0..method.moments()).map(|_| parameters.like(place)).collect::<Result<Vec<_>>>()?;
         let now = std::iter::once(parameters).chain(&moments);
-        let next = now.map(|now| now.successors(place)).collect::<Result<_>>()?;
+        let next = now.map(|now| now.successors(place, in_place)).collect::<Result<_>>()?;
         Ok(Self { moments, next, method, decay, limit })
     }
 
@@ -120,6 +122,6 @@ impl Optimiser {
         let sets = std::iter::once(parameters).chain(&self.moments);
         let pairs =
             self.next.iter().zip(sets).flat_map(|(next, now)| next.tensors().iter().zip(now.tensors()));
-        pairs.filter(|(next, now)| next.id() != now.written().id())
+        pairs.filter(|(next, now)| next.id() != now.id())
     }
 }

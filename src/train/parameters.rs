@@ -109,13 +109,15 @@ impl Parameters {
     }
 
     /// Where a kernel that reads all of these may write their successors: in their place, where they have another handle for
-    /// it; else in buffers of their own, where they fit, for copies from there are the fastest.
+    /// it, or on no device stand for such ones; else in buffers of their own, where they fit, for copies from there are the
+    /// fastest.
     ///
     /// # Errors
     /// When the device cannot hold them.
-    pub(super) fn successors(&self, place: &Place) -> Result<Self> {
+    pub(super) fn successors(&self, place: &Place, in_place: bool) -> Result<Self> {
         let successor = |tensor: &Tensor| match place {
-            _ if tensor.written().id() != tensor.id() => Ok(tensor.written().clone()),
+            Place::Host if in_place => Ok(tensor.clone()),
+            Place::Device(_) if !tensor.written().is(tensor) => Ok(tensor.written().clone()),
             Place::Device(gpu) if tensor.bytes() <= gpu.capabilities().max_binding_bytes => {
                 Tensor::stored(gpu, StorageKind::Buffer, tensor.label(), tensor.shape(), Element::F32)
             }

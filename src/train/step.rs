@@ -30,11 +30,17 @@ pub(super) struct Step {
 }
 
 impl Step {
-    /// That of `network`, over `words` words of data.
+    /// That of `network`, over `words` words of data; `in_place` as in [`Optimiser::new`].
     ///
     /// # Errors
     /// When the settings are impossible, or the device cannot hold it.
-    pub fn record(place: &Place, network: &Network, settings: &Settings, words: usize) -> Result<Self> {
+    pub fn record(
+        place: &Place,
+        network: &Network,
+        settings: &Settings,
+        words: usize,
+        in_place: bool,
+    ) -> Result<Self> {
         settings.check(&network.shape)?;
         let (shape, parameters) = (&network.shape, network.trained());
         let data = Tensor::read_only(place, "data", &[words.next_multiple_of(4).max(4)], Element::U32)?;
@@ -83,7 +89,8 @@ impl Step {
         }
         let pair = |tensor: &Tensor| Some((tensor.clone(), sum.as_ref()?.get(tensor)?));
         let sums: Vec<_> = parameters.tensors().iter().filter_map(pair).collect();
-        let optimiser = Optimiser::new(place, parameters, settings.method, settings.decay, settings.clip)?;
+        let optimiser =
+            Optimiser::new(place, parameters, settings.method, settings.decay, settings.clip, in_place)?;
         optimiser.record(place, &mut recording, parameters, &sums, &clock, &schedule)?;
         recording.push("tick", Tick { clock: clock.clone() });
         Ok(Self {

@@ -16,7 +16,7 @@ use crate::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Most steps, or batches of an evaluation, in one submission.
+/// Most steps, or batches of an evaluation, that are waited for once.
 pub(super) const AT_ONCE: usize = 32;
 
 /// A model in training on a device.
@@ -59,8 +59,8 @@ impl Trainer {
         Self::of(gpu, Network::random(gpu, shape, settings.seed)?, settings, data)
     }
 
-    /// Bytes that a network of `shape`, `lora` beside it, and its training over `words` words of data take on a device.
-    /// Nothing is allocated.
+    /// Bytes that a network of `shape`, `lora` beside it, and its training over `words` words of data take on a device; `in_place`
+    /// as in [`Optimiser::new`]. Nothing is allocated.
     ///
     /// # Errors
     /// When shape or settings are impossible.
@@ -69,8 +69,10 @@ impl Trainer {
         lora: Option<&LoraSettings>,
         settings: &Settings,
         words: usize,
+        in_place: bool,
     ) -> Result<u64> {
-        Ok(Step::record(&Place::Host, &Network::zeros(&Place::Host, shape, lora)?, settings, words)?.bytes())
+        let network = Network::zeros(&Place::Host, shape, lora)?;
+        Ok(Step::record(&Place::Host, &network, settings, words, in_place)?.bytes())
     }
 
     /// Refuses what cannot fit on `gpu`, before any of it is there.
@@ -91,7 +93,7 @@ impl Trainer {
         } else {
             "--lora, a smaller --batch or --context, or a smaller model"
         };
-        gpu.refuse_more(0, Self::bytes_of(shape, lora, settings, words)?, &what, advice)
+        gpu.refuse_more(0, Self::bytes_of(shape, lora, settings, words, gpu.aliases())?, &what, advice)
     }
 
     /// A trainer at step 0. `data` holds token ids, where a set top bit says that one is no target, and [`Draw::NONE`] where
@@ -106,7 +108,7 @@ impl Trainer {
             return Err(Error::Model(format!("token {id} is beyond the vocabulary of {}", shape.vocabulary)));
         }
         let place = Place::Device(Arc::clone(gpu));
-        let step = Step::record(&place, &network, settings, data.len())?;
+        let step = Step::record(&place, &network, settings, data.len(), gpu.aliases())?;
         let bytes = step.bytes();
         let mut padded = data.to_vec();
         padded.resize(step.data.len(), 0);
@@ -159,7 +161,8 @@ impl Trainer {
         &self.recording
     }
 
-    /// The dispatches of `steps` steps, each timed alone. Afterwards the parameters are of no use.
+    /// The dispatches of `steps` steps, each timed alone. The parameters stay, for their
+    /// rate is 0; moments that are written in place do not.
     ///
     /// # Errors
     /// When the device fails.

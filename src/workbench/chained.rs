@@ -123,7 +123,8 @@ pub fn chain_text(gpu: &Arc<Gpu>) -> Result<String> {
     let strategies = recording.entries().iter().map(|entry| entry.kernel.strategies(&can).swap_remove(0));
     let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 16) as u32);
     render_chain(recording.entries(), strategies.collect(), workers).unwrap_or_else(|| {
-        let message = "the calls of a layer cannot be stages of one dispatch here";
+        let message =
+            "the calls of a layer cannot be stages of one dispatch in these textures; use --storage buffer";
         Err(Error::Kernel { kernel: "chain".into(), message: message.into() })
     })
 }

@@ -12,7 +12,16 @@ fn base(table: &mut Table, index: usize, shape: &[usize]) -> Result<Option<Tenso
 
 fn add_gemm(table: &mut Table) -> Result<()> {
     // M, N, K: one lane's worth, whole tiles, and neither rows, columns nor steps that fill one.
-    let sizes = [(4, 4, 4), (32, 32, 16), (20, 36, 100), (100, 68, 44), (16, 256, 8), (72, 68, 16)];
+    let sizes = [
+        (4, 4, 4),
+        (32, 32, 16),
+        (20, 36, 100),
+        (100, 68, 44),
+        (16, 256, 8),
+        (72, 68, 16),
+        (68, 36, 256),
+        (260, 260, 128),
+    ];
     for (index, (m, n, k)) in sizes.into_iter().enumerate() {
         for form in [Form::Nn, Form::Nt, Form::Tn] {
             // Rows need not come in fours where they are no columns of another operand.

@@ -41,9 +41,9 @@ pub fn table_without_aliases() -> Table {
     cases::table(&open(StorageKind::Texture, true)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Every shader text there is: see [`cases::variants`].
+/// Every shader text there is, textures written as such: see [`cases::variants`].
 pub fn variants(storage: StorageKind) -> Table {
-    cases::variants(&open(storage, false)).unwrap_or_else(|error| panic!("{error}"))
+    cases::variants(&open(storage, true)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Kernels of the registry that no row of the table tests.
