@@ -1,4 +1,4 @@
-//! A small network understands a small table in about a minute: `cargo run --release --example grok_tiny`.
+//! A small network understands a small table in some ten seconds: `cargo run --release --example grok_tiny`.
 
 use kaiwu::gpu::{Gpu, GpuOptions};
 use kaiwu::lab::{Grok, GrokSettings};
