@@ -3,7 +3,7 @@
 use super::arguments::{DeviceArguments, WeightsArguments};
 use super::progress::Progress;
 use crate::format::{Lora, Quantization, Source};
-use crate::gpu::{Gpu, Place, return_freed_memory};
+use crate::gpu::{Gpu, Place, return_compilers_memory};
 use crate::kernels::CacheType;
 use crate::model::rope::Scaling;
 use crate::model::{Config, Footprint, Model, Room, Runner, Unfilled};
@@ -197,7 +197,7 @@ impl Reserved {
     /// Brings the weights to where they have room.
     fn filled(self) -> Result<Loaded> {
         let Self { mut loaded, unfilled } = self;
-        return_freed_memory();
+        return_compilers_memory();
         fill(&loaded.place, &loaded.file.source, unfilled)?;
         loaded.seconds = loaded.file.since.elapsed().as_secs_f64();
         Ok(loaded)

@@ -41,7 +41,7 @@ pub use host::HostMemory;
 pub use kernel::{
     Access, Constant, Cost, FOLD, Kernel, Needs, Operand, Parameter, Strategy, Surplus, Tolerance, folded,
 };
-pub use memory::return_freed_memory;
+pub use memory::return_compilers_memory;
 pub use probe::{RoofRead, widths};
 pub use program::{Program, Readback, Runs};
 pub use quarantine::{Quarantine, Quarantined, WHOLE_STORAGE, Wrong};
