@@ -189,7 +189,8 @@ impl Program {
         }
         let layout = pipeline.get_bind_group_layout(0);
         let pipeline = Arc::new(Pipeline::new(pipeline, layout, &[]));
-        let step = Step { label: entry.into(), strategy: "own", pipeline, bindings, grid };
+        let parameters = None;
+        let step = Step { label: entry.into(), strategy: "own", pipeline, bindings, grid, parameters };
         Ok(Self { steps: vec![step], meeting: None })
     }
 }

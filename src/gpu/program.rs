@@ -19,6 +19,22 @@ pub(super) struct Step {
     /// By their group.
     pub(super) bindings: Vec<(u32, wgpu::BindGroup)>,
     pub(super) grid: [u32; 3],
+    /// The uniform block `p`, where the text is of this crate.
+    pub(super) parameters: Option<Block>,
+}
+
+/// A part of a uniform buffer.
+pub(super) struct Block {
+    buffer: wgpu::Buffer,
+    range: Range<u64>,
+}
+
+impl Block {
+    pub(super) fn binding(&self) -> wgpu::BindingResource<'_> {
+        let size = std::num::NonZeroU64::new(self.range.end - self.range.start);
+        let (buffer, offset) = (&self.buffer, self.range.start);
+        wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size })
+    }
 }
 
 impl Step {
@@ -128,13 +144,9 @@ impl Program {
         });
         gpu.queue.write_buffer(&parameters, 0, &bytes);
 
-        let block = |index: usize| {
-            let words = entries[index].kernel.parameters().len().next_multiple_of(4);
-            wgpu::BufferBinding {
-                buffer: &parameters,
-                offset: (index * PARAMETER_STRIDE) as u64,
-                size: std::num::NonZeroU64::new(4 * words as u64),
-            }
+        let block = |index: usize, bytes: usize| {
+            let start = (index * PARAMETER_STRIDE) as u64;
+            Block { buffer: parameters.clone(), range: start..start + bytes as u64 }
         };
         let mut steps = Vec::with_capacity(entries.len());
         let mut meeting = None;
@@ -147,17 +159,15 @@ impl Program {
                     .collect::<Result<Vec<_>>>()?;
                 if let Some(chain) = Chain::new(gpu, stages) {
                     let meeting = meeting.get_or_insert_with(|| Meeting::new(gpu));
-                    let block = wgpu::BufferBinding {
-                        size: std::num::NonZeroU64::new((range.len() * PARAMETER_STRIDE) as u64),
-                        ..block(index)
-                    };
+                    let block = block(index, range.len() * PARAMETER_STRIDE);
                     steps.push(chained(gpu, &chain, meeting, block)?);
                     index = range.end;
                     continue;
                 }
             }
             let strategy = choose(&mut gpu.strategies(&*entries[index].kernel)?);
-            steps.push(single(gpu, &entries[index], &strategy, block(index))?);
+            let words = entries[index].kernel.parameters().len().next_multiple_of(4);
+            steps.push(single(gpu, &entries[index], &strategy, block(index, 4 * words))?);
             index += 1;
         }
         gpu.check()?;
@@ -240,12 +250,7 @@ impl Program {
 }
 
 /// One call as a step.
-fn single(
-    gpu: &Gpu,
-    entry: &Entry,
-    strategy: &Strategy,
-    parameters: wgpu::BufferBinding<'_>,
-) -> Result<Step> {
+fn single(gpu: &Gpu, entry: &Entry, strategy: &Strategy, parameters: Block) -> Result<Step> {
     let (label, kernel) = (&entry.label, &*entry.kernel);
     let operands = bound(kernel);
     let tensors: Vec<_> =
@@ -263,27 +268,24 @@ fn single(
     let signature = shader::signature(kernel, strategy);
     let text = || shader::render(kernel, strategy);
     let pipeline = pipeline::of(gpu, &name, strategy.entry, &signature, &kinds, text)?;
-    let mut resources = vec![wgpu::BindingResource::Buffer(parameters)];
+    let mut resources = vec![parameters.binding()];
     resources.extend(tensors.iter().map(|(tensor, _)| pipeline::resource(tensor, label)));
     let bindings = pipeline::bind_group(gpu, &pipeline.layout, resources, label);
     let (label, strategy, grid) = (label.clone(), strategy.name, strategy.grid);
-    Ok(Step { label, strategy, pipeline, bindings: vec![(0, bindings)], grid })
+    let parameters = Some(parameters);
+    Ok(Step { label, strategy, pipeline, bindings: vec![(0, bindings)], grid, parameters })
 }
 
 /// Calls as one step with the block of all their parameters.
-fn chained(
-    gpu: &Gpu,
-    chain: &Chain<'_>,
-    meeting: &Meeting,
-    parameters: wgpu::BufferBinding<'_>,
-) -> Result<Step> {
+fn chained(gpu: &Gpu, chain: &Chain<'_>, meeting: &Meeting, parameters: Block) -> Result<Step> {
     let mut kinds = vec![pipeline::storage_buffer(Access::ReadWrite), pipeline::uniform_buffer()];
     kinds.extend(chain.tensors().iter().map(|(tensor, access)| pipeline::binding_type(tensor, *access)));
     let label = chain.label();
     let pipeline = pipeline::of(gpu, &label, "chain", &chain.signature(), &kinds, || chain.render())?;
-    let mut resources = vec![meeting.buffer.as_entire_binding(), wgpu::BindingResource::Buffer(parameters)];
+    let mut resources = vec![meeting.buffer.as_entire_binding(), parameters.binding()];
     resources.extend(chain.tensors().iter().map(|(tensor, _)| pipeline::resource(tensor, &label)));
     let bindings = vec![(0, pipeline::bind_group(gpu, &pipeline.layout, resources, &label))];
     let grid = [chain.workers(), 1, 1];
-    Ok(Step { label, strategy: CHAIN, pipeline, bindings, grid })
+    let parameters = Some(parameters);
+    Ok(Step { label, strategy: CHAIN, pipeline, bindings, grid, parameters })
 }

@@ -2,11 +2,12 @@
 //!
 //! Lavapipe makes machine code at the first dispatch, for the textures that are bound then, and its compiler takes tens of
 //! MiB meanwhile. A dispatch of no workgroups is enough for it, bound to small stand-ins; so that can be over before the
-//! weights take the same memory.
+//! weights take the same memory. The parameters are the step's own: lavapipe tries what a shader becomes when those that bound
+//! its loops are constants, and compiles it again when they change.
 
 use super::device::Gpu;
-use super::pipeline::{self, Pipeline};
-use super::program::Program;
+use super::pipeline;
+use super::program::{Program, Step};
 use super::tensor::{StorageKind, Tensor, buffer};
 use crate::Result;
 use crate::gpu::Element;
@@ -47,9 +48,15 @@ impl StandIns {
         }
     }
 
-    fn bind(&self, gpu: &Gpu, pipeline: &Pipeline) -> wgpu::BindGroup {
-        let resources = pipeline.kinds.iter().map(|kind| self.of(kind)).collect();
-        pipeline::bind_group(gpu, &pipeline.layout, resources, "rehearsal")
+    fn bind(&self, gpu: &Gpu, step: &Step) -> wgpu::BindGroup {
+        // The first uniform buffer is `p`, in chains too.
+        let mut parameters = step.parameters.as_ref();
+        let resource = |kind: &wgpu::BindingType| match parameters.take_if(|_| *kind == pipeline::uniform_buffer()) {
+            Some(block) => block.binding(),
+            None => self.of(kind),
+        };
+        let resources = step.pipeline.kinds.iter().map(resource).collect();
+        pipeline::bind_group(gpu, &step.pipeline.layout, resources, "rehearsal")
     }
 }
 
@@ -70,7 +77,7 @@ impl Program {
             // Programs share pipelines, and a driver compiles each once.
             if step.pipeline.is_first_rehearsal() {
                 pass.set_pipeline(&step.pipeline.pipeline);
-                pass.set_bind_group(0, &stand_ins.bind(gpu, &step.pipeline), &[]);
+                pass.set_bind_group(0, &stand_ins.bind(gpu, step), &[]);
                 pass.dispatch_workgroups(0, 0, 0);
             }
         }
