@@ -1,14 +1,15 @@
-// y[lane] = sum of p.reads texels of x: how fast memory can be read.
+// y[lane] = sum of p.reads texels of x, p.times times: how fast memory can be read.
 // Grid: one workgroup of LANES lanes for each LANES texels of y. Eight neighbouring lanes own 8 * p.reads neighbouring
-// texels of x; in each step they read eight neighbouring ones, 128 bytes, a whole line of most caches, and nothing is
-// read twice.
+// texels of x; in each step they read eight neighbouring ones, 128 bytes, a whole line of most caches.
 @compute @workgroup_size({{ LANES }})
 fn roof_read(@builtin(global_invocation_id) id: vec3<u32>) {
     let lane = id.x;
     let first = lane / 8u * p.reads * 8u + lane % 8u;
     var sum = vec4<f32>();
-    for (var read = 0u; read < p.reads; read++) {
-        sum += load_x(first + read * 8u);
+    for (var time = 0u; time < p.times; time++) {
+        for (var read = 0u; read < p.reads; read++) {
+            sum += load_x(first + read * 8u);
+        }
     }
     store_y(lane, sum);
 }

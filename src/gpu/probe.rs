@@ -37,8 +37,8 @@ pub fn widths(
     can.allowed(narrow.into_iter().collect(), wide.into_iter().collect())
 }
 
-/// `y[lane]` = sum of `reads` texels of x: a kernel like those of `src/kernels`, but here, for the probe runs it before any
-/// of them.
+/// `y[lane]` = sum of `reads` texels of x, `times` times: a kernel like those of `src/kernels`, but here, for the probe runs
+/// it before any of them.
 pub struct RoofRead {
     /// [L * reads, 4].
     pub x: Tensor,
@@ -46,6 +46,8 @@ pub struct RoofRead {
     pub y: Tensor,
     /// Texels each lane reads.
     pub reads: usize,
+    /// How often it reads them.
+    pub times: usize,
 }
 
 impl Kernel for RoofRead {
@@ -54,12 +56,12 @@ impl Kernel for RoofRead {
     }
 
     fn operands(&self) -> Vec<Operand> {
-        assert_eq!(self.x.len(), self.y.len() * self.reads, "x is read once");
+        assert_eq!(self.x.len(), self.y.len() * self.reads, "each texel of x has one lane");
         vec![Operand::read("x", &self.x), Operand::write("y", &self.y)]
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter::U32("reads", self.reads as u32)]
+        vec![Parameter::U32("reads", self.reads as u32), Parameter::U32("times", self.times as u32)]
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
@@ -68,7 +70,8 @@ impl Kernel for RoofRead {
     }
 
     fn cost(&self, _: usize) -> Cost {
-        Cost { read: self.x.bytes(), written: self.y.bytes(), operations: self.x.len() as u64 }
+        let operations = (self.times * self.x.len()) as u64;
+        Cost { read: self.x.bytes(), written: self.y.bytes(), operations }
     }
 
     fn reference(&self, memory: &mut HostMemory) {
@@ -77,15 +80,18 @@ impl Kernel for RoofRead {
         for (lane, sum) in y.chunks_mut(4).enumerate() {
             let first = lane / 8 * self.reads * 8 + lane % 8;
             for (part, value) in sum.iter_mut().enumerate() {
-                *value = (0..self.reads).map(|read| x[4 * (first + read * 8) + part]).sum();
+                let texels = (0..self.times).flat_map(|_| 0..self.reads);
+                *value = texels.map(|read| x[4 * (first + read * 8) + part]).sum();
             }
         }
     }
 }
 
-/// Texels each lane of the probe reads, and its lanes: 1 MiB.
+/// Texels each lane of the probe reads, and its lanes: 1 MiB. It is read several times, for on a software adapter one
+/// dispatch takes as long as reading it.
 const READS: usize = 64;
 const LANES: usize = 1024;
+const TIMES: usize = 8;
 
 /// Rounds of the probe, and those that are enough where one storage is more than twice as fast as the other.
 const ROUNDS: usize = 16;
@@ -95,7 +101,7 @@ fn program(gpu: &Gpu, kind: StorageKind) -> Result<Program> {
     let x = Tensor::stored(gpu, kind, "probe input", &[LANES * READS, 4], Element::F32)?;
     let y = Tensor::stored(gpu, kind, "probe output", &[LANES, 4], Element::F32)?;
     let mut recording = Recording::default();
-    recording.push("probe", RoofRead { x, y, reads: READS });
+    recording.push("probe", RoofRead { x, y, reads: READS, times: TIMES });
     let program = Program::compile(gpu, &recording)?;
     // The first run compiles the kernel and clears the memory.
     time(gpu, &program)?;
@@ -124,7 +130,7 @@ pub(super) fn faster_storage(gpu: &Gpu) -> Result<StorageKind> {
         }
     }
     let [buffer, texture] = best;
-    log::info!("probe: 1 MiB from a buffer in {buffer:?}, from a storage texture in {texture:?}");
+    log::info!("probe: {TIMES} times 1 MiB from a buffer in {buffer:?}, from a storage texture in {texture:?}");
     Ok(if texture.as_secs_f64() < 0.9 * buffer.as_secs_f64() {
         StorageKind::Texture
     } else {

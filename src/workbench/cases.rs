@@ -198,10 +198,11 @@ fn add_judges(table: &mut Table) -> Result<()> {
 }
 
 fn add_roofs(table: &mut Table) -> Result<()> {
-    for (lanes, reads) in [(8, 1), (24, 5), (256, 3), (768, 2)] {
+    for (lanes, reads, times) in [(8, 1, 1), (24, 5, 2), (256, 3, 3), (768, 2, 1)] {
         let x = table.filled("x", &[lanes * reads, 4])?;
         let y = table.empty("y", &[lanes, 4])?;
-        table.case(format!("{lanes} lanes, {reads} texels each"), RoofRead { x, y, reads });
+        let what = format!("{lanes} lanes, {reads} texels each, {times} times");
+        table.case(what, RoofRead { x, y, reads, times });
         let x = table.filled("x", &[lanes * reads, 4])?;
         let y = table.empty("y", &[lanes * reads, 4])?;
         table.case(format!("{lanes} lanes, {reads} texels each"), RoofCopy { x, y, reads });

@@ -192,7 +192,7 @@ const CALLS: &[(&str, Plain)] = &[
     }),
     ("roof read of 16 MiB", |t, what| {
         let (x, y) = (t.filled("x", &[1 << 20, 4])?, t.empty("y", &[1 << 14, 4])?);
-        t.case(what, RoofRead { x, y, reads: 64 });
+        t.case(what, RoofRead { x, y, reads: 64, times: 1 });
         Ok(())
     }),
     ("roof copy of 16 MiB", |t, what| {
