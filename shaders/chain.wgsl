@@ -1,4 +1,4 @@
-// A chain of kernels: its workers walk through all stages and wait for each other between two of them.
+// A chain of kernels: its workers walk through all stages of all layers and wait for each other after each of them.
 //
 // A worker is a workgroup of eight lanes that does its share of every stage. All of them must run at once, which WGSL does
 // not promise: an adapter of threads starts as many workgroups as it has threads. So the wait has an end, and so has the
@@ -26,15 +26,17 @@ fn meet(lane: u32) {
     if lane == 0u {
         // Nobody arrives twice before all have arrived once, so the quotient numbers the meetings.
         let number = atomicAdd(&meeting.arrived, 1u) / {{ WORKERS }}u;
+        var time = 0.0;
         loop {
-            //% for look in range(LOOKS - 1)
-            atomicAdd(&meeting.arrived, 0u);
-            //% endfor
             if atomicAdd(&meeting.arrived, 0u) / {{ WORKERS }}u != number || atomicAdd(&meeting.missed, 0u) != 0u {
                 break;
             }
-            turns++;
-            if turns == {{ TURNS }}u {
+            // Time goes by: each division waits for the one before.
+            //% for division in range(DIVISIONS)
+            time = 1.0 / (1.0 + time);
+            //% endfor
+            turns += select(1u, 2u, time > 1.0);
+            if turns >= {{ TURNS }}u {
                 atomicStore(&meeting.missed, 1u);
                 break;
             }
@@ -46,16 +48,17 @@ fn meet(lane: u32) {
 
 @compute @workgroup_size(8)
 fn chain(@builtin(workgroup_id) worker: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-    //% for stage in STAGES
-    //% if not loop.first
-    meet(lane);
-    //% endif
-    for (var i = worker.x * {{ stage.count }}u / {{ WORKERS }}u; i < (worker.x + 1u) * {{ stage.count }}u / {{ WORKERS }}u; i++) {
-        let grid = vec3<u32>({{ stage.x }}u, {{ stage.y }}u, {{ stage.z }}u);
-        let workgroup = vec3<u32>(i % grid.x, i / grid.x % grid.y, i / (grid.x * grid.y));
-        {{ stage.call }};
+    for (var layer = 0u; layer < {{ LAYERS }}u; layer++) {
+        //% for stage in STAGES
+        p_{{ loop.index0 }} = layers[layer].p_{{ loop.index0 }};
+        for (var i = worker.x * {{ stage.count }}u / {{ WORKERS }}u; i < (worker.x + 1u) * {{ stage.count }}u / {{ WORKERS }}u; i++) {
+            let grid = vec3<u32>({{ stage.x }}u, {{ stage.y }}u, {{ stage.z }}u);
+            let workgroup = vec3<u32>(i % grid.x, i / grid.x % grid.y, i / (grid.x * grid.y));
+            {{ stage.call }};
+        }
+        meet(lane);
+        //% endfor
     }
-    //% endfor
     if lane == 0u && atomicAdd(&meeting.waited, turns) + turns > meeting.most {
         atomicStore(&meeting.missed, 1u);
     }

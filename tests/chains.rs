@@ -5,7 +5,7 @@ mod common;
 use kaiwu::format::Gguf;
 use kaiwu::gpu::{
     Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand, Parameter,
-    Place, Program, Recording, Strategy, Tensor,
+    Place, Program, Recording, StorageKind, Strategy, Tensor,
 };
 use kaiwu::model::{Model, Runner, Want};
 use kaiwu::workbench::{examine_chain, examine_chains, remember};
@@ -127,7 +127,12 @@ fn chains(gpu: &Gpu, recording: &Recording) -> bool {
 fn wrong_chains_are_found_and_left_alone() {
     let gpu = open(GpuOptions { workers: Some(2), ..GpuOptions::default() });
     let Some(report) = examine_chains(&gpu).unwrap() else { return };
-    assert_eq!((report.calls, report.dispatches), (6, 1), "{report:?}");
+    // Two layers: one dispatch, where their tensors can share memory.
+    assert_eq!((report.calls, report.dispatches), (12, 1), "{report:?}");
+    let apart = GpuOptions { workers: Some(2), storage: Some(StorageKind::Buffer), ..GpuOptions::default() };
+    let report = examine_chains(&open(apart)).unwrap().unwrap();
+    assert_eq!((report.calls, report.dispatches, report.quarantined), (12, 2, false), "{report:?}");
+    let report = examine_chains(&gpu).unwrap().unwrap();
     assert_eq!(report.passed + report.missed, report.runs, "{report:?}");
     assert_eq!((report.quarantined, report.reason.as_deref()), (false, None), "{report:?}");
 
@@ -162,7 +167,7 @@ fn wrong_chains_are_found_and_left_alone() {
                 let y = Tensor::zeros(&place, "y", &[8, 4], Element::F32).unwrap();
                 recording.push("eight", Eight { y, source });
             }
-            recording.chain_from(0);
+            recording.chain_from(0, 0);
             recording
         };
         let gpu = open(None);
@@ -186,6 +191,6 @@ fn record_sound(gpu: &Arc<Gpu>) -> bool {
     let mut recording = Recording::default();
     let y = Tensor::zeros(&place, "y", &[8, 4], Element::F32).unwrap();
     recording.push("eight", Eight { y, source: eight!("", "    store_y(workgroup.x, vec4<f32>(1.0));") });
-    recording.chain_from(0);
+    recording.chain_from(0, 0);
     chains(gpu, &recording)
 }

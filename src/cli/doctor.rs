@@ -218,7 +218,7 @@ fn about_chains(chains: &ChainReport) -> String {
     let ChainReport { calls, dispatches, runs, passed, missed, single_us, .. } = chains;
     let us = chains.us.map_or("no figure".into(), |us| format!("{us:.0} us"));
     format!(
-        "\n{calls} calls of a layer, dispatches {dispatches}: the same bits in {passed} of {runs} runs, threads missed each other in \
+        "\n{calls} calls of two layers, dispatches {dispatches}: the same bits in {passed} of {runs} runs, threads missed each other in \
          {missed}; {us}, one by one {single_us:.0} us\n"
     )
 }

@@ -28,32 +28,85 @@ pub(super) fn works(gpu: &Gpu) -> bool {
     works
 }
 
-/// A texture of zeros and a buffer over its texels, row by row. `None` where there is no such thing, no memory for it, or more of it
-/// than a buffer can bind.
+/// What to make over some memory.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub texture: &'a wgpu::TextureDescriptor<'a>,
+    pub texel_bytes: u32,
+    /// Whether kernels write it: a buffer over the texels comes with it.
+    pub written: bool,
+}
+
+/// A texture over some memory, and the buffer over its texels, row by row.
+pub(super) type Made = (wgpu::Texture, Option<wgpu::Buffer>);
+
+/// Memory that textures and buffers are bound to. It is free when they are gone.
 #[cfg(target_os = "linux")]
-pub(super) fn allocate(
-    gpu: &Gpu,
-    texture: &wgpu::TextureDescriptor<'_>,
-    texel_bytes: u32,
-) -> Option<(wgpu::Texture, wgpu::Buffer)> {
+#[derive(Clone)]
+pub(super) struct Memory(std::sync::Arc<shared::Memory>);
+
+#[cfg(not(target_os = "linux"))]
+#[derive(Clone)]
+pub(super) struct Memory;
+
+/// New memory with a texture and, where that is asked for, a buffer. What kernels write is zeros, and the host fills the rest.
+/// `None` where there is no such thing, no memory for it, or more of it than a buffer can bind.
+#[cfg(target_os = "linux")]
+pub(super) fn allocate(gpu: &Gpu, request: Request<'_>) -> Option<(Memory, Made)> {
+    // SAFETY: the device is there, and what is made here keeps to what it was made for.
+    unsafe {
+        let device = gpu.device.as_hal::<wgpu::hal::vulkan::Api>()?;
+        let parts = shared::Parts::new(&device, gpu.bytes_of(request)?, request)?;
+        let memory = shared::Memory::of(&device, &parts, request.written)?;
+        let parts = parts.bind(std::sync::Arc::clone(&memory), 0)?;
+        drop(device);
+        Some((Memory(memory), made(gpu, parts, request)?))
+    }
+}
+
+/// The same in memory that is there, `offset` bytes into it.
+#[cfg(target_os = "linux")]
+pub(super) fn within(gpu: &Gpu, memory: &Memory, offset: u64, request: Request<'_>) -> Option<Made> {
+    // SAFETY: as above.
+    unsafe {
+        let device = gpu.device.as_hal::<wgpu::hal::vulkan::Api>()?;
+        let parts = shared::Parts::new(&device, gpu.bytes_of(request)?, request)?;
+        let parts = parts.bind(std::sync::Arc::clone(&memory.0), offset)?;
+        drop(device);
+        made(gpu, parts, request)
+    }
+}
+
+impl Gpu {
+    /// Bytes of all rows, if they can be bound.
+    fn bytes_of(&self, Request { texture, texel_bytes, written }: Request<'_>) -> Option<u64> {
+        let size = u64::from(texture.size.width * texel_bytes) * u64::from(texture.size.height);
+        (!written || size <= self.capabilities().max_binding_bytes).then_some(size)
+    }
+}
+
+/// The parts as wgpu's.
+///
+/// # Safety
+/// They must be of this device, made for `request` and bound.
+#[cfg(target_os = "linux")]
+unsafe fn made(gpu: &Gpu, parts: shared::Parts, request: Request<'_>) -> Option<Made> {
     use wgpu::TextureUses as Uses;
     use wgpu::hal::{MemoryFlags, TextureDescriptor, vulkan};
 
-    let size = u64::from(texture.size.width * texel_bytes) * u64::from(texture.size.height);
-    if size > gpu.capabilities().max_binding_bytes {
-        return None;
-    }
-    let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+    let Request { texture, .. } = request;
     debug_assert_eq!(texture.format, wgpu::TextureFormat::Rgba32Uint);
-    // SAFETY: the handles below are made by this device and destroyed when the last of texture and buffer is, which wgpu
-    // tells after the device has done with them; their descriptions are those that they were made by, and they hold zeros,
-    // which this driver's barriers leave as they are.
+    let size = gpu.bytes_of(request)?;
+    let parts = std::sync::Arc::new(parts);
+    let owner = || {
+        let owner = std::sync::Arc::clone(&parts);
+        Box::new(move || drop(owner))
+    };
+    // SAFETY: the handles are of this device and destroyed when the last of texture and buffer is, which wgpu
+    // tells after the device has done with them; their descriptions are those that they were made by, and what they hold
+    // this driver's barriers leave as it is.
     unsafe {
         let device = gpu.device.as_hal::<vulkan::Api>()?;
-        let memory = shared::Memory::new(&device, texture, texel_bytes, size)?;
-        let (image, buffer) = (memory.image, memory.buffer);
-        let owners = [memory.clone(), memory];
-        let [for_texture, for_buffer] = owners.map(|owner| Box::new(move || drop(owner)));
         let described = TextureDescriptor {
             label: texture.label,
             size: texture.size,
@@ -66,52 +119,101 @@ pub(super) fn allocate(
             view_formats: vec![],
         };
         let external = vulkan::TextureMemory::External;
-        let image = device.texture_from_raw(image, &described, Some(for_texture), external);
+        let image = device.texture_from_raw(parts.image, &described, Some(owner()), external);
         drop(device);
-        let buffer = vulkan::Buffer::from_raw_externally_owned(buffer, for_buffer);
-        let described =
-            wgpu::BufferDescriptor { label: texture.label, size, usage, mapped_at_creation: false };
-        Some((
-            gpu.device.create_texture_from_hal::<vulkan::Api>(image, texture, Uses::UNINITIALIZED),
-            gpu.device.create_buffer_from_hal::<vulkan::Api>(buffer, &described),
-        ))
+        let image = gpu.device.create_texture_from_hal::<vulkan::Api>(image, texture, Uses::UNINITIALIZED);
+        let buffer = request.written.then(|| {
+            let usage =
+                wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+            let described =
+                wgpu::BufferDescriptor { label: texture.label, size, usage, mapped_at_creation: false };
+            let buffer = vulkan::Buffer::from_raw_externally_owned(parts.buffer, owner());
+            gpu.device.create_buffer_from_hal::<vulkan::Api>(buffer, &described)
+        });
+        Some((image, buffer))
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub(super) fn allocate(
-    _: &Gpu,
-    _: &wgpu::TextureDescriptor<'_>,
-    _: u32,
-) -> Option<(wgpu::Texture, wgpu::Buffer)> {
+pub(super) fn allocate(_: &Gpu, _: Request<'_>) -> Option<(Memory, Made)> {
+    None
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn within(_: &Gpu, _: &Memory, _: u64, _: Request<'_>) -> Option<Made> {
     None
 }
 
 #[cfg(target_os = "linux")]
 mod shared {
+    use super::Request;
     use ash::{Device, vk};
     use std::sync::Arc;
 
-    /// Memory with the image and the buffer that are bound to it.
+    /// Memory, as much as was asked for.
     pub struct Memory {
         device: Device,
         memory: vk::DeviceMemory,
-        pub image: vk::Image,
-        pub buffer: vk::Buffer,
+        size: u64,
     }
 
     impl Memory {
-        /// Zeros under an image of `texture` and a buffer of `size` bytes; `None` if the driver refuses, or lays the image's
-        /// rows out in another way.
+        /// Memory for `parts`; zeros if asked for. `None` if the driver refuses.
+        ///
+        /// # Safety
+        /// The device must live for as long as what is made here.
+        pub unsafe fn of(hal: &wgpu::hal::vulkan::Device, parts: &Parts, zeroed: bool) -> Option<Arc<Self>> {
+            let device = hal.raw_device();
+            // SAFETY: the handles are of the device; what is mapped is as long as what is written.
+            unsafe {
+                let types = hal
+                    .shared_instance()
+                    .raw_instance()
+                    .get_physical_device_memory_properties(hal.raw_physical_device());
+                let (size, kinds) = parts.needs();
+                let ours = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
+                let kind = types.memory_types_as_slice().iter().enumerate().position(|(index, kind)| {
+                    kinds & (1 << index) != 0 && kind.property_flags.contains(ours)
+                })?;
+                let described =
+                    vk::MemoryAllocateInfo::default().allocation_size(size).memory_type_index(kind as u32);
+                let memory = device.allocate_memory(&described, None).ok()?;
+                let made = Arc::new(Self { device: device.clone(), memory, size });
+                if zeroed {
+                    let bytes = device.map_memory(memory, 0, size, vk::MemoryMapFlags::empty()).ok()?;
+                    bytes.cast::<u8>().write_bytes(0, size as usize);
+                    device.unmap_memory(memory);
+                }
+                Some(made)
+            }
+        }
+    }
+
+    impl Drop for Memory {
+        fn drop(&mut self) {
+            // SAFETY: all that was bound to it is gone: it holds this.
+            unsafe { self.device.free_memory(self.memory, None) }
+        }
+    }
+
+    /// An image and a buffer, null where none was asked for, and the memory they are bound to.
+    pub struct Parts {
+        device: Device,
+        pub image: vk::Image,
+        pub buffer: vk::Buffer,
+        memory: Option<Arc<Memory>>,
+    }
+
+    impl Parts {
+        /// Of `request`, which has `size` bytes; `None` if the driver refuses, or lays an image's rows out in another way.
         ///
         /// # Safety
         /// The device must live for as long as what is made here.
         pub unsafe fn new(
             hal: &wgpu::hal::vulkan::Device,
-            texture: &wgpu::TextureDescriptor<'_>,
-            texel_bytes: u32,
             size: u64,
-        ) -> Option<Arc<Self>> {
+            Request { texture, texel_bytes, written }: Request<'_>,
+        ) -> Option<Self> {
             let device = hal.raw_device();
             let wgpu::Extent3d { width, height, .. } = texture.size;
             let image = vk::ImageCreateInfo::default()
@@ -133,55 +235,75 @@ mod shared {
                     | vk::BufferUsageFlags::TRANSFER_SRC
                     | vk::BufferUsageFlags::TRANSFER_DST,
             );
-            // SAFETY: what has not been made yet is null, which all the functions that destroy take; what is made is bound
-            // before it is used, to memory that is large enough and of a type for both.
+            // SAFETY: what has not been made yet is null, which the functions that destroy take.
             unsafe {
-                let mut all = Self {
+                let mut parts = Self {
                     device: device.clone(),
-                    memory: vk::DeviceMemory::null(),
                     image: vk::Image::null(),
                     buffer: vk::Buffer::null(),
+                    memory: None,
                 };
-                all.image = device.create_image(&image, None).ok()?;
+                parts.image = device.create_image(&image, None).ok()?;
                 let aspect = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
-                let layout = device.get_image_subresource_layout(all.image, aspect);
+                let layout = device.get_image_subresource_layout(parts.image, aspect);
                 if layout.offset != 0 || layout.row_pitch != u64::from(width * texel_bytes) {
                     return None;
                 }
-                all.buffer = device.create_buffer(&buffer, None).ok()?;
-                let needs = device.get_image_memory_requirements(all.image);
-                let buffers = device.get_buffer_memory_requirements(all.buffer);
-                let types = hal
-                    .shared_instance()
-                    .raw_instance()
-                    .get_physical_device_memory_properties(hal.raw_physical_device());
-                let ours = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
-                let kind = types.memory_types_as_slice().iter().enumerate().position(|(index, kind)| {
-                    let bit = 1 << index;
-                    needs.memory_type_bits & buffers.memory_type_bits & bit != 0
-                        && kind.property_flags.contains(ours)
-                })?;
-                let whole = needs.size.max(buffers.size);
-                let memory =
-                    vk::MemoryAllocateInfo::default().allocation_size(whole).memory_type_index(kind as u32);
-                all.memory = device.allocate_memory(&memory, None).ok()?;
-                device.bind_image_memory(all.image, all.memory, 0).ok()?;
-                device.bind_buffer_memory(all.buffer, all.memory, 0).ok()?;
-                let bytes = device.map_memory(all.memory, 0, whole, vk::MemoryMapFlags::empty()).ok()?;
-                bytes.cast::<u8>().write_bytes(0, size as usize);
-                device.unmap_memory(all.memory);
-                Some(Arc::new(all))
+                if written {
+                    parts.buffer = device.create_buffer(&buffer, None).ok()?;
+                }
+                Some(parts)
             }
+        }
+
+        fn requirements(&self) -> [vk::MemoryRequirements; 2] {
+            // SAFETY: both are of the device, where they are not null.
+            unsafe {
+                let image = self.device.get_image_memory_requirements(self.image);
+                let buffer = match self.buffer == vk::Buffer::null() {
+                    true => image,
+                    false => self.device.get_buffer_memory_requirements(self.buffer),
+                };
+                [image, buffer]
+            }
+        }
+
+        /// Bytes they need, and the types of memory that are right for both, a bit each.
+        fn needs(&self) -> (u64, u32) {
+            let [image, buffer] = self.requirements();
+            (image.size.max(buffer.size), image.memory_type_bits & buffer.memory_type_bits)
+        }
+
+        /// Binds them `offset` bytes into `memory`; `None` where they are not in it, or the driver wants them elsewhere.
+        ///
+        /// # Safety
+        /// The memory must be of the same device and of a type for both, and who uses them must not mind what else is there.
+        pub unsafe fn bind(mut self, memory: Arc<Memory>, offset: u64) -> Option<Self> {
+            let fits = |needs: vk::MemoryRequirements| {
+                offset.is_multiple_of(needs.alignment)
+                    && offset.checked_add(needs.size).is_some_and(|end| end <= memory.size)
+            };
+            if !self.requirements().into_iter().all(fits) {
+                return None;
+            }
+            // SAFETY: they are inside, and not bound yet.
+            unsafe {
+                self.device.bind_image_memory(self.image, memory.memory, offset).ok()?;
+                if self.buffer != vk::Buffer::null() {
+                    self.device.bind_buffer_memory(self.buffer, memory.memory, offset).ok()?;
+                }
+            }
+            self.memory = Some(memory);
+            Some(self)
         }
     }
 
-    impl Drop for Memory {
+    impl Drop for Parts {
         fn drop(&mut self) {
-            // SAFETY: nobody but the two handles that are gone used them.
+            // SAFETY: nobody but the handles that are gone used them.
             unsafe {
                 self.device.destroy_buffer(self.buffer, None);
                 self.device.destroy_image(self.image, None);
-                self.device.free_memory(self.memory, None);
             }
         }
     }

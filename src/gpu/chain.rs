@@ -4,9 +4,12 @@
 //! in a virtual machine, 150 times a token. Calls whose strategies keep to workgroups of eight lanes without shared
 //! memory can be stages of one shader instead, with as many workgroups as the adapter has threads, and `meet`
 //! (`shaders/chain.wgsl`) between two stages. The stages' texts are those of single calls, under other names.
+//!
+//! Layers that do the same follow one another in one dispatch. What differs between them are numbers in their parameters
+//! and tensors, and these are parts of one span (`super::arena`), so that a layer's begin at a row that is a parameter too.
 
 use super::device::Gpu;
-use super::kernel::{Access, Needs, Strategy, bound};
+use super::kernel::{Access, Needs, Operand, Strategy, bound};
 use super::program::PARAMETER_STRIDE;
 use super::recording::Entry;
 use super::shader;
@@ -16,11 +19,16 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Turns that a worker waits in one chain, and looks in each: 17 ms on lavapipe of Mesa 22.3.6, 5 ms on that of 25.0.7, which is
-/// more than the four for which a Linux kernel lets another thread run. Drivers end a shader's loops after so many
-/// turns together (lavapipe: 65,535), of which the stages need their own.
-const TURNS: u32 = 16_384;
-const LOOKS: u32 = 64;
+/// Turns of loops that one workgroup may take in all: drivers end a shader's loops after so many together (lavapipe: 65,535).
+const ALL_TURNS: usize = 65_000;
+
+/// Turns that a worker waits in one chain, if the layers leave so many, and divisions in each, one after the other: together 11
+/// ms at 3 GHz. Where two threads begin on one core, a Linux kernel lets each run for four before it moves one.
+const WAITING_TURNS: usize = 48_000;
+const DIVISIONS: u32 = 40;
+
+/// Turns of a layer that is worth a chain though its workers may not wait for so long.
+const MOST_TURNS: usize = 50_000;
 
 /// Most calls of a chain: a Llama's layer with a long cache. Longer ones have not been looked at with valgrind since stages
 /// have one block of parameters.
@@ -37,7 +45,7 @@ impl Meeting {
     pub fn new(gpu: &Gpu) -> Self {
         use wgpu::BufferUsages as Usage;
         let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
-        Self { buffer: buffer(gpu, "meeting", 16, usage), usual: AtomicU32::new(TURNS) }
+        Self { buffer: buffer(gpu, "meeting", 16, usage), usual: AtomicU32::new(WAITING_TURNS as u32) }
     }
 
     /// Before a submission of so many runs: nobody has arrived, and in each run all workers together may wait for three
@@ -45,7 +53,7 @@ impl Meeting {
     /// one that shares its core with other programs, for as long as these are let run. Now and then that is cheaper than to
     /// run calls again, and if it goes on single calls are.
     pub fn begin(&self, gpu: &Gpu, runs: usize) {
-        let a_run = self.usual.load(Ordering::Relaxed).saturating_mul(3).saturating_add(TURNS);
+        let a_run = self.usual.load(Ordering::Relaxed).saturating_mul(3).saturating_add(WAITING_TURNS as u32);
         let most = a_run.saturating_mul(runs as u32);
         gpu.queue.write_buffer(&self.buffer, 0, bytemuck::bytes_of(&[0, 0, 0, most]));
     }
@@ -66,17 +74,60 @@ pub(super) struct Stage<'a> {
 
 /// Calls that become one dispatch.
 pub(super) struct Chain<'a> {
+    /// Of the first layer.
     stages: Vec<Stage<'a>>,
-    /// Each tensor once, with what all stages together do to it.
+    /// What is bound, each once, with what all stages together do to it.
     tensors: Vec<(Tensor, Access)>,
     workers: u32,
+    layers: usize,
+    /// Turns of all layers together.
+    turns: usize,
+}
+
+/// What a chain binds for a tensor, and whether that is a span that the tensor is a part of.
+fn handle(tensor: &Tensor) -> (&Tensor, bool) {
+    tensor.span().map_or((tensor, false), |(span, _)| (span, true))
 }
 
 impl<'a> Chain<'a> {
-    /// `None` where these calls cannot be one dispatch on this device.
-    pub fn new(gpu: &Gpu, stages: Vec<Stage<'a>>) -> Option<Self> {
-        let workers = gpu.workers().filter(|_| gpu.may_chain())?;
-        Self::of(stages, workers).filter(|chain| chain.fits(&gpu.device.limits()))
+    /// Layers as chains, each with its count of calls: the longest that the device allows, of equal length if they can be, for each
+    /// length is a text of its own. Those from the first one on that cannot be chains, or are unlike the first, are left out.
+    pub fn split(gpu: &Gpu, layers: Vec<(Vec<Stage<'a>>, usize)>) -> Vec<Self> {
+        let Some(workers) = gpu.workers().filter(|_| gpu.may_chain()) else { return vec![] };
+        let limits = gpu.device.limits();
+        let turns = layers.iter().map(|(_, turns)| *turns).max().unwrap_or_default();
+        let chain = |(stages, _)| Self::of(stages, workers).filter(|chain| chain.fits(&limits));
+        let mut alike: Vec<Self> = vec![];
+        for next in layers.into_iter().map_while(chain) {
+            if turns > MOST_TURNS || !alike.first().is_none_or(|first| first.is_like(&next)) {
+                break;
+            }
+            alike.push(next);
+        }
+        let Some(first) = alike.first() else { return vec![] };
+        let blocks =
+            limits.max_uniform_buffer_binding_size as usize / (first.stages.len() * PARAMETER_STRIDE);
+        let most = ((ALL_TURNS - WAITING_TURNS) / turns.max(1)).min(blocks).max(1);
+        let equal = (1..=most).rev().find(|&length| alike.len().is_multiple_of(length));
+        let length = equal.filter(|length| 2 * length > most).unwrap_or(most);
+        let count = alike.len();
+        let firsts = alike.into_iter().enumerate().filter(|(index, _)| index % length == 0);
+        firsts
+            .map(|(index, chain)| {
+                let layers = length.min(count - index);
+                Self { layers, turns: layers * turns, ..chain }
+            })
+            .collect()
+    }
+
+    /// Whether both do the same with what is bound for either.
+    fn is_like(&self, other: &Self) -> bool {
+        let same = |((ours, to_ours), (theirs, to_theirs)): (&(Tensor, Access), &(Tensor, Access))| {
+            ours.is(theirs) && to_ours == to_theirs
+        };
+        self.tensors.len() == other.tensors.len()
+            && self.tensors.iter().zip(&other.tensors).all(same)
+            && self.layer_signature() == other.layer_signature()
     }
 
     /// Whether all that its stages bind can be bound at once.
@@ -113,17 +164,18 @@ impl<'a> Chain<'a> {
         let mut tensors: Vec<(Tensor, Access)> = vec![];
         for operand in stages.iter().flat_map(|stage| bound(&*stage.entry.kernel)) {
             let Some(tensor) = operand.tensor else { continue };
-            match tensors.iter_mut().find(|(known, _)| known.is(&tensor)) {
+            let tensor = handle(&tensor).0;
+            match tensors.iter_mut().find(|(known, _)| known.is(tensor)) {
                 Some((_, access)) if *access != operand.access => *access = Access::ReadWrite,
                 Some(_) => {}
-                None => tensors.push((tensor, operand.access)),
+                None => tensors.push((tensor.clone(), operand.access)),
             }
         }
         let in_texture = |tensor: &Tensor| matches!(tensor.storage(), Storage::Texture(..));
         if tensors.iter().any(|(tensor, access)| *access == Access::ReadWrite && in_texture(tensor)) {
             return None;
         }
-        Some(Self { stages, tensors, workers })
+        Some(Self { stages, tensors, workers, layers: 1, turns: 0 })
     }
 
     /// Each tensor once, with what all stages together do to it, in the order of the bindings.
@@ -136,9 +188,19 @@ impl<'a> Chain<'a> {
         self.workers
     }
 
+    /// Calls of all layers.
+    pub fn calls(&self) -> usize {
+        self.layers * self.stages.len()
+    }
+
     /// What the text depends on.
     pub fn signature(&self) -> String {
-        let mut text = format!("chain of {}", self.workers);
+        format!("{} layers, {} turns, of {}", self.layers, self.turns, self.layer_signature())
+    }
+
+    /// What the text of a layer depends on.
+    fn layer_signature(&self) -> String {
+        let mut text = format!("a chain of {}", self.workers);
         for stage in &self.stages {
             let kernel = &*stage.entry.kernel;
             let _ =
@@ -153,11 +215,18 @@ impl<'a> Chain<'a> {
 
     /// The calls' labels.
     pub fn label(&self) -> String {
-        self.stages.iter().map(|stage| stage.entry.label.as_str()).collect::<Vec<_>>().join(" + ")
+        let labels =
+            self.stages.iter().map(|stage| stage.entry.label.as_str()).collect::<Vec<_>>().join(" + ");
+        match self.layers {
+            1 => labels,
+            layers => format!("{labels}, and so on, {layers} layers"),
+        }
     }
 
-    fn variable(&self, tensor: &Tensor) -> Option<usize> {
-        self.tensors.iter().position(|(known, _)| known.is(tensor))
+    /// The number of what is bound for a tensor, and whether that is a span.
+    fn variable(&self, tensor: &Tensor) -> Option<(usize, bool)> {
+        let (tensor, in_span) = handle(tensor);
+        Some((self.tensors.iter().position(|(known, _)| known.is(tensor))?, in_span))
     }
 
     /// The WGSL text: binding 0 is the meeting, 1 has the stages' parameters, then come the tensors. One block of parameters
@@ -174,11 +243,14 @@ impl<'a> Chain<'a> {
         let mut calls = vec![];
         for (number, Stage { entry, strategy }) in self.stages.iter().enumerate() {
             let mut stage = String::new();
-            shader::parameter_struct(&mut stage, &entry.kernel.parameters());
-            for operand in bound(&*entry.kernel) {
-                let index = operand.tensor.as_ref().and_then(|tensor| self.variable(tensor));
-                let variable = format!("tensor{}", index.unwrap_or_default());
-                shader::accessors(&mut stage, &operand, &variable, false);
+            let operands = bound(&*entry.kernel);
+            let in_span = |operand: &&Operand| operand.tensor.as_ref().is_some_and(|tensor| handle(tensor).1);
+            let rows = operands.iter().filter(in_span).map(|operand| shader::row_parameter(operand.name));
+            shader::parameter_struct(&mut stage, &entry.kernel.parameters(), rows);
+            for operand in &operands {
+                let (index, in_span) =
+                    operand.tensor.as_ref().and_then(|tensor| self.variable(tensor)).unwrap_or_default();
+                shader::accessors(&mut stage, operand, &format!("tensor{index}"), false, in_span);
             }
             stage.push_str(&shader::body(&*entry.kernel, strategy)?);
             let (stage, arguments) = entry_as_function(&stage, strategy).ok_or_else(|| Error::Kernel {
@@ -188,12 +260,18 @@ impl<'a> Chain<'a> {
             let _ = writeln!(text, "{}", renamed(&stage, number));
             calls.push((format!("{}_{number}({arguments})", strategy.entry), strategy.grid));
         }
-        text.push_str("struct Stages {\n");
+        text.push_str("struct Layer {\n");
         for number in 0..self.stages.len() {
             let _ = writeln!(text, "    @size({PARAMETER_STRIDE}) p_{number}: Parameters_{number},");
         }
-        text.push_str("}\n@group(0) @binding(1) var<uniform> stages: Stages;\n");
-        text.push_str(&shader::chain(self.workers, [TURNS, LOOKS], &calls)?);
+        let layers = self.layers;
+        let _ = writeln!(text, "}}\n@group(0) @binding(1) var<uniform> layers: array<Layer, {layers}>;");
+        for number in 0..self.stages.len() {
+            let _ = writeln!(text, "var<private> p_{number}: Parameters_{number};");
+        }
+        let waiting = (ALL_TURNS - self.turns).min(WAITING_TURNS);
+        let numbers = [self.workers, layers as u32, waiting as u32, DIVISIONS];
+        text.push_str(&shader::chain(numbers, &calls)?);
         Ok(text)
     }
 }
@@ -232,8 +310,8 @@ fn entry_as_function(text: &str, strategy: &Strategy) -> Option<(String, String)
     Some((function, arguments.join(", ")))
 }
 
-/// `text` with a number behind every name that it declares for itself, so that it can stand beside others, and with its
-/// parameters `p` where the stages have them.
+/// `text` with a number behind every name that it declares for itself and behind its parameters `p`, so that it can stand
+/// beside others.
 fn renamed(text: &str, number: usize) -> String {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let declared: BTreeSet<&str> = text
@@ -254,9 +332,8 @@ fn renamed(text: &str, number: usize) -> String {
             let (name, after) = from.split_at(from.find(|c| !is_name(c)).unwrap_or(from.len()));
             let member = before.ends_with('.') || in_struct && after.starts_with(':');
             renamed.push_str(before);
-            let is_block = name == "p" && !member;
-            renamed.push_str(if is_block { "stages.p" } else { name });
-            if is_block || declared.contains(name) && !member {
+            renamed.push_str(name);
+            if (name == "p" || declared.contains(name)) && !member {
                 let _ = write!(renamed, "_{number}");
             }
             rest = after;
@@ -276,7 +353,7 @@ mod tests {
             const WIDTH: u32 = 4u;\nfn scales(b: u32) -> u32 { return p.scales + b * WIDTH; }\n\
             fn load_x(i: u32) -> u32 { return tensor0[i] + scales(i); }\n";
         let expected = "struct Parameters_2 {\n    scales: u32,\n}\n\
-            const WIDTH_2: u32 = 4u;\nfn scales_2(b: u32) -> u32 { return stages.p_2.scales + b * WIDTH_2; }\n\
+            const WIDTH_2: u32 = 4u;\nfn scales_2(b: u32) -> u32 { return p_2.scales + b * WIDTH_2; }\n\
             fn load_x_2(i: u32) -> u32 { return tensor0[i] + scales_2(i); }\n";
         assert_eq!(renamed(text, 2), expected);
     }

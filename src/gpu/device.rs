@@ -2,6 +2,7 @@
 
 use super::adapter::{self, AdapterReport};
 use super::alias;
+use super::arena::Arena;
 use super::choice::Choice;
 use super::kernel::{Needs, Strategy};
 use super::memory::Memory;
@@ -89,6 +90,8 @@ pub struct Gpu {
     pub(super) choice: Choice,
     first_error: Arc<Mutex<Option<Error>>>,
     pub(super) pipelines: Mutex<HashMap<String, Arc<super::pipeline::Pipeline>>>,
+    /// Where tensors go that share memory, while that is open.
+    pub(super) arena: Mutex<Option<Arena>>,
 }
 
 /// A poisoned lock only says that another thread panicked; the data behind ours stays valid.
@@ -218,6 +221,7 @@ impl Gpu {
             choice,
             first_error,
             pipelines: Mutex::default(),
+            arena: Mutex::default(),
         };
         // A kernel binds up to eight tensors at once.
         let textures_fit = limits.max_storage_textures_per_shader_stage >= 8;

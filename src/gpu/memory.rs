@@ -67,7 +67,8 @@ pub fn return_compilers_memory() {
         for code in std::fs::read_to_string("/proc/self/smaps").iter().flat_map(|maps| compiler_code(maps)) {
             // SAFETY: these are pages of a file, mapped to be read and run and by nobody changed, so that the next who
             // reads or runs one finds the same bytes.
-            let done = unsafe { libc::madvise(code.start as *mut _, code.end - code.start, libc::MADV_DONTNEED) };
+            let done =
+                unsafe { libc::madvise(code.start as *mut _, code.end - code.start, libc::MADV_DONTNEED) };
             log::debug!("{} KiB of the compiler's code given back: {done}", (code.end - code.start) >> 10);
         }
     }

@@ -130,7 +130,9 @@ pub(super) fn faster_storage(gpu: &Gpu) -> Result<StorageKind> {
         }
     }
     let [buffer, texture] = best;
-    log::info!("probe: {TIMES} times 1 MiB from a buffer in {buffer:?}, from a storage texture in {texture:?}");
+    log::info!(
+        "probe: {TIMES} times 1 MiB from a buffer in {buffer:?}, from a storage texture in {texture:?}"
+    );
     Ok(if texture.as_secs_f64() < 0.9 * buffer.as_secs_f64() {
         StorageKind::Texture
     } else {

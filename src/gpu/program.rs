@@ -4,7 +4,7 @@ use super::chain::{Chain, Meeting, Stage};
 use super::device::Gpu;
 use super::kernel::{Access, MOST_WORKGROUPS, Parameter, Strategy, bound};
 use super::pipeline::{self, Pipeline};
-use super::recording::{Entry, Recording};
+use super::recording::{Entry, Link, Recording};
 use super::shader;
 use super::tensor::{Storage, Tensor, buffer};
 use super::transfer::map_words;
@@ -123,7 +123,7 @@ impl Program {
     fn compile_with(
         gpu: &Gpu,
         entries: &[Entry],
-        chains: &[Range<usize>],
+        chains: &[Link],
         choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
     ) -> Result<Self> {
         let mut bytes = Vec::with_capacity(entries.len() * PARAMETER_STRIDE);
@@ -134,6 +134,11 @@ impl Program {
                     Parameter::F32(_, value) => value.to_le_bytes(),
                 });
             }
+            // Behind them, for chains, where the tensors begin in their arenas.
+            let rows =
+                bound(&*entry.kernel).into_iter().filter_map(|operand| Some(operand.tensor?.span()?.1));
+            rows.for_each(|row| bytes.extend_from_slice(&row.to_le_bytes()));
+            assert!(bytes.len() <= (index + 1) * PARAMETER_STRIDE, "{}: too many parameters", entry.label);
             bytes.resize((index + 1) * PARAMETER_STRIDE, 0);
         }
         let parameters = gpu.device.create_buffer(&wgpu::BufferDescriptor {
@@ -152,16 +157,30 @@ impl Program {
         let mut meeting = None;
         let mut index = 0;
         while index < entries.len() {
-            if let Some(range) = chains.iter().find(|range| range.start == index) {
-                let stages = entries[range.clone()]
-                    .iter()
-                    .map(|entry| Ok(Stage { entry, strategy: choose(&mut gpu.strategies(&*entry.kernel)?) }))
-                    .collect::<Result<Vec<_>>>()?;
-                if let Some(chain) = Chain::new(gpu, stages) {
+            if let Some(first) = chains.iter().position(|link| link.calls.start == index) {
+                let mut layers = vec![];
+                let mut end = index;
+                for link in chains[first..].iter().take_while(|link| {
+                    let follows = link.calls.start == end;
+                    end = link.calls.end;
+                    follows
+                }) {
+                    let stages = entries[link.calls.clone()]
+                        .iter()
+                        .map(|entry| {
+                            Ok(Stage { entry, strategy: choose(&mut gpu.strategies(&*entry.kernel)?) })
+                        })
+                        .collect::<Result<Vec<_>>>()?;
+                    layers.push((stages, link.turns));
+                }
+                let before = index;
+                for chain in Chain::split(gpu, layers) {
                     let meeting = meeting.get_or_insert_with(|| Meeting::new(gpu));
-                    let block = block(index, range.len() * PARAMETER_STRIDE);
+                    let block = block(index, chain.calls() * PARAMETER_STRIDE);
                     steps.push(chained(gpu, &chain, meeting, block)?);
-                    index = range.end;
+                    index += chain.calls();
+                }
+                if index > before {
                     continue;
                 }
             }

@@ -18,7 +18,16 @@ pub struct Entry {
 #[derive(Clone, Default)]
 pub struct Recording {
     entries: Vec<Entry>,
-    chains: Vec<Range<usize>>,
+    chains: Vec<Link>,
+}
+
+/// Calls that a device may run as one dispatch, alone or with those that follow.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// The numbers of the calls.
+    pub calls: Range<usize>,
+    /// Turns of loops that one of two workers takes for them: drivers end a shader's loops after so many.
+    pub turns: usize,
 }
 
 impl Recording {
@@ -30,17 +39,21 @@ impl Recording {
     /// Appends the calls of another recording.
     pub fn extend(&mut self, other: &Self) {
         let first = self.entries.len();
-        self.chains.extend(other.chains.iter().map(|chain| first + chain.start..first + chain.end));
+        self.chains.extend(other.chains.iter().map(|Link { calls, turns }| Link {
+            calls: first + calls.start..first + calls.end,
+            turns: *turns,
+        }));
         self.entries.extend_from_slice(&other.entries);
     }
 
-    /// Marks the calls from number `first` on: a device may run them as one dispatch.
-    pub fn chain_from(&mut self, first: usize) {
-        self.chains.push(first..self.entries.len());
+    /// Marks the calls from number `first` on: a device may run them as one dispatch, and with the calls that are marked next,
+    /// if those do the same with other tensors. See [`Link::turns`].
+    pub fn chain_from(&mut self, first: usize, turns: usize) {
+        self.chains.push(Link { calls: first..self.entries.len(), turns });
     }
 
     /// The calls that may be one dispatch, in order.
-    pub fn chains(&self) -> &[Range<usize>] {
+    pub fn chains(&self) -> &[Link] {
         &self.chains
     }
 

@@ -51,10 +51,11 @@ impl StandIns {
     fn bind(&self, gpu: &Gpu, step: &Step) -> wgpu::BindGroup {
         // The first uniform buffer is `p`, in chains too.
         let mut parameters = step.parameters.as_ref();
-        let resource = |kind: &wgpu::BindingType| match parameters.take_if(|_| *kind == pipeline::uniform_buffer()) {
-            Some(block) => block.binding(),
-            None => self.of(kind),
-        };
+        let resource =
+            |kind: &wgpu::BindingType| match parameters.take_if(|_| *kind == pipeline::uniform_buffer()) {
+                Some(block) => block.binding(),
+                None => self.of(kind),
+            };
         let resources = step.pipeline.kinds.iter().map(resource).collect();
         pipeline::bind_group(gpu, &step.pipeline.layout, resources, "rehearsal")
     }

@@ -121,7 +121,7 @@ pub fn render(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
             declare(&mut text, binding, variable(operand.name), tensor, operand.access, halves);
             binding += 1;
         }
-        accessors(&mut text, operand, variable(operand.name), halves);
+        accessors(&mut text, operand, variable(operand.name), halves, false);
     }
     text.push_str(&body(kernel, strategy)?);
     Ok(text)
@@ -163,8 +163,11 @@ pub(super) fn body(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
 }
 
 /// The entry point of a chain, and how its workers meet: see `super::chain`. A stage is the call of its function and the
-/// strategy's grid.
-pub(super) fn chain(workers: u32, [turns, looks]: [u32; 2], stages: &[(String, [u32; 3])]) -> Result<String> {
+/// strategy's grid; a worker waits for `turns` of so many divisions.
+pub(super) fn chain(
+    [workers, layers, turns, divisions]: [u32; 4],
+    stages: &[(String, [u32; 3])],
+) -> Result<String> {
     let stages = stages.iter().map(|(call, [x, y, z])| {
         let counts = [("x", *x), ("y", *y), ("z", *z), ("count", x * y * z)];
         let counts = counts.into_iter().map(|(name, count)| (name, Value::from(count)));
@@ -172,8 +175,9 @@ pub(super) fn chain(workers: u32, [turns, looks]: [u32; 2], stages: &[(String, [
     });
     let context = Value::from_pairs([
         ("WORKERS", Value::from(workers)),
+        ("LAYERS", Value::from(layers)),
         ("TURNS", Value::from(turns)),
-        ("LOOKS", Value::from(looks)),
+        ("DIVISIONS", Value::from(divisions)),
         ("STAGES", stages.collect()),
     ]);
     environment()?
@@ -183,12 +187,16 @@ pub(super) fn chain(workers: u32, [turns, looks]: [u32; 2], stages: &[(String, [
 
 /// The uniform block `p`.
 fn parameters(text: &mut String, binding: usize, parameters: &[Parameter]) {
-    parameter_struct(text, parameters);
+    parameter_struct(text, parameters, std::iter::empty());
     let _ = writeln!(text, "@group(0) @binding({binding}) var<uniform> p: Parameters;\n");
 }
 
-/// Its type.
-pub(super) fn parameter_struct(text: &mut String, parameters: &[Parameter]) {
+/// Its type, with `rows` behind the parameters.
+pub(super) fn parameter_struct(
+    text: &mut String,
+    parameters: &[Parameter],
+    rows: impl Iterator<Item = String>,
+) {
     text.push_str("struct Parameters {\n");
     for parameter in parameters {
         let _ = match parameter {
@@ -196,7 +204,15 @@ pub(super) fn parameter_struct(text: &mut String, parameters: &[Parameter]) {
             Parameter::F32(name, _) => writeln!(text, "    {name}: f32,"),
         };
     }
+    rows.for_each(|row| {
+        let _ = writeln!(text, "    {row}: u32,");
+    });
     text.push_str("}\n");
+}
+
+/// The parameter of the row at which an operand's tensor begins in its arena.
+pub(super) fn row_parameter(operand: &str) -> String {
+    format!("row_of_{operand}")
 }
 
 fn texel_type(tensor: &Tensor, halves: bool) -> &'static str {
@@ -235,20 +251,28 @@ pub(super) fn declare(
     let _ = writeln!(text, "@group(0) @binding({binding}) {declaration}");
 }
 
-/// `load_<name>` and `store_<name>` of an operand that is bound as the global `variable`.
-pub(super) fn accessors(text: &mut String, operand: &Operand, variable: &str, halves: bool) {
+/// `load_<name>` and `store_<name>` of an operand that is bound as the global `variable`, or, `in_span`, as a part of it that
+/// begins at the row that the parameters say.
+pub(super) fn accessors(text: &mut String, operand: &Operand, variable: &str, halves: bool, in_span: bool) {
     let (name, access) = (operand.name, operand.access);
     let Some(tensor) = &operand.tensor else {
         let _ = writeln!(text, "fn load_{name}(i: u32) -> vec4<f32> {{ return vec4<f32>(); }}\n");
         return;
     };
     let kind = texel_type(tensor, halves);
-    let at = format!("vec2<u32>(i & {}u, i >> {}u)", TEXTURE_WIDTH - 1, TEXTURE_WIDTH.trailing_zeros());
+    let (mask, shift) = (TEXTURE_WIDTH - 1, TEXTURE_WIDTH.trailing_zeros());
+    let row = if in_span { format!("p.{} + ", row_parameter(name)) } else { String::new() };
+    let at = format!("vec2<u32>(i & {mask}u, {row}(i >> {shift}u))");
     let (load, store) = match tensor.storage() {
         Storage::Texture(..) => (
             format!("bitcast<{kind}>(textureLoad({variable}, {at}))"),
             format!("textureStore({variable}, {at}, bitcast<vec4<u32>>(v))"),
         ),
+        // A span is of words.
+        _ if in_span => {
+            let at = format!("{variable}[(p.{} << {shift}u) + i]", row_parameter(name));
+            (format!("bitcast<{kind}>({at})"), format!("{at} = bitcast<vec4<u32>>(v)"))
+        }
         _ => (format!("{variable}[i]"), format!("{variable}[i] = v")),
     };
     if access != Access::Write {

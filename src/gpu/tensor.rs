@@ -3,7 +3,7 @@
 //! Both storages hold texels of 16 bytes, so that a shader reads and writes four numbers at a time through
 //! `load_x(i)` and `store_x(i, v)` and never names the storage.
 
-use super::alias;
+use super::alias::{self, Request};
 use super::device::Gpu;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -72,6 +72,8 @@ struct Inner {
     storage: Storage,
     /// The same memory as kernels write it, where that is another storage.
     written: Option<Tensor>,
+    /// The arena that it is a part of, and its first row there.
+    span: Option<(Tensor, u32)>,
     initial: Option<Vec<u8>>,
 }
 
@@ -79,7 +81,7 @@ impl Inner {
     fn new(label: &str, shape: &[usize], element: Element, storage: Storage) -> Self {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let (label, shape) = (label.into(), shape.into());
-        Self { id, label, shape, element, storage, written: None, initial: None }
+        Self { id, label, shape, element, storage, written: None, span: None, initial: None }
     }
 }
 
@@ -122,18 +124,17 @@ impl Tensor {
     pub fn constant(place: &Place, label: &str, shape: &[usize], values: &[f32]) -> Result<Self> {
         assert_eq!(values.len(), shape.iter().product::<usize>(), "{label}: values do not fill {shape:?}");
         let bytes = bytemuck::cast_slice::<f32, u8>(values);
-        let tensor = match place {
-            Place::Host => Storage::Host,
+        let initial = Some(bytes.to_vec());
+        match place {
+            Place::Host => Ok(Self::new(label, shape, Element::F32, Storage::Host, initial)),
             Place::Device(gpu) => {
                 let texels = texels(label, shape, Element::F32)?;
-                allocate(gpu, gpu.capabilities().storage, label, texels, false)?.0
+                let room = allocate(gpu, gpu.capabilities().storage, label, texels, false)?;
+                let tensor = Self::of(label, shape, Element::F32, room, initial);
+                tensor.write(gpu, 0, bytes);
+                Ok(tensor)
             }
-        };
-        let tensor = Self::new(label, shape, Element::F32, tensor, Some(bytes.to_vec()));
-        if let Place::Device(gpu) = place {
-            tensor.write(gpu, 0, bytes);
         }
-        Ok(tensor)
     }
 
     /// A few u32 that every lane reads alike (positions, ids): a buffer that shaders read as a uniform and may
@@ -177,14 +178,31 @@ impl Tensor {
         element: Element,
         alias: bool,
     ) -> Result<Self> {
-        let (storage, buffer) = allocate(gpu, kind, label, texels(label, shape, element)?, alias)?;
-        let mut made = Inner::new(label, shape, element, storage);
-        let written = buffer.map(|buffer| Inner {
+        let room = allocate(gpu, kind, label, texels(label, shape, element)?, alias)?;
+        Ok(Self::of(label, shape, element, room, None))
+    }
+
+    /// A texture and what kernels write instead, if there is something else.
+    pub(super) fn over(
+        label: &str,
+        shape: &[usize],
+        element: Element,
+        (texture, buffer): alias::Made,
+        span: Option<(Self, u32)>,
+    ) -> Self {
+        Self::of(label, shape, element, Room { span, ..Room::texture(texture, buffer) }, None)
+    }
+
+    fn of(label: &str, shape: &[usize], element: Element, room: Room, initial: Option<Vec<u8>>) -> Self {
+        let Room { storage, written, span } = room;
+        let made = Inner::new(label, shape, element, storage);
+        let written = written.map(|buffer| Inner {
             id: made.id,
+            span: span.as_ref().map(|(span, row)| (span.written().clone(), *row)),
             ..Inner::new(label, shape, element, Storage::Buffer(buffer))
         });
-        made.written = written.map(|written| Self(Arc::new(written)));
-        Ok(Self(Arc::new(made)))
+        let written = written.map(|written| Self(Arc::new(written)));
+        Self(Arc::new(Inner { written, span, initial, ..made }))
     }
 
     fn new(
@@ -206,6 +224,11 @@ impl Tensor {
     /// Whether both are clones of one handle: what a shader binds once.
     pub(crate) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// The arena that it is a part of, as this handle binds it, and its first row there: see `super::arena`.
+    pub(super) fn span(&self) -> Option<&(Self, u32)> {
+        self.0.span.as_ref()
     }
 
     /// Identifies the memory, equal for clones and for the handle that writes it.
@@ -295,14 +318,24 @@ pub(super) fn buffer(gpu: &Gpu, label: &str, size: u64, usage: wgpu::BufferUsage
     })
 }
 
+/// Where a tensor's texels are.
+struct Room {
+    storage: Storage,
+    /// A buffer over the texels of a texture.
+    written: Option<wgpu::Buffer>,
+    /// The arena around them, and their first row there.
+    span: Option<(Tensor, u32)>,
+}
+
+impl Room {
+    fn texture(texture: wgpu::Texture, written: Option<wgpu::Buffer>) -> Self {
+        let view = texture.create_view(&Default::default());
+        Self { storage: Storage::Texture(texture, view), written, span: None }
+    }
+}
+
 /// Room for `texels`; with `alias` a texture comes with a buffer over the same memory where it can.
-fn allocate(
-    gpu: &Gpu,
-    kind: StorageKind,
-    label: &str,
-    texels: u64,
-    alias: bool,
-) -> Result<(Storage, Option<wgpu::Buffer>)> {
+fn allocate(gpu: &Gpu, kind: StorageKind, label: &str, texels: u64, alias: bool) -> Result<Room> {
     let limits = gpu.capabilities();
     let largest = match kind {
         StorageKind::Buffer => limits.max_binding_bytes / TEXEL_BYTES,
@@ -319,33 +352,42 @@ fn allocate(
     if kind == StorageKind::Buffer {
         use wgpu::BufferUsages as Usage;
         let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
-        return Ok((Storage::Buffer(buffer(gpu, label, texels * TEXEL_BYTES, usage)), None));
+        let storage = Storage::Buffer(buffer(gpu, label, texels * TEXEL_BYTES, usage));
+        return Ok(Room { storage, written: None, span: None });
     }
-    use wgpu::TextureUsages as Usage;
+    if let Some(((texture, buffer), span)) = gpu.in_arena(label, texels, alias) {
+        return Ok(Room { span: Some(span), ..Room::texture(texture, buffer) });
+    }
     // What fits into the beginning of the first row has short rows: the others only take memory.
     let width = (texels.next_power_of_two().max(64) as u32).min(TEXTURE_WIDTH);
-    let described = wgpu::TextureDescriptor {
+    let texture = described(label, width, texture_height(texels));
+    let request = Request { texture: &texture, texel_bytes: TEXEL_BYTES as u32, written: true };
+    let shared = if alias { alias::allocate(gpu, request) } else { None };
+    let (texture, buffer) = match shared {
+        Some((_, made)) => made,
+        None => (gpu.device.create_texture(&texture), None),
+    };
+    Ok(Room::texture(texture, buffer))
+}
+
+/// A texture of so many texels.
+pub(super) fn described(label: &str, width: u32, height: u32) -> wgpu::TextureDescriptor<'_> {
+    use wgpu::TextureUsages as Usage;
+    wgpu::TextureDescriptor {
         label: Some(label),
-        size: wgpu::Extent3d { width, height: texture_height(texels), depth_or_array_layers: 1 },
+        size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
         mip_level_count: 1,
         sample_count: 1,
         dimension: wgpu::TextureDimension::D2,
         format: wgpu::TextureFormat::Rgba32Uint,
         usage: Usage::STORAGE_BINDING | Usage::COPY_SRC | Usage::COPY_DST,
         view_formats: &[],
-    };
-    let shared = if alias { alias::allocate(gpu, &described, TEXEL_BYTES as u32) } else { None };
-    let (texture, buffer) = match shared {
-        Some((texture, buffer)) => (texture, Some(buffer)),
-        None => (gpu.device.create_texture(&described), None),
-    };
-    let view = texture.create_view(&Default::default());
-    Ok((Storage::Texture(texture, view), buffer))
+    }
 }
 
 /// Rows for so many texels, never a power of two: lavapipe compiles a shader once more for each combination of bound
 /// textures whose sides are and are not powers of two.
-fn texture_height(texels: u64) -> u32 {
+pub(super) fn texture_height(texels: u64) -> u32 {
     let rows = texels.div_ceil(u64::from(TEXTURE_WIDTH)).max(3) as u32;
     if rows.is_power_of_two() { rows + 1 } else { rows }
 }

@@ -56,6 +56,13 @@ impl Room {
         kept.fold(ropes, |sum, pages| sum.saturating_add(pages.saturating_mul(page)))
     }
 
+    /// Bytes of keys, and of values, of each layer in a cache of `tokens` positions.
+    fn tensor_bytes(&self, config: &Config, tokens: usize) -> impl Iterator<Item = u64> {
+        let page = (PAGE * 16 * config.key_heads * self.cache.texels(config.head)) as u64;
+        let pages = move |window| self.pages(window, tokens.div_ceil(PAGE)).0 as u64;
+        config.layer_types.iter().flat_map(move |layer| [page * pages(layer.window); 2])
+    }
+
     /// What a cache of `capacity` positions grows to when it needs room for `needed`, of at most `context`: twice as much
     /// as often as it takes, and all of it rather than more than half, so that old and new are at most one and a half.
     pub(super) fn grown(capacity: usize, needed: usize, context: usize) -> usize {
@@ -113,6 +120,10 @@ impl Cache {
         old: &[LayerCache],
     ) -> Result<Self> {
         let capacity = tokens.next_multiple_of(PAGE);
+        let arena = match place {
+            Place::Device(gpu) => Some(gpu.open_arena(room.tensor_bytes(config, capacity), true)),
+            Place::Host => None,
+        };
         let mut layers = Vec::with_capacity(config.layers);
         for (index, layer) in config.layer_types.iter().enumerate() {
             let (pages, ring) = room.pages(layer.window, capacity / PAGE);
@@ -123,6 +134,7 @@ impl Cache {
             let sizes = [pages, config.key_heads, config.head];
             layers.push(LayerCache::new(place, &format!("blk.{index}"), room.cache, sizes, ring)?);
         }
+        drop(arena);
         let rope = |rope: &Rope| {
             let table = rope.table(capacity, config.head, context);
             Tensor::constant(place, "rope", &[capacity, config.head], &table)

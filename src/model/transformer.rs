@@ -103,13 +103,16 @@ fn partial(place: &Place, config: &Config) -> Result<Option<(Tensor, Pieces)>> {
 /// Positions of the cache from which on pieces gain more than putting them together costs.
 const LONG: usize = 512;
 
-/// Turns of loops that a chain's attention may take: lavapipe ends them after 65,535 a workgroup, and `chain.wgsl` waits for
-/// up to 16,384.
-const MOST_TURNS: usize = 32_768;
-
-/// Turns that one token's attention takes where two workers share the heads: steps along the head, for 16 positions each.
-fn attention_turns(config: &Config, capacity: usize) -> usize {
-    config.key_heads.div_ceil(2) * capacity.div_ceil(16) * (config.head / 8 + 2)
+/// Turns of loops that one of two workers takes for a layer of one token: steps along a head for 16 positions each, and blocks of
+/// 32 columns for tiles of 64 rows.
+fn turns(config: &Config, layer: &Layer, capacity: usize) -> usize {
+    // A mixture has more calls than a chain.
+    let Ffn::Dense(ffn) = &layer.ffn else { return usize::MAX };
+    let matrices = layer.attn_qkv.iter().map(|(_, matrix)| matrix);
+    let tiles =
+        |matrix: &Matrix| matrix.rows().div_ceil(64).div_ceil(2) * (matrix.columns().div_ceil(32) + 1);
+    let products: usize = matrices.chain([&layer.attn_output, &ffn.gate_up, &ffn.down]).map(tiles).sum();
+    products + config.key_heads.div_ceil(2) * capacity.div_ceil(16) * (config.head / 8 + 2)
 }
 
 /// Records a step of `tokens` tokens whose ids are in `act.ids`, the first at position `step[0]`.
@@ -216,8 +219,8 @@ pub fn record(
             Ffn::Dense(ffn) => feed_forward(&mut rec, &name, config, act, layer, ffn, tokens),
             Ffn::Mixture(ffn) => mixture::record(&mut rec, &name, config, act, layer, ffn, tokens),
         }
-        if tokens == 1 && want == Want::Last && attention_turns(config, cache.capacity) <= MOST_TURNS {
-            rec.chain_from(first);
+        if tokens == 1 && want == Want::Last {
+            rec.chain_from(first, turns(config, layer, cache.capacity));
         }
     }
 

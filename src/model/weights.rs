@@ -127,7 +127,14 @@ impl Model {
             true => None,
         };
         read(loader.bytes("output."));
+        // Packed weights take about as much as those of the file.
+        let stored = source.tensors().iter().filter(|tensor| tensor.name.starts_with("blk."));
+        let arena = match place {
+            Place::Device(gpu) => Some(gpu.open_arena(stored.map(|tensor| tensor.bytes / 8 * 9), false)),
+            Place::Host => None,
+        };
         let layers = loader.layers(read)?;
+        drop(arena);
         let output_norm = loader.gain("output_norm", width)?;
         loader.all_used()?;
         let matrices = loader.into_reserved();

@@ -70,71 +70,92 @@ impl ChainReport {
 /// Width, heads, key heads, head, inner width, positions before: of a layer.
 const LAYER: [usize; 6] = [192, 6, 2, 32, 512, 70];
 
-/// A layer of one token of a small model, as `model::transformer` records it. Gives a word that it leaves alone, too.
-fn layer(table: &mut Table) -> Result<(Recording, Tensor)> {
+/// Layers of it, and calls of each.
+const LAYERS: usize = 2;
+const CALLS: usize = 6;
+
+/// Layers of one token of a small model, as `model::transformer` records them, but that both read the same x, for calls must give the
+/// same when they are run again. Gives a word that they leave alone, too.
+fn layers(gpu: &Gpu, table: &mut Table) -> Result<(Recording, Tensor)> {
     let [width, heads, key_heads, head, hidden, position] = LAYER;
     let dtype = DType::Q4_1;
     let capacity = (position + 1usize).next_multiple_of(64);
     let (x, gain) = (table.filled("x", &[1, width])?, table.filled("gain", &[width])?);
     let step = table.words("step", &[position as u32])?;
-    let cache = table.cache(CacheType::F16, [capacity, key_heads, head], false)?;
     let [q, attended] = ["q", "attended"].map(|name| table.empty(name, &[1, heads * head]));
     let (q, attended) = (q?, attended?);
     let partial = table.empty("partial", &[2, heads * head])?;
     let pieces = Pieces { count: 2, stats: table.empty("stats", &[2, heads, 4])? };
     let [middle, y] = ["middle", "y"].map(|name| table.empty(name, &[1, width]));
     let (middle, y, gated) = (middle?, y?, table.empty("gated", &[1, hidden])?);
-    let mut matrix = |rows, columns| Ok(table.matrix(dtype, rows, columns)?.parts()[0].clone());
-    let (qkv, output) = (matrix((heads + 2 * key_heads) * head, width)?, matrix(width, heads * head)?);
-    let (gate_up, down) = (matrix(2 * hidden, width)?, matrix(width, hidden)?);
     let rope = table.filled("rope", &[capacity, head])?;
 
+    // What differs between layers is in arenas, as a model's weights and cache are.
+    let arena = gpu.open_arena([1 << 17; 4 * LAYERS], false);
+    let mut matrix = |rows, columns| Ok(table.matrix(dtype, rows, columns)?.parts()[0].clone());
+    let mut weights = || -> Result<_> {
+        let (qkv, output) = (matrix((heads + 2 * key_heads) * head, width)?, matrix(width, heads * head)?);
+        Ok((qkv, output, matrix(2 * hidden, width)?, matrix(width, hidden)?))
+    };
+    let weights: Vec<_> = (0..LAYERS).map(|_| weights()).collect::<Result<_>>()?;
+    drop(arena);
+    let arena = gpu.open_arena([1 << 17; 2 * LAYERS], true);
+    let mut cache = || table.cache(CacheType::F16, [capacity, key_heads, head], false);
+    let caches: Vec<_> = (0..LAYERS).map(|_| cache()).collect::<Result<_>>()?;
+    drop(arena);
+
     let mut recording = Recording::default();
-    let input = Input::normed(&x, &gain, 1e-5, 1);
-    let (step_, cache_, q_) = (step.clone(), cache.clone(), q.clone());
-    recording.push(
-        "attn_qkv",
-        QueryKeyValue { input, w: qkv, step: step_, rope, first_row: 0, q: q_, cache: cache_ },
-    );
-    let (scale, y_, kept) = (1.0 / (head as f32).sqrt(), partial.clone(), Some(pieces.clone()));
-    let step_ = step.clone();
-    recording.push(
-        "attention",
-        Attention { step: step_, q, cache, y: y_, pieces: kept, tokens: 1, scale, window: None, cap: None },
-    );
-    recording.push("merge_pieces", MergePieces { x: partial, pieces, y: attended.clone() });
-    let (input, y_) = (Input::plain(&attended, 1), middle.clone());
-    recording.push("attn_output", Product { input, w: output, residual: Some(x), y: y_ });
-    let input = Input::normed(&middle, &gain, 1e-5, 1);
-    recording.push("ffn_gate_up", GateUp { input, w: gate_up, y: gated.clone(), gate: Gate::Silu });
-    recording
-        .push("ffn_down", Product { input: Input::plain(&gated, 1), w: down, residual: Some(middle), y });
-    recording.chain_from(0);
+    for (layer, ((qkv, output, gate_up, down), cache)) in weights.into_iter().zip(caches).enumerate() {
+        let first = recording.entries().len();
+        let name = |part: &str| format!("blk.{layer}.{part}");
+        let (step, rope, q) = (step.clone(), rope.clone(), q.clone());
+        let input = Input::normed(&x, &gain, 1e-5, 1);
+        let (step_, cache_, q_) = (step.clone(), cache.clone(), q.clone());
+        recording.push(
+            name("attn_qkv"),
+            QueryKeyValue { input, w: qkv, step: step_, rope, first_row: 0, q: q_, cache: cache_ },
+        );
+        let (scale, y_, kept) = (1.0 / (head as f32).sqrt(), partial.clone(), Some(pieces.clone()));
+        recording.push(
+            name("attention"),
+            Attention { step, q, cache, y: y_, pieces: kept, tokens: 1, scale, window: None, cap: None },
+        );
+        let (x_, pieces, y_) = (partial.clone(), pieces.clone(), attended.clone());
+        recording.push(name("merge_pieces"), MergePieces { x: x_, pieces, y: y_ });
+        let (input, residual, y_) = (Input::plain(&attended, 1), Some(x.clone()), middle.clone());
+        recording.push(name("attn_output"), Product { input, w: output, residual, y: y_ });
+        let input = Input::normed(&middle, &gain, 1e-5, 1);
+        recording.push(name("ffn_gate_up"), GateUp { input, w: gate_up, y: gated.clone(), gate: Gate::Silu });
+        let (input, residual, y) = (Input::plain(&gated, 1), Some(middle.clone()), y.clone());
+        recording.push(name("ffn_down"), Product { input, w: down, residual, y });
+        recording.chain_from(first, 0);
+    }
     Ok((recording, step))
 }
 
-/// The text of that layer as one dispatch, for an adapter with two cores where this one does not chain calls.
+/// The text of one of these layers as one dispatch, for an adapter with two cores where this one does not chain calls.
 ///
 /// # Errors
 /// When the device cannot hold the layer, or the text does not render.
 pub fn chain_text(gpu: &Arc<Gpu>) -> Result<String> {
-    let (recording, _) = layer(&mut Table::new(gpu))?;
+    let (recording, _) = layers(gpu, &mut Table::new(gpu))?;
     let can = Capabilities { software: true, subgroup: 8, ..gpu.capabilities().clone() };
-    let strategies = recording.entries().iter().map(|entry| entry.kernel.strategies(&can).swap_remove(0));
+    let layer = &recording.entries()[..CALLS];
+    let strategies = layer.iter().map(|entry| entry.kernel.strategies(&can).swap_remove(0));
     let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 16) as u32);
-    render_chain(recording.entries(), strategies.collect(), workers).unwrap_or_else(|| {
+    render_chain(layer, strategies.collect(), workers).unwrap_or_else(|| {
         let message =
             "the calls of a layer cannot be stages of one dispatch in these textures; use --storage buffer";
         Err(Error::Kernel { kernel: "chain".into(), message: message.into() })
     })
 }
 
-/// Runs a layer of one token's step in one dispatch, and call by call. `None` where this device does not chain calls.
+/// Runs layers of one token's step in one dispatch, and call by call. `None` where this device does not chain calls.
 ///
 /// # Errors
 /// When the device is lost. A chain that does not compile or is wrong is a finding.
 pub fn examine_chains(gpu: &Arc<Gpu>) -> Result<Option<ChainReport>> {
-    let (recording, word) = layer(&mut Table::new(gpu))?;
+    let (recording, word) = layers(gpu, &mut Table::new(gpu))?;
     examine_chain(gpu, &recording, &word)
 }
 
