@@ -188,7 +188,7 @@ fn generate_tells_what_it_did_as_json() {
         assert!(greedy["timings"][key].as_f64().unwrap() > 0.0, "{key}");
     }
     let count = |ran: &Value, key: &str| ran["counts"][key].as_f64().unwrap();
-    assert!(count(&greedy, "dispatches_per_token") > 30.0);
+    assert!(count(&greedy, "dispatches_per_token") > 3.0);
     assert!(count(&greedy, "submits_per_token") <= 1.0);
     assert!(count(&greedy, "readback_bytes_per_token") <= 16.0);
 

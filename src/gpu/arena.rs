@@ -54,7 +54,7 @@ impl Arena {
     }
 }
 
-/// An arena is open while this is held.
+/// An arena is open while this is held, or until another one is opened.
 #[must_use = "the arena closes when this is dropped"]
 pub struct OpenArena<'a> {
     gpu: &'a Gpu,

@@ -47,7 +47,7 @@ pub use memory::return_compilers_memory;
 pub use probe::{RoofRead, widths};
 pub use program::{Program, Readback, Runs};
 pub use quarantine::{Quarantine, Quarantined, WHOLE_STORAGE, Wrong};
-pub use recording::{Entry, Recording};
+pub use recording::{Entry, Link, Recording};
 pub use shader::{LIBRARY, render, signature};
 pub use submission::Submission;
 pub use tensor::{Element, Place, StorageKind, Tensor};

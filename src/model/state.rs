@@ -120,9 +120,11 @@ impl Cache {
         old: &[LayerCache],
     ) -> Result<Self> {
         let capacity = tokens.next_multiple_of(PAGE);
+        // Layers that grow apart must not keep each other's memory.
+        let alike = config.layer_types.iter().all(|layer| layer.window == config.layer_types[0].window);
         let arena = match place {
-            Place::Device(gpu) => Some(gpu.open_arena(room.tensor_bytes(config, capacity), true)),
-            Place::Host => None,
+            Place::Device(gpu) if alike => Some(gpu.open_arena(room.tensor_bytes(config, capacity), true)),
+            _ => None,
         };
         let mut layers = Vec::with_capacity(config.layers);
         for (index, layer) in config.layer_types.iter().enumerate() {
