@@ -50,11 +50,13 @@ fn meet(lane: u32) {
 fn chain(@builtin(workgroup_id) worker: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
     for (var layer = 0u; layer < {{ LAYERS }}u; layer++) {
         //% for stage in STAGES
-        p_{{ loop.index0 }} = layers[layer].p_{{ loop.index0 }};
-        for (var i = worker.x * {{ stage.count }}u / {{ WORKERS }}u; i < (worker.x + 1u) * {{ stage.count }}u / {{ WORKERS }}u; i++) {
-            let grid = vec3<u32>({{ stage.x }}u, {{ stage.y }}u, {{ stage.z }}u);
-            let workgroup = vec3<u32>(i % grid.x, i / grid.x % grid.y, i / (grid.x * grid.y));
-            {{ stage.call }};
+        {
+            let p = layers[layer].p_{{ loop.index0 }};
+            for (var i = worker.x * {{ stage.count }}u / {{ WORKERS }}u; i < (worker.x + 1u) * {{ stage.count }}u / {{ WORKERS }}u; i++) {
+                let grid = vec3<u32>({{ stage.x }}u, {{ stage.y }}u, {{ stage.z }}u);
+                let workgroup = vec3<u32>(i % grid.x, i / grid.x % grid.y, i / (grid.x * grid.y));
+                {{ stage.call }};
+            }
         }
         meet(lane);
         //% endfor

@@ -18,6 +18,8 @@ pub(super) struct Arena {
     written: bool,
     rows: u32,
     used: u32,
+    /// Rows for which there was no room.
+    refused: u32,
 }
 
 impl Arena {
@@ -29,21 +31,22 @@ impl Arena {
         let can = gpu.capabilities();
         let most =
             if written { can.max_texture_bytes.min(can.max_binding_bytes) } else { can.max_texture_bytes };
-        // A row less than there may be, for it must not be a power of two.
+        // A row more, for drivers want some bytes behind an image; and one less than there may be, as it must not be a power of two.
         let most = (most / ROW_BYTES).saturating_sub(1);
-        let rows = texture_height(rows.min(most) * u64::from(TEXTURE_WIDTH));
+        let rows = texture_height((rows + 1).min(most) * u64::from(TEXTURE_WIDTH));
         let texture = described("arena", TEXTURE_WIDTH, rows);
         let request = Request { texture: &texture, texel_bytes: TEXEL_BYTES as u32, written };
         let (memory, made) = alias::allocate(gpu, request)?;
         let shape = [(rows * TEXTURE_WIDTH) as usize, 4];
         let span = Tensor::over("arena", &shape, Element::U32, made, None);
-        Some(Self { span, memory, written, rows, used: 0 })
+        Some(Self { span, memory, written, rows, used: 0, refused: 0 })
     }
 
     /// A texture of so many texels, with a buffer if kernels write it, and the row where it begins.
     fn place(&mut self, gpu: &Gpu, label: &str, texels: u64) -> Option<(Made, u32)> {
         let (height, first) = (texture_height(texels), self.used);
         if height > self.rows - first {
+            self.refused += height;
             return None;
         }
         let texture = described(label, TEXTURE_WIDTH, height);
@@ -62,7 +65,14 @@ pub struct OpenArena<'a> {
 
 impl Drop for OpenArena<'_> {
     fn drop(&mut self) {
-        *lock(&self.gpu.arena) = None;
+        if let Some(arena) = lock(&self.gpu.arena).take() {
+            log::debug!(
+                "an arena of {} rows has {} in use, {} did not fit",
+                arena.rows,
+                arena.used,
+                arena.refused
+            );
+        }
     }
 }
 

@@ -13,9 +13,9 @@ use super::kernel::{Access, Needs, Operand, Strategy, bound};
 use super::program::PARAMETER_STRIDE;
 use super::recording::Entry;
 use super::shader;
+use super::stage::{Names, entry_as_function};
 use super::tensor::{Storage, Tensor, buffer};
 use crate::{Error, Result};
-use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -257,8 +257,10 @@ impl<'a> Chain<'a> {
                 kernel: strategy.name.into(),
                 message: "its entry point cannot be called as a stage".into(),
             })?;
-            let _ = writeln!(text, "{}", renamed(&stage, number));
-            calls.push((format!("{}_{number}({arguments})", strategy.entry), strategy.grid));
+            let names = Names::of(&stage);
+            let _ = writeln!(text, "{}", names.numbered(&stage, number));
+            let call = format!("{}({arguments})", strategy.entry);
+            calls.push((names.numbered(&call, number), strategy.grid));
         }
         text.push_str("struct Layer {\n");
         for number in 0..self.stages.len() {
@@ -266,9 +268,6 @@ impl<'a> Chain<'a> {
         }
         let layers = self.layers;
         let _ = writeln!(text, "}}\n@group(0) @binding(1) var<uniform> layers: array<Layer, {layers}>;");
-        for number in 0..self.stages.len() {
-            let _ = writeln!(text, "var<private> p_{number}: Parameters_{number};");
-        }
         let waiting = (ALL_TURNS - self.turns).min(WAITING_TURNS);
         let numbers = [self.workers, layers as u32, waiting as u32, DIVISIONS];
         text.push_str(&shader::chain(numbers, &calls)?);
@@ -288,73 +287,4 @@ pub fn as_strategy() -> Strategy {
 pub fn render_chain(entries: &[Entry], strategies: Vec<Strategy>, workers: u32) -> Option<Result<String>> {
     let stages = entries.iter().zip(strategies).map(|(entry, strategy)| Stage { entry, strategy }).collect();
     Chain::of(stages, workers).map(|chain| chain.render())
-}
-
-/// The entry point as a plain function, and the arguments of its call.
-fn entry_as_function(text: &str, strategy: &Strategy) -> Option<(String, String)> {
-    let head = format!("@compute @workgroup_size(8)\nfn {}(\n", strategy.entry);
-    let (before, rest) = text.split_once(&head)?;
-    let (parameters, body) = rest.split_once("\n) {\n")?;
-    let (mut names, mut arguments) = (vec![], vec![]);
-    for parameter in parameters.lines() {
-        let (builtin, declared) = parameter.trim().strip_prefix("@builtin(")?.split_once(')')?;
-        names.push(declared);
-        arguments.push(match builtin {
-            "workgroup_id" => "workgroup",
-            "num_workgroups" => "grid",
-            "subgroup_invocation_id" | "local_invocation_index" => "lane",
-            _ => return None,
-        });
-    }
-    let function = format!("{before}fn {}({}) {{\n{body}", strategy.entry, names.concat());
-    Some((function, arguments.join(", ")))
-}
-
-/// `text` with a number behind every name that it declares for itself and behind its parameters `p`, so that it can stand
-/// beside others.
-fn renamed(text: &str, number: usize) -> String {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let declared: BTreeSet<&str> = text
-        .lines()
-        .filter_map(|line| {
-            let words = ["fn ", "struct ", "const "];
-            let after = words.iter().find_map(|word| line.strip_prefix(word))?;
-            after.split(|c| !is_name(c)).next()
-        })
-        .collect();
-    let mut renamed = String::with_capacity(text.len() + text.len() / 8);
-    let mut in_struct = false;
-    for line in text.split_inclusive('\n') {
-        in_struct = (in_struct || line.starts_with("struct ")) && !line.starts_with('}');
-        let mut rest = line;
-        while let Some(start) = rest.find(is_name) {
-            let (before, from) = rest.split_at(start);
-            let (name, after) = from.split_at(from.find(|c| !is_name(c)).unwrap_or(from.len()));
-            let member = before.ends_with('.') || in_struct && after.starts_with(':');
-            renamed.push_str(before);
-            renamed.push_str(name);
-            if (name == "p" || declared.contains(name)) && !member {
-                let _ = write!(renamed, "_{number}");
-            }
-            rest = after;
-        }
-        renamed.push_str(rest);
-    }
-    renamed
-}
-
-#[cfg(test)]
-mod tests {
-    use super::renamed;
-
-    #[test]
-    fn what_a_stage_declares_gets_its_number_and_what_belongs_to_others_does_not() {
-        let text = "struct Parameters {\n    scales: u32,\n}\n\
-            const WIDTH: u32 = 4u;\nfn scales(b: u32) -> u32 { return p.scales + b * WIDTH; }\n\
-            fn load_x(i: u32) -> u32 { return tensor0[i] + scales(i); }\n";
-        let expected = "struct Parameters_2 {\n    scales: u32,\n}\n\
-            const WIDTH_2: u32 = 4u;\nfn scales_2(b: u32) -> u32 { return p_2.scales + b * WIDTH_2; }\n\
-            fn load_x_2(i: u32) -> u32 { return tensor0[i] + scales_2(i); }\n";
-        assert_eq!(renamed(text, 2), expected);
-    }
 }

@@ -26,6 +26,7 @@ mod quarantine;
 mod recording;
 mod rehearsal;
 mod shader;
+mod stage;
 mod submission;
 mod tensor;
 mod transfer;
