@@ -103,8 +103,8 @@ fn partial(place: &Place, config: &Config) -> Result<Option<(Tensor, Pieces)>> {
 /// Positions of the cache from which on pieces gain more than putting them together costs.
 const LONG: usize = 512;
 
-/// Turns of loops that one of two workers takes for a layer of one token: steps along a head for 16 positions each, and blocks of
-/// 32 columns for tiles of 64 rows.
+/// Turns of loops that one of two workers takes for a layer of one token: eight positions each, and blocks of 32 columns for
+/// tiles of 64 rows.
 fn turns(config: &Config, layer: &Layer, capacity: usize) -> usize {
     // A mixture has more calls than a chain.
     let Ffn::Dense(ffn) = &layer.ffn else { return usize::MAX };
@@ -112,7 +112,7 @@ fn turns(config: &Config, layer: &Layer, capacity: usize) -> usize {
     let tiles =
         |matrix: &Matrix| matrix.rows().div_ceil(64).div_ceil(2) * (matrix.columns().div_ceil(32) + 1);
     let products: usize = matrices.chain([&layer.attn_output, &ffn.gate_up, &ffn.down]).map(tiles).sum();
-    products + config.key_heads.div_ceil(2) * capacity.div_ceil(16) * (config.head / 8 + 2)
+    products + config.key_heads.div_ceil(2) * (capacity.div_ceil(8) + 2)
 }
 
 /// Records a step of `tokens` tokens whose ids are in `act.ids`, the first at position `step[0]`.
