@@ -31,7 +31,7 @@ fn meet(lane: u32) {
             if atomicAdd(&meeting.arrived, 0u) / {{ WORKERS }}u != number || atomicAdd(&meeting.missed, 0u) != 0u {
                 break;
             }
-            // Time goes by: each division waits for the one before.
+            // Time goes by: each division waits for the one before. It never exceeds 1, but no compiler knows.
             //% for division in range(DIVISIONS)
             time = 1.0 / (1.0 + time);
             //% endfor

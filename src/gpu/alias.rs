@@ -10,7 +10,7 @@
 //! begins the next, and has neither caches nor layouts: see `super::adapter::is_lavapipe`.
 
 use super::device::Gpu;
-use super::tensor::{Element, StorageKind, Tensor};
+use super::tensor::{Element, StorageKind, TEXEL_BYTES, Tensor};
 
 /// Whether a texture and a buffer share memory here: what is written to the one is read from the other.
 pub(super) fn works(gpu: &Gpu) -> bool {
@@ -32,7 +32,6 @@ pub(super) fn works(gpu: &Gpu) -> bool {
 #[derive(Clone, Copy)]
 pub(super) struct Request<'a> {
     pub texture: &'a wgpu::TextureDescriptor<'a>,
-    pub texel_bytes: u32,
     /// Whether kernels write it: a buffer over the texels comes with it.
     pub written: bool,
 }
@@ -79,8 +78,8 @@ pub(super) fn within(gpu: &Gpu, memory: &Memory, offset: u64, request: Request<'
 
 impl Gpu {
     /// Bytes of all rows, if they can be bound.
-    fn bytes_of(&self, Request { texture, texel_bytes, written }: Request<'_>) -> Option<u64> {
-        let size = u64::from(texture.size.width * texel_bytes) * u64::from(texture.size.height);
+    fn bytes_of(&self, Request { texture, written }: Request<'_>) -> Option<u64> {
+        let size = u64::from(texture.size.width) * TEXEL_BYTES * u64::from(texture.size.height);
         (!written || size <= self.capabilities().max_binding_bytes).then_some(size)
     }
 }
@@ -146,7 +145,7 @@ pub(super) fn within(_: &Gpu, _: &Memory, _: u64, _: Request<'_>) -> Option<Made
 
 #[cfg(target_os = "linux")]
 mod shared {
-    use super::Request;
+    use super::{Request, TEXEL_BYTES};
     use ash::{Device, vk};
     use std::sync::Arc;
 
@@ -212,7 +211,7 @@ mod shared {
         pub unsafe fn new(
             hal: &wgpu::hal::vulkan::Device,
             size: u64,
-            Request { texture, texel_bytes, written }: Request<'_>,
+            Request { texture, written }: Request<'_>,
         ) -> Option<Self> {
             let device = hal.raw_device();
             let wgpu::Extent3d { width, height, .. } = texture.size;
@@ -246,7 +245,7 @@ mod shared {
                 parts.image = device.create_image(&image, None).ok()?;
                 let aspect = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
                 let layout = device.get_image_subresource_layout(parts.image, aspect);
-                if layout.offset != 0 || layout.row_pitch != u64::from(width * texel_bytes) {
+                if layout.offset != 0 || layout.row_pitch != u64::from(width) * TEXEL_BYTES {
                     return None;
                 }
                 if written {

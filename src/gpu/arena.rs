@@ -7,7 +7,7 @@
 
 use super::alias::{self, Made, Memory, Request};
 use super::device::{Gpu, lock};
-use super::tensor::{Element, TEXEL_BYTES, TEXTURE_WIDTH, Tensor, described, texture_height};
+use super::tensor::{TEXEL_BYTES, TEXTURE_WIDTH, Tensor, described, texture_height};
 
 const ROW_BYTES: u64 = TEXTURE_WIDTH as u64 * TEXEL_BYTES;
 
@@ -35,10 +35,10 @@ impl Arena {
         let most = (most / ROW_BYTES).saturating_sub(1);
         let rows = texture_height((rows + 1).min(most) * u64::from(TEXTURE_WIDTH));
         let texture = described("arena", TEXTURE_WIDTH, rows);
-        let request = Request { texture: &texture, texel_bytes: TEXEL_BYTES as u32, written };
+        let request = Request { texture: &texture, written };
         let (memory, made) = alias::allocate(gpu, request)?;
         let shape = [(rows * TEXTURE_WIDTH) as usize, 4];
-        let span = Tensor::over("arena", &shape, Element::U32, made, None);
+        let span = Tensor::over("arena", &shape, made);
         Some(Self { span, memory, written, rows, used: 0, refused: 0 })
     }
 
@@ -50,7 +50,7 @@ impl Arena {
             return None;
         }
         let texture = described(label, TEXTURE_WIDTH, height);
-        let request = Request { texture: &texture, texel_bytes: TEXEL_BYTES as u32, written: self.written };
+        let request = Request { texture: &texture, written: self.written };
         let made = alias::within(gpu, &self.memory, u64::from(first) * ROW_BYTES, request)?;
         self.used += height;
         Some((made, first))

@@ -90,34 +90,40 @@ fn handle(tensor: &Tensor) -> (&Tensor, bool) {
 }
 
 impl<'a> Chain<'a> {
-    /// Layers as chains, each with its count of calls: the longest that the device allows, of equal length if they can be, for each
-    /// length is a text of its own. Those from the first one on that cannot be chains, or are unlike the first, are left out.
-    pub fn split(gpu: &Gpu, layers: Vec<(Vec<Stage<'a>>, usize)>) -> Vec<Self> {
-        let Some(workers) = gpu.workers().filter(|_| gpu.may_chain()) else { return vec![] };
+    /// Layers, with the turns each takes, as chains: the longest that the device allows, of equal length if they can be, for each
+    /// length is a text of its own. From the first one on that cannot be a chain, or is unlike the first, none is asked for.
+    ///
+    /// # Errors
+    /// As the layers'.
+    pub fn split(
+        gpu: &Gpu,
+        layers: impl Iterator<Item = Result<(Vec<Stage<'a>>, usize)>>,
+    ) -> Result<Vec<Self>> {
+        let Some(workers) = gpu.workers().filter(|_| gpu.may_chain()) else { return Ok(vec![]) };
         let limits = gpu.device.limits();
-        let turns = layers.iter().map(|(_, turns)| *turns).max().unwrap_or_default();
-        let chain = |(stages, _)| Self::of(stages, workers).filter(|chain| chain.fits(&limits));
-        let mut alike: Vec<Self> = vec![];
-        for next in layers.into_iter().map_while(chain) {
-            if turns > MOST_TURNS || !alike.first().is_none_or(|first| first.is_like(&next)) {
-                break;
+        let (mut alike, mut turns) = (Vec::<Self>::new(), 1);
+        for layer in layers {
+            let (stages, takes) = layer?;
+            let next = Self::of(stages, workers).filter(|next| takes <= MOST_TURNS && next.fits(&limits));
+            match next.filter(|next| alike.first().is_none_or(|first| first.is_like(next))) {
+                Some(next) => alike.push(next),
+                None => break,
             }
-            alike.push(next);
+            turns = takes.max(turns);
         }
-        let Some(first) = alike.first() else { return vec![] };
+        let Some(first) = alike.first() else { return Ok(vec![]) };
         let blocks =
             limits.max_uniform_buffer_binding_size as usize / (first.stages.len() * PARAMETER_STRIDE);
-        let most = ((ALL_TURNS - WAITING_TURNS) / turns.max(1)).min(blocks).max(1);
+        let most = ((ALL_TURNS - WAITING_TURNS) / turns).min(blocks).max(1);
         let equal = (1..=most).rev().find(|&length| alike.len().is_multiple_of(length));
         let length = equal.filter(|length| 2 * length > most).unwrap_or(most);
         let count = alike.len();
-        let firsts = alike.into_iter().enumerate().filter(|(index, _)| index % length == 0);
-        firsts
-            .map(|(index, chain)| {
-                let layers = length.min(count - index);
-                Self { layers, turns: layers * turns, ..chain }
-            })
-            .collect()
+        let firsts = alike.into_iter().enumerate().step_by(length);
+        let chains = firsts.map(|(index, chain)| {
+            let layers = length.min(count - index);
+            Self { layers, turns: layers * turns, ..chain }
+        });
+        Ok(chains.collect())
     }
 
     /// Whether both do the same with what is bound for either.

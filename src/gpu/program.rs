@@ -158,23 +158,17 @@ impl Program {
         let mut index = 0;
         while index < entries.len() {
             if let Some(first) = chains.iter().position(|link| link.calls.start == index) {
-                let mut layers = vec![];
                 let mut end = index;
-                for link in chains[first..].iter().take_while(|link| {
+                let layers = chains[first..].iter().map_while(|link| {
                     let follows = link.calls.start == end;
                     end = link.calls.end;
-                    follows
-                }) {
-                    let stages = entries[link.calls.clone()]
-                        .iter()
-                        .map(|entry| {
-                            Ok(Stage { entry, strategy: choose(&mut gpu.strategies(&*entry.kernel)?) })
-                        })
-                        .collect::<Result<Vec<_>>>()?;
-                    layers.push((stages, link.turns));
-                }
+                    let stage =
+                        |entry| Ok(Stage { entry, strategy: choose(&mut gpu.strategies(&*entry.kernel)?) });
+                    let stages: Result<Vec<_>> = entries[link.calls.clone()].iter().map(stage).collect();
+                    follows.then_some(stages.map(|stages| (stages, link.turns)))
+                });
                 let before = index;
-                for chain in Chain::split(gpu, layers) {
+                for chain in Chain::split(gpu, layers)? {
                     let meeting = meeting.get_or_insert_with(|| Meeting::new(gpu));
                     let block = block(index, chain.calls() * PARAMETER_STRIDE);
                     steps.push(chained(gpu, &chain, meeting, block)?);

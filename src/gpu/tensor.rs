@@ -182,15 +182,9 @@ impl Tensor {
         Ok(Self::of(label, shape, element, room, None))
     }
 
-    /// A texture and what kernels write instead, if there is something else.
-    pub(super) fn over(
-        label: &str,
-        shape: &[usize],
-        element: Element,
-        (texture, buffer): alias::Made,
-        span: Option<(Self, u32)>,
-    ) -> Self {
-        Self::of(label, shape, element, Room { span, ..Room::texture(texture, buffer) }, None)
+    /// Words in a texture that is there.
+    pub(super) fn over(label: &str, shape: &[usize], (texture, buffer): alias::Made) -> Self {
+        Self::of(label, shape, Element::U32, Room::texture(texture, buffer), None)
     }
 
     fn of(label: &str, shape: &[usize], element: Element, room: Room, initial: Option<Vec<u8>>) -> Self {
@@ -361,7 +355,7 @@ fn allocate(gpu: &Gpu, kind: StorageKind, label: &str, texels: u64, alias: bool)
     // What fits into the beginning of the first row has short rows: the others only take memory.
     let width = (texels.next_power_of_two().max(64) as u32).min(TEXTURE_WIDTH);
     let texture = described(label, width, texture_height(texels));
-    let request = Request { texture: &texture, texel_bytes: TEXEL_BYTES as u32, written: true };
+    let request = Request { texture: &texture, written: true };
     let shared = if alias { alias::allocate(gpu, request) } else { None };
     let (texture, buffer) = match shared {
         Some((_, made)) => made,
