@@ -5,7 +5,7 @@
 // arXiv:2305.13245), and walk over the cache eight tokens at a time. A lane owns the eight numbers lane * 8 .. of the
 // head (and every 64th after them): of the queries, which it keeps, of the keys, so that a score is a sum over lanes, and
 // of the values. Of eight tokens' sums each lane gets those of one, so that the softmax has a token a lane. Lanes read
-// neighbouring texels of the values; of the keys every eighth one, whose neighbours are those of the next tokens.
+// neighbouring texels of the values; of the keys too, or every eighth one, whose neighbours are those of the next tokens.
 //
 // With WINDOW a query sees the p.window tokens up to its own only; with CAPPED scores are kept within p.cap.
 //
@@ -14,6 +14,10 @@
 // Grid: x over TOKENS tokens, y over heads / HEADS, z over pieces. PARTS = head8 / 8, rounded up.
 //% set ROWS = HEADS * TOKENS
 //% include "cache_read"
+
+// The factor that is left out of keys, cut in two so that large queries do not overflow.
+const SCORE_UNIT: f32 = 0x1p16;
+const QUERY_UNIT: f32 = MOVED / SCORE_UNIT;
 
 // Of two numbers a lane has for tokens that differ in this bit, the one that is its own, with what its neighbour has of it.
 fn meet(lane: u32, bit: u32, a: f32, b: f32) -> f32 {
@@ -54,7 +58,7 @@ fn attention(
     var top{{ i }} = -1e30;
     var total{{ i }} = 0.0;
     //% for c in range(PARTS)
-    let scale{{ i }}_{{ c }} = select(0.0, p.scale, lane + {{ 8 * c }}u < head8);
+    let scale{{ i }}_{{ c }} = select(0.0, p.scale * QUERY_UNIT, lane + {{ 8 * c }}u < head8);
     let q_lo{{ i }}_{{ c }} = scale{{ i }}_{{ c }} * load_q(q{{ i }} + 2u * d{{ c }});
     let q_hi{{ i }}_{{ c }} = scale{{ i }}_{{ c }} * load_q(q{{ i }} + 2u * d{{ c }} + 1u);
     var lo{{ i }}_{{ c }} = vec4<f32>();
@@ -77,25 +81,25 @@ fn attention(
     let start = begin;
     let end = blocks;
     //% endif
-    // Memory is asked early: for the values of eight tokens before their keys are used, and for the keys of the first of
-    // the next eight, whose neighbours are those of the others, before the values are.
+    // Memory is asked early, and evenly: for the values of eight tokens between their keys, which are used first, and for the first
+    // key and value of the next eight before the values are.
     //% for c in range(PARTS)
-    var ahead{{ c }} = stored_key(key_row(start * 8u, key_head, key_heads, head8), d{{ c }});
+    var key_ahead{{ c }} = stored_key(key_row(start * 8u, key_head, key_heads, head8), d{{ c }});
+    var value_ahead{{ c }} = stored_value(value_row(start * 8u, key_head, key_heads, head8), d{{ c }});
     //% endfor
     for (var block = start; block < end; block++) {
         let value_at = value_row(block * 8u, key_head, key_heads, head8);
+        let key_at = key_row(block * 8u, key_head, key_heads, head8);
         //% for j in range(8)
         let value_at{{ j }} = value_at + {{ j }}u * row_texels(head8);
         let value_scales{{ j }} = scales_of_value(value_at{{ j }});
         //% for c in range(PARTS)
-        let value{{ j }}_{{ c }} = stored_value(value_at{{ j }}, d{{ c }});
+        let value{{ j }}_{{ c }} = {{ "value_ahead" ~ c if j == 0 else "stored_value(value_at" ~ j ~ ", d" ~ c ~ ")" }};
         //% endfor
-        //% endfor
-        //% for j in range(8)
-        let key_at{{ j }} = key_row(block * 8u + {{ j }}u, key_head, key_heads, head8);
+        let key_at{{ j }} = key_at + {{ j }}u * next_key(head8);
         let key_scales{{ j }} = scales_of_key(key_at{{ j }});
         //% for c in range(PARTS)
-        let key{{ j }}_{{ c }} = eight({{ "ahead" ~ c if j == 0 else "stored_key(key_at" ~ j ~ ", d" ~ c ~ ")" }}, d{{ c }}, key_scales{{ j }});
+        let key{{ j }}_{{ c }} = moved({{ "key_ahead" ~ c if j == 0 else "stored_key(key_at" ~ j ~ ", d" ~ c ~ ")" }}, d{{ c }}, key_scales{{ j }});
         //% endfor
         //% for i in range(ROWS)
         //% for c in range(PARTS)
@@ -103,8 +107,10 @@ fn attention(
         //% endfor
         //% endfor
         //% endfor
+        let next = min(block + 1u, end - 1u) * 8u;
         //% for c in range(PARTS)
-        ahead{{ c }} = stored_key(key_row(min(block + 1u, end - 1u) * 8u, key_head, key_heads, head8), d{{ c }});
+        key_ahead{{ c }} = stored_key(key_row(next, key_head, key_heads, head8), d{{ c }});
+        value_ahead{{ c }} = stored_value(value_row(next, key_head, key_heads, head8), d{{ c }});
         //% endfor
         let token = block * 8u + lane;
         //% set last = PARTS - 1
@@ -114,6 +120,7 @@ fn attention(
         //% endfor
         let four{{ i }} = meet(lane, 2u, two{{ i }}_0, two{{ i }}_2);
         var s{{ i }} = meet(lane, 4u, four{{ i }}, meet(lane, 2u, two{{ i }}_4, two{{ i }}_6));
+        s{{ i }} *= SCORE_UNIT;
         //% if CAPPED
         s{{ i }} = p.cap * tanh(clamp(s{{ i }} / p.cap, -10.0, 10.0));
         //% endif
@@ -123,9 +130,18 @@ fn attention(
         s{{ i }} = select(-1e30, s{{ i }}, token <= last{{ i }});
         //% endif
         let high{{ i }} = max(top{{ i }}, highest(s{{ i }}));
-        let fade{{ i }} = exp(top{{ i }} - high{{ i }});
+        //% endfor
+        // What the sums so far fade by is the same for all lanes, so that a lane has that of one row.
+        var drop = top0 - high0;
+        //% for i in range(1, ROWS)
+        drop = select(drop, top{{ i }} - high{{ i }}, lane == {{ i }}u);
+        //% endfor
+        let fades = exp(drop);
+        //% for i in range(ROWS)
+        let fade{{ i }} = subgroupBroadcast(fades, {{ i }}u);
         top{{ i }} = high{{ i }};
         let weight{{ i }} = exp(s{{ i }} - high{{ i }});
+        let moving{{ i }} = weight{{ i }} * MOVED;
         // The lanes' totals meet at the end.
         total{{ i }} = fma(total{{ i }}, fade{{ i }}, weight{{ i }});
         //% for c in range(PARTS)
@@ -136,11 +152,11 @@ fn attention(
         //% for j in range(8)
         {
             //% for c in range(PARTS)
-            let value{{ c }} = eight(value{{ j }}_{{ c }}, d{{ c }}, value_scales{{ j }});
+            let value{{ c }} = moved(value{{ j }}_{{ c }}, d{{ c }}, value_scales{{ j }});
             //% endfor
             //% for i in range(ROWS)
             {
-                let w = vec4<f32>(subgroupBroadcast(weight{{ i }}, {{ j }}u));
+                let w = vec4<f32>(subgroupBroadcast(moving{{ i }}, {{ j }}u));
                 //% for c in range(PARTS)
                 lo{{ i }}_{{ c }} = fma(w, value{{ c }}.lo, lo{{ i }}_{{ c }});
                 hi{{ i }}_{{ c }} = fma(w, value{{ c }}.hi, hi{{ i }}_{{ c }});

@@ -118,7 +118,7 @@ fn rotate_heads(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
     } else {
         let row = key_row(position, head, p.key_heads, head8);
         if stores {
-            store_keys(row + texel * 8u, both);
+            store_keys(row + texel * KEY_STEP, both);
         }
         if lane == 0u {
             store_keys(row, scales);

@@ -1,6 +1,9 @@
 // Numbers 8 d .. of a head, from the row that starts with texel `row`: as they are stored, and as numbers. The scales are
 // loaded once a row. Strategies that need f16 read keys and values of halves as such from a buffer, the same 16 bytes a lane, and
 // sum in f32.
+//
+// `moved` is `eight` without a factor of MOVED, which of halves is left out where a conversion costs more than to move their
+// bits to those of a float. What is below 2^-14 may be 0 then, as an adapter may take small floats.
 //% include "cache"
 
 //% if CACHE == "f16"
@@ -15,7 +18,7 @@ fn scales_of_value(row: u32) -> vec4<u32> {
 alias Stored = {{ "Halves" if halves_keys else "vec4<u32>" }};
 
 fn stored_key(row: u32, d: u32) -> Stored {
-    return load_keys(row + d * 8u);
+    return load_keys(row + d * KEY_STEP);
 }
 
 fn stored_value(row: u32, d: u32) -> Stored {
@@ -41,7 +44,7 @@ fn scales_of_value(row: u32) -> vec4<u32> {
 alias Stored = Eight;
 
 fn stored_key(row: u32, d: u32) -> Stored {
-    return Stored(load_keys(row + d * 16u), load_keys(row + d * 16u + 8u));
+    return Stored(load_keys(row + 2u * d * KEY_STEP), load_keys(row + (2u * d + 1u) * KEY_STEP));
 }
 
 fn stored_value(row: u32, d: u32) -> Stored {
@@ -68,7 +71,7 @@ fn four_levels(word: u32) -> vec4<f32> {
 alias Stored = vec4<u32>;
 
 fn stored_key(row: u32, d: u32) -> Stored {
-    return load_keys(row + 8u + (d >> 1u) * 8u);
+    return load_keys(row + (1u + (d >> 1u)) * KEY_STEP);
 }
 
 fn stored_value(row: u32, d: u32) -> Stored {
@@ -90,3 +93,27 @@ fn key_eight(row: u32, d: u32, scales: vec4<u32>) -> Eight {
 fn value_eight(row: u32, d: u32, scales: vec4<u32>) -> Eight {
     return eight(stored_value(row, d), d, scales);
 }
+
+//% if CACHE == "f16" and not halves_keys
+const MOVED: f32 = 0x1p112;
+
+// The float with the sign, exponent and digits of the half in the upper bits of each word.
+fn moved_bits(words: vec4<u32>) -> vec4<f32> {
+    let signed = bitcast<vec4<i32>>(words) >> vec4<u32>(3u);
+    return bitcast<vec4<f32>>(bitcast<vec4<u32>>(signed) & vec4<u32>(0x8fffe000u));
+}
+
+fn moved(stored: Stored, d: u32, scales: vec4<u32>) -> Eight {
+    let low = stored << vec4<u32>(16u);
+    return Eight(
+        moved_bits(vec4<u32>(low.x, stored.x, low.y, stored.y)),
+        moved_bits(vec4<u32>(low.z, stored.z, low.w, stored.w)),
+    );
+}
+//% else
+const MOVED: f32 = 1.0;
+
+fn moved(stored: Stored, d: u32, scales: vec4<u32>) -> Eight {
+    return eight(stored, d, scales);
+}
+//% endif

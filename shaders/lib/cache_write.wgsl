@@ -4,10 +4,10 @@
 fn keep_key(position: u32, head: u32, key_heads: u32, head8: u32, d: u32, lo: vec4<f32>, hi: vec4<f32>) {
     let row = key_row(position, head, key_heads, head8);
     //% if CACHE == "f16"
-    store_keys(row + d * 8u, pack_halves(lo, hi));
+    store_keys(row + d * KEY_STEP, pack_halves(lo, hi));
     //% else
-    store_keys(row + d * 16u, lo);
-    store_keys(row + d * 16u + 8u, hi);
+    store_keys(row + 2u * d * KEY_STEP, lo);
+    store_keys(row + (2u * d + 1u) * KEY_STEP, hi);
     //% endif
 }
 

@@ -178,14 +178,30 @@ mod shared {
                     vk::MemoryAllocateInfo::default().allocation_size(size).memory_type_index(kind as u32);
                 let memory = device.allocate_memory(&described, None).ok()?;
                 let made = Arc::new(Self { device: device.clone(), memory, size });
+                let bytes = device.map_memory(memory, 0, size, vk::MemoryMapFlags::empty()).ok()?;
+                advise_huge_pages(bytes.cast(), size as usize);
                 if zeroed {
-                    let bytes = device.map_memory(memory, 0, size, vk::MemoryMapFlags::empty()).ok()?;
                     bytes.cast::<u8>().write_bytes(0, size as usize);
-                    device.unmap_memory(memory);
                 }
+                device.unmap_memory(memory);
                 Some(made)
             }
         }
+    }
+
+    /// Asks for pages of 2 MiB where the kernel gives them to who asks: a token goes through all of its weights and cache, and
+    /// a CPU looks up their pages, and starts to fetch ahead, anew every 4 KiB.
+    ///
+    /// # Safety
+    /// The bytes must be mapped.
+    unsafe fn advise_huge_pages(bytes: *mut u8, size: usize) {
+        const PAGE: usize = 4096;
+        const HUGE: usize = 2 << 20;
+        let before = bytes.align_offset(PAGE);
+        let Some(size) = size.checked_sub(before).filter(|&size| size >= HUGE) else { return };
+        // SAFETY: the pages are inside what is mapped, and none of what they hold is changed. A kernel that has no such
+        // pages refuses, which is no loss.
+        unsafe { libc::madvise(bytes.add(before).cast(), size / PAGE * PAGE, libc::MADV_HUGEPAGE) };
     }
 
     impl Drop for Memory {

@@ -2,7 +2,7 @@
 //! same addresses for shaders.
 
 use crate::Result;
-use crate::gpu::{Constant, Element, Parameter, Place, Tensor};
+use crate::gpu::{Constant, Element, Parameter, Place, StorageKind, Tensor};
 use half::f16;
 
 /// Positions whose keys, or values, of one head lie together.
@@ -63,7 +63,8 @@ pub enum Side {
 /// Keys and values of a layer: P pages, K key heads, R texels a head and position, N numbers a texel.
 #[derive(Clone)]
 pub struct LayerCache {
-    /// [P, K, 8, R, 8, N]: lanes that own neighbouring positions read neighbouring texels.
+    /// [P, K, 8, R, 8, N]: lanes that own neighbouring positions read neighbouring texels. In textures, which CPUs like, as the
+    /// values: what is read one after the other lies so, for their prefetchers.
     pub keys: Tensor,
     /// [P, K, 64, R, 1, N]: lanes that own neighbouring parts of a head do.
     pub values: Tensor,
@@ -89,8 +90,11 @@ impl LayerCache {
     ) -> Result<Self> {
         let (texels, element) = (kind.texels(head), kind.element());
         let numbers = element.per_texel();
-        let keys = [pages, key_heads, PAGE / 8, texels, 8, numbers];
         let values = [pages, key_heads, PAGE, texels, 1, numbers];
+        let keys = match place {
+            Place::Device(gpu) if gpu.capabilities().storage == StorageKind::Texture => values,
+            _ => [pages, key_heads, PAGE / 8, texels, 8, numbers],
+        };
         Ok(Self {
             keys: Tensor::zeros(place, &format!("{name}.keys"), &keys, element)?,
             values: Tensor::zeros(place, &format!("{name}.values"), &values, element)?,
@@ -115,9 +119,18 @@ impl LayerCache {
         2 * 16 * (self.key_heads() * self.kind.texels(self.head)) as u64
     }
 
+    /// Texels from one of a key to the next: of 8 positions together, or of one.
+    fn key_step(&self) -> usize {
+        self.keys.dim(4)
+    }
+
     /// What a shader's text depends on.
-    pub(super) fn constants(&self) -> [(&'static str, Constant); 2] {
-        [("CACHE", Constant::Word(self.kind.word())), ("RING", Constant::Switch(self.ring))]
+    pub(super) fn constants(&self) -> [(&'static str, Constant); 3] {
+        [
+            ("CACHE", Constant::Word(self.kind.word())),
+            ("RING", Constant::Switch(self.ring)),
+            ("KEY_STEP", Constant::Count(self.key_step() as u32)),
+        ]
     }
 
     /// What its addresses depend on.
@@ -131,8 +144,10 @@ impl LayerCache {
         // Where the pages are no ring, there is one for each position.
         let page = position / PAGE % self.pages() * self.key_heads() + head;
         match side {
-            Side::Keys => ((page * 8 + position % PAGE / 8) * texels + texel) * 8 + position % 8,
-            Side::Values => (page * PAGE + position % PAGE) * texels + texel,
+            Side::Keys if self.key_step() == 8 => {
+                ((page * 8 + position % PAGE / 8) * texels + texel) * 8 + position % 8
+            }
+            _ => (page * PAGE + position % PAGE) * texels + texel,
         }
     }
 

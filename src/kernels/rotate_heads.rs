@@ -74,12 +74,14 @@ impl Kernel for RotateHeads {
         let lanes = (self.head() as u32 / 8).next_power_of_two().max(8);
         // Of bytes, the lanes' largest numbers and levels meet too.
         let bytes = if self.cache.kind == CacheType::Q8_0 { 16 } else { 4 };
-        let [stored, ring] = self.cache.constants();
         let all = vec![Strategy {
             name: "rotate_heads",
             entry: "rotate_heads",
             source: include_str!("../../shaders/rotate_heads.wgsl"),
-            constants: vec![("LANES", Constant::Count(lanes)), stored, ring],
+            constants: [("LANES", Constant::Count(lanes))]
+                .into_iter()
+                .chain(self.cache.constants())
+                .collect(),
             needs: Needs::lanes(lanes).workgroup_bytes(bytes * lanes),
             grid: [(self.heads() + 2 * self.key_heads()) as u32, self.tokens as u32, 1],
         }];
