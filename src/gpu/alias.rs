@@ -178,19 +178,20 @@ mod shared {
                     vk::MemoryAllocateInfo::default().allocation_size(size).memory_type_index(kind as u32);
                 let memory = device.allocate_memory(&described, None).ok()?;
                 let made = Arc::new(Self { device: device.clone(), memory, size });
-                let bytes = device.map_memory(memory, 0, size, vk::MemoryMapFlags::empty()).ok()?;
-                advise_huge_pages(bytes.cast(), size as usize);
                 if zeroed {
+                    let bytes = device.map_memory(memory, 0, size, vk::MemoryMapFlags::empty()).ok()?;
+                    advise_huge_pages(bytes.cast(), size as usize);
                     bytes.cast::<u8>().write_bytes(0, size as usize);
+                    device.unmap_memory(memory);
                 }
-                device.unmap_memory(memory);
                 Some(made)
             }
         }
     }
 
-    /// Asks for pages of 2 MiB where the kernel gives them to who asks: a token goes through all of its weights and cache, and
-    /// a CPU looks up their pages, and starts to fetch ahead, anew every 4 KiB.
+    /// Asks for pages of 2 MiB where the kernel gives them to who asks: a token goes through all of a cache, and a CPU looks up
+    /// its pages, and starts to fetch ahead, anew every 4 KiB. Not for weights: kernels are rehearsed before these are there, and
+    /// to read a huge page is to have it.
     ///
     /// # Safety
     /// The bytes must be mapped.

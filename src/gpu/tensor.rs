@@ -328,9 +328,6 @@ impl Room {
     }
 }
 
-/// Bytes from which on huge pages are worth it.
-const LARGE: u64 = 8 << 20;
-
 /// Room for `texels`; with `alias` a texture comes with a buffer over the same memory where it can.
 fn allocate(gpu: &Gpu, kind: StorageKind, label: &str, texels: u64, alias: bool) -> Result<Room> {
     let limits = gpu.capabilities();
@@ -358,10 +355,8 @@ fn allocate(gpu: &Gpu, kind: StorageKind, label: &str, texels: u64, alias: bool)
     // What fits into the beginning of the first row has short rows: the others only take memory.
     let width = (texels.next_power_of_two().max(64) as u32).min(TEXTURE_WIDTH);
     let texture = described(label, width, texture_height(texels));
-    // A large one comes with memory of our own too, in huge pages.
-    let shared = alias || gpu.aliases() && texels * TEXEL_BYTES >= LARGE;
-    let request = Request { texture: &texture, written: alias };
-    let shared = if shared { alias::allocate(gpu, request) } else { None };
+    let request = Request { texture: &texture, written: true };
+    let shared = if alias { alias::allocate(gpu, request) } else { None };
     let (texture, buffer) = match shared {
         Some((_, made)) => made,
         None => (gpu.device.create_texture(&texture), None),
