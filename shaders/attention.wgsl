@@ -11,7 +11,7 @@
 //
 // With PIECES a token's cache is cut into so many, each with a softmax of its own, whose sums are not divided yet.
 //
-// Grid: x over TOKENS tokens, y over heads / HEADS, z over pieces. PARTS = head8 / 8, rounded up.
+// Grid: x over TOKENS tokens, y over heads / HEADS, z over pieces. PARTS = HEAD8 / 8, rounded up.
 //% set ROWS = HEADS * TOKENS
 //% include "cache_read"
 
@@ -43,22 +43,20 @@ fn attention(
     let half_tile = workgroup.x / 2u;
     let tile = select(half_tile, grid.x - 1u - half_tile, (workgroup.x & 1u) == 1u);
     let first = tile * {{ TOKENS }}u;
-    let head8 = p.head4 / 2u;
-    let key_heads = p.heads / p.group;
     let key_head = first_head / p.group;
     let position = load_step(0u).x;
     //% for c in range(PARTS)
     // Lanes beyond the head read its last numbers, which their queries of 0 leave out.
-    let d{{ c }} = min(lane + {{ 8 * c }}u, head8 - 1u);
+    let d{{ c }} = min(lane + {{ 8 * c }}u, HEAD8 - 1u);
     //% endfor
     //% for i in range(ROWS)
     let token{{ i }} = min(first + {{ i // HEADS }}u, p.tokens - 1u);
     let last{{ i }} = position + token{{ i }};
-    let q{{ i }} = (token{{ i }} * p.heads + first_head + {{ i % HEADS }}u) * p.head4;
+    let q{{ i }} = (token{{ i }} * p.heads + first_head + {{ i % HEADS }}u) * HEAD4;
     var top{{ i }} = -1e30;
     var total{{ i }} = 0.0;
     //% for c in range(PARTS)
-    let scale{{ i }}_{{ c }} = select(0.0, p.scale * QUERY_UNIT, lane + {{ 8 * c }}u < head8);
+    let scale{{ i }}_{{ c }} = select(0.0, p.scale * QUERY_UNIT, lane + {{ 8 * c }}u < HEAD8);
     let q_lo{{ i }}_{{ c }} = scale{{ i }}_{{ c }} * load_q(q{{ i }} + 2u * d{{ c }});
     let q_hi{{ i }}_{{ c }} = scale{{ i }}_{{ c }} * load_q(q{{ i }} + 2u * d{{ c }} + 1u);
     var lo{{ i }}_{{ c }} = vec4<f32>();
@@ -84,19 +82,19 @@ fn attention(
     // Memory is asked early, and evenly: for the values of eight tokens between their keys, which are used first, and for the first
     // key and value of the next eight before the values are.
     //% for c in range(PARTS)
-    var key_ahead{{ c }} = stored_key(key_row(start * 8u, key_head, key_heads, head8), d{{ c }});
-    var value_ahead{{ c }} = stored_value(value_row(start * 8u, key_head, key_heads, head8), d{{ c }});
+    var key_ahead{{ c }} = stored_key(key_row(start * 8u, key_head), d{{ c }});
+    var value_ahead{{ c }} = stored_value(value_row(start * 8u, key_head), d{{ c }});
     //% endfor
     for (var block = start; block < end; block++) {
-        let value_at = value_row(block * 8u, key_head, key_heads, head8);
-        let key_at = key_row(block * 8u, key_head, key_heads, head8);
+        let value_at = value_row(block * 8u, key_head);
+        let key_at = key_row(block * 8u, key_head);
         //% for j in range(8)
-        let value_at{{ j }} = value_at + {{ j }}u * row_texels(head8);
+        let value_at{{ j }} = after(value_at, {{ j }}u * ROW_TEXELS);
         let value_scales{{ j }} = scales_of_value(value_at{{ j }});
         //% for c in range(PARTS)
         let value{{ j }}_{{ c }} = {{ "value_ahead" ~ c if j == 0 else "stored_value(value_at" ~ j ~ ", d" ~ c ~ ")" }};
         //% endfor
-        let key_at{{ j }} = key_at + {{ j }}u * next_key(head8);
+        let key_at{{ j }} = after(key_at, {{ j }}u * NEXT_KEY);
         let key_scales{{ j }} = scales_of_key(key_at{{ j }});
         //% for c in range(PARTS)
         let key{{ j }}_{{ c }} = moved({{ "key_ahead" ~ c if j == 0 else "stored_key(key_at" ~ j ~ ", d" ~ c ~ ")" }}, d{{ c }}, key_scales{{ j }});
@@ -109,8 +107,8 @@ fn attention(
         //% endfor
         let next = min(block + 1u, end - 1u) * 8u;
         //% for c in range(PARTS)
-        key_ahead{{ c }} = stored_key(key_row(next, key_head, key_heads, head8), d{{ c }});
-        value_ahead{{ c }} = stored_value(value_row(next, key_head, key_heads, head8), d{{ c }});
+        key_ahead{{ c }} = stored_key(key_row(next, key_head), d{{ c }});
+        value_ahead{{ c }} = stored_value(value_row(next, key_head), d{{ c }});
         //% endfor
         let token = block * 8u + lane;
         //% set last = PARTS - 1
@@ -182,8 +180,8 @@ fn attention(
         //% endif
         if first + {{ i // HEADS }}u < p.tokens {
             //% for c in range(PARTS)
-            if lane + {{ 8 * c }}u < head8 {
-                let at = row * p.head4 + 2u * lane + {{ 16 * c }}u;
+            if lane + {{ 8 * c }}u < HEAD8 {
+                let at = row * HEAD4 + 2u * lane + {{ 16 * c }}u;
                 store_y(at, lo{{ i }}_{{ c }} * scale);
                 store_y(at + 1u, hi{{ i }}_{{ c }} * scale);
             }

@@ -14,14 +14,13 @@ fn attention_query_per_lane(
     if global.x >= p.tokens * p.heads {
         return;
     }
-    let key_heads = p.heads / p.group;
     let key_head = global.x % p.heads / p.group;
     let last = load_step(0u).x + global.x / p.heads;
-    let own = global.x * p.head4;
+    let own = global.x * HEAD4;
     var top = -1e30;
     var total = 0.0;
-    var lo: array<vec4<f32>, {{ HEAD8 }}>;
-    var hi: array<vec4<f32>, {{ HEAD8 }}>;
+    var lo: array<vec4<f32>, HEAD8>;
+    var hi: array<vec4<f32>, HEAD8>;
 
     //% if WINDOW
     let seen = max(last + 1u, p.window) - p.window;
@@ -39,11 +38,11 @@ fn attention_query_per_lane(
     //% endif
     for (var token = start; token < end; token++) {
         var s = 0.0;
-        let key_at = key_row(token, key_head, key_heads, {{ HEAD8 }}u);
+        let key_at = key_row(token, key_head);
         let key_scales = scales_of_key(key_at);
-        let value_at = value_row(token, key_head, key_heads, {{ HEAD8 }}u);
+        let value_at = value_row(token, key_head);
         let value_scales = scales_of_value(value_at);
-        for (var d = 0u; d < {{ HEAD8 }}u; d++) {
+        for (var d = 0u; d < HEAD8; d++) {
             let key = key_eight(key_at, d, key_scales);
             s = product8(key, load_q(own + 2u * d), load_q(own + 2u * d + 1u), s);
         }
@@ -56,7 +55,7 @@ fn attention_query_per_lane(
         let weight = exp(s - high);
         top = high;
         total = total * fade + weight;
-        for (var d = 0u; d < {{ HEAD8 }}u; d++) {
+        for (var d = 0u; d < HEAD8; d++) {
             let value = value_eight(value_at, d, value_scales);
             lo[d] = lo[d] * fade + weight * value.lo;
             hi[d] = hi[d] * fade + weight * value.hi;
@@ -65,12 +64,12 @@ fn attention_query_per_lane(
     //% if PIECES
     let row = workgroup.z * p.heads + global.x;
     store_stats(row, vec4<f32>(top, total, 0.0, 0.0));
-    for (var d = 0u; d < {{ HEAD8 }}u; d++) {
-        store_y(row * p.head4 + 2u * d, lo[d]);
-        store_y(row * p.head4 + 2u * d + 1u, hi[d]);
+    for (var d = 0u; d < HEAD8; d++) {
+        store_y(row * HEAD4 + 2u * d, lo[d]);
+        store_y(row * HEAD4 + 2u * d + 1u, hi[d]);
     }
     //% else
-    for (var d = 0u; d < {{ HEAD8 }}u; d++) {
+    for (var d = 0u; d < HEAD8; d++) {
         store_y(own + 2u * d, lo[d] / total);
         store_y(own + 2u * d + 1u, hi[d] / total);
     }

@@ -15,13 +15,11 @@
 // beyond the last visible one are not read, but the barriers are reached by all lanes.
 //
 // Grid: x over TOKENS tokens, the last ones, which see most, first; y over heads / HEADS; z over
-// PIECES of a token's cache, each with a softmax of its own. PARTS = head8 / 8, rounded up.
+// PIECES of a token's cache, each with a softmax of its own. PARTS = HEAD8 / 8, rounded up.
 //% set ROWS = HEADS * TOKENS
 //% include "cache_read"
 
 const LANES: u32 = {{ 8 * TEAMS }}u;
-const HEAD4: u32 = {{ HEAD4 }}u;
-const HEAD8: u32 = {{ HEAD4 // 2 }}u;
 var<workgroup> queries: array<vec4<f32>, {{ ROWS }}u * HEAD4>;
 var<workgroup> scores: array<f32, {{ ROWS }}u * LANES>;
 var<workgroup> weights: array<f32, {{ ROWS }}u * LANES>;
@@ -37,7 +35,6 @@ fn attention_workgroup(
     let team = lane >> 3u;
     let first_head = workgroup.y * {{ HEADS }}u;
     let first = (grid.x - 1u - workgroup.x) * {{ TOKENS }}u;
-    let key_heads = p.heads / p.group;
     let key_head = first_head / p.group;
     let position = load_step(0u).x;
     // Surplus tokens repeat the last one.
@@ -78,7 +75,7 @@ fn attention_workgroup(
         var s{{ i }} = 0.0;
         //% endfor
         if block < end {
-            let key_at = key_row(token, key_head, key_heads, HEAD8);
+            let key_at = key_row(token, key_head);
             let key_scales = scales_of_key(key_at);
             for (var d = 0u; d < HEAD8; d++) {
                 let key = key_eight(key_at, d, key_scales);
@@ -124,9 +121,9 @@ fn attention_workgroup(
         //% endfor
         workgroupBarrier();
         if block < end {
-            let value_at = value_row(block * 8u, key_head, key_heads, HEAD8);
+            let value_at = value_row(block * 8u, key_head);
             for (var j = 0u; j < 8u; j++) {
-                let at = value_at + j * row_texels(HEAD8);
+                let at = value_at + j * ROW_TEXELS;
                 let value_scales = scales_of_value(at);
                 let from_lane = (lane & ~7u) + j;
                 //% for c in range(PARTS)

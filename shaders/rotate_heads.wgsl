@@ -54,11 +54,10 @@ fn rotate_heads(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
     let h = workgroup.x;
     let t = workgroup.y;
     let position = load_step(0u).x + t;
-    let head8 = p.head4 >> 1u;
-    let inside = lane < head8;
+    let inside = lane < HEAD8;
     // Lanes beyond the head's end repeat its last eight.
-    let part = min(lane, head8 - 1u) * 2u;
-    let from_x = t * p.width4 + h * p.head4 + part;
+    let part = min(lane, HEAD8 - 1u) * 2u;
+    let from_x = t * p.width4 + h * HEAD4 + part;
     var lo = load_x(from_x);
     var hi = load_x(from_x + 1u);
     let is_value = h >= p.heads + p.key_heads;
@@ -72,7 +71,7 @@ fn rotate_heads(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
         for (var other = 0u; other < LANES; other++) {
             squares += sums[other];
         }
-        let scale = inverseSqrt(squares / (4.0 * f32(p.head4)) + p.eps);
+        let scale = inverseSqrt(squares / (4.0 * f32(HEAD4)) + p.eps);
         if h < p.heads {
             lo *= scale * load_q_gain(part);
             hi *= scale * load_q_gain(part + 1u);
@@ -81,13 +80,13 @@ fn rotate_heads(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
             hi *= scale * load_k_gain(part + 1u);
         }
         //% endif
-        let turn = position * p.head4 + part;
+        let turn = position * HEAD4 + part;
         lo = rotate(lo, load_rope(turn));
         hi = rotate(hi, load_rope(turn + 1u));
     }
     if h < p.heads {
         if inside {
-            let at = (t * p.heads + h) * p.head4 + part;
+            let at = (t * p.heads + h) * HEAD4 + part;
             store_q(at, lo);
             store_q(at + 1u, hi);
         }
@@ -108,7 +107,7 @@ fn rotate_heads(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
     let texel = 1u + (lane >> 1u);
     let stores = inside && (lane & 1u) == 0u;
     if is_value {
-        let row = value_row(position, head, p.key_heads, head8);
+        let row = value_row(position, head);
         if stores {
             store_values(row + texel, both);
         }
@@ -116,7 +115,7 @@ fn rotate_heads(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
             store_values(row, scales);
         }
     } else {
-        let row = key_row(position, head, p.key_heads, head8);
+        let row = key_row(position, head);
         if stores {
             store_keys(row + texel * KEY_STEP, both);
         }
@@ -129,9 +128,9 @@ fn rotate_heads(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invo
         return;
     }
     if is_value {
-        keep_value(position, head, p.key_heads, head8, part >> 1u, lo, hi);
+        keep_value(position, head, part >> 1u, lo, hi);
     } else {
-        keep_key(position, head, p.key_heads, head8, part >> 1u, lo, hi);
+        keep_key(position, head, part >> 1u, lo, hi);
     }
     //% endif
 }

@@ -156,7 +156,7 @@ fn alike(gpu: &Arc<Gpu>) -> Vec<Alike> {
         }
     }
     let (f16, f32, q8_0) = (CacheType::F16, CacheType::F32, CacheType::Q8_0);
-    for (kind, heads, key_heads, head, position, window, pages) in [
+    for (kind, heads, key_heads, head, position, window, ring) in [
         (f16, 9, 3, 64, 5, None, None),
         (f16, 4, 2, 16, 150, None, None),
         (f16, 2, 1, 80, 0, None, None),
@@ -164,15 +164,15 @@ fn alike(gpu: &Arc<Gpu>) -> Vec<Alike> {
         (f16, 3, 3, 24, 100, Some(5), None),
         (f32, 4, 2, 16, 150, None, None),
         (q8_0, 9, 3, 64, 150, None, None),
-        (f16, 4, 2, 16, 300, Some(54), Some(1)),
-        (q8_0, 4, 2, 32, 300, Some(100), Some(2)),
+        (f16, 4, 2, 16, 300, Some(54), Some(64)),
+        (q8_0, 4, 2, 32, 300, Some(100), Some(128)),
     ] {
-        let pages = pages.unwrap_or(3);
+        let positions = ring.unwrap_or(192);
         let cache =
-            LayerCache::new(&place, "cache", kind, [pages, key_heads, head], window.is_some()).unwrap();
+            LayerCache::new(&place, "cache", kind, [positions, key_heads, head], window.is_some()).unwrap();
         for (side, tensor) in [(Side::Keys, &cache.keys), (Side::Values, &cache.values)] {
             let mut words = vec![0; tensor.words()];
-            for position in 0..64 * pages {
+            for position in 0..positions {
                 for key_head in 0..key_heads {
                     cache.set_head(side, &mut words, position, key_head, &numbers.floats(head, 1.0));
                 }

@@ -142,3 +142,33 @@ fn matrices_beyond_the_binding_limit_are_split_by_rows() {
         assert_eq!(results[0], results[1], "{storage:?}");
     }
 }
+
+/// In buffers, in textures, and in textures that share their memory with buffers: parts that begin and end within a row of a
+/// texture, at other places in both, and parts of whole rows.
+#[test]
+fn parts_of_a_tensor_that_grows_stay_whole() {
+    for (storage, without_aliases) in
+        [(StorageKind::Buffer, false), (StorageKind::Texture, true), (StorageKind::Texture, false)]
+    {
+        let gpu = open(GpuOptions { storage: Some(storage), without_aliases, ..GpuOptions::default() });
+        let place = Place::Device(gpu.clone());
+        for (parts, part, room) in
+            [(3, 320, 1600), (2, 1500, 2049), (5, 1, 3), (2, 3072, 4096), (4, 700, 700)]
+        {
+            let [from, to] = [part, room]
+                .map(|texels| Tensor::zeros(&place, "grows", &[parts, texels, 4], Element::U32).unwrap());
+            let words: Vec<u32> = (1..=4 * (parts * part) as u32).collect();
+            from.write(&gpu, 0, bytemuck::cast_slice(&words));
+            from.copy_parts(&gpu, &to, parts);
+            let mut expected = vec![0; 4 * parts * room];
+            for (kept, whole) in words.chunks(4 * part).zip(expected.chunks_mut(4 * room)) {
+                whole[..kept.len()].copy_from_slice(kept);
+            }
+            let right = to.read(&gpu).unwrap() == expected;
+            assert!(
+                right,
+                "{parts} parts of {part} in {room}, {storage:?}, without aliases: {without_aliases}"
+            );
+        }
+    }
+}

@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// Checkpoints with windows of 8, 8, 6 and 9 tokens, in all layers or in some.
 const CHECKPOINTS: [&str; 4] = ["mistral-f16", "gemma3-bf16", "gemma3-caps", "qwen2-yarn-window"];
 
-/// Tokens computed at once. Of 256, all tokens fit; of 64, two pages are kept; of the others, one.
+/// Tokens computed at once. Of 256, all tokens fit; of 64, 128 positions are kept; of the others, 64.
 const CHUNKS: [usize; 4] = [256, 64, 7, 1];
 
 fn folder(name: &str) -> PathBuf {
@@ -114,16 +114,16 @@ fn long_texts_have_the_references_logits_through_the_references() {
 
 #[test]
 fn layers_with_a_window_keep_what_they_need() {
-    // Layers with a window, and without; chunk; pages that are kept of four.
+    // Layers with a window, and without; chunk; positions that are kept of 256.
     for (name, local, global) in [("mistral-f16", 3, 0), ("gemma3-bf16", 2, 1)] {
-        for (chunk, kept) in [(256, 4), (64, 2), (7, 1)] {
+        for (chunk, kept) in [(256, 256), (64, 128), (7, 64)] {
             let (model, expected) = (model(name, &Place::Host), Expected::of(name));
             let mut runner = runner(&Place::Host, &model, chunk, CacheType::F16);
             runner.prefill(&expected.ids, |_| ()).unwrap();
             let config = &model.config;
-            let page = (64 * 4 * config.key_heads * config.head) as u64;
+            let position = (4 * config.key_heads * config.head) as u64;
             let ropes = (config.ropes.len() * 256 * 4 * config.head) as u64;
-            let wanted = (local * kept + global * 4) * page + ropes;
+            let wanted = (local * kept + global * 256) * position + ropes;
             assert_eq!(runner.cache_bytes(), wanted, "{name}, {chunk} at once");
         }
     }

@@ -18,11 +18,11 @@ fn scales_of_value(row: u32) -> vec4<u32> {
 alias Stored = {{ "Halves" if halves_keys else "vec4<u32>" }};
 
 fn stored_key(row: u32, d: u32) -> Stored {
-    return load_keys(row + d * KEY_STEP);
+    return load_keys(after(row, d * KEY_STEP));
 }
 
 fn stored_value(row: u32, d: u32) -> Stored {
-    return load_values(row + d);
+    return load_values(after(row, d));
 }
 
 fn eight(stored: Stored, d: u32, scales: vec4<u32>) -> Eight {
@@ -44,11 +44,11 @@ fn scales_of_value(row: u32) -> vec4<u32> {
 alias Stored = Eight;
 
 fn stored_key(row: u32, d: u32) -> Stored {
-    return Stored(load_keys(row + 2u * d * KEY_STEP), load_keys(row + (2u * d + 1u) * KEY_STEP));
+    return Stored(load_keys(after(row, 2u * d * KEY_STEP)), load_keys(after(row, (2u * d + 1u) * KEY_STEP)));
 }
 
 fn stored_value(row: u32, d: u32) -> Stored {
-    return Stored(load_values(row + 2u * d), load_values(row + 2u * d + 1u));
+    return Stored(load_values(after(row, 2u * d)), load_values(after(row, 2u * d + 1u)));
 }
 
 fn eight(stored: Stored, d: u32, scales: vec4<u32>) -> Eight {
@@ -71,11 +71,11 @@ fn four_levels(word: u32) -> vec4<f32> {
 alias Stored = vec4<u32>;
 
 fn stored_key(row: u32, d: u32) -> Stored {
-    return load_keys(row + (1u + (d >> 1u)) * KEY_STEP);
+    return load_keys(after(row, (1u + (d >> 1u)) * KEY_STEP));
 }
 
 fn stored_value(row: u32, d: u32) -> Stored {
-    return load_values(row + 1u + (d >> 1u));
+    return load_values(after(row, 1u + (d >> 1u)));
 }
 
 fn eight(texel: Stored, d: u32, scales: vec4<u32>) -> Eight {

@@ -1,8 +1,8 @@
 // Stores numbers 8 d .. of a head at a position. Bytes are stored by whole heads, for which rotate_heads has the lanes.
 //% include "cache"
 
-fn keep_key(position: u32, head: u32, key_heads: u32, head8: u32, d: u32, lo: vec4<f32>, hi: vec4<f32>) {
-    let row = key_row(position, head, key_heads, head8);
+fn keep_key(position: u32, head: u32, d: u32, lo: vec4<f32>, hi: vec4<f32>) {
+    let row = key_row(position, head);
     //% if CACHE == "f16"
     store_keys(row + d * KEY_STEP, pack_halves(lo, hi));
     //% else
@@ -11,8 +11,8 @@ fn keep_key(position: u32, head: u32, key_heads: u32, head8: u32, d: u32, lo: ve
     //% endif
 }
 
-fn keep_value(position: u32, head: u32, key_heads: u32, head8: u32, d: u32, lo: vec4<f32>, hi: vec4<f32>) {
-    let row = value_row(position, head, key_heads, head8);
+fn keep_value(position: u32, head: u32, d: u32, lo: vec4<f32>, hi: vec4<f32>) {
+    let row = value_row(position, head);
     //% if CACHE == "f16"
     store_values(row + d, pack_halves(lo, hi));
     //% else

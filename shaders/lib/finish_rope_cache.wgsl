@@ -24,21 +24,20 @@ fn finish(t: u32, matrix_r4: u32, product_lo: vec4<f32>, product_hi: vec4<f32>) 
     let hi = product_hi;
     //% endif
     let position = load_step(0u).x + t;
-    let head8 = p.head4 >> 1u;
-    let key_heads = p.key4 / p.head4;
-    let head = (r4 - p.query4) / p.head4 % key_heads; // of a key or a value
-    let d = (r4 % p.head4) >> 1u;
-    if r4 >= p.query4 + p.key4 {
-        keep_value(position, head, key_heads, head8, d, lo, hi);
+    let is_value = r4 >= p.query4 + p.key4;
+    let head = (r4 - p.query4 - select(0u, p.key4, is_value)) / HEAD4; // of a key or a value
+    let d = (r4 % HEAD4) >> 1u;
+    if is_value {
+        keep_value(position, head, d, lo, hi);
         return;
     }
-    let turn = position * p.head4 + r4 % p.head4;
+    let turn = position * HEAD4 + r4 % HEAD4;
     let rotated_lo = rotate(lo, load_rope(turn));
     let rotated_hi = rotate(hi, load_rope(turn + 1u));
     if r4 < p.query4 {
         store_q(t * p.query4 + r4, rotated_lo);
         store_q(t * p.query4 + r4 + 1u, rotated_hi);
     } else {
-        keep_key(position, head, key_heads, head8, d, rotated_lo, rotated_hi);
+        keep_key(position, head, d, rotated_lo, rotated_hi);
     }
 }

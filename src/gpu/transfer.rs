@@ -67,22 +67,53 @@ impl Tensor {
         Ok(bytemuck::cast_vec(self.read(gpu)?))
     }
 
-    /// Records a copy of all texels into `target`, a tensor of the same storage that is at least as large: how a
-    /// cache grows.
+    /// Copies each of `parts` equal parts to the beginning of the same part of `target`, a tensor of the same storage whose parts
+    /// are at least as large: how a cache grows, part by head.
     #[track_caller]
-    pub fn copy_into(&self, gpu: &Gpu, target: &Self) {
-        assert!(target.bytes() >= self.bytes(), "{} does not fit into {}", self.label(), target.label());
+    pub fn copy_parts(&self, gpu: &Gpu, target: &Self, parts: usize) {
+        let [part, room] = [self, target].map(|tensor| tensor.words() as u64 / 4 / parts as u64);
+        assert!(room >= part, "{} does not fit into {}", self.label(), target.label());
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        match (self.storage(), target.storage()) {
-            (Storage::Buffer(from), Storage::Buffer(to)) => {
-                encoder.copy_buffer_to_buffer(from, 0, to, 0, Some(from.size()));
+        for index in 0..parts as u64 {
+            match (self.written().storage(), target.written().storage()) {
+                (Storage::Buffer(from), Storage::Buffer(to)) => {
+                    let [first, to_first, size] =
+                        [index * part, index * room, part].map(|at| at * TEXEL_BYTES);
+                    encoder.copy_buffer_to_buffer(from, first, to, to_first, Some(size));
+                }
+                (Storage::Texture(from, _), Storage::Texture(to, _)) => {
+                    copy_texels(&mut encoder, [from, to], [index * part, index * room], part);
+                }
+                _ => {}
             }
-            (Storage::Texture(from, _), Storage::Texture(to, _)) => {
-                encoder.copy_texture_to_texture(from.as_image_copy(), to.as_image_copy(), from.size());
-            }
-            _ => {}
         }
         gpu.queue.submit([encoder.finish()]);
+    }
+}
+
+/// Records a copy of `count` texels from one texture to another, each from texel `first` of it on: of as much at a time as lies in a
+/// row of both, or of whole rows.
+fn copy_texels(
+    encoder: &mut wgpu::CommandEncoder,
+    textures: [&wgpu::Texture; 2],
+    mut first: [u64; 2],
+    mut count: u64,
+) {
+    let width = u64::from(TEXTURE_WIDTH);
+    while count > 0 {
+        let [column, to_column] = first.map(|at| at % width);
+        let (columns, rows) = match column == 0 && to_column == 0 && count >= width {
+            true => (width, count / width),
+            false => (count.min(width - column.max(to_column)), 1),
+        };
+        let [from, to] = [0, 1].map(|side| wgpu::TexelCopyTextureInfo {
+            origin: wgpu::Origin3d { x: (first[side] % width) as u32, y: (first[side] / width) as u32, z: 0 },
+            ..textures[side].as_image_copy()
+        });
+        let size = wgpu::Extent3d { width: columns as u32, height: rows as u32, depth_or_array_layers: 1 };
+        encoder.copy_texture_to_texture(from, to, size);
+        first = first.map(|at| at + columns * rows);
+        count -= columns * rows;
     }
 }
 

@@ -110,7 +110,7 @@ impl Attention {
             name: "attention_query_per_lane",
             entry: "attention_query_per_lane",
             source: include_str!("../../shaders/attention_query_per_lane.wgsl"),
-            constants: self.constants(&[("HEAD8", Constant::Count(self.head() as u32 / 8))]),
+            constants: self.constants(&[]),
             needs: Needs::lanes(32),
             grid: [((self.tokens * self.heads()) as u32).div_ceil(32), 1, self.pieces().max(1)],
         }
@@ -145,7 +145,6 @@ impl Attention {
                 ("TOKENS", Constant::Count(at_once)),
                 ("TEAMS", Constant::Count(teams)),
                 ("PARTS", Constant::Count(parts)),
-                ("HEAD4", Constant::Count(head4)),
             ]),
             needs: Needs::lanes(lanes).workgroup_bytes(16 * rows * head4 + 8 * rows * lanes + 32 * lanes),
             grid: [
@@ -184,7 +183,6 @@ impl Kernel for Attention {
             Parameter::U32("tokens", self.tokens as u32),
             Parameter::U32("heads", self.heads() as u32),
             Parameter::U32("group", (self.heads() / self.key_heads()) as u32),
-            Parameter::U32("head4", self.head() as u32 / 4),
             Parameter::F32("scale", self.scale),
             Parameter::U32("window", self.window.map_or(u32::MAX, |window| window as u32)),
             Parameter::F32("cap", self.cap.unwrap_or(0.0)),

@@ -1,12 +1,12 @@
-//! What a layer keeps of the tokens so far: keys and values, in pages of 64 positions. `shaders/lib/cache.wgsl` has the
-//! same addresses for shaders.
+//! What a layer keeps of the tokens so far: keys and values, those of a head together. `shaders/lib/cache.wgsl` has the same
+//! addresses for shaders.
 
 use crate::Result;
 use crate::gpu::{Constant, Element, Parameter, Place, StorageKind, Tensor};
 use half::f16;
 
-/// Positions whose keys, or values, of one head lie together.
-pub const PAGE: usize = 64;
+/// A cache has room for a multiple of so many positions.
+pub const GRANULE: usize = 64;
 
 /// How a cache stores its numbers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -60,24 +60,27 @@ pub enum Side {
     Values,
 }
 
-/// Keys and values of a layer: P pages, K key heads, R texels a head and position, N numbers a texel.
+/// Keys and values of a layer: K key heads, N positions, R texels a head and position, of C numbers each.
 #[derive(Clone)]
 pub struct LayerCache {
-    /// [P, K, 8, R, 8, N]: lanes that own neighbouring positions read neighbouring texels. In textures, which CPUs like, as the
+    /// [K, N / 8, R, 8, C]: lanes that own neighbouring positions read neighbouring texels. In textures, which CPUs like, as the
     /// values: what is read one after the other lies so, for their prefetchers.
     pub keys: Tensor,
-    /// [P, K, 64, R, 1, N]: lanes that own neighbouring parts of a head do.
+    /// [K, N, R, 1, C]: lanes that own neighbouring parts of a head do.
     pub values: Tensor,
     /// How numbers are stored.
     pub kind: CacheType,
     /// Width of a head.
     pub head: usize,
-    /// The pages are used in turn: of all positions, the latest 64 P are there.
+    /// The places are used in turn: of all positions, the latest N are there.
     pub ring: bool,
 }
 
 impl LayerCache {
     /// Zeros, labelled `<name>.keys` and `<name>.values`.
+    ///
+    /// # Panics
+    /// If the positions are no multiple of [`GRANULE`].
     ///
     /// # Errors
     /// When the device cannot bind them.
@@ -85,15 +88,16 @@ impl LayerCache {
         place: &Place,
         name: &str,
         kind: CacheType,
-        [pages, key_heads, head]: [usize; 3],
+        [positions, key_heads, head]: [usize; 3],
         ring: bool,
     ) -> Result<Self> {
+        assert!(positions.is_multiple_of(GRANULE), "{name}: {positions} positions");
         let (texels, element) = (kind.texels(head), kind.element());
         let numbers = element.per_texel();
-        let values = [pages, key_heads, PAGE, texels, 1, numbers];
+        let values = [key_heads, positions, texels, 1, numbers];
         let keys = match place {
             Place::Device(gpu) if gpu.capabilities().storage == StorageKind::Texture => values,
-            _ => [pages, key_heads, PAGE / 8, texels, 8, numbers],
+            _ => [key_heads, positions / 8, texels, 8, numbers],
         };
         Ok(Self {
             keys: Tensor::zeros(place, &format!("{name}.keys"), &keys, element)?,
@@ -106,12 +110,12 @@ impl LayerCache {
 
     /// Count of key heads.
     pub fn key_heads(&self) -> usize {
-        self.keys.dim(1)
+        self.keys.dim(0)
     }
 
-    /// Count of pages.
-    pub fn pages(&self) -> usize {
-        self.keys.dim(0)
+    /// Count of positions.
+    pub fn positions(&self) -> usize {
+        self.values.dim(1)
     }
 
     /// Bytes of keys and values of one position.
@@ -121,33 +125,35 @@ impl LayerCache {
 
     /// Texels from one of a key to the next: of 8 positions together, or of one.
     fn key_step(&self) -> usize {
-        self.keys.dim(4)
+        self.keys.dim(3)
     }
 
     /// What a shader's text depends on.
-    pub(super) fn constants(&self) -> [(&'static str, Constant); 3] {
+    pub(super) fn constants(&self) -> [(&'static str, Constant); 6] {
+        let row = self.kind.texels(self.head);
         [
             ("CACHE", Constant::Word(self.kind.word())),
             ("RING", Constant::Switch(self.ring)),
+            ("HEAD8", Constant::Count(self.head as u32 / 8)),
+            ("ROW_TEXELS", Constant::Count(row as u32)),
+            ("ROWS_OF_POWER", Constant::Switch(row.is_power_of_two())),
             ("KEY_STEP", Constant::Count(self.key_step() as u32)),
         ]
     }
 
     /// What its addresses depend on.
     pub(super) fn parameter(&self) -> Parameter {
-        Parameter::U32("pages", self.pages() as u32)
+        Parameter::U32("positions", self.positions() as u32)
     }
 
     /// Index of texel `texel` of what key head `head` has at a position.
     fn texel(&self, side: Side, position: usize, head: usize, texel: usize) -> usize {
         let texels = self.kind.texels(self.head);
-        // Where the pages are no ring, there is one for each position.
-        let page = position / PAGE % self.pages() * self.key_heads() + head;
+        // Where they are no ring, there is a place for each position.
+        let place = head * self.positions() + position % self.positions();
         match side {
-            Side::Keys if self.key_step() == 8 => {
-                ((page * 8 + position % PAGE / 8) * texels + texel) * 8 + position % 8
-            }
-            _ => (page * PAGE + position % PAGE) * texels + texel,
+            Side::Keys if self.key_step() == 8 => (place / 8 * texels + texel) * 8 + place % 8,
+            _ => place * texels + texel,
         }
     }
 

@@ -53,7 +53,7 @@ pub use add::Add;
 pub use add_positions::AddPositions;
 pub use argmax::Argmax;
 pub use attention::{Attention, Pieces};
-pub use cache::{CacheType, LayerCache, PAGE, Side};
+pub use cache::{CacheType, GRANULE, LayerCache, Side};
 pub use causal_attention::{CausalAttention, Heads};
 pub use causal_gradient::{CausalKeyGradient, CausalQueryGradient};
 pub use cross_entropy::{CrossEntropy, CrossEntropyGradient, MeanLoss, MeanLossGradient};

@@ -65,7 +65,6 @@ impl Kernel for QueryKeyValue {
     fn parameters(&self) -> Vec<Parameter> {
         let mut all = self.input.parameters(&self.w);
         all.extend([
-            Parameter::U32("head4", self.head() as u32 / 4),
             Parameter::U32("query4", self.query() as u32 / 4),
             Parameter::U32("key4", self.key() as u32 / 4),
             Parameter::U32("first4", self.first_row as u32 / 4),

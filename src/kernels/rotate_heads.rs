@@ -64,7 +64,6 @@ impl Kernel for RotateHeads {
             Parameter::U32("width4", self.x.dim(1) as u32 / 4),
             Parameter::U32("heads", self.heads() as u32),
             Parameter::U32("key_heads", self.key_heads() as u32),
-            Parameter::U32("head4", self.head() as u32 / 4),
             Parameter::F32("eps", self.eps),
             self.cache.parameter(),
         ]

@@ -4,7 +4,7 @@ use super::config::Config;
 use super::rope::Rope;
 use crate::Result;
 use crate::gpu::{HostMemory, Place, Tensor};
-use crate::kernels::{CacheType, LayerCache, PAGE};
+use crate::kernels::{CacheType, GRANULE, LayerCache};
 
 /// Most tokens of a prompt computed at once, unless a [`Room`] says otherwise.
 pub(super) const CHUNK: usize = 256;
@@ -31,12 +31,17 @@ impl Default for Room {
 }
 
 impl Room {
-    /// Pages that a layer with this window needs in a cache of `pages`, and whether they are a ring: enough for what the
-    /// first token of a step sees before it, and the step.
-    pub(super) fn pages(&self, window: Option<usize>, pages: usize) -> (usize, bool) {
+    /// Positions that a layer with this window keeps in a cache of `capacity`, and whether they are a ring: enough for what
+    /// the first token of a step sees before it, and the step.
+    pub(super) fn kept(&self, window: Option<usize>, capacity: usize) -> (usize, bool) {
         let step = self.chunk.max(MOST_STEPS);
-        let ring = window.map(|window| window.saturating_add(step).div_ceil(PAGE));
-        ring.filter(|&ring| ring < pages).map_or((pages, false), |ring| (ring, true))
+        let ring = window.and_then(|window| window.saturating_add(step).checked_next_multiple_of(GRANULE));
+        ring.filter(|&ring| ring < capacity).map_or((capacity, false), |ring| (ring, true))
+    }
+
+    /// Bytes of the keys, or values, of a layer's position.
+    fn position_bytes(&self, config: &Config) -> u64 {
+        (16 * config.key_heads * self.cache.texels(config.head)) as u64
     }
 
     /// Bytes of a cache of `tokens` positions: keys, values and rotary tables.
@@ -46,21 +51,21 @@ impl Room {
 
     /// Of a cache of `tokens` positions, the bytes that it does not share with the same one of `other` positions.
     pub(super) fn bytes_apart(&self, config: &Config, tokens: usize, other: usize) -> u64 {
-        let (pages, others) = (tokens.div_ceil(PAGE), other.div_ceil(PAGE));
+        let capacities = [tokens, other].map(rounded);
         let kept = config.layer_types.iter().map(|layer| {
-            let [kept, of_other] = [pages, others].map(|pages| self.pages(layer.window, pages).0 as u64);
+            let [kept, of_other] = capacities.map(|capacity| self.kept(layer.window, capacity).0 as u64);
             if kept == of_other { 0 } else { kept }
         });
-        let page = (PAGE * 2 * 16 * config.key_heads * self.cache.texels(config.head)) as u64;
-        let ropes = (PAGE * 4 * config.head * config.ropes.len()) as u64 * pages as u64;
-        kept.fold(ropes, |sum, pages| sum.saturating_add(pages.saturating_mul(page)))
+        let position = 2 * self.position_bytes(config);
+        let ropes = ((4 * config.head * config.ropes.len()) as u64).saturating_mul(capacities[0] as u64);
+        kept.fold(ropes, |sum, kept| sum.saturating_add(kept.saturating_mul(position)))
     }
 
     /// Bytes of keys, and of values, of each layer in a cache of `tokens` positions.
     fn tensor_bytes(&self, config: &Config, tokens: usize) -> impl Iterator<Item = u64> {
-        let page = (PAGE * 16 * config.key_heads * self.cache.texels(config.head)) as u64;
-        let pages = move |window| self.pages(window, tokens.div_ceil(PAGE)).0 as u64;
-        config.layer_types.iter().flat_map(move |layer| [page * pages(layer.window); 2])
+        let (position, capacity) = (self.position_bytes(config), rounded(tokens));
+        let kept = move |window| self.kept(window, capacity).0 as u64;
+        config.layer_types.iter().flat_map(move |layer| [position * kept(layer.window); 2])
     }
 
     /// What a cache of `capacity` positions grows to when it needs room for `needed`, of at most `context`: twice as much
@@ -75,7 +80,7 @@ impl Room {
 
     /// The largest cache that has to be copied into one of the whole `context`, if it grows to that.
     pub(super) fn outgrown(&self, context: usize) -> Option<usize> {
-        let mut capacity = self.expected.clamp(1, context).next_multiple_of(PAGE);
+        let mut capacity = rounded(self.expected.clamp(1, context));
         if capacity >= context {
             return None;
         }
@@ -84,6 +89,11 @@ impl Room {
         }
         Some(capacity)
     }
+}
+
+/// Positions of a cache that has room for so many tokens.
+fn rounded(tokens: usize) -> usize {
+    tokens.checked_next_multiple_of(GRANULE).unwrap_or(usize::MAX / GRANULE * GRANULE)
 }
 
 /// Keys and values of all layers, and the rotary table of as many positions.
@@ -119,7 +129,7 @@ impl Cache {
         room: &Room,
         old: &[LayerCache],
     ) -> Result<Self> {
-        let capacity = tokens.next_multiple_of(PAGE);
+        let capacity = rounded(tokens);
         // Layers that grow apart must not keep each other's memory.
         let alike = config.layer_types.iter().all(|layer| layer.window == config.layer_types[0].window);
         let arena = match place {
@@ -128,12 +138,12 @@ impl Cache {
         };
         let mut layers = Vec::with_capacity(config.layers);
         for (index, layer) in config.layer_types.iter().enumerate() {
-            let (pages, ring) = room.pages(layer.window, capacity / PAGE);
-            if let Some(same) = old.get(index).filter(|old| old.pages() == pages) {
+            let (kept, ring) = room.kept(layer.window, capacity);
+            if let Some(same) = old.get(index).filter(|old| old.positions() == kept) {
                 layers.push(LayerCache { ring, ..same.clone() });
                 continue;
             }
-            let sizes = [pages, config.key_heads, config.head];
+            let sizes = [kept, config.key_heads, config.head];
             layers.push(LayerCache::new(place, &format!("blk.{index}"), room.cache, sizes, ring)?);
         }
         drop(arena);
@@ -145,18 +155,21 @@ impl Cache {
         Ok(Self { capacity, layers, kind: room.cache, ropes })
     }
 
-    /// Copies what `old` holds, on the device and for the references; both layouts begin with the pages, so it is one
-    /// piece.
+    /// Copies what `old` holds, on the device and for the references: of each head, as far as it goes.
     pub fn take_over(&self, place: &Place, host: &mut HostMemory, old: &Self) {
         for (old, new) in old.layers.iter().zip(&self.layers) {
             for (from, to) in [(&old.keys, &new.keys), (&old.values, &new.values)] {
                 if from.id() == to.id() {
                     continue;
                 }
-                let held = host.u32(from);
-                host.u32_mut(to)[..held.len()].copy_from_slice(&held);
+                let (held, heads) = (host.u32(from), old.key_heads());
+                let room = host.u32_mut(to);
+                let sizes = [held.len(), room.len()].map(|words| words / heads);
+                for (from, to) in held.chunks(sizes[0]).zip(room.chunks_mut(sizes[1])) {
+                    to[..from.len()].copy_from_slice(from);
+                }
                 if let Place::Device(gpu) = place {
-                    from.copy_into(gpu, to);
+                    from.copy_parts(gpu, to, heads);
                 }
             }
         }
@@ -166,7 +179,7 @@ impl Cache {
     pub fn reaches(&self, config: &Config, position: usize, written: usize) -> bool {
         config.layer_types.iter().zip(&self.layers).filter(|(_, layer)| layer.ring).all(|(kind, layer)| {
             let first = kind.window.map_or(0, |window| (position + 1).saturating_sub(window));
-            first == position || written.saturating_sub(first) <= PAGE * layer.pages()
+            first == position || written.saturating_sub(first) <= layer.positions()
         })
     }
 

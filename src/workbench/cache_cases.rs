@@ -4,7 +4,7 @@ use super::table::Table;
 use crate::Result;
 use crate::format::DType;
 use crate::kernels::{
-    Attention, CacheType, Input, LayerCache, MergePieces, PAGE, Pieces, QueryKeyValue, RotateHeads, Side,
+    Attention, CacheType, GRANULE, Input, LayerCache, MergePieces, Pieces, QueryKeyValue, RotateHeads, Side,
 };
 
 impl Table {
@@ -15,11 +15,11 @@ impl Table {
         [positions, key_heads, head]: [usize; 3],
         ring: bool,
     ) -> Result<LayerCache> {
-        let pages = positions.div_ceil(PAGE);
-        let cache = LayerCache::new(&self.place, "cache", kind, [pages, key_heads, head], ring)?;
+        let positions = positions.next_multiple_of(GRANULE);
+        let cache = LayerCache::new(&self.place, "cache", kind, [positions, key_heads, head], ring)?;
         for (side, tensor) in [(Side::Keys, &cache.keys), (Side::Values, &cache.values)] {
             let words = self.memory.u32_mut(tensor);
-            for position in 0..PAGE * pages {
+            for position in 0..positions {
                 for key_head in 0..key_heads {
                     let numbers = self.numbers.floats(head, 1.0);
                     cache.set_head(side, words, position, key_head, &numbers);
@@ -31,8 +31,8 @@ impl Table {
     }
 }
 
-/// Type, heads, key heads, head width, tokens, position, pages, window. With a window the pages are a ring, some of them
-/// as full as can be.
+/// Type, heads, key heads, head width, tokens, position, granules of positions, window. With a window the positions are a ring,
+/// some of them as full as can be.
 type Row = (CacheType, usize, usize, usize, usize, u32, usize, Option<usize>);
 
 const ROWS: [Row; 16] = [
@@ -70,11 +70,11 @@ fn add_pieces(table: &mut Table) -> Result<()> {
     for (heads, key_heads, head, position, count, window) in PIECES {
         let what =
             format!("{heads}/{key_heads} heads of {head} at {position}, window {window:?}, {count} pieces");
-        let pages = (position as usize + 1).div_ceil(PAGE);
+        let positions = position as usize + 1;
         let kernel = Attention {
             step: table.words("step", &[position])?,
             q: table.filled("q", &[1, heads * head])?,
-            cache: table.cache(CacheType::F16, [PAGE * pages, key_heads, head], false)?,
+            cache: table.cache(CacheType::F16, [positions, key_heads, head], false)?,
             y: table.empty("y", &[count, heads * head])?,
             pieces: Some(Pieces { count, stats: table.empty("stats", &[count, heads, 4])? }),
             tokens: 1,
@@ -100,10 +100,11 @@ fn add_pieces(table: &mut Table) -> Result<()> {
 /// Appends them.
 pub(super) fn add(table: &mut Table) -> Result<()> {
     add_pieces(table)?;
-    for (kind, heads, key_heads, head, tokens, position, pages, window) in ROWS {
-        let (sizes, ring) = ([PAGE * pages, key_heads, head], window.is_some());
+    for (kind, heads, key_heads, head, tokens, position, granules, window) in ROWS {
+        let (sizes, ring) = ([GRANULE * granules, key_heads, head], window.is_some());
         let what = format!(
-            "{kind:?}, {heads}/{key_heads} heads of {head}, {tokens} tokens at {position}, window {window:?} in {pages} pages"
+            "{kind:?}, {heads}/{key_heads} heads of {head}, {tokens} tokens at {position}, window {window:?} in {} positions",
+            GRANULE * granules
         );
         let kernel = Attention {
             step: table.words("step", &[position])?,
