@@ -18,28 +18,6 @@ struct Block {
     sum_hi: f32,
 }
 
-fn block_product(b: u32, slot: u32, block: Block) -> vec4<f32> {
-    var lo = vec4<f32>();
-    var hi = vec4<f32>();
-    let s = scales(b, slot);
-    //% for j in range(4)
-    let raw{{ j }} = fetch(b, {{ j }}u, slot);
-    //% endfor
-    //% for j in range(4)
-    {
-        let q = unpack(raw{{ j }});
-        //% for c in range(4)
-        lo = fma(q.lo[{{ c }}], vec4<f32>(block.x[{{ j }}][{{ c }}]), lo);
-        hi = fma(q.hi[{{ c }}], vec4<f32>(block.x[{{ j + 4 }}][{{ c }}]), hi);
-        //% endfor
-    }
-    //% endfor
-    if HAS_SCALES {
-        return s.d_lo * lo + s.d_hi * hi + s.m_lo * block.sum_lo + s.m_hi * block.sum_hi;
-    }
-    return lo + hi;
-}
-
 @compute @workgroup_size(8)
 fn matvec(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -64,6 +42,13 @@ fn matvec(
     var squares = 0.0;
 
     for (var b = 0u; b < p.blocks; b++) {
+        // Before anything else: where a driver calls a function for each load, little is kept from one to the next.
+        //% for g in range(2)
+        let s{{ g }} = scales(b, slot{{ g }});
+        //% for j in range(4)
+        let raw{{ g }}_{{ j }} = fetch(b, {{ j }}u, slot{{ g }});
+        //% endfor
+        //% endfor
         var block: Block;
         //% if BROADCAST
         var own = load_x(task.x + b * 8u + lane);
@@ -95,8 +80,26 @@ fn matvec(
         }
         //% endfor
         //% endif
-        sum0 += block_product(b, slot0, block);
-        sum1 += block_product(b, slot1, block);
+        //% for g in range(2)
+        {
+            var lo = vec4<f32>();
+            var hi = vec4<f32>();
+            //% for j in range(4)
+            {
+                let q = unpack(raw{{ g }}_{{ j }});
+                //% for c in range(4)
+                lo = fma(q.lo[{{ c }}], vec4<f32>(block.x[{{ j }}][{{ c }}]), lo);
+                hi = fma(q.hi[{{ c }}], vec4<f32>(block.x[{{ j + 4 }}][{{ c }}]), hi);
+                //% endfor
+            }
+            //% endfor
+            if HAS_SCALES {
+                sum{{ g }} += s{{ g }}.d_lo * lo + s{{ g }}.d_hi * hi + s{{ g }}.m_lo * block.sum_lo + s{{ g }}.m_hi * block.sum_hi;
+            } else {
+                sum{{ g }} += lo + hi;
+            }
+        }
+        //% endfor
     }
 
     //% if has_gain
