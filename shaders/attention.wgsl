@@ -89,15 +89,22 @@ fn attention(
         let value_at = value_row(block * 8u, key_head);
         let key_at = key_row(block * 8u, key_head);
         //% for j in range(8)
+        let key_at{{ j }} = after(key_at, {{ j }}u * NEXT_KEY);
+        let key_scales{{ j }} = scales_of_key(key_at{{ j }});
+        //% for c in range(PARTS)
+        let stored{{ j }}_{{ c }} = {{ "key_ahead" ~ c if j == 0 else "stored_key(key_at" ~ j ~ ", d" ~ c ~ ")" }};
+        //% endfor
+        //% endfor
+        //% for j in range(8)
         let value_at{{ j }} = after(value_at, {{ j }}u * ROW_TEXELS);
         let value_scales{{ j }} = scales_of_value(value_at{{ j }});
         //% for c in range(PARTS)
         let value{{ j }}_{{ c }} = {{ "value_ahead" ~ c if j == 0 else "stored_value(value_at" ~ j ~ ", d" ~ c ~ ")" }};
         //% endfor
-        let key_at{{ j }} = after(key_at, {{ j }}u * NEXT_KEY);
-        let key_scales{{ j }} = scales_of_key(key_at{{ j }});
+        //% endfor
+        //% for j in range(8)
         //% for c in range(PARTS)
-        let key{{ j }}_{{ c }} = moved({{ "key_ahead" ~ c if j == 0 else "stored_key(key_at" ~ j ~ ", d" ~ c ~ ")" }}, d{{ c }}, key_scales{{ j }});
+        let key{{ j }}_{{ c }} = moved(stored{{ j }}_{{ c }}, d{{ c }}, key_scales{{ j }});
         //% endfor
         //% for i in range(ROWS)
         //% for c in range(PARTS)

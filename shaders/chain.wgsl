@@ -8,6 +8,9 @@
 // What one worker stored is there for another: stores come before the atomic operations that follow them, on CPUs and for
 // their compilers. An atomicLoad is no more than a load to some of these, and is then taken out of the loop; adding
 // nothing is not.
+//
+// There is no barrier: a worker's lanes are one register's, and go on together. With one, lavapipe keeps the shader's variables in
+// memory, so that another subgroup of the workgroup can run meanwhile, and there is none.
 
 struct Meeting {
     arrived: atomic<u32>,
@@ -21,8 +24,6 @@ struct Meeting {
 var<private> turns: u32 = 0u; // in all meetings so far
 
 fn meet(lane: u32) {
-    storageBarrier();
-    textureBarrier();
     if lane == 0u {
         // Nobody arrives twice before all have arrived once, so the quotient numbers the meetings.
         let number = atomicAdd(&meeting.arrived, 1u) / {{ WORKERS }}u;
@@ -42,8 +43,6 @@ fn meet(lane: u32) {
             }
         }
     }
-    storageBarrier();
-    textureBarrier();
 }
 
 @compute @workgroup_size(8)
