@@ -79,8 +79,8 @@ fn attention(
     let start = begin;
     let end = blocks;
     //% endif
-    // Memory is asked early, and evenly: for the values of eight tokens between their keys, which are used first, and for the first
-    // key and value of the next eight before the values are.
+    // Memory is asked early: for all keys and values of eight tokens before their arithmetic, so that little is kept where a driver
+    // calls a function for each load, and for the first key and value of the next eight before the values are used.
     //% for c in range(PARTS)
     var key_ahead{{ c }} = stored_key(key_row(start * 8u, key_head), d{{ c }});
     var value_ahead{{ c }} = stored_value(value_row(start * 8u, key_head), d{{ c }});
