@@ -9,8 +9,8 @@
 // their compilers. An atomicLoad is no more than a load to some of these, and is then taken out of the loop; adding
 // nothing is not.
 //
-// There is no barrier: a worker's lanes are one register's, and go on together. With one, lavapipe keeps the shader's variables in
-// memory, so that another subgroup of the workgroup can run meanwhile, and there is none.
+// There is no barrier: a worker's lanes are one subgroup's (`Gpu::workers` sees to it), one register's, and go on together. With
+// one, lavapipe keeps the shader's variables in memory, so that another subgroup of the workgroup can run meanwhile, and there is none.
 
 struct Meeting {
     arrived: atomic<u32>,

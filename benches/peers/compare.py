@@ -252,7 +252,10 @@ def main():
         except Missing as error:
             print(json.dumps({"missing": str(error)}))
     else:
-        compare(arguments)
+        try:
+            compare(arguments)
+        except (RuntimeError, OSError) as error:  # Kaiwu's own: a peer that fails is left out
+            sys.exit(f"compare.py: {error}")
 
 
 if __name__ == "__main__":
