@@ -1,9 +1,5 @@
 //! The kernels: one file a kernel here, its shaders of the same name in `shaders/`.
-//!
-//! # How to add a kernel
-//! 1. `shaders/<name>.wgsl`: a header with the formula, the grid and which lane owns what; then the code.
-//! 2. `src/kernels/<name>.rs`: the struct, its operands and parameters, its cost, and its reference in plain loops.
-//! 3. One line below, rows of awkward sizes in `src/workbench/cases.rs`, rows of real shapes in `src/workbench/shapes.rs`.
+//! `docs/adding.md` says how to add one.
 
 mod activate;
 mod add;
