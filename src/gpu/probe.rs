@@ -65,7 +65,7 @@ impl Kernel for RoofRead {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let source = include_str!("../../shaders/roof_read.wgsl");
+        let source = include_str!("../../shaders/roofline/roof_read.wgsl");
         widths(can, ["roof_read", "roof_read_wide"], source, self.y.dim(0), &[])
     }
 

@@ -1,87 +1,31 @@
-//! The kernels: one file a kernel here, its shaders of the same name in `shaders/`.
+//! The kernels: one file a kernel, its shaders of the same name in the same folder of `shaders/`.
 //! `docs/adding.md` says how to add one.
 
-mod activate;
-mod add;
-mod add_positions;
-mod argmax;
 mod attention;
-mod cache;
-mod causal_attention;
-mod causal_gradient;
-mod cross_entropy;
-mod diagonal;
-mod divergence;
-mod draw;
-mod embed;
-mod experts;
-mod gather;
-mod gemm;
-mod group_choices;
-mod input;
-mod likelihood;
-mod matrix;
-mod merge_pieces;
-mod mix_experts;
-mod norm;
-mod norm_gradient;
-mod optimise;
-mod pack;
-mod pick;
+mod linear;
+mod lookup;
+mod loss;
+mod moe;
 mod pointwise;
-mod product;
-mod product_cost;
-mod product_strategies;
-mod project;
-mod query_key_value;
-mod roof_half;
-mod roofs;
-mod rotate;
-mod rotate_heads;
-mod route;
-mod row_norm;
-mod shared_row;
-mod sum_rows;
-mod swiglu;
+mod roofline;
+mod rows;
+mod training;
 
-pub use activate::{Activate, ActivateGradient, Activation};
-pub use add::Add;
-pub use add_positions::AddPositions;
-pub use argmax::Argmax;
-pub use attention::{Attention, Pieces};
-pub use cache::{CacheType, GRANULE, LayerCache, Side};
-pub use causal_attention::{CausalAttention, Heads};
-pub use causal_gradient::{CausalKeyGradient, CausalQueryGradient};
-pub use cross_entropy::{CrossEntropy, CrossEntropyGradient, MeanLoss, MeanLossGradient};
-pub use diagonal::{Diagonal, DiagonalGradient};
-pub use divergence::Divergence;
-pub use draw::{Draw, Tick};
-pub use embed::Embed;
-pub use experts::Experts;
-pub use gather::{Gather, Scatter};
-pub use gemm::{Form, Gemm};
-pub use group_choices::GroupChoices;
-pub use input::Input;
-pub use likelihood::Likelihood;
-pub use matrix::{Matrix, OwnedRows, Part, RowSource, TILE};
-pub use merge_pieces::MergePieces;
-pub use mix_experts::MixExperts;
-pub use norm::Norm;
-pub use norm_gradient::{NormGainGradient, NormGradient};
-pub use optimise::{Adamw, Sgd, SquareSum, Step};
-pub use pack::Planes;
-pub use pick::{Pick, Spread};
-pub use product::{Gate, GateUp, Product};
-pub use project::{Function, Project};
-pub use query_key_value::QueryKeyValue;
-pub use roof_half::RoofMultiplyAddHalf;
-pub use roofs::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
-pub use rotate::Rotate;
-pub use rotate_heads::RotateHeads;
-pub use route::Route;
-pub use row_norm::RowNorm;
-pub use sum_rows::SumRows;
-pub use swiglu::{Swiglu, SwigluGradient};
+pub use attention::{
+    Attention, CacheType, CausalAttention, CausalKeyGradient, CausalQueryGradient, GRANULE, Heads,
+    LayerCache, MergePieces, Pieces, Rotate, RotateHeads, Side,
+};
+pub use linear::{
+    Form, Function, Gate, GateUp, Gemm, Input, Matrix, OwnedRows, Part, Planes, Product, Project,
+    QueryKeyValue, RowSource, TILE,
+};
+pub use lookup::{AddPositions, Embed, Gather, Scatter};
+pub use loss::{CrossEntropy, CrossEntropyGradient, Divergence, Likelihood, MeanLoss, MeanLossGradient};
+pub use moe::{Experts, GroupChoices, MixExperts, Route};
+pub use pointwise::{Activate, ActivateGradient, Activation, Add, Swiglu, SwigluGradient};
+pub use roofline::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead};
+pub use rows::{Argmax, Norm, NormGainGradient, NormGradient, RowNorm, SumRows};
+pub use training::{Adamw, Diagonal, DiagonalGradient, Draw, Pick, Sgd, Spread, SquareSum, Step, Tick};
 
 /// Every kernel, by the name its struct, tests, benches and profile rows use.
 pub const REGISTRY: &[&str] = &[

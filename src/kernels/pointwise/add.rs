@@ -1,0 +1,71 @@
+//! Sums of two tensors: residuals, and gradients that meet.
+
+use super::pointwise::pointwise;
+use crate::Result;
+use crate::gpu::{
+    Capabilities, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
+};
+
+/// `y = a + b`, all of one size.
+pub struct Add {
+    /// First summand.
+    pub a: Tensor,
+    /// Second summand.
+    pub b: Tensor,
+    /// The sum.
+    pub y: Tensor,
+}
+
+impl Add {
+    /// Lets the gradient `dy` of a sum flow on into the summand `x`.
+    pub(in crate::kernels) fn pass(gradients: &mut Gradients, x: &Tensor, dy: &Tensor) -> Result<()> {
+        if !gradients.pass(x, dy)
+            && let Some(Target { to: y, base: Some(a) }) = gradients.target(x)?
+        {
+            gradients.push(Self { a, b: dy.clone(), y });
+        }
+        Ok(())
+    }
+}
+
+impl Kernel for Add {
+    fn name(&self) -> &'static str {
+        "add"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        assert!(self.a.len() == self.y.len() && self.b.len() == self.y.len(), "sizes of a sum");
+        vec![Operand::read("a", &self.a), Operand::read("b", &self.b), Operand::write("y", &self.y)]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter::U32("texels", self.y.len().div_ceil(4) as u32)]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        pointwise(
+            "add",
+            include_str!("../../../shaders/pointwise/add.wgsl"),
+            self.y.len().div_ceil(4),
+            vec![],
+            can,
+        )
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let count = self.y.len() as u64;
+        Cost { read: 8 * count, written: 4 * count, operations: count }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let (a, b) = (memory.f32(&self.a), memory.f32(&self.b));
+        let y = memory.f32_mut(&self.y).iter_mut();
+        y.zip(a.iter().zip(b.iter())).for_each(|(y, (a, b))| *y = a + b);
+    }
+
+    fn backward(&self, gradients: &mut Gradients) -> Result<()> {
+        let Some(dy) = gradients.get(&self.y) else { return Ok(()) };
+        Self::pass(gradients, &self.a, &dy)?;
+        Self::pass(gradients, &self.b, &dy)
+    }
+}

@@ -1,0 +1,10 @@
+//! Kernels whose lanes own a texel each of the result.
+
+mod activate;
+pub(in crate::kernels) mod add;
+pub(in crate::kernels) mod pointwise;
+mod swiglu;
+
+pub use activate::{Activate, ActivateGradient, Activation};
+pub use add::Add;
+pub use swiglu::{Swiglu, SwigluGradient};

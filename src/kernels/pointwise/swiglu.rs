@@ -1,0 +1,123 @@
+//! The gated activation of Llama-like models, and its gradient.
+
+use super::pointwise::pointwise;
+use crate::Result;
+use crate::gpu::{
+    Capabilities, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
+};
+
+/// `y = silu(gate) * up` (Shazeer 2020, arXiv:2002.05202), gate and up the halves of a row of x.
+pub struct Swiglu {
+    /// Gate and up [T, 2 F], F a multiple of 4.
+    pub x: Tensor,
+    /// The result [T, F].
+    pub y: Tensor,
+}
+
+fn silu(gate: f32) -> (f32, f32) {
+    let s = 1.0 / (1.0 + (-gate).exp());
+    (gate * s, s * (1.0 + gate * (1.0 - s)))
+}
+
+impl Kernel for Swiglu {
+    fn name(&self) -> &'static str {
+        "swiglu"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        assert!(
+            self.x.dim(1) == 2 * self.y.dim(1) && self.y.dim(1).is_multiple_of(4),
+            "{}: width",
+            self.y.label()
+        );
+        vec![Operand::read("x", &self.x), Operand::write("y", &self.y)]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let texels = self.y.len() as u32 / 4;
+        vec![Parameter::U32("texels", texels), Parameter::U32("half4", self.y.dim(1) as u32 / 4)]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let source = include_str!("../../../shaders/pointwise/swiglu.wgsl");
+        pointwise("swiglu", source, self.y.len() / 4, vec![], can)
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let count = self.y.len() as u64;
+        Cost { read: 8 * count, written: 4 * count, operations: 4 * count }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let half = self.y.dim(1);
+        let x = memory.f32(&self.x);
+        for (y, x) in memory.f32_mut(&self.y).chunks_mut(half).zip(x.chunks(2 * half)) {
+            (0..half).for_each(|i| y[i] = silu(x[i]).0 * x[half + i]);
+        }
+    }
+
+    fn backward(&self, gradients: &mut Gradients) -> Result<()> {
+        if let Some(dy) = gradients.get(&self.y)
+            && let Some(Target { to: dx, base }) = gradients.target(&self.x)?
+        {
+            gradients.push(SwigluGradient { x: self.x.clone(), dy, base, dx });
+        }
+        Ok(())
+    }
+}
+
+/// The gradient of [`Swiglu`].
+pub struct SwigluGradient {
+    /// Gate and up [T, 2 F].
+    pub x: Tensor,
+    /// Gradient of the result [T, F].
+    pub dy: Tensor,
+    /// Gradient of gate and up so far.
+    pub base: Option<Tensor>,
+    /// Gradient of gate and up [T, 2 F].
+    pub dx: Tensor,
+}
+
+impl Kernel for SwigluGradient {
+    fn name(&self) -> &'static str {
+        "swiglu_gradient"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![
+            Operand::read("x", &self.x),
+            Operand::read("dy", &self.dy),
+            Operand::optional("base", self.base.as_ref()),
+            Operand::write("dx", &self.dx),
+        ]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let texels = self.dy.len() as u32 / 4;
+        vec![Parameter::U32("texels", texels), Parameter::U32("half4", self.dy.dim(1) as u32 / 4)]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let source = include_str!("../../../shaders/pointwise/swiglu_gradient.wgsl");
+        pointwise("swiglu_gradient", source, self.dy.len() / 4, vec![], can)
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let count = self.dy.len() as u64;
+        Cost { read: 12 * count, written: 8 * count, operations: 10 * count }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let half = self.dy.dim(1);
+        let (x, dy) = (memory.f32(&self.x), memory.f32(&self.dy));
+        let base = self.base.as_ref().map(|base| memory.f32(base));
+        let dx = memory.f32_mut(&self.dx);
+        for (i, &dy) in dy.iter().enumerate() {
+            let gate = i / half * 2 * half + i % half;
+            let up = gate + half;
+            let (value, slope) = silu(x[gate]);
+            dx[gate] = dy * x[up] * slope + base.as_ref().map_or(0.0, |base| base[gate]);
+            dx[up] = dy * value + base.as_ref().map_or(0.0, |base| base[up]);
+        }
+    }
+}

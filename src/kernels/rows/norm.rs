@@ -1,0 +1,104 @@
+//! Normalisation as a pass of its own, where it cannot be part of a product.
+
+use super::shared_row::SharedRow;
+use crate::gpu::{
+    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
+
+/// `y[t] = norm(x[first_token + t]) * gain + bias + residual[t]`.
+pub struct Norm {
+    /// Activations [T, width].
+    pub x: Tensor,
+    /// Gain `[width]`, 0 where rows are padded.
+    pub gain: Tensor,
+    /// Bias `[width]`.
+    pub bias: Option<Tensor>,
+    /// What is added [T, width].
+    pub residual: Option<Tensor>,
+    /// The result [T, width].
+    pub y: Tensor,
+    /// Numbers of a row that count, the others being padding; a multiple of 4.
+    pub columns: usize,
+    /// Added to the mean square.
+    pub eps: f32,
+    /// Whether the mean is taken off first: LayerNorm instead of RMSNorm.
+    pub centred: bool,
+    /// Row of x that token 0 stands for.
+    pub first_token: usize,
+    /// Count of tokens.
+    pub tokens: usize,
+}
+
+impl Kernel for Norm {
+    fn name(&self) -> &'static str {
+        "norm"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        assert_eq!(self.x.dim(1), self.y.dim(1), "{}: x and y differ in width", self.x.label());
+        assert_eq!(self.x.dim(1), self.gain.dim(0), "{}: x and gain differ in width", self.x.label());
+        vec![
+            Operand::read("x", &self.x),
+            Operand::read("gain", &self.gain),
+            Operand::optional("bias", self.bias.as_ref()),
+            Operand::optional("residual", self.residual.as_ref()),
+            Operand::write("y", &self.y),
+        ]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![
+            Parameter::U32("width4", self.x.dim(1) as u32 / 4),
+            Parameter::U32("columns4", self.columns as u32 / 4),
+            Parameter::F32("columns", self.columns as f32),
+            Parameter::F32("eps", self.eps),
+            Parameter::U32("first_token", self.first_token as u32),
+            Parameter::U32("rows", self.tokens as u32),
+        ]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let all = vec![Strategy {
+            name: "norm",
+            entry: "norm",
+            source: include_str!("../../../shaders/rows/norm.wgsl"),
+            constants: vec![("CENTRED", Constant::Switch(self.centred))],
+            needs: Needs::lanes(64).workgroup_bytes(4 * 64),
+            grid: [self.tokens as u32, 1, 1],
+        }];
+        let shared = SharedRow {
+            names: ["norm_subgroup_row", "norm_workgroup_row"],
+            entry: "norm_shared_row",
+            source: include_str!("../../../shaders/rows/norm_shared_row.wgsl"),
+            texels: self.x.dim(1) / 4,
+            rows: self.tokens,
+        };
+        can.allowed(all, shared.strategies(&[("CENTRED", Constant::Switch(self.centred))]))
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let numbers = (self.tokens * self.x.dim(1)) as u64;
+        let read = if self.residual.is_some() { 8 } else { 4 };
+        Cost { read: read * numbers, written: 4 * numbers, operations: 6 * numbers }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let (x, gain, width) = (memory.f32(&self.x), memory.f32(&self.gain), self.x.dim(1));
+        let bias = self.bias.as_ref().map(|bias| memory.f32(bias));
+        let residual = self.residual.as_ref().map(|residual| memory.f32(residual));
+        let y = memory.f32_mut(&self.y);
+        for token in 0..self.tokens {
+            let x = &x[(self.first_token + token) * width..][..width];
+            let counted = &x[..self.columns];
+            let count = self.columns as f32;
+            let mean = if self.centred { counted.iter().sum::<f32>() / count } else { 0.0 };
+            let squares: f32 = counted.iter().map(|v| (v - mean) * (v - mean)).sum();
+            let scale = 1.0 / (squares / count + self.eps).sqrt();
+            for (at, v) in x.iter().enumerate() {
+                let added = bias.as_ref().map_or(0.0, |bias| bias[at])
+                    + residual.as_ref().map_or(0.0, |residual| residual[token * width + at]);
+                y[token * width + at] = (v - mean) * scale * gain[at] + added;
+            }
+        }
+    }
+}

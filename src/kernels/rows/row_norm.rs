@@ -1,0 +1,112 @@
+//! LayerNorm and RMSNorm of training.
+
+use super::norm_gradient::{NormGainGradient, NormGradient};
+use super::shared_row::SharedRow;
+use crate::Result;
+use crate::gpu::{
+    Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
+};
+use crate::kernels::pointwise::pointwise::rowwise;
+
+/// `y[r] = (x[r] - mean) / deviation * gain (+ bias)`.
+///
+/// LayerNorm (Ba et al. 2016, arXiv:1607.06450), or RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467), which takes
+/// the mean as 0.
+pub struct RowNorm {
+    /// Rows [T, C].
+    pub x: Tensor,
+    /// Gain `[C]`.
+    pub gain: Tensor,
+    /// Bias `[C]`.
+    pub bias: Option<Tensor>,
+    /// The result [T, C].
+    pub y: Tensor,
+    /// Mean and inverse deviation of each row [T, 4], for the gradient.
+    pub stats: Tensor,
+    /// Subtract the mean: LayerNorm.
+    pub centred: bool,
+    /// Added to the variance.
+    pub eps: f32,
+}
+
+/// Mean and inverse deviation.
+pub(in crate::kernels) fn moments(x: &[f32], centred: bool, eps: f32) -> (f32, f32) {
+    let count = x.len() as f32;
+    let mean = if centred { x.iter().sum::<f32>() / count } else { 0.0 };
+    let squares: f32 = x.iter().map(|x| (x - mean) * (x - mean)).sum();
+    (mean, 1.0 / (squares / count + eps).sqrt())
+}
+
+impl Kernel for RowNorm {
+    fn name(&self) -> &'static str {
+        "row_norm"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        let [rows, width] = [self.x.dim(0), self.x.dim(1)];
+        assert!(self.y.len() == self.x.len() && self.stats.len() == 4 * rows, "{}: rows", self.y.label());
+        assert!(self.gain.len() == width && width.is_multiple_of(4), "{}: width", self.y.label());
+        let mut all = vec![
+            Operand::read("x", &self.x),
+            Operand::read("gain", &self.gain),
+            Operand::optional("bias", self.bias.as_ref()),
+        ];
+        all.extend([Operand::write("y", &self.y), Operand::write("stats", &self.stats)]);
+        all
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![
+            Parameter::U32("rows", self.x.dim(0) as u32),
+            Parameter::U32("width4", self.x.dim(1) as u32 / 4),
+            Parameter::F32("eps", self.eps),
+        ]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let constants = [("CENTRED", Constant::Switch(self.centred))];
+        let shared = SharedRow {
+            names: ["row_norm_subgroup_row", "row_norm_workgroup_row"],
+            entry: "row_norm_shared_row",
+            source: include_str!("../../../shaders/rows/row_norm_shared_row.wgsl"),
+            texels: self.x.dim(1) / 4,
+            rows: self.x.dim(0),
+        };
+        let source = include_str!("../../../shaders/rows/row_norm.wgsl");
+        can.allowed(rowwise("row_norm", source, self.x.dim(0), &constants), shared.strategies(&constants))
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let count = self.x.len() as u64;
+        Cost { read: 4 * count, written: 4 * count, operations: 8 * count }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let width = self.x.dim(1);
+        let (x, gain) = (memory.f32(&self.x), memory.f32(&self.gain));
+        let bias = self.bias.as_ref().map(|bias| memory.f32(bias));
+        for (row, x) in x.chunks(width).enumerate() {
+            let (mean, scale) = moments(x, self.centred, self.eps);
+            memory.f32_mut(&self.stats)[4 * row..][..4].copy_from_slice(&[mean, scale, 0.0, 0.0]);
+            for (c, y) in memory.f32_mut(&self.y)[row * width..][..width].iter_mut().enumerate() {
+                *y = (x[c] - mean) * scale * gain[c] + bias.as_ref().map_or(0.0, |bias| bias[c]);
+            }
+        }
+    }
+
+    fn backward(&self, gradients: &mut Gradients) -> Result<()> {
+        let Some(dy) = gradients.get(&self.y) else { return Ok(()) };
+        let (x, stats) = (&self.x, &self.stats);
+        if let Some(Target { to: dgain, base }) = gradients.target(&self.gain)? {
+            let bias = self.bias.as_ref().map(|bias| gradients.target(bias)).transpose()?.flatten();
+            let (dbias, bias_base) = bias.map_or((None, None), |bias| (Some(bias.to), bias.base));
+            let (x, stats, dy) = (x.clone(), stats.clone(), dy.clone());
+            gradients.push(NormGainGradient { x, stats, dy, base, bias_base, dgain, dbias });
+        }
+        if let Some(Target { to: dx, base }) = gradients.target(x)? {
+            let (x, stats, gain) = (x.clone(), stats.clone(), self.gain.clone());
+            gradients.push(NormGradient { x, stats, gain, dy, base, dx, centred: self.centred });
+        }
+        Ok(())
+    }
+}
