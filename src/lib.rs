@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod error;
+pub mod files;
 pub mod format;
 pub mod generate;
 pub mod gpu;

@@ -7,8 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules by layer: a module may import from the layers before its own, and from itself.
-const LAYERS: [&[&str]; 9] = [
+const LAYERS: [&[&str]; 10] = [
     &["error"],
+    &["files"],
     &["format", "hub"],
     &["text", "sample"],
     &["gpu"],

@@ -4,6 +4,7 @@ use super::arguments::DeviceArguments;
 use super::output::{print, print_pretty, table};
 use super::progress::Progress;
 use super::{Outcome, bench_own};
+use crate::files::write_whole;
 use crate::format::DType;
 use crate::gpu::{Gpu, StorageKind};
 use crate::workbench::{
@@ -142,7 +143,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let changes = baseline.as_ref().map(|baseline| changes(&baseline.results, &results));
     if let Some(file) = &arguments.plot {
         let chart = roofline(&results, &roofs, storage, &gpu.report().name);
-        std::fs::write(file, chart).map_err(Error::io("write", file))?;
+        write_whole(file, chart)?;
     }
     if arguments.json {
         print_pretty(&json!({

@@ -109,7 +109,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Inst
     }
     arguments.profile.report(&generator.runner().take_profile(), &loaded.place)?;
     match answer.finish_reason {
-        FinishReason::Interrupted => Ok(ExitCode::from(interrupt::EXIT_CODE)),
+        FinishReason::Interrupted => Ok(interrupt::exit_code()),
         FinishReason::Stop | FinishReason::Length => Ok(ExitCode::SUCCESS),
     }
 }

@@ -66,12 +66,18 @@ impl Given {
         Ok(())
     }
 
-    /// There is no run to go on with.
-    pub(super) fn nothing_in(folder: &Path) -> Error {
+    /// Refuses to begin a run where there is one, and to go on with one where there is none.
+    pub(super) fn begins(folder: &Path, is_there: bool, resumes: bool) -> Result<()> {
         let folder = folder.display();
-        Error::Usage(format!(
-            "{folder} has no run to go on with; name its folder with --out, or begin one without --resume"
-        ))
+        match (is_there, resumes) {
+            (true, false) => {
+                Err(Error::Usage(format!("{folder} has a run; go on with --resume, or choose another --out")))
+            }
+            (false, true) => Err(Error::Usage(format!(
+                "{folder} has no run to go on with; name its folder with --out, or begin one without --resume"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Refuses fewer steps than a run has behind it.

@@ -7,6 +7,7 @@ use super::given::Given;
 use super::interrupt;
 use super::output::{print, print_json};
 use super::profile::ProfileArgument;
+use crate::files::{OwnFolder, write_whole};
 use crate::gpu::{Gpu, Place};
 use crate::lab::{
     Chart, Grok, GrokSettings, Operation, Row, curves, export, fourier_chart, spectrum, write_png,
@@ -116,13 +117,11 @@ const CHECKPOINT: usize = 10;
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let out = &arguments.out;
-    if !arguments.resume && Grok::is_in(out) {
-        let message = format!("{} has a run; go on with --resume, or choose another --out", out.display());
-        return Err(Error::Usage(message));
-    }
-    if arguments.resume && !Grok::is_in(out) {
-        return Err(Given::nothing_in(out));
-    }
+    let begin = || Given::begins(out, Grok::is_in(out), arguments.resume);
+    begin()?;
+    let _own = OwnFolder::claim(out)?;
+    // Another process may have had the folder until now.
+    begin()?;
     let given = Given::new(&arguments.settings)?;
     let settings = match arguments.resume {
         true => Grok::settings_in(out)?,
@@ -147,7 +146,6 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         Given::refuse_fewer(arguments.settings.steps, grok.trainer.done(), out)?;
         grok.settings = given.applied(&settings)?;
     }
-    std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
 
     let interrupted = Arc::new(AtomicBool::new(false));
     interrupt::watch(Arc::clone(&interrupted), Arc::new(AtomicBool::new(true)))?;
@@ -169,7 +167,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     if interrupted.load(Ordering::Relaxed) {
         let (step, out) = (grok.trainer.done(), out.display());
         eprintln!("kaiwu: stopped at step {step}; go on with: kaiwu grok --resume --out {out}");
-        return Ok(ExitCode::from(interrupt::EXIT_CODE));
+        return Ok(interrupt::exit_code());
     }
     report(&grok, arguments)?;
     if arguments.profile.wanted() {
@@ -198,7 +196,7 @@ fn figures(grok: &Grok, out: &Path) -> Result<()> {
 
 pub(super) fn write(chart: &Chart, path: &Path) -> Result<()> {
     let (svg, path_svg) = (chart.svg(), path.with_extension("svg"));
-    std::fs::write(&path_svg, &svg).map_err(Error::io("write", &path_svg))?;
+    write_whole(&path_svg, &svg)?;
     write_png(&svg, &path.with_extension("png"))
 }
 

@@ -79,7 +79,6 @@ pub(super) fn run(
 ) -> Result<ExitCode> {
     let wanted = arguments.runs(base);
     wanted.iter().try_for_each(|settings| settings.check(gpu))?;
-    std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
     let (path, stopped) = (out.join("sweep.jsonl"), out.join(STOPPED));
     let mut lines: Vec<Line> = if path.exists() { read_lines(&path)? } else { vec![] };
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -106,7 +105,7 @@ pub(super) fn run(
                     "kaiwu: stopped in run {} of {runs}, at step {step}; the same command goes on from there",
                     index + 1
                 );
-                return Ok(ExitCode::from(interrupt::EXIT_CODE));
+                return Ok(interrupt::exit_code());
             }
         }
         let passed_at = grok.first_at(0.9).map(|row| row.step);

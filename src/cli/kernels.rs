@@ -3,6 +3,7 @@
 use super::Outcome;
 use super::arguments::DeviceArguments;
 use super::output::{print, print_pretty, size, table};
+use crate::files::write_whole;
 use crate::gpu::{Gpu, render};
 use crate::workbench::{ListedStrategy, Target, Translation, cases, chain_text, find, list, translate};
 use crate::{Error, Result};
@@ -129,11 +130,10 @@ fn needs(strategy: &ListedStrategy) -> String {
 }
 
 fn write(translation: &Translation, file: Option<&std::path::Path>) -> Result<()> {
-    let write = |file, bytes: &[u8]| std::fs::write(file, bytes).map_err(Error::io("write", file));
     match (translation, file) {
         (Translation::Text(text), None) => print(text),
-        (Translation::Text(text), Some(file)) => write(file, text.as_bytes()),
-        (Translation::Words(words), Some(file)) => write(file, bytemuck::cast_slice(words)),
+        (Translation::Text(text), Some(file)) => write_whole(file, text),
+        (Translation::Words(words), Some(file)) => write_whole(file, bytemuck::cast_slice::<u32, u8>(words)),
         (Translation::Words(words), None) => {
             let line = |words: &[u32]| {
                 words.iter().map(|word| format!("{word:08x}")).collect::<Vec<_>>().join(" ") + "\n"

@@ -5,12 +5,11 @@ use super::arguments::{DeviceArguments, WeightsArguments, text_or_stdin};
 use super::loaded::{Needs, Opened};
 use super::output::print_json;
 use super::progress::Progress;
+use crate::files::WholeFile;
 use crate::model::Runner;
 use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
-use std::fs::File;
-use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -115,9 +114,9 @@ fn save(path: &Path, runner: &mut Runner, ids: &[u32], progress: &mut Progress) 
         json!({ "logits": { "dtype": "F32", "shape": shape, "data_offsets": [0, bytes] } }).to_string();
     // Spaces, so that the data is aligned.
     header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
-    let mut file = BufWriter::new(File::create(path).map_err(Error::io("create", path))?);
+    let mut file = WholeFile::create(path)?;
     let start = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
-    file.write_all(&start).map_err(Error::io("write", path))?;
+    file.append(&start)?;
     let mut last = vec![];
     runner.all_logits(ids, |token, row| {
         let little_endian: Vec<u8> = row.iter().flat_map(|logit| logit.to_le_bytes()).collect();
@@ -125,9 +124,9 @@ fn save(path: &Path, runner: &mut Runner, ids: &[u32], progress: &mut Progress) 
         if token + 1 == ids.len() {
             last = row.to_vec();
         }
-        file.write_all(&little_endian).map_err(Error::io("write", path))
+        file.append(&little_endian)
     })?;
-    file.flush().map_err(Error::io("write", path))?;
+    file.finish()?;
     Ok(last)
 }
 

@@ -1,7 +1,8 @@
 //! The command line: one file a command.
 //!
 //! Standard output carries the answer and nothing else; notices, progress and errors go to standard error. Exit codes:
-//! 0, 2 for a command line that cannot be followed, 130 after an interrupt, 1 for everything else.
+//! 0, 2 for a command line that cannot be followed, 130 after an interrupt (143 after SIGTERM, 129 after SIGHUP), 1 for
+//! everything else.
 
 mod arguments;
 mod bench;
@@ -93,6 +94,9 @@ pub fn main(started: Instant) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return explain_usage(&error),
     };
+    if let Err(error) = interrupt::begin() {
+        log::warn!("{error}");
+    }
     let done = match command {
         Command::Devices(arguments) => devices::run(&device, &arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),

@@ -2,10 +2,11 @@
 
 use super::loaded::adapter;
 use super::output::table;
+use crate::Result;
+use crate::files::write_whole;
 use crate::gpu::Place;
 use crate::model::profile::{Timing, by_kernel, trace};
 use crate::workbench::measure_roofs;
-use crate::{Error, Result};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -50,7 +51,6 @@ impl ProfileArgument {
             roofs.multiply_add_gflop_per_s
         );
         let Some(file) = file else { return Ok(()) };
-        let write = std::fs::write(file, format!("{}\n", trace(timings, &adapter(place))));
-        write.map_err(Error::io("write", file))
+        write_whole(file, format!("{}\n", trace(timings, &adapter(place))))
     }
 }

@@ -8,6 +8,7 @@ use super::grok::write;
 use super::interrupt;
 use super::output::{print, print_json};
 use super::profile::ProfileArgument;
+use crate::files::OwnFolder;
 use crate::gpu::{Gpu, Place};
 use crate::lab::learning_curve;
 use crate::train::{Data, LoraSettings, Pupil, Target, TextRow, TextRun, TextSettings, Tuning, Wishes};
@@ -132,15 +133,13 @@ const PROFILED: usize = 3;
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let out = &arguments.out;
-    if !arguments.resume && TextRun::is_in(out) {
-        let message = format!("{} has a run; go on with --resume, or choose another --out", out.display());
-        return Err(Error::Usage(message));
-    }
-    if arguments.resume && !TextRun::is_in(out) {
-        return Err(Given::nothing_in(out));
-    }
+    let begin = || Given::begins(out, TextRun::is_in(out), arguments.resume);
+    begin()?;
     let data = Data::read(&arguments.data)?;
     let wishes = arguments.wishes.wishes();
+    let _own = OwnFolder::claim(out)?;
+    // Another process may have had the folder until now.
+    begin()?;
     if arguments.resume {
         refuse_other(arguments)?;
     }
@@ -151,7 +150,6 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         Some(Chosen::Tuned(tuning)) => TextRun::tune(&gpu, &tuning, &wishes, &data)?,
         None => TextRun::resume(&gpu, out, &data, wishes.steps)?,
     };
-    std::fs::create_dir_all(out).map_err(Error::io("create", out))?;
     eprintln!("kaiwu: {}", what(&run));
 
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -174,7 +172,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     if interrupted.load(Ordering::Relaxed) {
         let step = run.trainer.done();
         eprintln!("kaiwu: stopped at step {step}; go on with --resume --data … --out {}", out.display());
-        return Ok(ExitCode::from(interrupt::EXIT_CODE));
+        return Ok(interrupt::exit_code());
     }
     report(&run, arguments, &made)?;
     if arguments.profile.wanted() {

@@ -5,8 +5,7 @@
 use super::dtype::DType;
 use super::metadata::{Array, Value};
 use crate::error::{Error, Result};
-use std::fs::File;
-use std::io::{BufWriter, Write};
+use crate::files::WholeFile;
 use std::path::Path;
 
 /// Where tensor data starts, a multiple of it from the start of the file.
@@ -42,39 +41,33 @@ pub fn write_gguf(
     path: &Path,
     metadata: &[(String, Value)],
     tensors: &[NewTensor],
-    mut data: impl FnMut(usize) -> Result<Vec<u8>>,
+    data: impl FnMut(usize) -> Result<Vec<u8>>,
 ) -> Result<()> {
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".part");
-    let partial = Path::new(&partial);
-    let written = write_all(partial, metadata, tensors, &mut data)
-        .and_then(|()| std::fs::rename(partial, path).map_err(Error::io("write", path)));
-    if written.is_err() {
-        // What is left of it is of no use; that it may not be there is fine.
-        let _ = std::fs::remove_file(partial);
-    }
-    written
+    write_gguf_to(WholeFile::create(path)?, metadata, tensors, data).map(|_| ())
 }
 
-fn write_all(
-    path: &Path,
+/// The same to a file that was begun, standard output for instance; gives the count of bytes.
+///
+/// # Errors
+/// As those of [`write_gguf`].
+pub fn write_gguf_to(
+    mut file: WholeFile,
     metadata: &[(String, Value)],
     tensors: &[NewTensor],
-    data: &mut dyn FnMut(usize) -> Result<Vec<u8>>,
-) -> Result<()> {
-    let header = header(metadata, tensors).map_err(|message| Error::format(path, message))?;
-    let mut file = BufWriter::new(File::create(path).map_err(Error::io("create", path))?);
-    file.write_all(&header).map_err(Error::io("write", path))?;
+    mut data: impl FnMut(usize) -> Result<Vec<u8>>,
+) -> Result<u64> {
+    let header = header(metadata, tensors).map_err(|message| Error::format(file.path(), message))?;
+    file.append(&header)?;
     for (index, tensor) in tensors.iter().enumerate() {
         let mut bytes = data(index)?;
         if Some(bytes.len() as u64) != tensor.bytes() {
             let message = format!("tensor {} got {} bytes, which is not its size", tensor.name, bytes.len());
-            return Err(Error::format(path, message));
+            return Err(Error::format(file.path(), message));
         }
         bytes.resize(bytes.len().next_multiple_of(ALIGNMENT as usize), 0);
-        file.write_all(&bytes).map_err(Error::io("write", path))?;
+        file.append(&bytes)?;
     }
-    file.flush().map_err(Error::io("write", path))
+    file.finish()
 }
 
 /// Everything before the tensors' data.

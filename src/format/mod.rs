@@ -23,7 +23,7 @@ pub mod tensor_table;
 pub use dtype::DType;
 pub use folder::Folder;
 pub use gguf::Gguf;
-pub use gguf_writer::{NewTensor, write_gguf};
+pub use gguf_writer::{NewTensor, write_gguf, write_gguf_to};
 pub use lora::{Lora, LowRank};
 pub(crate) use mapped::Mapped;
 pub use metadata::{Array, Strings, Value};

@@ -1,6 +1,7 @@
 //! Small files of what was learnt about an adapter, in the user's folder for caches: people can read and delete them.
 
 use super::adapter::AdapterReport;
+use crate::files::write_whole;
 use crate::{Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
@@ -55,8 +56,5 @@ pub(super) fn write(path: &Path, contents: Option<&impl Serialize>) -> Result<()
     }
     let text = serde_json::to_string_pretty(contents)
         .map_err(|error| Error::format(path, format!("JSON: {error}")))?;
-    // Another process never sees half a file.
-    let half = path.with_extension(format!("{}.tmp", std::process::id()));
-    std::fs::write(&half, text + "\n").map_err(Error::io("write", &half))?;
-    std::fs::rename(&half, path).map_err(Error::io("write", path))
+    write_whole(path, text + "\n")
 }

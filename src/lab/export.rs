@@ -2,6 +2,7 @@
 
 use super::grok::{Grok, GrokSettings};
 use super::table::QUESTION;
+use crate::files::write_whole;
 use crate::train::write_tensors;
 use crate::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -23,7 +24,7 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
     let write_json = |name: &str, value: &Value| {
         let path = folder.join(name);
         let text = serde_json::to_string_pretty(value).map_err(|e| Error::format(&path, e.to_string()))?;
-        std::fs::write(&path, text + "\n").map_err(Error::io("write", &path))
+        write_whole(&path, text + "\n")
     };
     let shape = &run.trainer.shape;
     let width = shape.width;

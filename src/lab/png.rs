@@ -1,5 +1,6 @@
 //! Figures as pixels.
 
+use crate::files::write_whole;
 use crate::{Error, Result};
 use resvg::{tiny_skia, usvg};
 use std::path::Path;
@@ -26,5 +27,5 @@ pub fn write_png(svg: &str, path: &Path) -> Result<()> {
         .ok_or_else(|| failed("it is too large".into()))?;
     resvg::render(&tree, tiny_skia::Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());
     let png = pixels.encode_png().map_err(|error| failed(error.to_string()))?;
-    std::fs::write(path, png).map_err(Error::io("write", path))
+    write_whole(path, png)
 }

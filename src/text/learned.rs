@@ -2,6 +2,7 @@
 //! GPT-2 has it). With 256 tokens there are no merges, and each byte is a token: a model of characters.
 
 use crate::error::{Error, Result};
+use crate::files::write_whole;
 use std::path::Path;
 use tokenizers::Tokenizer;
 use tokenizers::models::TrainerWrapper;
@@ -70,7 +71,7 @@ impl LearnedTokenizer {
     /// When it cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = self.tokenizer.to_string(false).map_err(|e| Error::format(path, e.to_string()))?;
-        std::fs::write(path, text).map_err(Error::io("write", path))
+        write_whole(path, text)
     }
 
     /// Count of tokens.

@@ -3,6 +3,7 @@
 use super::config::{Feedforward, NormKind, Positions};
 use super::tensor_file::write_tensors;
 use super::trainer::Trainer;
+use crate::files::write_whole;
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
@@ -91,7 +92,7 @@ pub fn export_llama(trainer: &Trainer, folder: &Path) -> Result<()> {
     });
     let path = folder.join("config.json");
     let text = serde_json::to_string_pretty(&config).map_err(|e| Error::format(&path, e.to_string()))?;
-    std::fs::write(&path, text + "\n").map_err(Error::io("write", &path))
+    write_whole(&path, text + "\n")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::export::{halves, llama_tensors};
 use super::low_rank::{LoraSettings, Pair, Target};
 use super::tensor_file::write_tensors;
 use super::trainer::Trainer;
+use crate::files::write_whole;
 use crate::format::{DType, Gguf, NewTensor, Source, Value, write_gguf};
 use crate::{Error, Result};
 use serde_json::json;
@@ -62,7 +63,7 @@ pub(super) fn export_adapter(
     });
     let path = folder.join("adapter_config.json");
     let text = serde_json::to_string_pretty(&config).map_err(|e| Error::format(&path, e.to_string()))?;
-    fs::write(&path, text + "\n").map_err(Error::io("write", &path))?;
+    write_whole(&path, text + "\n")?;
     Ok(folder.to_owned())
 }
 
@@ -80,7 +81,7 @@ pub(super) fn export_model(trainer: &Trainer, model: &Path, folder: &Path) -> Re
             for name in KEPT {
                 let (from, to) = (model.join(name), folder.join(name));
                 if from.is_file() {
-                    fs::copy(&from, &to).map_err(Error::io("write", &to))?;
+                    write_whole(&to, fs::read(&from).map_err(Error::io("read", &from))?)?;
                 }
             }
             Ok(folder.to_owned())

@@ -1,6 +1,6 @@
 //! The rows of a run: `metrics.jsonl`, a JSON object a line.
 
-use super::whole_file::{read_lines, write_lines};
+use super::json_lines::{read_lines, write_lines};
 use crate::Result;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

@@ -1,11 +1,10 @@
 //! f32 tensors written as a safetensors file, one after another: it never has to be in memory as a whole.
 
+use crate::files::WholeFile;
 use crate::{Error, Result};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
 use std::path::Path;
 
 /// Words beside the tensors.
@@ -45,17 +44,14 @@ pub(super) fn write_each<'a>(
         serde_json::to_vec(&header).map_err(|error| Error::format(path, format!("JSON: {error}")))?;
     header.resize(header.len().next_multiple_of(8), b' ');
 
-    let temporary = path.with_extension("partial");
-    let failed = || Error::io("write", &temporary);
-    let mut file = BufWriter::new(File::create(&temporary).map_err(failed())?);
-    file.write_all(&(header.len() as u64).to_le_bytes()).map_err(failed())?;
-    file.write_all(&header).map_err(failed())?;
+    let mut file = WholeFile::create(path)?;
+    file.append(&(header.len() as u64).to_le_bytes())?;
+    file.append(&header)?;
     for index in order {
         let values = read(index)?;
         let (name, shape) = &tensors[index];
         assert_eq!(values.len(), shape.iter().product::<usize>(), "{name}: numbers do not fill {shape:?}");
-        file.write_all(bytemuck::cast_slice(&values)).map_err(failed())?;
+        file.append(bytemuck::cast_slice(&values))?;
     }
-    file.into_inner().map_err(|error| failed()(error.into_error()))?;
-    fs::rename(&temporary, path).map_err(Error::io("write", path))
+    file.finish().map(|_| ())
 }

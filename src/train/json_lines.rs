@@ -1,20 +1,11 @@
-//! Files that are there as a whole or as they were before: a program that is killed leaves no torn ones.
+//! Files of a JSON object a line.
 
+use crate::files::write_whole;
 use crate::{Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::path::Path;
-
-/// Writes a file by way of another one beside it.
-///
-/// # Errors
-/// When it cannot be written.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let partial = path.with_extension("partial");
-    fs::write(&partial, bytes).map_err(Error::io("write", &partial))?;
-    fs::rename(&partial, path).map_err(Error::io("write", path))
-}
 
 /// Writes a JSON object a line.
 ///
@@ -27,7 +18,7 @@ pub fn write_lines<R: Serialize>(path: &Path, rows: &[R]) -> Result<()> {
         text.push_str(&line.map_err(|error| Error::format(path, error.to_string()))?);
         text.push('\n');
     }
-    write_whole(path, text.as_bytes())
+    write_whole(path, text)
 }
 
 /// Reads them. A last line without an end was cut off while it was written, and is left out if it is no object.
