@@ -1,79 +1,121 @@
 //! Models by name: the hub's cache on disk, and fetching what it lacks.
 //!
 //! The cache has the layout that all tools of the hub share, so what another one fetched is found here, and the other way
-//! round. `HF_HOME`, `HF_HUB_CACHE`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_TOKEN` and `HF_HUB_DOWNLOAD_TIMEOUT` mean what they
-//! mean there.
+//! round. `HF_HOME`, `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `XDG_CACHE_HOME`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_TOKEN`,
+//! `HF_TOKEN_PATH` and `HF_HUB_DOWNLOAD_TIMEOUT` mean what they mean there.
 
+mod cache;
+mod client;
+mod download;
 mod fetch;
+mod inventory;
 mod name;
+mod settings;
 
+pub use inventory::{Cached, Removal};
 pub use name::ModelName;
 
 use crate::{Error, Result};
-use fetch::{Fetch, INDEX, by_hand, failed};
-use hf_hub::api::sync::ApiBuilder;
-use hf_hub::{Cache, Repo, RepoType};
+use cache::{Parts, Stored, parts, present};
+use client::Client;
+use fetch::{Fetch, by_hand, failed};
+use settings::Settings;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-/// How long the hub may say nothing, in seconds, without `HF_HUB_DOWNLOAD_TIMEOUT`.
-const PATIENCE: u64 = 30;
+/// Which other revisions of a model there are, as the rest of a sentence.
+fn others(stored: &Stored) -> Result<String> {
+    let others: Vec<String> = stored.named()?.into_iter().map(|(revision, _)| revision).collect();
+    Ok(if others.is_empty() { String::new() } else { format!(", but at {}", others.join(", ")) })
+}
 
 /// The hub and its cache.
 pub struct Hub {
-    cache: Cache,
-    offline: bool,
-    patience: Duration,
-}
-
-/// A variable of the environment that is set to something.
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    settings: Settings,
 }
 
 impl Hub {
     /// As the environment says.
     pub fn from_env() -> Self {
-        let cache = variable("HF_HUB_CACHE").map_or_else(Cache::from_env, |path| Cache::new(path.into()));
-        let yes = |value: String| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str());
-        let seconds = variable("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|text| text.parse().ok());
-        let patience = Duration::from_secs(seconds.filter(|&seconds| seconds > 0).unwrap_or(PATIENCE));
-        Self { cache, offline: variable("HF_HUB_OFFLINE").is_some_and(yes), patience }
+        Self { settings: Settings::from_env() }
+    }
+
+    fn stored(&self, name: &ModelName) -> Stored {
+        Stored::new(&self.settings.cache, &name.repository)
     }
 
     /// Where a model that was fetched lies: its folder, or its GGUF file.
     ///
     /// # Errors
-    /// If it is not in the cache; the message says how to get it there.
+    /// If it is not in the cache, or may not be read; the message says how to get it there.
     pub fn cached(&self, name: &ModelName) -> Result<PathBuf> {
-        let missing = |what: &str| {
-            let cache = self.cache.path().display();
-            let remedy = match self.offline {
-                false => format!("run `kaiwu pull {name}`"),
-                true => {
-                    let endpoint = variable("HF_ENDPOINT").unwrap_or("https://huggingface.co".into());
-                    let by_hand = by_hand(name, &format!("{endpoint}/{}/resolve/main/", name.repository));
-                    format!("HF_HUB_OFFLINE forbids to fetch it; unset that, or {by_hand}")
-                }
-            };
-            Err(Error::Usage(format!("{what} (cache: {cache}); {remedy}")))
+        let stored = self.stored(name);
+        let Some(commit) = stored.commit(name.revision())? else {
+            let place = if name.file.is_some() { "" } else { "no file or folder here, and " };
+            return Err(self.missing(name, &format!("{name} is {place}not in the cache{}", others(&stored)?)));
         };
-        let cached = self.cache.model(name.repository.clone());
+        let folder = stored.snapshot(&commit);
         if let Some(file) = &name.file {
-            return cached.get(file).map_or_else(|| missing(&format!("{name} is not in the cache")), Ok);
+            let path = folder.join(file);
+            if present(&path)?.is_none() {
+                return Err(self.missing(name, &format!("{name} is not in the cache")));
+            }
+            std::fs::File::open(&path).map_err(Error::io("open", &path))?;
+            return Ok(path);
         }
-        let complete = |config: &Path| {
-            let folder = config.parent()?;
-            let weights = ["model.safetensors", INDEX].iter().any(|file| folder.join(file).exists());
-            weights.then(|| folder.to_owned())
+        match parts(&folder)? {
+            Parts::All(_) => Ok(folder),
+            Parts::Without(part) => {
+                Err(self.missing(name, &format!("{name} is in the cache without {part}")))
+            }
+            Parts::None => {
+                let files = cache::files_below(&folder)?;
+                let gguf = files.iter().filter_map(|file| file.to_str()).find(|file| file.ends_with(".gguf"));
+                let Some(gguf) = gguf.map(|file| file.replace('\\', "/")) else {
+                    return Err(self.missing(name, &format!("{name} is in the cache without a config.json")));
+                };
+                let one = ModelName { file: Some(gguf), ..name.clone() };
+                Err(Error::Usage(format!(
+                    "{name} is in the cache as GGUF files; name one of them, as in {one}"
+                )))
+            }
+        }
+    }
+
+    /// All models of the cache, by name, those too that are incomplete.
+    ///
+    /// # Errors
+    /// If the cache's folder may not be read.
+    pub fn list(&self) -> Result<Vec<Cached>> {
+        inventory::list(&self.settings.cache)
+    }
+
+    /// What [`Removal::run`] will take out of the cache.
+    ///
+    /// # Errors
+    /// If nothing of this name is there, or it lies outside the cache.
+    pub fn removal(&self, name: &ModelName) -> Result<Removal> {
+        let stored = self.stored(name);
+        let others = match Removal::plan(&stored, name)? {
+            Some(removal) => return Ok(removal),
+            None => others(&stored)?,
         };
-        if let Some(config) = cached.get("config.json") {
-            return match complete(&config) {
-                Some(folder) => Ok(folder),
-                None => missing(&format!("{name} is in the cache without its weights")),
-            };
-        }
-        missing(&format!("{name} is no file or folder here, and not in the cache"))
+        let cache = self.settings.cache.display();
+        Err(Error::Usage(format!(
+            "{name} is not in the cache{others} (cache: {cache}); `kaiwu list --all` shows what is"
+        )))
+    }
+
+    /// What to do about a model that is not in the cache.
+    fn missing(&self, name: &ModelName, what: &str) -> Error {
+        let Settings { cache, endpoint, offline, .. } = &self.settings;
+        let remedy = match offline {
+            false => format!("run `kaiwu pull {name}`"),
+            true => {
+                let url = format!("{endpoint}/{}/resolve/{}/", name.repository, name.revision());
+                format!("HF_HUB_OFFLINE forbids to fetch it; unset that, or {}", by_hand(name, &url))
+            }
+        };
+        Error::Usage(format!("{what} (cache: {}); {remedy}", cache.display()))
     }
 
     /// Fetches what of a model is not in the cache, going on where an earlier attempt ended. `progress` is told the bytes
@@ -82,26 +124,12 @@ impl Hub {
     /// # Errors
     /// If the hub cannot be reached, falls silent, has no such model or sends another than it announced, with what to place
     /// where by hand.
-    pub fn pull(
-        &self,
-        name: &ModelName,
-        revision: &str,
-        progress: &mut dyn FnMut(u64, u64),
-    ) -> Result<PathBuf> {
-        if self.offline {
+    pub fn pull(&self, name: &ModelName, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
+        if self.settings.offline {
             return self.cached(name);
         }
-        let mut builder = ApiBuilder::from_env().with_progress(false);
-        if variable("HF_HUB_CACHE").is_some() {
-            builder = builder.with_cache_dir(self.cache.path().clone());
-        }
-        if let Some(token) = variable("HF_TOKEN") {
-            builder = builder.with_token(Some(token));
-        }
-        let api = builder.build().map_err(|error| failed(name, &error.to_string()))?;
-        let repo = Repo::with_revision(name.repository.clone(), RepoType::Model, revision.to_owned());
-        let cached = self.cache.repo(repo.clone());
-        let fetch = Fetch { name, api, repo, cached, patience: self.patience };
+        let client = Client::new(&self.settings)?;
+        let fetch = Fetch { name, client, stored: self.stored(name), patience: self.settings.patience };
         let path = fetch.all(progress)?;
         match name.file {
             Some(_) => Ok(path),

@@ -23,6 +23,8 @@ fn every_command_has_an_example_in_its_help() {
         &["convert"],
         &["embed"],
         &["pull"],
+        &["list"],
+        &["rm"],
         &["bench", "model"],
         &["bench", "kernels"],
         &["explain"],

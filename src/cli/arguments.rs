@@ -66,7 +66,7 @@ impl DeviceArguments {
 /// Which model.
 #[derive(Debug, Args)]
 pub(super) struct ModelArgument {
-    /// Model: a GGUF file, a Hugging Face folder, or the owner/name of one that `kaiwu pull` fetched [default: the one that `make model` fetches]
+    /// Model: a GGUF file, a Hugging Face folder, or the owner/name or owner/name@revision of one that `kaiwu pull` fetched [default: the one that `make model` fetches]
     #[arg(short, long, value_name = "PATH", env = "KAIWU_MODEL", hide_env_values = true)]
     pub model: Option<PathBuf>,
 }

@@ -23,6 +23,7 @@ mod grok_sweep;
 mod inspect;
 mod interrupt;
 mod kernels;
+mod list;
 mod loaded;
 mod logits;
 mod matrix;
@@ -31,6 +32,7 @@ mod perplexity;
 mod profile;
 mod progress;
 mod pull;
+mod rm;
 mod roofline;
 mod tokenize;
 mod train;
@@ -70,6 +72,8 @@ enum Command {
     Convert(convert::Arguments),
     Embed(embed::Arguments),
     Pull(pull::Arguments),
+    List(list::Arguments),
+    Rm(rm::Arguments),
     /// Measure speed.
     #[command(subcommand)]
     Bench(Bench),
@@ -109,6 +113,8 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Convert(arguments) => convert::run(&arguments),
         Command::Embed(arguments) => embed::run(&device, &arguments),
         Command::Pull(arguments) => pull::run(&arguments),
+        Command::List(arguments) => list::run(&arguments),
+        Command::Rm(arguments) => rm::run(&arguments),
         Command::Bench(Bench::Model(arguments)) => bench::run(&device, &arguments),
         Command::Bench(Bench::Kernels(arguments)) => bench_kernels::run(&device, &arguments),
         Command::Explain(arguments) => explain::run(&device, &arguments),

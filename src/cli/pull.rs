@@ -3,8 +3,8 @@
 use super::Outcome;
 use super::output::{print, print_json};
 use super::progress::Progress;
-use crate::Error;
 use crate::hub::{Hub, ModelName};
+use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
 use std::process::ExitCode;
@@ -13,11 +13,11 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// owner/name, or owner/name/file.gguf
+    /// owner/name or owner/name/file.gguf; owner/name@revision or owner/name@revision/file.gguf
     name: String,
-    /// Branch, tag or commit; only what is called main is found by its name later
-    #[arg(long, value_name = "REVISION", default_value = "main")]
-    revision: String,
+    /// Branch, tag or commit, as an @ in the name; -m wants it there [default: main]
+    #[arg(long, value_name = "REVISION")]
+    revision: Option<String>,
     /// Print {"name", "path"}
     #[arg(long)]
     json: bool,
@@ -26,20 +26,35 @@ pub(super) struct Arguments {
 const EXAMPLES: &str = "Examples:
   kaiwu pull HuggingFaceTB/SmolLM2-135M-Instruct
   kaiwu generate -m HuggingFaceTB/SmolLM2-135M-Instruct \"The capital of France is\"
+  kaiwu pull owner/name@v1.0
 
 An interrupted download goes on where it ended. What came is held against the SHA-256 that the hub announces. HF_HOME or
 HF_HUB_CACHE say where the cache is, HF_ENDPOINT where the hub is, HF_TOKEN who asks, HF_HUB_OFFLINE=1 that nothing may be
-fetched, HF_HUB_DOWNLOAD_TIMEOUT after how many seconds a silent hub is given up (30).";
+fetched, HF_HUB_DOWNLOAD_TIMEOUT after how many seconds a silent hub is given up (30). The token goes to the host of
+HF_ENDPOINT only. `kaiwu list` shows what is in the cache, `kaiwu rm` removes it.";
+
+/// A name of a model as it was given.
+pub(super) fn parse_name(text: &str) -> Result<ModelName> {
+    ModelName::parse(text).ok_or_else(|| {
+        Error::Usage(format!(
+            "{text:?} is no name of a model; give owner/name or owner/name/file.gguf, with a revision as in \
+             owner/name@v1"
+        ))
+    })
+}
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let name = ModelName::parse(&arguments.name).ok_or_else(|| {
-        Error::Usage(format!(
-            "{:?} is no name of a model; give owner/name or owner/name/file.gguf",
-            arguments.name
-        ))
-    })?;
+    let mut name = parse_name(&arguments.name)?;
+    if let Some(revision) = &arguments.revision {
+        name = name.at(revision).ok_or_else(|| {
+            Error::Usage(format!(
+                "--revision {revision} is no name of a revision, or another than that of {}",
+                arguments.name
+            ))
+        })?;
+    }
     let mut bar: Option<Progress> = None;
-    let path = Hub::from_env().pull(&name, &arguments.revision, &mut |done, total| {
+    let path = Hub::from_env().pull(&name, &mut |done, total| {
         bar.get_or_insert_with(|| Progress::bytes("fetching", total)).set(done);
     })?;
     drop(bar);

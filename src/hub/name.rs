@@ -2,38 +2,101 @@
 
 use std::fmt;
 
-/// `owner/name`, or `owner/name/file.gguf` for one file of several.
+/// The revision that is meant where none is named.
+pub(super) const MAIN: &str = "main";
+
+/// `owner/name`, or `owner/name/file.gguf` for one file of several; `owner/name@revision` and
+/// `owner/name@revision/file.gguf` at a branch, tag or commit.
+///
+/// A slash of a revision is written as `%2F` where a file follows, unless the revision is one of the hub's own, such as
+/// `refs/pr/1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelName {
     pub(super) repository: String,
+    pub(super) revision: Option<String>,
     pub(super) file: Option<String>,
+}
+
+/// A part of a path that leads nowhere else.
+fn plain(part: &str) -> bool {
+    let mut letters = part.chars();
+    letters.next().is_some_and(|c| c.is_ascii_alphanumeric())
+        && letters.all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        && !part.contains("..")
+}
+
+/// Whether this may be the name of a revision, which becomes a part of addresses and paths.
+fn is_revision(text: &str) -> bool {
+    let plain = |part: &str| {
+        let letters = part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c));
+        letters && !part.is_empty() && !part.starts_with(['.', '-']) && !part.contains("..")
+    };
+    text.split('/').all(plain)
+}
+
+/// Revision and file behind an `@`.
+fn revision_and_file(text: &str) -> Option<(String, Option<&str>)> {
+    if !text.ends_with(".gguf") || !text.contains('/') {
+        return Some((text.replace("%2F", "/"), None));
+    }
+    let own = ["refs/pr/", "refs/convert/"].into_iter().find(|own| text.starts_with(own)).map_or(0, str::len);
+    let (revision, file) = text.split_at(own + text[own..].find('/')?);
+    Some((revision.replace("%2F", "/"), Some(&file[1..])))
 }
 
 impl ModelName {
     /// Reads a name; `None` where the text is no name of a model.
     pub fn parse(text: &str) -> Option<Self> {
-        let plain = |part: &str| {
-            let mut letters = part.chars();
-            letters.next().is_some_and(|c| c.is_ascii_alphanumeric())
-                && letters.all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-                && !part.contains("..")
+        let (owner, rest) = text.split_once('/')?;
+        let at = rest.find('@').filter(|&at| !rest[..at].contains('/'));
+        let (name, revision, file) = match at {
+            Some(at) => {
+                let (revision, file) = revision_and_file(&rest[at + 1..])?;
+                (&rest[..at], Some(revision), file)
+            }
+            None => {
+                let parts = rest.split_once('/');
+                parts.map_or((rest, None, None), |(name, file)| (name, None, Some(file)))
+            }
         };
-        let parts: Vec<&str> = text.split('/').collect();
-        let (owner, rest) = parts.split_first()?;
-        let (name, file) = rest.split_first()?;
-        let is_file = file.is_empty() || text.ends_with(".gguf");
-        if !parts.iter().all(|part| plain(part)) || !is_file || (file.is_empty() && name.ends_with(".gguf")) {
-            return None;
-        }
-        let file = (!file.is_empty()).then(|| file.join("/"));
-        Some(Self { repository: format!("{owner}/{name}"), file })
+        let is_file = match file {
+            Some(file) => file.ends_with(".gguf") && file.split('/').all(plain),
+            None => !name.ends_with(".gguf"),
+        };
+        let sound = plain(owner) && plain(name) && is_file && revision.as_deref().is_none_or(is_revision);
+        let repository = format!("{owner}/{name}");
+        sound.then(|| Self { repository, revision, file: file.map(str::to_owned) })
+    }
+
+    /// The same at this revision; `None` where it is no name of one, or the name has another already.
+    pub fn at(mut self, revision: &str) -> Option<Self> {
+        let fits = is_revision(revision) && self.revision.as_deref().is_none_or(|own| own == revision);
+        self.revision = Some(revision.to_owned());
+        fits.then_some(self)
+    }
+
+    /// Branch, tag or commit.
+    pub fn revision(&self) -> &str {
+        self.revision.as_deref().unwrap_or(MAIN)
     }
 }
 
 impl fmt::Display for ModelName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.repository)?;
-        self.file.iter().try_for_each(|file| write!(f, "/{file}"))
+        let revision = self.revision();
+        match &self.file {
+            None if revision == MAIN => Ok(()),
+            None => write!(f, "@{revision}"),
+            Some(file) if revision == MAIN => write!(f, "/{file}"),
+            Some(file) => {
+                let own = ["refs/pr/", "refs/convert/"].iter().find_map(|own| revision.strip_prefix(own));
+                match own.is_some_and(|rest| !rest.contains('/')) {
+                    true => write!(f, "@{revision}/{file}"),
+                    false => write!(f, "@{}/{file}", revision.replace('/', "%2F")),
+                }
+            }
+        }
     }
 }
 
@@ -43,7 +106,20 @@ mod tests {
 
     #[test]
     fn names_are_told_from_paths() {
-        for text in ["owner/name", "Owner-1/name_2.5", "owner/name/file.gguf", "o/n/sub/file.q4.gguf"] {
+        let names = [
+            "owner/name",
+            "Owner-1/name_2.5",
+            "owner/name/file.gguf",
+            "o/n/sub/file.q4.gguf",
+            "owner/name@v1.0",
+            "owner/name@v1/file.gguf",
+            "owner/name@v1/sub/file.gguf",
+            "owner/name@feature/x",
+            "owner/name@feature%2Fx/file.gguf",
+            "owner/name@refs/pr/1/file.gguf",
+            "owner/name@0123456789abcdef0123456789abcdef01234567",
+        ];
+        for text in names {
             assert_eq!(ModelName::parse(text).map(|name| name.to_string()).as_deref(), Some(text));
         }
         let paths = [
@@ -60,9 +136,40 @@ mod tests {
             "a//b",
             "owner/..",
             "owner/name/../file.gguf",
+            "owner/name@",
+            "owner/name@../x",
+            "owner/name@a/../../x",
+            "owner/name@a%2F../x.gguf",
+            "owner/name@-x",
+            "owner/name@v1/",
+            "owner/name@v1//x.gguf",
+            "owner@v1/name",
+            "@v1/name",
+            "owner/@v1",
+            "owner/name/sub@v1/file.gguf",
         ];
         for text in paths {
             assert_eq!(ModelName::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_revision_is_kept_apart_from_the_file() {
+        let rows = [
+            ("o/n", "main", None),
+            ("o/n@main", "main", None),
+            ("o/n@v1/f.gguf", "v1", Some("f.gguf")),
+            ("o/n@refs/pr/1/s/f.gguf", "refs/pr/1", Some("s/f.gguf")),
+            ("o/n@a%2Fb/f.gguf", "a/b", Some("f.gguf")),
+            ("o/n@x.gguf", "x.gguf", None),
+        ];
+        for (text, revision, file) in rows {
+            let name = ModelName::parse(text).unwrap();
+            assert_eq!((name.revision(), name.file.as_deref()), (revision, file), "{text}");
+        }
+        let name = ModelName::parse("o/n/f.gguf").unwrap();
+        assert_eq!(name.clone().at("a/b").unwrap().to_string(), "o/n@a%2Fb/f.gguf");
+        assert_eq!(name.clone().at("../b"), None);
+        assert_eq!(name.at("v1").unwrap().at("v2"), None);
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod cases;
 pub mod gguf_writer;
+pub mod hub;
 pub mod loaded;
 pub mod portable;
 pub mod program;
