@@ -241,18 +241,6 @@ fn an_interrupt_ends_an_answer_and_keeps_what_there_is() {
 }
 
 #[test]
-fn chat_reads_lines_and_prints_answers() {
-    let lines =
-        "What is the capital of Japan?\n\n/help\n/dance\n/reset\nWhat color is the sky?\n/quit\nNever read\n";
-    let ran = run_with(kaiwu().args(["chat", "-n", "12"]), lines);
-    assert_eq!(ran.code, 0, "{}", ran.err);
-    let answers: Vec<&str> = ran.out.lines().collect();
-    assert!(answers.len() == 2 && answers[0].contains("Tokyo") && answers[1].contains("blue"), "{answers:?}");
-    assert!(ran.err.contains("/reset forgets") && ran.err.contains("no /dance"), "{}", ran.err);
-    assert!(!ran.out.contains('>'));
-}
-
-#[test]
 fn logits_are_the_references_and_can_be_saved() {
     let golden = common::golden("SmolLM2-135M-Instruct.Q4_1.json")["prompts"][0].clone();
     let file = common::TempFile::new("logits.safetensors", b"");

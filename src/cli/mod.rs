@@ -31,6 +31,7 @@ mod profile;
 mod progress;
 mod pull;
 mod roofline;
+mod sampling;
 mod tokenize;
 mod train;
 mod tune;

@@ -6,6 +6,8 @@ pub mod gguf_writer;
 pub mod loaded;
 pub mod portable;
 pub mod program;
+#[cfg(unix)]
+pub mod pty;
 
 use std::fs;
 use std::path::{Path, PathBuf};
