@@ -226,3 +226,27 @@ fn extreme_temperatures_stay_sound() {
     let x = chi_square(&hot, &[0.2; 5]);
     assert!(x < LIMIT, "chi-square {x:.1} {hot:?}");
 }
+
+#[test]
+fn each_answer_of_a_seed_has_draws_of_its_own() {
+    let draws = |seed: u64, answer: u64| -> Vec<u32> {
+        let mut sampler = Sampler::new(SamplerSettings { seed, ..settings() }.for_answer(answer));
+        (0..40).map(|_| sampler.sample(&mut logits(), &[]).unwrap()).collect()
+    };
+    // The first answer is that of the seed itself, as where there is only one.
+    assert_eq!(draws(1, 0)[..12], SEED_ONE);
+    let mut all: Vec<Vec<u32>> =
+        (0..4).flat_map(|seed| (0..50).map(move |answer| draws(seed, answer))).collect();
+    assert_eq!(all[51], draws(1, 1));
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 200);
+    // Draws of many answers together are spread as those of one are.
+    let mut counts = vec![0; 5];
+    for answer in 0..2000 {
+        let mut sampler = Sampler::new(settings().for_answer(answer));
+        counts[sampler.sample(&mut logits(), &[]).unwrap() as usize] += 1;
+    }
+    let x = chi_square(&counts, &P);
+    assert!(x < LIMIT, "chi-square {x:.1} {counts:?}");
+}

@@ -4,10 +4,8 @@ use crate::format::Quantization;
 use crate::gpu::{GpuOptions, Quarantine, StorageKind, Tuning};
 use crate::hub::{Hub, ModelName};
 use crate::kernels::CacheType;
-use crate::sample::SamplerSettings;
 use crate::{Error, Result};
 use clap::Args;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -158,73 +156,6 @@ pub(super) fn text_or_stdin(text: &str) -> Result<String> {
     String::from_utf8(bytes).map_err(|error| {
         Error::Usage(format!("standard input is not UTF-8 (byte {})", error.utf8_error().valid_up_to()))
     })
-}
-
-/// How ids are chosen.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Sampling")]
-pub(super) struct SamplingArguments {
-    /// Divides the logits; 0 takes the likeliest token always [default: 0]
-    #[arg(long, value_name = "T")]
-    temperature: Option<f32>,
-    /// Keep the K likeliest tokens; 0 keeps all [default: 0]
-    #[arg(long, value_name = "K")]
-    top_k: Option<u32>,
-    /// Keep the likeliest tokens whose probabilities reach P together [default: 1]
-    #[arg(long, value_name = "P")]
-    top_p: Option<f32>,
-    /// Drop tokens less likely than this share of the likeliest one [default: 0]
-    #[arg(long, value_name = "P")]
-    min_p: Option<f32>,
-    /// Divides the logits of tokens seen among the latest 64; 1 is off [default: 1]
-    #[arg(long, value_name = "R")]
-    repetition_penalty: Option<f32>,
-    /// Subtracted for each time a token was seen among the latest 64 [default: 0]
-    #[arg(long, value_name = "F", allow_negative_numbers = true)]
-    frequency_penalty: Option<f32>,
-    /// Subtracted if a token was seen among the latest 64 [default: 0]
-    #[arg(long, value_name = "P", allow_negative_numbers = true)]
-    presence_penalty: Option<f32>,
-    /// Added to the logit of a token, -inf bans it; repeatable
-    #[arg(long, value_name = "ID=VALUE", value_parser = parse_bias)]
-    logit_bias: Vec<(u32, f32)>,
-    /// Fixes the random draws [default: a random seed]
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-}
-
-fn parse_bias(text: &str) -> std::result::Result<(u32, f32), String> {
-    let (id, value) = text.split_once('=').ok_or("expected ID=VALUE, such as 42=-5.5")?;
-    let id = id.trim().parse().map_err(|_| format!("{id:?} is not a token id"))?;
-    let value = value.trim().parse().map_err(|_| format!("{value:?} is not a number"))?;
-    Ok((id, value))
-}
-
-impl SamplingArguments {
-    pub(super) fn settings(&self) -> SamplerSettings {
-        let plain = SamplerSettings::default();
-        SamplerSettings {
-            temperature: self.temperature.unwrap_or(plain.temperature),
-            top_k: self.top_k.unwrap_or(plain.top_k),
-            top_p: self.top_p.unwrap_or(plain.top_p),
-            min_p: self.min_p.unwrap_or(plain.min_p),
-            repetition_penalty: self.repetition_penalty.unwrap_or(plain.repetition_penalty),
-            frequency_penalty: self.frequency_penalty.unwrap_or(plain.frequency_penalty),
-            presence_penalty: self.presence_penalty.unwrap_or(plain.presence_penalty),
-            logit_bias: self.logit_bias.clone(),
-            // 53 bits, so that JSON readers get the seed as it is.
-            seed: self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish() >> 11),
-            ..plain
-        }
-    }
-
-    /// Whether nothing was said of how ids are chosen, but for the seed and single tokens.
-    pub(super) fn leave_it_to_the_model(&self) -> bool {
-        let Self { temperature, top_p, min_p, repetition_penalty, .. } = self;
-        let penalties = [repetition_penalty, &self.frequency_penalty, &self.presence_penalty];
-        let given = [temperature, top_p, min_p].into_iter().chain(penalties).any(Option::is_some);
-        !given && self.top_k.is_none()
-    }
 }
 
 /// A number above 0, for the device, which computes in f32.

@@ -1,13 +1,15 @@
 //! `kaiwu generate`: one prompt, one answer.
 
-use super::arguments::{DeviceArguments, SamplingArguments, WeightsArguments, text_or_stdin};
+use super::arguments::{DeviceArguments, WeightsArguments, text_or_stdin};
 use super::loaded::{Loaded, Opened};
 use super::output::{print, print_json};
 use super::profile::ProfileArgument;
 use super::progress::Progress;
+use super::sampling::SamplingArguments;
 use super::{Outcome, interrupt};
 use crate::Result;
 use crate::generate::{Answer, Conversation, Event, FinishReason, Generator, Options};
+use crate::sample::SamplerSettings;
 use clap::Args;
 use serde_json::json;
 use std::process::ExitCode;
@@ -70,12 +72,13 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Inst
     let file = Opened::new(&arguments.model, arguments.context)?;
     let prompt = prompt_ids(arguments, &file, text.as_deref().unwrap_or_default())?;
     let options = Options {
-        sampling: arguments.sampling.settings(),
+        sampling: arguments.sampling.settings(SamplerSettings::default()),
         stop: arguments.stop.clone(),
         max_tokens: Some(arguments.tokens as usize),
         check: arguments.check,
     };
     options.sampling.validate(file.config.vocabulary)?;
+    arguments.sampling.say_what_is_unused(&options.sampling);
 
     let expected = prompt.len() + arguments.tokens.min(1024) as usize;
     let (loaded, runner) = file.load_with_runner(device, arguments.reference, prompt.len(), expected)?;

@@ -56,6 +56,7 @@ fn came(signal: i32) {
         if !asked_before && answering.load(Ordering::Relaxed) {
             return;
         }
+        leave();
         eprintln!();
     }
     remove_unfinished();
@@ -103,4 +104,19 @@ fn hear() -> std::result::Result<(), String> {
 #[cfg(not(unix))]
 fn end(signal: i32, _: bool) {
     std::process::exit(code(signal));
+}
+
+/// What is done before a signal ends the program.
+static AT_EXIT: OnceLock<fn()> = OnceLock::new();
+
+/// Has `last` done before a signal ends the program: a terminal gets the mode back that it had.
+pub(super) fn before_exit(last: fn()) {
+    // There is one terminal, and one to look after it.
+    let _ = AT_EXIT.set(last);
+}
+
+fn leave() {
+    if let Some(last) = AT_EXIT.get() {
+        last();
+    }
 }

@@ -34,6 +34,7 @@ mod progress;
 mod pull;
 mod rm;
 mod roofline;
+mod sampling;
 mod tokenize;
 mod train;
 mod tune;

@@ -9,7 +9,7 @@ mod windows;
 mod writer;
 
 pub use answer::{Answer, FinishReason};
-pub use conversation::Conversation;
+pub use conversation::{Conversation, Prompt, PromptRoom, Snapshot};
 pub use generator::{Event, Generator, Options};
 pub use recommended::{gguf_recommended, recommended};
 pub use windows::{TextComparison, TextLikelihood, Windows, comparison, likelihood};

@@ -15,6 +15,15 @@ impl Rng {
         Self { state: seed }
     }
 
+    /// The seed of one of many answers that a single seed fixes; answer 0 has the seed itself.
+    pub(super) fn of_answer(seed: u64, number: u64) -> u64 {
+        match number {
+            0 => seed,
+            // Odd, and not the step between states: no answer goes on where another one began.
+            _ => Self::new(seed.wrapping_add(number.wrapping_mul(0xd1b5_4a32_d192_ed03))).next_u64(),
+        }
+    }
+
     /// The next 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);

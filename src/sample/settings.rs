@@ -1,5 +1,6 @@
 //! What a person may ask of the choice of the next token.
 
+use super::Rng;
 use crate::error::{Error, Result};
 
 /// The knobs of sampling. The default is greedy: the likeliest token, always.
@@ -59,6 +60,12 @@ impl SamplerSettings {
     /// leave the device.
     pub fn needs_logits(&self) -> bool {
         !self.is_greedy() || self.has_penalties() || !self.logit_bias.is_empty()
+    }
+
+    /// The same for the answer with this number of a conversation, which has draws of its own. Those of answer 0 are the
+    /// seed's; a seed fixes them all.
+    pub fn for_answer(&self, number: u64) -> Self {
+        Self { seed: Rng::of_answer(self.seed, number), ..self.clone() }
     }
 
     /// Checks each setting's range, for a vocabulary of `vocab` tokens.

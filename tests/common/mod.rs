@@ -7,6 +7,8 @@ pub mod hub;
 pub mod loaded;
 pub mod portable;
 pub mod program;
+#[cfg(unix)]
+pub mod pty;
 
 use std::fs;
 use std::path::{Path, PathBuf};
