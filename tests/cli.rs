@@ -10,7 +10,7 @@ const FRANCE: &str = "The capital of France is";
 
 #[test]
 fn every_command_has_an_example_in_its_help() {
-    let commands: [&[&str]; 18] = [
+    let commands: [&[&str]; 20] = [
         &[],
         &["devices"],
         &["inspect"],
