@@ -68,6 +68,9 @@ impl Hub {
                 Err(self.missing(name, &format!("{name} is in the cache without {part}")))
             }
             Parts::None => {
+                if present(&folder)?.is_none() {
+                    return Err(self.missing(name, &format!("nothing of {name} is in the cache yet")));
+                }
                 let files = cache::files_below(&folder)?;
                 let gguf = files.iter().filter_map(|file| file.to_str()).find(|file| file.ends_with(".gguf"));
                 let Some(gguf) = gguf.map(|file| file.replace('\\', "/")) else {

@@ -494,8 +494,8 @@ fn revisions_have_names_are_listed_and_removed() {
 
     // Without a terminal nothing goes unless it is said.
     let before = bytes_below(&home.0);
-    let ran = run(&["rm", at_v1]);
-    assert!(ran.code == 2 && ran.err.contains("--yes"), "{}", ran.err);
+    let ran = run(&["rm", "--json", at_v1]);
+    assert!(ran.code == 2 && ran.out.is_empty() && ran.err.contains("--yes"), "{}", ran.err);
     assert_eq!(bytes_below(&home.0), before);
     let ran = run(&["rm", "--yes", "--json", "owner/tiny@v1/q.gguf"]);
     assert_eq!(ran.json()["bytes"], 200_000, "{}", ran.err);
@@ -610,6 +610,16 @@ fn a_shard_that_is_missing_is_to_be_pulled() {
     }
     let ran = run(&home, "http://127.0.0.1:9", &["list", "--json"], false);
     assert_eq!(ran.json()["others"][0]["reason"], "without model-00002-of-00002.safetensors");
+
+    // All of it, or all but files of another kind.
+    let tokenize = |home| run(home, "http://127.0.0.1:9", &["tokenize", "-m", NAME, "a"], false);
+    let (nothing, ggufs) = (Folder::new("shard-nothing"), Folder::new("shard-ggufs"));
+    fs::remove_dir_all(snapshot(&nothing, &[])).unwrap();
+    let ran = tokenize(&nothing);
+    assert!(ran.code == 2 && ran.err.contains("kaiwu pull owner/tiny`"), "{}", ran.err);
+    snapshot(&ggufs, &[("q.gguf", "")]);
+    let ran = tokenize(&ggufs);
+    assert!(ran.code == 2 && ran.err.contains("as in owner/tiny/q.gguf"), "{}", ran.err);
 }
 
 /// A file that the system refuses to show is no file that is missing. (A loop of links, for root may read all else.)

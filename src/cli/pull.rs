@@ -28,10 +28,11 @@ const EXAMPLES: &str = "Examples:
   kaiwu generate -m HuggingFaceTB/SmolLM2-135M-Instruct \"The capital of France is\"
   kaiwu pull owner/name@v1.0
 
-An interrupted download goes on where it ended. What came is held against the SHA-256 that the hub announces. HF_HOME or
-HF_HUB_CACHE say where the cache is, HF_ENDPOINT where the hub is, HF_TOKEN who asks, HF_HUB_OFFLINE=1 that nothing may be
-fetched, HF_HUB_DOWNLOAD_TIMEOUT after how many seconds a silent hub is given up (30). The token goes to the host of
-HF_ENDPOINT only. `kaiwu list` shows what is in the cache, `kaiwu rm` removes it.";
+An interrupted download goes on where it ended. What came is held against the SHA-256 that the hub announces. The token goes \
+to the host of HF_ENDPOINT only. `kaiwu list` shows what is in the cache, `kaiwu rm` removes it.
+
+HF_HOME or HF_HUB_CACHE say where the cache is, HF_ENDPOINT where the hub is, HF_TOKEN who asks, HF_HUB_OFFLINE=1 that nothing \
+may be fetched, HF_HUB_DOWNLOAD_TIMEOUT after how many seconds a silent hub is given up (30).";
 
 /// A name of a model as it was given.
 pub(super) fn parse_name(text: &str) -> Result<ModelName> {

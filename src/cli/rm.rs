@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     #[arg(short, long)]
     yes: bool,
     /// Print {"name", "bytes"}
-    #[arg(long, requires = "yes")]
+    #[arg(long)]
     json: bool,
 }
 
@@ -28,8 +28,8 @@ const EXAMPLES: &str = "Examples:
   kaiwu rm HuggingFaceTB/SmolLM2-135M-Instruct
   kaiwu rm --yes owner/name@v1.0
 
-Other tools that use the cache lose the model, too. Files that another revision needs stay. Nothing outside the cache is
-removed.";
+Other tools that use the cache lose the model, too. Files that another revision needs stay. Nothing outside the cache \
+is removed.";
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let name = parse_name(&arguments.name)?;

@@ -99,8 +99,9 @@ fn of_model(stored: &Stored, name: &ModelName) -> Result<Vec<Cached>> {
 /// What goes when a model is taken out of the cache.
 #[derive(Debug)]
 pub struct Removal {
-    /// Files first, so that what is left half-done is not found by a name.
+    /// Names first, so that what is left half-done is not found by them.
     files: Vec<PathBuf>,
+    /// With all that is in them, after the files.
     folders: Vec<PathBuf>,
     /// Bytes that become free. Those that another revision needs stay.
     pub bytes: u64,
@@ -147,18 +148,17 @@ impl Removal {
         };
         let mut removal = Self { files: vec![], folders: vec![], bytes: 0 };
         if gone.len() == files.len() {
-            let mut references = named.iter().filter(|(_, known)| *known == commit).map(|(name, _)| name);
-            let is_name = name.file.is_none() && name.revision() != commit;
-            let others = is_name && references.clone().any(|other| other != name.revision());
-            if others {
-                // The same files by another name.
+            let names = named.iter().filter(|(_, known)| *known == commit).map(|(name, _)| name.as_str());
+            let names: Vec<&str> = names.collect();
+            if name.file.is_none() && names.contains(&name.revision()) && names.len() > 1 {
+                // The same files stay by another name.
                 removal.files.push(stored.reference(name.revision()));
                 return Ok(Some(removal));
             }
-            if commits.iter().all(|known| *known == commit) && references.clone().count() == named.len() {
+            if commits.iter().all(|known| *known == commit) && names.len() == named.len() {
                 return Self::whole(stored).map(Some);
             }
-            removal.files.extend(references.by_ref().map(|name| stored.reference(name)));
+            removal.files.extend(names.iter().map(|name| stored.reference(name)));
             removal.folders.extend(present(&folder)?.map(|_| folder.clone()));
         }
         let mut kept = BTreeSet::new();
