@@ -29,6 +29,7 @@ mod merge_pieces;
 mod mix_experts;
 mod norm;
 mod norm_gradient;
+mod normal;
 mod optimise;
 mod pack;
 mod pick;
