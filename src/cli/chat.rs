@@ -73,7 +73,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     // What is asked is not known yet: pipelines for a few tokens serve any prompt.
     let (loaded, runner) = file.load_with_runner(device, false, 16, EXPECTED)?;
     let mut chat = Chat {
-        generator: Generator::new(runner, Arc::clone(&loaded.file.tokenizer)),
+        generator: Generator::new(runner, Arc::clone(loaded.file.tokenizer()?)),
         conversation: Conversation::new(template, arguments.system.as_deref()),
         options,
         answering: Arc::default(),
