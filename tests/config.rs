@@ -4,8 +4,9 @@
 mod common;
 
 use common::gguf_writer::{Writer, array};
+use common::program::run;
 use common::{Folder, TempFile, data};
-use kaiwu::format::{DType, Gguf, Source};
+use kaiwu::format::{DType, Gguf, Ignored, Source};
 use kaiwu::generate::recommended;
 use kaiwu::gpu::Place;
 use kaiwu::model::rope::Scaling;
@@ -187,6 +188,11 @@ impl Changed {
 
     /// With these fields of `config.json`, those that are `None` taken out.
     fn config(&self, fields: &[(&str, Option<Value>)]) -> kaiwu::Result<Config> {
+        self.config_ignoring(fields, &[])
+    }
+
+    /// The same with fields that are let pass.
+    fn config_ignoring(&self, fields: &[(&str, Option<Value>)], ignored: &[&str]) -> kaiwu::Result<Config> {
         let sound = self.json("config.json");
         let mut config = sound.clone();
         for (field, value) in fields {
@@ -196,7 +202,10 @@ impl Changed {
             }
         }
         self.write("config.json", &config);
-        let found = Config::from_source(&self.source());
+        let fields = ignored.iter().map(|&name| name.to_owned()).collect();
+        let ignored = Ignored { fields, ..Ignored::default() };
+        let found =
+            Source::open_ignoring(&self.0.0, &ignored).and_then(|source| Config::from_source(&source));
         self.write("config.json", &sound);
         found
     }
@@ -212,13 +221,18 @@ fn absent_fields_are_what_the_library_takes_them_for() {
     let head: Read = |config| config.head.to_string();
     let scale: Read = |config| config.attention_scale.to_string();
     let context: Read = |config| config.context.to_string();
-    let rows: [(&str, &str, Read, &str, Option<&str>); 9] = [
+    let rows: [(&str, &str, Read, &str, Option<&str>); 14] = [
         ("mistral-f16", "sliding_window", window, "Some(4096)", Some("None")),
         ("mistral-f16", "num_key_value_heads", key_heads, "8", Some("8")),
         ("llama-f32", "num_key_value_heads", key_heads, "4", Some("4")),
         ("gemma3-bf16", "num_key_value_heads", key_heads, "4", None),
         ("gemma3-bf16", "query_pre_attn_scalar", scale, "0.0625", None),
         ("gemma3-bf16", "max_position_embeddings", context, "131072", None),
+        ("llama-f32", "max_position_embeddings", context, "2048", None),
+        ("mistral-f16", "max_position_embeddings", context, "131072", None),
+        ("qwen2-bf16", "max_position_embeddings", context, "32768", None),
+        ("phi3-bf16", "max_position_embeddings", context, "4096", None),
+        ("gpt2-f32", "n_positions", context, "1024", None),
         ("phi3-bf16", "rms_norm_eps", epsilon, "0.00001", None),
         ("llama-f32", "rms_norm_eps", epsilon, "0.000001", None),
         ("qwen3-bf16", "head_dim", head, "128", Some("16")),
@@ -363,4 +377,299 @@ fn what_the_makers_recommend_is_read() {
     assert!(settings.is_greedy() && settings.repetition_penalty == 1.1);
     let error = found(json!({ "do_sample": true, "top_p": "much" })).unwrap_err().to_string();
     assert!(error.contains("generation_config.json: top_p should be a number"), "{error}");
+}
+
+/// Each with the value that a published model has, or that the library once wrote by default.
+#[test]
+fn fields_without_effect_pass() {
+    let rows = [
+        ("gpt2-f32", json!({ "n_special": 0, "predict_special_tokens": true })),
+        ("gpt2-f32", json!({ "output_past": true, "_num_labels": 1, "num_labels": 1, "n_ctx": 1024 })),
+        (
+            "gpt2-f32",
+            json!({ "task_specific_params": { "text-generation": { "max_length": 50 } }, "pruned_heads": {} }),
+        ),
+        ("gpt2-f32", json!({ "activation_function": "gelu_pytorch_tanh", "gradient_checkpointing": false })),
+        ("gpt2-f32", json!({ "activation_function": "gelu_fast", "use_bidirectional_attention": false })),
+        ("phi3-bf16", json!({ "full_attn_mod": 1, "interpolate_factor": 1, "lm_head_bias": false })),
+        ("llama-f32", json!({ "max_sequence_length": 2048, "hidden_act": "swish" })),
+        (
+            "llama-f32",
+            json!({ "tokenizer_class": "LlamaTokenizer", "model_max_length": 4096, "seq_length": 2048 }),
+        ),
+        (
+            "llama-f32",
+            json!({ "max_length": 20, "temperature": 0.6, "do_sample": true, "num_beams": 1, "top_p": 0.9 }),
+        ),
+        (
+            "llama-f32",
+            json!({ "chunk_size_feed_forward": 0, "torchscript": false, "return_dict": true, "is_decoder": false }),
+        ),
+        (
+            "llama-f32",
+            json!({ "cross_attention_hidden_size": null, "tie_encoder_decoder": false, "is_encoder_decoder": false }),
+        ),
+        (
+            "llama-f32",
+            json!({ "unk_token_id": 0, "_flash_attn_2_enabled": true, "use_flash_attention_2": true }),
+        ),
+        (
+            "llama-f32",
+            json!({ "hidden_dropout_prob": 0.1, "classifier_dropout": null, "embedding_dropout": 0.0 }),
+        ),
+        ("llama-f32", json!({ "logit_scale": 1.0, "num_experts_per_tok": 0, "num_local_experts": 0 })),
+        ("llama-f32", json!({ "is_causal": true, "quantization_config": null, "unsloth_fixed": true })),
+        ("llama-f32", json!({ "rope_scaling": null, "rope_interleaved": false, "use_mrope": false })),
+        (
+            "qwen2-bf16",
+            json!({ "attention_bias": true, "dual_chunk_attention_config": { "chunk_size": 262144 } }),
+        ),
+        ("mistral-f16", json!({ "attention_bias": true })),
+    ];
+    for (row, (of, fields)) in rows.into_iter().enumerate() {
+        let folder = Changed::new(of, &format!("pass-{row}"));
+        let plain = folder.config(&[]).unwrap();
+        let fields: Vec<_> =
+            fields.as_object().unwrap().iter().map(|(name, value)| (&**name, Some(value.clone()))).collect();
+        let found = folder.config(&fields).unwrap_or_else(|error| panic!("{of} {fields:?}: {error}"));
+        assert_eq!(found, plain, "{of} {fields:?}");
+    }
+    // Where the tensors are there, the flag means them.
+    let biased = Changed::new("llama-linear-bias", "pass");
+    assert!(biased.config(&[("model_type", Some(json!("mistral")))]).unwrap().output_bias);
+    let yarn = json!({ "type": "yarn", "factor": 4.0, "finetuned": true, "attn_factor": 1.0 });
+    let folder = Changed::new("llama-f32", "finetuned");
+    assert_eq!(
+        folder.config(&[("rope_parameters", None), ("rope_scaling", Some(yarn))]).unwrap().context,
+        1024
+    );
+    // It grows the base beyond the context alone.
+    let dynamic = json!({ "type": "dynamic", "factor": 2.0 });
+    let found = folder.config(&[("rope_parameters", None), ("rope_scaling", Some(dynamic))]).unwrap();
+    assert_eq!(found, folder.config(&[]).unwrap());
+    // Before there was the name of now.
+    let fields = [("max_position_embeddings", None), ("max_sequence_length", Some(json!(512)))];
+    assert_eq!(folder.config(&fields).unwrap().context, 512);
+}
+
+/// False, nothing or empty says something of a field whose default is another.
+#[test]
+fn fields_that_may_change_the_result_are_refused_and_can_be_let_pass() {
+    let folder = Changed::new("llama-f32", "refused");
+    let plain = folder.config(&[]).unwrap();
+    let rows = [
+        ("is_causal", json!(false), "is_causal = false changes the result and is not"),
+        ("is_causal", json!(null), "is_causal = null changes"),
+        ("attends_backwards", json!(false), "attends_backwards = false is not known"),
+        ("sparkles", json!([]), "sparkles = [] is not known"),
+        ("logit_scale", json!(0.0625), "logit_scale = 0.0625 changes"),
+        ("use_bidirectional_attention", json!(true), "use_bidirectional_attention = true changes"),
+        ("quantization_config", json!({ "bits": 4 }), "quantization_config = {\"bits\":4} changes"),
+        (
+            "hidden_act",
+            json!("gelu"),
+            "hidden_act = \"gelu\" changes the result; only \"silu\" or \"swish\" is",
+        ),
+        ("full_attn_mod", json!(2), "full_attn_mod = 2 changes"),
+    ];
+    for (name, value, message) in rows {
+        let fields = [(name, Some(value))];
+        let error = folder.config(&fields).unwrap_err().to_string();
+        let way = format!(
+            "--ignore-config {name} goes on as if it were not there, and the answers may then be wrong"
+        );
+        assert!(error.contains(message) && error.contains(&way), "{error}");
+        assert_eq!(folder.config_ignoring(&fields, &[name]).unwrap(), plain, "{name}");
+        assert!(folder.config_ignoring(&fields, &["another"]).is_err(), "{name}");
+    }
+    // Within an object, by its name too.
+    let rope = json!({ "rope_type": "default", "rope_theta": 10000.0, "sparkle": 3 });
+    let fields = [("rope_parameters", Some(rope))];
+    let error = folder.config(&fields).unwrap_err().to_string();
+    assert!(error.contains("--ignore-config rope_parameters.sparkle goes on"), "{error}");
+    assert_eq!(folder.config_ignoring(&fields, &["rope_parameters.sparkle"]).unwrap(), plain);
+    // What has an effect here is not ignored by accident; what is not there need not be.
+    for name in ["hidden_size", "rope_parameters", "rope_parameters.rope_theta", "attention_bias"] {
+        let error = folder.config_ignoring(&[], &[name]).unwrap_err();
+        let is_usage = matches!(error, kaiwu::Error::Usage(_));
+        assert!(
+            is_usage && error.to_string().contains(&format!("{name} is known to this version")),
+            "{error}"
+        );
+    }
+    assert_eq!(folder.config_ignoring(&[], &["sparkle", "transformers_version"]).unwrap(), plain);
+}
+
+#[test]
+fn keys_of_a_gguf_file_can_be_let_pass() {
+    let writer = sound("llama").with_u32("llama.sparkle", 3).with_bool("llama.attention.causal", false);
+    let file = TempFile::new("config-ignored.gguf", &writer.bytes());
+    let open = |fields: &[&str]| {
+        let fields = fields.iter().map(|&name| name.to_owned()).collect();
+        let source = Source::open_ignoring(&file.0, &Ignored { fields, ..Ignored::default() }).unwrap();
+        Config::from_source(&source).map_err(|error| error.to_string())
+    };
+    let error = open(&["llama.sparkle"]).unwrap_err();
+    assert!(error.contains("--ignore-config llama.attention.causal goes on"), "{error}");
+    open(&["llama.sparkle", "llama.attention.causal"]).unwrap();
+    let error = open(&["llama.sparkle", "llama.attention.causal", "llama.block_count"]).unwrap_err();
+    assert!(error.contains("llama.block_count is known to this version"), "{error}");
+}
+
+/// Logits of some tokens by the references.
+fn logits(source: Source) -> kaiwu::Result<Vec<f32>> {
+    let model = Arc::new(Model::load(&Place::Host, source, |_| ())?);
+    let mut runner = Runner::new(&Place::Host, &model, None, 32)?;
+    runner.prefill(&(3..20).collect::<Vec<u32>>(), |_| ())?;
+    runner.last_logits()
+}
+
+/// The library uses the head that is stored, whatever the flag says, and one table where they are the same.
+#[test]
+fn a_stored_head_counts_before_the_flag() {
+    let folder = Changed::new("llama-f32", "head");
+    let expected = logits(folder.source()).unwrap();
+    let tie = |tied: bool| {
+        let mut config = folder.json("config.json");
+        config["tie_word_embeddings"] = json!(tied);
+        folder.write("config.json", &config);
+    };
+    tie(true);
+    assert_eq!(logits(folder.source()).unwrap(), expected);
+    assert_eq!(Config::from_source(&folder.source()).unwrap().tied, Some(false));
+    let notices = kaiwu::model::notices(&folder.source());
+    assert!(notices.len() == 1 && notices[0].contains("the weights have another one"), "{notices:?}");
+
+    let bytes = std::fs::read(folder.path("model.safetensors")).unwrap();
+    let stored = SafeTensors::deserialize(&bytes).unwrap();
+    let table = stored.tensor("model.embed_tokens.weight").unwrap();
+    let same = stored
+        .iter()
+        .map(|(name, tensor)| (name, if name == "lm_head.weight" { table.clone() } else { tensor }));
+    let same: HashMap<&str, TensorView> = same.collect();
+    serialize_to_file(&same, None, &folder.path("model.safetensors")).unwrap();
+    tie(false);
+    let expected = logits(folder.source()).unwrap();
+    tie(true);
+    assert_eq!(Config::from_source(&folder.source()).unwrap().tied, Some(true));
+    assert_eq!(logits(folder.source()).unwrap(), expected);
+    assert!(kaiwu::model::notices(&folder.source()).is_empty());
+}
+
+/// Python writes numbers that JSON has no words for.
+#[test]
+fn numbers_that_are_none_are_read_where_they_do_not_matter() {
+    let folder = Changed::new("llama-f32", "none");
+    let expected = logits(folder.source()).unwrap();
+    let with = |file: &str, more: &str| {
+        let text = std::fs::read_to_string(data("tiny/llama-f32").join(file)).unwrap();
+        folder.0.write(file, &text.replacen('{', &format!("{{{more},"), 1));
+    };
+    with("config.json", "\"initializer_range\": NaN, \"length_penalty\": -Infinity");
+    with("generation_config.json", "\"x\": Infinity");
+    with("tokenizer_config.json", "\"model_max_length\": Infinity");
+    assert_eq!(logits(folder.source()).unwrap(), expected);
+    assert!(Tokenizer::from_source(&folder.source()).is_ok() && recommended(&folder.source()).is_ok());
+    with("config.json", "\"rope_theta\": Infinity");
+    let error = logits(folder.source()).unwrap_err().to_string();
+    assert!(error.contains("rope_theta should be a number, but is \"Infinity\""), "{error}");
+}
+
+/// Ids need no tokenizer, and what is written as text does.
+#[test]
+fn ids_need_no_tokenizer() {
+    let folder = Changed::new("llama-f32", "ids");
+    let model = folder.0.0.to_str().unwrap().to_owned();
+    let ids = ["logits", "-m", &model, "--ids", "5,9,17"];
+    let expected = run(&ids);
+    assert_eq!(expected.code, 0, "{}", expected.err);
+    let file = TempFile::new("config-no-tokenizer.gguf", b"");
+    let gguf = file.0.to_str().unwrap();
+    let ran = run(&["convert", "-m", &model, "--no-tokenizer", "-o", gguf]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    std::fs::remove_file(folder.path("tokenizer.json")).unwrap();
+    folder.0.write("tokenizer.model", "");
+    for (model, missing) in [
+        (
+            &*model,
+            "has no tokenizer.json, so that texts cannot be read or written; tokenizer.model cannot be read",
+        ),
+        (gguf, "has no tokenizer (tokenizer.ggml.model is \"no_vocab\")"),
+    ] {
+        let ran = run(&["logits", "-m", model, "--ids", "5,9,17"]);
+        assert_eq!((ran.code, &*ran.err, ran.json()["ids"].clone()), (0, "", expected.json()["ids"].clone()));
+        for text in [&["logits", "a"][..], &["generate", "-n", "1", "a"], &["embed", "a"], &["tokenize", "a"]]
+        {
+            let ran = run(&[text, &["-m", model]].concat());
+            assert_eq!((ran.code, &*ran.out), (1, ""), "{text:?}");
+            let has_way = ran.err.contains("`kaiwu logits --ids` needs none");
+            assert!(ran.err.contains(missing) && has_way, "{text:?}: {}", ran.err);
+        }
+    }
+}
+
+/// The command line hands the names on, for each kind of command that opens a model.
+#[test]
+fn the_command_line_lets_fields_and_tensors_pass() {
+    let folder = Changed::new("llama-f32", "options");
+    let model = folder.0.0.to_str().unwrap().to_owned();
+    let mut config = folder.json("config.json");
+    config["sparkle"] = json!(3);
+    folder.write("config.json", &config);
+    let bytes = std::fs::read(folder.path("model.safetensors")).unwrap();
+    let stored = SafeTensors::deserialize(&bytes).unwrap();
+    let norm = stored.tensor("model.norm.weight").unwrap();
+    let tensors: HashMap<&str, TensorView> = stored.iter().chain([("model.sinks", norm)]).collect();
+    serialize_to_file(&tensors, None, &folder.path("model.safetensors")).unwrap();
+    let out = TempFile::new("config-options.gguf", b"");
+    let text = TempFile::new("config-options.txt", &b"one two three four five six ".repeat(20));
+    let (out, text) = (out.0.to_str().unwrap(), text.0.to_str().unwrap());
+    let (field, tensor) = (["--ignore-config", "sparkle"], ["--ignore-tensor", "sinks"]);
+    for command in [
+        &["logits", "-m", &model, "--ids", "5,9"][..],
+        &["generate", "-m", &model, "-n", "1", "one"],
+        &["embed", "-m", &model, "one"],
+        &["explain", "-m", &model, "--host"],
+        &["convert", "-m", &model, "-o", out],
+        &["perplexity", "-m", &model, text],
+        &["compare", "-m", &model, "-m", &model, text],
+    ] {
+        let refused = run(&[command, &tensor].concat());
+        assert!(
+            refused.code == 1 && refused.err.contains("--ignore-config sparkle goes on"),
+            "{}",
+            refused.err
+        );
+        let refused = run(&[command, &field].concat());
+        assert!(
+            refused.code == 1 && refused.err.contains("--ignore-tensor model.sinks goes"),
+            "{}",
+            refused.err
+        );
+        let ran = run(&[command, &field, &tensor].concat());
+        assert_eq!(ran.code, 0, "{command:?}: {}", ran.err);
+    }
+    let known = run(&["logits", "-m", &model, "--ids", "5", "--ignore-config", "hidden_size"]);
+    assert!(known.code == 2 && known.err.contains("hidden_size is known to this version"), "{}", known.err);
+}
+
+/// The device computes what the weights say, and is not to blame.
+#[test]
+fn a_check_does_not_blame_the_device_for_weights_that_are_no_numbers() {
+    let folder = Changed::new("llama-f32", "nan");
+    let mut bytes = std::fs::read(folder.path("model.safetensors")).unwrap();
+    let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let stored = SafeTensors::deserialize(&bytes).unwrap();
+    let gate = stored.tensor("model.layers.0.mlp.up_proj.weight").unwrap().data().as_ptr() as usize;
+    let at = gate - bytes.as_ptr() as usize;
+    assert!(at > header);
+    bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(folder.path("model.safetensors"), bytes).unwrap();
+    let model = folder.0.0.to_str().unwrap();
+    for command in [&["logits", "--ids", "5,9"][..], &["generate", "-n", "2", "one"]] {
+        let ran = run(&[command, &["-m", model, "--check"]].concat());
+        let is_right =
+            ran.err.contains("(kernel gate_up) is NaN by its reference, too: the weights are no numbers");
+        assert!(ran.code == 1 && is_right, "{}", ran.err);
+    }
 }

@@ -85,6 +85,8 @@ fn what_gguf_cannot_say_is_an_error() {
         ("gemma3-bf16", "no regular order"),
         ("gemma3-caps", "attention is scaled by"),
         ("llama-linear-bias", "attention has biases"),
+        ("llama-mlp-bias", "feed-forward parts have biases"),
+        ("gpt2-exact", "attention is scaled by the layer's number"),
         ("qwen2-yarn-window", "some layers see a window only"),
         ("qwen3moe-every-second", "shares of the chosen experts"),
     ];

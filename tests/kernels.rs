@@ -163,3 +163,18 @@ fn every_kernel_has_a_shape_to_be_timed_on() {
     let without: Vec<_> = REGISTRY.iter().filter(|kernel| !timed.contains(**kernel)).collect();
     assert!(without.is_empty(), "`bench kernels` has no shape of {without:?}");
 }
+
+/// Both forms of GELU differ by less than products may: here by up to 5e-4, and what stands for the error function by 1e-7.
+#[test]
+fn gelu_by_the_error_function_is_not_its_approximation() {
+    let mut table = table(StorageKind::Buffer);
+    let mut strategies = 0;
+    for case in table.cases.iter_mut().filter(|case| case.what.starts_with("GeluExact")) {
+        for index in 0..case.kernel.strategies(table.gpu.capabilities()).len() {
+            strategies += 1;
+            let found = check_case(&table.gpu, case, index).unwrap();
+            assert!(found.max_error < 5e-5, "{}: {}", case.what, found.max_error);
+        }
+    }
+    assert!(strategies >= 4, "{strategies}");
+}

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Every checkpoint.
-const CHECKPOINTS: [&str; 16] = [
+const CHECKPOINTS: [&str; 18] = [
     "llama-f32",
     "llama-bf16-sharded",
     "llama3rope-f16",
@@ -32,6 +32,8 @@ const CHECKPOINTS: [&str; 16] = [
     "gemma3-six",
     "qwen3moe-renormalised",
     "qwen3moe-every-second",
+    "llama-mlp-bias",
+    "gpt2-exact",
 ];
 
 /// Tokens computed at once: all, an awkward number, and one.

@@ -3,7 +3,7 @@
 mod common;
 
 use common::Folder;
-use kaiwu::format::{Lora, Source};
+use kaiwu::format::{Ignored, Lora, Source};
 use kaiwu::gpu::{Access, Gpu, GpuOptions, Place, Program, Tensor};
 use kaiwu::kernels::{CacheType, Draw};
 use kaiwu::model::{Model, Room, Runner};
@@ -104,7 +104,7 @@ fn lora(rank: usize, targets: &[Target]) -> LoraSettings {
 }
 
 fn tuning(model: &Path, lora: Option<LoraSettings>) -> Tuning {
-    Tuning { model: model.to_owned(), name: String::new(), lora }
+    Tuning { model: model.to_owned(), name: String::new(), ignored: Ignored::default(), lora }
 }
 
 /// Whoever knows a question knows the answer.

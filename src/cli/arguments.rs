@@ -1,6 +1,6 @@
 //! Options that several commands share.
 
-use crate::format::Quantization;
+use crate::format::{Ignored, Quantization, Source};
 use crate::gpu::{GpuOptions, Quarantine, StorageKind, Tuning};
 use crate::hub::{Hub, ModelName};
 use crate::kernels::CacheType;
@@ -67,6 +67,26 @@ pub(super) struct ModelArgument {
     /// Model: a GGUF file, a Hugging Face folder, or the owner/name or owner/name@revision of one that `kaiwu pull` fetched [default: the one that `make model` fetches]
     #[arg(short, long, value_name = "PATH", env = "KAIWU_MODEL", hide_env_values = true)]
     pub model: Option<PathBuf>,
+    #[command(flatten)]
+    pub ignoring: IgnoringArguments,
+}
+
+/// What is let pass in a model's files.
+#[derive(Debug, Args)]
+pub(super) struct IgnoringArguments {
+    /// Go on as if a field of config.json, or a key of the GGUF file, that is refused were not there: answers may be wrong; one
+    /// that has an effect here cannot be ignored; repeatable
+    #[arg(long, value_name = "FIELD")]
+    ignore_config: Vec<String>,
+    /// Leave out tensors that are refused, by a part of their names: answers may be wrong; repeatable
+    #[arg(long, value_name = "PART", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    ignore_tensor: Vec<String>,
+}
+
+impl IgnoringArguments {
+    pub(super) fn ignored(&self) -> Ignored {
+        Ignored { fields: self.ignore_config.clone(), tensors: self.ignore_tensor.clone() }
+    }
 }
 
 /// How keys and values are stored.
@@ -102,7 +122,7 @@ pub(super) struct LoadingArguments {
 /// A path, or a path and a number behind the last colon.
 fn parse_lora(text: &str) -> std::result::Result<(PathBuf, f32), String> {
     let whole = Path::new(text);
-    let Some((path, scale)) = text.rsplit_once(':').filter(|_| !whole.exists()) else {
+    let Some((path, scale)) = text.rsplit_once(':').filter(|_| !may_be_there(whole)) else {
         return Ok((whole.to_owned(), 1.0));
     };
     match scale.parse::<f32>() {
@@ -113,9 +133,19 @@ fn parse_lora(text: &str) -> std::result::Result<(PathBuf, f32), String> {
     }
 }
 
+/// Whether there is something at this path, as far as can be told: opening it says what is wrong if it cannot.
+fn may_be_there(path: &Path) -> bool {
+    path.try_exists().unwrap_or(true)
+}
+
 impl ModelArgument {
     pub(super) fn path(&self) -> Result<PathBuf> {
         model_path(self.model.as_deref())
+    }
+
+    /// Opens it.
+    pub(super) fn open(&self) -> Result<Source> {
+        Source::open_ignoring(&self.path()?, &self.ignoring.ignored())
     }
 }
 
@@ -125,7 +155,7 @@ const DEFAULT_MODEL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
 pub(super) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
     if let Some(path) = asked.filter(|path| !path.as_os_str().is_empty()) {
         // A name is a relative path too: what is there counts first.
-        let name = path.to_str().filter(|_| !path.exists()).and_then(ModelName::parse);
+        let name = path.to_str().filter(|_| !may_be_there(path)).and_then(ModelName::parse);
         return name.map_or_else(|| Ok(path.to_owned()), |name| Hub::from_env().cached(&name));
     }
     let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -135,7 +165,7 @@ pub(super) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
         .flatten()
         .map(|folder| folder.join(DEFAULT_MODEL))
         .collect();
-    if let Some(found) = places.iter().find(|path| path.is_file()) {
+    if let Some(found) = places.iter().find(|path| may_be_there(path)) {
         return Ok(found.clone());
     }
     let places: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();

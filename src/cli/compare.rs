@@ -1,7 +1,7 @@
 //! `kaiwu compare`: two models on one text, for judging a quantisation.
 
 use super::Outcome;
-use super::arguments::{CacheArgument, DeviceArguments, model_path};
+use super::arguments::{CacheArgument, DeviceArguments, IgnoringArguments, model_path};
 use super::loaded::{Loaded, Needs, Opened};
 use super::output::{print, print_json, table};
 use super::perplexity::TextArguments;
@@ -28,6 +28,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "TYPE")]
     quantize: Option<Quantization>,
     #[command(flatten)]
+    ignoring: IgnoringArguments,
+    #[command(flatten)]
     text: TextArguments,
     #[command(flatten)]
     cache: CacheArgument,
@@ -49,14 +51,15 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let text = arguments.text.read()?;
     let cache = arguments.cache.cache;
     let open = |path: &PathBuf, quantization| -> Result<Opened> {
-        let mut opened = Opened::at(model_path(Some(path))?, arguments.text.context)?;
+        let path = model_path(Some(path))?;
+        let mut opened = Opened::at(path, &arguments.ignoring.ignored(), arguments.text.context)?;
         (opened.cache, opened.quantization) = (cache, quantization);
         Ok(opened)
     };
     let (mut a, mut b) = (open(a, None)?, open(b, arguments.quantize)?);
     same_tokenizer(&a, &b)?;
     let longest = a.config.context.min(b.config.context);
-    let windows = arguments.text.windows(&text, &a.tokenizer, longest)?;
+    let windows = arguments.text.windows(&text, a.tokenizer()?, longest)?;
     let window = arguments.text.window(longest);
 
     a.expect(window);
@@ -111,7 +114,7 @@ fn same_tokenizer(a: &Opened, b: &Opened) -> Result<()> {
         let (a, b) = (a.path.display(), b.path.display());
         Err(Error::Usage(format!("{a} and {b} cannot be compared: {what}; compare models of one tokenizer")))
     };
-    let (one, other): (&Tokenizer, &Tokenizer) = (&a.tokenizer, &b.tokenizer);
+    let (one, other): (&Tokenizer, &Tokenizer) = (a.tokenizer()?, b.tokenizer()?);
     // GGUF files name what fills up the embeddings, which no text becomes; folders leave it out.
     let token = |tokenizer: &Tokenizer, id| tokenizer.token(id).filter(|_| !tokenizer.is_unused(id));
     let most = one.vocab_size().max(other.vocab_size()) as u32;

@@ -94,7 +94,7 @@ impl Model {
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let path = arguments.model.path()?;
-    let source = Source::open(&path)?;
+    let source = arguments.model.open()?;
     let (quantization, output) = (arguments.quantize, &arguments.output);
     if is_same_file(&path, output) {
         let message = format!("{} is the model itself; give another file to write", output.display());

@@ -20,9 +20,9 @@ pub(super) struct Arguments {
     /// The texts; `-` reads standard input
     #[arg(required = true, value_name = "TEXT")]
     texts: Vec<String>,
-    /// How a text's hidden states become one vector
-    #[arg(long, value_name = "HOW", default_value = "mean")]
-    pooling: Pooling,
+    /// How a text's hidden states become one vector [default: as the model's files say, or else the mean]
+    #[arg(long, value_name = "HOW")]
+    pooling: Option<Pooling>,
     /// Print one JSON object with all of them instead of an array a line
     #[arg(long)]
     json: bool,
@@ -33,12 +33,18 @@ pub(super) struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   kaiwu embed \"a small cat\" \"a little kitten\"
+  kaiwu embed -m Qwen/Qwen3-Embedding-0.6B \"a small cat\"
   kaiwu embed --pooling last --json - < text.txt";
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let texts = arguments.texts.iter().map(|text| text_or_stdin(text)).collect::<Result<Vec<_>>>()?;
-    let file = Opened::new(&arguments.model, None)?;
-    let ids = texts.iter().map(|text| file.tokenizer.encode(text, true)).collect::<Result<Vec<_>>>()?;
+    let file = Opened::new(&arguments.model, None)?.without_output();
+    let pooling = match arguments.pooling {
+        Some(pooling) => pooling,
+        None => Pooling::declared(&file.source)?.map_or(Pooling::Mean, |declared| declared.pooling),
+    };
+    let tokenizer = file.tokenizer()?;
+    let ids = texts.iter().map(|text| tokenizer.encode(text, true)).collect::<Result<Vec<_>>>()?;
     let longest = ids.iter().map(Vec::len).max().unwrap_or(0);
     if ids.iter().any(Vec::is_empty) {
         return Err(Error::Usage("a text has no tokens".into()));
@@ -54,7 +60,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let mut all = vec![];
     let mut done = 0;
     for ids in &ids {
-        all.push(embedder.embed(ids, arguments.pooling)?);
+        all.push(embedder.embed(ids, pooling)?);
         done += ids.len() as u64;
         progress.set(done);
     }
@@ -67,10 +73,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let embeddings: Vec<_> = ids.iter().zip(&all).map(one).collect();
     print_json(&json!({
         "model": loaded.name(),
-        "pooling": match arguments.pooling {
-            Pooling::Mean => "mean",
-            Pooling::Last => "last",
-        },
+        "pooling": pooling.name(),
         "dimensions": all.first().map_or(0, Vec::len),
         "embeddings": embeddings,
     }))?;

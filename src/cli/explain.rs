@@ -5,7 +5,6 @@ use super::arguments::{DeviceArguments, LoadingArguments, WeightsArguments};
 use super::loaded::{adapter, load, open_adapters};
 use super::output::{count, print, print_pretty, size, table};
 use super::roofline::{self, RooflineArguments};
-use crate::format::Source;
 use crate::gpu::{Capabilities, Constant, Cost, Entry, Gpu, Place, StorageKind, Strategy};
 use crate::model::{Config, Footprint, Room, Runner, Want};
 use crate::workbench::StepCost;
@@ -59,8 +58,7 @@ struct Section {
 }
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    let path = arguments.model.model.path()?;
-    let source = Source::open(&path)?;
+    let source = arguments.model.model.open()?;
     let LoadingArguments { quantize, cache, lora } = &arguments.model.loading;
     let config = Config::from_source(&source)?;
     let adapters = open_adapters(lora, &config)?;
@@ -91,7 +89,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     if arguments.json {
         print_pretty(&json!({
             "roofline": paper.map(|(cost, adapter)| roofline::as_json(&cost, &adapter)),
-            "model": path.display().to_string(),
+            "model": source.path().display().to_string(),
             "adapter": matches!(place, Place::Device(_)).then(|| adapter(&place)),
             "cached_tokens": at,
             "memory": memory,
@@ -112,7 +110,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     };
     print(&format!(
         "{}: one token{on}, {at} tokens in the cache\n{}\na token: {calls} kernel calls in {dispatches} dispatches, {} read, {} written, {} operations\non the device: weights {}, cache of {} tokens {}, activations {} at most, all {}\n",
-        path.display(),
+        source.path().display(),
         as_text(&sections),
         size(total.read),
         size(total.written),

@@ -70,6 +70,7 @@ Without options of sampling the likeliest token is taken always, whatever the mo
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Instant) -> Outcome {
     let text = arguments.prompt.as_deref().map(text_or_stdin).transpose()?;
     let file = Opened::new(&arguments.model, arguments.context)?;
+    let tokenizer = Arc::clone(file.tokenizer()?);
     let prompt = prompt_ids(arguments, &file, text.as_deref().unwrap_or_default())?;
     let options = Options {
         sampling: arguments.sampling.settings(SamplerSettings::default()),
@@ -82,7 +83,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Inst
 
     let expected = prompt.len() + arguments.tokens.min(1024) as usize;
     let (loaded, runner) = file.load_with_runner(device, arguments.reference, prompt.len(), expected)?;
-    let mut generator = Generator::new(runner, Arc::clone(&loaded.file.tokenizer));
+    let mut generator = Generator::new(runner, tokenizer);
     if arguments.profile.wanted() {
         generator.runner().start_profile();
     }
@@ -122,9 +123,9 @@ fn prompt_ids(arguments: &Arguments, file: &Opened, text: &str) -> Result<Vec<u3
         return Ok(ids.clone());
     }
     if !arguments.chat {
-        return file.tokenizer.encode(text, true);
+        return file.tokenizer()?.encode(text, true);
     }
-    Conversation::new(file.chat_template()?, arguments.system.as_deref()).ask(&file.tokenizer, text)
+    Conversation::new(file.chat_template()?, arguments.system.as_deref()).ask(file.tokenizer()?, text)
 }
 
 fn as_json(

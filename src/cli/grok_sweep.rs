@@ -5,6 +5,7 @@ use super::course::Course;
 use super::grok::{scores, write};
 use super::interrupt;
 use super::output::{print, print_json};
+use crate::format::is_there;
 use crate::gpu::Gpu;
 use crate::lab::{Grok, GrokSettings, sweep_chart};
 use crate::train::{read_lines, write_lines};
@@ -80,7 +81,7 @@ pub(super) fn run(
     let wanted = arguments.runs(base);
     wanted.iter().try_for_each(|settings| settings.check(gpu))?;
     let (path, stopped) = (out.join("sweep.jsonl"), out.join(STOPPED));
-    let mut lines: Vec<Line> = if path.exists() { read_lines(&path)? } else { vec![] };
+    let mut lines: Vec<Line> = if is_there(&path)? { read_lines(&path)? } else { vec![] };
     let interrupted = Arc::new(AtomicBool::new(false));
     interrupt::watch(Arc::clone(&interrupted), Arc::new(AtomicBool::new(true)))?;
     let runs = wanted.len();

@@ -1,11 +1,11 @@
 //! `kaiwu inspect`: what is in a model file, and what it takes to run it.
 
 use super::Outcome;
-use super::arguments::{LoadingArguments, model_path};
+use super::arguments::{IgnoringArguments, LoadingArguments, model_path};
 use super::loaded::open_adapters;
 use super::output::{count, print, print_pretty, size, table};
 use crate::format::{Array, Source, TensorInfo, Value};
-use crate::model::{Config, Footprint, Room};
+use crate::model::{Config, Declared, Footprint, Pooling, Room, notices};
 use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
@@ -22,6 +22,8 @@ pub(super) struct Arguments {
     /// Model: a GGUF file, or a Hugging Face folder [default: the one that `make model` fetches]
     #[arg(value_name = "MODEL", env = "KAIWU_MODEL", hide_env_values = true)]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    ignoring: IgnoringArguments,
     /// Tokens of context to reckon with [default: the model's own]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     context: Option<u32>,
@@ -33,7 +35,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let source = Source::open(&model_path(arguments.model.as_deref())?)?;
+    let path = model_path(arguments.model.as_deref())?;
+    let source = Source::open_ignoring(&path, &arguments.ignoring.ignored())?;
     let footprint = footprint(&source, arguments);
     if let Err(error @ Error::Usage(_)) = footprint {
         return Err(error);
@@ -120,6 +123,15 @@ fn as_text(source: &Source, footprint: &Result<Footprint>) -> String {
     rows.push(row("all", all));
     text += &table(&rows, 1);
 
+    if let Some(pooling) = pooling(source) {
+        text += &format!("\nvectors of texts (kaiwu embed)\n  {pooling}\n");
+    }
+    let notices = notices(source);
+    if !notices.is_empty() {
+        text += "\nto know\n";
+    }
+    notices.iter().for_each(|notice| text += &format!("  {notice}\n"));
+
     match footprint {
         Err(error) => text += &format!("\non the device\n  cannot run: {error}\n"),
         Ok(footprint) => {
@@ -137,6 +149,16 @@ fn as_text(source: &Source, footprint: &Result<Footprint>) -> String {
         }
     }
     text
+}
+
+/// How vectors are pooled, in words, where the model's files say something of it.
+fn pooling(source: &Source) -> Option<String> {
+    match Pooling::declared(source) {
+        Ok(declared) => {
+            declared.map(|Declared { pooling, said_by }| format!("{}, says {said_by}", pooling.name()))
+        }
+        Err(error) => Some(format!("cannot be made: {error}")),
+    }
 }
 
 fn as_json(source: &Source, footprint: &Result<Footprint>) -> serde_json::Value {
@@ -161,6 +183,8 @@ fn as_json(source: &Source, footprint: &Result<Footprint>) -> serde_json::Value 
         "metadata": metadata,
         "tensors": source.tensors().iter().map(tensor).collect::<Vec<_>>(),
         "types": types.collect::<serde_json::Map<_, _>>(),
+        "pooling": Pooling::declared(source).ok().flatten().map(|declared| declared.pooling.name()),
+        "notices": notices(source),
         "device": match footprint {
             Ok(footprint) => json!(footprint),
             Err(error) => json!({ "error": error.to_string() }),

@@ -2,15 +2,15 @@
 
 use super::arguments::{DeviceArguments, WeightsArguments};
 use super::progress::Progress;
-use crate::format::{Lora, Quantization, Source};
+use crate::format::{Ignored, Lora, Quantization, Source};
 use crate::gpu::{Gpu, Place, return_compilers_memory};
 use crate::kernels::CacheType;
 use crate::model::rope::Scaling;
-use crate::model::{Config, Footprint, Model, Room, Runner, Unfilled};
+use crate::model::{Config, Extent, Footprint, Model, Room, Runner, Unfilled, notices};
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Error, Result};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 /// A model's file or folder, opened but not loaded: what is wrong with a command line should show now.
@@ -18,7 +18,8 @@ pub(super) struct Opened {
     pub path: PathBuf,
     pub source: Source,
     pub config: Config,
-    pub tokenizer: Arc<Tokenizer>,
+    /// Once somebody has asked for it: what is given as ids needs none.
+    tokenizer: OnceLock<Arc<Tokenizer>>,
     /// Most tokens of a conversation.
     pub context: usize,
     /// Somebody asked for that many.
@@ -27,6 +28,8 @@ pub(super) struct Opened {
     pub quantization: Option<Quantization>,
     /// How keys and values are stored.
     pub cache: CacheType,
+    /// How much of the model is wanted.
+    extent: Extent,
     /// What is added to the model, with its scale.
     adapters: Vec<(Lora, f32)>,
     since: Instant,
@@ -68,17 +71,19 @@ struct Reserved {
 impl Opened {
     /// Opens a model for conversations of `context` tokens, the model's own number if not given.
     pub(super) fn new(weights: &WeightsArguments, context: Option<u32>) -> Result<Self> {
-        let opened = Self::at(weights.model.path()?, context)?;
+        let ignored = weights.model.ignoring.ignored();
+        let opened = Self::at(weights.model.path()?, &ignored, context)?;
         let adapters = open_adapters(&weights.loading.lora, &opened.config)?;
         let (quantization, cache) = (weights.loading.quantize, weights.loading.cache.cache);
         Ok(Self { quantization, cache, adapters, ..opened })
     }
 
     /// The same by its path, with the matrices as they are.
-    pub(super) fn at(path: PathBuf, context: Option<u32>) -> Result<Self> {
+    pub(super) fn at(path: PathBuf, ignored: &Ignored, context: Option<u32>) -> Result<Self> {
         let since = Instant::now();
-        let source = Source::open(&path)?;
+        let source = Source::open_ignoring(&path, ignored)?;
         let config = Config::from_source(&source)?;
+        notices(&source).iter().for_each(|notice| eprintln!("kaiwu: {}: {notice}", path.display()));
         let context_asked = context.is_some();
         let context = context.map_or(config.context, |n| n as usize);
         if context > config.context {
@@ -87,19 +92,35 @@ impl Opened {
                 format!("--context {context} exceeds what the model was made for, {longest} tokens");
             return Err(Error::Usage(message));
         }
-        let tokenizer = Arc::new(Tokenizer::from_source(&source)?);
         Ok(Self {
             path,
             source,
             config,
-            tokenizer,
+            tokenizer: OnceLock::new(),
             context,
             context_asked,
             quantization: None,
             cache: CacheType::F16,
+            extent: Extent::Whole,
             adapters: vec![],
             since,
         })
+    }
+
+    /// The same without what turns hidden states into logits.
+    pub(super) fn without_output(self) -> Self {
+        Self { extent: Extent::WithoutOutput, ..self }
+    }
+
+    /// The tokenizer, which texts need.
+    pub(super) fn tokenizer(&self) -> Result<&Arc<Tokenizer>> {
+        match self.tokenizer.get() {
+            Some(tokenizer) => Ok(tokenizer),
+            None => {
+                let tokenizer = Arc::new(Tokenizer::from_source(&self.source)?);
+                Ok(self.tokenizer.get_or_init(|| tokenizer))
+            }
+        }
     }
 
     /// Room for the context, and for `expected` tokens to begin with.
@@ -125,13 +146,14 @@ impl Opened {
         let tokens = needs.tokens.clamp(1, self.context);
         let context = Some(if self.context_asked { self.context } else { tokens });
         let room = Room { context, ..self.room(tokens) };
-        let found = Footprint::new(&self.source, self.quantization, &self.adapters, &room)?;
+        let found =
+            Footprint::of_extent(&self.source, self.extent, self.quantization, &self.adapters, &room)?;
         Ok(found.with_beside(needs.beside))
     }
 
     /// The template of the file, which a conversation needs.
     pub(super) fn chat_template(&self) -> Result<ChatTemplate> {
-        ChatTemplate::from_source(&self.source, &self.tokenizer)?.ok_or_else(|| {
+        ChatTemplate::from_source(&self.source, self.tokenizer()?)?.ok_or_else(|| {
             self.source.path_error(
                 "has no chat template, so it was not made for conversations; use `kaiwu generate` without --chat",
             )
@@ -182,7 +204,8 @@ impl Opened {
 
     /// Makes room for the weights at `place`, which has it.
     fn reserve_at(self, place: Place) -> Result<Reserved> {
-        let (model, unfilled) = reserve(&place, &self.source, self.quantization, &self.adapters)?;
+        let (model, unfilled) =
+            reserve(&place, &self.source, self.extent, self.quantization, &self.adapters)?;
         let loaded = Loaded { file: self, place, model, at_once: false, seconds: 0.0 };
         Ok(Reserved { loaded, unfilled })
     }
@@ -241,7 +264,7 @@ pub(super) fn load(
     quantization: Option<Quantization>,
     adapters: &[(Lora, f32)],
 ) -> Result<Arc<Model>> {
-    let (model, unfilled) = reserve(place, source, quantization, adapters)?;
+    let (model, unfilled) = reserve(place, source, Extent::Whole, quantization, adapters)?;
     fill(place, source, unfilled)?;
     Ok(model)
 }
@@ -250,12 +273,13 @@ pub(super) fn load(
 fn reserve(
     place: &Place,
     source: &Source,
+    extent: Extent,
     quantization: Option<Quantization>,
     adapters: &[(Lora, f32)],
 ) -> Result<(Arc<Model>, Unfilled)> {
     let mut progress = quantization.map(|_| Progress::bytes("quantising", bytes(source)));
     let told = |done| progress.iter_mut().for_each(|bar| bar.set(done));
-    let (mut model, unfilled) = Model::reserve(place, source, quantization, told)?;
+    let (mut model, unfilled) = Model::reserve(place, source, extent, quantization, told)?;
     model.adapt(place, adapters)?;
     Ok((Arc::new(model), unfilled))
 }

@@ -57,7 +57,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let file = Opened::new(&arguments.model, arguments.context)?;
     let ids = match (&arguments.ids, text) {
         (Some(ids), _) => ids.clone(),
-        (None, text) => file.tokenizer.encode(&text.unwrap_or_default(), true)?,
+        (None, text) => file.tokenizer()?.encode(&text.unwrap_or_default(), true)?,
     };
     if ids.is_empty() {
         return Err(Error::Usage("the text has no tokens".into()));

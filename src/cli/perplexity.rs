@@ -82,7 +82,7 @@ fn read_text(file: &Path) -> Result<String> {
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let text = arguments.text.read()?;
     let file = Opened::new(&arguments.model, arguments.text.context)?;
-    let windows = arguments.text.windows(&text, &file.tokenizer, file.config.context)?;
+    let windows = arguments.text.windows(&text, file.tokenizer()?, file.config.context)?;
     let window = arguments.text.window(file.config.context);
     let beside = Judge::bytes_for(&file.config);
     let loaded = file.load(device, arguments.reference, Needs { tokens: window, beside })?;

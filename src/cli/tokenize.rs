@@ -3,7 +3,6 @@
 use super::Outcome;
 use super::arguments::{ModelArgument, text_or_stdin};
 use super::output::{print, print_json};
-use crate::format::Source;
 use crate::text::Tokenizer;
 use clap::Args;
 use serde_json::json;
@@ -23,7 +22,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let tokenizer = Tokenizer::from_source(&Source::open(&arguments.model.path()?)?)?;
+    let tokenizer = Tokenizer::from_source(&arguments.model.open()?)?;
     let ids = tokenizer.encode(&text_or_stdin(&arguments.text)?, true)?;
     let tokens: Vec<String> = ids.iter().map(|&id| tokenizer.token(id).unwrap_or_default()).collect();
     if arguments.json {

@@ -1,7 +1,7 @@
 //! `kaiwu train`: a small language model learns a text, or one that is there learns more.
 
 use super::Outcome;
-use super::arguments::{DeviceArguments, model_path, positive};
+use super::arguments::{DeviceArguments, IgnoringArguments, model_path, positive};
 use super::course::Course;
 use super::given::Given;
 use super::grok::write;
@@ -30,6 +30,8 @@ pub(super) struct Arguments {
     /// owner/name of one that `kaiwu pull` fetched
     #[arg(short, long, value_name = "CONFIG.json|MODEL", required_unless_present = "resume")]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    ignoring: IgnoringArguments,
     /// Files of UTF-8 text, read in this order; or .jsonl files with an example a line
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
@@ -217,7 +219,7 @@ impl Chosen {
         });
         // Resuming finds it from wherever it is called.
         let model = std::fs::canonicalize(&model).map_err(Error::io("open", &model))?;
-        Ok(Self::Tuned(Tuning { model, name, lora }))
+        Ok(Self::Tuned(Tuning { model, name, ignored: arguments.ignoring.ignored(), lora }))
     }
 }
 

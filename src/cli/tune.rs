@@ -1,11 +1,11 @@
 //! `kaiwu tune`: which strategy, in which size, is fastest here.
 
 use super::Outcome;
-use super::arguments::DeviceArguments;
+use super::arguments::{DeviceArguments, IgnoringArguments};
 use super::loaded::load;
 use super::output::{print, print_pretty, table};
 use super::progress::Progress;
-use crate::format::Source;
+use crate::format::{Ignored, Source, is_there};
 use crate::gpu::{Gpu, GpuOptions, Place, Tuned, Tuning};
 use crate::model::{Config, Footprint, Room, Runner, Want};
 use crate::workbench::{
@@ -27,6 +27,8 @@ pub(super) struct Arguments {
     /// Tune for this model's own shapes, for one token and for 256 [default: shapes of some models]
     #[arg(short, long, value_name = "FILE")]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    ignoring: IgnoringArguments,
     /// Time to take; what is not reached keeps its default, and comes first the next time
     #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
@@ -74,7 +76,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     }
     // A file that cannot be read should be known of before minutes of measuring.
     Tuning::read(&path)?;
-    let shapes = shapes(&gpu, arguments.model.as_deref())?;
+    let shapes = shapes(&gpu, arguments.model.as_deref(), &arguments.ignoring.ignored())?;
     // After each shape: what was found stays, whatever the next one does to the device.
     let remember = |found: &ShapeTuning| {
         let mut tuning = Tuning::read(&path)?;
@@ -108,9 +110,9 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
 }
 
 /// What may be tuned: for each step those that take the most first.
-fn shapes(gpu: &Arc<Gpu>, model: Option<&Path>) -> Result<Vec<Shape>> {
+fn shapes(gpu: &Arc<Gpu>, model: Option<&Path>, ignored: &Ignored) -> Result<Vec<Shape>> {
     let Some(path) = model else { return Ok(model_shapes()) };
-    let source = Source::open(path)?;
+    let source = Source::open_ignoring(path, ignored)?;
     let place = Place::Device(Arc::clone(gpu));
     let most = Config::from_source(&source)?.context;
     let room = (CONTEXT + PROMPT).min(most);
@@ -168,7 +170,7 @@ fn remembered(gpu: &Gpu, path: &Path, arguments: &Arguments) -> Outcome {
         eprintln!("kaiwu: {count} shapes of {} forgotten in {shown}", gpu.report().name);
     }
     if let Some(file) = &arguments.import {
-        if !file.is_file() {
+        if !is_there(file)? {
             return Err(Error::Usage(format!("there is no file {}", file.display())));
         }
         let other = Tuning::read_shared(file)?;

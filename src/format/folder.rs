@@ -1,21 +1,24 @@
 //! A model as Hugging Face stores it: a folder with `config.json`, weights in one or several safetensors files, and
 //! the tokenizer's files.
 
+use super::blocks;
 use super::cursor::shown;
+use super::files::{self, is_there};
+use super::ignored::Ignored;
+use super::json::{self, read_object};
 use super::mapped::Mapped;
-use super::names;
+use super::names::{self, Purpose};
 use super::shard::{self, Entry};
 use super::tensor_table::TensorInfo;
+use super::weight_files::{WeightFiles, instead};
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
-/// Real configurations have some kilobytes, real indexes a megabyte, real tokenizers some tens of them.
-const MOST_JSON_BYTES: u64 = 256 << 20;
-/// No model has more files.
-const MOST_SHARDS: usize = 4096;
+const CONFIG: &str = "config.json";
 
 /// An open Hugging Face folder.
 pub struct Folder {
@@ -25,6 +28,11 @@ pub struct Folder {
     tensors: Vec<TensorInfo>,
     /// Indices into `tensors`.
     names: HashMap<String, usize>,
+    /// Tensors of other tasks than text, which were left out, as the files call them.
+    left_out: Vec<String>,
+    ignored: Ignored,
+    /// Whether the output matrix repeats the embedding table, once somebody has asked.
+    output_repeats: OnceLock<bool>,
 }
 
 impl Folder {
@@ -33,10 +41,22 @@ impl Folder {
     /// # Errors
     /// If a file is missing or damaged.
     pub fn open(path: &Path) -> Result<Self> {
-        let config = read_object(&path.join("config.json"))?;
+        Self::open_ignoring(path, Ignored::default())
+    }
+
+    /// The same with fields and tensors that are let pass.
+    ///
+    /// # Errors
+    /// As [`Folder::open`].
+    pub fn open_ignoring(path: &Path, ignored: Ignored) -> Result<Self> {
+        if !is_there(&path.join(CONFIG))? {
+            let what = instead(path).unwrap_or_else(|| "give a model's folder or a .gguf file".into());
+            return Err(Error::format(path, format!("is a folder without a {CONFIG}; {what}")));
+        }
+        let config = read_object(&path.join(CONFIG))?;
         let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (files, mut wanted) = weight_files(path)?;
-        let (mut shards, mut tensors) = (vec![], vec![]);
+        let WeightFiles { files, mut wanted } = WeightFiles::find(path)?;
+        let (mut shards, mut tensors, mut left_out) = (vec![], vec![], vec![]);
         let mut found: HashMap<String, usize> = HashMap::new();
         for (file, name) in files.iter().enumerate() {
             let (mapped, entries) = shard::open(&path.join(name))?;
@@ -48,8 +68,20 @@ impl Folder {
                 if let Some(wanted) = &mut wanted {
                     wanted.remove(&entry.name);
                 }
-                if names::unneeded(&model_type, &entry.name) {
-                    continue;
+                match names::purpose(&model_type, &entry.name) {
+                    Purpose::Nothing => continue,
+                    Purpose::CacheScale if is_one(&mapped, &entry) => continue,
+                    // What has a place in a model is not left out by accident.
+                    Purpose::Text | Purpose::CacheScale
+                        if ignored.has_tensor(&entry.name) && !names::is_known(&model_type, &entry.name) =>
+                    {
+                        continue;
+                    }
+                    Purpose::Text | Purpose::CacheScale => {}
+                    Purpose::OtherTask => {
+                        left_out.push(entry.name);
+                        continue;
+                    }
                 }
                 let theirs = entry.name.clone();
                 let info = info(&mapped, entry, file, &model_type)?;
@@ -65,7 +97,30 @@ impl Folder {
             let message = format!("has no tensor {}, which the index expects there", shown(name));
             return Err(Error::format(shards[file].path(), message));
         }
-        Ok(Self { path: path.to_owned(), config, shards, tensors, names: found })
+        let (path, names) = (path.to_owned(), found);
+        Ok(Self { path, config, shards, tensors, names, left_out, ignored, output_repeats: OnceLock::new() })
+    }
+
+    /// What is let pass.
+    pub fn ignored(&self) -> &Ignored {
+        &self.ignored
+    }
+
+    /// Tensors of the files for other tasks than text, such as judging it.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
+    /// Whether there is an output matrix that is the embedding table, byte for byte.
+    pub fn output_repeats(&self) -> bool {
+        *self.output_repeats.get_or_init(|| {
+            let both = ["token_embd.weight", "output.weight"].map(|name| self.opt_tensor(name));
+            let [Some(table), Some(output)] = both else { return false };
+            let same = (table.dtype, &table.shape) == (output.dtype, &output.shape)
+                && self.data(table) == self.data(output);
+            [table, output].into_iter().for_each(|tensor| self.release(tensor));
+            same
+        })
     }
 
     /// The folder.
@@ -124,13 +179,22 @@ impl Folder {
         self.shards.iter().for_each(|shard| shard.release(0..shard.bytes().len()));
     }
 
-    /// A JSON file of the folder, if it is there.
+    /// A JSON file of the folder with an object, if it is there.
     ///
     /// # Errors
     /// If it cannot be read or is no JSON object.
     pub fn opt_object(&self, name: &str) -> Result<Option<Map<String, Value>>> {
         let path = self.path.join(name);
-        if path.exists() { read_object(&path).map(Some) } else { Ok(None) }
+        files::opt_read(&path)?.map(|bytes| json::object(&path, &bytes)).transpose()
+    }
+
+    /// A JSON file of the folder, if it is there.
+    ///
+    /// # Errors
+    /// If it cannot be read or is no JSON.
+    pub fn opt_json(&self, name: &str) -> Result<Option<Value>> {
+        let path = self.path.join(name);
+        files::opt_read(&path)?.map(|bytes| json::parse(&path, &bytes)).transpose()
     }
 
     /// A file of the folder, if it is there.
@@ -138,8 +202,7 @@ impl Folder {
     /// # Errors
     /// If it cannot be read, or is absurdly large.
     pub fn opt_bytes(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let path = self.path.join(name);
-        if path.exists() { read_bytes(&path).map(Some) } else { Ok(None) }
+        files::opt_read(&self.path.join(name))
     }
 
     /// An error about this folder.
@@ -164,71 +227,24 @@ fn info(file: &Mapped, entry: Entry, index: usize, model_type: &str) -> Result<T
     if shape.contains(&0) {
         return Err(wrong(format!("its shape {shape:?} has an axis of size 0; the file is damaged")));
     }
-    let name = names::gguf_name(model_type, &name);
+    let (name, mut shape) = (names::gguf_name(model_type, &name), shape);
+    // A vector, which some files have as a column.
+    if name.ends_with("norm.weight") || name.ends_with(".bias") {
+        while shape.len() > 1 && shape.last() == Some(&1) {
+            shape.pop();
+        }
+    }
     Ok(TensorInfo { name, shape, dtype, offset: bytes.start, file: index, bytes: bytes.end - bytes.start })
 }
 
-const INDEX: &str = "model.safetensors.index.json";
-
-/// The weight files by name and, where there is an index, the file of each tensor.
-#[allow(clippy::type_complexity)] // two lists, used once
-fn weight_files(folder: &Path) -> Result<(Vec<String>, Option<BTreeMap<String, usize>>)> {
-    let path = folder.join(INDEX);
-    if !path.exists() {
-        let single = folder.join("model.safetensors");
-        if !single.exists() {
-            let other = ["pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5"];
-            let other = other.iter().find(|name| folder.join(name).exists());
-            let what = other
-                .map_or(String::new(), |name| format!("; {name} is not read, save the model as safetensors"));
-            let message = format!("has neither model.safetensors nor {INDEX}{what}");
-            return Err(Error::format(folder, message));
-        }
-        return Ok((vec!["model.safetensors".into()], None));
-    }
-    let index = read_object(&path)?;
-    let damaged = |message: String| Error::format(&path, format!("{message}; fetch it again"));
-    let map = index.get("weight_map").and_then(Value::as_object);
-    let map = map.ok_or_else(|| damaged("has no weight_map".into()))?;
-    let mut files: Vec<String> = vec![];
-    let mut by_name: HashMap<&str, usize> = HashMap::new();
-    let mut wanted = BTreeMap::new();
-    for (tensor, file) in map {
-        let file = file.as_str().filter(|file| is_plain(file)).ok_or_else(|| {
-            damaged(format!("the file of tensor {} is {file}, not the name of a file", shown(tensor)))
-        })?;
-        let at = *by_name.entry(file).or_insert_with(|| {
-            files.push(file.to_owned());
-            files.len() - 1
-        });
-        wanted.insert(tensor.clone(), at);
-    }
-    if files.is_empty() || files.len() > MOST_SHARDS {
-        return Err(damaged(format!("names {} files", files.len())));
-    }
-    Ok((files, Some(wanted)))
-}
-
-/// One name, that leads to nowhere but into the folder.
-fn is_plain(file: &str) -> bool {
-    let mut parts = Path::new(file).components();
-    matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) && !file.contains(['\\', '/'])
-}
-
-fn read_bytes(path: &Path) -> Result<Vec<u8>> {
-    let bytes = std::fs::metadata(path).map_err(Error::io("open", path))?.len();
-    if bytes > MOST_JSON_BYTES {
-        let message = format!("has {} MiB, which no file of this kind needs", bytes >> 20);
-        return Err(Error::format(path, message));
-    }
-    std::fs::read(path).map_err(Error::io("read", path))
-}
-
-pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>> {
-    let bytes = read_bytes(path)?;
-    match serde_json::from_slice(&bytes) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(Error::format(path, "is JSON, but no object; fetch it again")),
-        Err(error) => Err(Error::format(path, format!("is not sound JSON: {error}; fetch it again"))),
-    }
+/// Whether a tensor holds nothing but ones.
+fn is_one(file: &Mapped, entry: &Entry) -> bool {
+    let Ok(dtype) = entry.dtype else { return false };
+    let data = &file.bytes()[entry.bytes.start as usize..entry.bytes.end as usize];
+    let count: u64 = entry.shape.iter().product();
+    // One of each head at most; what is larger is something else.
+    let mut values = vec![0.0; count.min(4096) as usize];
+    count <= 4096
+        && blocks::dequantise(dtype, data, &mut values).is_ok()
+        && values.iter().all(|&value| value == 1.0)
 }

@@ -4,6 +4,7 @@
 //! when the file is opened, so that afterwards each tensor of the table can be read without further ado.
 
 use super::cursor::{Cursor, Parsed, shown};
+use super::ignored::Ignored;
 use super::mapped::Mapped;
 use super::metadata::{self, Array, Strings, Value};
 use super::tensor_table::{self, TensorInfo};
@@ -24,6 +25,7 @@ pub struct Gguf {
     tensors: Vec<TensorInfo>,
     /// Indices into `tensors`, sorted by name.
     names: Vec<usize>,
+    ignored: Ignored,
 }
 
 impl Gguf {
@@ -58,7 +60,17 @@ impl Gguf {
         };
         let data_start = cursor.position().next_multiple_of(alignment.into());
         tensor_table::place(&mut tensors, data_start, alignment.into(), file.bytes().len() as u64)?;
-        Ok(Gguf { file, version, metadata, keys, tensors, names })
+        Ok(Gguf { file, version, metadata, keys, tensors, names, ignored: Ignored::default() })
+    }
+
+    /// The same with keys and tensors that are let pass.
+    pub fn ignoring(self, ignored: Ignored) -> Self {
+        Self { ignored, ..self }
+    }
+
+    /// What is let pass.
+    pub fn ignored(&self) -> &Ignored {
+        &self.ignored
     }
 
     /// The path the file was opened by.

@@ -3,7 +3,7 @@
 
 use super::blocks;
 use super::cursor::shown;
-use super::folder::read_object;
+use super::json::read_object;
 use super::mapped::Mapped;
 use super::names;
 use super::shard::{self, Entry};

@@ -7,9 +7,12 @@
 pub mod blocks;
 mod cursor;
 pub mod dtype;
+mod files;
 pub mod folder;
 pub mod gguf;
 pub mod gguf_writer;
+mod ignored;
+mod json;
 pub mod lora;
 mod mapped;
 pub mod metadata;
@@ -19,11 +22,15 @@ mod shard;
 pub(crate) mod small_blocks;
 pub mod source;
 pub mod tensor_table;
+mod weight_files;
 
 pub use dtype::DType;
+pub(crate) use files::is_there;
 pub use folder::Folder;
 pub use gguf::Gguf;
 pub use gguf_writer::{NewTensor, write_gguf, write_gguf_to};
+pub use ignored::Ignored;
+pub use json::with_words;
 pub use lora::{Lora, LowRank};
 pub(crate) use mapped::Mapped;
 pub use metadata::{Array, Strings, Value};

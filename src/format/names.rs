@@ -8,11 +8,43 @@ struct Names {
     model_type: &'static str,
     whole: &'static [(&'static str, &'static str)],
     block: &'static [(&'static str, &'static str)],
-    /// What checkpoints carry along, but no model needs: ends of names.
-    unneeded: &'static [&'static str],
     /// What is for pictures, which a text goes without: beginnings of names.
     pictures: &'static [&'static str],
 }
+
+/// What a tensor is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// The text that comes out, as far as can be told from its name.
+    Text,
+    /// Nothing that is not computed anew: masks, positions, tables of sines.
+    Nothing,
+    /// Another task, which begins where the language model ends: judging a text, or seeing.
+    OtherTask,
+    /// What a cache of eight-bit floats is scaled with.
+    CacheScale,
+}
+
+/// What checkpoints of any family carry along for no use: ends of names.
+const UNNEEDED: [&str; 10] = [
+    "rotary_emb.inv_freq",
+    "rotary_emb.original_inv_freq",
+    "rotary_emb.cos_cached",
+    "rotary_emb.sin_cached",
+    ".attn.bias",
+    ".attn.masked_bias",
+    ".attn.causal_mask",
+    ".position_ids",
+    ".num_batches_tracked",
+    "._float_tensor",
+];
+
+/// Parts that are added behind a model to judge texts: beginnings of names.
+const JUDGES: [&str; 6] =
+    ["v_head.", "score.", "classifier.", "value_head.", "reward_head.", "regression_head."];
+
+/// Of values and keys, as vLLM and its kin name them.
+const CACHE_SCALES: [&str; 4] = [".k_scale", ".v_scale", ".k_proj.output_scale", ".v_proj.output_scale"];
 
 const LLAMA: Names = Names {
     model_type: "",
@@ -33,7 +65,6 @@ const LLAMA: Names = Names {
         ("mlp.down_proj", "ffn_down"),
         ("mlp.gate", "ffn_gate_inp"),
     ],
-    unneeded: &["rotary_emb.inv_freq"],
     pictures: &[],
 };
 
@@ -69,8 +100,6 @@ const GPT2: Names = Names {
         ("mlp.c_fc", "ffn_up"),
         ("mlp.c_proj", "ffn_down"),
     ],
-    // Masks.
-    unneeded: &[".attn.bias", ".attn.masked_bias"],
     pictures: &[],
 };
 
@@ -79,11 +108,22 @@ fn family(model_type: &str) -> &'static Names {
     known.into_iter().find(|names| model_type.starts_with(names.model_type)).unwrap_or(&LLAMA)
 }
 
-/// Whether a tensor is in checkpoints for no use.
-pub(super) fn unneeded(model_type: &str, name: &str) -> bool {
-    let Names { unneeded, pictures, .. } = family(model_type);
+/// What a tensor of a model of this type is for.
+pub(super) fn purpose(model_type: &str, name: &str) -> Purpose {
     let part = name.strip_prefix("model.").unwrap_or(name);
-    unneeded.iter().any(|end| name.ends_with(end)) || pictures.iter().any(|start| part.starts_with(start))
+    let begins = |starts: &[&str]| starts.iter().any(|start| part.starts_with(start));
+    let ends = |ends: &[&str]| ends.iter().any(|end| name.ends_with(end));
+    match () {
+        () if begins(family(model_type).pictures) || ends(&UNNEEDED) => Purpose::Nothing,
+        () if begins(&JUDGES) => Purpose::OtherTask,
+        () if ends(&CACHE_SCALES) => Purpose::CacheScale,
+        () => Purpose::Text,
+    }
+}
+
+/// Whether GGUF has a name for a tensor of a model of this type.
+pub(super) fn is_known(model_type: &str, name: &str) -> bool {
+    translated(family(model_type), name).is_some()
 }
 
 /// GGUF's name for a tensor of a model of this type; the same name where the table has none.
@@ -146,9 +186,22 @@ mod tests {
         for (model_type, theirs, ours) in rows {
             assert_eq!(gguf_name(model_type, theirs), ours, "{model_type}: {theirs}");
         }
-        assert!(unneeded("gpt2", "h.0.attn.bias") && !unneeded("gpt2", "h.0.attn.c_attn.bias"));
-        assert!(unneeded("gemma3", "vision_tower.vision_model.encoder.layers.0.mlp.fc1.bias"));
-        assert!(unneeded("gemma3", "model.multi_modal_projector.mm_input_projection_weight"));
-        assert!(unneeded("llama", "model.layers.0.self_attn.rotary_emb.inv_freq"));
+        let rows = [
+            ("gpt2", "h.0.attn.bias", Purpose::Nothing),
+            ("gpt2", "h.0.attn.c_attn.bias", Purpose::Text),
+            ("gemma3", "vision_tower.vision_model.encoder.layers.0.mlp.fc1.bias", Purpose::Nothing),
+            ("gemma3", "model.multi_modal_projector.mm_input_projection_weight", Purpose::Nothing),
+            ("llama", "model.layers.0.self_attn.rotary_emb.inv_freq", Purpose::Nothing),
+            ("llama", "model.layers.0.self_attn.rotary_emb.cos_cached", Purpose::Nothing),
+            ("llama", "model.layers.0.self_attn.q_proj.bias", Purpose::Text),
+            ("llama", "v_head.summary.weight", Purpose::OtherTask),
+            ("llama", "score.weight", Purpose::OtherTask),
+            ("llama", "model.layers.0.self_attn.k_scale", Purpose::CacheScale),
+            ("llama", "model.layers.0.self_attn.k_proj.weight_scale", Purpose::Text),
+            ("llama", "model.layers.0.mlp.score.weight", Purpose::Text),
+        ];
+        for (model_type, name, expected) in rows {
+            assert_eq!(purpose(model_type, name), expected, "{model_type}: {name}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::folder::Folder;
 use super::gguf::Gguf;
+use super::ignored::Ignored;
 use super::tensor_table::TensorInfo;
 use crate::error::{Error, Result};
 use std::path::Path;
@@ -34,15 +35,27 @@ impl Source {
     /// # Errors
     /// If it cannot be read, is of another kind, or is damaged.
     pub fn open(path: &Path) -> Result<Self> {
+        Self::open_ignoring(path, &Ignored::default())
+    }
+
+    /// The same with what is let pass, though it may change the result.
+    ///
+    /// # Errors
+    /// As [`Source::open`].
+    pub fn open_ignoring(path: &Path, ignored: &Ignored) -> Result<Self> {
         let kind = std::fs::metadata(path).map_err(Error::io("open", path))?;
         if !kind.is_dir() {
-            return Ok(Self::Gguf(Arc::new(Gguf::open(path)?)));
+            return Ok(Self::Gguf(Arc::new(Gguf::open(path)?.ignoring(ignored.clone()))));
         }
-        if !path.join("config.json").is_file() {
-            let message = "is a folder without a config.json; give a model's folder or a .gguf file";
-            return Err(Error::format(path, message));
+        Ok(Self::Folder(Arc::new(Folder::open_ignoring(path, ignored.clone())?)))
+    }
+
+    /// What is let pass.
+    pub fn ignored(&self) -> &Ignored {
+        match self {
+            Self::Gguf(gguf) => gguf.ignored(),
+            Self::Folder(folder) => folder.ignored(),
         }
-        Ok(Self::Folder(Arc::new(Folder::open(path)?)))
     }
 
     /// The path it was opened by.

@@ -5,6 +5,7 @@
 
 use super::architecture::{Architecture, Norm, Pairs};
 use super::config::{Config, LayerType};
+use super::pooling::Pooling;
 use super::rope::{Rope, Scaling};
 use super::rows::{transposed, unpaired};
 use super::weights::Model;
@@ -64,7 +65,13 @@ impl Export {
         let model = Model::load(&Place::Host, &source, |_| ())?;
         let config = &model.config;
         let cannot = |message: String| source.path_error(format!("{message}; a GGUF file cannot say so"));
-        let metadata = metadata(config).map_err(cannot)?;
+        let mut metadata = metadata(config).map_err(cannot)?;
+        // How vectors are made that GGUF has no words for does not keep a text's model from being written.
+        let pooling =
+            Pooling::declared(&source).ok().flatten().and_then(|declared| declared.pooling.gguf_number());
+        if let Some(number) = pooling {
+            metadata.push((format!("{}.pooling_type", config.architecture.name), Value::U32(number)));
+        }
         let name = name(folder.path());
         let mut planned = vec![];
         let mut stacks: BTreeMap<String, Vec<(u32, TensorInfo)>> = BTreeMap::new();
@@ -227,6 +234,15 @@ fn metadata(config: &Config) -> std::result::Result<Vec<(String, Value)>, String
 
     if config.qkv_bias != architecture.qkv_bias || config.output_bias != architecture.bias {
         return Err(format!("attention has biases, which models called {} have not", architecture.name));
+    }
+    if config.ffn_bias != architecture.bias {
+        return Err(format!(
+            "feed-forward parts have biases, which models called {} have not",
+            architecture.name
+        ));
+    }
+    if config.scores_by_layer {
+        return Err("attention is scaled by the layer's number".into());
     }
     if architecture.learned_positions && config.activation != Function::Gelu {
         return Err(format!("the activation is {:?}", config.activation));

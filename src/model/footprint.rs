@@ -2,7 +2,7 @@
 
 use super::state::Room;
 use super::transformer::Activations;
-use super::weights::Model;
+use super::weights::{Extent, Model};
 use crate::Result;
 use crate::format::{Lora, Quantization, Source, quantize};
 use crate::gpu::{Gpu, Place};
@@ -38,13 +38,27 @@ impl Footprint {
         adapters: &[(Lora, f32)],
         room: &Room,
     ) -> Result<Self> {
+        Self::of_extent(source, Extent::Whole, quantization, adapters, room)
+    }
+
+    /// The same of so much of the model.
+    ///
+    /// # Errors
+    /// As [`Footprint::new`].
+    pub fn of_extent(
+        source: &Source,
+        extent: Extent,
+        quantization: Option<Quantization>,
+        adapters: &[(Lora, f32)],
+        room: &Room,
+    ) -> Result<Self> {
         // Without a device nothing is allocated; the sizes are the same.
-        let mut model = Model::load(&Place::Host, source, |_| ())?;
+        let (mut model, _) = Model::reserve(&Place::Host, source, extent, None, |_| ())?;
         let matrices = model.bytes();
         model.adapt(&Place::Host, adapters)?;
         let weights = match quantization {
             None => model.bytes(),
-            Some(quantization) => quantised(source, quantization) + (model.bytes() - matrices),
+            Some(quantization) => quantised(source, extent, quantization) + (model.bytes() - matrices),
         };
         Self::of(&model, weights, room)
     }
@@ -126,10 +140,12 @@ impl Footprint {
 }
 
 /// Bytes of all tensors in the types that `quantization` gives them; packed they take as much, but for what fills tiles.
-fn quantised(source: &Source, quantization: Quantization) -> u64 {
+fn quantised(source: &Source, extent: Extent, quantization: Quantization) -> u64 {
     let tensors = source.tensors();
     let types = quantize::plan(quantization, tensors);
-    let bytes = tensors.iter().zip(types).map(|(tensor, dtype)| {
+    let is_wanted = |name: &str| extent == Extent::Whole || name != "output.weight";
+    let wanted = tensors.iter().zip(types).filter(|(tensor, _)| is_wanted(&tensor.name));
+    let bytes = wanted.map(|(tensor, dtype)| {
         tensor.elements().div_ceil(dtype.block_len() as u64) * dtype.block_bytes() as u64
     });
     bytes.sum()

@@ -1,10 +1,10 @@
 //! From the tensors of a file or folder to packed weights, in the order and the shapes that kernels want.
 
-use super::architecture::{FeedForward, Norm, Pairs};
+use super::architecture::{Norm, Pairs};
 use super::config::Config;
 use super::lora::Additions;
-use super::rows::{FileRows, Paired, Slice, Stacked, Widened, lengthened, transposed, unpaired};
-use super::weights::{Dense, Ffn, Gain, Layer};
+use super::rows::{FileRows, Paired, Slice, Stacked, Widened, transposed, unpaired};
+use super::weights::{Ffn, Gain, Layer};
 use crate::format::{Quantization, Source, TensorInfo, blocks, quantize};
 use crate::gpu::{Place, Tensor};
 use crate::kernels::{Matrix, OwnedRows, RowSource, TILE};
@@ -49,20 +49,24 @@ impl<'a> Loader<'a> {
         self.reserved.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A tensor that the forward pass does not know would change the result.
+    /// A tensor that the forward pass does not know would change the result. An output matrix may be left over.
     pub(super) fn all_used(&self) -> Result<()> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        // The configuration has read the divisors of the frequencies; a tied output may be stored all the same.
+        // The configuration has read the divisors of the frequencies, and chosen what the output is.
         let known = |name: &str| {
             used.contains(name)
                 || name.starts_with("rope_")
-                || (self.config.tied == Some(true) && name == "output.weight")
+                || name == "output.weight"
+                || self.source.ignored().has_tensor(name)
         };
         match self.source.tensors().iter().find(|tensor| !known(&tensor.name)) {
             None => Ok(()),
             Some(tensor) => Err(self.source.path_error(format!(
-                "tensor {:?} is not part of the architecture {:?} as this version knows it, and may change the result",
-                tensor.name, self.config.architecture.name
+                "tensor {:?} is not part of the architecture {:?} as this version knows it, and may change the result; \
+                 --ignore-tensor {} goes on without it, and the answers may then be wrong",
+                tensor.name,
+                self.config.architecture.name,
+                tensor.name.escape_debug()
             ))),
         }
     }
@@ -134,45 +138,7 @@ impl<'a> Loader<'a> {
         })
     }
 
-    /// A feed-forward part that all tokens go through.
-    fn dense(&self, index: usize) -> Result<Dense> {
-        let Config { architecture, width, hidden, .. } = *self.config;
-        let name = |part: &str| format!("blk.{index}.{part}");
-        let weight = |part: &str| format!("blk.{index}.{part}.weight");
-        let gate_up = match (architecture.feed_forward, architecture.fused) {
-            (FeedForward::Plain, _) => {
-                self.reserve(&name("ffn_up"), self.rows(&weight("ffn_up"), hidden, width)?, TILE)?
-            }
-            (_, false) => {
-                let sources = [
-                    self.rows(&weight("ffn_gate"), hidden, width)?,
-                    self.rows(&weight("ffn_up"), hidden, width)?,
-                ];
-                self.pair(&name("ffn_gate_up"), sources)?
-            }
-            (_, true) => {
-                let both = self.rows(&weight("ffn_up"), 2 * hidden, width)?;
-                let half = |rows| Arc::new(Slice { source: Arc::clone(&both), rows }) as Rows;
-                self.pair(&name("ffn_gate_up"), [half(0..hidden), half(hidden..2 * hidden)])?
-            }
-        };
-        let down = self.padded(self.rows(&weight("ffn_down"), width, hidden)?);
-        Ok(Dense {
-            gate_up,
-            up_bias: self.bias(&name("ffn_up"), hidden, architecture.bias)?,
-            down: self.reserve(&weight("ffn_down"), down, TILE)?,
-            down_bias: self.bias(&name("ffn_down"), width, architecture.bias)?,
-        })
-    }
-
-    /// Rows as long as the activations of the feed-forward part, which are padded to whole tiles.
-    pub(super) fn padded(&self, rows: Rows) -> Rows {
-        let columns = rows.columns();
-        let padded = columns.next_multiple_of(64);
-        if columns.next_multiple_of(32) == padded { rows } else { Arc::new(lengthened(&*rows, padded)) }
-    }
-
-    fn bias(&self, name: &str, count: usize, there: bool) -> Result<Option<Tensor>> {
+    pub(super) fn bias(&self, name: &str, count: usize, there: bool) -> Result<Option<Tensor>> {
         match there {
             true => self.floats(&format!("{name}.bias"), count).and_then(|b| self.vector(name, b)).map(Some),
             false => Ok(None),
@@ -252,7 +218,9 @@ impl<'a> Loader<'a> {
     fn info(&self, name: &str, shape: &[usize]) -> Result<&TensorInfo> {
         let info = self.source.tensor(name)?;
         self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
-        if !info.shape.iter().map(|&n| n as usize).eq(shape.iter().copied()) {
+        // Axes of one number order nothing, and some files have one more or less of them.
+        let stored = info.shape.iter().map(|&n| n as usize).filter(|&n| n != 1);
+        if !stored.eq(shape.iter().copied().filter(|&n| n != 1)) {
             let message = format!(
                 "tensor {name} has shape {:?}, but the model's configuration makes it {shape:?}",
                 info.shape
@@ -329,7 +297,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Gate and up as one matrix, each padded with zero rows to whole tiles of 64.
-    fn pair(&self, label: &str, mut sources: [Rows; 2]) -> Result<Matrix> {
+    pub(super) fn pair(&self, label: &str, mut sources: [Rows; 2]) -> Result<Matrix> {
         if sources[0].dtype() != sources[1].dtype() {
             sources = sources.map(|source| Arc::new(Widened::new(&*source)) as Rows);
         }
@@ -357,7 +325,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Numbers on the device, padded with zeros to whole blocks.
-    fn vector(&self, label: &str, mut values: Vec<f32>) -> Result<Tensor> {
+    pub(super) fn vector(&self, label: &str, mut values: Vec<f32>) -> Result<Tensor> {
         values.resize(values.len().next_multiple_of(32), 0.0);
         Tensor::constant(self.place, label, &[values.len()], &values)
     }

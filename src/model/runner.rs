@@ -19,7 +19,7 @@ use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use embedder::{Embedder, Pooling};
+pub use embedder::Embedder;
 pub use judge::{Judge, Score};
 
 /// Which logits a step computes.

@@ -198,7 +198,7 @@ pub fn record(
                 y: partial.map_or(&act.attended, |(sums, _)| sums).clone(),
                 pieces: partial.map(|(_, pieces)| pieces.clone()),
                 tokens,
-                scale: config.attention_scale,
+                scale: config.attention_scale_of(index),
                 window: layer_type.window,
                 cap: config.attention_cap,
             },

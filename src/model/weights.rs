@@ -56,12 +56,21 @@ pub enum Ffn {
 pub struct Dense {
     /// Gate rows and then up rows, each padded to whole tiles, [2 F, C]; up rows alone where there is no gate, [F, C].
     pub gate_up: Matrix,
-    /// `[F]`, where there is no gate.
+    /// Of these rows, if they have one, in the same order.
     pub up_bias: Option<Tensor>,
     /// [C, F].
     pub down: Matrix,
     /// `[C]`.
     pub down_bias: Option<Tensor>,
+}
+
+/// How much of a model is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    Whole,
+    /// All but the output matrix: hidden states, and no logits.
+    WithoutOutput,
 }
 
 /// Configuration and weights.
@@ -76,7 +85,7 @@ pub struct Model {
     pub layers: Vec<Layer>,
     /// Before the output product.
     pub output_norm: Gain,
-    /// Output matrix [V, C]; `None` if it is the embedding table.
+    /// Output matrix [V, C]; `None` if it is the embedding table, or was left out.
     pub output: Option<Matrix>,
 }
 
@@ -86,7 +95,7 @@ impl Model {
     /// # Errors
     /// A missing tensor, a wrong shape, one that nothing uses, or a device that cannot hold them.
     pub fn load(place: &Place, source: impl Into<Source>, mut progress: impl FnMut(u64)) -> Result<Self> {
-        let (model, unfilled) = Self::reserve(place, source, None, &mut progress)?;
+        let (model, unfilled) = Self::reserve(place, source, Extent::Whole, None, &mut progress)?;
         unfilled.fill(place, progress)?;
         Ok(model)
     }
@@ -100,6 +109,7 @@ impl Model {
     pub fn reserve(
         place: &Place,
         source: impl Into<Source>,
+        extent: Extent,
         quantization: Option<Quantization>,
         mut progress: impl FnMut(u64),
     ) -> Result<(Self, Unfilled)> {
@@ -121,10 +131,18 @@ impl Model {
             true => Some(loader.table("position_embd.weight", context, width)?),
             false => None,
         };
-        let tied = config.tied.unwrap_or_else(|| source.opt_tensor("output.weight").is_none());
-        let output = match tied {
-            false => Some(loader.matrix("output.weight", vocabulary, width)?),
-            true => None,
+        let is_stored = source.opt_tensor("output.weight").is_some();
+        let tied = config.tied.unwrap_or(!is_stored);
+        let output = match extent {
+            Extent::WithoutOutput => None,
+            Extent::Whole if tied => None,
+            Extent::Whole if is_stored => Some(loader.matrix("output.weight", vocabulary, width)?),
+            Extent::Whole => {
+                return Err(source.path_error(
+                    "has no output matrix (lm_head.weight), and config.json does not tie it to the embedding table: such a \
+                     model makes vectors, by `kaiwu embed`, and no text; choose a complete model",
+                ));
+            }
         };
         read(loader.bytes("output."));
         // Packed weights take about as much as those of the file.

@@ -7,7 +7,8 @@ use super::library::Library;
 use super::sentencepiece::SentencePiece;
 use super::{TextStream, TokenKind, TokenizerParts};
 use crate::error::{Error, Result};
-use crate::format::{Folder, Gguf, Source};
+use crate::format::{Folder, Gguf, Source, is_there, with_words};
+use std::borrow::Cow;
 
 /// Names of tokens that end a turn, in the families of models that have been seen. The metadata names one or
 /// two; models are often trained to end with another.
@@ -70,9 +71,13 @@ impl Tokenizer {
     /// # Errors
     /// If there is none, or it is damaged or of a kind that is not known.
     pub fn from_folder(folder: &Folder) -> Result<Self> {
-        let missing = "has no tokenizer.json; save the model's tokenizer in the fast format";
-        let json = folder.opt_bytes("tokenizer.json")?.ok_or_else(|| folder.path_error(missing))?;
-        let library = Library::new(&json).map_err(|error| folder.path_error(error.to_string()))?;
+        let Some(json) = folder.opt_bytes("tokenizer.json")? else { return Err(missing(folder)?) };
+        // Python writes numbers that are none, too, which JSON has no words for.
+        let library = Library::new(&json).or_else(|error| match with_words(&json) {
+            Cow::Owned(json) => Library::new(&json),
+            Cow::Borrowed(_) => Err(error),
+        });
+        let library = library.map_err(|error| folder.path_error(error.to_string()))?;
         let special = FolderTokens::read(folder, |text| library.id(text))?;
         let added = library.added();
         let added =
@@ -102,6 +107,15 @@ impl Tokenizer {
     /// # Errors
     /// If keys are missing or contradict each other, or name a kind of tokenizer that is not known.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
+        let key = "tokenizer.ggml.model";
+        // The former is llama.cpp's word for none.
+        if matches!(gguf.opt_str(key)?, Some("no_vocab" | "none") | None) {
+            let found = gguf.get(key).map_or("is not there".into(), |value| format!("is {value}"));
+            let message = format!(
+                "has no tokenizer ({key} {found}), so that texts cannot be read or written; {ONLY_IDS}"
+            );
+            return Err(gguf.path_error(message));
+        }
         Self::from_parts(&TokenizerParts::from_gguf(gguf)?).map_err(|error| match error {
             Error::Text(message) => gguf.path_error(message),
             other => other,
@@ -282,6 +296,26 @@ impl Tokenizer {
     pub fn end_of_turn(&self) -> &[u32] {
         &self.end_of_turn
     }
+}
+
+/// What there is for a model without a tokenizer.
+const ONLY_IDS: &str = "`kaiwu logits --ids` needs none";
+
+/// The error for a folder without `tokenizer.json`, which says what there is instead.
+fn missing(folder: &Folder) -> Result<Error> {
+    let mut slow = vec![];
+    for name in ["tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt", "tekken.json"] {
+        if is_there(&folder.path().join(name))? {
+            slow.push(name);
+        }
+    }
+    let instead = match slow[..] {
+        [] => "save the model's tokenizer beside it".into(),
+        _ => format!("{} cannot be read, save the model's tokenizer in the fast format", slow.join(" and ")),
+    };
+    let message =
+        format!("has no tokenizer.json, so that texts cannot be read or written; {instead}; {ONLY_IDS}");
+    Ok(folder.path_error(message))
 }
 
 fn read_kinds(parts: &TokenizerParts) -> Result<Vec<TokenKind>> {

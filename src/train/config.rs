@@ -135,6 +135,7 @@ impl Shape {
         let refused = [
             (config.architecture.name != "llama", format!("architecture is {:?}", config.architecture.name)),
             (config.qkv_bias || config.output_bias, "products of the attention have biases".into()),
+            (config.ffn_bias, "products of the feed-forward parts have biases".into()),
             (
                 config.attention_cap.is_some() || config.logits_cap.is_some(),
                 "scores or logits have caps".into(),

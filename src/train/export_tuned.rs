@@ -5,8 +5,9 @@ use super::export::{halves, llama_tensors};
 use super::low_rank::{LoraSettings, Pair, Target};
 use super::tensor_file::write_tensors;
 use super::trainer::Trainer;
+use super::tuning::Tuning;
 use crate::files::write_whole;
-use crate::format::{DType, Gguf, NewTensor, Source, Value, write_gguf};
+use crate::format::{DType, Gguf, NewTensor, Source, Value, is_there, write_gguf};
 use crate::{Error, Result};
 use serde_json::json;
 use std::fs;
@@ -68,8 +69,9 @@ pub(super) fn export_adapter(
 }
 
 /// Writes the model in the form it was read: a folder, its tokenizer copied, or `model.gguf` with the same metadata.
-pub(super) fn export_model(trainer: &Trainer, model: &Path, folder: &Path) -> Result<PathBuf> {
-    match Source::open(model)? {
+pub(super) fn export_model(trainer: &Trainer, tuning: &Tuning, folder: &Path) -> Result<PathBuf> {
+    let Tuning { model, ignored, .. } = tuning;
+    match Source::open_ignoring(model, ignored)? {
         Source::Gguf(gguf) => {
             let path = folder.join("model.gguf");
             export_gguf(trainer, &gguf, &path)?;
@@ -80,7 +82,7 @@ pub(super) fn export_model(trainer: &Trainer, model: &Path, folder: &Path) -> Re
             write_tensors(&folder.join("model.safetensors"), &llama_tensors(trainer)?, Some(metadata))?;
             for name in KEPT {
                 let (from, to) = (model.join(name), folder.join(name));
-                if from.is_file() {
+                if is_there(&from)? {
                     write_whole(&to, fs::read(&from).map_err(Error::io("read", &from))?)?;
                 }
             }

@@ -226,7 +226,7 @@ impl TextRun {
                 let pairs = adapter.pairs(&self.trainer.shape, &values);
                 export_adapter(&adapter.settings, &self.trainer.shape, pairs, &tuning.name, folder)
             }
-            (Pupil::Tuned(tuning), None) => export_model(&self.trainer, &tuning.model, folder),
+            (Pupil::Tuned(tuning), None) => export_model(&self.trainer, tuning, folder),
         }
     }
 

@@ -8,7 +8,7 @@ use super::network::Network;
 use super::text_settings::TextSettings;
 use super::trainer::Trainer;
 use crate::Result;
-use crate::format::Source;
+use crate::format::{Ignored, Source};
 use crate::gpu::Gpu;
 use crate::model::Config;
 use crate::text::{ChatTemplate, Tokenizer};
@@ -24,6 +24,9 @@ pub struct Tuning {
     /// What it was called by who asked for it: adapters name their base so.
     #[serde(default)]
     pub name: String,
+    /// What of its files is let pass.
+    #[serde(default)]
+    pub ignored: Ignored,
     /// What is trained beside its weights; without, all of them are trained.
     pub lora: Option<LoraSettings>,
 }
@@ -81,7 +84,7 @@ impl Tuning {
     /// Opens the model and chooses settings: a few passes over the data; no decay and nothing kept for evaluation where
     /// examples are learned by heart.
     pub(super) fn begin(&self, gpu: &Arc<Gpu>, wishes: &Wishes, data: &Data) -> Result<Tuned> {
-        let source = Source::open(&self.model)?;
+        let source = Source::open_ignoring(&self.model, &self.ignored)?;
         let config = Config::from_source(&source)?;
         // What cannot be trained should show before its tokenizer is asked for.
         Shape::of(&config, true, 1)?;
@@ -114,7 +117,7 @@ impl Tuning {
 
     /// The same with settings from a checkpoint.
     pub(super) fn again(&self, gpu: &Arc<Gpu>, settings: &TextSettings, data: &Data) -> Result<Tuned> {
-        let source = Source::open(&self.model)?;
+        let source = Source::open_ignoring(&self.model, &self.ignored)?;
         let lesson = lesson_of(&source, settings, Some(settings.context), data)?;
         let network = self.load(gpu, &source, settings, &lesson)?;
         Ok(Tuned { settings: settings.clone(), network, lesson })

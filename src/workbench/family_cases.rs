@@ -71,7 +71,8 @@ fn add_gates(table: &mut Table) -> Result<()> {
 /// Long rows drive GELU and cap into their flat ends.
 fn add_project(table: &mut Table) -> Result<()> {
     for (rows, columns, tokens, first_row) in [(36, 1024, 1, 0), (100, 96, 17, 32)] {
-        for function in [Function::Identity, Function::Gelu, Function::Relu, Function::Cap(5.0)] {
+        let gelus = [Function::Gelu, Function::GeluExact];
+        for function in gelus.into_iter().chain([Function::Identity, Function::Relu, Function::Cap(5.0)]) {
             let x = table.filled("x", &[tokens, columns])?;
             let width = (first_row + rows + 8usize).next_multiple_of(32);
             let bias = table.filled("bias", &[width])?;

@@ -20,7 +20,15 @@ for text in TEXTS:
     ids = tokenizer(text, return_tensors="pt")["input_ids"]
     with torch.no_grad():
         hidden = model(ids).last_hidden_state[0]
-    vectors = {"mean": hidden.mean(0), "last": hidden[-1]}
+    # The weights of sentence-transformers' weightedmean: places, counted from 1.
+    places = torch.arange(1, len(hidden) + 1.0)
+    vectors = {
+        "mean": hidden.mean(0),
+        "first": hidden[0],
+        "last": hidden[-1],
+        "max": hidden.max(0).values,
+        "weighted": (hidden * places[:, None]).sum(0),
+    }
     row = {name: torch.nn.functional.normalize(vector, dim=0).tolist() for name, vector in vectors.items()}
     rows.append({"text": text, "tokens": ids.shape[1], **row})
 (here / "tiny-embeddings.json").write_text(json.dumps(rows) + "\n")

@@ -5,8 +5,9 @@ import os, shutil, sys
 import torch
 from safetensors.torch import save_file
 from transformers.models.gemma3 import modeling_gemma3
-from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, LlamaConfig, LlamaForCausalLM, Phi3Config,
-                          Phi3ForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
+from transformers import (Gemma3ForCausalLM, Gemma3TextConfig, GPT2Config, GPT2LMHeadModel, LlamaConfig,
+                          LlamaForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config, Qwen2ForCausalLM,
+                          Qwen3MoeConfig, Qwen3MoeForCausalLM)
 
 # transformers 5.23.0 reads attn_logit_softcapping of Gemma 3 and forgets to hand it to the attention.
 plain = modeling_gemma3.eager_attention_forward
@@ -51,6 +52,13 @@ MODELS = {
         rope_parameters=dict(rope_type="longrope", rope_theta=10000.0, original_max_position_embeddings=32, factor=4.0,
                              short_factor=[1.0, 1.05, 1.1, 1.2, 1.3, 1.4, 1.6, 2.0],
                              long_factor=[1.0, 1.2, 1.5, 2.0, 3.0, 4.0, 6.0, 9.0]))),
+    # A width that fills no tile, so that the biases of gate and up have a gap between them.
+    "llama-mlp-bias": lambda: LlamaForCausalLM(LlamaConfig(
+        **(COMMON | dict(intermediate_size=100)), mlp_bias=True)),
+    # GELU by the error function, and scores that shrink from layer to layer.
+    "gpt2-exact": lambda: GPT2LMHeadModel(GPT2Config(
+        vocab_size=V, n_positions=64, n_embd=32, n_layer=3, n_head=4, n_inner=160, activation_function="gelu",
+        scale_attn_by_inverse_layer_idx=True, bos_token_id=0, eos_token_id=2, pad_token_id=None)),
 }
 
 

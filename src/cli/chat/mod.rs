@@ -92,7 +92,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
 
     // What is asked is not known yet: pipelines for a few tokens serve any prompt.
     let (loaded, runner) = file.load_with_runner(device, false, 16, EXPECTED)?;
-    let generator = Generator::new(runner, Arc::clone(&loaded.file.tokenizer));
+    let generator = Generator::new(runner, Arc::clone(loaded.file.tokenizer()?));
     let conversation = Conversation::new(template, arguments.system.as_deref());
     let talk = Talk::new(loaded.name(), generator, conversation, options);
     let mut chat = Chat::new(talk, Input::new(!arguments.no_history)?)?;

@@ -6,6 +6,7 @@ use super::product::gelu;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor, Tolerance,
 };
+use crate::kernels::pointwise::normal::gelu_exact;
 
 /// What the rows of a product go through.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,6 +15,8 @@ pub enum Function {
     Identity,
     /// GELU in its approximation by tanh.
     Gelu,
+    /// GELU by the error function.
+    GeluExact,
     /// max(x, 0).
     Relu,
     /// cap * tanh(x / cap).
@@ -26,6 +29,7 @@ impl Function {
         match self {
             Self::Identity => "finish_rows",
             Self::Gelu => "finish_gelu",
+            Self::GeluExact => "finish_gelu_exact",
             Self::Relu => "finish_relu",
             Self::Cap(_) => "finish_capped",
         }
@@ -103,6 +107,7 @@ impl Kernel for Project {
                 y[token * width + self.first_row + row] = match self.function {
                     Function::Identity => value,
                     Function::Gelu => gelu(value),
+                    Function::GeluExact => gelu_exact(value),
                     Function::Relu => value.max(0.0),
                     Function::Cap(cap) => cap * (value / cap).tanh(),
                 };

@@ -2,6 +2,7 @@
 
 mod activate;
 pub(in crate::kernels) mod add;
+pub(in crate::kernels) mod normal;
 pub(in crate::kernels) mod pointwise;
 mod swiglu;
 

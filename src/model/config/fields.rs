@@ -1,56 +1,12 @@
 //! The fields of a `config.json`, and which of them were read: what nobody read may change the result.
 
-use super::LARGEST;
+use super::harmless::{Effect, effect};
+use super::{LARGEST, way_round};
 use crate::format::Folder;
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::collections::HashSet;
-
-/// Fields that describe training, other tasks, or the file itself.
-const HARMLESS: &[&str] = &[
-    "_attn_implementation",
-    "_attn_implementation_autoset",
-    "_name_or_path",
-    "architectures",
-    "attention_dropout",
-    "attn_pdrop",
-    "auto_map",
-    "bos_token_id",
-    "cache_implementation",
-    "dtype",
-    "embd_pdrop",
-    "eos_token_id",
-    "id2label",
-    "initializer_range",
-    "is_llama_config",
-    "keys_to_ignore_at_inference",
-    "label2id",
-    "max_window_layers",
-    "model_type",
-    "n_ctx",
-    "original_max_position_embeddings",
-    "output_router_logits",
-    "pad_token_id",
-    "pretraining_tp",
-    "reorder_and_upcast_attn",
-    "resid_pdrop",
-    "router_aux_loss_coef",
-    "sep_token_id",
-    "summary_activation",
-    "summary_first_dropout",
-    "summary_proj_to_labels",
-    "summary_type",
-    "summary_use_proj",
-    "task_specific_params",
-    "torch_dtype",
-    "transformers.js_config",
-    "transformers_version",
-    "unsloth_fixed",
-    "unsloth_version",
-    "use_cache",
-    "vocab_size_per_layer_input",
-];
 
 /// A reader of fields that remembers their names.
 pub(super) struct Fields<'a> {
@@ -58,17 +14,41 @@ pub(super) struct Fields<'a> {
     /// Where in the file, for messages: "" or "rope_parameters.".
     within: String,
     map: &'a Map<String, Value>,
+    /// Fields whose values were asked for.
     seen: RefCell<HashSet<String>>,
+    /// Fields that may have one value only.
+    checked: RefCell<HashSet<String>>,
 }
 
 impl<'a> Fields<'a> {
     pub(super) fn new(folder: &'a Folder, within: &str, map: &'a Map<String, Value>) -> Self {
-        Self { folder, within: within.into(), map, seen: RefCell::default() }
+        Self { folder, within: within.into(), map, seen: RefCell::default(), checked: RefCell::default() }
     }
 
     /// An error about a field.
     pub(super) fn wrong(&self, name: &str, message: impl std::fmt::Display) -> Error {
         self.folder.path_error(format!("config.json: {}{name} {message}", self.within))
+    }
+
+    /// The field as messages and the command line call it.
+    fn path_of(&self, name: &str) -> String {
+        format!("{}{name}", self.within)
+    }
+
+    /// Whether somebody would have the field let pass.
+    fn is_ignored(&self, name: &str) -> bool {
+        self.folder.ignored().has_field(&self.path_of(name))
+    }
+
+    /// Whether the folder has a tensor of this name.
+    pub(super) fn has_tensor(&self, name: &str) -> bool {
+        self.folder.opt_tensor(name).is_some()
+    }
+
+    /// Whether the embedding table serves for the output where it is meant to: the library uses another matrix if one is
+    /// stored all the same.
+    pub(super) fn repeats_embedding(&self) -> bool {
+        !self.has_tensor("output.weight") || self.folder.output_repeats()
     }
 
     /// The value of a field that is there and not null.
@@ -89,10 +69,9 @@ impl<'a> Fields<'a> {
         as_type: impl Fn(&'a Value) -> Option<T>,
     ) -> Result<Option<T>> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        as_type(value).map(Some).ok_or_else(|| {
-            let shown: String = value.to_string().chars().take(60).collect();
-            self.wrong(name, format!("should be {wanted}, but is {shown}"))
-        })
+        as_type(value)
+            .map(Some)
+            .ok_or_else(|| self.wrong(name, format!("should be {wanted}, but is {}", shown(value))))
     }
 
     fn required<T>(&self, name: &str, value: Option<T>) -> Result<T> {
@@ -159,39 +138,51 @@ impl<'a> Fields<'a> {
         numbers.ok_or_else(|| self.wrong(name, "should be a list of numbers"))
     }
 
-    /// Refuses a field with another value than the one that is supported.
-    pub(super) fn only(&self, name: &str, supported: &Value) -> Result<()> {
-        match self.get(name) {
-            Some(value) if value != supported => {
-                let shown: String = value.to_string().chars().take(60).collect();
-                Err(self.wrong(name, format!("= {shown} changes the result; only {supported} is supported")))
+    /// Refuses a field with another value than those that are supported, all of which mean the same.
+    pub(super) fn only(&self, name: &str, supported: &[Value]) -> Result<()> {
+        self.checked.borrow_mut().insert(name.to_owned());
+        match self.map.get(name).filter(|value| !value.is_null()) {
+            Some(value) if !supported.contains(value) && !self.is_ignored(name) => {
+                let names: Vec<String> = supported.iter().map(Value::to_string).collect();
+                let (shown, way) = (shown(value), way_round(&self.path_of(name)));
+                let message =
+                    format!("= {shown} changes the result; only {} is supported; {way}", names.join(" or "));
+                Err(self.wrong(name, message))
             }
             _ => Ok(()),
         }
     }
 
-    /// Refuses what nobody has read, unless it is known to be harmless, or says nothing.
+    /// Refuses what nobody has read, unless it is known to be harmless or somebody would have it let pass.
     pub(super) fn finish(self) -> Result<()> {
-        let seen = self.seen.borrow();
-        let says_nothing = |value: &Value| match value {
-            Value::Null | Value::Bool(false) => true,
-            Value::Array(list) => list.is_empty(),
-            Value::Object(map) => map.is_empty(),
-            _ => false,
-        };
-        let strange = self.map.iter().find(|(name, value)| {
-            !seen.contains(*name) && !HARMLESS.contains(&name.as_str()) && !says_nothing(value)
-        });
-        match strange {
-            None => Ok(()),
-            Some((name, value)) => {
-                let shown: String = value.to_string().chars().take(60).collect();
-                let name: String = name.chars().take(60).collect();
-                Err(self.wrong(
-                    &name,
-                    format!("= {shown} is not known to this version and may change the result"),
-                ))
+        let (seen, checked) = (self.seen.borrow(), self.checked.borrow());
+        for (name, value) in self.map {
+            let is_ignored = self.is_ignored(name);
+            if seen.contains(name) {
+                if is_ignored {
+                    let message =
+                        "is known to this version and has an effect; --ignore-config is for what is refused";
+                    return Err(Error::Usage(self.wrong(name, message).to_string()));
+                }
+                continue;
             }
+            if is_ignored || checked.contains(name) {
+                continue;
+            }
+            let what = match effect(&self.within, name, value) {
+                Effect::None => continue,
+                Effect::Other => "changes the result and is not supported",
+                Effect::Unknown => "is not known to this version and may change the result",
+            };
+            let name: String = name.chars().take(60).collect();
+            let (shown, way) = (shown(value), way_round(&self.path_of(&name)));
+            return Err(self.wrong(&name, format!("= {shown} {what}; {way}")));
         }
+        Ok(())
     }
+}
+
+/// The beginning of a value.
+fn shown(value: &Value) -> String {
+    value.to_string().chars().take(60).collect()
 }

@@ -86,6 +86,8 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
         tied: None,
         qkv_bias: architecture.qkv_bias,
         output_bias: architecture.bias,
+        ffn_bias: architecture.bias,
+        scores_by_layer: false,
         experts,
     };
     keys.finish()?;

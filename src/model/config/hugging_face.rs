@@ -25,8 +25,8 @@ pub(super) fn read(folder: &Folder) -> Result<Config> {
             let Some(text) = fields.opt_object("text_config")? else {
                 return Err(fields.wrong("text_config", "is missing; choose a complete model"));
             };
-            text.only("model_type", &json!("gemma3_text"))?;
-            fields.only("tie_word_embeddings", &json!(true))?;
+            text.only("model_type", &[json!("gemma3_text")])?;
+            fields.only("tie_word_embeddings", &[json!(true)])?;
             // What becomes of pictures, of which there are none here.
             for name in EYES {
                 fields.get(name);
@@ -60,7 +60,7 @@ struct Defaults {
     /// None: the width shared evenly.
     head: Option<usize>,
     vocabulary: Option<usize>,
-    context: Option<usize>,
+    context: usize,
     window: Option<usize>,
     norm_eps: f64,
     rope_theta: f64,
@@ -73,23 +73,25 @@ fn defaults(named: &str) -> Defaults {
         key_heads: None,
         head: None,
         vocabulary: None,
-        context: None,
+        context: 2048,
         window: None,
         norm_eps: 1e-6,
         rope_theta: 1e4,
     };
     match named {
-        "mistral" => Defaults { key_heads: Some(8), window: Some(4096), ..none },
-        "qwen2" => Defaults { key_heads: Some(32), window: Some(4096), ..none },
-        "qwen3" => Defaults { key_heads: Some(32), head: Some(128), window: Some(4096), ..none },
-        "qwen3_moe" => Defaults { key_heads: Some(4), window: Some(4096), ..none },
-        "phi3" => Defaults { norm_eps: 1e-5, ..none },
+        "mistral" => Defaults { key_heads: Some(8), context: 131_072, window: Some(4096), ..none },
+        "qwen2" => Defaults { key_heads: Some(32), context: 32_768, window: Some(4096), ..none },
+        "qwen3" => {
+            Defaults { key_heads: Some(32), head: Some(128), context: 32_768, window: Some(4096), ..none }
+        }
+        "qwen3_moe" => Defaults { key_heads: Some(4), context: 32_768, window: Some(4096), ..none },
+        "phi3" => Defaults { context: 4096, norm_eps: 1e-5, ..none },
         "gemma3_text" => Defaults {
             heads: Some(8),
             key_heads: Some(4),
             head: Some(256),
             vocabulary: Some(262_208),
-            context: Some(131_072),
+            context: 131_072,
             window: Some(4096),
             rope_theta: 1e6,
             ..none
@@ -107,20 +109,29 @@ fn layers(fields: &Fields, name: &str) -> Result<usize> {
     Ok(layers)
 }
 
+/// Names of the library for GELU in its approximation by tanh.
+const GELU_BY_TANH: [&str; 5] =
+    ["gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_accurate", "gelu_python_tanh"];
+
+/// Names of x sigmoid(x).
+const SILU: [&str; 2] = ["silu", "swish"];
+
 /// GPT-2, with names of its own.
 fn gpt2(fields: &Fields, architecture: &'static Architecture) -> Result<Config> {
     let (width, heads, layers) =
         (fields.count("n_embd")?, fields.count("n_head")?, layers(fields, "n_layer")?);
-    let activation = match fields.opt_text("activation_function")? {
-        None | Some("gelu_new") => Function::Gelu,
-        Some("relu") => Function::Relu,
-        Some(name) => {
-            let message = format!("= {name:?} changes the result; \"gelu_new\" and \"relu\" are supported");
+    let activation = match fields.opt_text("activation_function")?.unwrap_or("gelu_new") {
+        name if GELU_BY_TANH.contains(&name) => Function::Gelu,
+        "gelu" | "gelu_python" => Function::GeluExact,
+        "relu" => Function::Relu,
+        name => {
+            let message = format!(
+                "= {name:?} changes the result; GELU in both of its forms and \"relu\" are supported"
+            );
             return Err(fields.wrong("activation_function", message));
         }
     };
-    fields.only("scale_attn_weights", &json!(true))?;
-    fields.only("scale_attn_by_inverse_layer_idx", &json!(false))?;
+    fields.only("scale_attn_weights", &[json!(true)])?;
     let head = width / heads;
     if head * heads != width {
         return Err(fields.wrong("n_embd", format!("= {width} is not shared evenly by {heads} heads")));
@@ -134,7 +145,7 @@ fn gpt2(fields: &Fields, architecture: &'static Architecture) -> Result<Config> 
         key_heads: heads,
         head,
         vocabulary: fields.count("vocab_size")?,
-        context: fields.count("n_positions")?,
+        context: fields.opt_count("n_positions")?.unwrap_or(1024),
         norm_eps: fields.opt_number("layer_norm_epsilon")?.unwrap_or(1e-5) as f32,
         ropes: vec![Rope::none()],
         layer_types: vec![LayerType { window: None, rope: 0 }; layers],
@@ -143,9 +154,11 @@ fn gpt2(fields: &Fields, architecture: &'static Architecture) -> Result<Config> 
         attention_scale: 1.0 / (head as f32).sqrt(),
         attention_cap: None,
         logits_cap: None,
-        tied: Some(fields.flag("tie_word_embeddings", true)?),
+        tied: Some(fields.flag("tie_word_embeddings", true)? && fields.repeats_embedding()),
         qkv_bias: true,
         output_bias: true,
+        ffn_bias: true,
+        scores_by_layer: fields.flag("scale_attn_by_inverse_layer_idx", false)?,
         experts: None,
     })
 }
@@ -161,14 +174,21 @@ fn decoder(fields: &Fields, architecture: &'static Architecture, named: &str) ->
     let layers = layers(fields, "num_hidden_layers")?;
     let gemma = named.starts_with("gemma");
     let head = fields.count_or("head_dim", defaults.head)?.unwrap_or(width / heads);
-    let context = or("max_position_embeddings", defaults.context)?;
-    let activation = if gemma { "gelu_pytorch_tanh" } else { "silu" };
-    fields.only("hidden_act", &json!(activation))?;
-    fields.only("hidden_activation", &json!(activation))?;
-    fields.only("mlp_bias", &json!(false))?;
-    fields.only("rope_interleaved", &json!(false))?;
-    fields.only("use_bidirectional_attention", &json!(false))?;
+    // The name in files before the library had one.
+    let old_context = fields.opt_count("max_sequence_length")?;
+    let context = fields.opt_count("max_position_embeddings")?;
+    let context = context.or(old_context).unwrap_or(defaults.context);
+    let activations = if gemma { &GELU_BY_TANH[..] } else { &SILU };
+    let activations: Vec<_> = activations.iter().map(|name| json!(name)).collect();
+    fields.only("hidden_act", &activations)?;
+    fields.only("hidden_activation", &activations)?;
+    let ffn_bias = named == "llama" && fields.flag("mlp_bias", false)?;
+    fields.only("rope_interleaved", &[json!(false)])?;
     let bias = fields.flag("attention_bias", false)?;
+    // Families that the library gives no such biases have them only where they are stored.
+    let is_fixed = matches!(named, "mistral" | "qwen2" | "phi3");
+    let has_bias = |part: &str| bias && (!is_fixed || fields.has_tensor(&format!("blk.0.{part}.bias")));
+    let qkv = if architecture.fused { "attn_qkv" } else { "attn_q" };
     let cap = |name: &str| fields.opt_number(name).map(|cap| cap.map(|cap| cap as f32));
     // Gemma's is a number of its own, which only happens to be the width of a head in most of its models.
     let scale = if gemma && fields.is_absent("query_pre_attn_scalar") { 256.0 } else { head as f64 };
@@ -191,9 +211,11 @@ fn decoder(fields: &Fields, architecture: &'static Architecture, named: &str) ->
         attention_scale: (1.0 / scale_of.sqrt()) as f32,
         attention_cap: cap("attn_logit_softcapping")?,
         logits_cap: cap("final_logit_softcapping")?,
-        tied: Some(fields.flag("tie_word_embeddings", gemma)?),
-        qkv_bias: architecture.qkv_bias || bias,
-        output_bias: architecture.bias || bias,
+        tied: Some(fields.flag("tie_word_embeddings", gemma)? && fields.repeats_embedding()),
+        qkv_bias: architecture.qkv_bias || has_bias(qkv),
+        output_bias: architecture.bias || has_bias("attn_output"),
+        ffn_bias: architecture.bias || ffn_bias,
+        scores_by_layer: false,
         experts: if architecture.mixture { Some(experts(fields, layers)?) } else { None },
     })
 }
@@ -320,6 +342,12 @@ fn read_scaling(parameters: &Fields, fields: &Fields, context: usize, width: usi
     };
     match named {
         "default" => Ok(Scaling::None),
+        // The base grows with texts beyond the context, and there are none here.
+        "dynamic" => {
+            parameters.number("factor")?;
+            original()?;
+            Ok(Scaling::None)
+        }
         "linear" => Ok(Scaling::Linear(parameters.number("factor")?)),
         "llama3" => Ok(Scaling::Llama3 {
             factor: parameters.number("factor")?,

@@ -1,6 +1,6 @@
 //! The metadata of a GGUF file about its model, and which keys of it were read: what nobody read may change the result.
 
-use super::LARGEST;
+use super::{LARGEST, way_round};
 use crate::format::{Gguf, Value};
 use crate::{Error, Result};
 use std::cell::RefCell;
@@ -126,19 +126,31 @@ impl<'a> Keys<'a> {
         let seen = self.seen.borrow();
         for (key, value) in self.gguf.metadata() {
             let name = key.strip_prefix(self.architecture).and_then(|rest| rest.strip_prefix('.'));
-            let Some(name) = name.filter(|&name| !seen.contains(name)) else { continue };
-            if HARMLESS.contains(&name) || ELSEWHERE.iter().any(|start| name.starts_with(start)) {
+            let Some(name) = name else { continue };
+            let is_ignored = self.gguf.ignored().has_field(key);
+            if seen.contains(name) {
+                if is_ignored {
+                    let message =
+                        "is known to this version and has an effect; --ignore-config is for what is refused";
+                    return Err(Error::Usage(self.wrong(name, message).to_string()));
+                }
+                continue;
+            }
+            if is_ignored || HARMLESS.contains(&name) || ELSEWHERE.iter().any(|start| name.starts_with(start))
+            {
                 continue;
             }
             let shown: String = name.chars().take(60).collect();
+            let way = way_round(&format!("{}.{shown}", self.architecture));
             match ONLY.iter().find(|(known, _)| *known == name) {
                 Some((_, harmless)) if harmless.contains(&&*value.to_string()) => {}
                 Some(_) => {
-                    let message = format!("= {value} changes the result and is not supported");
+                    let message = format!("= {value} changes the result and is not supported; {way}");
                     return Err(self.wrong(&shown, message));
                 }
                 None => {
-                    let message = format!("= {value} is not known to this version and may change the result");
+                    let message =
+                        format!("= {value} is not known to this version and may change the result; {way}");
                     return Err(self.wrong(&shown, message));
                 }
             }

@@ -2,6 +2,7 @@
 
 mod fields;
 mod gguf;
+mod harmless;
 mod hugging_face;
 mod keys;
 
@@ -55,6 +56,10 @@ pub struct Config {
     pub qkv_bias: bool,
     /// The product after attention has one.
     pub output_bias: bool,
+    /// Those of the feed-forward part have.
+    pub ffn_bias: bool,
+    /// Attention scores of layer i are divided by i + 1, too.
+    pub scores_by_layer: bool,
     /// Of a mixture of experts.
     pub experts: Option<Experts>,
 }
@@ -87,6 +92,11 @@ pub struct LayerType {
 const LARGEST: usize = 1 << 24;
 /// Nor so many layers.
 const MOST_LAYERS: usize = 1 << 12;
+
+/// What can be done about a field or key that is refused.
+fn way_round(name: &str) -> String {
+    format!("--ignore-config {name} goes on as if it were not there, and the answers may then be wrong")
+}
 
 /// Why attention cannot be computed with so many heads of such a width, in words, if it cannot.
 pub fn unsupported_heads(heads: usize, head: usize) -> Option<String> {
@@ -171,6 +181,11 @@ impl Config {
             return Some(format!("{chosen} experts a token, of {count}, are not supported"));
         }
         self.ropes.iter().find_map(|rope| rope.wrong(head))
+    }
+
+    /// Factor of the attention scores of layer `index`.
+    pub fn attention_scale_of(&self, index: usize) -> f32 {
+        self.attention_scale / if self.scores_by_layer { index as f32 + 1.0 } else { 1.0 }
     }
 
     /// The experts of layer `index`, if it has any.

@@ -1,8 +1,8 @@
 //! A step under the loupe: timed, or compared with the references, dispatch by dispatch.
 
 use super::{Runner, Timing, Want};
-use crate::Result;
 use crate::gpu::{Divergence, Place, first_divergence};
+use crate::{Error, Result};
 use std::sync::Arc;
 
 impl Runner {
@@ -56,7 +56,7 @@ impl Runner {
     /// Runs the step of `ids` dispatch by dispatch on the device and through the references.
     ///
     /// # Errors
-    /// When the context is full, an id is unknown, or the device fails.
+    /// When the context is full, an id is unknown, what is computed is no number, or the device fails.
     pub fn check(&mut self, ids: &[u32]) -> Result<Option<Divergence>> {
         self.check_ids(ids)?;
         let place = self.place.clone();
@@ -66,8 +66,16 @@ impl Runner {
             let recording = self.recording(ids.len(), Want::Last)?;
             let divergence = first_divergence(gpu, &recording, &mut self.host)?;
             self.position += ids.len();
-            if divergence.is_some() {
-                return Ok(divergence);
+            match divergence {
+                None => {}
+                // No device is to blame for what comes out of its reference.
+                Some(Divergence { label, kernel, operand, index, expected, .. }) if !expected.is_finite() => {
+                    return Err(Error::Model(format!(
+                        "{operand}[{index}] of {label} (kernel {kernel}) is {expected} by its reference, too: the weights are \
+                         no numbers or too large, and not the device is wrong; fetch the model again"
+                    )));
+                }
+                found => return Ok(found),
             }
         }
         Ok(None)

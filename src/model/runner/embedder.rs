@@ -6,6 +6,7 @@ use crate::gpu::{Element, Place, Tensor};
 use crate::kernels::Norm;
 use crate::model::architecture::Norm as NormKind;
 use crate::model::config::Config;
+use crate::model::pooling::Pooling;
 use crate::model::transformer::record;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -13,15 +14,6 @@ use std::sync::Arc;
 
 /// Tokens computed at once.
 const ROWS: usize = 64;
-
-/// How the hidden states of a text's tokens become one vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Pooling {
-    /// Their mean
-    Mean,
-    /// That of the last token, which has seen all others
-    Last,
-}
 
 /// A runner that turns texts into vectors.
 pub struct Embedder {
@@ -86,16 +78,13 @@ impl Embedder {
         self.runner.check_ids(ids)?;
         self.runner.rewind(0);
         self.runner.fits(ids.len())?;
-        let width = self.runner.model.config.width;
-        let mut pooled = vec![0.0; width];
+        let mut pooled = vec![0.0; self.runner.model.config.width];
+        let mut position = 0;
         for ids in ids.chunks(ROWS.min(self.runner.room.chunk)) {
             let hidden = self.run(ids)?;
-            if pooling == Pooling::Last {
-                pooled.fill(0.0);
-            }
-            let first = if pooling == Pooling::Last { ids.len() - 1 } else { 0 };
-            for row in hidden.chunks(self.hidden.dim(1)).take(ids.len()).skip(first) {
-                pooled.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
+            for row in hidden.chunks(self.hidden.dim(1)).take(ids.len()) {
+                pooling.add(&mut pooled, row, position);
+                position += 1;
             }
         }
         let length = pooled.iter().map(|x| x * x).sum::<f64>().sqrt();

@@ -1,0 +1,66 @@
+//! A feed-forward part that all tokens go through, from the tensors of a file or folder.
+
+use super::architecture::FeedForward;
+use super::config::Config;
+use super::loader::{Loader, Rows};
+use super::rows::{Slice, lengthened};
+use super::weights::Dense;
+use crate::Result;
+use crate::gpu::Tensor;
+use crate::kernels::TILE;
+use std::sync::Arc;
+
+impl Loader<'_> {
+    /// A feed-forward part that all tokens go through.
+    pub(super) fn dense(&self, index: usize) -> Result<Dense> {
+        let Config { architecture, width, hidden, .. } = *self.config;
+        let name = |part: &str| format!("blk.{index}.{part}");
+        let weight = |part: &str| format!("blk.{index}.{part}.weight");
+        let gate_up = match (architecture.feed_forward, architecture.fused) {
+            (FeedForward::Plain, _) => {
+                self.reserve(&name("ffn_up"), self.rows(&weight("ffn_up"), hidden, width)?, TILE)?
+            }
+            (_, false) => {
+                let sources = [
+                    self.rows(&weight("ffn_gate"), hidden, width)?,
+                    self.rows(&weight("ffn_up"), hidden, width)?,
+                ];
+                self.pair(&name("ffn_gate_up"), sources)?
+            }
+            (_, true) => {
+                let both = self.rows(&weight("ffn_up"), 2 * hidden, width)?;
+                let half = |rows| Arc::new(Slice { source: Arc::clone(&both), rows }) as Rows;
+                self.pair(&name("ffn_gate_up"), [half(0..hidden), half(hidden..2 * hidden)])?
+            }
+        };
+        let down = self.padded(self.rows(&weight("ffn_down"), width, hidden)?);
+        Ok(Dense {
+            gate_up,
+            up_bias: self.up_bias(index)?,
+            down: self.reserve(&weight("ffn_down"), down, TILE)?,
+            down_bias: self.bias(&name("ffn_down"), width, self.config.ffn_bias)?,
+        })
+    }
+
+    /// Rows as long as the activations of the feed-forward part, which are padded to whole tiles.
+    pub(super) fn padded(&self, rows: Rows) -> Rows {
+        let columns = rows.columns();
+        let padded = columns.next_multiple_of(64);
+        if columns.next_multiple_of(32) == padded { rows } else { Arc::new(lengthened(&*rows, padded)) }
+    }
+
+    /// The biases of gate and up, where their rows are: each padded to whole tiles.
+    fn up_bias(&self, index: usize) -> Result<Option<Tensor>> {
+        let Config { architecture, hidden, ffn_bias, .. } = *self.config;
+        let name = |part: &str| format!("blk.{index}.{part}");
+        if !ffn_bias || architecture.feed_forward == FeedForward::Plain {
+            return self.bias(&name("ffn_up"), hidden, ffn_bias);
+        }
+        let mut both = vec![];
+        for part in ["ffn_gate", "ffn_up"] {
+            both.extend(self.floats(&format!("{}.bias", name(part)), hidden)?);
+            both.resize(both.len().next_multiple_of(TILE), 0.0);
+        }
+        self.vector(&name("ffn_gate_up"), both).map(Some)
+    }
+}
