@@ -63,9 +63,10 @@ fn replaced(strategy: Strategy, from: &str, to: &str) -> Strategy {
 
 /// What the check says of the first row of `kernel`, spoilt.
 fn found(kernel: &str, strategy: fn(Strategy) -> Strategy, reference: fn(&mut [f32])) -> Option<String> {
-    let table = table(StorageKind::Buffer);
+    let mut table = table(StorageKind::Buffer);
+    let cases = std::mem::take(&mut table.cases);
     let gpu: &Gpu = &table.gpu;
-    let case = table.cases.into_iter().find(|case| case.kernel.name() == kernel).unwrap();
+    let case = cases.into_iter().find(|case| case.kernel.name() == kernel).unwrap();
     let spoilt = Spoilt { kernel: case.kernel, strategy, reference };
     let mut case = Case { kernel: Arc::new(spoilt), ..case };
     match check_case(gpu, &mut case, 0) {

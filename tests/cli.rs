@@ -64,7 +64,8 @@ fn what_cannot_be_followed_is_said_on_standard_error() {
         (&["generate", "--ids", "1,2,3,4,5", "--context", "4"], 2, "holds 4"),
         (&["generate", "a", "-m", "/nowhere/model.gguf"], 1, "cannot open /nowhere/model.gguf"),
         (&["generate", "a", "-m", env!("CARGO_BIN_EXE_kaiwu")], 1, "is not GGUF"),
-        (&["devices", "--adapter", "abacus"], 1, "no adapter matches \"abacus\""),
+        (&["devices", "--adapter", "abacus"], 1, "no adapter matches --adapter \"abacus\"; there are 0 "),
+        (&["explain", "--at", "8193"], 2, "--at is 8193, but this model's context has 8192 tokens"),
         (&["logits", "--ids", "1,77777"], 2, "77777"),
     ];
     for (arguments, code, message) in rows {
@@ -119,7 +120,10 @@ fn devices_are_listed_with_the_one_taken() {
     assert!(taken[0]["max_binding_bytes"].as_u64().unwrap() >= 1 << 27);
     let name = taken[0]["name"].as_str().unwrap();
     let text = run(&["devices", "--adapter", &name.to_uppercase()]).out;
-    assert!(text.contains(&format!("* {name}")) && text.contains("matches --adapter"), "{text}");
+    assert!(
+        text.contains(&format!("* {} {name}", taken[0]["index"])) && text.contains("matches --adapter"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -583,18 +587,31 @@ fn kernels_are_timed_and_held_against_a_baseline() {
 fn a_shader_of_ones_own_is_bound_and_timed() {
     let saxpy = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/saxpy.wgsl");
     let bench = |more: &[&str]| run(&[&["bench", "kernels", "--wgsl", saxpy], more].concat());
-    let small = ["--bind", "x=4KiB", "--bind", "y=4KiB", "--set", "a=2", "--operations", "2048"];
-    let ran = bench(&[&small[..], &["--json"]].concat());
-    assert_eq!((ran.code, &*ran.err), (0, ""));
+    let small = ["--bind", "x=4KiB:count", "--bind", "y=4KiB:count", "--set", "a=2", "--operations", "2048"];
+    let ran = bench(&[&small[..], &["--bytes", "12292", "--json"]].concat());
+    assert_eq!(ran.code, 0, "{}", ran.err);
     let row = &ran.json()["results"][0];
     assert_eq!((&row["shape"], &row["kernel"]), (&"saxpy.wgsl 4x1x1".into(), &"saxpy".into()));
     assert_eq!((&row["bytes"], &row["operations"]), (&(3 * 4096 + 4).into(), &2048.into()));
     assert!(row["median_us"].as_f64().unwrap() > 0.0 && row["max_error"].is_null(), "{row}");
+    // More than memory gives is said to be so, and what nobody counted has no figure.
+    let ran = bench(&["--grid", "10", "--bytes", "8GiB"]);
+    assert!(ran.code == 0 && ran.err.contains("% of the roof: what it moves stays in a cache"), "{ran:?}");
+    assert!(ran.err.contains("nobody set numbers.a, so"), "{ran:?}");
+    let ran = bench(&["--grid", "10", "--json"]);
+    let row = &ran.json()["results"][0];
+    assert!(row["bytes"].is_null() && row["gb_per_s"].is_null() && row["share_of_roof"].is_null(), "{row}");
+    assert!(ran.err.contains("without --bytes N"), "{ran:?}");
     for (more, message) in [
         (&["--bind", "z=4KiB"][..], "numbers, x, y"),
         (&["--bind", "x=1x"], "no size"),
         (&["--entry", "main"], "--entry saxpy"),
         (&["--filter", "decode"], "cannot be used with"),
+        (&["--set", "a=nan"], "no finite number"),
+        (&["--set", "LANES=1.5"], "LANES cannot be 1.5: it is an integer"),
+        (&["--dump", "numbers=n"], "no storage buffer or texture \"numbers\", but x, y"),
+        (&["--plot", "chart.svg"], "needs --bytes"),
+        (&["--timeout", "0"], "--timeout"),
     ] {
         let ran = bench(more);
         assert!(ran.code == 2 && ran.err.contains(message), "{more:?}: {ran:?}");

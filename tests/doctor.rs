@@ -2,14 +2,14 @@
 
 mod common;
 
-use common::{TempFile, cases::table};
+use common::{Folder, TempFile, cases::table};
 use kaiwu::gpu::{
     AdapterReport, Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Operand,
     Parameter, Place, Program, Quarantine, Quarantined, Recording, StorageKind, Strategy, Tensor, Wrong,
     fingerprint,
 };
 use kaiwu::workbench::{
-    Bounds, Ledger, Roofs, Shape, StrategyReport, cases::Case, examine, healthy, measure, measure_roofs,
+    Bounds, Ledger, Roofs, Shape, Stopwatch, StrategyReport, cases::Case, examine, healthy, measure_roofs,
     remember,
 };
 use std::path::Path;
@@ -322,7 +322,8 @@ fn a_strategy_is_suspect_while_it_runs() {
         let ledger = Ledger::open(&file.0, gpu.report()).unwrap();
         let bounds = Bounds { ledger: Some(&ledger), ..Bounds::default() };
         examine(&mut table, &bounds, |_| ()).unwrap();
-        ledger.close().unwrap();
+        ledger.close();
+        assert!(ledger.is_kept());
         std::mem::take(&mut *seen.lock().unwrap())
     };
     let found = examine_with(&[("wrong", "2.9"), ("right", "3.0"), ("also", "3.0")]);
@@ -334,15 +335,34 @@ fn a_strategy_is_suspect_while_it_runs() {
     let ledger = Ledger::open(&file.0, gpu.report()).unwrap();
     let strategies: &[(&str, &str)] = &[("right", "3.0"), ("also", "3.0")];
     let source = fingerprint(&three(&gpu, strategies).strategies(gpu.capabilities())[..1]);
-    ledger
-        .begins(&StrategyReport { source, ..report(&gpu, "right", StorageKind::Buffer, 0, false) })
-        .unwrap();
+    ledger.begins(&StrategyReport { source, ..report(&gpu, "right", StorageKind::Buffer, 0, false) });
     quarantine = Quarantine::read(&file.0).unwrap();
     assert_eq!(quarantine.of(gpu.report()).count(), 2);
     let later = open(Some(&file.0));
     assert_eq!(taken(&later, three(&later, strategies)).unwrap().0, "also");
     assert_eq!(examine_with(strategies), [vec!["wrong", "right", "also"], vec!["wrong", "right"]]);
     assert_eq!(Quarantine::read(&file.0).unwrap().of(gpu.report()).count(), 1, "only what is wrong is left");
+}
+
+/// A folder that cannot be written, here a file in its place, keeps nobody from checking.
+#[test]
+fn what_cannot_be_remembered_is_checked_all_the_same() {
+    let gpu = open(None);
+    let folder = Folder::new("doctor-without-cache");
+    let path = folder.0.join("kaiwu").join("quarantine.json");
+    let ledger = Ledger::open(&path, gpu.report()).unwrap();
+    std::fs::write(folder.0.join("kaiwu"), "no folder").unwrap();
+    assert!(matches!(Ledger::open(&path, gpu.report()), Err(kaiwu::Error::Io { .. })));
+    let strategies: &'static [(&str, &str)] = &[("wrong", "2.9"), ("right", "3.0")];
+    let mut table = table(StorageKind::Buffer);
+    table.gpu = Arc::clone(&gpu);
+    table.cases.clear();
+    let (what, memory) = ("one row".into(), HostMemory::default());
+    table.cases.push(Case { what, kernel: Arc::new(three(&gpu, strategies)), memory });
+    let reports =
+        examine(&mut table, &Bounds { ledger: Some(&ledger), ..Bounds::default() }, |_| ()).unwrap();
+    let found: Vec<_> = reports.iter().map(|report| (report.strategy, report.quarantined)).collect();
+    assert_eq!((found, ledger.is_kept()), (vec![("wrong", true), ("right", false)], false));
 }
 
 /// Where a kernel has no right strategy in one storage, the other one is taken.
@@ -394,7 +414,7 @@ fn what_is_wrong_gets_no_figure() {
         table.cases.push(Case { what: "one row".into(), kernel, memory: HostMemory::default() });
         Ok(())
     });
-    let results = measure(&gpu, &roofs, &shape).unwrap();
+    let results = Stopwatch::new(&gpu, &roofs).unwrap().measure(&shape).unwrap();
     assert_eq!(results.len(), 3);
     let [wrong, right, broken] = &results[..] else { panic!("{results:?}") };
     assert!(wrong.as_ref().is_err_and(|refused| refused.reason.contains("is 2.9, expected 3")), "{wrong:?}");

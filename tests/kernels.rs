@@ -13,11 +13,12 @@ use std::sync::Arc;
 fn run(mut table: Table) {
     let mut failures = vec![];
     let mut strategies = 0;
+    let gpu = Arc::clone(&table.gpu);
     for case in &mut table.cases {
-        for (index, strategy) in case.kernel.strategies(table.gpu.capabilities()).iter().enumerate() {
+        for (index, strategy) in case.kernel.strategies(gpu.capabilities()).iter().enumerate() {
             strategies += 1;
             let label = format!("{} {} ({})", case.kernel.name(), case.what, strategy.name);
-            match check_case(&table.gpu, case, index) {
+            match check_case(&gpu, case, index) {
                 Ok(comparison) => {
                     failures.extend(comparison.divergence.map(|wrong| format!("{label}: {wrong}")));
                 }
@@ -157,7 +158,7 @@ fn every_kernel_has_a_shape_to_be_timed_on() {
     let timed: BTreeSet<&str> = all_shapes()
         .iter()
         .filter(|shape| !large.iter().any(|part| shape.what.contains(part)))
-        .flat_map(|shape| shape.table(&gpu).unwrap().cases)
+        .flat_map(|shape| std::mem::take(&mut shape.table(&gpu).unwrap().cases))
         .map(|case| case.kernel.name())
         .collect();
     let without: Vec<_> = REGISTRY.iter().filter(|kernel| !timed.contains(**kernel)).collect();

@@ -3,6 +3,7 @@
 mod common;
 
 use common::TempFile;
+use common::program::{kaiwu, run_with};
 use kaiwu::gpu::{
     Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand, Parameter,
     Place, Quarantine, StorageKind, Strategy, Tensor, Tuned, Tuning, Wrong, fingerprint, names, sizes,
@@ -223,4 +224,24 @@ fn the_file_is_kept_by_adapter_and_read_with_care() {
         let options = GpuOptions { tuning: Some(file.0.clone()), ..GpuOptions::default() };
         assert_eq!(order(options), [("a", 10), ("b", 20)]);
     }
+}
+
+/// What was measured is shown where no folder can hold it; here a file is in its place.
+#[test]
+fn tuning_that_cannot_be_remembered_is_shown() {
+    let file = TempFile::new("tune-no-folder", b"no folder");
+    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny/llama-f32");
+    let tuned = |asked: &[&str]| {
+        let mut command = kaiwu();
+        command.env("XDG_CACHE_HOME", &file.0).args(["tune", "-m", tiny.to_str().unwrap(), "--seconds", "2"]);
+        run_with(command.args(asked), "")
+    };
+    let ran = tuned(&[]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("times") && ran.out.contains(": not remembered"), "{ran:?}");
+    assert!(ran.err.contains("counts for this run, and is not remembered"), "{ran:?}");
+    let ran = tuned(&["--json"]);
+    assert!(ran.code == 0 && ran.json()["file"].is_null(), "{ran:?}");
+    let ran = run_with(kaiwu().env_remove("XDG_CACHE_HOME").env_remove("HOME").args(["tune", "--show"]), "");
+    assert!(ran.code == 2 && ran.err.contains("so nothing is remembered"), "{ran:?}");
 }

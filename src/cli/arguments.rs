@@ -13,8 +13,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Device")]
 pub(super) struct DeviceArguments {
-    /// Take the first adapter whose name, backend or driver contains this
-    #[arg(long, global = true, value_name = "SUBSTRING", env = "KAIWU_ADAPTER", hide_env_values = true)]
+    /// Take the adapter of this number or backend, or the first whose name, driver or PCI address contains this: see
+    /// `kaiwu devices`
+    #[arg(long, global = true, value_name = "ADAPTER", env = "KAIWU_ADAPTER", hide_env_values = true)]
     pub adapter: Option<String>,
     /// Where tensors live on the device [default: what the adapter reads faster]
     #[arg(long, global = true, value_name = "KIND")]

@@ -6,10 +6,10 @@ use super::progress::Progress;
 use super::{Outcome, bench_own};
 use crate::files::write_whole;
 use crate::format::DType;
-use crate::gpu::{Gpu, StorageKind};
+use crate::gpu::{Gpu, GpuOptions, StorageKind};
 use crate::workbench::{
-    Change, Measurement, Refused, Roofs, all_shapes, changes, measure, measure_roofs, product_shape,
-    roofline, vanished,
+    Change, Measurement, Refused, Roofs, Shape, Stopwatch, all_shapes, changes, measure_roofs, product_shape,
+    roofline, settle, vanished,
 };
 use crate::{Error, Result};
 use clap::Args;
@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Time each strategy of the kernels on shapes of real models, and hold it against what the adapter can do
 #[derive(Debug, Args)]
@@ -56,15 +57,24 @@ pub(super) struct Arguments {
 const HELP: &str =
     "Each strategy is checked against its reference on the shape before it is timed; one that is wrong gets
 no figure, and the exit code is 1. The same call is timed again and again, so that small operands
-stay in a cache and may pass the roof, which is memory's. A shader of your own has no reference, so that
-nothing is said of its results; its GB/s count what is bound and used, once for reading and once for writing.
+stay in a cache and may pass the roof, which is memory's. With --baseline, what looks slower is measured
+again a few times, and the time of a fixed piece of work beside it tells a busy machine from a slow
+kernel. A shader of your own has no reference, so that nothing is said of its results; --dump writes them.
 
 Examples:
   kaiwu bench kernels
   kaiwu bench kernels --filter decode --plot roofline.svg
   kaiwu bench kernels --shape 1x4096x4096 --format q8_0
-  kaiwu bench kernels --wgsl examples/saxpy.wgsl --bind x=64MiB --bind y=64MiB --set numbers.a=2
+  kaiwu bench kernels --wgsl examples/saxpy.wgsl --bind x=64MiB --bind y=64MiB --set a=2 --bytes 192MiB
+  kaiwu bench kernels --wgsl examples/saxpy.wgsl --bind y=4KiB:count --dump y=y.npy
   kaiwu bench kernels --json > before.json; kaiwu bench kernels --baseline before.json --tolerance 0.2";
+
+/// How often what looks slower than the baseline is measured again before it counts.
+const ROUNDS: usize = 8;
+/// The pause before the second round; later ones are longer.
+const PAUSE: Duration = Duration::from_millis(300);
+/// A machine that takes so many times as long for the same work is worth a word.
+const BUSY: f64 = 1.1;
 
 /// The longest axis of --shape, so that made-up weights fit into memory.
 const LONGEST: usize = 1 << 17;
@@ -119,18 +129,31 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     if shapes.is_empty() && arguments.own.wgsl.is_none() {
         return Err(Error::Usage(format!("no shape's name contains {:?}", arguments.filter)));
     }
+    if arguments.own.wgsl.is_some() && arguments.plot.is_some() {
+        arguments.own.check_plot()?;
+    }
+    // A device of its own: whatever a stranger's shader does to it, the roofs are measured on another.
+    let own = match &arguments.own.wgsl {
+        Some(file) => {
+            let gpu = Gpu::open(&GpuOptions { immediates: true, ..device.options() })?;
+            Some(bench_own::Own::open(gpu, file, &arguments.own)?)
+        }
+        None => None,
+    };
     let gpu = Gpu::open(&device.options())?;
     let roofs = measure_roofs(&gpu)?;
+    let stopwatch = Stopwatch::new(&gpu, &roofs)?;
     let mut storage = gpu.capabilities().storage;
     let mut progress = Some(Progress::count("timing", shapes.len() as u64));
     let (mut results, mut refused) = (vec![], vec![]);
-    if let Some(file) = &arguments.own.wgsl {
-        let (measurement, bound) = bench_own::measure(&gpu, &roofs, file, &arguments.own)?;
+    if let Some(own) = &own {
+        let (measurement, bound) = own.measure(&stopwatch, &arguments.own)?;
+        own.remark(&measurement);
         results.push(measurement);
         storage = bound;
     }
     for (done, shape) in shapes.iter().enumerate() {
-        for result in measure(&gpu, &roofs, shape)? {
+        for result in stopwatch.measure(shape)? {
             match result {
                 Ok(measurement) => results.push(measurement),
                 Err(reason) => refused.push(reason),
@@ -140,6 +163,18 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     }
     progress.take();
 
+    if let Some(baseline) = &baseline {
+        let again = |before: &Measurement| match &own {
+            Some(own) => own.measure(&stopwatch, &arguments.own).map(|(found, _)| Some(found)),
+            None => measure_again(&stopwatch, &shapes, before),
+        };
+        // What keeps the machine busy may be over a little later.
+        let pause = |round: usize| std::thread::sleep(PAUSE * round as u32);
+        let settled = settle(&baseline.results, &mut results, arguments.tolerance, ROUNDS, pause, again)?;
+        if settled > 0 {
+            eprintln!("kaiwu: {settled} looked slower, and were not when measured again");
+        }
+    }
     let changes = baseline.as_ref().map(|baseline| changes(&baseline.results, &results));
     if let Some(file) = &arguments.plot {
         let chart = roofline(&results, &roofs, storage, &gpu.report().name);
@@ -173,6 +208,18 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     }
     let right = refused.is_empty() && slower == 0 && gone == 0;
     Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Times a call again that looks slower than in the baseline.
+fn measure_again(
+    stopwatch: &Stopwatch<'_>,
+    shapes: &[Shape],
+    before: &Measurement,
+) -> Result<Option<Measurement>> {
+    match shapes.iter().find(|shape| shape.what == before.shape) {
+        Some(shape) => stopwatch.again(shape, before),
+        None => Ok(None),
+    }
 }
 
 fn storage_word(storage: StorageKind) -> String {
@@ -220,12 +267,24 @@ fn read_baseline(path: &Path) -> Result<Baseline> {
 
 /// Says on standard error what became slower than `tolerance` allows, and how many those are.
 fn report_changes(changes: &[Change], tolerance: f64) -> usize {
-    let slower: Vec<_> = changes.iter().filter(|change| change.factor() > 1.0 + tolerance).collect();
+    let slower: Vec<_> = changes.iter().filter(|change| change.is_slower(tolerance)).collect();
     for change in &slower {
-        let Change { shape, kernel, strategy, before_us, now_us } = change;
+        let Change { shape, kernel, strategy, before_us, now_us, busier, .. } = change;
+        let busy = match *busier > BUSY {
+            true => format!(", and the machine is only {:.0} % busier", (busier - 1.0) * 100.0),
+            false => String::new(),
+        };
         eprintln!(
-            "kaiwu: {shape}: {kernel} ({strategy}) takes {now_us:.1} us, {:+.0} % of {before_us:.1} us before",
-            (change.factor() - 1.0) * 100.0
+            "kaiwu: {shape}: {kernel} ({strategy}) takes {now_us:.1} us, {:+.0} % of {before_us:.1} us before{busy}",
+            (now_us / before_us - 1.0) * 100.0
+        );
+    }
+    let mut busier: Vec<_> = changes.iter().map(|change| change.busier).collect();
+    busier.sort_by(f64::total_cmp);
+    if let Some(busier) = busier.get(busier.len() / 2).filter(|&&busier| busier > BUSY) {
+        eprintln!(
+            "kaiwu: the machine is {:.0} % busier than it was for the baseline, which is allowed for",
+            (busier - 1.0) * 100.0
         );
     }
     let (count, compared) = (slower.len(), changes.len());
@@ -237,6 +296,9 @@ fn report_changes(changes: &[Change], tolerance: f64) -> usize {
     if compared == 0 { 1 } else { count }
 }
 
+/// In place of a figure that nobody knows.
+const NONE: &str = "-";
+
 fn cells(m: &Measurement) -> [String; 8] {
     [
         m.shape.clone(),
@@ -244,9 +306,9 @@ fn cells(m: &Measurement) -> [String; 8] {
         m.strategy.clone(),
         format!("{:.1}", m.median_us),
         format!("{:.1}..{:.1}", m.quarter_us, m.three_quarters_us),
-        format!("{:.2}", m.gb_per_s),
+        m.gb_per_s.map_or(NONE.into(), |rate| format!("{rate:.2}")),
         format!("{:.2}", m.gflop_per_s),
-        format!("{:.0} %", m.share_of_roof * 100.0),
+        m.share_of_roof.map_or(NONE.into(), |share| format!("{:.0} %", share * 100.0)),
     ]
 }
 
@@ -272,8 +334,12 @@ fn as_table(results: &[Measurement], roofs: &Roofs, markdown: bool, clock: &str)
     }
     let texture =
         roofs.read_texture_gb_per_s.map_or(String::new(), |rate| format!(", textures {rate:.1} GB/s"));
+    let above = match results.iter().any(|m| m.share_of_roof.is_some_and(|share| share > 1.0)) {
+        true => "\nmore than 100 % of the roof: what is read stays in a cache, whose rate is no roof here",
+        false => "",
+    };
     format!(
-        "{}\nroofs: buffers {:.1} GB/s{texture}, {:.1} GFLOP/s; times by {clock}\n",
+        "{}\nroofs: buffers {:.1} GB/s{texture}, {:.1} GFLOP/s; times by {clock}{above}\n",
         table(&rows, 3),
         roofs.read_buffer_gb_per_s,
         roofs.multiply_add_gflop_per_s
@@ -288,7 +354,7 @@ fn csv(results: &[Measurement]) -> String {
     for m in results {
         // No name has a comma or a quotation mark.
         text += &format!(
-            "{},{},{},{:.3},{:.3},{:.3},{},{},{},{:.4},{:.4},{:.4},{}\n",
+            "{},{},{},{:.3},{:.3},{:.3},{},{},{},{},{:.4},{},{}\n",
             m.shape,
             m.kernel,
             m.strategy,
@@ -296,11 +362,11 @@ fn csv(results: &[Measurement]) -> String {
             m.quarter_us,
             m.three_quarters_us,
             m.runs,
-            m.bytes,
+            m.bytes.map_or(String::new(), |bytes| bytes.to_string()),
             m.operations,
-            m.gb_per_s,
+            m.gb_per_s.map_or(String::new(), |rate| format!("{rate:.4}")),
             m.gflop_per_s,
-            m.share_of_roof,
+            m.share_of_roof.map_or(String::new(), |share| format!("{share:.4}")),
             m.max_error.map_or(String::new(), |error| format!("{error:e}"))
         );
     }

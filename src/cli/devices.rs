@@ -9,7 +9,10 @@ use std::process::ExitCode;
 
 /// List the adapters, what they can do, and which one is taken and why
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  kaiwu devices\n  kaiwu devices --adapter nvidia --json")]
+#[command(
+    after_help = "Examples:\n  kaiwu devices\n  kaiwu devices --adapter nvidia --json\n  kaiwu devices --adapter gl\n\n\
+    WGPU_BACKEND (vulkan, metal, dx12, gl) says among which backends, WGPU_ADAPTER_NAME what --adapter would."
+)]
 pub(super) struct Arguments {
     /// Print a JSON array
     #[arg(long)]
@@ -40,11 +43,16 @@ pub(super) fn describe(adapter: &AdapterReport) -> String {
         able("pipeline cache", adapter.pipeline_cache),
     ];
     let lines = [
-        format!("{} {}", if adapter.chosen { "*" } else { " " }, adapter.name),
+        format!("{} {} {}", if adapter.chosen { "*" } else { " " }, adapter.index, adapter.name),
         format!("    {}: {}", if adapter.chosen { "taken" } else { "not taken" }, adapter.reason),
         format!(
-            "    {}, {}, driver {} {}",
-            adapter.backend, adapter.kind, adapter.driver, adapter.driver_info
+            "    {}, {}, {}{}, driver {} {}",
+            adapter.backend,
+            adapter.kind,
+            if adapter.pci.is_empty() { String::new() } else { format!("PCI {}, ", adapter.pci) },
+            adapter.id,
+            adapter.driver,
+            adapter.driver_info
         ),
         format!("    {}", features.join(", ")),
         format!(

@@ -4,12 +4,12 @@ use super::Outcome;
 use super::arguments::DeviceArguments;
 use super::output::{print, print_pretty, table};
 use super::progress::{BETWEEN_LINES, Progress};
-use crate::Result;
-use crate::gpu::{AdapterReport, Gpu, GpuOptions, Quarantine, StorageKind};
+use crate::gpu::{AdapterReport, Gpu, GpuOptions, NO_FOLDER, Quarantine, StorageKind};
 use crate::workbench::{
-    Bounds, ChainReport, Ledger, Roofs, StrategyReport, cases, examine, examine_chains, healthy,
-    measure_roofs,
+    Bounds, ChainReport, Ledger, Pace, Roofs, StrategyReport, cases, examine, examine_chains, healthy,
+    measure_roofs, not_remembered,
 };
+use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
 use std::io::IsTerminal;
@@ -40,7 +40,8 @@ const HELP: &str =
     "A strategy that is wrong is not used from then on; doctor looks at all of them again. The list is in
 kaiwu/quarantine.json in the folder for caches; what is being run is in it too, so that a strategy that
 hangs is left out the next time. Where only one storage has a right strategy of every kernel, that storage
-is taken. Exit code 0 means that there is such a storage. With --checked nothing is remembered.
+is taken. Exit code 0 means that there is such a storage. With --checked, and where that folder cannot be
+written, nothing is remembered.
 
 Examples:
   kaiwu doctor
@@ -73,7 +74,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     };
     let found = check(&gpus, &bounds, start);
     // Whatever ended the checks, what was found before stays.
-    ledger.iter().try_for_each(Ledger::close)?;
+    ledger.iter().for_each(Ledger::close);
     let mut reports = vec![];
     let mut fit = false;
     for (of_storage, healthy, storage) in found? {
@@ -89,7 +90,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     reports.extend(chains.iter().map(ChainReport::as_strategy));
     if let Some(ledger) = &ledger {
         reports[strategies..].iter().for_each(|report| ledger.ended(report));
-        ledger.close()?;
+        ledger.close();
     }
     let [runs, rows] = [|report: &StrategyReport| report.cases, |report: &StrategyReport| report.rows]
         .map(|count| reports[..strategies].iter().map(count).sum::<usize>());
@@ -129,10 +130,16 @@ fn ledger(adapter: &AdapterReport, checked: bool) -> Result<Option<Ledger>> {
         return Ok(None);
     }
     let Some(path) = Quarantine::default_path() else {
-        eprintln!("kaiwu: neither HOME nor XDG_CACHE_HOME is set, so what is found is not remembered");
+        eprintln!("kaiwu: {NO_FOLDER}, so what is found is not remembered");
         return Ok(None);
     };
-    Ledger::open(&path, adapter).map(Some)
+    match Ledger::open(&path, adapter) {
+        Err(error @ Error::Io { .. }) => {
+            eprintln!("kaiwu: {}", not_remembered(&error));
+            Ok(None)
+        }
+        opened => opened.map(Some),
+    }
 }
 
 /// What was found in a storage, and whether each kernel has a strategy there that is right.
@@ -140,27 +147,30 @@ type Found = (Vec<StrategyReport>, bool, StorageKind);
 
 /// Examines all storages at the same time, for most of it is a driver compiling on one core.
 fn check(gpus: &[Arc<Gpu>], bounds: &Bounds<'_>, start: Instant) -> Result<Vec<Found>> {
-    let progress = Mutex::new((Progress::percent("checking kernels", 1000), vec![0.0; gpus.len()], start));
-    let told = |at: usize, share: f64| {
+    let begun = vec![Pace::default(); gpus.len()];
+    let progress = Mutex::new((Progress::percent("checking kernels", 1000), begun, start));
+    let most = bounds.until.map_or(f64::INFINITY, |end| (end - start).as_secs_f64());
+    let told = |at: usize, pace: Pace| {
         let mut progress = progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let (bar, shares, last) = &mut *progress;
-        shares[at] = share;
-        let share = shares.iter().sum::<f64>() / shares.len() as f64;
-        bar.set((share * 1e3) as u64);
+        let (bar, paces, last) = &mut *progress;
+        paces[at] = pace;
+        let seconds = start.elapsed().as_secs_f64();
+        // They go on at the same time, and the one that takes longest ends all.
+        let left = paces.iter().map(|pace| pace.left(seconds, most)).fold(0.0, f64::max);
+        bar.set((seconds / (seconds + left) * 1e3) as u64);
         if last.elapsed() > BETWEEN_LINES && !std::io::stderr().is_terminal() {
             *last = Instant::now();
-            let seconds = start.elapsed().as_secs_f64();
-            let whole = bounds.until.map_or(f64::INFINITY, |end| (end - start).as_secs_f64());
-            let left = (seconds / share.max(1e-3)).min(whole.max(seconds)) - seconds;
+            let [done, all] = [|pace: &Pace| pace.done, |pace: &Pace| pace.all]
+                .map(|of| paces.iter().map(of).sum::<usize>());
             eprintln!(
-                "kaiwu: {:.0} % of the runs done in {seconds:.0} s, about {left:.0} s left",
-                share * 100.0
+                "kaiwu: {done} of {all} runs done in {seconds:.0} s, about {:.0} s left",
+                left.max(1.0)
             );
         }
     };
     let examine_in = |at: usize| {
         let mut table = cases::table(&gpus[at])?;
-        let reports = examine(&mut table, bounds, |share| told(at, share))?;
+        let reports = examine(&mut table, bounds, |pace| told(at, pace))?;
         let healthy = healthy(&table, &reports);
         Ok((reports, healthy, gpus[at].capabilities().storage))
     };

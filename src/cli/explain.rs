@@ -5,7 +5,7 @@ use super::arguments::{DeviceArguments, LoadingArguments, WeightsArguments};
 use super::loaded::{adapter, load, open_adapters};
 use super::output::{count, print, print_pretty, size, table};
 use super::roofline::{self, RooflineArguments};
-use crate::gpu::{Capabilities, Constant, Cost, Entry, Gpu, Place, StorageKind, Strategy};
+use crate::gpu::{Capabilities, Constant, Cost, Entry, Gpu, Place, Strategy};
 use crate::model::{Config, Footprint, Room, Runner, Want};
 use crate::workbench::StepCost;
 use crate::{Error, Result};
@@ -22,7 +22,7 @@ use std::process::ExitCode;
 pub(super) struct Arguments {
     #[command(flatten)]
     model: WeightsArguments,
-    /// Tokens in the cache that attention reads
+    /// Tokens in the cache that attention reads, no more than the model's context
     #[arg(long, value_name = "N", default_value_t = 256)]
     at: u32,
     #[command(flatten)]
@@ -61,6 +61,13 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let source = arguments.model.model.open()?;
     let LoadingArguments { quantize, cache, lora } = &arguments.model.loading;
     let config = Config::from_source(&source)?;
+    let at = arguments.at as usize;
+    if at > config.context {
+        let most = config.context;
+        return Err(Error::Usage(format!(
+            "--at is {at}, but this model's context has {most} tokens at most"
+        )));
+    }
     let adapters = open_adapters(lora, &config)?;
     let place = if arguments.host { Place::Host } else { device_or_host(device)? };
     let room = Room { expected: 1, cache: cache.cache, ..Room::default() };
@@ -72,7 +79,6 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let mut runner = Runner::with_room(&place, &model, room)?;
     let memory = Footprint::of(&model, model.bytes(), &room)?.at_once();
     let recording = runner.recording(1, Want::Last)?;
-    let at = arguments.at as usize;
     let sections = sections(recording.entries(), &place, at);
     let (total, calls) = (recording.cost(at), recording.entries().len());
     let dispatches = runner.dispatches(1, Want::Last)?;
@@ -170,20 +176,9 @@ fn sections(entries: &[Entry], place: &Place, at: usize) -> Vec<Section> {
 /// The strategies of a call, the one that is taken first. Without a device, what any device could do still tells the
 /// format of the weights.
 fn offered(entry: &Entry, place: &Place) -> Vec<Strategy> {
-    let least = Capabilities {
-        subgroup: 0,
-        f16: false,
-        max_lanes: 256,
-        max_workgroup_bytes: 16 << 10,
-        software: false,
-        deterministic: false,
-        storage: StorageKind::Buffer,
-        max_binding_bytes: u64::MAX,
-        max_texture_bytes: u64::MAX,
-    };
     match place {
         Place::Device(gpu) => gpu.strategies(&*entry.kernel).unwrap_or_default(),
-        Place::Host => entry.kernel.strategies(&least),
+        Place::Host => entry.kernel.strategies(&Capabilities::least()),
     }
 }
 

@@ -59,8 +59,8 @@ const SHOW: &str = "Examples:
 const CHAIN: &str = "chain";
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    let gpu = Gpu::open(&device.options())?;
     if let Some(Command::Show(show)) = &arguments.command {
+        let gpu = Gpu::open(&device.options())?;
         let (text, entry) = text_of(&gpu, show)?;
         write(&translate(&text, entry, show.target, device.checked)?, show.output.as_deref())?;
         if show.target == Target::Spirv {
@@ -69,8 +69,14 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let rows = cases::table(&gpu)?;
-    let kernels = list(&rows);
+    let kernels = match Gpu::open(&device.options()) {
+        Ok(gpu) => list(&*cases::table(&gpu)?, Some(&gpu)),
+        Err(Error::Device(message)) if device.adapter.is_none() => {
+            eprintln!("kaiwu: without a device: {message}");
+            list(&cases::on_host()?, None)
+        }
+        Err(error) => return Err(error),
+    };
     if arguments.json {
         print_pretty(&kernels)?;
         return Ok(ExitCode::SUCCESS);
@@ -110,8 +116,9 @@ fn text_of(gpu: &Arc<Gpu>, show: &Show) -> Result<(String, &'static str)> {
 fn availability(strategy: &ListedStrategy) -> String {
     match (strategy.quarantined, strategy.here) {
         (true, _) => "quarantined".into(),
-        (false, true) => "yes".into(),
-        (false, false) => "no".into(),
+        (false, Some(true)) => "yes".into(),
+        (false, Some(false)) => "no".into(),
+        (false, None) => "-".into(),
     }
 }
 

@@ -5,15 +5,16 @@ use super::arguments::{DeviceArguments, IgnoringArguments};
 use super::loaded::load;
 use super::output::{print, print_pretty, table};
 use super::progress::Progress;
-use crate::format::{Ignored, Source, is_there};
-use crate::gpu::{Gpu, GpuOptions, Place, Tuned, Tuning};
+use crate::format::{Ignored, Source};
+use crate::gpu::{Gpu, GpuOptions, NO_FOLDER, Place, Tuned, Tuning};
 use crate::model::{Config, Footprint, Room, Runner, Want};
 use crate::workbench::{
-    Shape, ShapeTuning, is_tunable, model_shapes, recorded_shapes, reference_seconds, tune,
+    Shape, ShapeTuning, is_tunable, model_shapes, not_remembered, recorded_shapes, reference_seconds, tune,
 };
 use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
+use std::cell::Cell;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,7 +50,8 @@ pub(super) struct Arguments {
 const HELP: &str =
     "Every strategy is checked against its reference before it is timed, and the fastest comes first from then
 on, for this adapter, driver, storage and shape, as long as the shaders stay the same. What is
-remembered is a small file, whose path is printed; send it to others as it is.
+remembered is a small file, whose path is printed; send it to others as it is. Where it cannot be
+written, what is measured is only printed.
 
 Examples:
   kaiwu tune -m models/SmolLM2-135M-Instruct.Q4_1.gguf --seconds 120
@@ -62,31 +64,39 @@ const CONTEXT: usize = 256;
 const PROMPT: usize = 256;
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    let path = Tuning::default_path().ok_or_else(|| {
-        Error::Usage("neither HOME nor XDG_CACHE_HOME is set, so nothing can be remembered".into())
-    })?;
-    let options = GpuOptions { tuning: Some(path.clone()), ..device.options() };
+    let path = Tuning::default_path();
     if arguments.show || arguments.forget || arguments.import.is_some() {
-        let gpu = Gpu::open(&options)?;
+        let path = path.ok_or_else(|| Error::Usage(format!("{NO_FOLDER}, so nothing is remembered")))?;
+        let gpu = Gpu::open(&GpuOptions { tuning: Some(path.clone()), ..device.options() })?;
         return remembered(&gpu, &path, arguments);
     }
-    let gpu = Gpu::open(&options)?;
+    let path = kept(path)?;
+    let gpu = Gpu::open(&GpuOptions { tuning: path.clone(), ..device.options() })?;
     if gpu.capabilities().deterministic {
         return Err(Error::Usage("with --deterministic the strategies are given; tune without it".into()));
     }
-    // A file that cannot be read should be known of before minutes of measuring.
-    Tuning::read(&path)?;
     let shapes = shapes(&gpu, arguments.model.as_deref(), &arguments.ignoring.ignored())?;
     // After each shape: what was found stays, whatever the next one does to the device.
+    let lost = Cell::new(path.is_none());
     let remember = |found: &ShapeTuning| {
-        let mut tuning = Tuning::read(&path)?;
+        let Some(path) = path.as_ref().filter(|_| !lost.get()) else { return Ok(()) };
+        let mut tuning = Tuning::read(path)?;
         tuning.add(found.tuned.clone());
-        tuning.write()
+        match tuning.write() {
+            // A disk may be full by now; what is measured is shown all the same.
+            Err(error @ Error::Io { .. }) => {
+                eprintln!("kaiwu: {}", not_remembered(&error));
+                lost.set(true);
+                Ok(())
+            }
+            written => written,
+        }
     };
     let time = Duration::from_secs(arguments.seconds.into());
     let (found, left) = measure(&gpu, &shapes, time, &remember)?;
 
     let adapter = &gpu.report().name;
+    let path = path.filter(|_| !lost.get());
     if arguments.json {
         print_pretty(&json!({
             "adapter": gpu.report(), "storage": gpu.capabilities().storage, "file": path,
@@ -94,7 +104,8 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         }))?;
     } else {
         let entries: Vec<_> = found.iter().filter_map(|found| found.tuned.as_ref()).collect();
-        print(&format!("{}\n{adapter}: remembered in {}\n", as_table(&entries), path.display()))?;
+        let kept = path.map_or("not remembered".into(), |path| format!("remembered in {}", path.display()));
+        print(&format!("{}\n{adapter}: {kept}\n", as_table(&entries)))?;
     }
     for found in &found {
         for candidate in found.candidates.iter().filter(|candidate| candidate.reason.is_some()) {
@@ -107,6 +118,22 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         eprintln!("kaiwu: {left} shapes were not reached in {} s; tune again for them", arguments.seconds);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The file that what is measured goes to; `None`, and a word on standard error, where it cannot be read. Better known now
+/// than after minutes of measuring.
+fn kept(path: Option<PathBuf>) -> Result<Option<PathBuf>> {
+    let Some(path) = path else {
+        eprintln!("kaiwu: {NO_FOLDER}, so what is measured is not remembered");
+        return Ok(None);
+    };
+    match Tuning::read(&path) {
+        Err(error @ Error::Io { .. }) => {
+            eprintln!("kaiwu: {}", not_remembered(&error));
+            Ok(None)
+        }
+        read => read.map(|_| Some(path)),
+    }
 }
 
 /// What may be tuned: for each step those that take the most first.

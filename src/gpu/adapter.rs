@@ -6,12 +6,18 @@ use serde::Serialize;
 /// One adapter as `kaiwu devices` shows it.
 #[derive(Debug, Clone, Serialize)]
 pub struct AdapterReport {
+    /// Its number, for `--adapter`.
+    pub index: usize,
     /// Marketing name, for instance "llvmpipe (LLVM 15.0.6, 256 bits)".
     pub name: String,
     /// "vulkan", "metal", "dx12", "gl".
     pub backend: String,
     /// "discrete GPU", "integrated GPU", "virtual GPU", "software", "other".
     pub kind: &'static str,
+    /// Where it is on the PCI bus, "0000:01:00.0"; empty where the backend does not say.
+    pub pci: String,
+    /// Vendor and device as PCI numbers them, "10de:2684".
+    pub id: String,
     /// Driver name.
     pub driver: String,
     /// Driver version as the driver words it.
@@ -58,13 +64,69 @@ fn instance(backends: wgpu::Backends) -> wgpu::Instance {
     wgpu::Instance::new(descriptor)
 }
 
-/// All adapters. GL is the last resort, started only when nothing else answers: it is slow to start, looks for a
-/// display, and lacks subgroups.
-pub(super) fn enumerate() -> Vec<wgpu::Adapter> {
-    let list = |backends| pollster::block_on(instance(backends).enumerate_adapters(backends));
-    let primary = list(wgpu::Backends::PRIMARY);
-    if primary.is_empty() { list(wgpu::Backends::GL) } else { primary }
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wish {
+    text: String,
+    /// Who asked: an option, or a variable of the environment.
+    by: &'static str,
 }
+
+impl Wish {
+    /// `--adapter`, or the variable that programs with wgpu have in common.
+    pub(super) fn new(option: Option<&str>) -> Option<Self> {
+        let variable = || variable("WGPU_ADAPTER_NAME").map(|text| Self { text, by: "WGPU_ADAPTER_NAME" });
+        option.map(|text| Self { text: text.into(), by: "--adapter" }).or_else(variable)
+    }
+
+    /// The first that it means: the one of that number, else of that backend, else one whose name, backend, driver, PCI
+    /// address or ids contain it.
+    fn find(&self, infos: &[wgpu::AdapterInfo]) -> Option<usize> {
+        let wanted = self.text.to_lowercase();
+        let label = |info: &wgpu::AdapterInfo| {
+            let wgpu::AdapterInfo { name, backend, driver, driver_info, device_pci_bus_id: pci, .. } = info;
+            format!("{name} {backend} {driver} {driver_info} {pci} {}", id(info)).to_lowercase()
+        };
+        // No machine has a hundred adapters, and no name is told by fewer than three digits.
+        if let Some(index) = wanted.parse().ok().filter(|&index: &usize| index < 100) {
+            return (index < infos.len()).then_some(index);
+        }
+        match BACKENDS.contains(&&*wanted) {
+            // "gl" is in many a name.
+            true => infos.iter().position(|info| info.backend.to_str() == wanted),
+            false => infos.iter().position(|info| label(info).contains(&wanted)),
+        }
+    }
+}
+
+const BACKENDS: [&str; 4] = ["vulkan", "metal", "dx12", "gl"];
+
+/// A variable of the environment that says something.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// Vendor and device.
+fn id(info: &wgpu::AdapterInfo) -> String {
+    format!("{:04x}:{:04x}", info.vendor, info.device)
+}
+
+/// All adapters, of the backends in WGPU_BACKEND where it is set. Otherwise GL is the last resort, started only when nothing
+/// else answers or is what was `wanted`: it is slow to start, looks for a display, and lacks subgroups.
+pub(super) fn enumerate(wanted: Option<&Wish>) -> Vec<wgpu::Adapter> {
+    let list = |backends| pollster::block_on(instance(backends).enumerate_adapters(backends));
+    if let Some(backends) = variable(BACKEND) {
+        return list(wgpu::Backends::from_comma_list(&backends));
+    }
+    let mut all = list(wgpu::Backends::PRIMARY);
+    let infos: Vec<_> = all.iter().map(wgpu::Adapter::get_info).collect();
+    if infos.is_empty() || wanted.is_some_and(|wanted| wanted.find(&infos).is_none()) {
+        all.extend(list(wgpu::Backends::GL));
+    }
+    all
+}
+
+const BACKEND: &str = "WGPU_BACKEND";
 
 fn rank(kind: wgpu::DeviceType) -> u32 {
     match kind {
@@ -88,22 +150,21 @@ fn kind_name(kind: wgpu::DeviceType) -> &'static str {
 
 /// Index of the adapter to take, and why: the first match of `wanted` if given, else a GPU before a software
 /// adapter, in the order the system lists them.
-pub(super) fn choose(infos: &[wgpu::AdapterInfo], wanted: Option<&str>) -> Result<(usize, String)> {
+pub(super) fn choose(infos: &[wgpu::AdapterInfo], wanted: Option<&Wish>) -> Result<(usize, String)> {
     if infos.is_empty() {
-        return Err(Error::Device(NO_ADAPTER.into()));
+        let only = variable(BACKEND).map(|backends| format!("; {BACKEND} asks for {backends} only"));
+        return Err(Error::Device(NO_ADAPTER.to_owned() + &only.unwrap_or_default()));
     }
-    if let Some(wanted) = wanted {
-        let needle = wanted.to_lowercase();
-        let label = |info: &wgpu::AdapterInfo| {
-            format!("{} {} {} {}", info.name, info.backend, info.driver, info.driver_info).to_lowercase()
-        };
-        return match infos.iter().position(|info| label(info).contains(&needle)) {
-            Some(index) => Ok((index, format!("matches --adapter {wanted:?}"))),
+    if let Some(wish @ Wish { text, by }) = wanted {
+        return match wish.find(infos) {
+            Some(index) => Ok((index, format!("matches {by} {text:?}"))),
             None => {
-                let names: Vec<_> =
-                    infos.iter().map(|info| format!("{:?} ({})", info.name, info.backend)).collect();
+                let name = |(index, info): (usize, &wgpu::AdapterInfo)| {
+                    format!("{index} {:?} ({})", info.name, info.backend)
+                };
+                let names: Vec<_> = infos.iter().enumerate().map(name).collect();
                 Err(Error::Device(format!(
-                    "no adapter matches {wanted:?}; there are {}. See `kaiwu devices`",
+                    "no adapter matches {by} {text:?}; there are {}. See `kaiwu devices`",
                     names.join(", ")
                 )))
             }
@@ -127,12 +188,16 @@ pub(super) fn is_lavapipe(driver: &str) -> bool {
     driver == "llvmpipe"
 }
 
-pub(super) fn report(adapter: &wgpu::Adapter, chosen: bool, reason: String) -> AdapterReport {
+/// The adapter that is number `index` of all.
+pub(super) fn report(adapter: &wgpu::Adapter, index: usize, chosen: bool, reason: String) -> AdapterReport {
     let (info, features, limits) = (adapter.get_info(), adapter.features(), adapter.limits());
     AdapterReport {
+        index,
         name: info.name.clone(),
         backend: info.backend.to_string(),
         kind: kind_name(info.device_type),
+        pci: info.device_pci_bus_id.clone(),
+        id: id(&info),
         driver: info.driver.clone(),
         driver_info: info.driver_info.clone(),
         f16: features.contains(wgpu::Features::SHADER_F16),
@@ -154,24 +219,81 @@ pub(super) fn report(adapter: &wgpu::Adapter, chosen: bool, reason: String) -> A
     }
 }
 
-/// Every adapter of this machine, with the one that `wanted` (a substring, see `--adapter`) would select marked.
+/// Every adapter of this machine, with the one that `wanted` (see `--adapter`) would select marked.
 ///
 /// # Errors
 /// When there is no adapter, or none matches.
 pub fn list_adapters(wanted: Option<&str>) -> Result<Vec<AdapterReport>> {
-    let adapters = enumerate();
+    let wanted = Wish::new(wanted);
+    let adapters = enumerate(wanted.as_ref());
     let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
-    let (best, reason) = choose(&infos, wanted)?;
+    let (best, reason) = choose(&infos, wanted.as_ref())?;
     Ok(adapters
         .iter()
         .enumerate()
         .map(|(index, adapter)| {
             let why = match index == best {
                 true => reason.clone(),
-                false if wanted.is_some() => "does not come first among the matches".into(),
-                false => format!("{:?} comes before it", infos[best].name),
+                false => format!(
+                    "number {best}, {:?}, comes before it; --adapter {index} takes it",
+                    infos[best].name
+                ),
             };
-            report(adapter, index == best, why)
+            report(adapter, index, index == best, why)
         })
         .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(
+        name: &str,
+        backend: wgpu::Backend,
+        device_type: wgpu::DeviceType,
+        pci: &str,
+    ) -> wgpu::AdapterInfo {
+        let mut info = wgpu::AdapterInfo::new(device_type, backend);
+        (info.name, info.device_pci_bus_id) = (name.into(), pci.into());
+        (info.vendor, info.device) = (0x10de, 0x2684);
+        info
+    }
+
+    #[test]
+    fn adapters_of_one_name_are_told_apart() {
+        use wgpu::{Backend, DeviceType};
+        let infos = [
+            info("llvmpipe 15", Backend::Vulkan, DeviceType::Cpu, ""),
+            info("RTX 4090 OpenGL", Backend::Vulkan, DeviceType::DiscreteGpu, "0000:01:00.0"),
+            info("RTX 4090 OpenGL", Backend::Vulkan, DeviceType::DiscreteGpu, "0000:02:00.0"),
+            info("RTX 4090 OpenGL", Backend::Gl, DeviceType::DiscreteGpu, ""),
+        ];
+        let chosen = |text: &str| {
+            let wish = Wish { text: text.into(), by: "--adapter" };
+            choose(&infos, Some(&wish)).map(|(index, _)| index).ok()
+        };
+        for (text, index) in [
+            ("0", Some(0)),
+            ("2", Some(2)),
+            ("15", None),
+            ("rtx", Some(1)),
+            ("4090", Some(1)),
+            ("02:00.0", Some(2)),
+            ("10DE:2684", Some(0)),
+            ("GL", Some(3)),
+            ("opengl", Some(1)),
+            ("metal", None),
+            ("5", None),
+        ] {
+            assert_eq!(chosen(text), index, "{text}");
+        }
+        assert_eq!(choose(&infos, None).map(|(index, _)| index).ok(), Some(1));
+        let wish = Wish { text: "abacus".into(), by: "WGPU_ADAPTER_NAME" };
+        let error = choose(&infos[..1], Some(&wish)).unwrap_err().to_string();
+        assert!(
+            error.contains("WGPU_ADAPTER_NAME \"abacus\"; there are 0 \"llvmpipe 15\" (vulkan)"),
+            "{error}"
+        );
+    }
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// How to open a device.
 #[derive(Debug, Clone, Default)]
 pub struct GpuOptions {
-    /// Substring of the adapter's name, backend or driver.
+    /// The adapter's number, its backend, or a part of its name, driver or PCI address; without it WGPU_ADAPTER_NAME counts.
     pub adapter: Option<String>,
     /// Where weights and activations live; `None` asks the probe.
     pub storage: Option<StorageKind>,
@@ -44,6 +44,8 @@ pub struct GpuOptions {
     pub workers: Option<u32>,
     /// Keep textures apart from buffers, also where they could share their memory.
     pub without_aliases: bool,
+    /// Open the device with immediates where the adapter has them: no kernel uses any, but other shaders may.
+    pub immediates: bool,
     /// Leave naga's bounds and loop checks out of the shaders. Only for shaders that ship with this crate.
     pub unchecked: bool,
     /// The file with strategies found wrong, which are then not used: see [`super::Quarantine::default_path`].
@@ -100,6 +102,21 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Capabilities {
+    /// What any adapter has, by WebGPU's defaults.
+    pub fn least() -> Self {
+        Self {
+            subgroup: 0,
+            f16: false,
+            max_lanes: 256,
+            max_workgroup_bytes: 16 << 10,
+            software: false,
+            deterministic: false,
+            storage: StorageKind::Buffer,
+            max_binding_bytes: u64::MAX,
+            max_texture_bytes: u64::MAX,
+        }
+    }
+
     /// The most bytes a tensor that may choose its storage can have.
     pub fn max_tensor_bytes(&self) -> u64 {
         match self.storage {
@@ -135,8 +152,10 @@ impl GpuOptions {
         lower(&mut limits.max_compute_workgroup_size_y, self.max_lanes);
         lower(&mut limits.max_compute_workgroup_size_z, self.max_lanes);
         lower(&mut limits.max_storage_buffers_per_shader_stage, self.max_storage_buffers);
-        // WebGPU's default, and no kernel uses them.
-        limits.max_immediate_size = 0;
+        if !self.immediates {
+            // WebGPU's default, and no kernel uses them.
+            limits.max_immediate_size = 0;
+        }
         let most = self.max_binding_bytes.unwrap_or(u64::MAX);
         limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most);
         let least = self.min_offset_alignment.unwrap_or(0);
@@ -152,11 +171,12 @@ impl Gpu {
     /// # Errors
     /// When there is no adapter, none matches, or it refuses a device.
     pub fn open(options: &GpuOptions) -> Result<Arc<Self>> {
-        let adapters = adapter::enumerate();
+        let wanted = adapter::Wish::new(options.adapter.as_deref());
+        let adapters = adapter::enumerate(wanted.as_ref());
         let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
-        let (best, reason) = adapter::choose(&infos, options.adapter.as_deref())?;
+        let (best, reason) = adapter::choose(&infos, wanted.as_ref())?;
         let (adapter, info) = (&adapters[best], &infos[best]);
-        let report = adapter::report(adapter, true, reason);
+        let report = adapter::report(adapter, best, true, reason);
 
         let mut wanted =
             wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
@@ -165,6 +185,9 @@ impl Gpu {
         }
         if options.without_f16 {
             wanted.remove(wgpu::Features::SHADER_F16);
+        }
+        if options.immediates {
+            wanted.insert(wgpu::Features::IMMEDIATES);
         }
         let features = adapter.features() & wanted;
         let limits = options.lowered(adapter.limits());
@@ -276,7 +299,8 @@ impl Gpu {
         }
     }
 
-    /// Whether the device was opened with immediates, which WebGPU's defaults lack and no kernel uses.
+    /// Whether the device was opened with immediates, which WebGPU's defaults lack and no kernel uses: see
+    /// [`GpuOptions::immediates`].
     pub fn has_immediates(&self) -> bool {
         self.device.features().contains(wgpu::Features::IMMEDIATES)
             || self.device.limits().max_immediate_size > 0

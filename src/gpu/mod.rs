@@ -11,6 +11,7 @@ mod chain;
 mod choice;
 mod compare;
 mod device;
+mod dialect;
 mod fingerprint;
 mod foreign;
 mod gradients;
@@ -37,14 +38,16 @@ pub use arena::OpenArena;
 pub use chain::{as_strategy as chain_as_strategy, render_chain};
 pub use compare::{Comparison, Divergence, check_entry, compare_entry, compare_outputs, first_divergence};
 pub use device::{Capabilities, Gpu, GpuOptions};
+pub use dialect::readable;
 pub use fingerprint::fingerprint;
-pub use foreign::{Bound, Resource, Samples};
+pub use foreign::{Bound, Foreign, Resource, Samples};
 pub use gradients::{Gradients, Target};
 pub use host::HostMemory;
 pub use kernel::{
     Access, Constant, Cost, FOLD, Kernel, Needs, Operand, Parameter, Strategy, Surplus, Tolerance, folded,
 };
 pub use memory::return_compilers_memory;
+pub use notes::NO_FOLDER;
 pub use probe::{RoofRead, widths};
 pub use program::{Program, Readback, Runs};
 pub use quarantine::{Quarantine, Quarantined, WHOLE_STORAGE, Wrong};

@@ -21,6 +21,8 @@ pub(super) struct Step {
     pub(super) grid: [u32; 3],
     /// The uniform block `p`, where the text is of this crate.
     pub(super) parameters: Option<Block>,
+    /// What goes with the dispatch, where the text is none of this crate.
+    pub(super) immediates: Vec<u8>,
 }
 
 /// A part of a uniform buffer.
@@ -43,6 +45,9 @@ impl Step {
             pass.set_pipeline(&self.pipeline.pipeline);
             for (group, bindings) in &self.bindings {
                 pass.set_bind_group(*group, bindings, &[]);
+            }
+            if !self.immediates.is_empty() {
+                pass.set_immediates(0, &self.immediates);
             }
             pass.dispatch_workgroups(self.grid[0], self.grid[1], self.grid[2]);
         }
@@ -286,7 +291,8 @@ fn single(gpu: &Gpu, entry: &Entry, strategy: &Strategy, parameters: Block) -> R
     let bindings = pipeline::bind_group(gpu, &pipeline.layout, resources, label);
     let (label, strategy, grid) = (label.clone(), strategy.name, strategy.grid);
     let parameters = Some(parameters);
-    Ok(Step { label, strategy, pipeline, bindings: vec![(0, bindings)], grid, parameters })
+    let bindings = vec![(0, bindings)];
+    Ok(Step { label, strategy, pipeline, bindings, grid, parameters, immediates: vec![] })
 }
 
 /// Calls as one step with the block of all their parameters.
@@ -300,5 +306,5 @@ fn chained(gpu: &Gpu, chain: &Chain<'_>, meeting: &Meeting, parameters: Block) -
     let bindings = vec![(0, pipeline::bind_group(gpu, &pipeline.layout, resources, &label))];
     let grid = [chain.workers(), 1, 1];
     let parameters = Some(parameters);
-    Ok(Step { label, strategy: CHAIN, pipeline, bindings, grid, parameters })
+    Ok(Step { label, strategy: CHAIN, pipeline, bindings, grid, parameters, immediates: vec![] })
 }

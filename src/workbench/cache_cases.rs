@@ -1,13 +1,13 @@
 //! Caches in the table of cases: of each type, and as rings.
 
-use super::table::Table;
+use super::table::{Rows, put};
 use crate::Result;
 use crate::format::DType;
 use crate::kernels::{
     Attention, CacheType, GRANULE, Input, LayerCache, MergePieces, Pieces, QueryKeyValue, RotateHeads, Side,
 };
 
-impl Table {
+impl Rows {
     /// A layer's cache for so many positions, filled on both sides.
     pub(super) fn cache(
         &mut self,
@@ -25,7 +25,7 @@ impl Table {
                     cache.set_head(side, words, position, key_head, &numbers);
                 }
             }
-            tensor.write(&self.gpu, 0, bytemuck::cast_slice(words));
+            put(&self.place, tensor, bytemuck::cast_slice(words));
         }
         Ok(cache)
     }
@@ -66,7 +66,7 @@ const PIECES: [(usize, usize, usize, u32, usize, Option<usize>); 6] = [
     (8, 1, 8, 700, 5, Some(400)),
 ];
 
-fn add_pieces(table: &mut Table) -> Result<()> {
+fn add_pieces(table: &mut Rows) -> Result<()> {
     for (heads, key_heads, head, position, count, window) in PIECES {
         let what =
             format!("{heads}/{key_heads} heads of {head} at {position}, window {window:?}, {count} pieces");
@@ -98,7 +98,7 @@ fn add_pieces(table: &mut Table) -> Result<()> {
 }
 
 /// Appends them.
-pub(super) fn add(table: &mut Table) -> Result<()> {
+pub(super) fn add(table: &mut Rows) -> Result<()> {
     add_pieces(table)?;
     for (kind, heads, key_heads, head, tokens, position, granules, window) in ROWS {
         let (sizes, ring) = ([GRANULE * granules, key_heads, head], window.is_some());

@@ -2,14 +2,15 @@
 
 use crate::Result;
 use crate::format::DType;
-use crate::gpu::Gpu;
+use crate::gpu::{Gpu, Place};
 use crate::kernels::{
     Argmax, Attention, CacheType, Divergence, Embed, Function, Gate, GateUp, Input, Likelihood, Product,
     Project, QueryKeyValue, RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead,
 };
 use std::sync::Arc;
 
-pub use super::table::{Case, Table};
+use super::table::put;
+pub use super::table::{Case, Rows, Table};
 
 /// Rows, columns, tokens: one lane's worth, more than a workgroup's, not whole workgroups, one and many tokens, more
 /// tokens than a tile.
@@ -19,7 +20,7 @@ const PRODUCTS: [(usize, usize, usize); 7] =
 /// Rows of all formats: 256 columns are one K-quant superblock, 768 an odd count of them.
 const FORMATS: [(usize, usize, usize); 4] = [(36, 256, 1), (72, 768, 1), (36, 256, 3), (40, 768, 10)];
 
-fn add_products(table: &mut Table) -> Result<()> {
+fn add_products(table: &mut Rows) -> Result<()> {
     for (rows, columns, tokens) in PRODUCTS {
         for (norm, residual) in [(false, false), (true, true)] {
             let x = table.filled("x", &[tokens + 1, columns])?;
@@ -50,7 +51,7 @@ fn add_products(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn add_gate_up(table: &mut Table) -> Result<()> {
+fn add_gate_up(table: &mut Rows) -> Result<()> {
     for (half, columns, tokens) in [(64, 32, 1), (192, 64, 1), (64, 32, 3), (192, 64, 9), (128, 96, 16)] {
         let x = table.filled("x", &[tokens, columns])?;
         let gain = table.filled("gain", &[columns])?;
@@ -77,7 +78,7 @@ pub(super) const HEADS: [(usize, usize, usize, usize, u32); 10] = [
     (6, 2, 24, 4, 12),
 ];
 
-fn add_query_key_value(table: &mut Table) -> Result<()> {
+fn add_query_key_value(table: &mut Rows) -> Result<()> {
     for (heads, key_heads, head, tokens, position) in HEADS {
         let (capacity, columns) = (64, 64);
         let x = table.filled("x", &[tokens, columns])?;
@@ -100,7 +101,7 @@ fn add_query_key_value(table: &mut Table) -> Result<()> {
 /// The same where the cache is longer than a workgroup reads at once.
 const LONG: [(usize, usize, usize, usize, u32); 2] = [(4, 2, 16, 1, 290), (3, 1, 24, 5, 150)];
 
-fn add_attention(table: &mut Table) -> Result<()> {
+fn add_attention(table: &mut Rows) -> Result<()> {
     for (heads, key_heads, head, tokens, position) in HEADS.into_iter().chain(LONG) {
         let capacity = (position as usize + tokens).next_multiple_of(64);
         let kernel = Attention {
@@ -119,7 +120,7 @@ fn add_attention(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn add_embed(table: &mut Table) -> Result<()> {
+fn add_embed(table: &mut Rows) -> Result<()> {
     for dtype in DType::ALL {
         let (rows, columns) = (44, 256);
         let ids = [0, 1, 2, 3, 43, 17, 0];
@@ -136,7 +137,7 @@ fn add_embed(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn add_argmax(table: &mut Table) -> Result<()> {
+fn add_argmax(table: &mut Rows) -> Result<()> {
     // The largest first, last, twice (the first counts), beyond the count (does not count), all alike, and not there.
     let rows: [(usize, &[(usize, f32)]); 6] = [
         (1, &[(0, 1.0)]),
@@ -154,7 +155,7 @@ fn add_argmax(table: &mut Table) -> Result<()> {
         for &(index, value) in largest {
             values[index.min(padded - 1)] = value;
         }
-        logits.write(&table.gpu, 0, bytemuck::cast_slice(&values));
+        put(&table.place, &logits, bytemuck::cast_slice(&values));
         table.memory.f32_mut(&logits).copy_from_slice(&values);
         let kernel = Argmax {
             logits,
@@ -171,7 +172,7 @@ fn add_argmax(table: &mut Table) -> Result<()> {
 /// Count of tokens, of logits, and the rows' width: fewer logits than lanes, not whole texels, rows wider than the count.
 const JUDGED: [(usize, usize, usize); 4] = [(1, 3, 4), (3, 257, 264), (2, 1021, 1024), (5, 4096, 4096)];
 
-fn add_judges(table: &mut Table) -> Result<()> {
+fn add_judges(table: &mut Rows) -> Result<()> {
     for (tokens, count, width) in JUDGED {
         let what = format!("{tokens} rows of {count} logits");
         let targets: Vec<u32> = (0..tokens).map(|token| (token * 7919 % count) as u32).collect();
@@ -197,7 +198,7 @@ fn add_judges(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn add_roofs(table: &mut Table) -> Result<()> {
+fn add_roofs(table: &mut Rows) -> Result<()> {
     for (lanes, reads, times) in [(8, 1, 1), (24, 5, 2), (256, 3, 3), (768, 2, 1)] {
         let x = table.filled("x", &[lanes * reads, 4])?;
         let y = table.empty("y", &[lanes, 4])?;
@@ -231,18 +232,33 @@ fn add_roofs(table: &mut Table) -> Result<()> {
 /// When the device cannot hold them.
 pub fn table(gpu: &Arc<Gpu>) -> Result<Table> {
     let mut table = Table::new(gpu);
-    add_products(&mut table)?;
-    add_gate_up(&mut table)?;
-    add_query_key_value(&mut table)?;
-    add_attention(&mut table)?;
-    add_embed(&mut table)?;
-    add_argmax(&mut table)?;
-    add_judges(&mut table)?;
-    super::family_cases::add(&mut table)?;
-    super::cache_cases::add(&mut table)?;
-    add_roofs(&mut table)?;
-    super::training_cases::add(&mut table)?;
+    fill(&mut table)?;
     Ok(table)
+}
+
+/// The same rows without a device, to be looked at.
+///
+/// # Errors
+/// Never, as long as the rows are sound.
+pub fn on_host() -> Result<Rows> {
+    let mut rows = Rows::new(Place::Host);
+    fill(&mut rows)?;
+    Ok(rows)
+}
+
+fn fill(table: &mut Rows) -> Result<()> {
+    add_products(table)?;
+    add_gate_up(table)?;
+    add_query_key_value(table)?;
+    add_attention(table)?;
+    add_embed(table)?;
+    add_argmax(table)?;
+    add_judges(table)?;
+    super::family_cases::add(table)?;
+    super::cache_cases::add(table)?;
+    add_roofs(table)?;
+    super::training_cases::add(table)?;
+    Ok(())
 }
 
 /// Every shader text there is: each kernel with each format, with and without what it can leave out, for one and for
@@ -262,7 +278,7 @@ pub fn variants(gpu: &Arc<Gpu>) -> Result<Table> {
     Ok(table)
 }
 
-fn add_variant(table: &mut Table, dtype: DType, tokens: usize, normed: bool) -> Result<()> {
+fn add_variant(table: &mut Rows, dtype: DType, tokens: usize, normed: bool) -> Result<()> {
     let (rows, columns, key_heads, head, capacity) = (128, 256, 2, 16, 64);
     let what = format!("{dtype} x {tokens}, norm {normed}");
     let x = table.empty("x", &[tokens, columns])?;

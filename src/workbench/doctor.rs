@@ -58,7 +58,27 @@ struct Run {
     turn: u8,
 }
 
-/// Runs each strategy that the device offers on each row of `table`, within `bounds`; `progress` is told the share done. In
+/// How far an examination is, in runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// Done.
+    pub done: usize,
+    /// Made however long they take: one of each strategy.
+    pub must: usize,
+    /// Made where there is time.
+    pub all: usize,
+}
+
+impl Pace {
+    /// Seconds that are left after `seconds`, where runs that need not be made end after `most`.
+    pub fn left(&self, seconds: f64, most: f64) -> f64 {
+        let each = seconds / self.done.max(1) as f64;
+        let of = |runs: usize| each * runs.saturating_sub(self.done) as f64;
+        of(self.must).max(of(self.all).min(most - seconds))
+    }
+}
+
+/// Runs each strategy that the device offers on each row of `table`, within `bounds`; `progress` is told after each. In
 /// the order of kernels' names, and of preference within a kernel.
 ///
 /// # Errors
@@ -66,10 +86,11 @@ struct Run {
 pub fn examine(
     table: &mut Table,
     bounds: &Bounds<'_>,
-    mut progress: impl FnMut(f64),
+    mut progress: impl FnMut(Pace),
 ) -> Result<Vec<StrategyReport>> {
     let gpu = std::sync::Arc::clone(&table.gpu);
     let (runs, mut reports) = plan(table, bounds)?;
+    let must = runs.iter().filter(|run| run.turn == 0).count();
     for (done, run) in runs.iter().enumerate() {
         if run.turn > 0
             && reports[run.report].cases > 0
@@ -78,7 +99,7 @@ pub fn examine(
             continue;
         }
         let (case, report) = (&mut table.cases[run.case], &mut reports[run.report]);
-        bounds.ledger.map_or(Ok(()), |ledger| ledger.begins(report))?;
+        bounds.ledger.into_iter().for_each(|ledger| ledger.begins(report));
         let checked = check_case_by(&gpu, case, |_| run.strategy.clone());
         let lost = match &checked {
             Ok(_) | Err(Error::Kernel { .. }) => None,
@@ -91,10 +112,10 @@ pub fn examine(
         report.add(checked);
         bounds.ledger.into_iter().for_each(|ledger| ledger.ended(report));
         if let Some(lost) = lost {
-            bounds.ledger.map_or(Ok(()), Ledger::close)?;
+            bounds.ledger.into_iter().for_each(Ledger::close);
             return Err(lost);
         }
-        progress((done + 1) as f64 / runs.len() as f64);
+        progress(Pace { done: done + 1, must, all: runs.len() });
     }
     reports.sort_by_key(|report| report.kernel);
     Ok(reports)
@@ -197,9 +218,31 @@ pub fn healthy(table: &Table, reports: &[StrategyReport]) -> bool {
 /// Remembers at `path` which strategies are wrong on an adapter, and forgets what was known of those that are right.
 ///
 /// # Errors
-/// When the file cannot be read or written.
+/// When the file cannot be read; one that cannot be written is a warning.
 pub fn remember(path: &Path, adapter: &AdapterReport, reports: &[StrategyReport]) -> Result<()> {
     let ledger = Ledger::open(path, adapter)?;
     reports.iter().for_each(|report| ledger.ended(report));
-    ledger.close()
+    ledger.close();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_knows_of_runs_that_are_made_however_long_they_take() {
+        let pace = |done| Pace { done, must: 40, all: 400 };
+        for (done, seconds, most, left) in [
+            (10, 5.0, 50.0, 45.0),
+            (10, 5.0, 1000.0, 195.0),
+            (10, 20.0, 10.0, 60.0),
+            (39, 33.0, 10.0, 33.0 / 39.0),
+            (200, 10.0, 50.0, 10.0),
+            (400, 10.0, 50.0, 0.0),
+        ] {
+            let found = pace(done).left(seconds, most);
+            assert!((found - left).abs() < 1e-9, "{done} runs in {seconds} s of {most}: {found}");
+        }
+    }
 }

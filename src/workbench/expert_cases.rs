@@ -1,6 +1,6 @@
 //! Rows of the table for mixtures of experts, and for biases that each token has of its own.
 
-use super::cases::Table;
+use super::cases::Rows;
 use crate::Result;
 use crate::format::DType;
 use crate::gpu::{Kernel, Tensor};
@@ -10,7 +10,7 @@ use crate::kernels::{
 };
 
 /// Appends them.
-pub(super) fn add(table: &mut Table) -> Result<()> {
+pub(super) fn add(table: &mut Rows) -> Result<()> {
     add_route(table)?;
     add_groups(table)?;
     add_products(table)?;
@@ -19,7 +19,7 @@ pub(super) fn add(table: &mut Table) -> Result<()> {
 }
 
 /// Experts, choices, tokens: one of one, all, more experts than lanes, and as many choices as lanes.
-fn add_route(table: &mut Table) -> Result<()> {
+fn add_route(table: &mut Rows) -> Result<()> {
     for (experts, chosen, tokens) in [(1usize, 1, 1), (8, 3, 1), (6, 6, 5), (130, 8, 3), (200, 64, 2)] {
         for among_chosen in [false, true] {
             let width = experts.next_multiple_of(32);
@@ -45,7 +45,7 @@ fn add_route(table: &mut Table) -> Result<()> {
 }
 
 /// `count` choices (expert, share), beginning with the last expert; two that follow one another are the same.
-fn routes(table: &mut Table, experts: usize, count: usize) -> Result<Tensor> {
+fn routes(table: &mut Rows, experts: usize, count: usize) -> Result<Tensor> {
     let route = |at: usize| {
         let expert = (at.div_ceil(2) * 5 + experts - 1) % experts;
         [expert as f32, 0.1 + 0.2 * (at % 4) as f32, 0.0, 0.0]
@@ -54,7 +54,7 @@ fn routes(table: &mut Table, experts: usize, count: usize) -> Result<Tensor> {
 }
 
 /// Experts and choices: one of one, a full group and one more, more experts than lanes, and experts that nobody chose.
-fn add_groups(table: &mut Table) -> Result<()> {
+fn add_groups(table: &mut Rows) -> Result<()> {
     for (experts, choices) in [(1usize, 1), (1, 33), (3, 200), (130, 77), (64, 64)] {
         let routes = routes(table, experts, choices)?;
         let rows = GroupChoices::rows(choices, experts);
@@ -68,7 +68,7 @@ fn add_groups(table: &mut Table) -> Result<()> {
 }
 
 /// The same choices by expert.
-fn grouped(table: &mut Table, routes: &Tensor, experts: usize, choices: usize) -> Result<Tensor> {
+fn grouped(table: &mut Rows, routes: &Tensor, experts: usize, choices: usize) -> Result<Tensor> {
     let shape = [GroupChoices::rows(choices, experts), 4];
     let (routes, groups) = (routes.clone(), table.empty("groups", &shape)?);
     let kernel = GroupChoices { routes, experts, choices, groups };
@@ -91,7 +91,7 @@ const PRODUCTS: [(usize, usize, usize, usize, usize, bool); 9] = [
     (9, 128, 64, 40, 4, true),
 ];
 
-fn add_products(table: &mut Table) -> Result<()> {
+fn add_products(table: &mut Rows) -> Result<()> {
     for (count, rows, columns, tokens, share, by_expert) in PRODUCTS {
         for (dtype, parts) in [(DType::Q8_0, 1), (DType::BF16, 2)] {
             // Of a stack in parts, each computes the tokens whose experts it has.
@@ -100,7 +100,7 @@ fn add_products(table: &mut Table) -> Result<()> {
                 let what = format!(
                     "{dtype}, {count} experts of [{rows}, {columns}] x {tokens} / {share}, part {part}, by expert {by_expert}"
                 );
-                let input = |table: &mut Table, normed: bool| -> Result<Input> {
+                let input = |table: &mut Rows, normed: bool| -> Result<Input> {
                     let gain = table.filled("gain", &[columns])?;
                     let x = table.filled("x", &[tokens.div_ceil(share), columns])?;
                     let routes = routes(table, count, tokens)?;
@@ -128,7 +128,7 @@ fn add_products(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn add_mix(table: &mut Table) -> Result<()> {
+fn add_mix(table: &mut Rows) -> Result<()> {
     for (width, x_width, chosen, tokens) in [(32, 64, 3, 1), (160, 160, 8, 5), (1024, 1024, 1, 2)] {
         let kernel = MixExperts {
             x: table.filled("x", &[tokens * chosen, x_width])?,
@@ -144,11 +144,11 @@ fn add_mix(table: &mut Table) -> Result<()> {
 }
 
 /// A bias of each token's own, wider than the rows.
-fn add_own_biases(table: &mut Table) -> Result<()> {
+fn add_own_biases(table: &mut Rows) -> Result<()> {
     for tokens in [1, 9, 33] {
         let (rows, columns) = (128, 96);
         let what = format!("[{rows}, {columns}] x {tokens}, own biases");
-        let input = |table: &mut Table| -> Result<Input> {
+        let input = |table: &mut Rows| -> Result<Input> {
             let x = table.filled("x", &[tokens, columns])?;
             let bias = table.filled("bias", &[tokens, rows + 32])?;
             Ok(Input::plain(&x, tokens).with_bias(Some(&bias)))

@@ -1,6 +1,6 @@
 //! Rows of the table for what only some families of models have: biases, other norms and gates, windows, caps.
 
-use super::cases::{HEADS, Table};
+use super::cases::{HEADS, Rows};
 use crate::Result;
 use crate::format::DType;
 use crate::kernels::{
@@ -9,7 +9,7 @@ use crate::kernels::{
 };
 
 /// Appends them.
-pub(super) fn add(table: &mut Table) -> Result<()> {
+pub(super) fn add(table: &mut Rows) -> Result<()> {
     add_biases(table)?;
     add_gates(table)?;
     add_project(table)?;
@@ -20,7 +20,7 @@ pub(super) fn add(table: &mut Table) -> Result<()> {
     super::expert_cases::add(table)
 }
 
-fn add_biases(table: &mut Table) -> Result<()> {
+fn add_biases(table: &mut Rows) -> Result<()> {
     for tokens in [1, 9] {
         let (rows, columns) = (100, 96);
         for residual in [false, true] {
@@ -56,7 +56,7 @@ fn add_biases(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn add_gates(table: &mut Table) -> Result<()> {
+fn add_gates(table: &mut Rows) -> Result<()> {
     for (half, columns, tokens) in [(64, 32, 1), (192, 64, 9)] {
         let (x, gain) = (table.filled("x", &[tokens, columns])?, table.filled("gain", &[columns])?);
         let w = table.matrix(DType::Q5_0, 2 * half, columns)?.parts()[0].clone();
@@ -69,7 +69,7 @@ fn add_gates(table: &mut Table) -> Result<()> {
 }
 
 /// Long rows drive GELU and cap into their flat ends.
-fn add_project(table: &mut Table) -> Result<()> {
+fn add_project(table: &mut Rows) -> Result<()> {
     for (rows, columns, tokens, first_row) in [(36, 1024, 1, 0), (100, 96, 17, 32)] {
         let gelus = [Function::Gelu, Function::GeluExact];
         for function in gelus.into_iter().chain([Function::Identity, Function::Relu, Function::Cap(5.0)]) {
@@ -86,7 +86,7 @@ fn add_project(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn add_norm(table: &mut Table) -> Result<()> {
+fn add_norm(table: &mut Rows) -> Result<()> {
     for (columns, tokens) in [(4usize, 1), (36, 3), (256, 1), (1028, 2)] {
         for (centred, bias, residual) in
             [(false, false, true), (false, false, false), (true, true, false), (true, true, true)]
@@ -107,7 +107,7 @@ fn add_norm(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn add_positions(table: &mut Table) -> Result<()> {
+fn add_positions(table: &mut Rows) -> Result<()> {
     for (width, tokens, position) in [(4, 1, 0), (160, 3, 5), (1024, 2, 61)] {
         let kernel = AddPositions {
             step: table.words("step", &[position])?,
@@ -121,7 +121,7 @@ fn add_positions(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn add_rotate_heads(table: &mut Table) -> Result<()> {
+fn add_rotate_heads(table: &mut Rows) -> Result<()> {
     for (heads, key_heads, head, tokens, position) in HEADS {
         for gains in [false, true] {
             let capacity = 64;
@@ -162,7 +162,7 @@ const WINDOWS: [(usize, usize, usize, usize, u32, usize, Option<f32>); 6] = [
     (4, 4, 8, 20, 0, 512, None),
 ];
 
-fn add_windows(table: &mut Table) -> Result<()> {
+fn add_windows(table: &mut Rows) -> Result<()> {
     for (heads, key_heads, head, tokens, position, window, cap) in WINDOWS {
         let capacity = (position as usize + tokens).next_multiple_of(64);
         let kernel = Attention {

@@ -1,9 +1,10 @@
 //! What `doctor` found so far, written down before each run: what takes the device or the program with it is in the file.
 
 use super::doctor::StrategyReport;
-use crate::Result;
 use crate::gpu::{AdapterReport, Quarantine, Quarantined, Wrong};
+use crate::{Error, Result};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The quarantine of an adapter while it is examined, by several threads maybe.
@@ -12,6 +13,8 @@ pub struct Ledger {
     /// What the file said of this adapter.
     before: Vec<Quarantined>,
     quarantine: Mutex<Quarantine>,
+    /// A file that could not be written once is let be: what is found counts all the same.
+    lost: AtomicBool,
 }
 
 /// Of a strategy that is being run; it stays where nothing came back.
@@ -26,7 +29,8 @@ impl Ledger {
     pub fn open(path: &Path, adapter: &AdapterReport) -> Result<Self> {
         let quarantine = Quarantine::read(path)?;
         let before = quarantine.of(adapter).cloned().collect();
-        Ok(Self { adapter: adapter.clone(), before, quarantine: Mutex::new(quarantine) })
+        let (adapter, quarantine) = (adapter.clone(), Mutex::new(quarantine));
+        Ok(Self { adapter, before, quarantine, lost: AtomicBool::new(false) })
     }
 
     /// Whether an earlier examination ended while this strategy was being run: it had better come last.
@@ -35,16 +39,13 @@ impl Ledger {
     }
 
     /// Before a run: the file has the strategy until [`Ledger::ended`] says otherwise.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn begins(&self, report: &StrategyReport) -> Result<()> {
+    pub fn begins(&self, report: &StrategyReport) {
         let mut quarantine = self.lock();
         if !report.quarantined {
             let suspect = wrong(report, SUSPECT);
             quarantine.set(&self.adapter, |entry| is_of(report, entry), vec![suspect]);
         }
-        quarantine.write()
+        self.write(&quarantine);
     }
 
     /// After a run; the next write puts it into the file. What was wrong before on rows that were not run now stays wrong.
@@ -62,17 +63,33 @@ impl Ledger {
     }
 
     /// Writes what was found; where nothing is wrong, there is no file.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn close(&self) -> Result<()> {
-        self.lock().write()
+    pub fn close(&self) {
+        self.write(&self.lock());
+    }
+
+    /// Whether all that was found is in the file.
+    pub fn is_kept(&self) -> bool {
+        !self.lost.load(Ordering::Relaxed)
+    }
+
+    fn write(&self, quarantine: &Quarantine) {
+        if self.is_kept()
+            && let Err(error) = quarantine.write()
+        {
+            self.lost.store(true, Ordering::Relaxed);
+            log::warn!("{}", not_remembered(&error));
+        }
     }
 
     /// A thread that panicked left the list whole.
     fn lock(&self) -> MutexGuard<'_, Quarantine> {
         self.quarantine.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is said where findings cannot be kept.
+pub fn not_remembered(error: &Error) -> String {
+    format!("{error}; what is found counts for this run, and is not remembered")
 }
 
 fn is_of(report: &StrategyReport, entry: &Quarantined) -> bool {

@@ -1,7 +1,7 @@
 //! The registry with its strategies: those for this adapter, and those that others would be offered.
 
-use super::cases::Table;
-use crate::gpu::{Access, Capabilities, Kernel, Needs, Strategy};
+use super::cases::{Rows, Table};
+use crate::gpu::{Access, Capabilities, Gpu, Kernel, Needs, Strategy};
 use crate::kernels::REGISTRY;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -33,8 +33,8 @@ pub struct ListedStrategy {
     pub strategy: &'static str,
     /// The shader file in `shaders/`, without its ending.
     pub shader: &'static str,
-    /// Whether the open device offers it.
-    pub here: bool,
+    /// Whether the open device offers it; `None` without a device.
+    pub here: Option<bool>,
     /// Lanes of a workgroup, the most of its variants.
     pub lanes: u32,
     /// Workgroup memory, the most of its variants, bytes.
@@ -69,16 +69,18 @@ pub(super) fn strategies(kernel: &dyn Kernel, base: &Capabilities) -> Vec<(Strat
     all
 }
 
-/// All kernels that `table` has rows of, which are those of the registry.
-pub fn list(table: &Table) -> Vec<ListedKernel> {
+/// All kernels that `rows` are of, which are those of the registry; `gpu` is the device to say more of.
+pub fn list(rows: &Rows, gpu: Option<&Gpu>) -> Vec<ListedKernel> {
+    let can = gpu.map_or_else(Capabilities::least, |gpu| gpu.capabilities().clone());
     let listed = |&kernel: &&'static str| {
         let mut all: Vec<ListedStrategy> = vec![];
         let mut operands: Vec<ListedOperand> = vec![];
-        for case in table.cases.iter().filter(|case| case.kernel.name() == kernel) {
-            for (strategy, here) in strategies(&*case.kernel, table.gpu.capabilities()) {
+        for case in rows.cases.iter().filter(|case| case.kernel.name() == kernel) {
+            for (strategy, here) in strategies(&*case.kernel, &can) {
+                let here = gpu.map(|_| here);
                 let Needs { lanes, workgroup_bytes, subgroup, f16 } = strategy.needs;
                 if let Some(known) = all.iter_mut().find(|known| known.strategy == strategy.name) {
-                    known.here |= here;
+                    known.here = known.here.max(here);
                     known.lanes = known.lanes.max(lanes);
                     known.workgroup_bytes = known.workgroup_bytes.max(workgroup_bytes);
                     continue;
@@ -91,7 +93,7 @@ pub fn list(table: &Table) -> Vec<ListedKernel> {
                     workgroup_bytes,
                     subgroup,
                     f16,
-                    quarantined: table.gpu.is_quarantined(kernel, &strategy),
+                    quarantined: gpu.is_some_and(|gpu| gpu.is_quarantined(kernel, &strategy)),
                 });
             }
             if operands.is_empty() {

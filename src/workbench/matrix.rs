@@ -87,8 +87,8 @@ pub fn examine_cell(
             return Ok(CellReport { cell: cell.name, same_as, ..known.clone() });
         }
         let mut table = cases::table(&gpu)?;
-        let reports = examine(&mut table, bounds, |share| {
-            own.store((share * 1e3) as usize, Ordering::Relaxed);
+        let reports = examine(&mut table, bounds, |pace| {
+            own.store(pace.done * 1000 / pace.all.max(1), Ordering::Relaxed);
             let sum: usize = shares.iter().map(|share| share.load(Ordering::Relaxed)).sum();
             progress(sum as f64 * 1e-3 / shares.len() as f64);
         })?;

@@ -1,12 +1,12 @@
 //! Someone's own shader: what it binds, filled and sized as asked for or by default, and timed like the kernels.
 
+use super::constants::keyed;
 use super::numbers::Numbers;
 use super::reflect::{Interface, Slot, SlotKind};
-use super::roofs::Roofs;
-use super::timing::{Measurement, times};
-use crate::gpu::{Bound, Cost, Gpu, Program, Resource, StorageKind};
+use super::values::{Field, refusal};
+use crate::gpu::{Bound, Resource, StorageKind};
 use crate::{Error, Result};
-use naga::ScalarKind;
+use naga::Scalar;
 
 /// How large something bound is.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +37,7 @@ pub struct Wish {
     pub name: String,
     /// Its size.
     pub size: Size,
-    /// What it holds; by default floats are random and the rest is zero.
+    /// What it holds; by default floats of four bytes are random and the rest is zero.
     pub fill: Option<Fill>,
 }
 
@@ -46,16 +46,18 @@ pub struct Wish {
 pub struct OwnCall {
     /// Its entry point.
     pub entry: String,
-    /// Its overridable constants that are set.
+    /// Its overridable constants that are set, by [`super::Constant::key`].
     pub constants: Vec<(String, f64)>,
     /// What is bound.
     pub bound: Vec<Bound>,
     /// Workgroups along x, y and z.
     pub grid: [u32; 3],
-    /// Bytes bound that it reads and writes.
-    pub cost: Cost,
+    /// All that is bound, bytes.
+    pub bytes: u64,
     /// Whether more of them are in textures than in buffers.
     pub storage: StorageKind,
+    /// Numbers of uniforms and immediates that nobody set, so that they are 0.
+    pub zeros: Vec<String>,
 }
 
 /// What may grow is so large unless asked for, bytes.
@@ -68,7 +70,8 @@ const MOST_WORKGROUPS: u64 = 65535;
 const MOST_BYTES: u64 = 4 << 30;
 
 /// Sizes and fills what `interface` binds. `numbers` go to uniforms, by their names, or `variable.name`; `largest` is the
-/// largest binding, bytes. Without a grid there is a lane for each element of the first thing written that has a size.
+/// largest binding, bytes. Without a grid there is a lane for each element of the first thing written that has a size; where
+/// workgroups have several axes, an array's elements are laid out as a square or a cube.
 ///
 /// # Errors
 /// For wishes and numbers that name nothing there is, or do not fit it.
@@ -85,7 +88,7 @@ pub fn prepare(
     {
         return Err(Error::Usage(format!("the shader binds no {:?}, but {}", unknown.name, names())));
     }
-    let (mut bound, mut cost, mut in_textures, mut total) = (vec![], Cost::default(), 0, 0u64);
+    let (mut bound, mut zeros, mut in_textures, mut total) = (vec![], vec![], 0, 0u64);
     let lanes = interface.workgroup.iter().map(|&lanes| u64::from(lanes)).product();
     for slot in &interface.slots {
         let wish = wishes.iter().find(|wish| wish.name == slot.name);
@@ -95,14 +98,14 @@ pub fn prepare(
         if total > MOST_BYTES {
             return Err(Error::Usage(format!("what is bound takes more than {} GiB", MOST_BYTES >> 30)));
         }
-        let [read, written] = match &slot.kind {
-            SlotKind::Storage { access, .. } | SlotKind::StorageTexture { access, .. } => *access,
-            SlotKind::Uniform { .. } | SlotKind::Texture { .. } | SlotKind::Sampler { .. } => [true, false],
-        };
-        cost.read += u64::from(read) * bytes;
-        cost.written += u64::from(written) * bytes;
         if matches!(resource, Resource::Texture { .. } | Resource::StorageTexture { .. }) {
             in_textures += bytes;
+        }
+        if let (SlotKind::Uniform { fields, .. } | SlotKind::Immediates { fields, .. }, None) =
+            (&slot.kind, wish)
+        {
+            let unset = fields.iter().filter(|field| numbers.iter().all(|(set, _)| !field.is(set)));
+            zeros.extend(unset.map(|field| field.name.clone()));
         }
         let Slot { group, binding, name, .. } = slot.clone();
         bound.push(Bound { group, binding, name, resource });
@@ -113,8 +116,35 @@ pub fn prepare(
         None => default_grid(interface, &bound)?,
     };
     let storage = if 2 * in_textures > total { StorageKind::Texture } else { StorageKind::Buffer };
-    let constants = numbers.iter().filter(|(name, _)| interface.constants.contains(name)).cloned().collect();
-    Ok(OwnCall { entry: interface.entry.clone(), constants, bound, grid, cost, storage })
+    let constants = keyed(&interface.constants, numbers)?;
+    Ok(OwnCall { entry: interface.entry.clone(), constants, bound, grid, bytes: total, storage, zeros })
+}
+
+/// What the numbers of a variable become, on top of a file's bytes where it is given one.
+fn contents(
+    name: &str,
+    bytes: u32,
+    fields: &[Field],
+    wish: Option<&Wish>,
+    numbers: &[(String, f64)],
+) -> Result<Vec<u8>> {
+    let wrong = |what: String| Err(Error::Usage(what));
+    let mut contents = match wish.map(|wish| &wish.size) {
+        None => vec![0; bytes as usize],
+        Some(Size::Contents(contents)) if contents.len() == bytes as usize => contents.clone(),
+        Some(_) => {
+            return wrong(format!("{name}: its size is {bytes} bytes; set its numbers with --set"));
+        }
+    };
+    for field in fields {
+        let Some((_, value)) = numbers.iter().rfind(|(set, _)| field.is(set)) else { continue };
+        if let Some(refusal) = refusal(field.scalar, *value) {
+            return wrong(format!("{} cannot be {value}: {refusal}", field.name));
+        }
+        let encoded = field.encoded(*value);
+        contents[field.offset as usize..][..encoded.len()].copy_from_slice(&encoded);
+    }
+    Ok(contents)
 }
 
 /// `largest` bytes a binding, `lanes` a workgroup.
@@ -135,19 +165,10 @@ fn resource(
     };
     match &slot.kind {
         SlotKind::Uniform { bytes, fields } => {
-            let mut contents = match wish.map(|wish| &wish.size) {
-                None => vec![0; *bytes as usize],
-                Some(Size::Contents(contents)) if contents.len() == *bytes as usize => contents.clone(),
-                Some(_) => return wrong(format!("its size is {bytes} bytes; set its numbers with --set")),
-            };
-            for field in fields {
-                let full = format!("{name}.{}", field.name);
-                let set = numbers.iter().rfind(|(set, _)| *set == field.name || *set == full);
-                if let Some(&(_, value)) = set {
-                    contents[field.offset as usize..][..4].copy_from_slice(&encoded(field.scalar, value));
-                }
-            }
-            Ok(Resource::Uniform(contents))
+            Ok(Resource::Uniform(contents(name, *bytes, fields, wish, numbers)?))
+        }
+        SlotKind::Immediates { bytes, fields } => {
+            Ok(Resource::Immediates(contents(name, *bytes, fields, wish, numbers)?))
         }
         SlotKind::Storage { bytes, stride, scalar, .. } => {
             let fixed = u64::from(*bytes);
@@ -175,14 +196,15 @@ fn resource(
             if let Some(Size::Contents(contents)) = wish.map(|wish| &wish.size) {
                 return Ok(Resource::Storage(contents.clone()));
             }
-            let usual = if *scalar == Some(ScalarKind::Float) { Fill::Random } else { Fill::Zeros };
+            let usual = if *scalar == Some(Scalar::F32) { Fill::Random } else { Fill::Zeros };
             let fill = wish.and_then(|wish| wish.fill).unwrap_or(usual);
             Ok(Resource::Storage(filled(size as usize, fill)))
         }
-        SlotKind::StorageTexture { format, dimension, .. } => Ok(Resource::StorageTexture {
+        SlotKind::StorageTexture { format, dimension, layered, .. } => Ok(Resource::StorageTexture {
             format: format.clone(),
             size: texels(*dimension)?,
             dimension: *dimension,
+            layered: *layered,
         }),
         SlotKind::Texture { samples, dimension, layered } => Ok(Resource::Texture {
             samples: *samples,
@@ -209,32 +231,33 @@ fn filled(size: usize, fill: Fill) -> Vec<u8> {
     bytes
 }
 
-fn encoded(scalar: ScalarKind, value: f64) -> [u8; 4] {
-    match scalar {
-        ScalarKind::Float => (value as f32).to_le_bytes(),
-        ScalarKind::Sint => (value as i32).to_le_bytes(),
-        _ => (value as u32).to_le_bytes(),
-    }
-}
+/// Names that an error lists.
+const LISTED: usize = 40;
 
 /// Each number must be of something.
 fn check_numbers(interface: &Interface, numbers: &[(String, f64)]) -> Result<()> {
-    let mut known = interface.constants.clone();
-    for slot in &interface.slots {
-        if let SlotKind::Uniform { fields, .. } = &slot.kind {
-            known.extend(fields.iter().map(|field| field.name.clone()));
-            known.extend(fields.iter().map(|field| format!("{}.{}", slot.name, field.name)));
-        }
-    }
-    match numbers.iter().find(|(name, _)| !known.contains(name)) {
-        None => Ok(()),
-        Some((name, _)) if known.is_empty() => {
-            Err(Error::Usage(format!("there is no number {name:?} to set: the shader has none")))
-        }
-        Some((name, _)) => {
-            Err(Error::Usage(format!("there is no number {name:?} to set, but {}", known.join(", "))))
-        }
-    }
+    let fields: Vec<_> = interface
+        .slots
+        .iter()
+        .flat_map(|slot| match &slot.kind {
+            SlotKind::Uniform { fields, .. } | SlotKind::Immediates { fields, .. } => &fields[..],
+            _ => &[],
+        })
+        .collect();
+    let constants = &interface.constants;
+    let known = |name: &str| {
+        constants.iter().any(|constant| constant.is(name)) || fields.iter().any(|field| field.is(name))
+    };
+    let Some((name, _)) = numbers.iter().find(|(name, _)| !known(name)) else { return Ok(()) };
+    let mut names: Vec<_> = constants.iter().map(|constant| &*constant.name).collect();
+    names.extend(fields.iter().map(|field| &*field.name));
+    let more = names.len().saturating_sub(LISTED);
+    names.truncate(LISTED);
+    let listed = names.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() };
+    Err(Error::Usage(match listed.is_empty() {
+        true => format!("there is no number {name:?} to set: the shader has none"),
+        false => format!("there is no number {name:?} to set, but {listed}"),
+    }))
 }
 
 fn default_grid(interface: &Interface, bound: &[Bound]) -> Result<[u32; 3]> {
@@ -254,7 +277,17 @@ fn default_grid(interface: &Interface, bound: &[Bound]) -> Result<[u32; 3]> {
                 Resource::Storage(held),
             ) => {
                 let elements = (held.len() as u64 - u64::from(*bytes)) / u64::from(*stride);
-                return Ok([over(elements, lanes.iter().product())?, 1, 1]);
+                // A workgroup of 16 x 16 lanes is meant for a square, one of 64 for a row.
+                let axes = lanes.iter().filter(|&&lanes| lanes > 1).count();
+                let side = match axes {
+                    0 | 1 => elements,
+                    axes => side(elements, axes as u32),
+                };
+                let along = |axis: usize| match lanes[axis] > 1 || (axes == 0 && axis == 0) {
+                    true => over(side, lanes[axis]),
+                    false => Ok(1),
+                };
+                return Ok([along(0)?, along(1)?, along(2)?]);
             }
             (SlotKind::StorageTexture { access: [_, true], .. }, Resource::StorageTexture { size, .. }) => {
                 let [x, y, z] = [0, 1, 2].map(|axis| over(size[axis].into(), lanes[axis]));
@@ -266,23 +299,11 @@ fn default_grid(interface: &Interface, bound: &[Bound]) -> Result<[u32; 3]> {
     Ok([1, 1, 1])
 }
 
-/// Times `call`; `operations` are as many as its author says, for nobody can count them from the text.
-///
-/// # Errors
-/// What the compiler or the device refuses.
-pub fn measure_own(
-    gpu: &Gpu,
-    roofs: &Roofs,
-    what: &str,
-    text: &str,
-    call: &OwnCall,
-    operations: u64,
-) -> Result<Measurement> {
-    let program = Program::from_wgsl(gpu, text, &call.entry, &call.constants, &call.bound, call.grid)?;
-    // The first run compiles, and clears memory.
-    program.profile(gpu)?;
-    let times = times(gpu, &program)?;
-    let cost = Cost { operations, ..call.cost };
-    let least = roofs.seconds(cost, call.storage);
-    Ok(Measurement::new([what, &call.entry, "own"], &times, cost, least, None))
+/// The least side of a square (or cube, by its `axes`) that has so many elements.
+fn side(elements: u64, axes: u32) -> u64 {
+    let mut side = (elements as f64).powf(1.0 / f64::from(axes)) as u64;
+    while side.pow(axes) < elements {
+        side += 1;
+    }
+    side
 }

@@ -78,9 +78,10 @@ fn escaped(text: &str) -> String {
 /// beside it; the fastest strategy of a shape is a filled point, the others are rings. Calls without operations, which only move
 /// bytes, are ticks below the chart, along an axis of their own of bytes a second.
 pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKind, adapter: &str) -> String {
-    let shown: Vec<_> = measurements.iter().filter(|m| m.operations > 0 && m.bytes > 0).collect();
-    let moved: Vec<_> = measurements.iter().filter(|m| m.operations == 0 && m.bytes > 0).collect();
-    let intensity = |m: &Measurement| m.operations as f64 / m.bytes as f64;
+    let bytes = |m: &Measurement| m.bytes.unwrap_or(0);
+    let shown: Vec<_> = measurements.iter().filter(|m| m.operations > 0 && bytes(m) > 0).collect();
+    let moved: Vec<_> = measurements.iter().filter(|m| m.operations == 0 && bytes(m) > 0).collect();
+    let intensity = |m: &Measurement| m.operations as f64 / bytes(m) as f64;
     let (bandwidth, peak) = (roofs.read_gb_per_s(storage), roofs.multiply_add_gflop_per_s);
     let ridge = peak / bandwidth;
     let mut shapes: Vec<&str> = vec![];
@@ -181,7 +182,7 @@ fn rug<'a>(
     if moved.is_empty() {
         return;
     }
-    let axis = Axis::new(moved.iter().map(|m| m.gb_per_s).chain([bandwidth]), LEFT, RIGHT);
+    let axis = Axis::new(moved.iter().map(|m| m.gb_per_s.unwrap_or(0.0)).chain([bandwidth]), LEFT, RIGHT);
     let base = top + 22.0;
     let _ = writeln!(svg, r##"<path d="M{LEFT} {base}H{RIGHT}" stroke="#888"/>"##);
     for (value, _) in axis.ticks().filter(|(_, whole)| *whole) {
@@ -196,10 +197,14 @@ fn rug<'a>(
     let at = axis.at(bandwidth);
     let _ = writeln!(svg, r##"<path d="M{at:.1} {top}V{base}" stroke="#222" stroke-width="2"/>"##);
     for m in moved {
-        let (at, colour) = (axis.at(m.gb_per_s), colour(m));
+        let (at, colour) = (axis.at(m.gb_per_s.unwrap_or(0.0)), colour(m));
         let number = shapes.iter().position(|shape| *shape == m.shape).unwrap_or(0) + 1;
-        let title =
-            escaped(&format!("{number}  {}: {}, {} GB/s", m.shape, m.strategy, self::number(m.gb_per_s)));
+        let title = escaped(&format!(
+            "{number}  {}: {}, {} GB/s",
+            m.shape,
+            m.strategy,
+            self::number(m.gb_per_s.unwrap_or(0.0))
+        ));
         let _ = writeln!(
             svg,
             r##"<path d="M{at:.1} {}V{base}" stroke="{colour}" stroke-width="1.5"><title>{title}</title></path>"##,
@@ -334,8 +339,8 @@ fn list<'a>(
                 escaped(&m.strategy)
             );
             cell(svg, 0, y, &number(m.gflop_per_s));
-            cell(svg, 1, y, &number(m.gb_per_s));
-            cell(svg, 2, y, &format!("{:.0} %", m.share_of_roof * 100.0));
+            cell(svg, 1, y, &number(m.gb_per_s.unwrap_or(0.0)));
+            cell(svg, 2, y, &format!("{:.0} %", m.share_of_roof.unwrap_or(0.0) * 100.0));
         }
     }
 }
@@ -360,8 +365,8 @@ mod tests {
     #[test]
     fn every_call_is_on_the_chart() {
         let call = |shape, operations| {
-            let cost = crate::gpu::Cost { read: 4000, written: 4000, operations };
-            Measurement::new([shape, "k", "s"], &[1e-6], cost, 1e-6, None)
+            let least = super::super::timing::Least { bytes: Some(8000), operations, seconds: Some(1e-6) };
+            Measurement::new([shape, "k", "s"], &[1e-6], &least)
         };
         let roofs = Roofs {
             read_buffer_gb_per_s: 10.0,

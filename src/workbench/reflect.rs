@@ -1,10 +1,13 @@
 //! What a WGSL text binds, as naga reads it.
 
-use crate::gpu::Samples;
+use super::constants::{Constant, constants_of, keyed, with_values};
+use super::values::{Field, fields};
+use crate::gpu::{Samples, readable};
 use crate::{Error, Result};
 use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
 use naga::{
-    AddressSpace, Handle, ImageClass, ImageDimension, Module, ScalarKind, ShaderStage, Type, TypeInner,
+    AddressSpace, Handle, ImageClass, ImageDimension, Module, Scalar, ScalarKind, ShaderStage, Type,
+    TypeInner,
 };
 
 /// A compute shader's interface.
@@ -16,11 +19,11 @@ pub struct Interface {
     pub workgroup: [u32; 3],
     /// What it uses, by group and binding.
     pub slots: Vec<Slot>,
-    /// Names of its pipeline-overridable constants.
-    pub constants: Vec<String>,
+    /// Its pipeline-overridable constants.
+    pub constants: Vec<Constant>,
 }
 
-/// A variable that is bound.
+/// A variable that is bound, or immediates, which have no group and no binding: both are 0 then.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slot {
     /// `@group`.
@@ -40,7 +43,14 @@ pub enum SlotKind {
     Uniform {
         /// Its size, bytes.
         bytes: u32,
-        /// Its numbers by name: those of a struct, or one that has the variable's own name.
+        /// Its numbers by name.
+        fields: Vec<Field>,
+    },
+    /// Immediates, which go with the dispatch.
+    Immediates {
+        /// Their size, bytes.
+        bytes: u32,
+        /// Their numbers by name.
         fields: Vec<Field>,
     },
     /// A storage buffer.
@@ -49,8 +59,8 @@ pub enum SlotKind {
         bytes: u32,
         /// Bytes of an element of what may grow, if it ends so.
         stride: Option<u32>,
-        /// The kind of its numbers, where all are of one.
-        scalar: Option<ScalarKind>,
+        /// What its numbers are, where all are of one kind, of two or four bytes.
+        scalar: Option<Scalar>,
         /// Whether it is read, and written.
         access: [bool; 2],
     },
@@ -60,6 +70,8 @@ pub enum SlotKind {
         format: String,
         /// 1, 2 or 3.
         dimension: u32,
+        /// Whether z counts layers.
+        layered: bool,
         /// Whether it is read, and written.
         access: [bool; 2],
     },
@@ -79,25 +91,22 @@ pub enum SlotKind {
     },
 }
 
-/// A number in a uniform buffer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Field {
-    /// Its name.
-    pub name: String,
-    /// Where it begins, bytes.
-    pub offset: u32,
-    /// What it is: a float, or an integer with or without sign.
-    pub scalar: ScalarKind,
-}
-
 /// Reads the compute shader `entry` of `text` (its only one if not named) with its `constants` set;
-/// names that are none of its constants are left to others.
+/// names that are none of its constants are left to others. [`readable`] says what naga is spared.
 ///
 /// # Errors
 /// What naga refuses, in its words; an entry point that is not there or no compute shader; a variable that cannot be bound.
 pub fn reflect(text: &str, entry: Option<&str>, constants: &[(String, f64)]) -> Result<Interface> {
     let refused = |message: String| Error::Usage(format!("the shader is refused: {}", message.trim_end()));
-    let module = naga::front::wgsl::parse_str(text).map_err(|error| refused(error.emit_to_string(text)))?;
+    let (text, _) = readable(text);
+    let text = &*text;
+    let module = naga::front::wgsl::parse_str(text).map_err(|error| {
+        let renamed = match text.contains("var<push_constant>") {
+            true => "\nvar<push_constant> is called var<immediate> now",
+            false => "",
+        };
+        refused(error.emit_to_string(text).trim_end().to_owned() + renamed)
+    })?;
     let info = Validator::new(ValidationFlags::all(), Capabilities::all())
         .validate(&module)
         .map_err(|error| refused(error.emit_to_string(text)))?;
@@ -118,16 +127,10 @@ pub fn reflect(text: &str, entry: Option<&str>, constants: &[(String, f64)]) -> 
             return Err(Error::Usage(format!("{problem}; take --entry {}", names.join(" or --entry "))));
         }
     };
-    let known: Vec<_> = module.overrides.iter().filter_map(|(_, constant)| constant.name.clone()).collect();
+    let known = constants_of(&module);
     // Others may be numbers of uniforms.
-    let values = constants.iter().filter(|(name, _)| known.contains(name)).cloned().collect();
-    let (module, info) = naga::back::pipeline_constants::process_overrides(
-        &module,
-        &info,
-        Some((ShaderStage::Compute, &entry)),
-        &values,
-    )
-    .map_err(|error| refused(format!("{error}; set its constants with --set NAME=VALUE")))?;
+    let values = keyed(&known, constants)?;
+    let (module, info) = with_values(&module, &info, &entry, &values)?;
     let Some(at) = module.entry_points.iter().position(|point| point.name == entry) else {
         return Err(refused(format!("{entry} went missing")));
     };
@@ -147,7 +150,12 @@ pub fn reflect(text: &str, entry: Option<&str>, constants: &[(String, f64)]) -> 
                 kind: kind(&module, global.ty, space, &name, used).map_err(|what| cannot(&what))?,
                 name,
             }),
-            (None, AddressSpace::Immediate) => return Err(cannot("immediates are not supported")),
+            (None, AddressSpace::Immediate) => {
+                let bytes = module.types[global.ty].inner.size(module.to_ctx());
+                let fields = fields(&module, global.ty, &name);
+                let kind = SlotKind::Immediates { bytes, fields };
+                slots.push(Slot { group: 0, binding: 0, name, kind });
+            }
             (None, _) => {}
         }
     }
@@ -181,12 +189,10 @@ fn kind(
                 _ => return Err("cube textures are not supported".into()),
             };
             match class {
-                ImageClass::Storage { .. } if layered => {
-                    Err("layers of storage textures are not supported".into())
-                }
                 ImageClass::Storage { format, .. } => Ok(SlotKind::StorageTexture {
                     format: format!("{format:?}").to_lowercase(),
                     dimension,
+                    layered,
                     access,
                 }),
                 ImageClass::Sampled { multi: true, .. } | ImageClass::Depth { multi: true } => {
@@ -228,7 +234,7 @@ fn growing(module: &Module, ty: Handle<Type>) -> (u32, Option<u32>) {
 }
 
 /// The kind of all numbers of a type, if it is one.
-fn scalar_of(module: &Module, ty: Handle<Type>) -> Option<ScalarKind> {
+fn scalar_of(module: &Module, ty: Handle<Type>) -> Option<Scalar> {
     match &module.types[ty].inner {
         TypeInner::Array { base, .. } => scalar_of(module, *base),
         TypeInner::Struct { members, .. } => {
@@ -236,27 +242,6 @@ fn scalar_of(module: &Module, ty: Handle<Type>) -> Option<ScalarKind> {
             let first = kinds.next()??;
             kinds.all(|kind| kind == Some(first)).then_some(first)
         }
-        // Halves are not written from here.
-        inner => inner.scalar().filter(|scalar| scalar.width == 4).map(|scalar| scalar.kind),
-    }
-}
-
-fn fields(module: &Module, ty: Handle<Type>, name: &str) -> Vec<Field> {
-    let of = |inner: &TypeInner| match inner {
-        TypeInner::Scalar(scalar) if scalar.width == 4 => Some(scalar.kind),
-        _ => None,
-    };
-    match &module.types[ty].inner {
-        TypeInner::Struct { members, .. } => members
-            .iter()
-            .filter_map(|member| {
-                let scalar = of(&module.types[member.ty].inner)?;
-                Some(Field { name: member.name.clone()?, offset: member.offset, scalar })
-            })
-            .collect(),
-        inner => {
-            let scalar = of(inner);
-            scalar.map(|scalar| Field { name: name.into(), offset: 0, scalar }).into_iter().collect()
-        }
+        inner => inner.scalar().filter(|scalar| matches!(scalar.width, 2 | 4)),
     }
 }

@@ -5,6 +5,7 @@ use crate::Result;
 use crate::format::{DType, blocks};
 use crate::gpu::{Element, Gpu, HostMemory, Kernel, Place, Tensor};
 use crate::kernels::{Matrix, OwnedRows, Part};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 /// One row of the table: a kernel call with its inputs filled.
@@ -17,10 +18,8 @@ pub struct Case {
     pub memory: HostMemory,
 }
 
-/// Rows on one device.
-pub struct Table {
-    /// The device that holds the tensors.
-    pub gpu: Arc<Gpu>,
+/// Rows with what fills them.
+pub struct Rows {
     /// The rows.
     pub cases: Vec<Case>,
     pub(super) place: Place,
@@ -28,16 +27,45 @@ pub struct Table {
     pub(super) memory: HostMemory,
 }
 
+/// Rows on one device.
+pub struct Table {
+    /// The device that holds the tensors.
+    pub gpu: Arc<Gpu>,
+    rows: Rows,
+}
+
 impl Table {
     /// No rows yet.
     pub(super) fn new(gpu: &Arc<Gpu>) -> Self {
-        Self {
-            gpu: Arc::clone(gpu),
-            cases: vec![],
-            place: Place::Device(Arc::clone(gpu)),
-            numbers: Numbers::new(7),
-            memory: HostMemory::default(),
-        }
+        Self { gpu: Arc::clone(gpu), rows: Rows::new(Place::Device(Arc::clone(gpu))) }
+    }
+}
+
+impl Deref for Table {
+    type Target = Rows;
+
+    fn deref(&self) -> &Rows {
+        &self.rows
+    }
+}
+
+impl DerefMut for Table {
+    fn deref_mut(&mut self) -> &mut Rows {
+        &mut self.rows
+    }
+}
+
+/// Writes the bytes where the tensor is on a device.
+pub(super) fn put(place: &Place, tensor: &Tensor, bytes: &[u8]) {
+    if let Place::Device(gpu) = place {
+        tensor.write(gpu, 0, bytes);
+    }
+}
+
+impl Rows {
+    /// No rows yet.
+    pub(super) fn new(place: Place) -> Self {
+        Self { cases: vec![], place, numbers: Numbers::new(7), memory: HostMemory::default() }
     }
 
     /// An f32 tensor of normal-ish numbers, on both sides.
@@ -51,7 +79,7 @@ impl Table {
         let tensor = Tensor::zeros(&self.place, label, shape, Element::F32)?;
         let mut bytes: Vec<u8> = bytemuck::cast_slice(&values).to_vec();
         bytes.resize(bytes.len().next_multiple_of(16), 0);
-        tensor.write(&self.gpu, 0, &bytes);
+        put(&self.place, &tensor, &bytes);
         self.memory.f32_mut(&tensor).copy_from_slice(&values);
         Ok(tensor)
     }
@@ -62,7 +90,7 @@ impl Table {
         let width = shape[shape.len() - 1];
         let values = self.memory.f32_mut(&tensor);
         values.chunks_mut(width).for_each(|row| row[columns..].fill(0.0));
-        tensor.write(&self.gpu, 0, bytemuck::cast_slice(values));
+        put(&self.place, &tensor, bytemuck::cast_slice(values));
         Ok(tensor)
     }
 
@@ -74,7 +102,7 @@ impl Table {
         let tensor = Tensor::uniform(&self.place, label, words.len())?;
         let mut bytes: Vec<u8> = bytemuck::cast_slice(words).to_vec();
         bytes.resize(bytes.len().next_multiple_of(16), 0);
-        tensor.write(&self.gpu, 0, &bytes);
+        put(&self.place, &tensor, &bytes);
         self.memory.u32_mut(&tensor).copy_from_slice(words);
         Ok(tensor)
     }
@@ -82,7 +110,7 @@ impl Table {
     /// A u32 tensor of these words, on both sides.
     pub(super) fn integers(&mut self, label: &str, words: &[u32]) -> Result<Tensor> {
         let tensor = Tensor::zeros(&self.place, label, &[words.len()], Element::U32)?;
-        tensor.write(&self.gpu, 0, bytemuck::cast_slice(words));
+        put(&self.place, &tensor, bytemuck::cast_slice(words));
         self.memory.u32_mut(&tensor).copy_from_slice(words);
         Ok(tensor)
     }

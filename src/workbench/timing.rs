@@ -3,7 +3,8 @@
 use super::check::check_case;
 use super::roofs::Roofs;
 use super::shapes::Shape;
-use crate::gpu::{Cost, Entry, Gpu, Program};
+use super::yardstick::Yardstick;
+use crate::gpu::{Cost, Entry, Foreign, Gpu, Program, StorageKind, Strategy};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -25,35 +26,48 @@ pub struct Measurement {
     pub three_quarters_us: f64,
     /// Runs timed.
     pub runs: usize,
-    /// Bytes that the call must read and write, each operand once.
-    pub bytes: u64,
+    /// Bytes that the call must read and write, each operand once; `None` where nobody said how many.
+    pub bytes: Option<u64>,
     /// Its floating-point operations.
     pub operations: u64,
     /// 10^9 bytes a second at the median.
-    pub gb_per_s: f64,
+    pub gb_per_s: Option<f64>,
     /// 10^9 operations a second at the median.
     pub gflop_per_s: f64,
     /// The least time that the measured roofs allow, by the median. More than 1 where operands stay in a cache, which
     /// the roof of reading does not.
-    pub share_of_roof: f64,
+    pub share_of_roof: Option<f64>,
     /// The worst error against the reference on this shape, as doctor counts it; `None` without a reference.
     #[serde(default)]
     pub max_error: Option<f32>,
+    /// What fixed work took just before and after, in long dispatches and in short ones, microseconds: one minute's pace beside
+    /// another's.
+    #[serde(default)]
+    pub yardstick_us: Option<[f64; 2]>,
+}
+
+/// What a call takes at least.
+pub(super) struct Least {
+    /// Bytes it moves, where that is known.
+    pub(super) bytes: Option<u64>,
+    /// Its operations.
+    pub(super) operations: u64,
+    /// Seconds that the roofs allow.
+    pub(super) seconds: Option<f64>,
+}
+
+impl Least {
+    fn of(roofs: &Roofs, cost: Cost, storage: StorageKind) -> Self {
+        let seconds = Some(roofs.seconds(cost, storage));
+        Self { bytes: Some(cost.read + cost.written), operations: cost.operations, seconds }
+    }
 }
 
 impl Measurement {
-    /// From the seconds of all runs, the shortest first. `names` are those of shape, kernel and strategy; `least` are the
-    /// seconds that the roofs allow.
-    pub(super) fn new(
-        names: [&str; 3],
-        times: &[f64],
-        cost: Cost,
-        least: f64,
-        max_error: Option<f32>,
-    ) -> Self {
+    /// From the seconds of all runs, the shortest first. `names` are those of shape, kernel and strategy.
+    pub(super) fn new(names: [&str; 3], times: &[f64], least: &Least) -> Self {
         let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
         let median = at(0.5).max(1e-9);
-        let bytes = cost.read + cost.written;
         let [shape, kernel, strategy] = names.map(String::from);
         Self {
             shape,
@@ -63,12 +77,13 @@ impl Measurement {
             quarter_us: at(0.25) * 1e6,
             three_quarters_us: at(0.75) * 1e6,
             runs: times.len(),
-            bytes,
-            operations: cost.operations,
-            gb_per_s: bytes as f64 / median * 1e-9,
-            gflop_per_s: cost.operations as f64 / median * 1e-9,
-            share_of_roof: least / median,
-            max_error,
+            bytes: least.bytes,
+            operations: least.operations,
+            gb_per_s: least.bytes.map(|bytes| bytes as f64 / median * 1e-9),
+            gflop_per_s: least.operations as f64 / median * 1e-9,
+            share_of_roof: least.seconds.map(|least| least / median),
+            max_error: None,
+            yardstick_us: None,
         }
     }
 }
@@ -90,139 +105,150 @@ pub struct Refused {
 const SECONDS: f64 = 0.12;
 const RUNS: std::ops::RangeInclusive<usize> = 7..=101;
 
-/// Checks and times every strategy that the device offers for `shape`.
-///
-/// # Errors
-/// When the device fails other than by a kernel that does not compile.
-pub fn measure(
-    gpu: &Arc<Gpu>,
-    roofs: &Roofs,
-    shape: &Shape,
-) -> Result<Vec<std::result::Result<Measurement, Refused>>> {
-    let mut table = shape.table(gpu)?;
-    let mut found = vec![];
-    for case in &mut table.cases {
-        let kernel = Arc::clone(&case.kernel);
-        for (index, strategy) in gpu.strategies(&*kernel)?.iter().enumerate() {
-            let refused = |reason: String| {
-                let (kernel, strategy) = (kernel.name().into(), strategy.name.into());
-                Err(Refused { shape: shape.what.clone(), kernel, strategy, reason })
-            };
-            let max_error = match check_case(gpu, case, index) {
-                Ok(comparison) => match comparison.divergence {
-                    None => comparison.max_error,
-                    Some(divergence) => {
-                        found.push(refused(divergence.to_string()));
+/// A run that takes longer makes fewer of them enough, seconds of all together.
+const LONG: f64 = 20.0;
+const FEWEST: usize = 3;
+
+/// A shader that is none of ours, to be timed.
+pub struct ForeignCall<'a> {
+    /// The device it is on.
+    pub gpu: &'a Gpu,
+    /// The shader with what it binds.
+    pub program: &'a Foreign,
+    /// Names of the file and the entry point.
+    pub names: [&'a str; 2],
+    /// Bytes that a run moves, as its author says, for nobody can count them from the text.
+    pub moved: Option<u64>,
+    /// Its floating-point operations, which are its author's word, too.
+    pub operations: u64,
+    /// Where most of its bytes are.
+    pub storage: StorageKind,
+}
+
+/// Times calls on a device, with the pace of that minute.
+pub struct Stopwatch<'a> {
+    gpu: &'a Arc<Gpu>,
+    roofs: &'a Roofs,
+    yardstick: Yardstick,
+}
+
+impl<'a> Stopwatch<'a> {
+    /// For calls on `gpu`, whose roofs are these.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn new(gpu: &'a Arc<Gpu>, roofs: &'a Roofs) -> Result<Self> {
+        Ok(Self { gpu, roofs, yardstick: Yardstick::new(gpu)? })
+    }
+
+    /// Checks and times every strategy that the device offers for `shape`.
+    ///
+    /// # Errors
+    /// When the device fails other than by a kernel that does not compile.
+    pub fn measure(&self, shape: &Shape) -> Result<Vec<std::result::Result<Measurement, Refused>>> {
+        let gpu = self.gpu;
+        let mut table = shape.table(gpu)?;
+        let mut found = vec![];
+        for case in &mut table.cases {
+            let kernel = Arc::clone(&case.kernel);
+            for (index, strategy) in gpu.strategies(&*kernel)?.into_iter().enumerate() {
+                let refused = |reason: String| {
+                    let (kernel, strategy) = (kernel.name().into(), strategy.name.into());
+                    Err(Refused { shape: shape.what.clone(), kernel, strategy, reason })
+                };
+                let max_error = match check_case(gpu, case, index) {
+                    Ok(comparison) => match comparison.divergence {
+                        None => comparison.max_error,
+                        Some(divergence) => {
+                            found.push(refused(divergence.to_string()));
+                            continue;
+                        }
+                    },
+                    Err(error @ Error::Kernel { .. }) => {
+                        found.push(refused(error.to_string()));
                         continue;
                     }
-                },
-                Err(error @ Error::Kernel { .. }) => {
-                    found.push(refused(error.to_string()));
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let entry = Entry { label: shape.what.clone(), kernel: Arc::clone(&kernel) };
-            let program = Program::compile_entries(gpu, &[entry], |all| all.swap_remove(index))?;
-            let times = times(gpu, &program)?;
-            let cost = kernel.cost(shape.context);
-            let least = roofs.seconds(cost, gpu.capabilities().storage);
-            let names = [&*shape.what, kernel.name(), strategy.name];
-            found.push(Ok(Measurement::new(names, &times, cost, least, Some(max_error))));
+                    Err(error) => return Err(error),
+                };
+                let entry = Entry { label: shape.what.clone(), kernel: Arc::clone(&kernel) };
+                let measurement = self.of_entry(&entry, shape.context, &strategy)?;
+                found.push(Ok(Measurement { max_error: Some(max_error), ..measurement }));
+            }
         }
+        Ok(found)
     }
-    Ok(found)
-}
 
-/// Seconds of each run, the shortest first. The check before has warmed the kernel up.
-pub(super) fn times(gpu: &Gpu, program: &Program) -> Result<Vec<f64>> {
-    let mut all: Vec<f64> = vec![];
-    while all.len() < *RUNS.start() || (all.iter().sum::<f64>() < SECONDS && all.len() < *RUNS.end()) {
-        all.extend(program.profile(gpu)?);
+    /// Times one strategy again that was checked before, for `shape`; `None` where it is not there.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn again(&self, shape: &Shape, before: &Measurement) -> Result<Option<Measurement>> {
+        let mut table = shape.table(self.gpu)?;
+        for case in &mut table.cases {
+            let kernel = Arc::clone(&case.kernel);
+            let strategies = self.gpu.strategies(&*kernel)?;
+            let index = strategies.iter().position(|strategy| strategy.name == before.strategy);
+            if let Some(index) = index.filter(|_| kernel.name() == before.kernel) {
+                let entry = Entry { label: shape.what.clone(), kernel };
+                // The first run after compiling clears memory, too.
+                let program = Program::compile_entries(self.gpu, std::slice::from_ref(&entry), |all| {
+                    all.swap_remove(index)
+                })?;
+                program.profile(self.gpu)?;
+                let measurement = self.of_entry(&entry, shape.context, &strategies[index])?;
+                return Ok(Some(Measurement { max_error: before.max_error, ..measurement }));
+            }
+        }
+        Ok(None)
     }
-    all.sort_by(f64::total_cmp);
-    Ok(all)
-}
 
-/// A measurement beside an earlier one.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Change {
-    /// The shape, in words.
-    pub shape: String,
-    /// The kernel's name.
-    pub kernel: String,
-    /// The strategy's name.
-    pub strategy: String,
-    /// Median then, microseconds.
-    pub before_us: f64,
-    /// Median now.
-    pub now_us: f64,
-}
-
-impl Change {
-    /// Time now by time then.
-    pub fn factor(&self) -> f64 {
-        self.now_us / self.before_us
+    fn of_entry(&self, entry: &Entry, context: usize, strategy: &Strategy) -> Result<Measurement> {
+        let gpu = self.gpu;
+        let program = Program::compile_entries(gpu, std::slice::from_ref(entry), |_| strategy.clone())?;
+        let least = Least::of(self.roofs, entry.kernel.cost(context), gpu.capabilities().storage);
+        let names = [&*entry.label, entry.kernel.name(), strategy.name];
+        self.timed(names, &least, || Ok(program.profile(gpu)?.into_iter().sum()))
     }
-}
 
-/// What is in both lists, the worst change first.
-pub fn changes(before: &[Measurement], now: &[Measurement]) -> Vec<Change> {
-    let key = |m: &Measurement| (m.shape.clone(), m.kernel.clone(), m.strategy.clone());
-    let mut all: Vec<_> = now
-        .iter()
-        .filter_map(|now| {
-            let before = before.iter().find(|before| key(before) == key(now) && before.median_us > 0.0)?;
-            let (shape, kernel, strategy) = key(now);
-            Some(Change { shape, kernel, strategy, before_us: before.median_us, now_us: now.median_us })
+    /// Times a shader that is none of ours on its own device, where it ran before; `told` hears of each run.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn of_foreign(&self, call: &ForeignCall<'_>, mut told: impl FnMut()) -> Result<Measurement> {
+        let ForeignCall { gpu, program, names, moved, operations, storage } = *call;
+        let cost = Cost { read: moved.unwrap_or(0), written: 0, operations };
+        let known = moved.is_some() || operations > 0;
+        let seconds = known.then(|| self.roofs.seconds(cost, storage));
+        let least = Least { bytes: moved, operations, seconds };
+        let [file, entry] = names;
+        self.timed([file, entry, "own"], &least, || {
+            told();
+            program.run(gpu)
         })
-        .collect();
-    all.sort_by(|a, b| b.factor().total_cmp(&a.factor()));
-    all
-}
-
-/// What `before` has of the shapes that are `asked` for and `now` has not: names of shape, kernel and strategy.
-pub fn vanished(
-    before: &[Measurement],
-    now: &[Measurement],
-    asked: impl Fn(&str) -> bool,
-) -> Vec<[String; 3]> {
-    let key = |m: &Measurement| [m.shape.clone(), m.kernel.clone(), m.strategy.clone()];
-    let there: std::collections::BTreeSet<_> = now.iter().map(key).collect();
-    before.iter().filter(|m| asked(&m.shape)).map(key).filter(|names| !there.contains(names)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn measurement(shape: &str, strategy: &str, median_us: f64) -> Measurement {
-        Measurement {
-            shape: shape.into(),
-            kernel: "product".into(),
-            strategy: strategy.into(),
-            median_us,
-            quarter_us: median_us,
-            three_quarters_us: median_us,
-            runs: 7,
-            bytes: 1,
-            operations: 1,
-            gb_per_s: 1.0,
-            gflop_per_s: 1.0,
-            share_of_roof: 0.5,
-            max_error: None,
-        }
     }
 
-    #[test]
-    fn changes_are_found_by_shape_and_strategy() {
-        let before = [measurement("a", "x", 10.0), measurement("a", "y", 10.0), measurement("b", "x", 5.0)];
-        let now = [measurement("a", "x", 8.0), measurement("a", "y", 15.0), measurement("c", "x", 99.0)];
-        let found: Vec<_> =
-            changes(&before, &now).iter().map(|change| (change.strategy.clone(), change.factor())).collect();
-        assert_eq!(found, [("y".to_owned(), 1.5), ("x".to_owned(), 0.8)]);
-        let gone = |asked: fn(&str) -> bool| vanished(&before, &now, asked).len();
-        assert_eq!((gone(|_| true), gone(|shape| shape == "a")), (1, 0));
-        assert_eq!(vanished(&before, &now, |_| true)[0], ["b", "product", "x"]);
+    /// Times what `run` does, with the yardstick before and after.
+    fn timed(
+        &self,
+        names: [&str; 3],
+        least: &Least,
+        mut run: impl FnMut() -> Result<f64>,
+    ) -> Result<Measurement> {
+        let before = self.yardstick.us(self.gpu)?;
+        let (mut times, mut sum) = (vec![], 0.0);
+        let enough = |count: usize, sum: f64| match count {
+            ..FEWEST => false,
+            count if count < *RUNS.start() => sum > LONG,
+            count => sum > SECONDS || count >= *RUNS.end(),
+        };
+        while !enough(times.len(), sum) {
+            let seconds = run()?;
+            times.push(seconds);
+            sum += seconds;
+        }
+        times.sort_by(f64::total_cmp);
+        let after = self.yardstick.us(self.gpu)?;
+        let yardstick_us = Some([0, 1].map(|at| (before[at] + after[at]) / 2.0));
+        Ok(Measurement { yardstick_us, ..Measurement::new(names, &times, least) })
     }
 }

@@ -1,16 +1,16 @@
 //! Rows of the kernels that training needs.
 
-use super::cases::Table;
+use super::cases::Rows;
 use crate::Result;
 use crate::gpu::Tensor;
 use crate::kernels::*;
 
 /// A gradient so far in every other row.
-fn base(table: &mut Table, index: usize, shape: &[usize]) -> Result<Option<Tensor>> {
+fn base(table: &mut Rows, index: usize, shape: &[usize]) -> Result<Option<Tensor>> {
     (index % 2 == 1).then(|| table.filled("base", shape)).transpose()
 }
 
-fn add_gemm(table: &mut Table) -> Result<()> {
+fn add_gemm(table: &mut Rows) -> Result<()> {
     // M, N, K: one lane's worth, whole tiles, and neither rows, columns nor steps that fill one.
     let sizes = [
         (4, 4, 4),
@@ -45,7 +45,7 @@ fn add_gemm(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn add_pointwise(table: &mut Table) -> Result<()> {
+fn add_pointwise(table: &mut Rows) -> Result<()> {
     for (index, rows) in [1, 3, 65, 257].into_iter().enumerate() {
         let shape = [rows, 12];
         let (a, b, y) = (table.filled("a", &shape)?, table.filled("b", &shape)?, table.empty("y", &shape)?);
@@ -88,7 +88,7 @@ fn add_pointwise(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn add_diagonal(table: &mut Table) -> Result<()> {
+fn add_diagonal(table: &mut Rows) -> Result<()> {
     for (index, (rows, width, split)) in
         [(1, 4, 1), (5, 4, 2), (70, 12, 33), (257, 8, 0)].into_iter().enumerate()
     {
@@ -102,7 +102,7 @@ fn add_diagonal(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn add_norm(table: &mut Table) -> Result<()> {
+fn add_norm(table: &mut Rows) -> Result<()> {
     for (index, (rows, width)) in [(1, 4), (33, 32), (7, 132), (65, 36)].into_iter().enumerate() {
         for centred in [false, true] {
             let what = format!("[{rows}, {width}], centred {centred}");
@@ -139,7 +139,7 @@ fn add_norm(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn add_causal(table: &mut Table) -> Result<()> {
+fn add_causal(table: &mut Rows) -> Result<()> {
     let rows = [
         Heads { batch: 1, tokens: 1, queries: 1, heads: 1, key_heads: 1, head: 4 },
         Heads { batch: 3, tokens: 4, queries: 4, heads: 4, key_heads: 4, head: 8 },
@@ -183,7 +183,7 @@ fn add_causal(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn add_embedding_and_loss(table: &mut Table) -> Result<()> {
+fn add_embedding_and_loss(table: &mut Rows) -> Result<()> {
     // Ids that come often, once and never; a count that fills no texel.
     let ids = [3, 0, 3, 3, 6, 1, 0, 3, 5, 3];
     for (index, width) in [4, 36, 300].into_iter().enumerate() {
@@ -237,17 +237,17 @@ fn add_embedding_and_loss(table: &mut Table) -> Result<()> {
 }
 
 /// Losses that are small whole numbers, of as many rows as are a power of two.
-fn counted(table: &mut Table, rows: usize) -> Result<Tensor> {
+fn counted(table: &mut Rows, rows: usize) -> Result<Tensor> {
     let counting = 1 << rows.ilog2();
     let row = |r: usize| if r < counting { [(r % 5) as f32, 0.0, (r % 2) as f32, 1.0] } else { [0.0; 4] };
     table.given("rows", &[rows, 4], (0..rows).flat_map(row).collect())
 }
 
-fn add_steps(table: &mut Table) -> Result<()> {
+fn add_steps(table: &mut Rows) -> Result<()> {
     let schedule = [[0.0; 4], [0.01, 2.0, 3.0, 0.0], [9.0; 4]].concat();
     for (index, count) in [4, 256, 1300].into_iter().enumerate() {
         for clipped in [false, true] {
-            let step = |table: &mut Table| -> Result<Step> {
+            let step = |table: &mut Rows| -> Result<Step> {
                 let squares = [4.0f32, 0.0, 0.0, 0.0].map(f32::to_bits);
                 Ok(Step {
                     clock: table.words("clock", &[1])?,
@@ -289,7 +289,7 @@ fn add_steps(table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-fn add_draw(table: &mut Table) -> Result<()> {
+fn add_draw(table: &mut Rows) -> Result<()> {
     let words = 33;
     // A sequence at the start, one that is cut off by the end, one beyond it; the second tick's.
     let starts = [9, 9, 9, 0, 27, Draw::NONE];
@@ -312,7 +312,7 @@ fn add_draw(table: &mut Table) -> Result<()> {
 }
 
 /// Appends all of them.
-pub(super) fn add(table: &mut Table) -> Result<()> {
+pub(super) fn add(table: &mut Rows) -> Result<()> {
     add_gemm(table)?;
     add_pointwise(table)?;
     add_diagonal(table)?;
