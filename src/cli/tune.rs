@@ -5,7 +5,7 @@ use super::arguments::{DeviceArguments, IgnoringArguments};
 use super::loaded::load;
 use super::output::{print, print_pretty, table};
 use super::progress::Progress;
-use crate::format::{Ignored, Source};
+use crate::format::{Ignored, Source, is_there};
 use crate::gpu::{Gpu, GpuOptions, NO_FOLDER, Place, Tuned, Tuning};
 use crate::model::{Config, Footprint, Room, Runner, Want};
 use crate::workbench::{
