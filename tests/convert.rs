@@ -401,11 +401,11 @@ fn merged_adapters_give_the_logits_of_model_and_adapters() {
             assert!(off <= 1.0, "{from}: {off} of what is allowed");
         }
     }
-    let (model, other) = (folder("llama-f32"), lora("qwen2-biases"));
+    let (model, other) = (folder("llama-f32"), lora("phi3-fused"));
     let ran =
         convert(&["-m", model.to_str().unwrap(), "--lora", other.to_str().unwrap(), "-o", "/nowhere/x"]);
     let error = String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.code() == Some(1) && error.contains("qwen2-biases"), "{error}");
+    assert!(ran.status.code() == Some(1) && error.contains("phi3-fused"), "{error}");
 }
 
 #[test]
