@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::program::{kaiwu, run, run_with};
+use common::program::{hears_signals, kaiwu, run, run_with};
 use serde_json::Value;
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -237,7 +237,7 @@ fn an_interrupt_ends_an_answer_and_keeps_what_there_is() {
         .args(["generate", "Once upon a time", "-n", "4000"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let mut child = pipes.spawn().unwrap();
+    let mut child = hears_signals(pipes).spawn().unwrap();
     let mut first = [0];
     child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());

@@ -3,7 +3,7 @@
 mod common;
 
 use common::TempFile;
-use kaiwu::format::{Folder, Gguf, NewTensor, Source, write_gguf};
+use kaiwu::format::{Folder, Gguf, Lora, NewTensor, Source, write_gguf};
 use kaiwu::generate::recommended;
 use kaiwu::gpu::Place;
 use kaiwu::model::{Export, Model, Runner};
@@ -345,5 +345,86 @@ fn what_is_no_sentencepiece_is_an_error() {
         let ran = convert(&["-m", made.0.to_str().unwrap(), "-o", file.0.to_str().unwrap()]);
         let error = String::from_utf8_lossy(&ran.stderr);
         assert!(!ran.status.success() && error.contains(message), "{from}: {error}");
+    }
+}
+
+/// The greatest share of what is allowed that logits of the models are apart.
+fn apart(found: Model, wanted: Model, input: &[u32]) -> f32 {
+    let logits = |model: Model| {
+        let mut all: Vec<f32> = vec![];
+        let mut runner = Runner::new(&Place::Host, &Arc::new(model), None, 16).unwrap();
+        let each = |_, row: &[f32]| {
+            all.extend_from_slice(row);
+            Ok(())
+        };
+        runner.all_logits(input, each).unwrap();
+        all
+    };
+    common::share(&logits(found), &logits(wanted))
+}
+
+#[test]
+fn merged_adapters_give_the_logits_of_model_and_adapters() {
+    let lora = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/lora").join(name);
+    let rows: [(&str, &[(&str, f32)]); 5] = [
+        ("llama-f32", &[("llama-all", 1.0)]),
+        ("llama-f32", &[("llama-all", 0.5), ("llama-patterns", -1.0)]),
+        ("qwen2-bf16", &[("qwen2-biases", 1.0)]),
+        ("phi3-bf16", &[("phi3-fused", 1.0)]),
+        ("gpt2-f32", &[("gpt2-transposed", 1.0)]),
+    ];
+    let open = |path: &Path, adapters: &[(&str, f32)]| {
+        let source = Source::open(path).unwrap();
+        let mut model = Model::load(&Place::Host, &source, |_| ()).unwrap();
+        let architecture = model.config.architecture.name;
+        let open = |(name, scale): &(&str, f32)| (Lora::open(&lora(name), architecture).unwrap(), *scale);
+        model.adapt(&Place::Host, &adapters.iter().map(open).collect::<Vec<_>>()).unwrap();
+        model
+    };
+    for (base, adapters) in rows {
+        let file = TempFile::new(&format!("convert-merged-{base}-{}.gguf", adapters.len()), &[]);
+        // Of a folder, and of the GGUF file that is made of it.
+        let plain = TempFile::new(&format!("convert-base-{base}-{}.gguf", adapters.len()), &[]);
+        let (model, to, between) = (folder(base), file.0.to_str().unwrap(), plain.0.to_str().unwrap());
+        let added: Vec<String> = adapters
+            .iter()
+            .flat_map(|(n, s)| ["--lora".into(), format!("{}:{s}", lora(n).display())])
+            .collect();
+        let added: Vec<&str> = added.iter().map(String::as_str).collect();
+        let common = ["--quantize", "f32", "--no-tokenizer"];
+        let ran = convert(&[&["-m", model.to_str().unwrap(), "-o", between][..], &common].concat());
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        let input = words(base, "input_ids");
+        assert!(apart(open(&plain.0, adapters), open(&model, &[]), &input) > 1.0, "{base}: nothing to merge");
+        for from in [model.to_str().unwrap(), between] {
+            let ran = convert(&[&["-m", from, "-o", to][..], &common, &added].concat());
+            assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+            let off = apart(open(&file.0, &[]), open(&model, adapters), &input);
+            assert!(off <= 1.0, "{from}: {off} of what is allowed");
+        }
+    }
+    let (model, other) = (folder("llama-f32"), lora("phi3-fused"));
+    let ran =
+        convert(&["-m", model.to_str().unwrap(), "--lora", other.to_str().unwrap(), "-o", "/nowhere/x"]);
+    let error = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.code() == Some(1) && error.contains("phi3-fused"), "{error}");
+}
+
+#[test]
+fn rounding_twice_is_said() {
+    let [once, twice] = ["once", "twice"].map(|name| TempFile::new(&format!("convert-{name}.gguf"), &[]));
+    let [first, second] = [&once, &twice].map(|file| file.0.to_str().unwrap());
+    let model = folder("llama-f32");
+    let rows = [
+        (model.to_str().unwrap(), first, "q8_0", false),
+        (first, second, "q4_0", true),
+        (first, second, "q8_0", false),
+        (first, second, "f16", false),
+    ];
+    for (from, to, kind, is_said) in rows {
+        let ran = convert(&["-m", from, "--quantize", kind, "-o", to]);
+        let error = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{error}");
+        assert_eq!(error.contains("rounded again"), is_said, "{kind}: {error}");
     }
 }

@@ -184,7 +184,7 @@ fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
     command.args(&arguments).arg("--out").arg(&stopped.0);
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let ran = interrupt(command.spawn().unwrap(), &stopped.0, 50);
+    let ran = interrupt(common::program::hears_signals(&mut command).spawn().unwrap(), &stopped.0, 50);
     let message = String::from_utf8(ran.stderr).unwrap();
     assert_eq!(ran.status.code(), Some(130), "{message}");
     assert!(ran.stdout.is_empty());

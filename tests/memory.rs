@@ -3,7 +3,7 @@
 mod common;
 
 use kaiwu::format::{Lora, Quantization, Source};
-use kaiwu::gpu::{Gpu, GpuOptions, Place};
+use kaiwu::gpu::{Gpu, GpuOptions, Place, free_in_groups};
 use kaiwu::kernels::CacheType;
 use kaiwu::model::{Footprint, Model, Room, Runner};
 use std::path::Path;
@@ -215,4 +215,145 @@ fn what_training_takes_is_worked_out_and_refused() {
     }
     let fits = train(&["--memory", "8"]);
     assert!(fits.status.success(), "{}", String::from_utf8_lossy(&fits.stderr));
+}
+
+/// Files below a made-up root.
+fn below(folder: &common::Folder, files: &[(&str, &str)]) {
+    for (name, text) in files {
+        let path = folder.0.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+}
+
+const SECOND: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
+const FIRST: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n\
+    32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
+    35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+    41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+const NONE: &str = "9223372036854771712\n";
+
+/// What is free is worked out from the group of the process and all around it, and pages of files count as free.
+#[test]
+fn limits_of_groups_count_wherever_they_are_set() {
+    let group = "sys/fs/cgroup/";
+    let second = |path: &str, [limit, used, inactive, active, slab]: [&str; 5]| {
+        let at = |name| format!("{group}{path}{name}");
+        let stat = format!(
+            "anon 7\nfile 900\nkernel 1\ninactive_file {inactive}\nactive_file {active}\nslab_reclaimable {slab}\n"
+        );
+        [
+            (at("memory.max"), limit.to_owned()),
+            (at("memory.current"), used.to_owned()),
+            (at("memory.stat"), stat),
+        ]
+    };
+    let first = |path: &str, [limit, used, inactive, active]: [&str; 4]| {
+        let at = |name| format!("{group}memory/{path}{name}");
+        let stat = format!(
+            "cache 5\nrss 7\ninactive_file 1\nactive_file 1\ntotal_inactive_file {inactive}\ntotal_active_file {active}\n"
+        );
+        let files = ["memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat"];
+        [(at(files[0]), limit.to_owned()), (at(files[1]), used.to_owned()), (at(files[2]), stat)]
+    };
+    let hidden =
+        format!("{FIRST}50 35 0:32 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
+    let spaced = "30 23 0:26 / /sys/fs/my\\040groups rw - cgroup2 cgroup2 rw\n";
+    let rows: Vec<(&str, &str, &str, Vec<(String, String)>, Option<u64>)> = vec![
+        ("no limit", "0::/a/b\n", SECOND, second("a/b/", ["max\n", "50\n", "1", "1", "1"]).into(), None),
+        ("no files", "0::/a/b\n", SECOND, vec![], None),
+        // 1000 - (900 - 500 - 200 - 50)
+        (
+            "files count as free",
+            "0::/a\n",
+            SECOND,
+            second("a/", ["1000\n", "900\n", "500", "200", "50"]).into(),
+            Some(850),
+        ),
+        (
+            "the tightest of the groups around it",
+            "0::/a/b/c\n",
+            SECOND,
+            [
+                second("a/", ["5000\n", "4900\n", "10", "0", "0"]),
+                second("a/b/", ["max\n", "900\n", "0", "0", "0"]),
+                second("a/b/c/", ["1000\n", "100\n", "0", "0", "0"]),
+            ]
+            .concat(),
+            Some(110),
+        ),
+        (
+            "more than the limit",
+            "0::/a\n",
+            SECOND,
+            second("a/", ["1000\n", "1200\n", "0", "0", "0"]).into(),
+            Some(0),
+        ),
+        (
+            "a container sees its own group as the root",
+            "0::/\n",
+            SECOND,
+            second("", ["1000\n", "300\n", "0", "0", "0"]).into(),
+            Some(700),
+        ),
+        (
+            "a process outside of what is mounted",
+            "0::/../other\n",
+            SECOND,
+            second("", ["1000\n", "300\n", "0", "0", "0"]).into(),
+            Some(700),
+        ),
+        (
+            "the first version",
+            "4:memory:/job/step\n1:cpu:/\n0::/\n",
+            FIRST,
+            [
+                first("", [NONE, "900\n", "0", "0"]),
+                first("job/", ["2000\n", "1500\n", "300", "200"]),
+                first("job/step/", [NONE, "1\n", "0", "0"]),
+            ]
+            .concat(),
+            Some(1000),
+        ),
+        (
+            "a mount that hides another one",
+            "4:memory:/docker/abc\n",
+            &hidden,
+            first("", ["2000\n", "500\n", "0", "0"]).into(),
+            Some(1500),
+        ),
+        (
+            "controllers that share a hierarchy",
+            "4:cpu,memory:/job\n",
+            "35 31 0:32 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,cpu,memory\n",
+            first("job/", ["2000\n", "500\n", "0", "0"]).into(),
+            Some(1500),
+        ),
+        (
+            "other controllers",
+            "4:cpu:/job\n",
+            FIRST,
+            first("job/", ["2000\n", "500\n", "0", "0"]).into(),
+            None,
+        ),
+        (
+            "a place with a space",
+            "0::/a\n",
+            spaced,
+            second("a/", ["1000\n", "300\n", "0", "0", "0"])
+                .map(|(name, text)| (name.replace("cgroup", "my groups"), text))
+                .into(),
+            Some(700),
+        ),
+        ("nonsense", "0::/a\n", "x\n - cgroup2\n1 2 3 - cgroup\n", vec![], None),
+    ];
+    for (what, own, mounts, files, expected) in rows {
+        let root = common::Folder::new("groups");
+        below(&root, &[("proc/self/cgroup", own), ("proc/self/mountinfo", mounts)]);
+        for (name, text) in &files {
+            below(&root, &[(name, text)]);
+        }
+        assert_eq!(free_in_groups(&root.0), expected, "{what}");
+    }
+    assert_eq!(free_in_groups(Path::new("/nowhere")), None);
 }

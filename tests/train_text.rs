@@ -3,8 +3,11 @@
 mod common;
 
 use common::Folder;
+use kaiwu::format::Source;
 use kaiwu::gpu::{Gpu, GpuOptions};
-use kaiwu::train::{Data, TextRow, TextRun, TextSettings};
+use kaiwu::kernels::Draw;
+use kaiwu::text::{ChatTemplate, Tokenizer};
+use kaiwu::train::{Data, Lengths, Lesson, TextRow, TextRun, TextSettings};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::atomic::AtomicBool;
@@ -184,7 +187,7 @@ fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
     command.args(["train", "-m", path(&config), "--data", path(&text), "--out", path(&stopped)]);
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let mut child = command.spawn().unwrap();
+    let mut child = common::program::hears_signals(&mut command).spawn().unwrap();
     let metrics = stopped.join("metrics.jsonl");
     while std::fs::read_to_string(&metrics).unwrap_or_default().lines().count() < 2 {
         assert!(child.try_wait().unwrap().is_none(), "it ended");
@@ -237,4 +240,134 @@ fn what_cannot_be_learned_is_refused_in_one_line() {
         assert!(done.status.code() == Some(1) && message.contains(expected), "{expected}: {message}");
         assert!(message.lines().count() == 1 && done.stdout.is_empty(), "{message}");
     }
+}
+
+/// Data of one line, as the tokens that the tiny Llama learns and those that it only reads.
+fn words_of(folder: &Folder, line: &str) -> kaiwu::Result<Vec<u32>> {
+    let data = Data::read(&[folder.write("line.jsonl", line)])?;
+    let source = Source::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny/llama-f32"))?;
+    let tokenizer = Tokenizer::from_source(&source)?;
+    let template = ChatTemplate::from_source(&source, &tokenizer)?;
+    let lengths = Lengths { context: None, longest: 256, skip_long: false };
+    Ok(Lesson::examples(&data, &tokenizer, template.as_ref(), lengths, 0.0)?.words)
+}
+
+#[test]
+fn all_forms_of_examples_are_read() {
+    let folder = Folder::new("train-forms");
+    let words = |line: &str| words_of(&folder, line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let pair = words(
+        r#"{"messages": [{"role": "user", "content": "one two"}, {"role": "assistant", "content": "six"}]}"#,
+    );
+    for line in [
+        r#"{"prompt": "one two", "response": "six"}"#,
+        r#"{"prompt": "one two", "completion": "six", "source": 7}"#,
+        r#"{"conversations": [{"from": "human", "value": "one two"}, {"from": "gpt", "value": "six"}]}"#,
+        r#"{"conversations": [{"role": "user", "content": "one two"}, {"role": "assistant", "content": "six"}]}"#,
+        r#"{"instruction": "one two", "input": "", "output": "six"}"#,
+        r#"{"instruction": "one two", "output": "six", "text": "all of it in one"}"#,
+        r#"{"prompt": [{"role": "user", "content": "one two"}], "completion": [{"role": "assistant", "content": "six"}]}"#,
+        // As Windows' editors write it.
+        "\u{feff}{\"prompt\": \"one two\", \"response\": \"six\"}\r\n",
+    ] {
+        assert_eq!(words(line), pair, "{line}");
+    }
+    let beside = r#"{"prompt": "one\n\ntwo", "response": "six"}"#;
+    assert_eq!(words(r#"{"instruction": "one", "input": "two", "output": "six"}"#), words(beside));
+    // All of a text is learned.
+    let text = words(r#"{"text": "one two six"}"#);
+    assert!(text.iter().all(|&word| word >> 31 == 0 || word == Draw::NONE), "{text:?}");
+    for (line, parts) in [
+        (r#"{"prompt": "one, "response": "six"}"#, ["line 1, column 19", "is no JSON", "expected"]),
+        (r#"{"prompt": "one"}"#, ["line 1", "\"completion\"", "it has prompt"]),
+        (r#"["one", "two"]"#, ["line 1", "no JSON object", "example of its own"]),
+        (r#"{"prompt": "one", "response": 6}"#, ["line 1", "its response", "is no text"]),
+        (r#"{"messages": [{"role": "user"}]}"#, ["line 1", "message 1", "\"content\""]),
+        (r#"{"text": ""}"#, ["line 1", "no response to learn", "empty"]),
+    ] {
+        let error = words_of(&folder, line).unwrap_err().to_string();
+        for part in parts {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+}
+
+/// With the tiny Llama, `more` arguments and `input` on standard input.
+fn tune(folder: &Folder, data: &str, input: &str, more: &[&str]) -> std::process::Output {
+    use std::io::Write;
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny/llama-f32");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
+    command.args(["train", "-m", path(&model), "--data", data, "--lora", "2", "--every", "1"]);
+    command.arg("--out").arg(folder.0.join("out")).args(more);
+    let pipe = std::process::Stdio::piped;
+    let mut child = command.stdin(pipe()).stdout(pipe()).stderr(pipe()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn what_is_too_long_is_named_or_left_out() {
+    let folder = Folder::new("train-long");
+    let line =
+        |count: usize| format!("{{\"prompt\": \"one\", \"response\": \"{}\"}}\n", "two ".repeat(count));
+    let lines = line(2) + &line(400) + &line(3);
+    for (more, most) in [(&[][..], "context of 256"), (&["--context", "64"], "context of 64")] {
+        let done = tune(&folder, "-", &lines, more);
+        let error = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{error}");
+        for part in ["standard input: line 2 has ", most, "--skip-long"] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert!(!folder.0.join("out").exists(), "nothing is left of what did not begin");
+    }
+    let done = tune(&folder, "-", &lines, &["--skip-long", "--steps", "4"]);
+    let error = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && error.contains("1 examples are too long and left out"), "{error}");
+    assert!(folder.0.join("out/adapter_model.safetensors").is_file());
+}
+
+#[test]
+fn an_absurd_rate_is_a_failure() {
+    let folder = Folder::new("train-absurd");
+    let line = "{\"prompt\": \"one\", \"response\": \"two three\"}\n";
+    for rate in ["1e5", "1e30"] {
+        let done = tune(&folder, "-", line, &["--rate", rate, "--steps", "20"]);
+        let error = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(1), "{rate}: {error}");
+        assert!(error.contains("training diverged") && error.contains("rate below"), "{rate}: {error}");
+        let out = folder.0.join("out");
+        assert!(
+            !out.join("adapter_model.safetensors").exists() && !out.join("checkpoint.safetensors").exists()
+        );
+        let _ = std::fs::remove_dir_all(out);
+    }
+}
+
+#[test]
+fn texts_in_json_lines_are_text_for_a_model_from_scratch() {
+    let folder = Folder::new("train-texts");
+    let lines: String =
+        rhyme().lines().map(|line| serde_json::json!({ "text": line }).to_string() + "\n").collect();
+    let [lines, plain] =
+        [("rhyme.jsonl", lines), ("rhyme.txt", rhyme())].map(|(name, text)| folder.write(name, &text));
+    let config = folder.write("config-of-train.json", &serde_json::to_string(&tiny()).unwrap());
+    let models = [lines, plain].map(|data| {
+        let out = folder.0.join("out");
+        let done = kaiwu(&[
+            "train",
+            "-m",
+            path(&config),
+            "--steps",
+            "3",
+            "--data",
+            path(&data),
+            "--out",
+            path(&out),
+        ]);
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let model = std::fs::read(out.join("model.safetensors")).unwrap();
+        std::fs::remove_dir_all(out).unwrap();
+        model
+    });
+    assert!(models[0] == models[1]);
 }

@@ -9,8 +9,8 @@ use kaiwu::kernels::{CacheType, Draw};
 use kaiwu::model::{Model, Room, Runner};
 use kaiwu::text::{ChatTemplate, Tokenizer};
 use kaiwu::train::{
-    Batch, Data, Lesson, LoraSettings, Network, Parameters, Target, TextRow, TextRun, Tuning, Wishes,
-    Workspace, record,
+    Batch, Data, Lengths, Lesson, LoraSettings, Network, Parameters, Target, TextRow, TextRun, Tuning,
+    Wishes, Workspace, record,
 };
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
@@ -145,6 +145,10 @@ fn before_training_logits_are_the_runners() {
     }
 }
 
+fn lengths(context: Option<usize>) -> Lengths {
+    Lengths { context, longest: 256, skip_long: false }
+}
+
 #[test]
 fn only_what_the_assistant_says_is_learned() {
     let folder = Folder::new("tune-lesson");
@@ -152,7 +156,7 @@ fn only_what_the_assistant_says_is_learned() {
     let source = Source::open(&tiny("llama-f32")).unwrap();
     let tokenizer = Tokenizer::from_source(&source).unwrap();
     let template = ChatTemplate::from_source(&source, &tokenizer).unwrap();
-    let lesson = Lesson::examples(&data, &tokenizer, template.as_ref(), None, 0.34).unwrap();
+    let lesson = Lesson::examples(&data, &tokenizer, template.as_ref(), lengths(None), 0.34).unwrap();
     assert_eq!((lesson.training.len(), lesson.validation.len(), lesson.context % 4), (2, 1, 0));
     let expected = [("one", "two three"), ("four", "five"), ("six", "the seven seas")];
     for (words, (prompt, response)) in lesson.words.chunks(lesson.context + 1).zip(expected) {
@@ -165,8 +169,9 @@ fn only_what_the_assistant_says_is_learned() {
         // Every place that has something to learn is kept.
         assert!(read.len() > lesson.context - lesson.kept, "{} {lesson:?}", read.len());
     }
-    let message =
-        Lesson::examples(&data, &tokenizer, template.as_ref(), Some(8), 0.0).unwrap_err().to_string();
+    let message = Lesson::examples(&data, &tokenizer, template.as_ref(), lengths(Some(8)), 0.0)
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("line 1 has") && message.contains("context of 8"), "{message}");
 }
 

@@ -121,7 +121,7 @@ pub(super) struct LoadingArguments {
 }
 
 /// A path, or a path and a number behind the last colon.
-fn parse_lora(text: &str) -> std::result::Result<(PathBuf, f32), String> {
+pub(super) fn parse_lora(text: &str) -> std::result::Result<(PathBuf, f32), String> {
     let whole = Path::new(text);
     let Some((path, scale)) = text.rsplit_once(':').filter(|_| !may_be_there(whole)) else {
         return Ok((whole.to_owned(), 1.0));

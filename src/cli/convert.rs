@@ -1,16 +1,19 @@
 //! `kaiwu convert`: a model in another type, as a GGUF file. Needs no device.
 
 use super::Outcome;
-use super::arguments::ModelArgument;
+use super::arguments::{ModelArgument, parse_lora};
+use super::loaded::open_adapters;
 use super::output::{print, print_json, size};
 use super::progress::Progress;
-use crate::format::{DType, NewTensor, Quantization, Source, TensorInfo, Value, quantize, write_gguf};
+use crate::files::WholeFile;
+use crate::format::{DType, NewTensor, Quantization, Source, TensorInfo, Value, quantize, write_gguf_to};
 use crate::generate::{gguf_recommended, recommended};
-use crate::model::Export;
+use crate::model::{Config, Export, Merge};
 use crate::text::gguf_tokenizer;
 use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -23,13 +26,17 @@ pub(super) struct Arguments {
     /// What the matrices become; those of a Hugging Face folder may stay as they are
     #[arg(long, value_name = "TYPE")]
     quantize: Option<Quantization>,
+    /// Sum a LoRA adapter into the matrices, times SCALE where given: a folder of PEFT's or its adapter_model.safetensors;
+    /// repeatable
+    #[arg(long, value_name = "PATH[:SCALE]", value_parser = parse_lora)]
+    lora: Vec<(PathBuf, f32)>,
     /// Leave the tokenizer out, which is written where it is byte-level BPE or SentencePiece
     #[arg(long)]
     no_tokenizer: bool,
     /// What the file calls the model [default: the model's name, or its folder's]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// The file to write; one that is there is replaced
+    /// The file to write, - for standard output; one that is there is replaced
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Print one JSON object
@@ -40,6 +47,8 @@ pub(super) struct Arguments {
 const EXAMPLES: &str = "Examples:
   kaiwu convert -m folder/ -o model.gguf
   kaiwu convert -m model.gguf --quantize q4_k -o model.q4_k.gguf
+  kaiwu convert -m model.gguf --lora runs/facts -o merged.gguf
+  kaiwu convert -m folder/ -o - | ssh host 'cat > model.gguf'
   kaiwu convert --quantize q8_0 -o model.q8_0.gguf && kaiwu compare -m model.gguf -m model.q8_0.gguf README.md";
 
 /// The key of what a model is called.
@@ -55,7 +64,8 @@ struct Model {
 }
 
 impl Model {
-    fn open(source: Source, no_tokenizer: bool, name: Option<&str>) -> Result<Self> {
+    fn open(source: Source, arguments: &Arguments) -> Result<Self> {
+        let (no_tokenizer, name) = (arguments.no_tokenizer, arguments.name.as_deref());
         let bytes_before = source.file_bytes();
         match source {
             Source::Gguf(gguf) => {
@@ -92,6 +102,47 @@ impl Model {
     }
 }
 
+impl Model {
+    /// The same with adapters in its matrices.
+    fn merged(self, merge: Merge) -> Self {
+        let (data, tensors) = (self.data, self.tensors.clone());
+        let data = Box::new(move |index: usize, dtype| {
+            let name = &tensors[index].name;
+            if !merge.changes(name) {
+                return data(index, dtype);
+            }
+            let mut values: Vec<f32> = bytemuck::pod_collect_to_vec(&data(index, DType::F32)?);
+            merge.add(name, &mut values);
+            let bytes = quantize::convert(DType::F32, bytemuck::cast_slice(&values), dtype);
+            bytes.map_err(|message| Error::Model(format!("tensor {name} with what adapters add: {message}")))
+        });
+        Self { data, ..self }
+    }
+}
+
+/// The adapters that are asked for, held against the model.
+fn merge(source: &Source, asked: &[(PathBuf, f32)]) -> Result<Option<Merge>> {
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    let adapters = open_adapters(asked, &Config::from_source(source)?)?;
+    Merge::new(source, &adapters).map(Some)
+}
+
+/// Says so where weights of few bits are rounded a second time.
+fn warn_of_twice(tensors: &[TensorInfo], plan: &[DType], are_changed: bool) {
+    let is_quantised = |dtype: DType| dtype.block_len() > 1;
+    let mut pairs = tensors.iter().map(|tensor| tensor.dtype).zip(plan.iter().copied());
+    let twice =
+        pairs.find(|&(from, to)| (from != to || are_changed) && is_quantised(from) && is_quantised(to));
+    if let Some((from, to)) = twice {
+        eprintln!(
+            "kaiwu: weights of {from} are rounded again, to {to}, and lose by both; begin with a model of f32, f16 or bf16 where \
+             there is one (llama.cpp does this with --allow-requantize only)"
+        );
+    }
+}
+
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let path = arguments.model.path()?;
     let source = arguments.model.open()?;
@@ -100,12 +151,16 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         let message = format!("{} is the model itself; give another file to write", output.display());
         return Err(Error::Usage(message));
     }
-    if quantization.is_none() && matches!(source, Source::Gguf(_)) {
+    if quantization.is_none() && arguments.lora.is_empty() && matches!(source, Source::Gguf(_)) {
         let message =
             format!("{} is a GGUF file already; say what to turn it into by --quantize", path.display());
         return Err(Error::Usage(message));
     }
-    let model = Model::open(source, arguments.no_tokenizer, arguments.name.as_deref())?;
+    let merge = merge(&source, &arguments.lora)?;
+    let mut model = Model::open(source, arguments)?;
+    if let Some(merge) = merge {
+        model = model.merged(merge);
+    }
     let as_they_are = || model.tensors.iter().map(|tensor| tensor.dtype).collect();
     let plan: Vec<DType> = quantization.map_or_else(as_they_are, |to| quantize::plan(to, &model.tensors));
     let new = |(tensor, &dtype): (&TensorInfo, _)| NewTensor {
@@ -114,17 +169,20 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         dtype,
     };
     let tensors: Vec<NewTensor> = model.tensors.iter().zip(&plan).map(new).collect();
+    warn_of_twice(&model.tensors, &plan, !arguments.lora.is_empty());
     let total = model.tensors.iter().map(|tensor| tensor.bytes).sum();
     let mut progress = Progress::bytes("converting", total);
     let mut done = 0;
-    write_gguf(output, &metadata(&model, quantization), &tensors, |index| {
+    let file = open(arguments)?;
+    // What is said of it does not go where it goes.
+    let is_standard_output = file.is_standard_output();
+    let bytes = write_gguf_to(file, &metadata(&model, quantization), &tensors, |index| {
         let bytes = (model.data)(index, plan[index])?;
         done += model.tensors[index].bytes;
         progress.set(done);
         Ok(bytes)
     })?;
     drop(progress);
-    let bytes = std::fs::metadata(output).map_err(Error::io("read", output))?.len();
     let weights: u64 = model.tensors.iter().map(TensorInfo::elements).sum();
     let bits = 8.0 * bytes as f64 / weights.max(1) as f64;
     let dtype = quantization.map_or_else(|| largest(&model.tensors), Quantization::dtype);
@@ -139,9 +197,35 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         }))?;
     } else {
         let (before, after) = (size(model.bytes_before), size(bytes));
-        print(&format!("{}: {after} ({before} before), {bits:.2} bits a weight\n", output.display()))?;
+        let name = if is_standard_output { "standard output".into() } else { output.display().to_string() };
+        let summary = format!("{name}: {after} ({before} before), {bits:.2} bits a weight\n");
+        if is_standard_output {
+            eprint!("kaiwu: {summary}");
+        } else {
+            print(&summary)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Begins the file, or takes standard output for it where that is asked for.
+fn open(arguments: &Arguments) -> Result<WholeFile> {
+    let output = &arguments.output;
+    let file = match output.as_os_str() == "-" {
+        true => WholeFile::standard_output()?,
+        false => WholeFile::create(output)?,
+    };
+    if !file.is_standard_output() {
+        return Ok(file);
+    }
+    if arguments.json {
+        return Err(Error::Usage("standard output has the model; --json needs another -o FILE".into()));
+    }
+    if std::io::stdout().is_terminal() {
+        let message = "standard output is a terminal; send it to a program or file, or give a name to -o";
+        return Err(Error::Usage(message.into()));
+    }
+    Ok(file)
 }
 
 /// The type of most of the bytes.

@@ -32,7 +32,7 @@ pub(super) struct Arguments {
     model: Option<PathBuf>,
     #[command(flatten)]
     ignoring: IgnoringArguments,
-    /// Files of UTF-8 text, read in this order; or .jsonl files with an example a line
+    /// Files of UTF-8 text, read in this order; or .jsonl files with an example a line; - is standard input, either of them
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
     /// Leave the model's weights alone, and train a LoRA adapter of this rank beside them
@@ -89,6 +89,9 @@ struct WishArguments {
     /// Fixes start and order
     #[arg(long, value_name = "SEED", value_parser = clap::value_parser!(u64).range(..1 << 53))]
     seed: Option<u64>,
+    /// Leave out examples that are longer than the context, instead of refusing them
+    #[arg(long)]
+    skip_long: bool,
 }
 
 /// From 1 to `most`.
@@ -103,8 +106,8 @@ fn half(text: &str) -> std::result::Result<f64, String> {
 
 impl WishArguments {
     fn wishes(&self) -> Wishes {
-        let Self { steps, rate, batch, context, validation, every, seed } = *self;
-        Wishes { steps, rate, batch, context, validation, every, seed }
+        let Self { steps, rate, batch, context, validation, every, seed, skip_long } = *self;
+        Wishes { steps, rate, batch, context, validation, every, seed, skip_long }
     }
 }
 
@@ -113,8 +116,11 @@ key_heads, hidden, batch, accumulate, steps, rate, warmup, weight_decay, clip, v
 default; examples/train.json is one.
 
 A model to go on with is a Llama, its weights in whatever type; they are f32 in training. Examples are lines such as
-{\"prompt\": \"…\", \"response\": \"…\"} or {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}, …]}: they go through the model's chat
-template, and what the assistant says is learned. Without --lora all weights are trained.
+{\"prompt\": \"…\", \"response\": \"…\"} (or \"completion\"), {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}, …]},
+{\"conversations\": [{\"from\": \"human\", \"value\": \"…\"}, …]} or {\"instruction\": \"…\", \"input\": \"…\", \"output\": \"…\"}: they go
+through the model's chat template, and what the assistant says is learned. Of {\"text\": \"…\"} all is learned, as it stands. An
+example longer than --context (8192 tokens without it) is refused by its line, or left out with --skip-long. Without --lora all
+weights are trained.
 
 Ctrl-C stops a run (exit code 130), and --resume goes on as if nothing had happened; with more --steps, the rate follows the
 cosine over all of them from there on. The folder then holds metrics.jsonl, curve.svg and .png, and
@@ -152,6 +158,9 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         Some(Chosen::Tuned(tuning)) => TextRun::tune(&gpu, &tuning, &wishes, &data)?,
         None => TextRun::resume(&gpu, out, &data, wishes.steps)?,
     };
+    if run.lesson.skipped > 0 {
+        eprintln!("kaiwu: {} examples are too long and left out", run.lesson.skipped);
+    }
     eprintln!("kaiwu: {}", what(&run));
 
     let interrupted = Arc::new(AtomicBool::new(false));

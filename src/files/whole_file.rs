@@ -31,30 +31,30 @@ impl WholeFile {
     /// # Errors
     /// When it is a folder, may not be written, or its folder does not exist.
     pub fn create(path: &Path) -> Result<Self> {
-        if is_standard_output(path) {
+        let target = followed(path).map_err(Error::io("write", path))?;
+        if is_standard_output(&target) {
             return Self::standard_output();
         }
-        let begun = Self::begin(path);
+        let begun = Self::begin(target);
         let (file, unfinished) = begun.map_err(Error::io("write", path))?;
         Ok(Self { path: path.to_owned(), out: BufWriter::new(file), written: 0, unfinished })
     }
 
-    fn begin(path: &Path) -> std::io::Result<(File, Option<(Unfinished, PathBuf)>)> {
-        let before = match fs::metadata(path) {
+    fn begin(target: PathBuf) -> std::io::Result<(File, Option<(Unfinished, PathBuf)>)> {
+        let before = match fs::metadata(&target) {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             other => Some(other?),
         };
-        let ends_as_folder = path.as_os_str().as_encoded_bytes().ends_with(b"/");
+        let ends_as_folder = target.as_os_str().as_encoded_bytes().ends_with(b"/");
         if ends_as_folder || before.as_ref().is_some_and(fs::Metadata::is_dir) {
             return Err(ErrorKind::IsADirectory.into());
         }
-        if is_descriptor(path) {
-            return Ok((File::options().append(true).open(path)?, None));
+        if is_descriptor(&target) {
+            return Ok((File::options().append(true).open(&target)?, None));
         }
         if before.as_ref().is_some_and(|before| !before.is_file()) {
-            return Ok((File::options().write(true).open(path)?, None));
+            return Ok((File::options().write(true).open(&target)?, None));
         }
-        let target = followed(path)?;
         if before.is_some() {
             // Who may not write a file may not replace it either.
             File::options().write(true).open(&target)?;
@@ -78,6 +78,11 @@ impl WholeFile {
         let owned = owned.map_err(Error::io("write to", STANDARD_OUTPUT))?;
         let out = BufWriter::new(File::from(owned));
         Ok(Self { path: STANDARD_OUTPUT.into(), out, written: 0, unfinished: None })
+    }
+
+    /// Whether it is standard output.
+    pub fn is_standard_output(&self) -> bool {
+        self.path == Path::new(STANDARD_OUTPUT)
     }
 
     /// The name it was given, for messages.
@@ -130,10 +135,13 @@ fn is_descriptor(path: &Path) -> bool {
     cfg!(unix) && (is_among(folder) || path == Path::new("/dev/stderr"))
 }
 
-/// What a path leads to, link by link. The last of them may lead to nothing yet.
+/// What a path leads to, link by link, or to which of the files that are open. The last link may lead to nothing yet.
 fn followed(path: &Path) -> std::io::Result<PathBuf> {
     let mut target = path.to_owned();
     for _ in 0..MOST_LINKS {
+        if is_standard_output(&target) || is_descriptor(&target) {
+            return Ok(target);
+        }
         match fs::read_link(&target) {
             Ok(next) => target = target.parent().unwrap_or(Path::new("")).join(next),
             Err(_) => return Ok(target),

@@ -1,7 +1,9 @@
 //! How much memory a device has, where that can be known.
 
+use super::cgroup::free_in_groups;
 use super::device::{Gpu, GpuOptions};
 use crate::{Error, Result};
+use std::path::Path;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 /// Memory that tensors can take.
@@ -52,8 +54,8 @@ fn free() -> Option<u64> {
     let asked = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(asked);
     let free = system.available_memory();
-    let free = system.cgroup_limits().map_or(free, |limits| free.min(limits.free_memory));
-    (free > 0).then_some(free)
+    let free = free_in_groups(Path::new("/")).map_or(free, |in_groups| free.min(in_groups));
+    (system.total_memory() > 0).then_some(free)
 }
 
 /// Gives back what compiling left resident, for when all shaders are compiled. Compilers free many pages, which glibc keeps for

@@ -7,6 +7,7 @@
 mod adapter;
 mod alias;
 mod arena;
+mod cgroup;
 mod chain;
 mod choice;
 mod compare;
@@ -35,6 +36,7 @@ mod tuning;
 
 pub use adapter::{AdapterReport, list_adapters};
 pub use arena::OpenArena;
+pub use cgroup::free_in_groups;
 pub use chain::{as_strategy as chain_as_strategy, render_chain};
 pub use compare::{Comparison, Divergence, check_entry, compare_entry, compare_outputs, first_divergence};
 pub use device::{Capabilities, Gpu, GpuOptions};

@@ -26,7 +26,7 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
     /// Writes the trainer's tensors, and `state`.
     ///
     /// # Errors
-    /// When the device or the file fails.
+    /// When a parameter is no number any more, or the device or the file fails.
     pub fn write(path: &Path, trainer: &Trainer, state: T) -> Result<()> {
         let sets = std::iter::once(&trainer.parameters).chain(&trainer.optimiser.moments).enumerate();
         let named = sets.flat_map(|(index, set)| set.iter().map(move |(name, tensor)| (index, name, tensor)));
@@ -37,7 +37,19 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
         let text = serde_json::to_string(&Self { step, state });
         let text = text.map_err(|error| Error::format(path, format!("JSON: {error}")))?;
         let words = Some(HashMap::from([(KEY.into(), text)]));
-        write_each(path, names, words, |index| Ok(tensors[index].read_f32(trainer.gpu())?.into()))
+        let parameters = trainer.parameters.iter().count();
+        write_each(path, names, words, |index| {
+            let values = tensors[index].read_f32(trainer.gpu())?;
+            // Moments may overflow: their parameter then stands still.
+            match values.iter().find(|value| index < parameters && !value.is_finite()) {
+                None => Ok(values.into()),
+                Some(value) => Err(Error::Model(format!(
+                    "training diverged: after step {step} a parameter is {value}; begin anew with a rate below {}, or a longer \
+                     warm-up",
+                    trainer.settings.schedule.rate
+                ))),
+            }
+        })
     }
 
     /// What the caller remembered, without the tensors.

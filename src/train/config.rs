@@ -6,6 +6,9 @@ use crate::model::rope::Rope;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
+/// The longest context of training.
+pub(super) const MOST_CONTEXT: usize = 8192;
+
 /// What is normalised before each block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -187,7 +190,7 @@ impl Shape {
     pub fn check(&self) -> Result<()> {
         let counts = [
             ("vocabulary", self.vocabulary, 1 << 17),
-            ("context", self.context, 8192),
+            ("context", self.context, MOST_CONTEXT),
             ("layers", self.layers, 256),
             ("width", self.width, 1 << 14),
             ("heads", self.heads, 256),

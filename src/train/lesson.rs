@@ -1,6 +1,7 @@
 //! Data as tokens on the device: which of them are learned, and where sequences begin.
 
-use super::data::{Data, READ};
+use super::data::Data;
+use super::example::READ;
 use crate::kernels::Draw;
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Error, Result};
@@ -23,6 +24,19 @@ pub struct Lesson {
     pub validation: Vec<u32>,
     /// Tokens of the data.
     pub tokens: usize,
+    /// Examples that were left out, for they are too long.
+    pub skipped: usize,
+}
+
+/// How long examples may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lengths {
+    /// The context, if it was asked for.
+    pub context: Option<usize>,
+    /// Most tokens of it otherwise.
+    pub longest: usize,
+    /// Leave out what is longer, instead of refusing it.
+    pub skip_long: bool,
 }
 
 fn evenly(all: Vec<u32>) -> Vec<u32> {
@@ -49,36 +63,47 @@ impl Lesson {
         let training = (0..split - context).step_by(context.div_ceil(2)).map(|start| start as u32).collect();
         let rest = (split..tokens.saturating_sub(context)).step_by(context).map(|start| start as u32);
         let validation = evenly(rest.collect());
-        Ok(Self { words, context, kept: context, training, validation, tokens })
+        Ok(Self { words, context, kept: context, training, validation, tokens, skipped: 0 })
     }
 
     /// Examples, each a sequence of its own, filled up with nothing; the last `validation` of them are kept for evaluation.
-    /// Without a `context`, the longest decides.
+    /// The longest decides on the context, unless `lengths` do.
     ///
     /// # Errors
-    /// When one cannot be rendered, or exceeds the context.
+    /// When one cannot be rendered, or is too long.
     pub fn examples(
         data: &Data,
         tokenizer: &Tokenizer,
         template: Option<&ChatTemplate>,
-        context: Option<usize>,
+        lengths: Lengths,
         validation: f64,
     ) -> Result<Self> {
         let examples = data.examples().unwrap_or_default();
         let all = examples.iter().map(|example| example.words(tokenizer, template));
-        let all: Vec<Vec<u32>> = all.collect::<Result<_>>()?;
+        let mut all: Vec<Vec<u32>> = all.collect::<Result<_>>()?;
+        let Lengths { context, longest, skip_long } = lengths;
+        let limit = context.unwrap_or(longest);
+        let is_long = |words: &Vec<u32>| words.len() > limit + 1;
+        let before = all.len();
+        if skip_long {
+            all.retain(|words| !is_long(words));
+        } else if let Some((example, words)) = examples.iter().zip(&all).find(|(_, words)| is_long(words)) {
+            let (place, tokens) = (example.place(), words.len());
+            return Err(Error::Model(format!(
+                "{place} has {tokens} tokens, more than a context of {limit}; shorten it, or leave out what is too long with \
+                 --skip-long"
+            )));
+        }
+        let skipped = before - all.len();
+        if all.is_empty() && skipped > 0 {
+            let message = format!("all {skipped} examples are longer than a context of {limit} tokens");
+            return Err(Error::Model(message));
+        }
         let longest = all.iter().map(Vec::len).max().unwrap_or(0);
         if longest < 2 {
             return Err(Error::Model("the files have no examples".into()));
         }
         let context = context.unwrap_or_else(|| (longest - 1).next_multiple_of(4));
-        if let Some((example, words)) = examples.iter().zip(&all).find(|(_, words)| words.len() > context + 1)
-        {
-            let (place, tokens) = (example.place(), words.len());
-            let message =
-                format!("{place} has {tokens} tokens, more than a context of {context}; shorten it");
-            return Err(Error::Model(message));
-        }
         // The place before the first that is learned predicts it.
         let first = |words: &Vec<u32>| words.iter().position(|word| word & READ == 0).unwrap_or(0);
         let unlearned = all.iter().map(first).min().unwrap_or(0).saturating_sub(1);
@@ -92,6 +117,6 @@ impl Lesson {
         }
         let split = starts.len() - (starts.len() as f64 * validation) as usize;
         let validation = evenly(starts.split_off(split));
-        Ok(Self { words, context, kept: context - unlearned, training: starts, validation, tokens })
+        Ok(Self { words, context, kept: context - unlearned, training: starts, validation, tokens, skipped })
     }
 }

@@ -6,6 +6,7 @@
 mod checkpoint;
 mod config;
 mod data;
+mod example;
 mod export;
 mod export_tuned;
 mod json_lines;
@@ -29,9 +30,10 @@ mod tuning;
 
 pub use checkpoint::Checkpoint;
 pub use config::{Feedforward, NormKind, Positions, Shape};
-pub use data::{Data, Example};
+pub use data::Data;
+pub use example::Example;
 pub use json_lines::{read_lines, write_lines};
-pub use lesson::Lesson;
+pub use lesson::{Lengths, Lesson};
 pub use low_rank::{Adapter, LoraSettings, Target};
 pub use metrics::{read_metrics, write_metrics};
 pub use network::Network;

@@ -96,11 +96,7 @@ impl TextRun {
     /// When the settings are impossible, the text is too short, or the device cannot hold it.
     pub fn new(gpu: &Arc<Gpu>, settings: &TextSettings, data: &Data) -> Result<Self> {
         settings.check()?;
-        if data.examples().is_some() {
-            let message = "a model from scratch learns plain text; give examples to a model with -m MODEL";
-            return Err(Error::Model(message.into()));
-        }
-        let tokenizer = LearnedTokenizer::new(data.text(), settings.vocabulary)?;
+        let tokenizer = LearnedTokenizer::new(&data.plain()?, settings.vocabulary)?;
         Self::with_tokenizer(gpu, settings, data, tokenizer)
     }
 
@@ -111,7 +107,7 @@ impl TextRun {
         tokenizer: LearnedTokenizer,
     ) -> Result<Self> {
         settings.check()?;
-        let words = tokenizer.encode(data.text())?;
+        let words = tokenizer.encode(&data.plain()?)?;
         let lesson = Lesson::text(words, settings.context, settings.validation)?;
         let (shape, training) = (settings.shape(tokenizer.len()), settings.training(lesson.kept));
         Trainer::refuse_beyond(gpu, &shape, None, &training, lesson.words.len())?;
@@ -238,6 +234,23 @@ impl TextRun {
         write_metrics(folder, &self.rows)
     }
 
+    /// Refuses to go on with a model that finds all tokens equally likely, to the last digit: numbers in it are no numbers any
+    /// more, and there is no way back.
+    fn refuse_lost(&self, scores: &[Score]) -> Result<()> {
+        let vocabulary = self.trainer.shape.vocabulary;
+        let equal = (vocabulary as f64).ln();
+        let is_equal = |score: &Score| (score.loss - equal).abs() < 1e-5;
+        if self.trainer.done() < 2 || !scores.iter().rev().take(2).all(is_equal) {
+            return Ok(());
+        }
+        Err(Error::Model(format!(
+            "training diverged: the loss of step {} is {equal:.3}, that of {vocabulary} tokens which are all equally likely; \
+             begin anew with a rate below {}, or a longer warm-up",
+            self.trainer.done(),
+            self.settings.rate
+        )))
+    }
+
     /// Whether all steps are done.
     pub fn is_done(&self) -> bool {
         self.trainer.done() >= self.settings.steps
@@ -271,7 +284,9 @@ impl TextRun {
                 return Ok(None);
             }
         }
-        let training = Score::mean(&std::mem::take(&mut self.pending));
+        let scores = std::mem::take(&mut self.pending);
+        self.refuse_lost(&scores)?;
+        let training = Score::mean(&scores);
         let validation = match &self.lesson.validation[..] {
             [] => None,
             places => Some(self.trainer.evaluate(places)?),

@@ -46,6 +46,8 @@ pub struct TextSettings {
     pub every: u64,
     /// Fixes start and order.
     pub seed: u64,
+    /// Examples that are longer than the context are left out.
+    pub skip_long: bool,
 }
 
 impl Default for TextSettings {
@@ -68,6 +70,7 @@ impl Default for TextSettings {
             validation: 0.05,
             every: 50,
             seed: 1,
+            skip_long: false,
         }
     }
 }

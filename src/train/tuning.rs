@@ -1,8 +1,8 @@
 //! Going on with a model that is there: which one, how, and what is chosen where nobody says.
 
-use super::config::Shape;
+use super::config::{MOST_CONTEXT, Shape};
 use super::data::Data;
-use super::lesson::Lesson;
+use super::lesson::{Lengths, Lesson};
 use super::low_rank::LoraSettings;
 use super::network::Network;
 use super::text_settings::TextSettings;
@@ -48,6 +48,8 @@ pub struct Wishes {
     pub every: Option<u64>,
     /// Fixes start and order.
     pub seed: Option<u64>,
+    /// Leave out examples that are longer than the context.
+    pub skip_long: bool,
 }
 
 impl Wishes {
@@ -61,6 +63,7 @@ impl Wishes {
             validation: self.validation.unwrap_or(settings.validation),
             every: self.every.unwrap_or(settings.every),
             seed: self.seed.unwrap_or(settings.seed),
+            skip_long: self.skip_long || settings.skip_long,
             ..settings.clone()
         }
     }
@@ -149,7 +152,9 @@ fn lesson_of(
         return Lesson::text(tokenizer.encode(data.text(), true)?, settings.context, settings.validation);
     }
     let template = ChatTemplate::from_source(source, &tokenizer)?;
-    Lesson::examples(data, &tokenizer, template.as_ref(), context, settings.validation)
+    let longest = Config::from_source(source)?.context.min(MOST_CONTEXT);
+    let lengths = Lengths { context, longest, skip_long: settings.skip_long };
+    Lesson::examples(data, &tokenizer, template.as_ref(), lengths, settings.validation)
 }
 
 /// Parts the sequences of a step into forward passes whose logits the device can hold.

@@ -46,3 +46,18 @@ pub fn run_with(command: &mut Command, input: &str) -> Ran {
 pub fn run(arguments: &[&str]) -> Ran {
     run_with(kaiwu().args(arguments), "")
 }
+
+/// Has it hear the signals that whoever started the tests may have them ignore, as `nohup` and background jobs do.
+#[cfg(unix)]
+pub fn hears_signals(command: &mut Command) -> &mut Command {
+    use std::os::unix::process::CommandExt;
+    let hear = || {
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
+            // SAFETY: the default is no function, and nothing else runs in this process yet.
+            unsafe { libc::signal(signal, libc::SIG_DFL) };
+        }
+        Ok(())
+    };
+    // SAFETY: it only makes calls that are safe after a fork.
+    unsafe { command.pre_exec(hear) }
+}

@@ -1,0 +1,62 @@
+//! Low-rank additions summed into the matrices of a model that is written as GGUF.
+
+use super::architecture::Pairs;
+use super::rows::unpaired;
+use super::weights::Model;
+use crate::Result;
+use crate::format::{Lora, LowRank, Source};
+use crate::gpu::Place;
+use std::collections::HashMap;
+
+/// Adapters of one model.
+pub struct Merge {
+    /// By the name of the matrix: what is added to it, and times what.
+    additions: HashMap<String, Vec<(LowRank, f32)>>,
+    /// Rows of a head and how many of them are rotated, where GGUF has those that are rotated together as neighbours.
+    paired: Option<(usize, usize)>,
+}
+
+impl Merge {
+    /// Adapters with their scales, for the model of `source`.
+    ///
+    /// # Errors
+    /// When one is for another model, or adds to what cannot be added to.
+    pub fn new(source: &Source, adapters: &[(Lora, f32)]) -> Result<Self> {
+        // Names and shapes are held against the model's as when it runs; on the host nothing of it is copied.
+        let mut model = Model::load(&Place::Host, source, |_| ())?;
+        model.adapt(&Place::Host, adapters)?;
+        let mut additions: HashMap<String, Vec<(LowRank, f32)>> = HashMap::new();
+        for (lora, scale) in adapters {
+            for addition in lora.additions() {
+                let scaled = (addition.clone(), scale * addition.scale);
+                additions.entry(format!("{}.weight", addition.name)).or_default().push(scaled);
+            }
+        }
+        let config = &model.config;
+        let is_paired = config.architecture.gguf_pairs == Pairs::Neighbours;
+        Ok(Self { additions, paired: is_paired.then(|| (config.head, config.ropes[0].width)) })
+    }
+
+    /// Whether anything is added to the tensor of this name.
+    pub fn changes(&self, tensor: &str) -> bool {
+        self.additions.contains_key(tensor)
+    }
+
+    /// Adds to the numbers of that tensor, which are in GGUF's order.
+    pub fn add(&self, tensor: &str, values: &mut [f32]) {
+        let is_paired = tensor.ends_with(".attn_q.weight") || tensor.ends_with(".attn_k.weight");
+        let paired = self.paired.filter(|_| is_paired);
+        for (LowRank { rank, inputs, a, b, .. }, scale) in self.additions.get(tensor).into_iter().flatten() {
+            for (at, row) in values.chunks_exact_mut(*inputs).enumerate() {
+                let theirs = match paired {
+                    None => at,
+                    Some((head, width)) => at - at % head + unpaired(Pairs::Halves, at % head, width),
+                };
+                let factors = &b[theirs * rank..][..*rank];
+                for (factor, a) in factors.iter().zip(a.chunks_exact(*inputs)) {
+                    row.iter_mut().zip(a).for_each(|(value, a)| *value += scale * factor * a);
+                }
+            }
+        }
+    }
+}
