@@ -41,7 +41,7 @@ fn every_command_has_an_example_in_its_help() {
 
 #[test]
 fn what_cannot_be_followed_is_said_on_standard_error() {
-    let rows: [(&[&str], i32, &str); 18] = [
+    let rows: [(&[&str], i32, &str); 19] = [
         (&[], 2, "Usage"),
         (&["dance"], 2, "dance"),
         (&["generate"], 2, "<PROMPT>"),
