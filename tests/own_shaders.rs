@@ -150,6 +150,7 @@ fn what_cannot_be_bound_is_said() {
         (bytes("x", 1 << 21), vec![], "binds at most 1048576"),
         (texels("x"), vec![], "64MiB"),
         (bytes("numbers", 64), vec![], "its size is 4 bytes"),
+        (Wish { size: Size::Contents(vec![0; 5]), ..bytes("numbers", 5) }, vec![], "its size is 4 bytes"),
         (bytes("x", 16), set("b", 1.0), "\"b\" to set, but LANES, numbers.a"),
     ] {
         let error = prepare(&interface, &[wish], &numbers, None, 1 << 20).unwrap_err().to_string();

@@ -55,19 +55,21 @@ pub(super) struct Arguments {
 }
 
 const HELP: &str =
-    "Each strategy is checked against its reference on the shape before it is timed; one that is wrong gets
-no figure, and the exit code is 1. The same call is timed again and again, so that small operands
-stay in a cache and may pass the roof, which is memory's. With --baseline, what looks slower is measured
-again a few times, and the time of a fixed piece of work beside it tells a busy machine from a slow
-kernel. A shader of your own has no reference, so that nothing is said of its results; --dump writes them.
+    "Each strategy is checked against its reference on the shape before it is timed; one that is wrong
+gets no figure, and the exit code is 1. The same call is timed again and again, so that small
+operands stay in a cache and may pass the roof, which is memory's. With --baseline, what looks
+slower is measured again a few times, and the time of a fixed piece of work beside it tells a busy
+machine from a slow kernel. A shader of your own has no reference, so that nothing is said of its
+results; --dump writes them.
 
 Examples:
   kaiwu bench kernels
   kaiwu bench kernels --filter decode --plot roofline.svg
   kaiwu bench kernels --shape 1x4096x4096 --format q8_0
-  kaiwu bench kernels --wgsl examples/saxpy.wgsl --bind x=64MiB --bind y=64MiB --set a=2 --bytes 192MiB
+  kaiwu bench kernels --wgsl examples/saxpy.wgsl --bind x=64MiB --bind y=64MiB --bytes 192MiB
   kaiwu bench kernels --wgsl examples/saxpy.wgsl --bind y=4KiB:count --dump y=y.npy
-  kaiwu bench kernels --json > before.json; kaiwu bench kernels --baseline before.json --tolerance 0.2";
+  kaiwu bench kernels --json > before.json
+  kaiwu bench kernels --baseline before.json --tolerance 0.2";
 
 /// How often what looks slower than the baseline is measured again before it counts.
 const ROUNDS: usize = 8;

@@ -187,7 +187,7 @@ impl Own {
             log::info!("group {} binding {}: {name} of {bytes} bytes", bound.group, bound.binding);
         }
         if !call.zeros.is_empty() {
-            eprintln!("kaiwu: {name}: nobody set {}, so that is 0; see --set", listed(&call.zeros));
+            eprintln!("kaiwu: {name}: left 0 without --set: {}", listed(&call.zeros));
         }
         let deadline = arguments.deadline(&what);
         let program = Foreign::compile(&gpu, &text, &call.entry, &call.constants, &call.bound, call.grid)?;

@@ -38,10 +38,10 @@ pub(super) struct Arguments {
 
 const HELP: &str =
     "A strategy that is wrong is not used from then on; doctor looks at all of them again. The list is in
-kaiwu/quarantine.json in the folder for caches; what is being run is in it too, so that a strategy that
-hangs is left out the next time. Where only one storage has a right strategy of every kernel, that storage
-is taken. Exit code 0 means that there is such a storage. With --checked, and where that folder cannot be
-written, nothing is remembered.
+kaiwu/quarantine.json in the folder for caches; what is being run is in it too, so that a strategy
+that hangs is left out the next time. Where only one storage has a right strategy of every kernel,
+that storage is taken. Exit code 0 means that there is such a storage. With --checked, and where
+that folder cannot be written, nothing is remembered.
 
 Examples:
   kaiwu doctor

@@ -48,8 +48,8 @@ pub(super) struct Arguments {
 }
 
 const HELP: &str =
-    "Every strategy is checked against its reference before it is timed, and the fastest comes first from then
-on, for this adapter, driver, storage and shape, as long as the shaders stay the same. What is
+    "Every strategy is checked against its reference before it is timed, and the fastest comes first from
+then on, for this adapter, driver, storage and shape, as long as the shaders stay the same. What is
 remembered is a small file, whose path is printed; send it to others as it is. Where it cannot be
 written, what is measured is only printed.
 

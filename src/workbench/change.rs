@@ -159,6 +159,7 @@ mod tests {
         // All takes half as long again, and so does this.
         let busy = Measurement { yardstick_us: Some([110.0, 15.0]), ..measurement("a", "x", 15.0) };
         assert!(!slower(&busy));
+        assert!(!slower(&Measurement { median_us: 16.0, quarter_us: 15.9, ..busy.clone() }));
         assert!(slower(&Measurement { median_us: 25.0, quarter_us: 24.0, ..busy.clone() }));
         // A machine with less to do than then excuses nothing, and proves nothing.
         assert!(!slower(&Measurement { yardstick_us: Some([50.0, 5.0]), ..measurement("a", "x", 10.0) }));

@@ -164,6 +164,11 @@ fn resource(
         }
     };
     match &slot.kind {
+        SlotKind::Uniform { bytes, .. } | SlotKind::Immediates { bytes, .. }
+            if u64::from(*bytes) > largest =>
+        {
+            wrong(format!("{bytes} bytes, but this adapter binds at most {largest}"))
+        }
         SlotKind::Uniform { bytes, fields } => {
             Ok(Resource::Uniform(contents(name, *bytes, fields, wish, numbers)?))
         }

@@ -95,7 +95,12 @@ fn add(module: &Module, ty: Handle<Type>, name: String, offset: u32, found: &mut
         }
         TypeInner::Array { base, size: ArraySize::Constant(count), stride } => {
             for at in 0..count.get().min(MOST_FIELDS as u32) {
+                let before = found.len();
                 add(module, *base, format!("{name}[{at}]"), offset + at * stride, found);
+                if found.len() == before {
+                    // What has nothing to set in its first element has nothing in the others, and arrays nest.
+                    break;
+                }
             }
         }
         _ => {}
