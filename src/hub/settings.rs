@@ -135,7 +135,8 @@ mod tests {
         std::fs::write(folder.join("other"), " of_other ").unwrap();
         let (home, other) = (folder.to_str().unwrap(), folder.join("other"));
         let token = |more: &[(&str, &str)]| settings(&[&[("HF_HOME", home)], more].concat()).token;
-        let rows: [(&[(&str, &str)], Option<&str>); 6] = [
+        type Row<'a> = (&'a [(&'a str, &'a str)], Option<&'a str>);
+        let rows: [Row; 6] = [
             (&[], Some("of_file")),
             (&[("HF_TOKEN", " hf_a\r\n")], Some("hf_a")),
             (&[("HF_TOKEN", "\n")], Some("of_file")),
