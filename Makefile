@@ -1,7 +1,7 @@
 # Every target is one line; the work is in scripts/ and in cargo.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup model demo test lint fmt matrix portability portability-dx12 fuzz bench clean
+.PHONY: help setup model demo test lint fmt matrix portability portability-dx12 templates fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,9 @@ portability: ## ask naga, spirv-val and Tint about every shader, and check its l
 
 portability-dx12: ## ask FXC and DXC about every shader, under wine (not part of what a change must pass)
 	@scripts/portability-dx12.sh
+
+templates: ## compare chat templates with Python's jinja2 on those that come with llama.cpp (fetched with pip)
+	@scripts/templates.sh
 
 fuzz: ## an hour of made-up files to everything that reads a model's files (needs cargo-fuzz; not part of what a change must pass)
 	@scripts/fuzz.sh

@@ -1,23 +1,28 @@
 //! From a conversation to the prompt a model was trained on, by the template in its file.
 
-use minijinja::value::Kwargs;
-use minijinja::{Environment, ErrorKind, Value, context, syntax::SyntaxConfig};
-use serde::Serialize;
-use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
+use std::collections::BTreeMap;
 
-use super::{Tokenizer, clock};
+use minijinja::{Environment, Value};
+
+use super::folder_tokens::named_tokens;
+use super::{Tokenizer, template};
 use crate::error::{Error, Result};
 use crate::format::{Folder, Gguf, Source};
 
 /// The name of the template, in messages.
 const NAME: &str = "chat_template";
 
-/// The work one rendering may do: about this many instructions, or 64 bytes of text for each. Templates come
-/// from strangers' files; real ones need some hundred a message.
-const FUEL: u64 = 4_000_000;
-
 /// Real templates have up to some tens of kilobytes.
 const MAX_TEMPLATE_BYTES: usize = 1 << 20;
+
+/// Special tokens of a GGUF file besides bos and eos: their names in templates, and in its keys.
+const GGUF_TOKENS: [(&str, &str); 5] = [
+    ("pad_token", "padding"),
+    ("unk_token", "unknown"),
+    ("sep_token", "seperator"),
+    ("cls_token", "cls"),
+    ("mask_token", "mask"),
+];
 
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,8 +52,8 @@ impl Message {
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
-    bos_token: String,
-    eos_token: String,
+    /// Special tokens by the names that templates know them by.
+    tokens: BTreeMap<String, String>,
 }
 
 impl ChatTemplate {
@@ -57,7 +62,15 @@ impl ChatTemplate {
         let Some(source) = gguf.opt_str("tokenizer.chat_template")? else { return Ok(None) };
         let text = |id: Option<u32>| id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
         match Self::new(source, &text(tokenizer.bos()), &text(tokenizer.eos())) {
-            Ok(template) => Ok(Some(template)),
+            Ok(mut template) => {
+                for (name, key) in GGUF_TOKENS {
+                    // A key that holds no id names no token.
+                    let id = gguf.opt_u32(&format!("tokenizer.ggml.{key}_token_id")).ok().flatten();
+                    let found = id.and_then(|id| tokenizer.token(id));
+                    template.tokens.extend(found.map(|text| (name.to_owned(), text)));
+                }
+                Ok(Some(template))
+            }
             Err(Error::Text(message)) => Err(gguf.path_error(message)),
             Err(other) => Err(other),
         }
@@ -79,12 +92,16 @@ impl ChatTemplate {
         let source = Self::folder_text(folder)?;
         let Some(source) = source else { return Ok(None) };
         let text = |id: Option<u32>| id.and_then(|id| tokenizer.token(id)).unwrap_or_default();
-        Self::new(&source, &text(tokenizer.bos()), &text(tokenizer.eos()))
-            .map(Some)
-            .map_err(|error| folder.path_error(error.to_string()))
+        let mut template = Self::new(&source, &text(tokenizer.bos()), &text(tokenizer.eos()))
+            .map_err(|error| folder.path_error(error.to_string()))?;
+        for (name, text) in named_tokens(folder)? {
+            template.tokens.entry(name).or_insert(text);
+        }
+        Ok(Some(template))
     }
 
-    /// The text of a folder's template: `chat_template.jinja`, or the one called "default" in `tokenizer_config.json`.
+    /// The text of a folder's template: `chat_template.jinja`, or that of `tokenizer_config.json`; of several there the
+    /// one called "default".
     pub(super) fn folder_text(folder: &Folder) -> Result<Option<String>> {
         let wrong = |what: &str| folder.path_error(format!("the chat template {what}"));
         Ok(match folder.opt_bytes("chat_template.jinja")? {
@@ -92,14 +109,7 @@ impl ChatTemplate {
             None => match folder.opt_object("tokenizer_config.json")?.and_then(|mut map| map.remove(NAME)) {
                 None | Some(serde_json::Value::Null) => None,
                 Some(serde_json::Value::String(source)) => Some(source),
-                Some(list) => {
-                    let text = |item: &serde_json::Value, key| item.get(key)?.as_str().map(str::to_owned);
-                    let default = list.as_array().and_then(|list| {
-                        list.iter().find(|item| text(item, "name").as_deref() == Some("default"))
-                    });
-                    let source = default.and_then(|item| text(item, "template"));
-                    Some(source.ok_or_else(|| wrong("of tokenizer_config.json is no text"))?)
-                }
+                Some(several) => Some(of_several(&several).map_err(|why| wrong(&why))?),
             },
         })
     }
@@ -110,16 +120,11 @@ impl ChatTemplate {
             let bytes = source.len();
             return Err(Error::Text(format!("the {NAME} has {bytes} bytes; at most 1 MiB is read")));
         }
-        let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(|e| described(&e))?);
-        environment.set_fuel(Some(FUEL));
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", raise_exception);
-        environment.add_function("strftime_now", clock::strftime_now);
-        environment.add_filter("tojson", to_json);
-        environment.add_template_owned(NAME, source.to_owned()).map_err(|e| described(&e))?;
-        Ok(Self { environment, bos_token: bos_token.to_owned(), eos_token: eos_token.to_owned() })
+        let environment =
+            template::environment(NAME, source).map_err(|why| Error::Text(format!("the {NAME}{why}")))?;
+        let tokens = [("bos_token", bos_token), ("eos_token", eos_token)];
+        let tokens = tokens.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
+        Ok(Self { environment, tokens })
     }
 
     /// The prompt for `messages`. With `add_generation_prompt`, it ends where the assistant's answer begins.
@@ -127,86 +132,81 @@ impl ChatTemplate {
     /// # Errors
     /// If the template refuses the conversation (a role it does not know, say), fails, or does too much work.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
-        let context = context! {
-            messages => messages.iter().map(Message::to_value).collect::<Value>(),
-            add_generation_prompt,
-            bos_token => self.bos_token.as_str(),
-            eos_token => self.eos_token.as_str(),
+        let own = [
+            ("messages", messages.iter().map(Message::to_value).collect::<Value>()),
+            ("add_generation_prompt", Value::from(add_generation_prompt)),
             // Templates test for these; without tools or documents, they are none.
-            tools => Value::from(()),
-            documents => Value::from(()),
-        };
+            ("tools", Value::from(())),
+            ("documents", Value::from(())),
+        ];
+        self.rendered(own.map(|(name, value)| (name.to_owned(), value)))
+    }
+
+    /// The prompt from all the variables of a template, as `apply_chat_template` names them: `messages` with tool
+    /// calls and their results, `tools`, `documents`, `add_generation_prompt`, and what a model's template adds.
+    /// Special tokens by their names need not be among them.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::render`].
+    pub fn render_with(&self, variables: &serde_json::Map<String, serde_json::Value>) -> Result<String> {
+        self.rendered(variables.iter().map(|(name, value)| (name.clone(), of_json(value))))
+    }
+
+    fn rendered(&self, variables: impl IntoIterator<Item = (String, Value)>) -> Result<String> {
+        let tokens = self.tokens.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str())));
+        let context = Value::from_pairs(tokens.chain(variables));
         let template = self.environment.get_template(NAME).map_err(|e| described(&e))?;
         template.render(context).map_err(|e| described(&e))
     }
 }
 
-/// Templates refuse conversations with this; the message is meant for people.
-fn raise_exception(message: String) -> std::result::Result<Value, minijinja::Error> {
-    Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+/// The template called "default", or the only one, of several: a list of names and texts, or texts by their names.
+fn of_several(several: &serde_json::Value) -> std::result::Result<String, String> {
+    let text =
+        |value: Option<&serde_json::Value>| value.and_then(serde_json::Value::as_str).map(str::to_owned);
+    let named: Vec<(String, String)> = match several {
+        serde_json::Value::Array(list) => list
+            .iter()
+            .filter_map(|item| Some((text(item.get("name"))?, text(item.get("template"))?)))
+            .collect(),
+        serde_json::Value::Object(map) => {
+            map.iter().filter_map(|(name, value)| Some((name.clone(), text(Some(value))?))).collect()
+        }
+        _ => return Err("of tokenizer_config.json is no text".to_owned()),
+    };
+    match (named.iter().find(|(name, _)| name == "default"), &named[..]) {
+        (Some((_, source)), _) | (None, [(_, source)]) => Ok(source.clone()),
+        (None, []) => Err("of tokenizer_config.json is no text, nor texts by their names".to_owned()),
+        (None, several) => {
+            let names: Vec<&str> = several.iter().map(|(name, _)| name.as_str()).collect();
+            let names = names.join(", ");
+            Err(format!(
+                "of tokenizer_config.json is one of several ({names}), none of them called \"default\"; write the one you want to chat_template.jinja"
+            ))
+        }
+    }
+}
+
+/// A value of JSON as templates see it.
+fn of_json(value: &serde_json::Value) -> Value {
+    match value {
+        serde_json::Value::Null => Value::from(()),
+        serde_json::Value::Bool(value) => Value::from(*value),
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => Value::from(number),
+            (_, Some(number)) => Value::from(number),
+            _ => Value::from(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        serde_json::Value::String(text) => Value::from(text.as_str()),
+        serde_json::Value::Array(items) => items.iter().map(of_json).collect(),
+        serde_json::Value::Object(map) => {
+            Value::from_pairs(map.iter().map(|(name, value)| (name.clone(), of_json(value))))
+        }
+    }
 }
 
 fn described(error: &minijinja::Error) -> Error {
-    let line = error.line().map(|line| format!(", line {line}")).unwrap_or_default();
-    Error::Text(match error.kind() {
-        ErrorKind::OutOfFuel => {
-            format!("the {NAME}{line}: it does more work than a template should; stopped")
-        }
-        kind => match error.detail() {
-            Some(detail) => format!("the {NAME}{line}: {detail}"),
-            None => format!("the {NAME}{line}: {kind}"),
-        },
-    })
-}
-
-/// The `tojson` of chat templates, which is Python's `json.dumps` without escapes for HTML or beyond ASCII.
-fn to_json(value: &Value, options: Kwargs) -> std::result::Result<Value, minijinja::Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    // What is beyond ASCII stays as it is; other options of Python's are refused as unknown.
-    if options.get::<Option<bool>>("ensure_ascii")? == Some(true) {
-        return Err(minijinja::Error::new(
-            ErrorKind::InvalidOperation,
-            "tojson: ensure_ascii is not supported",
-        ));
-    }
-    options.assert_all_used()?;
-    let mut json = Vec::new();
-    let written = match indent {
-        None => value.serialize(&mut Serializer::with_formatter(&mut json, Spaced)),
-        Some(width) => {
-            let indent = " ".repeat(width.min(16));
-            let formatter = PrettyFormatter::with_indent(indent.as_bytes());
-            value.serialize(&mut Serializer::with_formatter(&mut json, formatter))
-        }
-    };
-    let failed = |why: String| minijinja::Error::new(ErrorKind::InvalidOperation, format!("tojson: {why}"));
-    written.map_err(|e| failed(e.to_string()))?;
-    String::from_utf8(json).map(Value::from_safe_string).map_err(|e| failed(e.to_string()))
-}
-
-/// Python puts a space behind each comma and colon.
-struct Spaced;
-
-impl Formatter for Spaced {
-    fn begin_array_value<W: ?Sized + std::io::Write>(
-        &mut self,
-        w: &mut W,
-        first: bool,
-    ) -> std::io::Result<()> {
-        if first { Ok(()) } else { w.write_all(b", ") }
-    }
-
-    fn begin_object_key<W: ?Sized + std::io::Write>(
-        &mut self,
-        w: &mut W,
-        first: bool,
-    ) -> std::io::Result<()> {
-        if first { Ok(()) } else { w.write_all(b", ") }
-    }
-
-    fn begin_object_value<W: ?Sized + std::io::Write>(&mut self, w: &mut W) -> std::io::Result<()> {
-        w.write_all(b": ")
-    }
+    Error::Text(format!("the {NAME}{}", template::described(error)))
 }
 
 #[cfg(test)]
@@ -263,8 +263,6 @@ mod tests {
             ("{{ messages.nothing() }}", "line 1"),
             ("\n{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}", "more work"),
             ("{{ 'x' * 4000000000 }}", "chat_template"),
-            ("{{ 1 | tojson(sort_keys=true) }}", "sort_keys"),
-            ("{{ 'é' | tojson(ensure_ascii=true) }}", "ensure_ascii"),
             ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "chat_template"),
         ];
         for (source, want) in rows {

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::format::Folder;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// Ids of special tokens, and whether texts are to begin and end with them.
 #[derive(Debug, Default, PartialEq)]
@@ -16,17 +17,13 @@ pub(super) struct FolderTokens {
 }
 
 impl FolderTokens {
-    /// Reads `tokenizer_config.json`, which names tokens, then `generation_config.json` and `config.json`, which have
+    /// Reads `tokenizer_config.json` and `special_tokens_map.json`, which name tokens, then `generation_config.json` and `config.json`, which have
     /// their ids.
     pub(super) fn read(folder: &Folder, id: impl Fn(&str) -> Option<u32>) -> Result<Self> {
         let tokenizer = folder.opt_object("tokenizer_config.json")?.unwrap_or_default();
         let generation = folder.opt_object("generation_config.json")?.unwrap_or_default();
-        let text = |name: &str| match tokenizer.get(name) {
-            Some(Value::String(text)) => Some(text.as_str()),
-            // A token with its properties.
-            Some(Value::Object(token)) => token.get("content").and_then(Value::as_str),
-            _ => None,
-        };
+        let named = named_tokens(folder)?;
+        let text = |name: &str| named.get(name).map(String::as_str);
         let flag = |name: &str| tokenizer.get(name).and_then(Value::as_bool);
         let ends = [&generation, folder.config()].map(|map| ids(map, "eos_token_id")).concat();
         let bos = ids(folder.config(), "bos_token_id").first().copied();
@@ -38,6 +35,27 @@ impl FolderTokens {
             add_eos: flag("add_eos_token"),
         })
     }
+}
+
+/// Special tokens by name, as templates know them: `pad_token`, and what else ends so, and extra ones.
+pub(super) fn named_tokens(folder: &Folder) -> Result<BTreeMap<String, String>> {
+    let mut named = BTreeMap::new();
+    // What the tokenizer's own file says counts before the older one.
+    for file in ["special_tokens_map.json", "tokenizer_config.json"] {
+        let map = folder.opt_object(file)?.unwrap_or_default();
+        let extra = map.get("extra_special_tokens").and_then(Value::as_object);
+        let own = map.iter().filter(|(name, _)| name.ends_with("_token"));
+        for (name, value) in extra.into_iter().flatten().chain(own) {
+            let text = match value {
+                Value::String(text) => Some(text.as_str()),
+                // A token with its properties.
+                Value::Object(token) => token.get("content").and_then(Value::as_str),
+                _ => None,
+            };
+            named.extend(text.map(|text| (name.clone(), text.to_owned())));
+        }
+    }
+    Ok(named)
 }
 
 /// One id or a list of them; what is no id is left out.

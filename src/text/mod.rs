@@ -15,6 +15,7 @@ mod parts;
 mod pretokenizers;
 mod sentencepiece;
 mod stream;
+mod template;
 mod tokenizer;
 mod vocabulary;
 
