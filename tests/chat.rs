@@ -204,6 +204,31 @@ fn a_full_context_loses_its_oldest_turns_and_nothing_else() {
 }
 
 #[test]
+fn an_answer_that_fills_the_context_goes_on_while_turns_can_leave() {
+    let folder = Folder::new("chat-goes-on");
+    let file = folder.0.join("talk.json");
+    let head = "one\ntwo\n/set tokens 4\nthree\n/set tokens all\n/stats\n";
+    let lines = format!("{head}four\n/stats\n/save {}\n/regenerate\n/stats\n", file.display());
+    let arguments = ["--context", "160", "-n", "20", "--temperature", "0", "--system", "Be brief."];
+    // Nothing ends an answer but the context.
+    let bias = ["--logit-bias", "2=-inf"];
+    let ran = talk(&[&arguments[..], &bias].concat(), &lines);
+    assert!(ran.err.contains("left it while the answer was written"), "{}", ran.err);
+    assert!(ran.err.contains("cut short: the context of 160 tokens is full"), "{}", ran.err);
+    // All that had to leave has left: the question and the one answer fill the context.
+    assert!(ran.err.contains("; 4 turns, of which the oldest 3 left the context"), "{}", ran.err);
+    // A prompt and an answer that the context would not hold together, had nothing left.
+    let last = ran.err.rsplit_once("the last answer: ").unwrap().1;
+    let number = |text: &str| text.split([' ', ',']).next().unwrap().parse::<usize>().unwrap();
+    let (answer, prompt) = (number(last), number(last.split_once("after a prompt of ").unwrap().1));
+    assert!(answer + prompt > 161 + 20, "{prompt} and {answer} tokens");
+    // What was printed is what the conversation has.
+    let answers = said_by("assistant", &file);
+    assert_eq!(answers.len(), 4);
+    assert!(ran.out.contains(&answers[3]) && answers[3].len() > answers[0].len(), "{answers:?}");
+}
+
+#[test]
 fn commands_change_the_conversation_as_they_say() {
     let folder = Folder::new("chat-commands");
     let path = |name: &str| folder.0.join(name).display().to_string();

@@ -188,19 +188,26 @@ impl Conversation {
         }
     }
 
-    /// The prompt, its text, and where it begins.
+    /// The prompt and its text, without the oldest turns where they leave too little room.
     fn prompt(&mut self, tokenizer: &Tokenizer, room: PromptRoom) -> Result<(Prompt, String)> {
         let (ids, text) = self.whole_prompt(tokenizer)?;
-        if ids.len() <= room.longest(room.answer) {
-            return Ok((Prompt { ids, left: 0 }, text));
+        if ids.len() > room.longest(room.answer)
+            && let Some(shortened) = self.shortened(tokenizer, room.longest(room.spare))?
+        {
+            return Ok(shortened);
         }
+        Ok((Prompt { ids, left: 0 }, text))
+    }
+
+    /// The prompt and its text without the fewest of the oldest turns that make it as short as `longest`, or without all but
+    /// the question. None where that is all there is.
+    fn shortened(&mut self, tokenizer: &Tokenizer, longest: usize) -> Result<Option<(Prompt, String)>> {
         let messages = self.state.messages.iter().enumerate().skip(self.state.start);
         let starts: Vec<usize> =
             messages.filter(|(_, message)| message.role == "user").map(|(index, _)| index).collect();
-        // The fewest turns that leave room enough, or else all but the question.
         let (mut left, mut most) = (1, starts.len().saturating_sub(1));
         if most == 0 {
-            return Ok((Prompt { ids, left: 0 }, text));
+            return Ok(None);
         }
         let mut encoded = |left: usize| -> Result<(Vec<u32>, String)> {
             self.state.start = starts[left];
@@ -209,13 +216,37 @@ impl Conversation {
         };
         while left < most {
             let middle = left.midpoint(most);
-            match encoded(middle)?.0.len() <= room.longest(room.spare) {
+            match encoded(middle)?.0.len() <= longest {
                 true => most = middle,
                 false => left = middle + 1,
             }
         }
         let (ids, text) = encoded(left)?;
-        Ok((Prompt { ids, left }, text))
+        Ok(Some((Prompt { ids, left }, text)))
+    }
+
+    /// The prompt of the question that is being answered once more, when the answer has filled the context with its `written`
+    /// tokens: more of the oldest turns leave, so that it can go on. None where that makes no room.
+    ///
+    /// # Errors
+    /// When the template refuses the conversation.
+    pub fn make_room(
+        &mut self,
+        tokenizer: &Tokenizer,
+        written: usize,
+        room: PromptRoom,
+    ) -> Result<Option<Prompt>> {
+        let start = self.state.start;
+        match self.shortened(tokenizer, room.longest(room.spare.saturating_add(written)))? {
+            Some((prompt, text)) if prompt.ids.len() + written < room.context => {
+                self.state.said = Said { text, ids: prompt.ids.clone() };
+                Ok(Some(prompt))
+            }
+            _ => {
+                self.state.start = start;
+                Ok(None)
+            }
+        }
     }
 
     /// The text of what the prompts hold.

@@ -87,8 +87,8 @@ impl<R: BufRead> Lines<R> {
     fn message(&mut self, first: bool) -> Result<Read> {
         let mut text = String::new();
         loop {
-            if self.terminal {
-                eprint!("{}", if text.is_empty() { "> " } else { "" });
+            if self.terminal && text.is_empty() {
+                eprint!("> ");
             }
             let bytes = self.line()?;
             if bytes.is_empty() {

@@ -98,7 +98,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let mut chat = Chat::new(talk, Input::new(!arguments.no_history)?)?;
     if chat.input.is_terminal() {
         eprintln!(
-            "{} on {}. /help lists the commands; Ctrl-C ends an answer, Ctrl-D the program.",
+            "{} on {}.\n/help lists the commands; Ctrl-C ends an answer, Ctrl-D the program.",
             loaded.name(),
             loaded.adapter()
         );

@@ -29,6 +29,15 @@ fn counted(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
 
+fn say_what_left(context: usize, turns: usize, when: &str) {
+    let turns = match turns {
+        0 => return,
+        1 => "turn has".into(),
+        more => format!("{more} turns have"),
+    };
+    notice(&format!("the context of {context} tokens is full: the oldest {turns} left it{when}"));
+}
+
 impl Talk {
     pub(super) fn new(
         model: String,
@@ -74,13 +83,11 @@ impl Talk {
                 return Ok(());
             }
         };
-        if prompt.left > 0 && prompt.ids.len() <= context {
-            let turns =
-                if prompt.left == 1 { "turn has".into() } else { format!("{} turns have", prompt.left) };
-            notice(&format!("the context of {context} tokens is full: the oldest {turns} left it"));
+        if prompt.ids.len() <= context {
+            say_what_left(context, prompt.left, "");
         }
-        let answer = match self.generate(&prompt.ids) {
-            Ok(answer) => answer,
+        let (answer, left) = match self.whole_answer(&prompt.ids, room) {
+            Ok(found) => found,
             // The text is too long for the context, or for the memory.
             Err(error @ Error::Usage(_)) => {
                 self.conversation.restore(earlier);
@@ -93,6 +100,7 @@ impl Talk {
         if !answer.text.is_empty() && !answer.text.ends_with('\n') {
             print("\n")?;
         }
+        say_what_left(context, left, " while the answer was written");
         match answer.finish_reason {
             FinishReason::Interrupted => notice("interrupted"),
             FinishReason::Length if self.options.max_tokens == Some(answer.ids.len()) => {
@@ -118,15 +126,48 @@ impl Talk {
         Ok(())
     }
 
-    /// Makes the answer to a prompt and prints it as it comes.
-    fn generate(&mut self, prompt: &[u32]) -> Result<Answer> {
+    /// Makes the answer to a prompt. Where it fills the context, it goes on while there are older turns to leave, and says
+    /// how many left.
+    fn whole_answer(&mut self, prompt: &[u32], room: PromptRoom) -> Result<(Answer, usize)> {
+        let tokenizer = Arc::clone(self.generator.tokenizer());
+        let most = self.options.max_tokens;
+        let mut answer = self.generate(prompt, most, true)?;
+        let mut left = 0;
+        while answer.finish_reason == FinishReason::Length && most.is_none_or(|most| answer.ids.len() < most)
+        {
+            // A character cut short has to be written anew.
+            let whole = |ids: &[u32]| tokenizer.decode(ids, true).trim_start() == answer.text.trim_start();
+            let Some(cut) =
+                (0..answer.ids.len().min(4)).find(|cut| whole(&answer.ids[..answer.ids.len() - cut]))
+            else {
+                break;
+            };
+            let written = answer.ids.len() - cut;
+            let Some(more) = self.conversation.make_room(&tokenizer, written, room)? else { break };
+            answer.ids.truncate(written);
+            left += more.left;
+            let prompt = [&more.ids[..], &answer.ids].concat();
+            let rest = self.generate(&prompt, most.map(|most| most - written), false)?;
+            answer.ids.extend(rest.ids);
+            answer.text.push_str(&rest.text);
+            answer.finish_reason = rest.finish_reason;
+            answer.decode_seconds += rest.decode_seconds;
+        }
+        Ok((answer, left))
+    }
+
+    /// Makes an answer of at most so many tokens and prints it as it comes, behind a bar at its beginning if `bar`.
+    fn generate(&mut self, prompt: &[u32], most: Option<usize>, bar: bool) -> Result<Answer> {
         let sampling = self.options.sampling.for_answer(self.answers);
-        let options = Options { sampling, ..self.options.clone() };
+        let options = Options { sampling, max_tokens: most, ..self.options.clone() };
         let mut progress = None;
         let answer = self.generator.answer(prompt, &options, |event| match event {
             Event::Prompt { done, total } => {
-                let bar = progress.get_or_insert_with(|| Progress::tokens("reading", total as u64));
-                bar.set(done as u64);
+                // In the midst of an answer a bar would take the place of its last line.
+                if bar {
+                    let bar = progress.get_or_insert_with(|| Progress::tokens("reading", total as u64));
+                    bar.set(done as u64);
+                }
                 Ok(())
             }
             Event::Text(piece) => {
