@@ -66,7 +66,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         sampling: sampling(&arguments.sampling, &file.source)?,
         stop: arguments.stop.clone(),
         max_tokens: arguments.tokens.map(|n| n as usize),
-        check: false,
+        ..Options::default()
     };
     options.sampling.validate(file.config.vocabulary)?;
 
@@ -154,6 +154,7 @@ impl Chat {
                 progress = None;
                 print(piece)
             }
+            Event::Token { .. } => Ok(()),
         });
         drop(progress);
         self.answering.store(false, Ordering::Relaxed);

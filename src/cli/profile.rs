@@ -2,11 +2,13 @@
 
 use super::loaded::adapter;
 use super::output::table;
+use super::output_file::OutputFile;
 use crate::gpu::Place;
 use crate::model::profile::{Timing, by_kernel, trace};
 use crate::workbench::measure_roofs;
 use crate::{Error, Result};
 use clap::Args;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Whether kernels are timed one by one.
@@ -50,7 +52,8 @@ impl ProfileArgument {
             roofs.multiply_add_gflop_per_s
         );
         let Some(file) = file else { return Ok(()) };
-        let write = std::fs::write(file, format!("{}\n", trace(timings, &adapter(place))));
-        write.map_err(Error::io("write", file))
+        let mut written = OutputFile::create(file)?;
+        writeln!(written, "{}", trace(timings, &adapter(place))).map_err(Error::io("write", file))?;
+        written.finish()
     }
 }
