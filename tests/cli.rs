@@ -10,11 +10,12 @@ const FRANCE: &str = "The capital of France is";
 
 #[test]
 fn every_command_has_an_example_in_its_help() {
-    let commands: [&[&str]; 20] = [
+    let commands: [&[&str]; 0] = [
         &[],
         &["devices"],
         &["inspect"],
         &["tokenize"],
+        &["detokenize"],
         &["generate"],
         &["chat"],
         &["logits"],
@@ -31,26 +32,90 @@ fn every_command_has_an_example_in_its_help() {
         &["doctor"],
         &["kernels"],
         &["kernels", "show"],
+        &["version"],
+        &["grok"],
+        &["train"],
+        &["tune"],
     ];
     for command in commands {
         let ran = run(&[command, &["--help"]].concat());
         assert_eq!((ran.code, &*ran.err), (0, ""), "{command:?}");
         let example = format!("  kaiwu {}", command.join(" "));
         assert!(ran.out.contains("Examples:\n") && ran.out.contains(&example), "{command:?}: {}", ran.out);
+        for width in [80, 100, 120] {
+            let ran = run_with(kaiwu().args(command).arg("--help").env("COLUMNS", width.to_string()), "");
+            let wide = width.min(100);
+            let (_, end) = ran.out.split_once("Examples:\n").unwrap();
+            assert!(
+                !ran.out.lines().any(|line| line.chars().count() > wide),
+                "{command:?}, {width}: {}",
+                ran.out
+            );
+            // Each line of a paragraph holds what has room in it: the next one's first word had none.
+            let lines: Vec<&str> = end.lines().collect();
+            for pair in lines.windows(2).filter(|pair| pair.iter().all(|line| line.starts_with(|c| c != ' ')))
+            {
+                let next = pair[1].split(' ').next().unwrap();
+                let full = pair[0].chars().count() + 1 + next.chars().count() > wide;
+                assert!(full, "{command:?} at {width}: ragged: {pair:?}");
+            }
+        }
     }
-    assert!(run(&["--version"]).out.starts_with("kaiwu "));
+    assert_eq!(run(&["--version"]).out, format!("kaiwu {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn the_version_says_what_a_report_needs() {
+    let adapters = run(&["devices", "--json"]).json();
+    let ran = run(&["version"]);
+    assert_eq!((ran.code, &*ran.err), (0, ""));
+    let mut lines = ran.out.lines();
+    assert_eq!(lines.next(), Some(&*format!("kaiwu {}", env!("CARGO_PKG_VERSION"))));
+    for adapter in adapters.as_array().unwrap() {
+        for key in ["name", "driver_info"] {
+            assert!(ran.out.contains(adapter[key].as_str().unwrap()), "{key}: {}", ran.out);
+        }
+    }
+    let json = run(&["version", "--json"]).json();
+    assert_eq!(json["version"], env!("CARGO_PKG_VERSION"));
+    assert!(json["wgpu"].as_str().unwrap().starts_with("30."), "{json}");
+    assert_eq!(json["adapters"].as_array().unwrap().len(), adapters.as_array().unwrap().len());
+    // A folder without git has no commit to name.
+    let commit = json["commit"].as_str().unwrap_or("000000000000");
+    assert!(commit.len() == 12 && commit.bytes().all(|digit| digit.is_ascii_hexdigit()), "{json}");
+    let mut command = kaiwu();
+    for variable in ["VK_DRIVER_FILES", "VK_ICD_FILENAMES", "__EGL_VENDOR_LIBRARY_FILENAMES"] {
+        command.env(variable, "/dev/null");
+    }
+    let ran = run_with(command.args(["version"]), "");
+    assert!(ran.code == 0 && ran.out.starts_with("kaiwu ") && ran.out.contains("no adapter:"), "{ran:?}");
 }
 
 #[test]
 fn what_cannot_be_followed_is_said_on_standard_error() {
-    let rows: [(&[&str], i32, &str); 19] = [
+    let rows: [(&[&str], i32, &str); 34] = [
         (&[], 2, "Usage"),
         (&["dance"], 2, "dance"),
         (&["generate"], 2, "<PROMPT>"),
         (&["generate", "a", "b"], 2, "'b'"),
         (&["generate", "a", "-n", "0"], 2, "0"),
-        (&["generate", "a", "--temperature", "-1"], 2, "-1"),
+        (&["generate", "a", "-n", "-2"], 2, "-1 for as many as the context holds"),
+        (&["generate", "a", "-n", "many"], 2, "-1 for as many as the context holds"),
+        (&["generate", "a", "--temperature", "-1"], 2, "temperature is -1"),
         (&["generate", "a", "--temperature=-1"], 2, "temperature is -1"),
+        (&["generate", "a", "--seed", "-2"], 2, "-1 for a random one"),
+        (&["generate", "a", "--top-k", "-1"], 2, "0 or more"),
+        (&["generate", "a", "--top-p", "-0.5"], 2, "top_p is -0.5"),
+        (&["generate", "a", "--context", "-1"], 2, "-1 is not in 1.."),
+        (&["generate", "- it's one"], 2, "kaiwu generate -- '- it'\\''s one'"),
+        (&["embed", "a", "-x y"], 2, "kaiwu embed -- '-x y'"),
+        (&["generate", "a", "-e", "--stop", "\\q"], 2, "no escape"),
+        (&["generate", "-f", "/nowhere.txt"], 1, "cannot read /nowhere.txt"),
+        (&["generate", "-f", "a", "b"], 2, "cannot be used with"),
+        (&["generate", "--prompts", "/nowhere.txt"], 1, "cannot read /nowhere.txt"),
+        (&["generate", "a", "--json", "--json-lines"], 2, "cannot be used with"),
+        (&["detokenize", "a"], 2, "\"a\" is not a token id"),
+        (&["detokenize", "1", "999999"], 2, "there is no token 999999"),
         (&["generate", "a", "--logit-bias", "5"], 2, "ID=VALUE"),
         (&["generate", "a", "--logit-bias", "99999=1"], 2, "99999"),
         (&["generate", "a", "--stop", ""], 2, "stop string is empty"),
@@ -83,7 +148,12 @@ fn without_a_model_the_error_says_how_to_get_one() {
     command.env_remove("KAIWU_MODEL").env("XDG_DATA_HOME", "/nowhere").current_dir(empty);
     let ran = run_with(command.args(["generate", FRANCE]), "");
     assert_eq!((ran.code, &*ran.out), (2, ""));
-    for part in ["make model", "-m PATH", "/nowhere/kaiwu/models/SmolLM2-135M-Instruct.Q4_1.gguf"] {
+    for part in [
+        "make model",
+        "kaiwu pull HuggingFaceTB/SmolLM2",
+        "-m PATH",
+        "/nowhere/kaiwu/models/SmolLM2-135M-Instruct.Q4_1.gguf",
+    ] {
         assert!(ran.err.contains(part), "{}", ran.err);
     }
 }
@@ -143,7 +213,16 @@ fn inspect_shows_what_is_there_and_what_it_takes() {
         device("total_bytes"),
         device("weights_bytes") + device("cache_bytes") + device("activation_bytes")
     );
+    let model = common::default_model();
+    let model = model.to_str().unwrap();
     let text = run(&["inspect"]).out;
+    for arguments in [["inspect", "-m", model].as_slice(), &["inspect", model]] {
+        let mut command = kaiwu();
+        command.env("KAIWU_MODEL", "/nowhere/at/all");
+        assert_eq!(run_with(command.args(arguments), "").out, text, "{arguments:?}");
+    }
+    let twice = run(&["inspect", "-m", model, model]);
+    assert!(twice.code == 2 && twice.err.contains("cannot be used with"), "{twice:?}");
     for part in
         ["general.architecture", "blk.29.ffn_down.weight", "[576, 1536]", "with 8192 tokens of context"]
     {
@@ -156,8 +235,11 @@ fn tokenize_gives_the_reference_ids_without_a_device() {
     for prompt in common::golden("SmolLM2-135M-Instruct.Q4_1.json")["prompts"].as_array().unwrap() {
         let mut command = kaiwu();
         command.env("VK_DRIVER_FILES", "/dev/null").env("VK_ICD_FILENAMES", "/dev/null");
-        let ran =
-            run_with(command.args(["tokenize", "--json", "-"]), prompt["text"].as_str().unwrap()).json();
+        let ran = run_with(
+            command.args(["tokenize", "--json", "--keep-newline", "-"]),
+            prompt["text"].as_str().unwrap(),
+        )
+        .json();
         assert_eq!(ran["ids"], prompt["input_ids"], "{}", prompt["text"]);
         assert_eq!(ran["tokens"].as_array().unwrap().len(), ran["ids"].as_array().unwrap().len());
     }
@@ -165,9 +247,92 @@ fn tokenize_gives_the_reference_ids_without_a_device() {
 }
 
 #[test]
+fn ids_become_text_and_text_ids_again() {
+    let ids = run(&["tokenize", "--ids", FRANCE]);
+    assert_eq!((ids.code, &*ids.out, &*ids.err), (0, "504,3575,282,4649,314\n", ""));
+    for given in
+        [&["504,3575,282,4649,314"][..], &["504", "3575", "282,4649, 314"], &["[504, 3575,282,4649,314]"]]
+    {
+        let ran = run(&[&["detokenize"], given].concat());
+        assert_eq!((ran.code, &*ran.out, &*ran.err), (0, "The capital of France is\n", ""), "{given:?}");
+    }
+    let text = "é 猫 🙂\n\n<|im_end|> \t";
+    let ids = run(&["tokenize", "--ids", text]).out;
+    let back = run_with(kaiwu().args(["detokenize", "-", "--json"]), &ids).json();
+    assert_eq!(back["text"], text);
+    assert_eq!(back["tokens"].as_array().unwrap().len(), ids.split(',').count());
+    assert_eq!(run(&["detokenize", "504,2", "--skip-special"]).out, "The\n");
+}
+
+/// The prompt that a text becomes, by its ids.
+fn read_as(arguments: &[&str], input: &str) -> String {
+    let ran = run_with(kaiwu().args([&["tokenize", "--ids"], arguments].concat()), input);
+    assert_eq!((ran.code, &*ran.err), (0, ""), "{arguments:?} {input:?}");
+    ran.out
+}
+
+#[test]
+fn the_end_and_the_mark_of_a_file_are_no_part_of_its_text() {
+    let plain = read_as(&[FRANCE], "");
+    for ending in ["", "\n", "\r\n"] {
+        for mark in ["", "\u{feff}"] {
+            let written = format!("{mark}{FRANCE}{ending}");
+            let file = common::TempFile::new("ends.txt", written.as_bytes());
+            assert_eq!(read_as(&["-"], &written), plain, "{written:?}");
+            assert_eq!(read_as(&["-f", file.0.to_str().unwrap()], ""), plain, "{written:?}");
+            let kept = read_as(&["-f", "-", "--keep-newline"], &written);
+            assert_eq!(kept, read_as(&[&format!("{FRANCE}{ending}")], ""), "{written:?}");
+        }
+    }
+    let two = read_as(&["-"], &format!("{FRANCE}\n\n"));
+    assert_eq!(two, read_as(&[&format!("{FRANCE}\n")], ""), "only the last newline goes");
+    // All that read a text read it alike.
+    let input = format!("\u{feff}{FRANCE}\n");
+    let file = common::TempFile::new("prompt.txt", input.as_bytes());
+    let file = file.0.to_str().unwrap();
+    for source in [&["-"][..], &["-f", file]] {
+        let ran =
+            run_with(kaiwu().args([&["generate", "-n", "1", "--json"], source].concat()), &input).json();
+        assert_eq!(ran["prompt_ids"], serde_json::json!([504, 3575, 282, 4649, 314]));
+    }
+    let of = |arguments: &[&str]| run_with(kaiwu().args(arguments), &input).out;
+    assert_eq!(of(&["logits", "-"]), of(&["logits", FRANCE]));
+    assert_eq!(of(&["logits", "-f", file]), of(&["logits", FRANCE]));
+    assert_eq!(of(&["embed", "-"]), of(&["embed", FRANCE]));
+    assert_eq!(of(&["embed", "-f", file]), of(&["embed", FRANCE]));
+    let wide: Vec<u8> = FRANCE.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wide = common::TempFile::new("utf16.txt", &[&[0xff, 0xfe][..], &wide].concat());
+    let ran = run(&["tokenize", "-f", wide.0.to_str().unwrap()]);
+    assert!(ran.code == 2 && ran.err.contains("is UTF-16; save it as UTF-8"), "{ran:?}");
+}
+
+#[test]
+fn escapes_are_read_where_they_are_asked_for() {
+    let written = "a\\n\\tb\\u{e9}";
+    assert_eq!(read_as(&["-e", written], ""), read_as(&["a\n\tbé"], ""));
+    assert_eq!(read_as(&["-e", "-"], written), read_as(&["a\n\tbé"], ""));
+    assert_eq!(read_as(&["-"], written), read_as(&[written], ""));
+    let stop = |more: &[&str]| run(&[&["generate", FRANCE, "-n", "8", "--stop", "\\n"], more].concat());
+    let ran = stop(&["-e"]);
+    assert_eq!((ran.code, &*ran.out, &*ran.err), (0, " Paris.\n", ""));
+    let ran = stop(&[]);
+    assert!(ran.out.starts_with(" Paris.\n\n") && ran.err.contains("--escapes"), "{ran:?}");
+}
+
+#[test]
 fn generate_streams_text_and_nothing_else() {
     let ran = run(&["generate", FRANCE, "-n", "2"]);
-    assert_eq!((ran.code, &*ran.out, &*ran.err), (0, " Paris.\n", ""));
+    assert_eq!((ran.code, &*ran.out), (0, " Paris.\n"));
+    assert_eq!(
+        ran.err,
+        "kaiwu: cut after 2 tokens; -n N allows more, and -n -1 as many as the context holds\n"
+    );
+    for limit in [&["-n", "100"][..], &["-n", "-1"]] {
+        let full = run(&[&["generate", FRANCE, "--context", "6"], limit].concat());
+        assert_eq!((full.code, &*full.out), (0, " Paris.\n"));
+        let why = "kaiwu: cut after 2 tokens: the context of 6 is full; --context N allows up to 8192\n";
+        assert_eq!(full.err, why);
+    }
     let stopped = run_with(kaiwu().args(["generate", "-", "--stop", "aris"]), FRANCE);
     assert_eq!((stopped.code, &*stopped.out, &*stopped.err), (0, " P\n", ""));
     let reference = run(&["generate", FRANCE, "-n", "2", "--reference"]);
@@ -204,6 +369,137 @@ fn generate_tells_what_it_did_as_json() {
     let same = run(&[&hot[..], &["--seed", &seed]].concat()).json();
     assert_eq!((&random["output_ids"], &random["text"]), (&same["output_ids"], &same["text"]));
     assert!(count(&same, "readback_bytes_per_token") >= 4.0 * 49152.0);
+}
+
+/// How likely the first prompt's next tokens are, by transformers: ids and logarithms of probabilities.
+fn next_of_france() -> Vec<(u64, f64)> {
+    let golden = common::golden("SmolLM2-135M-Instruct.Q4_1.json")["prompts"][0].clone();
+    let all = golden["logsumexp"].as_f64().unwrap();
+    let ids = golden["top_ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap());
+    ids.zip(golden["top_logits"].as_array().unwrap())
+        .map(|(id, logit)| (id, logit.as_f64().unwrap() - all))
+        .collect()
+}
+
+/// Whether tokens and how likely they are agree with these.
+#[track_caller]
+fn assert_likely(found: &Value, expected: &[(u64, f64)]) {
+    let found = found.as_array().unwrap();
+    assert_eq!(found.len(), expected.len(), "{found:?}");
+    for (row, (id, logprob)) in found.iter().zip(expected) {
+        assert_eq!(row["id"].as_u64(), Some(*id), "{row}");
+        assert!((row["logprob"].as_f64().unwrap() - logprob).abs() < 0.03, "{row}: {logprob}");
+    }
+}
+
+#[test]
+fn tokens_are_told_with_how_likely_they_were() {
+    let expected = next_of_france();
+    let usual = run(&["generate", FRANCE, "-n", "8", "--json"]).json();
+    let ran = run(&["generate", FRANCE, "-n", "8", "--json", "--logprobs", "5"]).json();
+    assert_eq!(ran["output_ids"], usual["output_ids"]);
+    assert_eq!(usual.get("logprobs"), None);
+    let rows = ran["logprobs"].as_array().unwrap();
+    assert_eq!(rows.len(), 8);
+    assert_eq!((&rows[0]["text"], &rows[0]["logprob"]), (&" Paris".into(), &rows[0]["top"][0]["logprob"]));
+    assert_likely(&rows[0]["top"], &expected[..5]);
+    let ids: Vec<_> = rows.iter().map(|row| row["id"].clone()).collect();
+    assert_eq!(Value::from(ids), ran["output_ids"]);
+    // What is banned is not chosen, but the model's own likelihoods stay what they are.
+    let banned = ["generate", FRANCE, "-n", "1", "--json", "--logprobs", "2", "--logit-bias", "7042=-inf"];
+    let rows = run(&banned).json()["logprobs"].clone();
+    assert_likely(&rows[0]["top"], &expected[..2]);
+    assert_likely(&rows, &expected[1..2]);
+
+    let ran = run(&["generate", FRANCE, "-n", "3", "--logprobs", "2"]);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(lines.len() == 4 && lines[1].starts_with("\" Paris\" "), "{}", ran.out);
+    assert!(lines[1].contains("77.") && lines[1].contains("\" the\" 6."), "{}", ran.out);
+
+    let ran = run(&["generate", FRANCE, "-n", "4", "--json-lines", "--logprobs", "1", "--stop", "\n\n\n"]);
+    assert_eq!(ran.err, "");
+    let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (last, tokens) = lines.split_last().unwrap();
+    assert_eq!(last["output_ids"], serde_json::json!([7042, 30, 198, 198]));
+    let ids: Vec<_> =
+        tokens.iter().filter(|line| !line["id"].is_null()).map(|line| line["id"].clone()).collect();
+    assert_eq!(Value::from(ids), last["output_ids"]);
+    let text: String = tokens.iter().map(|line| line["text"].as_str().unwrap()).collect();
+    assert_eq!((&*text, &last["text"]), (" Paris.\n\n", &" Paris.\n\n".into()));
+    assert_likely(&Value::from(&tokens[..1]), &expected[..1]);
+    assert_likely(&tokens[0]["top"], &expected[..1]);
+}
+
+#[test]
+fn the_likeliest_next_tokens_are_a_table() {
+    let expected = next_of_france();
+    let ran = run(&["logits", "--top", "3", FRANCE]);
+    let lines: Vec<&str> = ran.out.lines().collect();
+    assert!(
+        lines.len() == 4 && lines[1].starts_with("\" Paris\"") && lines[1].contains("7042"),
+        "{}",
+        ran.out
+    );
+    let share = format!("{:.0}", expected[0].1.exp() * 100.0);
+    assert!(lines[1].contains(&format!("  {share}.")) || lines[1].contains(" 77."), "{share}: {}", ran.out);
+    let json = run(&["logits", "--top", "16", "--json", FRANCE]).json();
+    assert_likely(&json["top"], &expected[..16]);
+    for row in json["top"].as_array().unwrap() {
+        let [logprob, probability] = ["logprob", "probability"].map(|key| row[key].as_f64().unwrap());
+        assert!((logprob.exp() - probability).abs() < 1e-9, "{row}");
+    }
+}
+
+#[test]
+fn many_prompts_are_answered_as_each_alone() {
+    let model = common::data("tiny/llama-f32");
+    let model = model.to_str().unwrap();
+    let ask = |more: &[&str], input: &str| {
+        run_with(kaiwu().args([&["generate", "-m", model, "-n", "12"], more].concat()), input)
+    };
+    let texts = ["The capital of France is", "The capital of Spain is", " ", "é 猫"];
+    let alone = |text: &str, more: &[&str]| ask(&[&["--json", "-"], more].concat(), text).json();
+    let lines = |ran: &common::program::Ran| -> Vec<Value> {
+        assert_eq!((ran.code, &*ran.err), (0, ""));
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    for sampling in [&[][..], &["--temperature", "1.2", "--seed", "5"]] {
+        let many = lines(&ask(&[&["--prompts", "-"], sampling].concat(), &(texts.join("\n") + "\n")));
+        assert_eq!(many.len(), texts.len());
+        for (index, (line, text)) in many.iter().zip(texts).enumerate() {
+            let alone = alone(text, sampling);
+            assert_eq!((&line["index"], &line["text"]), (&index.into(), &alone["text"]), "{text:?}");
+            assert_eq!(
+                (&line["ids"], &line["finish_reason"]),
+                (&alone["output_ids"], &alone["finish_reason"])
+            );
+        }
+    }
+    // Conversations and texts as JSON, with likelihoods.
+    let jsonl = "{\"prompt\": \"The capital\\nof\"}\n\n{\"messages\": [{\"role\": \"user\", \"content\": \"one\"}]}\n";
+    let many = lines(&ask(&["--prompts", "-", "--logprobs", "2"], &format!("\u{feff}{jsonl}")));
+    assert_eq!(many.len(), 2);
+    assert_eq!(many[0]["ids"], alone("The capital\nof", &[])["output_ids"]);
+    assert_eq!(many[1]["ids"], alone("one", &["--chat"])["output_ids"]);
+    let likely = &alone("one", &["--chat", "--logprobs", "2"])["logprobs"];
+    assert_eq!(&many[1]["logprobs"], likely);
+    // Without a seed each has its own, which is told.
+    let many = lines(&ask(&["--prompts", "-", "--temperature", "1.5"], "a\na\n"));
+    assert_ne!(many[0]["seed"], many[1]["seed"]);
+    let seed = many[1]["seed"].as_u64().unwrap().to_string();
+    assert_eq!(many[1]["ids"], alone("a", &["--temperature", "1.5", "--seed", &seed])["output_ids"]);
+
+    let long = "a ".repeat(3000);
+    for (input, message) in [
+        ("", "standard input has no prompts"),
+        ("a\n\na\n", "standard input, line 2: the prompt has no tokens"),
+        ("{\"prompt\": \"a\"}\n{\"prompt\": \"a}", "standard input, line 2: EOF while parsing a string"),
+        ("{\"prompt\": \"a\"}\n{\"text\": \"a\"}", "standard input, line 2: is neither"),
+        (&*format!("a\n{long}\n"), "standard input, line 2: the prompt has"),
+    ] {
+        let ran = ask(&["--prompts", "-"], input);
+        assert!(ran.code == 2 && ran.out.is_empty() && ran.err.contains(message), "{input:.40}: {ran:?}");
+    }
 }
 
 #[test]
@@ -262,6 +558,17 @@ fn logits_are_the_references_and_can_be_saved() {
         assert!(close(&ran["logsumexp"], &golden["logsumexp"]));
         let pairs = ran["logits"].as_array().unwrap().iter().zip(golden["top_logits"].as_array().unwrap());
         assert_eq!(pairs.filter(|(a, b)| close(a, b)).count(), 16);
+    }
+    #[cfg(unix)]
+    {
+        // To a device, and through a link, which stays one.
+        let full = run(&["logits", "--ids", &ids, "-o", "/dev/full"]);
+        assert!(full.code == 1 && full.err.contains("cannot write /dev/full"), "{full:?}");
+        let link = file.0.with_extension("link");
+        std::os::unix::fs::symlink(&file.0, &link).unwrap();
+        let linked = run(&["logits", "--ids", &ids, "-o", link.to_str().unwrap()]);
+        assert!(linked.code == 0 && link.is_symlink(), "{}", linked.err);
+        std::fs::remove_file(link).unwrap();
     }
     let bytes = std::fs::read(&file.0).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
@@ -435,7 +742,7 @@ fn every_run_says_what_is_quarantined_and_doctor_looks_again() {
     assert_eq!((ran.code, &*ran.out), (0, " Paris\n"));
     let notice = "not using matvec, which is wrong on this adapter (y[0] is 2, expected 3)";
     assert!(ran.err.contains(notice), "{}", ran.err);
-    let ran = run(&["generate", FRANCE, "-n", "1", "--ignore-quarantine"]);
+    let ran = run(&["generate", FRANCE, "-n", "1", "--json", "--ignore-quarantine"]);
     assert_eq!((ran.code, &*ran.err), (0, ""));
 
     // Without time for all rows, what was wrong on the others stays so.

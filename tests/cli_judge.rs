@@ -19,6 +19,11 @@ fn perplexity_gives_the_references_likelihood() {
     assert!((nll - expected["mean_nll"].as_f64().unwrap()).abs() < 1e-3, "{json}");
     assert!((perplexity - nll.exp()).abs() < 1e-6, "{json}");
 
+    // A byte-order mark is no part of a text, and the rest is as it is.
+    let marked = format!("\u{feff}{}", std::fs::read_to_string(&text).unwrap());
+    let ran = run_with(kaiwu().args(["perplexity", "--json", "-"]), &marked);
+    assert_eq!((&ran.json()["tokens"], &ran.json()["mean_nll"]), (&json["tokens"], &json["mean_nll"]));
+
     // The same from standard input, in windows: the first token of each is not scored.
     let input = std::fs::read_to_string(&text).unwrap();
     let ran = run_with(kaiwu().args(["perplexity", "--context", "64", "--json", "-"]), &input);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::program::run;
+use common::program::{kaiwu, run, run_with};
 use common::{Folder, TempFile, data};
 use kaiwu::format::{Gguf, NewTensor, Source, Value as Entry, write_gguf};
 use kaiwu::model::{Export, Pooling};
@@ -95,11 +95,21 @@ fn odd_texts_and_many_have_vectors_too() {
         assert!(worst < 1e-5, "{:?} parts by {worst}", texts[at]);
     }
     // One without tokens, or one that is too long, and there is no vector of any.
-    for (text, message) in [("", "no tokens"), (&*"word ".repeat(2000), "made for")] {
+    for (text, message) in [
+        ("", "text 2, \"\": it has no tokens"),
+        (&*"word ".repeat(2000), "text 2, \"word word word word word…\": it has "),
+    ] {
         let ran = embed(&["a cat", text, "a dog"]);
         assert_eq!((ran.code, &*ran.out), (2, ""), "{}", ran.err);
         assert!(ran.err.contains(message), "{}", ran.err);
+        let lines = format!("a cat\n{text}\na dog\n");
+        let arguments = ["embed", "-m", model, "--json", "-f", "-"];
+        let ran = run_with(kaiwu().args(arguments), &lines);
+        assert!(ran.code == 2 && ran.err.contains("standard input, line 2: it has "), "{}", ran.err);
     }
+    // A text a line, in their order.
+    let lines = run_with(kaiwu().args(["embed", "-m", model, "-f", "-"]), "\u{feff}a cat\r\na dog\n");
+    assert_eq!((lines.code, lines.out), (0, run(&["embed", "-m", model, "a cat", "a dog"]).out));
 }
 
 /// A copy of a tiny model.

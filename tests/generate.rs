@@ -60,6 +60,43 @@ fn answers_end_where_they_should() {
 }
 
 #[test]
+fn each_token_is_told_once_after_its_text() {
+    let fixture = fixture();
+    let prompt = fixture.tokenizer.encode("The capital of France is", true).unwrap();
+    let mut generator = generator(fixture);
+    let mut told = |logprobs, n| {
+        let (mut ids, mut texts, mut likely) = (vec![], vec![String::new()], vec![]);
+        let options = Options { logprobs, ..options(n) };
+        let answer = generator.answer(&prompt, &options, |event| {
+            match event {
+                Event::Text(piece) => texts.last_mut().unwrap().push_str(piece),
+                Event::Token { id, likelihoods } => {
+                    ids.push(id);
+                    likely.extend(likelihoods.cloned());
+                    texts.push(String::new());
+                }
+                Event::Prompt { .. } => {}
+            }
+            Ok(())
+        });
+        let answer = answer.unwrap();
+        assert_eq!((&answer.ids, texts.concat()), (&ids, answer.text));
+        assert_eq!(&texts[..2], [" Paris", "."]);
+        (ids, likely, answer.decode)
+    };
+    let (plain, none, counts) = told(None, 12);
+    assert!(none.is_empty() && counts.readback_bytes <= 16 * counts.tokens, "the logits stay: {counts:?}");
+    let (ids, likely, _) = told(Some(3), 12);
+    assert_eq!((ids, likely.len()), (plain.clone(), 12));
+    for (id, found) in plain.iter().zip(&likely) {
+        // The likeliest is taken.
+        assert_eq!((found.top.len(), found.top[0].id, found.top[0].logprob), (3, *id, found.logprob));
+        assert!(found.top.is_sorted_by(|a, b| a.logprob >= b.logprob) && found.logprob < 0.0);
+    }
+    assert!(told(Some(0), 2).1.iter().all(|found| found.top.is_empty()));
+}
+
+#[test]
 fn half_a_character_is_never_shown() {
     let fixture = fixture();
     let parts = fixture.tokenizer.encode("🙂", false).unwrap();
@@ -160,7 +197,7 @@ fn an_error_of_the_reader_comes_back_and_what_does_not_fit_is_refused() {
     let prompt = fixture.tokenizer.encode("The capital of France is", true).unwrap();
     let failing = generator.answer(&prompt, &options(5), |event| match event {
         Event::Text(_) => Err(kaiwu::Error::Text("enough".into())),
-        Event::Prompt { .. } => Ok(()),
+        Event::Prompt { .. } | Event::Token { .. } => Ok(()),
     });
     assert_eq!(failing.unwrap_err().to_string(), "enough");
     let rows: [(&[u32], &str); 3] = [(&[], "no tokens"), (&[50_000], "50000"), (&[1; 8193], "8193")];

@@ -6,8 +6,8 @@ use crate::hub::{Hub, ModelName};
 use crate::kernels::CacheType;
 use crate::{Error, Result};
 use clap::Args;
-use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// Which device, and how.
 #[derive(Debug, Args)]
@@ -151,6 +151,8 @@ impl ModelArgument {
 }
 
 const DEFAULT_MODEL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+/// A small model that anyone may fetch.
+const EXAMPLE_MODEL: &str = "HuggingFaceTB/SmolLM2-135M-Instruct";
 
 /// The model file asked for, or the default one: in `models/` here, or among the user's data.
 pub(super) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
@@ -171,22 +173,46 @@ pub(super) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
     }
     let places: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
     Err(Error::Usage(format!(
-        "no model: neither -m PATH nor KAIWU_MODEL is given, and there is no {}; run `make model` in the project to \
-         fetch the default one",
+        "no model: neither -m PATH nor KAIWU_MODEL is given, and there is no {}; fetch one with \
+         `kaiwu pull {EXAMPLE_MODEL}` and name it with -m, or run `make model` in the project",
         places.join(" or ")
     )))
 }
 
-/// A text argument; `-` stands for standard input.
-pub(super) fn text_or_stdin(text: &str) -> Result<String> {
-    if text != "-" {
-        return Ok(text.to_owned());
+/// Most tokens of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Limit {
+    /// So many.
+    Tokens(u32),
+    /// As many as the context holds.
+    Context,
+}
+
+impl FromStr for Limit {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
+        match text.parse::<i64>() {
+            Ok(-1) => Ok(Self::Context),
+            Ok(tokens @ 1..) => Ok(Self::Tokens(tokens.try_into().unwrap_or(u32::MAX))),
+            _ => Err("it must be a number of tokens above 0, or -1 for as many as the context holds"),
+        }
     }
-    let mut bytes = vec![];
-    std::io::stdin().lock().read_to_end(&mut bytes).map_err(Error::io("read", "standard input"))?;
-    String::from_utf8(bytes).map_err(|error| {
-        Error::Usage(format!("standard input is not UTF-8 (byte {})", error.utf8_error().valid_up_to()))
-    })
+}
+
+impl Limit {
+    /// The number, if there is one.
+    pub(super) fn most(self) -> Option<usize> {
+        match self {
+            Self::Tokens(tokens) => Some(tokens as usize),
+            Self::Context => None,
+        }
+    }
+
+    /// Tokens to make room for at first; the cache grows with an answer.
+    pub(super) fn expected(self) -> usize {
+        self.most().unwrap_or(usize::MAX).min(1024)
+    }
 }
 
 /// A number above 0, for the device, which computes in f32.

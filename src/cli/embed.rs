@@ -1,14 +1,16 @@
 //! `kaiwu embed`: texts as vectors.
 
 use super::Outcome;
-use super::arguments::{DeviceArguments, WeightsArguments, text_or_stdin};
+use super::arguments::{DeviceArguments, WeightsArguments};
 use super::loaded::{Needs, Opened};
 use super::output::print_json;
 use super::progress::Progress;
+use super::text_input::{Reading, at_line, name};
 use crate::model::{Embedder, Pooling};
 use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Turn texts into vectors of length 1: the hidden states after the last norm, pooled
@@ -17,9 +19,14 @@ use std::process::ExitCode;
 pub(super) struct Arguments {
     #[command(flatten)]
     model: WeightsArguments,
-    /// The texts; `-` reads standard input
-    #[arg(required = true, value_name = "TEXT")]
+    /// The texts; `-` reads standard input as one of them. Where one begins with "-", put -- before them
+    #[arg(required_unless_present = "texts_file", value_name = "TEXT")]
     texts: Vec<String>,
+    /// Take each line of this file as a text
+    #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "texts")]
+    texts_file: Option<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
     /// How a text's hidden states become one vector [default: as the model's files say, or else the mean]
     #[arg(long, value_name = "HOW")]
     pooling: Option<Pooling>,
@@ -34,25 +41,18 @@ pub(super) struct Arguments {
 const EXAMPLES: &str = "Examples:
   kaiwu embed \"a small cat\" \"a little kitten\"
   kaiwu embed -m Qwen/Qwen3-Embedding-0.6B \"a small cat\"
+  kaiwu embed -f titles.txt > vectors.jsonl
   kaiwu embed --pooling last --json - < text.txt";
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    let texts = arguments.texts.iter().map(|text| text_or_stdin(text)).collect::<Result<Vec<_>>>()?;
+    let texts = arguments.read()?;
     let file = Opened::new(&arguments.model, None)?.without_output();
     let pooling = match arguments.pooling {
         Some(pooling) => pooling,
         None => Pooling::declared(&file.source)?.map_or(Pooling::Mean, |declared| declared.pooling),
     };
-    let tokenizer = file.tokenizer()?;
-    let ids = texts.iter().map(|text| tokenizer.encode(text, true)).collect::<Result<Vec<_>>>()?;
+    let ids = arguments.ids(&texts, &file)?;
     let longest = ids.iter().map(Vec::len).max().unwrap_or(0);
-    if ids.iter().any(Vec::is_empty) {
-        return Err(Error::Usage("a text has no tokens".into()));
-    }
-    if longest > file.context {
-        let most = file.context;
-        return Err(Error::Usage(format!("a text has {longest} tokens, but the model was made for {most}")));
-    }
     let beside = Embedder::bytes_for(&file.config);
     let loaded = file.load(device, arguments.reference, Needs { tokens: longest, beside })?;
     let mut embedder = Embedder::new(loaded.runner(longest)?)?;
@@ -78,4 +78,45 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         "embeddings": embeddings,
     }))?;
     Ok(ExitCode::SUCCESS)
+}
+
+impl Arguments {
+    fn read(&self) -> Result<Vec<String>> {
+        let Some(path) = &self.texts_file else {
+            return self.texts.iter().map(|text| self.reading.argument(text)).collect();
+        };
+        let texts = self.reading.lines(path)?;
+        match texts.is_empty() {
+            true => Err(Error::Usage(format!("{} has no texts; give one a line", name(path)))),
+            false => Ok(texts),
+        }
+    }
+
+    /// The tokens of each text, or which text has too few or too many.
+    fn ids(&self, texts: &[String], file: &Opened) -> Result<Vec<Vec<u32>>> {
+        let tokenizer = file.tokenizer()?;
+        let one = |(at, text): (usize, &String)| {
+            let ids = tokenizer.encode(text, true).and_then(|ids| match ids.len() {
+                0 => Err(Error::Usage("it has no tokens".into())),
+                tokens if tokens > file.context => Err(Error::Usage(format!(
+                    "it has {tokens} tokens, but the model was made for {}",
+                    file.context
+                ))),
+                _ => Ok(ids),
+            });
+            ids.map_err(|error| match &self.texts_file {
+                Some(path) => at_line(path, at, error),
+                None => of_text(at, text, error),
+            })
+        };
+        texts.iter().enumerate().map(one).collect()
+    }
+}
+
+/// Says in which of the texts something is wrong, by its number and its beginning.
+fn of_text(at: usize, text: &str, error: Error) -> Error {
+    let start: String = text.chars().take(24).collect();
+    let more = if start.len() < text.len() { "…" } else { "" };
+    let message = format!("text {}, {:?}: {error}", at + 1, start + more);
+    if matches!(error, Error::Usage(_)) { Error::Usage(message) } else { Error::Text(message) }
 }

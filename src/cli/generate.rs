@@ -1,17 +1,21 @@
-//! `kaiwu generate`: one prompt, one answer.
+//! `kaiwu generate`: one prompt and one answer, or many of them.
 
-use super::arguments::{DeviceArguments, WeightsArguments, text_or_stdin};
+use super::arguments::{DeviceArguments, Limit, WeightsArguments};
 use super::loaded::{Loaded, Opened};
-use super::output::{print, print_json};
+use super::output::print_json;
 use super::profile::ProfileArgument;
 use super::progress::Progress;
+use super::prompts::{self, Encoder, Prompt};
 use super::sampling::SamplingArguments;
-use super::{Outcome, interrupt};
+use super::telling::{Form, Telling};
+use super::text_input::Reading;
+use super::{Outcome, generate_many, interrupt};
 use crate::Result;
-use crate::generate::{Answer, Conversation, Event, FinishReason, Generator, Options};
+use crate::generate::{Answer, Event, FinishReason, Generator, Options};
 use crate::sample::SamplerSettings;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,83 +25,106 @@ use std::time::Instant;
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    model: WeightsArguments,
-    /// The prompt; `-` reads standard input
-    #[arg(required_unless_present = "ids")]
+    pub model: WeightsArguments,
+    /// The prompt; `-` reads standard input. Where it begins with "-", put -- before it
+    #[arg(required_unless_present_any = ["ids", "prompt_file", "prompts"])]
     prompt: Option<String>,
+    /// Read the prompt from this file
+    #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "prompt")]
+    prompt_file: Option<PathBuf>,
+    /// Answer many prompts, one a line of this file: texts, {"prompt": …} or {"messages": […]}. Prints a line of JSON for
+    /// each, {"index", "text", "ids", "finish_reason"}
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "prompt_file", "ids", "json", "json_lines"])]
+    prompts: Option<PathBuf>,
+    #[command(flatten)]
+    pub reading: Reading,
     /// The prompt as token ids, such as 504,3575
-    #[arg(long, value_name = "ID,...", value_delimiter = ',', conflicts_with_all = ["prompt", "chat"])]
+    #[arg(long, value_name = "ID,...", value_delimiter = ',', conflicts_with_all = ["prompt", "prompt_file", "chat"])]
     ids: Option<Vec<u32>>,
-    /// Most tokens to write
-    #[arg(short = 'n', long = "tokens", value_name = "N", default_value_t = 256,
-        value_parser = clap::value_parser!(u32).range(1..))]
-    tokens: u32,
+    /// Most tokens to write; -1 for as many as the context holds
+    #[arg(short = 'n', long = "tokens", value_name = "N", default_value = "256")]
+    pub tokens: Limit,
     /// Put the prompt into the model's chat template
     #[arg(long)]
-    chat: bool,
+    pub chat: bool,
     /// The system message of --chat
-    #[arg(long, value_name = "TEXT", requires = "chat")]
-    system: Option<String>,
-    /// End the answer before this text; repeatable
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", requires = "chat", allow_hyphen_values = true)]
+    pub system: Option<String>,
+    /// End the answer before this text; repeatable. With --escapes, \n is a newline
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     stop: Vec<String>,
     /// Most tokens of prompt and answer together [default: the model's own context]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    context: Option<u32>,
+    pub context: Option<u32>,
     /// Print one JSON object at the end instead of text as it comes
     #[arg(long)]
     json: bool,
+    /// Print a JSON object for each token as it comes, {"id", "text"}, and at the end the one that --json prints
+    #[arg(long, conflicts_with = "json")]
+    json_lines: bool,
+    /// Say how likely each token was to the model, before temperature, penalties and biases, and which N tokens were the
+    /// likeliest; in JSON, or a line a token
+    #[arg(long, value_name = "N")]
+    logprobs: Option<u32>,
     /// Compute with the plain-loop CPU references instead of a device
     #[arg(long, conflicts_with_all = ["check", "profile"])]
-    reference: bool,
+    pub reference: bool,
     /// Compute each step through the references too, and name the first kernel that is wrong
     #[arg(long, conflicts_with = "profile")]
-    check: bool,
+    pub check: bool,
     #[command(flatten)]
-    profile: ProfileArgument,
+    pub profile: ProfileArgument,
     #[command(flatten)]
-    sampling: SamplingArguments,
+    pub sampling: SamplingArguments,
 }
 
 const EXAMPLES: &str = "Examples:
   kaiwu generate \"The capital of France is\" -n 16
-  kaiwu generate --chat --temperature 0.7 --top-p 0.9 --seed 1 \"What is gravity?\"
+  kaiwu generate --chat --temperature 0.7 --seed 1 \"What is gravity?\"
+  kaiwu generate -f prompt.txt -n -1 --stop '\\n\\n' -e
+  kaiwu generate --prompts questions.jsonl > answers.jsonl
+  kaiwu generate --logprobs 3 -n 8 \"Once upon a time\"
   kaiwu generate --json - < prompt.txt
   kaiwu generate --profile=trace.json -n 16 \"Once upon a time\"
 
-Without options of sampling the likeliest token is taken always, whatever the model's files recommend.";
+Without options of sampling the likeliest token is taken always, whatever the model's files recommend. The last newline \
+of standard input or of a prompt's file is no part of the prompt, unless --keep-newline is given. An answer that ends \
+for want of tokens is told on standard error, or by the finish_reason \"length\" of JSON.";
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Instant) -> Outcome {
-    let text = arguments.prompt.as_deref().map(text_or_stdin).transpose()?;
+    let options = arguments.options()?;
+    if let Some(path) = &arguments.prompts {
+        let prompts = prompts::read(path, arguments.reading)?;
+        return generate_many::run(device, arguments, &options, path, &prompts);
+    }
+    let text = arguments.text()?;
     let file = Opened::new(&arguments.model, arguments.context)?;
     let tokenizer = Arc::clone(file.tokenizer()?);
-    let prompt = prompt_ids(arguments, &file, text.as_deref().unwrap_or_default())?;
-    let options = Options {
-        sampling: arguments.sampling.settings(SamplerSettings::default()),
-        stop: arguments.stop.clone(),
-        max_tokens: Some(arguments.tokens as usize),
-        check: arguments.check,
+    let prompt = match (&arguments.ids, text) {
+        (Some(ids), _) => ids.clone(),
+        (None, text) => {
+            let encoder = Encoder::new(&file, arguments.chat, arguments.system.as_deref());
+            encoder.encode(&Prompt::Text(text.unwrap_or_default()))?
+        }
     };
     options.sampling.validate(file.config.vocabulary)?;
     arguments.sampling.say_what_is_unused(&options.sampling);
 
-    let expected = prompt.len() + arguments.tokens.min(1024) as usize;
+    let expected = prompt.len() + arguments.tokens.expected();
     let (loaded, runner) = file.load_with_runner(device, arguments.reference, prompt.len(), expected)?;
-    let mut generator = Generator::new(runner, tokenizer);
+    let mut generator = Generator::new(runner, Arc::clone(&tokenizer));
     if arguments.profile.wanted() {
         generator.runner().start_profile();
     }
     interrupt::watch(generator.interrupt(), Arc::new(true.into()))?;
     let mut progress = Some(Progress::tokens("reading the prompt", prompt.len() as u64));
-    let answer = generator.answer(&prompt, &options, |event| match event {
-        Event::Prompt { done, .. } => {
-            progress.as_mut().into_iter().for_each(|bar| bar.set(done as u64));
-            Ok(())
+    let mut telling = Telling::new(arguments.form(), &tokenizer);
+    let answer = generator.answer(&prompt, &options, |event| {
+        match event {
+            Event::Prompt { done, .. } => progress.as_mut().into_iter().for_each(|bar| bar.set(done as u64)),
+            Event::Text(_) | Event::Token { .. } => progress = None,
         }
-        Event::Text(piece) => {
-            progress = None;
-            if arguments.json { Ok(()) } else { print(piece) }
-        }
+        telling.hear(event)
     });
     drop(progress);
     let answer = answer?;
@@ -105,11 +132,19 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Inst
     if arguments.check {
         eprintln!("kaiwu: every kernel agrees with its reference over {} steps", answer.ids.len());
     }
-    if arguments.json {
+    let logprobs = telling.end(&answer)?;
+    if arguments.json || arguments.json_lines {
         let dispatches = generator.runner().dispatches(1, crate::model::Want::Last)?;
-        print_json(&as_json(&loaded, &prompt, &answer, &options, dispatches, started))?;
-    } else if !answer.text.ends_with('\n') {
-        print("\n")?;
+        let mut object = as_json(&loaded, &prompt, &answer, &options, dispatches, started);
+        if arguments.json && arguments.logprobs.is_some() {
+            object["logprobs"] = logprobs.into();
+        }
+        print_json(&object)?;
+    } else if answer.finish_reason == FinishReason::Length {
+        eprintln!(
+            "kaiwu: {}",
+            why_cut(&answer, arguments.tokens, loaded.file.context, loaded.file.config.context)
+        );
     }
     arguments.profile.report(&generator.runner().take_profile(), &loaded.place)?;
     match answer.finish_reason {
@@ -118,14 +153,57 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments, started: Inst
     }
 }
 
-fn prompt_ids(arguments: &Arguments, file: &Opened, text: &str) -> Result<Vec<u32>> {
-    if let Some(ids) = &arguments.ids {
-        return Ok(ids.clone());
+impl Arguments {
+    /// The prompt, unless it is given as ids.
+    fn text(&self) -> Result<Option<String>> {
+        match (&self.prompt, &self.prompt_file) {
+            (Some(text), _) => self.reading.argument(text).map(Some),
+            (None, file) => file.as_deref().map(|file| self.reading.file(file)).transpose(),
+        }
     }
-    if !arguments.chat {
-        return file.tokenizer()?.encode(text, true);
+
+    fn form(&self) -> Form {
+        match (self.json, self.json_lines, self.logprobs) {
+            (true, ..) => Form::Silent,
+            (_, true, _) => Form::Lines,
+            (.., Some(_)) => Form::Likelihoods,
+            (.., None) => Form::Text,
+        }
     }
-    Conversation::new(file.chat_template()?, arguments.system.as_deref()).ask(file.tokenizer()?, text)
+
+    fn options(&self) -> Result<Options> {
+        let hinted =
+            |stop: &&String| !self.reading.escapes && ["\\n", "\\t", "\\r"].iter().any(|e| stop.contains(e));
+        if let Some(stop) = self.stop.iter().find(hinted) {
+            eprintln!(
+                "kaiwu: --stop '{stop}' waits for a backslash and a letter; with --escapes they are one character"
+            );
+        }
+        Ok(Options {
+            sampling: self.sampling.settings(SamplerSettings::default()),
+            stop: self.stop.iter().map(|stop| self.reading.unescaped(stop)).collect::<Result<_>>()?,
+            max_tokens: self.tokens.most(),
+            check: self.check,
+            logprobs: self.logprobs.map(|count| count as usize),
+        })
+    }
+}
+
+/// Why an answer has no end of its own, and how to get one that goes on.
+fn why_cut(answer: &Answer, limit: Limit, context: usize, longest: usize) -> String {
+    let written = match answer.ids.len() {
+        1 => "1 token".into(),
+        tokens => format!("{tokens} tokens"),
+    };
+    match limit.most() {
+        Some(most) if answer.ids.len() >= most => {
+            format!("cut after {written}; -n N allows more, and -n -1 as many as the context holds")
+        }
+        _ if context < longest => format!(
+            "cut after {written}: the context of {context} is full; --context N allows up to {longest}"
+        ),
+        _ => format!("cut after {written}: the context of {context}, the model's own, is full"),
+    }
 }
 
 fn as_json(
@@ -135,7 +213,7 @@ fn as_json(
     options: &Options,
     dispatches: usize,
     started: Instant,
-) -> serde_json::Value {
+) -> Value {
     let steps = answer.decode.tokens;
     let per_token = |n: u64| (steps > 0).then(|| n as f64 / steps as f64);
     json!({

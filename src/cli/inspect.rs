@@ -15,12 +15,14 @@ use std::process::ExitCode;
 
 /// Show a model file's metadata and tensors, and what it would take on a device
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  kaiwu inspect model.gguf --context 2048\n  kaiwu inspect folder --quantize q4_0 --lora adapter\n  kaiwu inspect model.gguf --json"
-)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// Model: a GGUF file, or a Hugging Face folder [default: the one that `make model` fetches]
-    #[arg(value_name = "MODEL", env = "KAIWU_MODEL", hide_env_values = true)]
+    /// Model: a GGUF file, a Hugging Face folder, or the owner/name of one that `kaiwu pull` fetched [default:
+    /// KAIWU_MODEL, or the one that `make model` fetches]
+    #[arg(value_name = "MODEL")]
+    path: Option<PathBuf>,
+    /// The same, as other commands take it
+    #[arg(short, long, value_name = "PATH", conflicts_with = "path")]
     model: Option<PathBuf>,
     #[command(flatten)]
     ignoring: IgnoringArguments,
@@ -34,9 +36,16 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+const EXAMPLES: &str = "Examples:
+  kaiwu inspect model.gguf --context 2048
+  kaiwu inspect -m folder --quantize q4_0 --lora adapter
+  kaiwu inspect HuggingFaceTB/SmolLM2-135M-Instruct
+  kaiwu inspect model.gguf --json";
+
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let path = model_path(arguments.model.as_deref())?;
-    let source = Source::open_ignoring(&path, &arguments.ignoring.ignored())?;
+    let asked = arguments.path.clone().or_else(|| arguments.model.clone());
+    let asked = asked.or_else(|| std::env::var_os("KAIWU_MODEL").map(PathBuf::from));
+    let source = Source::open_ignoring(&model_path(asked.as_deref())?, &arguments.ignoring.ignored())?;
     let footprint = footprint(&source, arguments);
     if let Err(error @ Error::Usage(_)) = footprint {
         return Err(error);

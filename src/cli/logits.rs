@@ -1,30 +1,45 @@
 //! `kaiwu logits`: what the model thinks comes next.
 
 use super::Outcome;
-use super::arguments::{DeviceArguments, WeightsArguments, text_or_stdin};
+use super::arguments::{DeviceArguments, WeightsArguments};
+use super::likely::{self, percent};
 use super::loaded::{Needs, Opened};
-use super::output::print_json;
+use super::output::{print, print_json, table};
 use super::progress::Progress;
+use super::text_input::Reading;
 use crate::files::WholeFile;
 use crate::model::Runner;
+use crate::sample::{likeliest, logsumexp};
+use crate::text::Tokenizer;
 use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Print the 16 highest logits after the last token as JSON
+/// Show which tokens come next: the 16 highest logits as JSON, or with --top N the likeliest as a table
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     model: WeightsArguments,
-    /// The text; `-` reads standard input
-    #[arg(required_unless_present = "ids")]
+    /// The text; `-` reads standard input. Where it begins with "-", put -- before it
+    #[arg(required_unless_present_any = ["ids", "prompt_file"])]
     prompt: Option<String>,
+    /// Read the text from this file
+    #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "prompt")]
+    prompt_file: Option<PathBuf>,
+    #[command(flatten)]
+    reading: Reading,
     /// The text as token ids, such as 504,3575
-    #[arg(long, value_name = "ID,...", value_delimiter = ',', conflicts_with = "prompt")]
+    #[arg(long, value_name = "ID,...", value_delimiter = ',', conflicts_with_all = ["prompt", "prompt_file"])]
     ids: Option<Vec<u32>>,
+    /// Show the N likeliest tokens with their probabilities
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    top: Option<u32>,
+    /// Print one JSON object, as without --top; with it, {"top": [{"id", "text", "logprob", "probability"}]}
+    #[arg(long)]
+    json: bool,
     /// Write the logits of all tokens to this safetensors file, as `logits` [T, V] f32
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -44,6 +59,7 @@ pub(super) struct Arguments {
 
 const EXAMPLES: &str = "Examples:
   kaiwu logits \"The capital of France is\"
+  kaiwu logits --top 5 \"The capital of France is\"
   kaiwu logits --deterministic --chunk 7 \"The capital of France is\"
   kaiwu logits --ids 504,3575,282,4649,314 --output logits.safetensors";
 
@@ -53,7 +69,11 @@ const HIGHEST: usize = 16;
 const PIECE: usize = 256;
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    let text = arguments.prompt.as_deref().map(text_or_stdin).transpose()?;
+    let reading = arguments.reading;
+    let text = match (&arguments.prompt, &arguments.prompt_file) {
+        (Some(text), _) => Some(reading.argument(text)?),
+        (None, file) => file.as_deref().map(|file| reading.file(file)).transpose()?,
+    };
     let file = Opened::new(&arguments.model, arguments.context)?;
     let ids = match (&arguments.ids, text) {
         (Some(ids), _) => ids.clone(),
@@ -86,9 +106,37 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         }
     };
     drop(progress);
-    let (ids, logits) = highest(&last);
-    print_json(&json!({ "ids": ids, "logits": logits, "logsumexp": logsumexp(&last) }))?;
+    match arguments.top {
+        Some(count) => show_top(&last, count as usize, loaded.file.tokenizer()?, arguments.json)?,
+        None => {
+            let highest = likeliest(&last, HIGHEST);
+            let logits: Vec<f32> = highest.iter().map(|likely| last[likely.id as usize]).collect();
+            let ids: Vec<u32> = highest.iter().map(|likely| likely.id).collect();
+            print_json(&json!({ "ids": ids, "logits": logits, "logsumexp": logsumexp(&last) }))?;
+        }
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the likeliest tokens, for people or for programs.
+fn show_top(logits: &[f32], count: usize, tokenizer: &Tokenizer, json: bool) -> Result<()> {
+    let top = likeliest(logits, count);
+    if json {
+        let with_probability = |row: &_| {
+            let mut row = likely::as_json(tokenizer, row);
+            let logprob = row["logprob"].as_f64();
+            row["probability"] = logprob.map(f64::exp).into();
+            row
+        };
+        return print_json(&json!({ "top": top.iter().map(with_probability).collect::<Vec<_>>() }));
+    }
+    let heading = ["text", "id", "probability", "log-probability"];
+    let mut rows = vec![heading.map(String::from).to_vec()];
+    rows.extend(top.iter().map(|likely| {
+        let text = format!("{:?}", likely::text(tokenizer, likely.id));
+        vec![text, likely.id.to_string(), percent(likely.logprob), format!("{:.4}", likely.logprob)]
+    }));
+    print(&table(&rows, 1))
 }
 
 fn check(runner: &mut Runner, ids: &[u32]) -> Result<()> {
@@ -128,34 +176,4 @@ fn save(path: &Path, runner: &mut Runner, ids: &[u32], progress: &mut Progress) 
     })?;
     file.finish()?;
     Ok(last)
-}
-
-/// The highest logits and their ids; the lower id first among equals.
-fn highest(logits: &[f32]) -> (Vec<usize>, Vec<f32>) {
-    let mut ids: Vec<usize> = (0..logits.len()).collect();
-    ids.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-    ids.truncate(HIGHEST);
-    let highest = ids.iter().map(|&id| logits[id]).collect();
-    (ids, highest)
-}
-
-/// ln Σ exp(logit): minus a token's logit, its negative log likelihood.
-fn logsumexp(logits: &[f32]) -> f64 {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|&logit| f64::from(logit - most).exp()).sum();
-    f64::from(most) + sum.ln()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_highest_come_first_and_the_sum_does_not_overflow() {
-        let logits: Vec<f32> = (0..40).map(|n| 1000.0 + (n % 20) as f32).collect();
-        let (ids, highest) = highest(&logits);
-        assert_eq!(ids[..4], [19, 39, 18, 38]);
-        assert_eq!((ids.len(), highest[..3].to_vec()), (16, vec![1019.0, 1019.0, 1018.0]));
-        assert!((logsumexp(&[1000.0; 4]) - (1000.0 + 4f64.ln())).abs() < 1e-9);
-    }
 }

@@ -19,12 +19,14 @@ mod dump;
 mod embed;
 mod explain;
 mod generate;
+mod generate_many;
 mod given;
 mod grok;
 mod grok_sweep;
 mod inspect;
 mod interrupt;
 mod kernels;
+mod likely;
 mod list;
 mod loaded;
 mod logits;
@@ -33,16 +35,21 @@ mod output;
 mod perplexity;
 mod profile;
 mod progress;
+mod prompts;
 mod pull;
 mod rm;
 mod roofline;
 mod sampling;
+mod telling;
+mod text_input;
 mod tokenize;
 mod train;
 mod tune;
+mod usage;
+mod version;
 
 use crate::{Error, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -59,6 +66,7 @@ struct Cli {
 const AFTER_HELP: &str = "Examples:
   kaiwu generate \"The capital of France is\"
   kaiwu chat -m models/SmolLM2-135M-Instruct.Q4_1.gguf
+  kaiwu version
 
 KAIWU_MODEL names the model, KAIWU_ADAPTER the adapter, RUST_LOG=debug shows what happens, NO_COLOR is respected.";
 
@@ -67,6 +75,7 @@ enum Command {
     Devices(devices::Arguments),
     Inspect(inspect::Arguments),
     Tokenize(tokenize::Arguments),
+    Detokenize(tokenize::DetokenizeArguments),
     Generate(generate::Arguments),
     Chat(chat::Arguments),
     Logits(logits::Arguments),
@@ -86,6 +95,7 @@ enum Command {
     Grok(grok::Arguments),
     Train(train::Arguments),
     Tune(tune::Arguments),
+    Version(version::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,9 +107,10 @@ enum Bench {
 /// Runs the command line of this process, which `started` some time ago.
 pub fn main(started: Instant) -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    let Cli { device, command } = match Cli::try_parse() {
+    let matches = usage::prepared(Cli::command()).try_get_matches();
+    let Cli { device, command } = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => return explain_usage(&error),
+        Err(error) => return usage::explain(error),
     };
     if let Err(error) = interrupt::begin() {
         log::warn!("{error}");
@@ -108,6 +119,7 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Devices(arguments) => devices::run(&device, &arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Tokenize(arguments) => tokenize::run(&arguments),
+        Command::Detokenize(arguments) => tokenize::detokenize(&arguments),
         Command::Generate(arguments) => generate::run(&device, &arguments, started),
         Command::Chat(arguments) => chat::run(&device, &arguments),
         Command::Logits(arguments) => logits::run(&device, &arguments),
@@ -125,6 +137,7 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Doctor(arguments) => doctor::run(&device, &arguments),
         Command::Train(arguments) => train::run(&device, &arguments),
         Command::Tune(arguments) => tune::run(&device, &arguments),
+        Command::Version(arguments) => version::run(&device, &arguments),
         Command::Kernels(arguments) => kernels::run(&device, &arguments),
     };
     match done.and_then(|code| output::flush().map(|()| code)) {
@@ -132,18 +145,6 @@ pub fn main(started: Instant) -> ExitCode {
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => report(&error),
     }
-}
-
-/// Help and versions are answers; everything else is a usage error, in our form.
-fn explain_usage(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() {
-        // A reader that has gone away is no error.
-        let _ = error.print();
-        return ExitCode::SUCCESS;
-    }
-    let text = error.render().to_string();
-    eprint!("kaiwu: {}", text.strip_prefix("error: ").unwrap_or(&text));
-    ExitCode::from(2)
 }
 
 fn report(error: &Error) -> ExitCode {

@@ -5,13 +5,14 @@ use super::arguments::{DeviceArguments, WeightsArguments};
 use super::loaded::{Needs, Opened};
 use super::output::{print, print_json};
 use super::progress::Progress;
+use super::text_input::whole;
+use crate::Result;
 use crate::generate::{Windows, likelihood};
 use crate::model::Judge;
 use crate::text::Tokenizer;
-use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Measure how well a model expects a text: mean negative log likelihood and perplexity
@@ -37,7 +38,8 @@ const EXAMPLES: &str = "Examples:
 /// Which text, and how it is cut.
 #[derive(Debug, Args)]
 pub(super) struct TextArguments {
-    /// The text, UTF-8; `-` reads standard input. No spelling of a control token in it becomes one
+    /// The text, UTF-8; `-` reads standard input. It is taken as it is, newlines at the end too, but for a byte-order
+    /// mark; no spelling of a control token in it becomes one
     file: PathBuf,
     /// Tokens of a window; each token after a window's first is scored [default: 512, or less if the model was made
     /// for less]
@@ -51,7 +53,7 @@ const WINDOW: u32 = 512;
 impl TextArguments {
     /// Reads the text.
     pub(super) fn read(&self) -> Result<String> {
-        read_text(&self.file)
+        whole(&self.file)
     }
 
     /// Tokens of a window for models that were made for `longest` tokens.
@@ -63,20 +65,6 @@ impl TextArguments {
     pub(super) fn windows(&self, text: &str, tokenizer: &Tokenizer, longest: usize) -> Result<Windows> {
         Windows::new(&tokenizer.encode_plain(text)?, self.window(longest), tokenizer.first())
     }
-}
-
-fn read_text(file: &Path) -> Result<String> {
-    if file.as_os_str() == "-" {
-        return super::arguments::text_or_stdin("-");
-    }
-    let bytes = std::fs::read(file).map_err(Error::io("read", file))?;
-    String::from_utf8(bytes).map_err(|error| {
-        Error::Usage(format!(
-            "{} is not UTF-8 (byte {}); give a text file",
-            file.display(),
-            error.utf8_error().valid_up_to()
-        ))
-    })
 }
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {

@@ -104,6 +104,14 @@ impl SamplingArguments {
         }
     }
 
+    /// The seed of one of many answers: the one that was given, or another one for each where none was.
+    pub(super) fn seed_of(&self, first: u64, index: usize) -> u64 {
+        match self.seed {
+            Some(Seed::Fixed(seed)) => seed,
+            Some(Seed::Random) | None => first.wrapping_add(index as u64) & ((1 << 53) - 1),
+        }
+    }
+
     /// Says which of the options given do nothing, since the likeliest token is taken always.
     pub(super) fn say_what_is_unused(&self, settings: &SamplerSettings) {
         if let Some(notice) = self.unused(settings) {

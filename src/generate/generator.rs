@@ -4,7 +4,7 @@ use super::answer::{Answer, FinishReason};
 use super::pace::Pace;
 use super::writer::Writer;
 use crate::model::Runner;
-use crate::sample::{Sampler, SamplerSettings};
+use crate::sample::{Likelihoods, Sampler, SamplerSettings};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -25,10 +25,12 @@ pub struct Options {
     pub max_tokens: Option<usize>,
     /// Compute every step through the references too, and fail at the first kernel that parts from its own.
     pub check: bool,
+    /// Say of each id how likely it was, and which so many ids were the likeliest. Their logits leave the device for it.
+    pub logprobs: Option<usize>,
 }
 
 /// What happens while an answer is made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Event<'a> {
     /// `done` of `total` tokens of the prompt have been read.
     Prompt {
@@ -39,6 +41,13 @@ pub enum Event<'a> {
     },
     /// The next piece of the answer: whole characters, never part of a stop string.
     Text(&'a str),
+    /// The next id of the answer, after the text that it completes.
+    Token {
+        /// The id.
+        id: u32,
+        /// How likely the model held it to be, before temperature, penalties and biases; where it is asked for.
+        likelihoods: Option<&'a Likelihoods>,
+    },
 }
 
 /// Makes answers, and keeps what it computed for the next one.
@@ -60,6 +69,11 @@ impl Generator {
     /// Set to true, this flag ends the answer that is being made; it is cleared when the next one begins.
     pub fn interrupt(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.interrupt)
+    }
+
+    /// Forgets what was computed, so that the next answer is made as the first one.
+    pub fn forget_all(&mut self) {
+        self.forget(0);
     }
 
     /// The runner.
@@ -105,7 +119,8 @@ impl Generator {
                 decode: Default::default(),
             });
         }
-        let mut choices = vec![self.choose(sampler.as_mut(), &history)?];
+        let (first, mut likelihoods) = self.choose(sampler.as_mut(), &history, options.logprobs)?;
+        let mut choices = vec![first];
         let (first_token, between) = (Instant::now(), self.runner.counters());
 
         // The last id need not fit into the context: nothing is computed from it.
@@ -115,10 +130,10 @@ impl Generator {
         let finish_reason = 'answer: loop {
             for id in choices {
                 history.push(id);
-                if tokenizer.end_of_turn().contains(&id) {
-                    break 'answer FinishReason::Stop;
-                }
-                if writer.push(id, |text| on_event(Event::Text(text)))? {
+                let ends = tokenizer.end_of_turn().contains(&id)
+                    || writer.push(id, |text| on_event(Event::Text(text)))?;
+                on_event(Event::Token { id, likelihoods: likelihoods.as_ref() })?;
+                if ends {
                     break 'answer FinishReason::Stop;
                 }
                 if history.len() - prompt.len() >= limit {
@@ -129,7 +144,7 @@ impl Generator {
                 break FinishReason::Interrupted;
             }
             let last = history[history.len() - 1];
-            choices = if sampler.is_none() && !options.check {
+            choices = if sampler.is_none() && !options.check && options.logprobs.is_none() {
                 let steps = pace.steps().min(limit - (history.len() - prompt.len()));
                 let began = Instant::now();
                 let choices = self.decode_greedy(last, steps)?;
@@ -137,7 +152,9 @@ impl Generator {
                 choices
             } else {
                 self.compute(&[last], options.check)?;
-                vec![self.choose(sampler.as_mut(), &history)?]
+                let (next, how_likely) = self.choose(sampler.as_mut(), &history, options.logprobs)?;
+                likelihoods = how_likely;
+                vec![next]
             };
         };
         // Steps beyond the end are forgotten.
@@ -239,10 +256,21 @@ impl Generator {
         }
     }
 
-    fn choose(&mut self, sampler: Option<&mut Sampler>, history: &[u32]) -> Result<u32> {
-        match sampler {
-            None => self.runner.greedy(),
-            Some(sampler) => sampler.sample(&mut self.runner.last_logits()?, history),
-        }
+    /// The next id, and how likely it and the `logprobs` likeliest are, if that is asked for.
+    fn choose(
+        &mut self,
+        sampler: Option<&mut Sampler>,
+        history: &[u32],
+        logprobs: Option<usize>,
+    ) -> Result<(u32, Option<Likelihoods>)> {
+        let plain = logprobs.map(|_| self.runner.last_logits()).transpose()?;
+        let id = match sampler {
+            None => self.runner.greedy()?,
+            Some(sampler) => {
+                let mut logits = plain.clone().map_or_else(|| self.runner.last_logits(), Ok)?;
+                sampler.sample(&mut logits, history)?
+            }
+        };
+        Ok((id, plain.zip(logprobs).and_then(|(logits, count)| Likelihoods::new(&logits, id, count))))
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! Plain host code over slices and strings: it knows neither the device nor the model.
 
+mod likelihoods;
 mod rng;
 mod sampler;
 mod settings;
 mod stop;
 
+pub use likelihoods::{Likelihoods, Likely, likeliest, logsumexp};
 pub use rng::Rng;
 pub use sampler::Sampler;
 pub use settings::SamplerSettings;

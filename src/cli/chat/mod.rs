@@ -84,7 +84,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         sampling: arguments.sampling.settings(recommended(&file.source)?.unwrap_or_default()),
         stop: arguments.stop.clone(),
         max_tokens: arguments.tokens.map(|n| n as usize),
-        check: false,
+        ..Options::default()
     };
     log::info!("sampling: {:?}", options.sampling);
     options.sampling.validate(file.config.vocabulary)?;

@@ -174,6 +174,7 @@ impl Talk {
                 progress = None;
                 print(piece)
             }
+            Event::Token { .. } => Ok(()),
         });
         drop(progress);
         self.generator.interrupt().store(false, Ordering::Relaxed);
