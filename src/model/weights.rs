@@ -139,7 +139,7 @@ impl Model {
             Extent::Whole if is_stored => Some(loader.matrix("output.weight", vocabulary, width)?),
             Extent::Whole => {
                 return Err(source.path_error(
-                    "has no output matrix (lm_head.weight), and config.json does not tie it to the embedding table: such a \
+                    "has no output matrix (lm_head.weight), and tie_word_embeddings of config.json is not true: such a \
                      model makes vectors, by `kaiwu embed`, and no text; choose a complete model",
                 ));
             }
