@@ -226,6 +226,9 @@ fn below(folder: &common::Folder, files: &[(&str, &str)]) {
     }
 }
 
+/// What it shows, the process's own groups, mounts, files of groups, and what is free.
+type Row<'a> = (&'a str, &'a str, &'a str, Vec<(String, String)>, Option<u64>);
+
 const SECOND: &str = "30 23 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n";
 const FIRST: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n\
     32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
@@ -259,7 +262,7 @@ fn limits_of_groups_count_wherever_they_are_set() {
     let hidden =
         format!("{FIRST}50 35 0:32 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
     let spaced = "30 23 0:26 / /sys/fs/my\\040groups rw - cgroup2 cgroup2 rw\n";
-    let rows: Vec<(&str, &str, &str, Vec<(String, String)>, Option<u64>)> = vec![
+    let rows: Vec<Row> = vec![
         ("no limit", "0::/a/b\n", SECOND, second("a/b/", ["max\n", "50\n", "1", "1", "1"]).into(), None),
         ("no files", "0::/a/b\n", SECOND, vec![], None),
         // 1000 - (900 - 500 - 200 - 50)
