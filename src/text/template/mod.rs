@@ -7,6 +7,7 @@
 mod args;
 mod checks;
 mod data;
+mod expressions;
 mod filters_text;
 mod functions;
 mod generator;
