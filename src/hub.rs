@@ -13,6 +13,7 @@ use crate::{Error, Result};
 use fetch::{Fetch, INDEX, by_hand, failed};
 use hf_hub::api::sync::ApiBuilder;
 use hf_hub::{Cache, Repo, RepoType};
+use name::parts_of;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -60,7 +61,9 @@ impl Hub {
         };
         let cached = self.cache.model(name.repository.clone());
         if let Some(file) = &name.file {
-            return cached.get(file).map_or_else(|| missing(&format!("{name} is not in the cache")), Ok);
+            let parts: Option<Vec<PathBuf>> = parts_of(file).iter().map(|part| cached.get(part)).collect();
+            let first = parts.and_then(|parts| parts.into_iter().next());
+            return first.map_or_else(|| missing(&format!("{name} is not in the cache")), Ok);
         }
         let complete = |config: &Path| {
             let folder = config.parent()?;

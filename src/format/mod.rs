@@ -18,6 +18,8 @@ pub mod quantize;
 mod shard;
 pub(crate) mod small_blocks;
 pub mod source;
+mod split;
+mod strings;
 pub mod tensor_table;
 
 pub use dtype::DType;
@@ -26,7 +28,8 @@ pub use gguf::Gguf;
 pub use gguf_writer::{NewTensor, write_gguf};
 pub use lora::{Lora, LowRank};
 pub(crate) use mapped::Mapped;
-pub use metadata::{Array, Strings, Value};
+pub use metadata::{Array, Value};
 pub use quantize::Quantization;
 pub use source::Source;
+pub use strings::Strings;
 pub use tensor_table::TensorInfo;

@@ -1,6 +1,7 @@
 //! Fetching the files of a model into the cache.
 
 use super::ModelName;
+use super::name::parts_of;
 use crate::{Error, Result};
 use hf_hub::api::Progress;
 use hf_hub::api::sync::{Api, ApiError, ApiRepo, Metadata};
@@ -79,7 +80,7 @@ impl Fetch<'_> {
     /// The files a model consists of, the configuration first.
     fn files(&self) -> Result<Vec<String>> {
         if let Some(file) = &self.name.file {
-            return Ok(vec![file.clone()]);
+            return Ok(parts_of(file));
         }
         let info = self.retry(&mut |_| (), |_, repo, _| repo.info())?;
         let listed: Vec<String> = info.siblings.into_iter().map(|file| file.rfilename).collect();

@@ -12,7 +12,6 @@ pub(super) struct FolderTokens {
     /// Further ones that end an answer.
     pub ends: Vec<u32>,
     pub add_bos: Option<bool>,
-    pub add_eos: Option<bool>,
 }
 
 impl FolderTokens {
@@ -35,7 +34,6 @@ impl FolderTokens {
             eos: text("eos_token").and_then(&id).or(ends.first().copied()),
             ends,
             add_bos: flag("add_bos_token"),
-            add_eos: flag("add_eos_token"),
         })
     }
 }
