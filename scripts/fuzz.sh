@@ -44,6 +44,7 @@ seeds() {
         rm "$gguf"
     done
     rm -rf "$corpus/folder"
+    head -c 20480 tests/data/lora/gguf/llama-all.gguf > "$corpus/gguf/adapter"
     cp "$tiny/llama-bf16-sharded/model.safetensors.index.json" "$corpus/index/sound"
     local shard=$tiny/llama-bf16-sharded/model-00002-of-00002.safetensors length
     length=$(od -An -t u4 -N 4 "$shard" | tr -d ' ')

@@ -19,6 +19,7 @@ use crate::{Error, Result};
 use cache::{Parts, Stored, parts, present};
 use client::Client;
 use fetch::{Fetch, by_hand, failed};
+use name::parts_of;
 use settings::Settings;
 use std::path::{Path, PathBuf};
 
@@ -55,12 +56,16 @@ impl Hub {
         };
         let folder = stored.snapshot(&commit);
         if let Some(file) = &name.file {
-            let path = folder.join(file);
-            if present(&path)?.is_none() {
-                return Err(self.missing(name, &format!("{name} is not in the cache")));
+            for part in parts_of(file) {
+                let path = folder.join(&part);
+                if present(&path)?.is_none() {
+                    let what =
+                        if part == *file { name.to_string() } else { format!("{part}, a part of {name},") };
+                    return Err(self.missing(name, &format!("{what} is not in the cache")));
+                }
+                std::fs::File::open(&path).map_err(Error::io("open", &path))?;
             }
-            std::fs::File::open(&path).map_err(Error::io("open", &path))?;
-            return Ok(path);
+            return Ok(folder.join(file));
         }
         match parts(&folder)? {
             Parts::All(_) => Ok(folder),

@@ -49,6 +49,12 @@ fn uint(n: u32) -> Typed {
     (4, n.to_le_bytes().into())
 }
 
+/// A number for each layer.
+fn each(numbers: &[u32]) -> Typed {
+    let bytes = numbers.iter().flat_map(|n| n.to_le_bytes()).collect();
+    (9, [array(4, numbers.len() as u64), bytes].concat())
+}
+
 fn float(n: f32) -> Typed {
     (6, n.to_le_bytes().into())
 }
@@ -82,6 +88,20 @@ fn keys_that_converters_write_are_taken_and_others_are_named() {
         ("gemma3", of("attention.shared_kv_layers", uint(0)), None),
         ("phi3", vec![("rope.scaling.original_context_length", uint(4096))], None),
         ("gpt2", vec![("attention.causal", flag(true))], None),
+        ("llama", of("attention.head_count_kv", each(&[2; 6])), None),
+        (
+            "llama",
+            of("attention.head_count_kv", each(&[2, 2, 2, 4, 2, 2])),
+            Some("differs from layer to layer (2 to 4)"),
+        ),
+        ("llama", of("attention.head_count_kv", each(&[2; 5])), Some("has 5 counts, but there are 6 layers")),
+        ("llama", of("attention.head_count_kv", each(&[0; 6])), Some("is zero")),
+        ("llama", of("attention.head_count_kv", each(&[1 << 30; 6])), Some("which no model needs")),
+        (
+            "llama",
+            of("attention.head_count_kv", (9, [array(6, 6), vec![0; 24]].concat())),
+            Some("is an array of f32"),
+        ),
         ("llama", of("logit_scale", float(0.5)), Some("llama.logit_scale = 0.5 changes the result")),
         ("llama", of("expert_count", uint(8)), Some("llama.expert_count = 8 changes")),
         ("llama", of("expert_used_count", uint(2)), Some("llama.expert_used_count = 2 changes")),
@@ -103,6 +123,8 @@ fn keys_that_converters_write_are_taken_and_others_are_named() {
         let named = keys.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(", ");
         let mut writer = sound(architecture);
         for (key, (type_id, bytes)) in &keys {
+            let name = common::gguf_writer::string(format!("{architecture}.{key}"));
+            writer.entries.retain(|entry| !entry.starts_with(&name));
             writer = writer.with(format!("{architecture}.{key}"), *type_id, bytes);
         }
         // Of other architectures and of the file itself nothing is asked.
@@ -115,6 +137,20 @@ fn keys_that_converters_write_are_taken_and_others_are_named() {
             (found, _) => panic!("{architecture} {named}: {found:?}, expected {message:?}"),
         }
     }
+}
+
+#[test]
+fn counts_of_each_layer_are_those_of_all_where_they_are_the_same() {
+    let mut writer = sound("llama");
+    let rows = [("attention.head_count", 4), ("attention.head_count_kv", 1), ("feed_forward_length", 96)];
+    for (key, count) in rows {
+        let name = common::gguf_writer::string(format!("llama.{key}"));
+        writer.entries.retain(|entry| !entry.starts_with(&name));
+        let (type_id, bytes) = each(&[count; 6]);
+        writer = writer.with(format!("llama.{key}"), type_id, bytes);
+    }
+    let config = config("each", &writer).unwrap();
+    assert_eq!((config.heads, config.key_heads, config.hidden), (4, 1, 96));
 }
 
 #[test]

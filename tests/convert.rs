@@ -3,7 +3,7 @@
 mod common;
 
 use common::TempFile;
-use kaiwu::format::{Folder, Gguf, Lora, NewTensor, Source, write_gguf};
+use kaiwu::format::{Folder, Gguf, Lora, NewTensor, Source, Value, write_gguf};
 use kaiwu::generate::recommended;
 use kaiwu::gpu::Place;
 use kaiwu::model::{Export, Model, Runner};
@@ -42,6 +42,7 @@ fn files_give_the_logits_of_their_folders() {
     let names = [
         "llama-f32",
         "llama-bf16-sharded",
+        "llama-linear-bias",
         "llama3rope-f16",
         "mistral-f16",
         "qwen2-bf16",
@@ -84,7 +85,6 @@ fn what_gguf_cannot_say_is_an_error() {
     let rows = [
         ("gemma3-bf16", "no regular order"),
         ("gemma3-caps", "attention is scaled by"),
-        ("llama-linear-bias", "attention has biases"),
         ("llama-mlp-bias", "feed-forward parts have biases"),
         ("gpt2-exact", "attention is scaled by the layer's number"),
         ("qwen2-yarn-window", "some layers see a window only"),
@@ -94,6 +94,80 @@ fn what_gguf_cannot_say_is_an_error() {
         let error = written(name).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains(part) && error.contains("cannot say"), "{name}: {error}");
     }
+}
+
+/// The tensors of a file, each with its bytes.
+fn tensors_of(gguf: &Gguf) -> Vec<(NewTensor, Vec<u8>)> {
+    let all = gguf.tensors().iter().map(|tensor| {
+        let new = NewTensor { name: tensor.name.clone(), shape: tensor.shape.clone(), dtype: tensor.dtype };
+        (new, gguf.data(tensor).to_vec())
+    });
+    all.collect()
+}
+
+fn write(path: &Path, metadata: &[(String, Value)], tensors: &[(NewTensor, Vec<u8>)]) {
+    let new: Vec<_> = tensors.iter().map(|(new, _)| new.clone()).collect();
+    write_gguf(path, metadata, &new, |index| Ok(tensors[index].1.clone())).unwrap();
+}
+
+fn last_logits(path: &Path) -> Vec<f32> {
+    let model = Model::load(&Place::Host, Source::open(path).unwrap(), |_| ())
+        .unwrap_or_else(|error| panic!("{error}"));
+    let mut runner = Runner::new(&Place::Host, &Arc::new(model), None, 16).unwrap();
+    runner.prefill(&[3, 100, 120, 60, 61], |_| ()).unwrap();
+    runner.last_logits().unwrap()
+}
+
+#[test]
+fn biases_that_only_some_layers_have_are_zeros_in_the_others() {
+    let file = written("llama-linear-bias").unwrap();
+    let gguf = Gguf::open(&file.0).unwrap();
+    let all = tensors_of(&gguf);
+    let dropped = |(new, _): &&(NewTensor, Vec<u8>)| {
+        ["blk.0.attn_q.bias", "blk.1.attn_output.bias", "blk.2.attn_v.bias"].contains(&&*new.name)
+    };
+    assert_eq!(all.iter().filter(dropped).count(), 3);
+    let without: Vec<_> = all.iter().filter(|tensor| !dropped(tensor)).cloned().collect();
+    let zeros = all.iter().map(|tensor| match dropped(&tensor) {
+        true => (tensor.0.clone(), vec![0; tensor.1.len()]),
+        false => tensor.clone(),
+    });
+    let [some, zeroed] =
+        ["some", "zeroed"].map(|name| TempFile::new(&format!("convert-bias-{name}.gguf"), &[]));
+    write(&some.0, gguf.metadata(), &without);
+    write(&zeroed.0, gguf.metadata(), &zeros.collect::<Vec<_>>());
+    assert_eq!(last_logits(&some.0), last_logits(&zeroed.0));
+    assert_ne!(last_logits(&some.0), last_logits(&file.0));
+}
+
+#[test]
+fn a_model_in_parts_is_inspected_and_converted_as_one() {
+    let file = written("llama-f32").unwrap();
+    let gguf = Gguf::open(&file.0).unwrap();
+    let folder = common::Folder::new("convert-parts");
+    let path = |part: usize| folder.0.join(format!("m-{:05}-of-00003.gguf", part + 1));
+    let all = tensors_of(&gguf);
+    for part in 0..3 {
+        let mut metadata = if part == 0 { gguf.metadata().to_vec() } else { vec![] };
+        metadata.push(("split.no".into(), Value::U16(part as u16)));
+        metadata.push(("split.count".into(), Value::U16(3)));
+        let own: Vec<_> = all.iter().skip(part).step_by(3).cloned().collect();
+        write(&path(part), &metadata, &own);
+    }
+    assert_eq!(last_logits(&path(1)), last_logits(&file.0));
+    let inspected = Command::new(env!("CARGO_BIN_EXE_kaiwu")).arg("inspect").arg(path(2)).output().unwrap();
+    let said = String::from_utf8_lossy(&inspected.stdout);
+    assert!(said.contains("GGUF version 3 in 3 files") && said.contains("on the device, with"), "{said}");
+    let whole = folder.0.join("whole.gguf");
+    let ran = convert(&["-m", path(0).to_str().unwrap(), "-o", whole.to_str().unwrap(), "--quantize", "f16"]);
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let converted = Gguf::open(&whole).unwrap();
+    assert!(converted.metadata().iter().all(|(key, _)| !key.starts_with("split.")));
+    assert_eq!(converted.tensors().len(), gguf.tensors().len());
+    std::fs::remove_file(path(1)).unwrap();
+    let ran = Command::new(env!("CARGO_BIN_EXE_kaiwu")).arg("inspect").arg(path(0)).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(!ran.status.success() && said.contains("m-00002-of-00003.gguf is missing"), "{said}");
 }
 
 fn convert(arguments: &[&str]) -> std::process::Output {
@@ -170,6 +244,51 @@ fn what_the_makers_recommend_comes_along() {
             [&file.0, &made.0].map(|path| recommended(&Source::open(path).unwrap()).unwrap());
         assert_eq!(written, original, "{row}");
         assert_eq!(written.is_some(), row != rows[3], "{row}");
+    }
+}
+
+#[test]
+fn all_tokens_that_end_an_answer_come_along_or_are_named() {
+    let json = std::fs::read_to_string(folder("llama-f32").join("tokenizer.json")).unwrap();
+    // Ids of generation_config.json, and the words of standard error about what is lost. 2 is <|im_end|>, known by name.
+    let rows = [
+        ("[60]", None),
+        ("[60, 61]", None),
+        ("[60, 61, 62]", None),
+        ("[60, 61, 2, 62]", None),
+        ("[2, 60, 61, 62]", Some("(62)")),
+        ("[60, 61, 62, 63]", Some("(63)")),
+    ];
+    for (ends, lost) in rows {
+        let made = with_tokenizer("convert-ends", &json);
+        std::fs::write(made.0.join("generation_config.json"), format!("{{\"eos_token_id\": {ends}}}"))
+            .unwrap();
+        let file = TempFile::new("convert-ends.gguf", &[]);
+        let ran = convert(&["-m", made.0.to_str().unwrap(), "-o", file.0.to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert!(ran.status.success(), "{said}");
+        let [written, original] =
+            [&file.0, &made.0].map(|path| Tokenizer::from_source(&Source::open(path).unwrap()).unwrap());
+        match lost {
+            None => assert_eq!(written.end_of_turn(), original.end_of_turn(), "{ends}"),
+            Some(lost) => assert!(said.contains(lost) && said.contains("--stop"), "{ends}: {said}"),
+        }
+        assert_eq!(said.contains("--stop"), lost.is_some(), "{ends}: {said}");
+    }
+}
+
+#[test]
+fn what_is_said_of_an_end_without_a_processor_adds_none() {
+    let json = std::fs::read_to_string(folder("llama-f32").join("tokenizer.json")).unwrap();
+    let made = with_tokenizer("convert-add-eos", &json);
+    let said = r#"{"eos_token": "<|im_end|>", "add_eos_token": true}"#;
+    std::fs::write(made.0.join("tokenizer_config.json"), said).unwrap();
+    let file = TempFile::new("convert-add-eos.gguf", &[]);
+    assert!(convert(&["-m", made.0.to_str().unwrap(), "-o", file.0.to_str().unwrap()]).status.success());
+    for path in [&file.0, &made.0] {
+        let tokenizer = Tokenizer::from_source(&Source::open(path).unwrap()).unwrap();
+        assert_eq!(tokenizer.eos(), Some(2));
+        assert_eq!(tokenizer.encode("hi", true).unwrap(), tokenizer.encode("hi", false).unwrap());
     }
 }
 

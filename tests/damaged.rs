@@ -4,7 +4,7 @@
 #[path = "common/counted.rs"]
 mod counted;
 
-use kaiwu::format::{Gguf, Source};
+use kaiwu::format::{Gguf, NewTensor, Source, Value as Number, write_gguf};
 use kaiwu::gpu::Place;
 use kaiwu::model::{Config, Model};
 use kaiwu::text::Tokenizer;
@@ -290,4 +290,75 @@ fn a_gguf_file_is_damaged() {
         });
         assert!(refused.get() > 100, "{name}: only {refused:?} were refused");
     }
+}
+
+#[test]
+fn a_part_of_a_gguf_model_is_damaged() {
+    let folder = Folder::of("llama-f32", "parts");
+    let whole = folder.0.join("whole.gguf");
+    let converted = std::process::Command::new(env!("CARGO_BIN_EXE_kaiwu"))
+        .args(["convert", "-m"])
+        .args([folder.0.as_os_str(), "-o".as_ref(), whole.as_os_str()])
+        .output()
+        .expect("kaiwu starts");
+    assert!(converted.status.success(), "{}", String::from_utf8_lossy(&converted.stderr));
+    let gguf = Gguf::open(&whole).unwrap();
+    let path = |part: usize| folder.0.join(format!("model-{:05}-of-00002.gguf", part + 1));
+    let mut sound = vec![];
+    for part in 0..2 {
+        let mut metadata = if part == 0 { gguf.metadata().to_vec() } else { vec![] };
+        metadata.push(("split.no".into(), Number::U16(part as u16)));
+        metadata.push(("split.count".into(), Number::U16(2)));
+        metadata.push(("split.tensors.count".into(), Number::I32(gguf.tensors().len() as i32)));
+        let tensors: Vec<_> = gguf.tensors().iter().skip(part).step_by(2).collect();
+        let new = |tensor: &&kaiwu::format::TensorInfo| NewTensor {
+            name: tensor.name.clone(),
+            shape: tensor.shape.clone(),
+            dtype: tensor.dtype,
+        };
+        let new: Vec<_> = tensors.iter().map(new).collect();
+        write_gguf(&path(part), &metadata, &new, |index| Ok(gguf.data(tensors[index]).to_vec())).unwrap();
+        let header = Gguf::open(&path(0)).ok().map_or(4000, |both| {
+            both.tensors()
+                .iter()
+                .filter(|tensor| tensor.file == part)
+                .map(|tensor| tensor.offset as usize)
+                .min()
+                .unwrap()
+        });
+        sound.push((std::fs::read(path(part)).unwrap(), header));
+    }
+    let load = || -> kaiwu::Result<()> {
+        let source = Source::open(&path(1))?;
+        Config::from_source(&source)?;
+        Tokenizer::from_source(&source)?;
+        Model::load(&Place::Host, &source, |_| ()).map(|_| ())
+    };
+    load().unwrap_or_else(|error| panic!("{error}"));
+    let bound = TIMES * sound.iter().map(|(bytes, _)| bytes.len()).sum::<usize>() + (64 << 10);
+    let at = any::<prop::sample::Index>;
+    let changes = prop::collection::vec((at(), scribble()), 1..4);
+    let refused = std::cell::Cell::new(0);
+    proptest!(cases(400), |(part in 0usize..2, changes in changes, cut in prop::option::weighted(0.1, at()))| {
+        let (mut bytes, header) = sound[part].clone();
+        for (at, with) in &changes {
+            let at = at.index(header - with.len());
+            bytes[at..at + with.len()].copy_from_slice(with);
+        }
+        if let Some(cut) = cut {
+            bytes.truncate(cut.index(header));
+        }
+        std::fs::remove_file(path(part)).unwrap();
+        std::fs::write(path(part), &bytes).unwrap();
+        let (loaded, held) = counted::most_held(load);
+        std::fs::remove_file(path(part)).unwrap();
+        std::fs::write(path(part), &sound[part].0).unwrap();
+        prop_assert!(held <= bound, "part {part}: {changes:?}: {held} bytes held, {bound} allowed");
+        if let Err(error) = loaded {
+            refused.set(refused.get() + 1);
+            let error = error.to_string();
+            prop_assert!(error.contains("-of-00002.gguf"), "{error} names no file");
+        }
+    });
+    assert!(refused.get() > 100, "only {refused:?} were refused");
 }

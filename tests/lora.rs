@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Folder, share};
-use kaiwu::format::{Lora, Source};
+use common::{Folder, TempFile, share};
+use kaiwu::format::{DType, Lora, Source};
 use kaiwu::gpu::{Gpu, GpuOptions, Place, StorageKind};
 use kaiwu::kernels::CacheType;
 use kaiwu::model::{Model, Room, Runner};
@@ -149,7 +149,7 @@ fn changed(name: &str, what: &str, change: impl Fn(&mut serde_json::Map<String, 
 
 #[test]
 fn what_changes_the_result_and_is_not_supported_is_an_error() {
-    let rows: [(&str, Value, &str); 9] = [
+    let rows: [(&str, Value, &str); 11] = [
         ("peft_type", json!("IA3"), "LORA is"),
         ("bias", json!("all"), "biases"),
         ("use_dora", json!(true), "merge it into the model"),
@@ -158,7 +158,13 @@ fn what_changes_the_result_and_is_not_supported_is_an_error() {
         ("layer_replication", json!([[0, 2]]), "not known to this version"),
         ("some_new_field", json!(3), "not known to this version"),
         ("lora_alpha", json!("eight"), "number"),
-        ("alpha_pattern", json!({".*q_proj": 3}), "names and numbers"),
+        ("alpha_pattern", json!({"q_proj": "3"}), "numbers"),
+        (
+            "alpha_pattern",
+            json!({"(q_proj": 3}),
+            "\"(q_proj\", which is not read as an expression: unclosed group",
+        ),
+        ("alpha_pattern", json!({"(?!k_proj)q_proj": 3}), "look-around"),
     ];
     for (field, value, part) in rows {
         let folder = changed("llama-all", field, |config| _ = config.insert(field.into(), value.clone()));
@@ -214,6 +220,254 @@ fn a_file_of_weights_is_as_good_as_its_folder() {
     let file = Lora::open(&data("lora", "llama-all").join("adapter_model.safetensors"), "llama").unwrap();
     assert_eq!(folder.additions(), file.additions());
     assert_eq!(folder.additions().len(), 3 * 7);
+}
+
+/// The worst logit of a checkpoint with an adapter, as a share of what is allowed beside what PEFT gives with `expected`.
+fn worst(base: &Path, lora: &Path, expected: &str) -> f32 {
+    let bytes = std::fs::read(data("lora", expected).join("expected.safetensors")).unwrap();
+    let (input, logits) = (words(&bytes, "input_ids"), words(&bytes, "logits"));
+    let logits: Vec<f32> = logits.into_iter().map(f32::from_bits).collect();
+    let mut model = Model::load(&Place::Host, Source::open(base).unwrap(), |_| ()).unwrap();
+    let lora = Lora::open(lora, model.config.architecture.name).unwrap_or_else(|error| panic!("{error}"));
+    model.adapt(&Place::Host, &[(lora, 1.0)]).unwrap_or_else(|error| panic!("{error}"));
+    let room = Room { expected: 16, ..Room::default() };
+    let mut runner = Runner::with_room(&Place::Host, &Arc::new(model), room).unwrap();
+    let vocabulary = logits.len() / input.len();
+    let mut worst = 0.0f32;
+    let each = |token: usize, found: &[f32]| {
+        worst = worst.max(share(found, &logits[token * vocabulary..][..vocabulary]));
+        Ok(())
+    };
+    runner.all_logits(&input, each).unwrap();
+    worst
+}
+
+#[test]
+fn adapters_in_gguf_files_give_pefts_logits() {
+    let folder = Folder::new("lora-in-gguf");
+    for (checkpoint, adapter) in [("llama-f32", "llama-all"), ("phi3-bf16", "phi3-fused")] {
+        let lora = data("lora", &format!("gguf/{adapter}.gguf"));
+        let file = folder.0.join(format!("{checkpoint}.gguf"));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
+        command.args(["convert", "--no-tokenizer", "-m"]).arg(data("tiny", checkpoint));
+        assert!(command.arg("-o").arg(&file).output().unwrap().status.success());
+        for base in [data("tiny", checkpoint), file] {
+            let worst = worst(&base, &lora, adapter);
+            assert!(worst < 1.0, "{} with {}: {worst} times too far", base.display(), lora.display());
+        }
+    }
+    // Its folder is as good, where it is the only one there.
+    std::fs::remove_file(folder.0.join("phi3-bf16.gguf")).unwrap();
+    std::fs::rename(folder.0.join("llama-f32.gguf"), folder.0.join("model.bin")).unwrap();
+    std::fs::copy(data("lora", "gguf/llama-all.gguf"), folder.0.join("any-name.gguf")).unwrap();
+    std::fs::write(folder.0.join("adapter_config.json"), "{}").unwrap();
+    let [folder, file] = [folder.0.clone(), data("lora", "gguf/llama-all.gguf")]
+        .map(|path| Lora::open(&path, "llama").unwrap());
+    assert_eq!(folder.additions(), file.additions());
+}
+
+/// The tensors of an adapter that PEFT wrote, as (name, shape, numbers).
+fn tensors(name: &str) -> Vec<(String, Vec<usize>, Vec<f32>)> {
+    let bytes = std::fs::read(data("lora", name).join("adapter_model.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let all = tensors.tensors().into_iter();
+    all.map(|(name, view)| (name, view.shape().to_vec(), bytemuck::pod_collect_to_vec(view.data()))).collect()
+}
+
+fn write_tensors(path: &Path, tensors: &[(String, Vec<usize>, Vec<f32>)]) {
+    let views = tensors.iter().map(|(name, shape, numbers)| {
+        let bytes = bytemuck::cast_slice(numbers);
+        (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap())
+    });
+    safetensors::serialize_to_file(views, None, path).unwrap();
+}
+
+/// The same adapter as mlx-lm writes it: matrices turned round, names of its own.
+fn as_mlx(what: &str, change: impl Fn(&mut Value)) -> Folder {
+    let folder = Folder::new(&format!("lora-mlx-{what}"));
+    let turned = tensors("llama-all").into_iter().map(|(name, shape, numbers)| {
+        let name =
+            name.strip_prefix("base_model.model.").unwrap().strip_suffix(".weight").unwrap().to_lowercase();
+        let [rows, columns] = shape[..] else { panic!("{shape:?}") };
+        let turned = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
+        (name, vec![columns, rows], turned.map(|at| numbers[at]).collect())
+    });
+    write_tensors(&folder.0.join("adapters.safetensors"), &turned.collect::<Vec<_>>());
+    let mut config = json!({
+        "fine_tune_type": "lora",
+        "num_layers": 3,
+        "lora_parameters": {"rank": 4, "dropout": 0.0, "scale": 2.0, "keys": ["self_attn.q_proj"]},
+        "learning_rate": 1e-5,
+    });
+    change(&mut config);
+    std::fs::write(folder.0.join("adapter_config.json"), config.to_string()).unwrap();
+    folder
+}
+
+#[test]
+fn adapters_of_mlx_are_read() {
+    let peft = Lora::open(&data("lora", "llama-all"), "llama").unwrap();
+    let folder = as_mlx("whole", |_| ());
+    for path in [folder.0.clone(), folder.0.join("adapters.safetensors")] {
+        assert_eq!(Lora::open(&path, "llama").unwrap().additions(), peft.additions());
+    }
+    let old = as_mlx("old", |config| _ = config.as_object_mut().unwrap().remove("fine_tune_type"));
+    assert_eq!(Lora::open(&old.0, "llama").unwrap().additions(), peft.additions());
+    let dora = as_mlx("dora", |config| config["fine_tune_type"] = json!("dora"));
+    let error = Lora::open(&dora.0, "llama").unwrap_err().to_string();
+    assert!(error.contains("\"dora\"") && error.contains("mlx_lm.fuse"), "{error}");
+    let none = as_mlx("none", |config| config["lora_parameters"] = json!({"rank": 4}));
+    let error = Lora::open(&none.0, "llama").unwrap_err().to_string();
+    assert!(error.contains("lora_parameters.scale"), "{error}");
+}
+
+#[test]
+fn tensors_may_carry_an_adapters_own_name() {
+    let plain = Lora::open(&data("lora", "llama-all"), "llama").unwrap();
+    let folder = changed("llama-all", "own-name", |_| ());
+    let file = folder.0.join("adapter_model.safetensors");
+    let named = |own: &dyn Fn(usize) -> &'static str| {
+        let renamed = tensors("llama-all").into_iter().enumerate().map(|(at, (name, shape, numbers))| {
+            (name.replace(".weight", &format!(".{}.weight", own(at))), shape, numbers)
+        });
+        write_tensors(&file, &renamed.collect::<Vec<_>>());
+        Lora::open(&folder.0, "llama")
+    };
+    for own in ["default", "my-adapter_2"] {
+        assert_eq!(named(&|_| own).unwrap().additions(), plain.additions(), "{own}");
+    }
+    let error = named(&|at| if at < 2 { "one" } else { "two" }).unwrap_err().to_string();
+    assert!(
+        error.contains("several adapters") && error.contains("\"one\"") && error.contains("\"two\""),
+        "{error}"
+    );
+}
+
+#[test]
+fn patterns_are_expressions_as_in_peft() {
+    // PEFT holds each against the whole name, or what follows a dot, and takes the first that fits. The scales of these modules,
+    // for an alpha of 8 and a rank of 4.
+    let modules = ["blk.0.attn_q", "blk.1.attn_q", "blk.0.attn_k", "blk.2.ffn_down"];
+    let rows: [(Value, [f32; 4]); 8] = [
+        (json!({"q_proj": 4}), [1.0, 1.0, 2.0, 2.0]),
+        (json!({"proj": 4}), [2.0; 4]),
+        (json!({".*_proj": 4}), [1.0; 4]),
+        (json!({"layers.1.self_attn.q_proj": 4}), [2.0, 1.0, 2.0, 2.0]),
+        (json!({"layers\\.[01]\\.self_attn\\.(q|k)_proj": 12}), [3.0, 3.0, 3.0, 2.0]),
+        (json!({"q_proj|k_proj": 4}), [1.0, 1.0, 1.0, 2.0]),
+        (json!({"^model.layers.0.self_attn.q_proj$": 4, "q_proj": 16}), [1.0, 4.0, 2.0, 2.0]),
+        (json!({"^layers.0.self_attn.q_proj": 4}), [2.0; 4]),
+    ];
+    for (pattern, wanted) in rows {
+        let folder = changed("llama-all", "expressions", |config| {
+            _ = config.insert("alpha_pattern".into(), pattern.clone())
+        });
+        let lora = Lora::open(&folder.0, "llama").unwrap();
+        let scale =
+            |name: &str| lora.additions().iter().find(|addition| addition.name == name).unwrap().scale;
+        assert_eq!(modules.map(scale), wanted, "{pattern}");
+    }
+}
+
+#[test]
+fn forms_that_are_not_read_are_named_with_a_way_out() {
+    let folder = Folder::new("lora-forms");
+    let model = TempFile::new(
+        "lora-a-model.gguf",
+        &common::gguf_writer::Writer::new().with_str("general.architecture", "llama").bytes(),
+    );
+    let error = |path: &Path| Lora::open(path, "llama").map(|_| ()).unwrap_err().to_string();
+    let empty = error(&folder.0);
+    assert!(empty.contains("adapter_model.safetensors") && empty.contains(".gguf"), "{empty}");
+    std::fs::write(folder.0.join("adapters.npz"), b"PK\x03\x04").unwrap();
+    assert!(error(&folder.0).contains("mlx.core.save_safetensors"));
+    for start in [&b"PK\x03\x04zip"[..], b"\x80\x02pickle"] {
+        let file = folder.0.join("adapter_model.bin");
+        std::fs::write(&file, start).unwrap();
+        for path in [&folder.0, &file] {
+            let said = error(path);
+            assert!(said.contains("adapter_model.bin") && said.contains("safe_serialization=True"), "{said}");
+        }
+    }
+    let alone = folder.0.join("alone.safetensors");
+    std::fs::copy(data("lora", "llama-all").join("adapter_model.safetensors"), &alone).unwrap();
+    assert!(error(&alone).contains("no adapter_config.json beside it"));
+    assert!(error(&model.0).contains("of type \"model\", not an adapter"));
+    let other = data("lora", "gguf/phi3-fused.gguf");
+    assert!(error(&other).contains("for models of the family \"phi3\", but the model is of llama"));
+}
+
+#[test]
+fn damaged_adapters_in_gguf_files_are_errors() {
+    use common::gguf_writer::Writer;
+    let head = || {
+        Writer::new()
+            .with_str("general.type", "adapter")
+            .with_str("general.architecture", "llama")
+            .with_str("adapter.type", "lora")
+            .with_f32("adapter.lora.alpha", 4.0)
+    };
+    let half = |writer: Writer, half: &str, shape: &[u64], number: f32| {
+        let count = shape.iter().product::<u64>() as usize;
+        let bytes = vec![number; count].iter().flat_map(|number| number.to_le_bytes()).collect();
+        writer.with_tensor(&format!("blk.0.attn_q.weight.lora_{half}"), shape, DType::F32, bytes)
+    };
+    let both = |a: &[u64], b: &[u64]| half(half(head(), "a", a, 1.0), "b", b, 1.0);
+    let open = |name: &str, writer: &Writer| {
+        let file = TempFile::new(&format!("lora-damaged-{name}.gguf"), &writer.bytes());
+        Lora::open(&file.0, "llama").map_err(|error| error.to_string())
+    };
+    let sound = open("sound", &both(&[2, 64], &[64, 2])).unwrap();
+    assert_eq!((sound.additions()[0].rank, sound.additions()[0].scale), (2, 2.0));
+    // Of rank 1, either matrix may have lost an axis.
+    let thin = open("thin", &both(&[1, 64], &[64, 1])).unwrap();
+    assert_eq!(
+        (thin.additions()[0].rank, thin.additions()[0].inputs, thin.additions()[0].outputs),
+        (1, 64, 64)
+    );
+    let rows = [
+        ("ranks", both(&[2, 64], &[64, 3]), "of rank 2"),
+        ("axes", both(&[2, 2, 64], &[64, 2]), "not made of matrices"),
+        ("half", half(head(), "a", &[2, 64], 1.0), "lacks one of its two matrices"),
+        ("numbers", half(half(head(), "a", &[2, 64], f32::NAN), "b", &[64, 2], 1.0), "no number"),
+        ("nothing", head(), "adds nothing"),
+        (
+            "norm",
+            head().with_tensor("blk.0.attn_norm.weight", &[64], DType::F32, vec![0; 256]),
+            "no lora_a or lora_b",
+        ),
+        (
+            "key",
+            both(&[2, 64], &[64, 2]).with_u32("adapter.alora.invocation_tokens", 3),
+            "adapter.alora.invocation_tokens",
+        ),
+        (
+            "kind",
+            Writer::new().with_str("general.type", "adapter").with_str("adapter.type", "ia3"),
+            "type \"ia3\"",
+        ),
+        ("alpha", both(&[2, 64], &[64, 2]).with_str("adapter.lora.alpha", "4"), "should be a float"),
+    ];
+    for (name, mut writer, part) in rows {
+        if name == "alpha" {
+            writer.entries.remove(3);
+        }
+        let error = open(name, &writer).map(|_| ()).unwrap_err();
+        assert!(error.contains(part), "{name}: {error}");
+    }
+    // Cut short anywhere, and with bits of the header turned: errors or adapters, never a panic.
+    let whole = std::fs::read(data("lora", "gguf/llama-all.gguf")).unwrap();
+    let file = TempFile::new("lora-damaged.gguf", &[]);
+    for length in (0..whole.len()).step_by(1999) {
+        std::fs::write(&file.0, &whole[..length]).unwrap();
+        assert!(Lora::open(&file.0, "llama").is_err(), "{length} bytes");
+    }
+    for at in 0..1200 {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        std::fs::write(&file.0, &bytes).unwrap();
+        let _ = Lora::open(&file.0, "llama");
+    }
 }
 
 fn kaiwu(arguments: &[&str]) -> std::process::Output {

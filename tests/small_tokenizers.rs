@@ -5,7 +5,7 @@ mod common;
 use std::borrow::Cow;
 
 use common::streamed;
-use kaiwu::format::Strings;
+use kaiwu::format::{Source, Strings};
 use kaiwu::text::{TextStream, TokenKind, Tokenizer, TokenizerParts};
 
 /// A byte-level vocabulary of a few words; the ids are the order.
@@ -169,13 +169,12 @@ fn damaged_parts_are_errors_that_name_them() {
     let base = parts(&tokens, &kinds, &merges);
     let strings =
         |list: &[&str]| -> Option<Cow<'static, Strings>> { Some(Cow::Owned(list.iter().collect())) };
-    let bad_kinds: Vec<i32> = std::iter::once(9).chain(kinds[1..].iter().copied()).collect();
     let llama = TokenizerParts { model: "llama", ..base.clone() };
     let byte_kinds = vec![6; tokens.len()];
     let scores = vec![0.0; tokens.len()];
     let nan = vec![f32::NAN; tokens.len()];
     let b = || base.clone();
-    let rows: [(TokenizerParts, &str); 18] = [
+    let rows: [(TokenizerParts, &str); 15] = [
         (TokenizerParts { model: "bert", ..b() }, "\"bert\""),
         (
             TokenizerParts { pre: Some("martian"), ..b() },
@@ -186,9 +185,6 @@ fn damaged_parts_are_errors_that_name_them() {
             TokenizerParts { kinds: Some(Cow::Borrowed(&kinds[1..])), ..b() },
             "token_type has 17 entries for 18",
         ),
-        (TokenizerParts { kinds: Some(Cow::Borrowed(&bad_kinds)), ..b() }, "token 0 has the type 9"),
-        (TokenizerParts { bos: Some(18), ..b() }, "bos_token_id is 18"),
-        (TokenizerParts { eot: Some(u32::MAX), ..b() }, "eot_token_id"),
         (TokenizerParts { merges: None, ..b() }, "merges is missing"),
         (TokenizerParts { merges: strings(&["a b", "ab"]), ..b() }, "\"ab\" at 1"),
         (TokenizerParts { merges: strings(&[""]), ..b() }, "\"\" at 0"),
@@ -211,6 +207,166 @@ fn damaged_parts_are_errors_that_name_them() {
     }
 }
 
+#[test]
+fn what_means_nothing_is_ignored() {
+    let (tokens, kinds, merges) = tiny();
+    let base = parts(&tokens, &kinds, &merges);
+    let sound = Tokenizer::from_parts(&base).unwrap();
+    // Ids without a token, and types without a meaning.
+    let ids = TokenizerParts { eot: Some(18), eom: Some(u32::MAX), unknown: Some(32_000), ..base.clone() };
+    let tokenizer = Tokenizer::from_parts(&ids).unwrap();
+    assert_eq!(tokenizer.end_of_turn(), sound.end_of_turn());
+    let no_bos =
+        Tokenizer::from_parts(&TokenizerParts { bos: Some(18), add_bos: Some(true), ..base.clone() })
+            .unwrap();
+    assert_eq!((no_bos.bos(), no_bos.encode("a", true).unwrap()), (None, vec![2]));
+    for strange in [0, 7, -1, i32::MAX] {
+        let mut kinds = kinds.clone();
+        kinds[7] = strange;
+        let tokenizer =
+            Tokenizer::from_parts(&TokenizerParts { kinds: Some(Cow::Owned(kinds)), ..base.clone() })
+                .unwrap();
+        assert_eq!(tokenizer.encode("abc", false).unwrap(), [7], "{strange}");
+        assert_eq!(tokenizer.decode(&[7], true), "abc", "{strange}");
+    }
+}
+
+#[test]
+fn markers_of_turns_are_control_tokens_whatever_their_type() {
+    use TokenKind::{Control, Normal, Unused, UserDefined};
+    let table = ["a", "<|im_start|>", "<|im_end|>", "<b>", "<end_of_turn>", "<", "Ġ"];
+    let tokens: Strings = table.iter().collect();
+    let merges = Strings::default();
+    for (kind, is_control) in [(Normal, true), (Unused, true), (Control, true), (UserDefined, false)] {
+        let mut kinds = vec![Normal as i32; table.len()];
+        [1, 2, 4].iter().for_each(|&id| kinds[id] = kind as i32);
+        let tokenizer = Tokenizer::from_parts(&TokenizerParts {
+            bos: None,
+            eos: None,
+            ..parts(&tokens, &kinds, &merges)
+        })
+        .unwrap();
+        assert_eq!(tokenizer.encode("<|im_start|>a<|im_end|>", false).unwrap(), [1, 0, 2], "{kind:?}");
+        assert_eq!(tokenizer.is_special(1), is_control, "{kind:?}");
+        assert_eq!(tokenizer.end_of_turn(), [2, 4], "{kind:?}");
+        assert_eq!(tokenizer.encode("<b>", false).unwrap(), [5], "{kind:?}: no marker");
+        if is_control {
+            assert_eq!(tokenizer.encode_plain("<|im_end|>").unwrap()[0], 5, "{kind:?}");
+            assert_eq!(tokenizer.decode(&[1, 0, 2], true), "a", "{kind:?}");
+        }
+    }
+    // In pieces with scores no text is merged into one, either.
+    let table = ["▁", "a", "<end_of_turn>", "<end", "_of_turn>", "<0x3C>"];
+    let tokens: Strings = table.iter().collect();
+    let (kinds, scores) = ([1, 1, 1, 1, 1, 6], [0.0; 6]);
+    let tokenizer = Tokenizer::from_parts(&TokenizerParts {
+        model: "llama",
+        tokens: Cow::Borrowed(&tokens),
+        kinds: Some(Cow::Borrowed(&kinds)),
+        scores: Some(&scores),
+        add_space_prefix: Some(false),
+        unknown: Some(1),
+        ..TokenizerParts::default()
+    })
+    .unwrap();
+    assert_eq!(tokenizer.encode("a<end_of_turn>", false).unwrap(), [1, 2]);
+    assert!(!tokenizer.encode_plain("<end_of_turn>").unwrap().contains(&2));
+}
+
+#[test]
+fn tokens_that_are_no_text_keep_their_bytes() {
+    // Old vocabularies have bytes beyond ASCII as they are.
+    let table: [&[u8]; 8] =
+        [b"<unk>", b"a", b"\xc3", b"\xa9", b"\xe7\x8c", b"\xab", b"\xff<x>", "\u{fffd}".as_bytes()];
+    let tokens = Strings::from_bytes(table);
+    assert_eq!((tokens.get(2), tokens.raw(2), tokens.raw(7)), (Some("\u{fffd}"), Some(&b"\xc3"[..]), None));
+    assert_eq!(tokens.bytes(1), Some(&b"a"[..]));
+    let scores = [0.0; 8];
+    for kinds in [[2, 1, 1, 1, 1, 1, 4, 1], [2, 1, 6, 6, 1, 1, 3, 1]] {
+        let tokenizer = Tokenizer::from_parts(&TokenizerParts {
+            model: "llama",
+            tokens: Cow::Borrowed(&tokens),
+            kinds: Some(Cow::Borrowed(&kinds)),
+            scores: Some(&scores),
+            add_space_prefix: Some(false),
+            unknown: Some(0),
+            ..TokenizerParts::default()
+        })
+        .unwrap();
+        assert_eq!(tokenizer.decode(&[1, 2, 3, 4, 5], false), "aé猫");
+        assert_eq!(streamed(&tokenizer, &[4, 5, 4, 1], false), "猫\u{fffd}a");
+        assert_eq!(tokenizer.encode("aé", false).unwrap(), [1, 2, 3], "byte by byte");
+        assert_eq!(tokenizer.encode("\u{fffd}", false).unwrap(), [7], "text is not what only looks like it");
+        assert_eq!(tokenizer.decode(&[6], false), "\u{fffd}<x>");
+        assert_eq!(tokenizer.encode("\u{fffd}<x>", false).unwrap()[0], 7);
+    }
+    let merges = Strings::from_bytes([&b"a \xc3"[..]]);
+    let kinds = [2, 1, 1, 1, 1, 1, 4, 1];
+    let bytes = Tokenizer::from_parts(&parts(&tokens, &kinds, &merges)).unwrap();
+    assert_eq!(bytes.decode(&[1, 2, 3], false), "aé");
+    assert_eq!(bytes.encode("a", false).unwrap(), [1]);
+}
+
+/// A folder with the weights of a tiny checkpoint and this `tokenizer.json`.
+fn folder_with(tokenizer: &serde_json::Value) -> (common::Folder, Tokenizer) {
+    let folder = common::Folder::new("decoders");
+    let tiny = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny/llama-f32");
+    for file in ["config.json", "model.safetensors"] {
+        std::fs::copy(tiny.join(file), folder.0.join(file)).unwrap();
+    }
+    folder.write("tokenizer.json", &tokenizer.to_string());
+    let tokenizer = Tokenizer::from_source(&Source::open(&folder.0).unwrap()).unwrap();
+    (folder, tokenizer)
+}
+
+#[test]
+fn ids_become_the_text_that_a_decoder_says() {
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/decoders.json");
+    let data: serde_json::Value = serde_json::from_slice(&std::fs::read(data).unwrap()).unwrap();
+    let mut json = data["tokenizer"].clone();
+    let mut built: Option<(common::Folder, Tokenizer)> = None;
+    let rows = data["rows"].as_array().unwrap();
+    assert!(rows.len() > 300);
+    for row in rows {
+        if built.is_none() || json["decoder"] != row[0] {
+            json["decoder"] = row[0].clone();
+            built = Some(folder_with(&json));
+        }
+        let (_, tokenizer) = built.as_ref().unwrap();
+        let ids: Vec<u32> = serde_json::from_value(row[1].clone()).unwrap();
+        let (skip, text) = (row[2].as_bool().unwrap(), row[3].as_str().unwrap());
+        assert_eq!(tokenizer.decode(&ids, skip), text, "{row}");
+        assert_eq!(streamed(tokenizer, &ids, skip), text, "{row}");
+    }
+}
+
+#[test]
+fn text_after_text_keeps_its_spaces() {
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/decoders.json");
+    let data: serde_json::Value = serde_json::from_slice(&std::fs::read(data).unwrap()).unwrap();
+    let llama = serde_json::json!([
+        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+        {"type": "ByteFallback"}, {"type": "Fuse"},
+        {"type": "Strip", "content": " ", "start": 1, "stop": 0},
+    ]);
+    let metaspace = serde_json::json!({"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true});
+    let rows = [
+        (serde_json::json!({"type": "Sequence", "decoders": llama}), [" the", "猫"]),
+        (metaspace, [" the", "<0xE7><0x8C><0xAB>"]),
+        // Words, with spaces between them alone.
+        (serde_json::Value::Null, ["▁the", " <0xE7> <0x8C> <0xAB>"]),
+    ];
+    for (decoder, wanted) in rows {
+        let mut json = data["tokenizer"].clone();
+        json["decoder"] = decoder;
+        let (_folder, tokenizer) = folder_with(&json);
+        let mut stream = TextStream::continuing(&tokenizer, true);
+        let first = stream.push(0);
+        let next: String = [3, 4, 5].map(|id| stream.push(id)).concat() + &stream.finish();
+        assert_eq!([&first, &next], wanted);
+    }
+}
+
 /// Whatever a file says, there is a tokenizer or an error; and what a tokenizer encodes it can decode.
 #[test]
 fn random_parts_never_panic() {
@@ -223,9 +379,11 @@ fn random_parts_never_panic() {
         let tokens: Vec<String> = (0..20).map(|_| word(4)).collect();
         let merges: Strings =
             (0..below(5)).map(|_| format!("{} {}", tokens[below(20)], tokens[below(20)])).collect();
-        let kinds: Vec<i32> = (0..20).map(|_| [1, 1, 1, 1, 1, 1, 2, 3, 4, 5][below(10)]).collect();
+        let kinds: Vec<i32> = (0..20).map(|_| [1, 1, 1, 1, 1, 1, 2, 3, 4, 5, 0, 9][below(12)]).collect();
         let scores: Vec<f32> = (0..20).map(|_| -(below(9) as f32)).collect();
-        let tokens: Strings = tokens.iter().collect();
+        // Some are no text.
+        let cut = |text: &String| text.as_bytes()[..text.len() - usize::from(text.ends_with('é'))].to_vec();
+        let tokens = Strings::from_bytes(tokens.iter().map(cut));
         let id = |id: usize| (id < 24).then_some(id as u32);
         let parts = TokenizerParts {
             model: ["gpt2", "llama"][below(2)],

@@ -1,4 +1,4 @@
-//! A GGUF file: header, metadata, table of tensors, and what a configuration and a tokenizer make of them.
+//! A GGUF file: header, metadata, table of tensors, and what a configuration, a tokenizer and an adapter make of them.
 #![no_main]
 
 mod common;
@@ -13,5 +13,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if bytes.len() % 2 == 0 {
         bytes.resize(bytes.len() + WEIGHTS, 0);
     }
-    common::open(&common::put(common::folder(), "model.gguf", &bytes));
+    let path = common::put(common::folder(), "model.gguf", &bytes);
+    common::open(&path);
+    let _ = kaiwu::format::Lora::open(&path, "llama");
 });

@@ -20,10 +20,14 @@ var<workgroup> sums: array<f32, LANES>;
 var<workgroup> largest: array<f32, LANES>;
 var<workgroup> levels: array<vec2<u32>, LANES>;
 
+// 127 times the largest half: what a scale cannot reach is kept as large as one can.
+const MOST: f32 = 8319008.0;
+
 // The largest of 32 numbers.
 fn largest_of(block: u32) -> f32 {
     let first = 4u * block;
-    return max(max(largest[first], largest[first + 1u]), max(largest[first + 2u], largest[first + 3u]));
+    let all = max(max(largest[first], largest[first + 1u]), max(largest[first + 2u], largest[first + 3u]));
+    return min(all, MOST);
 }
 
 // Two scales as halves.
@@ -35,7 +39,8 @@ fn two_scales(pair: u32) -> u32 {
 }
 
 fn four_bytes(v: vec4<f32>) -> u32 {
-    let level = bitcast<vec4<u32>>(vec4<i32>(round(v))) & vec4<u32>(0xffu);
+    let within = clamp(v, vec4<f32>(-127.0), vec4<f32>(127.0));
+    let level = bitcast<vec4<u32>>(vec4<i32>(round(within))) & vec4<u32>(0xffu);
     return level.x | (level.y << 8u) | (level.z << 16u) | (level.w << 24u);
 }
 //% endif

@@ -93,7 +93,7 @@ impl IgnoringArguments {
 /// How keys and values are stored.
 #[derive(Debug, Args)]
 pub(super) struct CacheArgument {
-    /// Store keys and values in this type
+    /// Store keys and values in this type; f16 holds numbers up to 65504 and q8_0 up to 127 times that, f32 all
     #[arg(long, value_name = "TYPE", default_value = "f16")]
     pub cache: CacheType,
 }
@@ -115,7 +115,7 @@ pub(super) struct LoadingArguments {
     pub quantize: Option<Quantization>,
     #[command(flatten)]
     pub cache: CacheArgument,
-    /// Add a LoRA adapter, times SCALE where given: a folder of PEFT's or its adapter_model.safetensors; repeatable
+    /// Add a LoRA adapter, times SCALE where given: a folder of PEFT's or mlx-lm's, its safetensors, or a GGUF file; repeatable
     #[arg(long, value_name = "PATH[:SCALE]", value_parser = parse_lora)]
     pub lora: Vec<(PathBuf, f32)>,
 }

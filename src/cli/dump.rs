@@ -104,7 +104,9 @@ fn layout(kind: &SlotKind, texels: Option<[u32; 3]>, bytes: usize) -> Layout {
             let whole = bytes / width;
             let shape = match stride.map(|stride| stride as usize / width) {
                 // Numbers between the elements, which fill up a stride, are numbers too.
-                Some(each) if *head == 0 && each > 1 && whole % each == 0 => vec![whole / each, each],
+                Some(each) if *head == 0 && each > 1 && whole.is_multiple_of(each) => {
+                    vec![whole / each, each]
+                }
                 _ => vec![whole],
             };
             (scalar.kind, width, shape)

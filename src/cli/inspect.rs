@@ -83,7 +83,11 @@ fn by_type(tensors: &[TensorInfo]) -> BTreeMap<&'static str, (usize, u64, u64)> 
 /// What the model is stored as.
 fn kind(source: &Source) -> String {
     match source {
-        Source::Gguf(gguf) => format!("GGUF version {}", gguf.version()),
+        Source::Gguf(gguf) => {
+            let files = gguf.files().len();
+            let parts = if files > 1 { format!(" in {files} files") } else { String::new() };
+            format!("GGUF version {}{parts}", gguf.version())
+        }
         Source::Folder(_) => "Hugging Face folder".into(),
     }
 }

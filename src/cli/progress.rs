@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn rates_and_times_are_short() {
-        let rates = [161.7311, 1234.5, 3.14159, 0.0].map(short);
+        let rates = [161.7311, 1234.5, 3.07, 0.0].map(short);
         assert_eq!(rates, ["162", "1234", "3.1", "0.0"]);
         let ten = Duration::from_secs(10);
         assert_eq!([left(ten, 0.25), left(ten, 1.0)], [Duration::from_secs(30), Duration::ZERO]);

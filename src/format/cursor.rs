@@ -54,11 +54,17 @@ impl<'a> Cursor<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// A GGUF string: its length in bytes (u64), then UTF-8.
-    pub(super) fn string(&mut self) -> Parsed<&'a str> {
+    /// A GGUF string as it is stored: its length in bytes (u64), then the bytes.
+    pub(super) fn string_bytes(&mut self) -> Parsed<&'a [u8]> {
         let length = self.u64()?;
-        let at = self.at;
-        std::str::from_utf8(self.take(length)?).map_err(|e| {
+        self.take(length)
+    }
+
+    /// A GGUF string that has to be UTF-8: a name.
+    pub(super) fn string(&mut self) -> Parsed<&'a str> {
+        let bytes = self.string_bytes()?;
+        let at = self.at - bytes.len();
+        std::str::from_utf8(bytes).map_err(|e| {
             format!(
                 "the text at byte {at} is not UTF-8 (from its byte {} on); the file is damaged",
                 e.valid_up_to()

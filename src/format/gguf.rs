@@ -1,4 +1,4 @@
-//! GGUF, the file format of llama.cpp: metadata, a table of tensors, and their bytes, in one memory-mapped file.
+//! GGUF, the file format of llama.cpp: metadata, a table of tensors, and their bytes, in one memory-mapped file or several.
 //!
 //! Specification: `docs/gguf.md` of ggml-org/ggml. Versions 2 and 3 are read, little-endian. Everything is checked
 //! when the file is opened, so that afterwards each tensor of the table can be read without further ado.
@@ -6,18 +6,21 @@
 use super::cursor::{Cursor, Parsed, shown};
 use super::ignored::Ignored;
 use super::mapped::Mapped;
-use super::metadata::{self, Array, Strings, Value};
+use super::metadata::{self, Array, Value};
+use super::split::{self, Split};
+use super::strings::Strings;
 use super::tensor_table::{self, TensorInfo};
 use crate::error::{Error, Result};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where tensor data may start, unless `general.alignment` says otherwise.
 const DEFAULT_ALIGNMENT: u32 = 32;
 
-/// An open GGUF file.
+/// An open GGUF file, or all parts of a model that is split into several.
 pub struct Gguf {
-    file: Mapped,
+    path: PathBuf,
+    files: Vec<Mapped>,
     version: u32,
     metadata: Vec<(String, Value)>,
     /// Indices into `metadata`, sorted by key.
@@ -28,17 +31,22 @@ pub struct Gguf {
     ignored: Ignored,
 }
 
-impl Gguf {
-    /// Maps the file and reads its metadata and tensor table; the tensors' bytes are not touched.
-    ///
-    /// # Errors
-    /// If the file cannot be read, is not GGUF (the message says what it looks like instead), or is damaged.
-    pub fn open(path: &Path) -> Result<Gguf> {
+/// One file, read by itself.
+struct Part {
+    file: Mapped,
+    version: u32,
+    metadata: Vec<(String, Value)>,
+    tensors: Vec<TensorInfo>,
+    split: Option<Split>,
+}
+
+impl Part {
+    fn open(path: &Path) -> Result<Self> {
         let file = Mapped::open(path, "give the path of a .gguf file, or of a folder with a config.json")?;
         Self::parse(file).map_err(|message| Error::format(path, message))
     }
 
-    fn parse(file: Mapped) -> Parsed<Gguf> {
+    fn parse(file: Mapped) -> Parsed<Self> {
         let mut cursor = Cursor::new(file.bytes());
         let version = read_version(&mut cursor, file.bytes())?;
         let tensor_count = cursor.u64()?;
@@ -46,24 +54,59 @@ impl Gguf {
         let metadata = metadata::read_entries(&mut cursor, entry_count)?;
         let keys = sorted_by(&metadata, "metadata key", |(key, _)| key)?;
         let mut tensors = tensor_table::read_entries(&mut cursor, tensor_count)?;
-        let names = sorted_by(&tensors, "tensor", |tensor| &tensor.name)?;
+        let get = |wanted: &str| find(&metadata, &keys, wanted, |(key, _)| key).map(|(_, value)| value);
 
-        let alignment = match find(&metadata, &keys, "general.alignment", |(key, _)| key) {
+        let alignment = match get("general.alignment") {
             None => DEFAULT_ALIGNMENT,
-            Some((_, value)) => {
-                value.as_u32().filter(|a| a.is_power_of_two() && *a >= 8).ok_or_else(|| {
-                    format!(
-                        "general.alignment is {value}, not a power of two of at least 8; the file is damaged"
-                    )
-                })?
-            }
+            Some(value) => value.as_u32().filter(|a| a.is_power_of_two() && *a >= 8).ok_or_else(|| {
+                format!("general.alignment is {value}, not a power of two of at least 8; the file is damaged")
+            })?,
         };
         let data_start = cursor.position().next_multiple_of(alignment.into());
         tensor_table::place(&mut tensors, data_start, alignment.into(), file.bytes().len() as u64)?;
-        Ok(Gguf { file, version, metadata, keys, tensors, names, ignored: Ignored::default() })
+        let split = Split::read(get)?;
+        Ok(Self { file, version, metadata, tensors, split })
+    }
+}
+
+impl Gguf {
+    /// Maps the file and reads its metadata and tensor table; the tensors' bytes are not touched. Of a model in several files,
+    /// any one may be given.
+    ///
+    /// # Errors
+    /// If a file cannot be read, is not GGUF (the message says what it looks like instead), or is damaged, or if a part is
+    /// missing.
+    pub fn open(path: &Path) -> Result<Gguf> {
+        let part = Part::open(path)?;
+        let parts = match part.split {
+            None => vec![part],
+            Some(split) => all_parts(path, part, split)?,
+        };
+        Self::joined(path, parts)
     }
 
-    /// The same with keys and tensors that are let pass.
+    fn joined(path: &Path, parts: Vec<Part>) -> Result<Gguf> {
+        let (mut version, mut metadata) = (0, vec![]);
+        let (mut files, mut tensors) = (vec![], vec![]);
+        let is_split = parts.len() > 1;
+        for (number, part) in parts.into_iter().enumerate() {
+            if number == 0 {
+                (version, metadata) = (part.version, part.metadata);
+            }
+            tensors.extend(part.tensors.into_iter().map(|tensor| TensorInfo { file: number, ..tensor }));
+            files.push(part.file);
+        }
+        if is_split {
+            metadata.retain(|(key, _)| !key.starts_with(split::KEYS));
+        }
+        let wrong = |message| Error::format(path, message);
+        let keys = sorted_by(&metadata, "metadata key", |(key, _)| key).map_err(wrong)?;
+        let names = sorted_by(&tensors, "tensor", |tensor| &tensor.name).map_err(wrong)?;
+        let (path, ignored) = (path.to_owned(), Ignored::default());
+        Ok(Gguf { path, files, version, metadata, keys, tensors, names, ignored })
+    }
+
+    /// The same model with keys and tensors that are let pass.
     pub fn ignoring(self, ignored: Ignored) -> Self {
         Self { ignored, ..self }
     }
@@ -73,14 +116,19 @@ impl Gguf {
         &self.ignored
     }
 
-    /// The path the file was opened by.
+    /// The path it was opened by.
     pub fn path(&self) -> &Path {
-        self.file.path()
+        &self.path
     }
 
-    /// The size of the file in bytes.
+    /// The paths of all its files, in order.
+    pub fn files(&self) -> impl ExactSizeIterator<Item = &Path> {
+        self.files.iter().map(Mapped::path)
+    }
+
+    /// The size of all files in bytes.
     pub fn file_bytes(&self) -> u64 {
-        self.file.bytes().len() as u64
+        self.files.iter().map(|file| file.bytes().len() as u64).sum()
     }
 
     /// The version of the format, 2 or 3.
@@ -88,7 +136,7 @@ impl Gguf {
         self.version
     }
 
-    /// All metadata, in file order.
+    /// All metadata, in file order; of a model in parts, the first one's without what is said of the parts.
     pub fn metadata(&self) -> &[(String, Value)] {
         &self.metadata
     }
@@ -170,12 +218,8 @@ impl Gguf {
 
     /// The tensor of this name.
     pub fn tensor(&self, name: &str) -> Result<&TensorInfo> {
-        self.opt_tensor(name).ok_or_else(|| match self.get("split.count").and_then(Value::as_u32) {
-            Some(parts) if parts > 1 => self.path_error(format!(
-                "has no tensor {name:?}; it is one of {parts} parts of a model, join them with llama-gguf-split --merge"
-            )),
-            _ => self.path_error(format!("has no tensor {name:?}; choose a complete model file")),
-        })
+        self.opt_tensor(name)
+            .ok_or_else(|| self.path_error(format!("has no tensor {name:?}; choose a complete model file")))
     }
 
     /// The stored bytes of a tensor of this file.
@@ -183,18 +227,18 @@ impl Gguf {
     /// # Panics
     /// May panic if `tensor` is not of this file.
     pub fn data(&self, tensor: &TensorInfo) -> &[u8] {
-        &self.file.bytes()[tensor.offset as usize..(tensor.offset + tensor.bytes) as usize]
+        &self.files[tensor.file].bytes()[tensor.offset as usize..(tensor.offset + tensor.bytes) as usize]
     }
 
     /// Lets the system drop the pages of a tensor's data that nobody needs for now: after it went to the device. The
     /// data stays readable, from the file again.
     pub fn release(&self, tensor: &TensorInfo) {
-        self.file.release(tensor.offset as usize..(tensor.offset + tensor.bytes) as usize);
+        self.files[tensor.file].release(tensor.offset as usize..(tensor.offset + tensor.bytes) as usize);
     }
 
     /// As [`Gguf::release`] with the whole file, the metadata's pages too.
     pub fn release_all(&self) {
-        self.file.release(0..self.file.bytes().len());
+        self.files.iter().for_each(|file| file.release(0..file.bytes().len()));
     }
 
     /// An error about this file.
@@ -232,6 +276,57 @@ impl fmt::Debug for Gguf {
             self.path(),
             self.version
         )
+    }
+}
+
+/// All parts of a model, of which `given` is one.
+fn all_parts(path: &Path, given: Part, split: Split) -> Result<Vec<Part>> {
+    let mut given = Some(given);
+    let mut parts = vec![];
+    for number in 0..split.count {
+        if number == split.number {
+            parts.extend(given.take());
+            continue;
+        }
+        let other = split.part(path, number).map_err(|message| Error::format(path, message))?;
+        if !other.exists() {
+            return Err(Error::format(
+                path,
+                format!(
+                    "is part {} of {} of a model; {} is missing beside it, fetch that, too",
+                    split.number + 1,
+                    split.count,
+                    other.file_name().unwrap_or_default().display()
+                ),
+            ));
+        }
+        let part = Part::open(&other)?;
+        match part.split {
+            Some(found) if found.number == number && found.count == split.count => parts.push(part),
+            found => {
+                let says = found.map_or("no part of anything".into(), |found| {
+                    format!("part {} of {}", found.number + 1, found.count)
+                });
+                return Err(Error::format(
+                    &other,
+                    format!(
+                        "should be part {} of {}, but says that it is {says}; fetch it again",
+                        number + 1,
+                        split.count
+                    ),
+                ));
+            }
+        }
+    }
+    let found: usize = parts.iter().map(|part| part.tensors.len()).sum();
+    match split.tensors.filter(|&wanted| wanted as usize != found) {
+        None => Ok(parts),
+        Some(wanted) => Err(Error::format(
+            path,
+            format!(
+                "is part of a model of {wanted} tensors, but all parts have {found} together; fetch them again"
+            ),
+        )),
     }
 }
 

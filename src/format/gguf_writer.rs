@@ -101,9 +101,9 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-fn put_string(out: &mut Vec<u8>, text: &str) {
-    put(out, &(text.len() as u64).to_le_bytes());
-    put(out, text.as_bytes());
+fn put_string(out: &mut Vec<u8>, text: impl AsRef<[u8]>) {
+    put(out, &(text.as_ref().len() as u64).to_le_bytes());
+    put(out, text.as_ref());
 }
 
 /// The number of a value's type, and the value.
@@ -157,7 +157,7 @@ fn put_array(out: &mut Vec<u8>, array: &Array) {
         Array::String(strings) => {
             put(out, &8u32.to_le_bytes());
             put(out, &(strings.len() as u64).to_le_bytes());
-            strings.iter().for_each(|text| put_string(out, text));
+            (0..strings.len()).for_each(|i| put_string(out, strings.bytes(i).unwrap_or_default()));
         }
         Array::Nested(arrays) => {
             put(out, &9u32.to_le_bytes());

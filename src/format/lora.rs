@@ -1,38 +1,21 @@
-//! Low-rank additions to a model's matrices (Hu et al. 2021, arXiv:2106.09685), as Hugging Face's PEFT stores them: a folder
-//! with `adapter_config.json` and `adapter_model.safetensors`.
+//! Low-rank additions to a model's matrices (Hu et al. 2021, arXiv:2106.09685): adapters as PEFT stores them, as mlx-lm does, and
+//! as GGUF files.
 
 use super::blocks;
 use super::cursor::shown;
 use super::json::read_object;
 use super::mapped::Mapped;
-use super::names;
 use super::shard::{self, Entry};
+use super::{lora_gguf, lora_mlx, lora_peft};
 use crate::error::{Error, Result};
-use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "adapter_config.json";
-const WEIGHTS: &str = "adapter_model.safetensors";
-
-/// Settings that describe training or the file, and those that the tensors say themselves.
-const HARMLESS: &[&str] = &[
-    "auto_mapping",
-    "base_model_name_or_path",
-    "exclude_modules",
-    "fan_in_fan_out",
-    "inference_mode",
-    "layers_pattern",
-    "layers_to_transform",
-    "lora_dropout",
-    "megatron_core",
-    "peft_version",
-    "qalora_group_size",
-    "revision",
-    "runtime_config",
-    "target_modules",
-    "task_type",
-];
+/// PEFT's name of the weights, and mlx-lm's.
+const WEIGHTS: [&str; 2] = ["adapter_model.safetensors", "adapters.safetensors"];
 
 /// What is added to one matrix: y += scale · B (A x).
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +34,8 @@ pub struct LowRank {
     pub a: Vec<f32>,
     /// [outputs, rank].
     pub b: Vec<f32>,
+    /// Rows of B are in the order that GGUF files have them in, not in that of Hugging Face's checkpoints.
+    pub gguf_order: bool,
 }
 
 /// An adapter's file, read.
@@ -61,52 +46,33 @@ pub struct Lora {
 }
 
 impl Lora {
-    /// Reads a folder, or its file of weights, for a model of the family that GGUF calls `architecture`.
+    /// Reads a folder, or its file of weights, or a GGUF file, for a model of the family that GGUF calls `architecture`.
     ///
     /// # Errors
-    /// If it cannot be read, is damaged, or asks for more than low-rank additions to matrices.
+    /// If it cannot be read, is damaged or of a kind that is not read, or asks for more than low-rank additions to matrices.
     pub fn open(path: &Path, architecture: &str) -> Result<Self> {
         let is_folder = std::fs::metadata(path).map_err(Error::io("open", path))?.is_dir();
-        let (folder, weights) = match is_folder {
-            true => (path.to_owned(), path.join(WEIGHTS)),
-            false => (path.parent().map(Path::to_owned).unwrap_or_default(), path.to_owned()),
+        let weights = if is_folder { weights_in(path)? } else { path.to_owned() };
+        let additions = match first_bytes(&weights)? {
+            start if start.starts_with(b"GGUF") => lora_gguf::read(&weights, architecture)?,
+            start if start.starts_with(b"PK\x03\x04") || start.starts_with(&[0x80]) => {
+                return Err(pickled(&weights));
+            }
+            _ => {
+                let config = weights.with_file_name(CONFIG);
+                if !config.exists() {
+                    let message = format!(
+                        "has no {CONFIG} beside it, which says how much it adds; give the folder that PEFT or mlx-lm wrote"
+                    );
+                    return Err(Error::format(&weights, message));
+                }
+                let map = read_object(&config)?;
+                match lora_mlx::wrote(&map) {
+                    true => lora_mlx::read(&weights, &config, &map, architecture)?,
+                    false => lora_peft::read(&weights, &config, &map, architecture)?,
+                }
+            }
         };
-        let settings = Settings::read(&folder.join(CONFIG))?;
-        let (file, entries) = shard::open(&weights)?;
-        let mut halves: BTreeMap<String, [Option<Entry>; 2]> = BTreeMap::new();
-        for entry in entries {
-            let (module, half) = module(&entry.name).ok_or_else(|| {
-                let message = format!(
-                    "tensor {} is no lora_A or lora_B of a matrix; others change the result and are not supported",
-                    shown(&entry.name)
-                );
-                Error::format(&weights, message)
-            })?;
-            halves.entry(module).or_default()[half] = Some(entry);
-        }
-        let mut additions = vec![];
-        for (module, halves) in halves {
-            let wrong = |message: &str| {
-                Error::format(&weights, format!("the addition to {} {message}", shown(&module)))
-            };
-            let [Some(a), Some(b)] = halves else { return Err(wrong("lacks its lora_A or lora_B")) };
-            let (&[rank, inputs], &[outputs, columns]) = (&a.shape[..], &b.shape[..]) else {
-                return Err(wrong("is not made of matrices"));
-            };
-            if rank != columns || rank == 0 {
-                return Err(wrong(&format!("has a lora_A of {rank} rows and a lora_B of {columns} columns")));
-            }
-            let name = names::gguf_name(architecture, &format!("{module}.weight"));
-            let name = name.strip_suffix(".weight").unwrap_or(&name).to_owned();
-            let (a, b) = (floats(&file, &a)?, floats(&file, &b)?);
-            let rank = rank as usize;
-            let scale = settings.scale(&module, rank);
-            if !scale.is_finite() || a.iter().chain(&b).any(|number| !number.is_finite()) {
-                return Err(wrong("holds what is no number"));
-            }
-            let (inputs, outputs) = (inputs as usize, outputs as usize);
-            additions.push(LowRank { name, rank, inputs, outputs, scale, a, b });
-        }
         if additions.is_empty() {
             return Err(Error::format(&weights, "adds nothing"));
         }
@@ -124,13 +90,137 @@ impl Lora {
     }
 }
 
-/// The module that a tensor belongs to, and whether it is A (0) or B (1).
-fn module(tensor: &str) -> Option<(String, usize)> {
-    let name = tensor.strip_prefix("base_model.model.").unwrap_or(tensor).strip_suffix(".weight")?;
-    // Some tools leave the adapter's name in.
-    let name = name.strip_suffix(".default").unwrap_or(name);
-    let half = |end: &str, half: usize| name.strip_suffix(end).map(|module| (module.to_owned(), half));
-    half(".lora_A", 0).or_else(|| half(".lora_B", 1))
+/// The file of weights of a folder.
+fn weights_in(folder: &Path) -> Result<PathBuf> {
+    if let Some(there) = WEIGHTS.iter().map(|name| folder.join(name)).find(|path| path.exists()) {
+        return Ok(there);
+    }
+    let others = ["adapter_model.bin", "adapters.npz"].map(|name| folder.join(name));
+    if let Some(other) = others.iter().find(|path| path.exists()) {
+        return Err(pickled(other));
+    }
+    let entries = std::fs::read_dir(folder).map_err(Error::io("read", folder))?;
+    let mut ggufs = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut ggufs = ggufs.by_ref().filter(|path| path.extension().is_some_and(|ending| ending == "gguf"));
+    match (ggufs.next(), ggufs.next()) {
+        (Some(only), None) => Ok(only),
+        (Some(_), Some(_)) => {
+            Err(Error::format(folder, "has several .gguf files; give the adapter among them"))
+        }
+        (None, _) => Err(Error::format(
+            folder,
+            format!(
+                "has no {}, {} or .gguf file; give the folder or file of an adapter",
+                WEIGHTS[0], WEIGHTS[1]
+            ),
+        )),
+    }
+}
+
+/// The first bytes of a file, by which its kind is told.
+fn first_bytes(path: &Path) -> Result<Vec<u8>> {
+    let mut start = vec![];
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    file.take(4).read_to_end(&mut start).map_err(Error::io("read", path))?;
+    Ok(start)
+}
+
+/// Files that are programs for Python, or that it zips up.
+fn pickled(path: &Path) -> Error {
+    let is_npz = path.extension().is_some_and(|ending| ending == "npz");
+    let message = match is_npz {
+        true => {
+            "is an adapter in NumPy's format, which mlx-lm wrote once and which is not read; save it as safetensors: \
+             mlx.core.save_safetensors(\"adapters.safetensors\", dict(mlx.core.load(\"adapters.npz\")))"
+        }
+        false => {
+            "is a Python pickle, which may run programs and is not read; save the adapter as safetensors: load it with PEFT and \
+             call save_pretrained(…, safe_serialization=True), or safetensors.torch.save_file(torch.load(\"adapter_model.bin\", \
+             weights_only=True), \"adapter_model.safetensors\")"
+        }
+    };
+    Error::format(path, message)
+}
+
+/// The tensors of a safetensors file, as halves of what is added to matrices.
+pub(super) struct Halves {
+    file: Mapped,
+    tensors: Vec<Entry>,
+    modules: BTreeMap<String, [Option<Entry>; 2]>,
+    /// Matrices are stored as [inputs, outputs].
+    pub transposed: bool,
+}
+
+impl Halves {
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let (file, tensors) = shard::open(path)?;
+        Ok(Self { file, tensors, modules: BTreeMap::new(), transposed: false })
+    }
+
+    pub(super) fn take_tensors(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.tensors)
+    }
+
+    /// An error about the file.
+    pub(super) fn wrong(&self, message: impl Into<String>) -> Error {
+        Error::format(self.file.path(), message)
+    }
+
+    /// A tensor is one half of what is added to a module's matrix.
+    pub(super) fn put(&mut self, module: String, half: usize, tensor: Entry) -> Result<()> {
+        let place = &mut self.modules.entry(module).or_default()[half];
+        match place.replace(tensor) {
+            None => Ok(()),
+            Some(twice) => Err(self.wrong(format!("tensor {} is there under two names", shown(&twice.name)))),
+        }
+    }
+
+    /// Joins the halves; `of` gives GGUF's name of a module, and the scale of a rank.
+    pub(super) fn join(self, of: impl Fn(&str, usize) -> (String, f32)) -> Result<Vec<LowRank>> {
+        let mut additions = vec![];
+        for (module, halves) in &self.modules {
+            let wrong = |message: &str| self.wrong(format!("the addition to {} {message}", shown(module)));
+            let [Some(a), Some(b)] = halves else { return Err(wrong("lacks one of its two matrices")) };
+            let (&[mut rank, mut inputs], &[mut outputs, mut columns]) = (&a.shape[..], &b.shape[..]) else {
+                return Err(wrong("is not made of matrices"));
+            };
+            let (mut a_values, mut b_values) = (floats(&self.file, a)?, floats(&self.file, b)?);
+            if self.transposed {
+                (rank, inputs, outputs, columns) = (inputs, rank, columns, outputs);
+                a_values = turned(&a_values, rank as usize);
+                b_values = turned(&b_values, outputs as usize);
+            }
+            let sizes = [rank, inputs, outputs, columns];
+            let (name, scale) = of(module, rank as usize);
+            additions.push(
+                low_rank(name, scale, sizes, [a_values, b_values], false).map_err(|what| wrong(&what))?,
+            );
+        }
+        Ok(additions)
+    }
+}
+
+/// What is added to one matrix, if its `[rank, inputs]` and `[outputs, rank]` fit together and hold numbers.
+pub(super) fn low_rank(
+    name: String,
+    scale: f32,
+    [rank, inputs, outputs, columns]: [u64; 4],
+    [a, b]: [Vec<f32>; 2],
+    gguf_order: bool,
+) -> std::result::Result<LowRank, String> {
+    if rank != columns || rank == 0 {
+        return Err(format!("is of rank {rank} in its first matrix and of {columns} in its second"));
+    }
+    if !scale.is_finite() || a.iter().chain(&b).any(|number| !number.is_finite()) {
+        return Err("holds what is no number".into());
+    }
+    let (rank, inputs, outputs) = (rank as usize, inputs as usize, outputs as usize);
+    Ok(LowRank { name, rank, inputs, outputs, scale, a, b, gguf_order })
+}
+
+/// A matrix whose columns become its `rows` rows.
+fn turned(values: &[f32], rows: usize) -> Vec<f32> {
+    (0..rows).flat_map(|row| values.iter().skip(row).step_by(rows.max(1)).copied()).collect()
 }
 
 fn floats(file: &Mapped, entry: &Entry) -> Result<Vec<f32>> {
@@ -145,88 +235,4 @@ fn floats(file: &Mapped, entry: &Entry) -> Result<Vec<f32>> {
     let mut values = vec![0.0; bytes.len() / dtype.block_bytes() * dtype.block_len()];
     blocks::dequantise(dtype, bytes, &mut values).map_err(wrong)?;
     Ok(values)
-}
-
-/// What of the configuration changes the result.
-struct Settings {
-    alpha: f64,
-    alphas: Vec<(String, f64)>,
-    /// Divides by the root of the rank (Kalajdzievski 2023, arXiv:2312.03732).
-    root: bool,
-}
-
-impl Settings {
-    fn read(path: &Path) -> Result<Self> {
-        let map = read_object(path)?;
-        let wrong = |name: &str, message: &str| {
-            let shown: String =
-                map.get(name).map(Value::to_string).unwrap_or_default().chars().take(60).collect();
-            Error::format(path, format!("{name} = {shown} {message}"))
-        };
-        if map.get("peft_type").and_then(Value::as_str) != Some("LORA") {
-            return Err(wrong("peft_type", "is not supported; LORA is"));
-        }
-        if map.get("bias").is_some_and(|bias| bias != "none") {
-            return Err(wrong("bias", "adds to biases, which is not supported; \"none\" is"));
-        }
-        if map.get("use_dora") == Some(&Value::Bool(true)) {
-            return Err(wrong(
-                "use_dora",
-                "changes the lengths of rows, which is not supported; merge it into the model",
-            ));
-        }
-        // Others take away from the base model what they begin with.
-        let begins = map.get("init_lora_weights").unwrap_or(&Value::Null);
-        let plain = match begins {
-            Value::Null | Value::Bool(_) => true,
-            other => ["gaussian", "orthogonal", "eva"].iter().any(|known| other == known),
-        };
-        if !plain {
-            return Err(wrong("init_lora_weights", "changes the base model, which is not supported"));
-        }
-        let read = [
-            "peft_type",
-            "bias",
-            "init_lora_weights",
-            "r",
-            "lora_alpha",
-            "alpha_pattern",
-            "rank_pattern",
-            "use_rslora",
-        ];
-        for (name, value) in &map {
-            let says_nothing = match value {
-                Value::Null | Value::Bool(false) => true,
-                Value::Array(list) => list.is_empty(),
-                Value::Object(map) => map.is_empty(),
-                _ => false,
-            };
-            if !says_nothing && !read.contains(&&**name) && !HARMLESS.contains(&&**name) {
-                return Err(wrong(name, "is not known to this version and may change the result"));
-            }
-        }
-        let alpha = map.get("lora_alpha").and_then(Value::as_f64);
-        let alpha = alpha.ok_or_else(|| wrong("lora_alpha", "should be a number"))?;
-        let empty = Map::new();
-        let patterns = map.get("alpha_pattern").and_then(Value::as_object).unwrap_or(&empty);
-        let mut alphas = vec![];
-        for (pattern, alpha) in patterns {
-            let plain = pattern.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'));
-            let alpha = alpha.as_f64().filter(|_| plain);
-            let alpha = alpha.ok_or_else(|| wrong("alpha_pattern", "has more than names and numbers"))?;
-            alphas.push((pattern.clone(), alpha));
-        }
-        Ok(Self { alpha, alphas, root: map.get("use_rslora") == Some(&Value::Bool(true)) })
-    }
-
-    fn scale(&self, module: &str, rank: usize) -> f32 {
-        // A pattern is a module's whole name or its last parts.
-        let fits = |pattern: &str| {
-            module.strip_suffix(pattern).is_some_and(|before| before.is_empty() || before.ends_with('.'))
-        };
-        let alpha =
-            self.alphas.iter().find(|(pattern, _)| fits(pattern)).map_or(self.alpha, |(_, alpha)| *alpha);
-        let rank = rank as f64;
-        (alpha / if self.root { rank.sqrt() } else { rank }) as f32
-    }
 }

@@ -3,6 +3,7 @@
 //! Specification: `docs/gguf.md` of ggml-org/ggml, "gguf_metadata_kv_t".
 
 use super::cursor::{Cursor, Parsed, shown};
+use super::strings::Strings;
 use std::fmt;
 
 /// Arrays may hold arrays; deeper than this is damage.
@@ -47,57 +48,6 @@ pub enum Array {
     U64(Vec<u64>),
     I64(Vec<i64>),
     F64(Vec<f64>),
-}
-
-/// Many strings in one allocation: a vocabulary has up to some hundred thousand.
-#[derive(Clone, PartialEq, Default)]
-pub struct Strings {
-    text: String,
-    /// Where string i ends in `text`; it starts where its predecessor ends.
-    ends: Vec<usize>,
-}
-
-impl Strings {
-    /// How many strings there are.
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// String `i`, counted from 0.
-    pub fn get(&self, i: usize) -> Option<&str> {
-        let end = *self.ends.get(i)?;
-        let start = if i == 0 { 0 } else { self.ends[i - 1] };
-        Some(&self.text[start..end])
-    }
-
-    /// All strings in order.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> + DoubleEndedIterator + Clone {
-        (0..self.len()).map(|i| self.get(i).unwrap_or_default())
-    }
-
-    fn push(&mut self, string: &str) {
-        self.text.push_str(string);
-        self.ends.push(self.text.len());
-    }
-}
-
-impl fmt::Debug for Strings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.iter()).finish()
-    }
-}
-
-impl<S: AsRef<str>> FromIterator<S> for Strings {
-    fn from_iter<I: IntoIterator<Item = S>>(strings: I) -> Self {
-        let mut all = Strings::default();
-        strings.into_iter().for_each(|string| all.push(string.as_ref()));
-        all
-    }
 }
 
 impl Value {
@@ -202,6 +152,24 @@ impl Array {
         self.len() == 0
     }
 
+    /// Integers of any type, if all fit.
+    pub fn as_u32s(&self) -> Option<Vec<u32>> {
+        fn fitting<T: Copy + TryInto<u32>>(list: &[T]) -> Option<Vec<u32>> {
+            list.iter().map(|&n| n.try_into().ok()).collect()
+        }
+        match self {
+            Array::U8(v) => fitting(v),
+            Array::I8(v) => fitting(v),
+            Array::U16(v) => fitting(v),
+            Array::I16(v) => fitting(v),
+            Array::U32(v) => fitting(v),
+            Array::I32(v) => fitting(v),
+            Array::U64(v) => fitting(v),
+            Array::I64(v) => fitting(v),
+            _ => None,
+        }
+    }
+
     /// The name of the elements' type.
     pub fn element_type_name(&self) -> &'static str {
         match self {
@@ -278,7 +246,8 @@ fn read_value(cursor: &mut Cursor, type_id: u32) -> Parsed<Value> {
         5 => Value::I32(i32::from_le_bytes(cursor.array()?)),
         6 => Value::F32(f32::from_le_bytes(cursor.array()?)),
         7 => Value::Bool(read_bool(cursor.array()?)?),
-        8 => Value::String(cursor.string()?.to_owned()),
+        // Descriptions in other encodings are no reason not to read the rest.
+        8 => Value::String(String::from_utf8_lossy(cursor.string_bytes()?).into_owned()),
         9 => Value::Array(read_array(cursor, 1)?),
         10 => Value::U64(cursor.u64()?),
         11 => Value::I64(i64::from_le_bytes(cursor.array()?)),
@@ -309,9 +278,10 @@ fn read_array(cursor: &mut Cursor, depth: u32) -> Parsed<Array> {
         }
         8 => {
             let count = cursor.expect_room(count, 8, "strings")?;
-            let mut strings = Strings { text: String::new(), ends: Vec::with_capacity(count) };
+            let mut strings = Strings::with_room(count);
             for i in 0..count {
-                strings.push(cursor.string().map_err(|e| format!("string {i} of {count}: {e}"))?);
+                let bytes = cursor.string_bytes().map_err(|e| format!("string {i} of {count}: {e}"))?;
+                strings.push_bytes(bytes);
             }
             Array::String(strings)
         }

@@ -16,13 +16,14 @@ const MIN_ENTRY_BYTES: u64 = 8 + 4 + 8 + 4 + 8;
 pub struct TensorInfo {
     /// GGUF's name, such as `blk.0.attn_q.weight`.
     pub name: String,
-    /// Sizes in elements, slowest axis first (ggml lists them in reverse): `[rows, columns]`. 1 to 4 axes, none 0.
+    /// Sizes in elements, slowest axis first (ggml lists them in reverse): `[rows, columns]`. 1 to 4 axes, none 0. In GGUF
+    /// files the first of several is not 1: a matrix of one row has one axis.
     pub shape: Vec<u64>,
     /// How the elements are stored; the last axis is whole blocks.
     pub dtype: DType,
     /// The first byte, counted from the start of the file.
     pub offset: u64,
-    /// Which of the model's files it is in: 0 unless a folder has several.
+    /// Which of the model's files it is in: 0 unless it has several.
     pub file: usize,
     /// Size in bytes.
     pub bytes: u64,
@@ -65,6 +66,9 @@ fn read_entry(cursor: &mut Cursor, name: &str) -> Parsed<TensorInfo> {
             DType::supported()
         )
     })?;
+    // Which axes of 1 are written at the slow end is chance: ggml does not count them.
+    let ones = shape.iter().take(shape.len() - 1).take_while(|&&axis| axis == 1).count();
+    shape.drain(..ones);
     let row = shape[shape.len() - 1];
     if !row.is_multiple_of(dtype.block_len() as u64) {
         let block = dtype.block_len();

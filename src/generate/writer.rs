@@ -24,7 +24,9 @@ impl<'t> Writer<'t> {
     }
 
     /// Shows what was held back in case it became a stop string, and gives the whole text.
-    pub(super) fn finish(mut self, show: impl FnMut(&str) -> Result<()>) -> Result<String> {
+    pub(super) fn finish(mut self, mut show: impl FnMut(&str) -> Result<()>) -> Result<String> {
+        let released = self.stops.push(&self.stream.rest());
+        self.show(&released.text, &mut show)?;
         let held = self.stops.finish();
         self.show(&held, show)?;
         Ok(self.text)

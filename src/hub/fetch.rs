@@ -4,6 +4,7 @@ use super::ModelName;
 use super::cache::{INDEX, SMALL_FILES, Stored, WEIGHTS, is_plain};
 use super::client::{Client, Failure, LINKED_ETAG, Outcome, page};
 use super::download::{Wanted, content_range};
+use super::name::parts_of;
 use crate::{Error, Result};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ impl Fetch<'_> {
     pub(super) fn all(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
         let mut info = None;
         let files = match &self.name.file {
-            Some(file) => vec![file.clone()],
+            Some(file) => parts_of(file),
             None => self.files(info.insert(self.info()?))?,
         };
         let wanted = files.into_iter().map(|file| self.metadata(file)).collect::<Result<Vec<_>>>()?;

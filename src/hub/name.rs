@@ -81,6 +81,22 @@ impl ModelName {
     }
 }
 
+/// The files that belong to one of this name, itself first: all parts of a model in several, `…-00001-of-00003.gguf`.
+pub(super) fn parts_of(file: &str) -> Vec<String> {
+    fn number(digits: &str) -> Option<u32> {
+        let is_number = digits.len() == 5 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse().ok().filter(|&number| is_number && number > 0)
+    }
+    let others = || {
+        let (rest, count) = file.strip_suffix(".gguf")?.rsplit_once("-of-")?;
+        let (stem, own) = rest.rsplit_once('-')?;
+        let (own, last) = (number(own)?, number(count)?);
+        let other = |part| format!("{stem}-{part:05}-of-{count}.gguf");
+        Some((1..=last).filter(|part| *part != own).map(other).collect::<Vec<_>>())
+    };
+    [vec![file.to_owned()], others().unwrap_or_default()].concat()
+}
+
 impl fmt::Display for ModelName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.repository)?;
@@ -103,6 +119,24 @@ impl fmt::Display for ModelName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_of_a_model_brings_the_others() {
+        let parts = parts_of("q4/m-00002-of-00003.gguf");
+        assert_eq!(
+            parts,
+            ["q4/m-00002-of-00003.gguf", "q4/m-00001-of-00003.gguf", "q4/m-00003-of-00003.gguf"]
+        );
+        for file in [
+            "m.gguf",
+            "m-00001-of-00001.gguf",
+            "m-1-of-3.gguf",
+            "m-0000x-of-00003.gguf",
+            "m-00001-of-00003.bin",
+        ] {
+            assert_eq!(parts_of(file), [file]);
+        }
+    }
 
     #[test]
     fn names_are_told_from_paths() {

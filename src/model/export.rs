@@ -232,8 +232,13 @@ fn metadata(config: &Config) -> std::result::Result<Vec<(String, Value)>, String
     // Configurations have counts of up to 2^24.
     let count = |n: usize| Value::U32(n as u32);
 
-    if config.qkv_bias != architecture.qkv_bias || config.output_bias != architecture.bias {
-        return Err(format!("attention has biases, which models called {} have not", architecture.name));
+    // Readers look for such biases in files of this family; in those of others they are strange tensors.
+    let may_have = architecture.name == "llama";
+    if !may_have && (config.qkv_bias != architecture.qkv_bias || config.output_bias != architecture.bias) {
+        return Err(format!(
+            "attention has biases, which readers of {} files do not look for",
+            architecture.name
+        ));
     }
     if config.ffn_bias != architecture.bias {
         return Err(format!(

@@ -126,7 +126,7 @@ impl<'a> Loader<'a> {
                 false => None,
             },
             attn_output: self.matrix(&weight("attn_output"), width, attended)?,
-            attn_output_bias: self.bias(&name("attn_output"), width, output_bias)?,
+            attn_output_bias: if output_bias { Some(self.attention_output_bias(index)?) } else { None },
             post_attention_norm: post("post_attention_norm")?,
             ffn_norm: self.gain(&name("ffn_norm"), width)?,
             ffn: match self.config.experts_of(index) {
@@ -168,24 +168,6 @@ impl<'a> Loader<'a> {
         Ok(vec![paired(q), paired(k), v])
     }
 
-    /// Their biases, in the same order.
-    fn query_key_value_bias(&self, index: usize) -> Result<Tensor> {
-        let Config { architecture, head, heads, key_heads, .. } = *self.config;
-        let (query, key) = (heads * head, key_heads * head);
-        let name = |part: &str| format!("blk.{index}.{part}.bias");
-        let mut all = match architecture.fused {
-            true => self.floats(&name("attn_qkv"), query + 2 * key)?,
-            false => {
-                let parts = [("attn_q", query), ("attn_k", key), ("attn_v", key)];
-                let parts = parts.map(|(part, count)| self.floats(&name(part), count));
-                let [q, k, v] = parts;
-                [q?, k?, v?].concat()
-            }
-        };
-        all[..query + key].chunks_mut(head).for_each(|head| self.pair_up(index, head));
-        self.vector(&name("attn_qkv"), all)
-    }
-
     /// The gain of a head of queries or keys.
     fn head_gain(&self, index: usize, part: &str) -> Result<Tensor> {
         let name = format!("blk.{index}.{part}.weight");
@@ -208,7 +190,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Puts the numbers of a head into the order of the packed rows.
-    fn pair_up(&self, index: usize, head: &mut [f32]) {
+    pub(super) fn pair_up(&self, index: usize, head: &mut [f32]) {
         let stored = head.to_vec();
         for (at, number) in head.iter_mut().enumerate() {
             *number = stored[unpaired(self.pairs(), at, self.rotated(index))];

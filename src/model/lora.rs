@@ -121,6 +121,8 @@ struct Site {
     padded_inputs: usize,
     /// Count of rows with their padding.
     rows: usize,
+    /// Order of a head's numbers in GGUF files.
+    gguf_pairs: Pairs,
 }
 
 impl Model {
@@ -170,7 +172,7 @@ fn sites(config: &Config, index: usize, dense: bool) -> Vec<Site> {
     let piece = |part: &str, rows, first, head| Piece { name: name(part), rows, first, head };
     let site = |label: &str, pieces, inputs, padded_inputs, rows: usize| {
         let rows = rows.next_multiple_of(4);
-        Site { label: name(label), pieces, inputs, padded_inputs, rows }
+        Site { label: name(label), pieces, inputs, padded_inputs, rows, gguf_pairs: architecture.gguf_pairs }
     };
 
     let qkv = match architecture.fused {
@@ -266,6 +268,7 @@ impl Site {
             let pieces: Vec<&Piece> =
                 self.pieces.iter().filter(|piece| piece.name == addition.name).collect();
             let LowRank { name, rank, .. } = addition;
+            let pairs = if addition.gguf_order { self.gguf_pairs } else { Pairs::Halves };
             for row in addition.a.chunks(self.inputs) {
                 a.extend_from_slice(row);
                 a.resize(a.len() + columns - self.inputs, 0.0);
@@ -274,7 +277,7 @@ impl Site {
                 for (at, stored) in piece.rows.clone().enumerate() {
                     let stored = match piece.head {
                         None => stored,
-                        Some((head, width)) => stored - at % head + unpaired(Pairs::Halves, at % head, width),
+                        Some((head, width)) => stored - at % head + unpaired(pairs, at % head, width),
                     };
                     let from = &addition.b[stored * rank..][..*rank];
                     let to = &mut b[(piece.first + at) * ranks + first_rank..][..*rank];

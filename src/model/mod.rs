@@ -3,6 +3,7 @@
 //! Read [`transformer`](self) first: `transformer.rs` is the model, a kernel a line.
 
 pub mod architecture;
+mod biases;
 mod config;
 mod contrast;
 mod counters;

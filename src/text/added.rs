@@ -42,7 +42,11 @@ pub(super) enum Segment<'a> {
 impl AddedTokens {
     /// From a whole vocabulary and the kinds of its tokens.
     pub fn new(tokens: &Strings, kinds: &[TokenKind]) -> Self {
-        Self::from_tokens((0u32..).zip(tokens.iter()).zip(kinds).map(|((id, text), &kind)| (id, text, kind)))
+        let all = (0u32..).zip(tokens.iter()).zip(kinds).map(|((id, text), &kind)| (id, text, kind));
+        let mut added = Self::from_tokens(all);
+        // No text has these bytes.
+        added.by_text.retain(|_, id| tokens.raw(*id as usize).is_none());
+        added
     }
 
     /// From ids, texts and kinds.

@@ -46,7 +46,7 @@ pub(super) struct ByteLevel {
     words: WordCutter,
     /// Bytes the vocabulary has no token for: some models were trained without the rare ones.
     missing: Vec<u8>,
-    /// Tokens whose text another, later token has as well: the merges find only that one.
+    /// Tokens whose text another, later token has as well: the merges find only that one. And those that are no text.
     shadowed: Vec<(u32, String)>,
     /// What the file's silence on BOS means.
     pub add_bos: bool,
@@ -74,6 +74,10 @@ impl ByteLevel {
         let mut longest = 0;
         for ((id, token), kind) in (0u32..).zip(parts.tokens.iter()).zip(kinds) {
             if matches!(kind, TokenKind::Normal | TokenKind::UserDefined | TokenKind::Byte) {
+                if parts.tokens.raw(id as usize).is_some() {
+                    shadowed.push((id, token.to_owned()));
+                    continue;
+                }
                 longest = longest.max(token.len());
                 if let Some(earlier) = vocab.insert(token.to_owned(), id) {
                     shadowed.push((earlier, token.to_owned()));
@@ -167,6 +171,10 @@ fn read_merges(parts: &TokenizerParts, longest: usize, excluded: &HashSet<&str>)
     let mut merged = String::new();
     let mut pairs = Merges::with_capacity(merges.len());
     for (rank, merge) in merges.iter().enumerate() {
+        if merges.raw(rank).is_some() {
+            // Not of text, so no text needs it.
+            continue;
+        }
         // The left part has at least one byte, so a space there belongs to it.
         let space = merge.bytes().skip(1).position(|byte| byte == b' ').map(|at| at + 1);
         let (left, right) = space.map_or((merge, ""), |at| (&merge[..at], &merge[at + 1..]));

@@ -13,7 +13,6 @@ pub(super) struct FolderTokens {
     /// Further ones that end an answer.
     pub ends: Vec<u32>,
     pub add_bos: Option<bool>,
-    pub add_eos: Option<bool>,
 }
 
 impl FolderTokens {
@@ -32,7 +31,6 @@ impl FolderTokens {
             eos: text("eos_token").and_then(&id).or(ends.first().copied()),
             ends,
             add_bos: flag("add_bos_token"),
-            add_eos: flag("add_eos_token"),
         })
     }
 }

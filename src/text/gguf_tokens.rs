@@ -5,6 +5,7 @@ use super::added::{PHI3_TOKENS, named_phi3, phi3_takes_spaces};
 use super::chat::ChatTemplate;
 use super::folder_tokens::FolderTokens;
 use super::gguf_pieces;
+use super::markers::ends_turn;
 use super::pretokenizers;
 use crate::error::Result;
 use crate::format::{Array, Folder, Strings, Value};
@@ -33,6 +34,7 @@ pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(
     let (tokens, mut kinds, ids) = tokens(&json, model, count).map_err(&wrong)?;
     let merges = merges(model).map_err(&wrong)?;
     let special = FolderTokens::read(folder, |text| ids.get(text).copied())?;
+    let [eot, eom] = further_ends(&special, |id| tokens.get(id as usize));
 
     let text = |text: &str| Value::String(text.into());
     let mut all = vec![("ggml.model", text(if pieces { "llama" } else { "gpt2" })), ("ggml.pre", text(pre))];
@@ -48,10 +50,12 @@ pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(
     all.push(("ggml.tokens", Value::Array(Array::String(tokens))));
     all.push(("ggml.token_type", Value::Array(Array::I32(kinds))));
     let known = |id: &u32| (*id as usize) < count;
-    let eot = special.ends.iter().copied().find(|id| Some(*id) != special.eos);
-    for (name, id) in
-        [("ggml.bos_token_id", special.bos), ("ggml.eos_token_id", special.eos), ("ggml.eot_token_id", eot)]
-    {
+    for (name, id) in [
+        ("ggml.bos_token_id", special.bos),
+        ("ggml.eos_token_id", special.eos),
+        ("ggml.eot_token_id", eot),
+        ("ggml.eom_token_id", eom),
+    ] {
         id.filter(known).into_iter().for_each(|id| all.push((name, Value::U32(id))));
     }
     let around = around(&json);
@@ -59,13 +63,40 @@ pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(
         found.and_then(|text| ids.get(text).copied()) == id && id.is_some()
     };
     let add_bos = special.add_bos == Some(true) || is(around.0, special.bos);
-    let add_eos = special.add_eos == Some(true) || is(around.1, special.eos);
+    let add_eos = is(around.1, special.eos);
     all.push(("ggml.add_bos_token", Value::Bool(add_bos)));
     all.push(("ggml.add_eos_token", Value::Bool(add_eos)));
     if let Some(template) = ChatTemplate::folder_text(folder)? {
         all.push(("chat_template", Value::String(template)));
     }
     Ok(all.into_iter().map(|(name, value)| (format!("tokenizer.{name}"), value)).collect())
+}
+
+/// The two tokens beside `eos` that GGUF has keys for, of those that end an answer. Those that readers know by name come last,
+/// for they need none.
+fn further_ends<'a>(special: &FolderTokens, text: impl Fn(u32) -> Option<&'a str>) -> [Option<u32>; 2] {
+    let mut ends: Vec<(u32, &str)> = vec![];
+    for &id in &special.ends {
+        let is_new = Some(id) != special.eos && ends.iter().all(|(end, _)| *end != id);
+        ends.extend(text(id).filter(|_| is_new).map(|text| (id, text)));
+    }
+    if ends.len() > 2 {
+        ends.sort_by_key(|(_, text)| ends_turn(text));
+    }
+    let lost: Vec<String> = ends
+        .iter()
+        .skip(2)
+        .filter(|(_, text)| !ends_turn(text))
+        .map(|(id, text)| format!("{text:?} ({id})"))
+        .collect();
+    if !lost.is_empty() {
+        log::warn!(
+            "GGUF has keys for three tokens that end an answer; in the file these end none, unless --stop names them: {}",
+            lost.join(", ")
+        );
+    }
+    let mut ids = ends.into_iter().map(|(id, _)| id);
+    [ids.next(), ids.next()]
 }
 
 type Wrong<T> = std::result::Result<T, String>;

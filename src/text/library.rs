@@ -1,20 +1,13 @@
-//! A tokenizer as `tokenizer.json` describes it, built and run by the `tokenizers` crate. Decoding is done here, a token
-//! at a time, so that text can be shown as it comes.
+//! A tokenizer as `tokenizer.json` describes it, built and run by the `tokenizers` crate, but for decoding.
 
 use super::TokenKind;
-use super::byte_level::append_spelled;
+use super::decoders::Decoders;
 use crate::error::{Error, Result};
 use serde_json::Value;
 use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
-use tokenizers::pre_tokenizers::metaspace::PrependScheme;
 use tokenizers::tokenizer::Tokenizer as Whole;
-use tokenizers::{
-    DecoderWrapper, ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
-};
-
-/// Stands for a space inside pieces.
-const SPACE: char = '\u{2581}';
+use tokenizers::{ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 
 /// The crate's tokenizer, and how its tokens are spelled.
 #[derive(Debug)]
@@ -22,10 +15,8 @@ pub(super) struct Library {
     whole: Whole,
     /// The same, but blind to special tokens in the text; made when it is first asked for.
     plain: OnceLock<Whole>,
-    /// In GPT-2's alphabet of bytes; else in text, with ▁ for spaces and `<0x0A>` for bytes.
-    byte_level: bool,
-    /// Decoding drops one space at the beginning.
-    pub strips_space: bool,
+    /// From tokens to text.
+    pub decoders: Decoders,
 }
 
 impl Library {
@@ -43,32 +34,8 @@ impl Library {
             .with_truncation(None)
             .map_err(|error| Error::Text(format!("tokenizer.json: its truncation: {error}")))?;
         check_template(&whole)?;
-        let mut library = Self { whole, plain: OnceLock::new(), byte_level: false, strips_space: false };
-        let decoders: Vec<DecoderWrapper> = match library.whole.get_decoder() {
-            Some(DecoderWrapper::Sequence(sequence)) => sequence.get_decoders().to_vec(),
-            Some(decoder) => vec![decoder.clone()],
-            None => vec![],
-        };
-        for decoder in &decoders {
-            match decoder {
-                DecoderWrapper::ByteLevel(_) => library.byte_level = true,
-                DecoderWrapper::Metaspace(metaspace) => {
-                    library.strips_space |= metaspace.prepend_scheme != PrependScheme::Never;
-                }
-                DecoderWrapper::Strip(strip) => {
-                    library.strips_space |= strip.content == ' ' && strip.start > 0;
-                }
-                DecoderWrapper::Replace(_) | DecoderWrapper::Fuse(_) | DecoderWrapper::ByteFallback(_) => {}
-                other => {
-                    let kind = format!("{other:?}");
-                    let kind = kind.split('(').next().unwrap_or_default();
-                    return Err(Error::Text(format!(
-                        "tokenizer.json: decoders of kind {kind} are not supported"
-                    )));
-                }
-            }
-        }
-        Ok(library)
+        let decoders = Decoders::new(whole.get_decoder())?;
+        Ok(Self { whole, plain: OnceLock::new(), decoders })
     }
 
     /// The tokens beside the model's own: id, text, kind.
@@ -108,21 +75,6 @@ impl Library {
             plain
         });
         encode(plain, text, false)
-    }
-
-    /// Appends the bytes of a token of the model's own.
-    pub(super) fn append_bytes(&self, id: u32, bytes: &mut Vec<u8>) {
-        let Some(token) = self.token(id) else { return };
-        if self.byte_level {
-            append_spelled(&token, bytes);
-            return;
-        }
-        let byte =
-            token.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>')).filter(|hex| hex.len() == 2);
-        match byte.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => bytes.push(byte),
-            None => bytes.extend_from_slice(token.replace(SPACE, " ").as_bytes()),
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::error::Result;
-use crate::format::metadata::Array;
+use crate::format::metadata::{Array, Value};
 use crate::format::{Gguf, Strings};
 
 /// The tokenizer's metadata, under the names of GGUF's `tokenizer.ggml.*` keys.
@@ -42,10 +42,52 @@ pub struct TokenizerParts<'a> {
 }
 
 impl<'a> TokenizerParts<'a> {
+    /// Whether a model file has a tokenizer, sound or not.
+    pub fn are_in(gguf: &Gguf) -> bool {
+        match gguf.get("tokenizer.ggml.model") {
+            // What writers of GGUF call it when they leave it out.
+            Some(model) => model.as_str() != Some("no_vocab"),
+            None => gguf.metadata().iter().any(|(key, _)| key.starts_with("tokenizer.ggml.")),
+        }
+    }
+
+    /// Ids of special tokens that are given, by their names.
+    pub(super) fn special_ids(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let all = [
+            ("bos", self.bos),
+            ("eos", self.eos),
+            ("eot", self.eot),
+            ("eom", self.eom),
+            ("unknown", self.unknown),
+        ];
+        all.into_iter().filter_map(|(name, id)| Some((name, id?)))
+    }
+
+    /// The same without ids that no token has. Some writers put such a number where a model has no token of this kind.
+    pub(super) fn with_known_ids(&self) -> Self {
+        let count = self.tokens.len();
+        for (name, id) in self.special_ids().filter(|(_, id)| *id as usize >= count) {
+            log::warn!("tokenizer.ggml.{name}_token_id is {id}, but there are {count} tokens; it is ignored");
+        }
+        let known = |id: Option<u32>| id.filter(|&id| (id as usize) < count);
+        Self {
+            bos: known(self.bos),
+            eos: known(self.eos),
+            eot: known(self.eot),
+            eom: known(self.eom),
+            unknown: known(self.unknown),
+            ..self.clone()
+        }
+    }
+
     /// Reads the keys of a model file; arrays are borrowed, not copied.
     pub fn from_gguf(gguf: &'a Gguf) -> Result<Self> {
         let key = |name: &str| format!("tokenizer.ggml.{name}");
-        let id = |name: &str| gguf.opt_u32(&key(&format!("{name}_token_id")));
+        let id = |name: &str| match gguf.get(&key(&format!("{name}_token_id"))) {
+            // In some files -1 stands for none.
+            Some(Value::I32(..0) | Value::I64(..0)) => Ok(None),
+            _ => gguf.opt_u32(&key(&format!("{name}_token_id"))),
+        };
         let wrong = |name: &str, wanted: &str, found: &Array| {
             gguf.path_error(format!(
                 "{} should be an array of {wanted}, but is one of {}",
@@ -56,7 +98,7 @@ impl<'a> TokenizerParts<'a> {
         let kinds = match gguf.opt_array(&key("token_type"))? {
             None => None,
             Some(Array::I32(kinds)) => Some(Cow::Borrowed(kinds.as_slice())),
-            // A kind that does not fit becomes -1, which is refused as unknown.
+            // A kind that does not fit becomes -1, which is as unknown.
             Some(Array::U32(kinds)) => {
                 Some(kinds.iter().map(|&kind| i32::try_from(kind).unwrap_or(-1)).collect())
             }
@@ -67,10 +109,15 @@ impl<'a> TokenizerParts<'a> {
             Some(Array::F32(scores)) => Some(scores.as_slice()),
             Some(other) => return Err(wrong("scores", "f32", other)),
         };
+        if !Self::are_in(gguf) {
+            return Err(gguf.path_error(
+                "has no tokenizer, which texts need; choose a file with one, or give ids where a command takes them (--ids)",
+            ));
+        }
         Ok(Self {
             name: gguf.opt_str("general.name")?,
             model: gguf.str(&key("model"))?,
-            pre: gguf.opt_str(&key("pre"))?,
+            pre: gguf.opt_str(&key("pre"))?.filter(|name| !name.is_empty()),
             tokens: Cow::Borrowed(gguf.strings(&key("tokens"))?),
             kinds,
             scores,

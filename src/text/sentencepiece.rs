@@ -87,10 +87,20 @@ impl SentencePiece {
         let mut bytes = vec![None; 256];
         for ((id, token), &kind) in (0u32..).zip(parts.tokens.iter()).zip(kinds) {
             if kind == TokenKind::Byte {
-                let byte = byte_of(token).ok_or_else(|| {
+                let raw = match parts.tokens.bytes(id as usize) {
+                    Some(&[byte]) => Some(byte),
+                    _ => None,
+                };
+                let byte = byte_of(token).or(raw).ok_or_else(|| {
                     Error::Text(format!("byte token {id} is {token:?}, not like <0x0A>; the file is damaged"))
                 })?;
                 bytes[byte as usize] = Some(id);
+            }
+        }
+        // Old vocabularies have the byte itself.
+        for (id, raw) in parts.tokens.all_raw() {
+            if let ([byte], true) = (raw, mergeable(id as u32)) {
+                bytes[*byte as usize].get_or_insert(id as u32);
             }
         }
         Ok(Self {

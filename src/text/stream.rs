@@ -1,6 +1,7 @@
 //! Text as it is generated: whole characters, as early as they are whole.
 
 use super::Tokenizer;
+use super::decoders::{Position, WholeText};
 
 /// Decodes ids one at a time. The pieces joined are exactly [`Tokenizer::decode`] of all the ids.
 #[derive(Debug)]
@@ -11,25 +12,34 @@ pub struct TextStream<'a> {
     pending: Vec<u8>,
     /// The next text may begin with the space that encoding added.
     strip_space: bool,
+    position: Position,
+    whole: WholeText,
 }
 
 impl<'a> TextStream<'a> {
     /// A stream at the beginning of a text.
     pub fn new(tokenizer: &'a Tokenizer, skip_special: bool) -> Self {
-        let strip_space = tokenizer.adds_space_prefix();
-        Self { tokenizer, skip_special, pending: Vec::new(), strip_space }
+        Self::at(Position::Beginning, tokenizer, skip_special)
     }
 
     /// A stream that goes on from text before it, such as a prompt: a leading space is part of the text.
     pub fn continuing(tokenizer: &'a Tokenizer, skip_special: bool) -> Self {
-        Self { strip_space: false, ..Self::new(tokenizer, skip_special) }
+        Self::at(Position::AfterText, tokenizer, skip_special)
+    }
+
+    fn at(position: Position, tokenizer: &'a Tokenizer, skip_special: bool) -> Self {
+        let strip_space = position == Position::Beginning && tokenizer.adds_space_prefix();
+        let whole = tokenizer.whole_text(position);
+        Self { tokenizer, skip_special, pending: Vec::new(), strip_space, position, whole }
     }
 
     /// Takes the next id and returns the characters it completes, often none. Bytes that cannot be UTF-8
     /// become U+FFFD.
     pub fn push(&mut self, id: u32) -> String {
         let held = self.pending.len();
-        self.tokenizer.append_bytes(id, self.skip_special, &mut self.pending);
+        if self.tokenizer.append_bytes(id, self.skip_special, self.position, &mut self.pending) {
+            self.position = Position::AfterTokens;
+        }
         if self.strip_space && self.pending.len() > held && !self.tokenizer.is_special(id) {
             self.strip_space = false;
             if self.pending[held] == b' ' {
@@ -51,13 +61,18 @@ impl<'a> TextStream<'a> {
             }
         }
         self.pending.drain(..whole);
-        text
+        self.whole.push(text)
+    }
+
+    /// The ids have ended: what was held back of whole characters.
+    pub fn rest(&mut self) -> String {
+        self.whole.finish()
     }
 
     /// The ids have ended: a character that was cut short becomes U+FFFD.
     pub fn finish(&mut self) -> String {
         let text = String::from_utf8_lossy(&self.pending).into_owned();
         self.pending.clear();
-        text
+        self.whole.push(text) + &self.rest()
     }
 }

@@ -2,36 +2,16 @@
 
 use super::added::{AddedTokens, Segment};
 use super::byte_level::ByteLevel;
+use super::decoders::{Position, WholeText};
 use super::folder_tokens::FolderTokens;
 use super::library::Library;
+use super::markers::{mend_kinds, turn_ends};
 use super::sentencepiece::SentencePiece;
 use super::{TextStream, TokenKind, TokenizerParts};
 use crate::error::{Error, Result};
 use crate::format::{Folder, Gguf, Source, is_there, with_words};
 use std::borrow::Cow;
-
-/// Names of tokens that end a turn, in the families of models that have been seen. The metadata names one or
-/// two; models are often trained to end with another.
-const TURN_ENDS: [&str; 18] = [
-    "<|im_end|>",
-    "<|endoftext|>",
-    "<|eot_id|>",
-    "<|eom_id|>",
-    "<|end_of_text|>",
-    "<end_of_turn>",
-    "<turn|>",
-    "<|end|>",
-    "<|return|>",
-    "<|call|>",
-    "<|eot|>",
-    "<EOT>",
-    "<|endofturn|>",
-    "<|end_of_turn|>",
-    "<|END_OF_TURN_TOKEN|>",
-    "<end_of_utterance>",
-    "<｜end▁of▁sentence｜>",
-    "[EOT]",
-];
+use std::collections::HashMap;
 
 /// Turns text into token ids and back.
 #[derive(Debug)]
@@ -44,6 +24,8 @@ pub struct Tokenizer {
     add_bos: bool,
     add_eos: bool,
     end_of_turn: Vec<u32>,
+    /// The bytes of tokens that are no UTF-8.
+    raw: HashMap<u32, Box<[u8]>>,
 }
 
 #[derive(Debug)]
@@ -54,6 +36,14 @@ enum Model {
 }
 
 impl Tokenizer {
+    /// Whether a model's file or folder has a tokenizer, sound or not. Models are also fed with ids alone.
+    pub fn is_in(source: &Source) -> bool {
+        match source {
+            Source::Gguf(gguf) => TokenizerParts::are_in(gguf),
+            Source::Folder(folder) => folder.path().join("tokenizer.json").is_file(),
+        }
+    }
+
     /// Builds the tokenizer of a model's file or folder.
     ///
     /// # Errors
@@ -97,8 +87,10 @@ impl Tokenizer {
             bos,
             eos: special.eos,
             add_bos: bos.is_some() && (special.add_bos == Some(true) || first == bos),
-            add_eos: special.add_eos == Some(true) && special.eos.is_some(),
+            // Where the post-processor adds none, `add_eos_token` says nothing any more.
+            add_eos: false,
             end_of_turn,
+            raw: HashMap::new(),
         })
     }
 
@@ -128,24 +120,17 @@ impl Tokenizer {
         if vocab_size == 0 || u32::try_from(vocab_size).is_err() {
             return Err(Error::Text(format!("the vocabulary has {vocab_size} tokens; the file is damaged")));
         }
+        let parts = &parts.with_known_ids();
         let mut kinds = read_kinds(parts)?;
-        for (name, id) in [
-            ("bos", parts.bos),
-            ("eos", parts.eos),
-            ("eot", parts.eot),
-            ("eom", parts.eom),
-            ("unknown", parts.unknown),
-        ] {
-            let Some(id) = id else { continue };
-            let kind = kinds.get_mut(id as usize).ok_or_else(|| {
-                Error::Text(format!(
-                    "tokenizer.ggml.{name}_token_id is {id}, but there are {vocab_size} tokens; the file is damaged"
-                ))
-            })?;
-            // Without kinds in the file, this is all there is to tell control tokens by.
-            if parts.kinds.is_none() {
-                *kind = TokenKind::Control;
-            }
+        let mended = mend_kinds(&parts.tokens, &mut kinds);
+        if parts.kinds.is_none() {
+            // Names, and which ids the file has a use for, are all there is to tell control tokens by.
+            parts.special_ids().for_each(|(_, id)| kinds[id as usize] = TokenKind::Control);
+        } else if !mended.is_empty() {
+            log::warn!(
+                "tokenizer.ggml.token_type has markers of turns as ordinary text; they are taken as control tokens: {}",
+                mended.join(", ")
+            );
         }
         let (model, default_bos) = match parts.model {
             "gpt2" => {
@@ -172,6 +157,7 @@ impl Tokenizer {
             add_bos: parts.add_bos.unwrap_or(default_bos) && parts.bos.is_some(),
             add_eos: parts.add_eos.unwrap_or(false) && parts.eos.is_some(),
             end_of_turn,
+            raw: parts.tokens.all_raw().map(|(id, bytes)| (id as u32, bytes.into())).collect(),
         })
     }
 
@@ -232,23 +218,40 @@ impl Tokenizer {
         text
     }
 
-    /// Appends the bytes of one token; they may end inside a character. Ids outside the vocabulary have none.
-    pub(super) fn append_bytes(&self, id: u32, skip_special: bool, bytes: &mut Vec<u8>) {
+    /// Appends the bytes of one token; they may end inside a character. Ids outside the vocabulary have none. Whether the token
+    /// is one of the text's.
+    pub(super) fn append_bytes(
+        &self,
+        id: u32,
+        skip_special: bool,
+        position: Position,
+        bytes: &mut Vec<u8>,
+    ) -> bool {
         match (self.added.get(id), &self.model) {
-            (Some((_, kind)), _) if skip_special && kind.is_special() => {}
+            (Some((_, kind)), _) if skip_special && kind.is_special() => return false,
+            (Some((text, _)), Model::Library(model)) => model.decoders.append(text, true, position, bytes),
+            _ if self.raw.contains_key(&id) => bytes.extend_from_slice(&self.raw[&id]),
             (Some((text, _)), _) => bytes.extend_from_slice(text.as_bytes()),
             (None, Model::ByteLevel(model)) => model.decode(id, bytes),
             (None, Model::SentencePiece(model)) => model.decode(id, bytes),
-            (None, Model::Library(model)) => model.append_bytes(id, bytes),
+            (None, Model::Library(model)) => match model.token(id) {
+                Some(token) => model.decoders.append(&token, false, position, bytes),
+                None => return false,
+            },
         }
+        true
     }
 
     /// Whether encoding puts a space before a text, which decoding takes away again.
     pub(super) fn adds_space_prefix(&self) -> bool {
+        matches!(&self.model, Model::SentencePiece(model) if model.add_space_prefix)
+    }
+
+    /// What the text of all tokens goes through, in pieces as it comes.
+    pub(super) fn whole_text(&self, position: Position) -> WholeText {
         match &self.model {
-            Model::ByteLevel(_) => false,
-            Model::SentencePiece(model) => model.add_space_prefix,
-            Model::Library(model) => model.strips_space,
+            Model::Library(model) => model.decoders.whole(position),
+            _ => WholeText::default(),
         }
     }
 
@@ -327,22 +330,14 @@ fn read_kinds(parts: &TokenizerParts) -> Result<Vec<TokenKind>> {
             numbers.len()
         )));
     }
-    let kind = |(id, &number)| {
-        TokenKind::from_number(number).ok_or_else(|| {
-            Error::Text(format!("token {id} has the type {number}, known are 1 to 6; the file is damaged"))
-        })
-    };
-    numbers.iter().enumerate().map(kind).collect()
-}
-
-fn turn_ends(known: impl Iterator<Item = u32>, added: &AddedTokens) -> Vec<u32> {
-    let named = |name: &str| added.id(name);
-    // Where messages have channels, <|end|> ends only one of several messages of a turn.
-    let channels = named("<|return|>").is_some() && named("<|call|>").is_some();
-    let by_name = TURN_ENDS.iter().filter(|&&name| !(channels && name == "<|end|>")).copied();
-    let mut ends: Vec<u32> = known.collect();
-    ends.extend(by_name.filter_map(named));
-    ends.sort_unstable();
-    ends.dedup();
-    ends
+    let kinds = numbers.iter().map(|&number| TokenKind::from_number(number));
+    let strange = numbers.iter().zip(kinds.clone()).filter(|(_, kind)| kind.is_none());
+    if let Some((number, _)) = strange.clone().next() {
+        let count = strange.count();
+        log::warn!(
+            "tokenizer.ggml.token_type has {count} numbers such as {number}, which mean nothing; these tokens are taken as \
+             ordinary text"
+        );
+    }
+    Ok(kinds.map(|kind| kind.unwrap_or(TokenKind::Normal)).collect())
 }

@@ -20,7 +20,7 @@ pub(super) struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// All of `tokens` by id; only those `findable` by text. Of equal texts the last one is found.
+    /// All of `tokens` by id; only those `findable` by text, which those that are no text never are. Of equal texts the last one is found.
     /// `None` if there are more than 2^32 - 2 tokens or bytes.
     pub fn new(tokens: &Strings, findable: impl Fn(u32) -> bool) -> Option<Self> {
         let bytes: usize = tokens.iter().map(str::len).sum();
@@ -37,7 +37,7 @@ impl Vocabulary {
         for (id, token) in (0u32..).zip(tokens.iter()) {
             all.text.push_str(token);
             all.ends.push(all.text.len() as u32);
-            if findable(id) {
+            if findable(id) && tokens.raw(id as usize).is_none() {
                 let slot = all.slot(token);
                 all.slots[slot] = id;
                 all.longest = all.longest.max(token.len());

@@ -97,9 +97,31 @@ fn add_pieces(table: &mut Rows) -> Result<()> {
     Ok(())
 }
 
+/// Numbers of which some are too large for a scale in half precision.
+fn add_large(table: &mut Rows) -> Result<()> {
+    let (heads, key_heads, head, tokens) = (2usize, 1, 64, 3);
+    let width = ((heads + 2 * key_heads) * head).next_multiple_of(32);
+    let kernel = RotateHeads {
+        x: {
+            let numbers = table.numbers.floats(tokens * width, 2e7);
+            table.given("x", &[tokens, width], numbers)?
+        },
+        gains: None,
+        eps: 1e-6,
+        step: table.words("step", &[5])?,
+        rope: table.filled("rope", &[GRANULE, head])?,
+        q: table.empty("q", &[tokens, heads * head])?,
+        cache: table.cache(CacheType::Q8_0, [GRANULE, key_heads, head], false)?,
+        tokens,
+    };
+    table.case("Q8_0, numbers beyond 127 times the largest half".into(), kernel);
+    Ok(())
+}
+
 /// Appends them.
 pub(super) fn add(table: &mut Rows) -> Result<()> {
     add_pieces(table)?;
+    add_large(table)?;
     for (kind, heads, key_heads, head, tokens, position, granules, window) in ROWS {
         let (sizes, ring) = ([GRANULE * granules, key_heads, head], window.is_some());
         let what = format!(

@@ -202,11 +202,13 @@ impl LayerCache {
         // What a head leaves of its texels is zero.
         (0..self.kind.texels(self.head)).for_each(|at| words[4 * texel(at)..][..4].fill(0));
         for (block, numbers) in numbers.chunks(32).enumerate() {
-            let largest = numbers.iter().fold(0.0f32, |largest, x| largest.max(x.abs()));
+            // What a scale cannot reach is kept as large as one can.
+            let largest = numbers.iter().fold(0.0f32, |largest, x| largest.max(x.abs())).min(127.0 * 65504.0);
             set_half(words, texel(0) * 8 + block, largest / 127.0);
             let inverse = if largest == 0.0 { 0.0 } else { 127.0 / largest };
             for (i, value) in numbers.iter().enumerate() {
-                let (d, level) = (32 * block + i, (value * inverse).round_ties_even() as i8);
+                let (d, level) =
+                    (32 * block + i, (value * inverse).clamp(-127.0, 127.0).round_ties_even() as i8);
                 let (at, shift) = (texel(1 + d / 16) * 4 + d % 16 / 4, 8 * (d % 4));
                 words[at] |= u32::from(level as u8) << shift;
             }

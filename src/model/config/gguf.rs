@@ -3,7 +3,7 @@
 use super::keys::Keys;
 use super::{Config, Experts, LayerType, MOST_LAYERS};
 use crate::Result;
-use crate::format::{Array, DType, Gguf, Value, blocks};
+use crate::format::{Array, DType, Gguf, TensorInfo, Value, blocks};
 use crate::kernels::Function;
 use crate::model::architecture::{Norm, TABLE, names};
 use crate::model::rope::{Rope, Scaling};
@@ -14,11 +14,11 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
         gguf.path_error(format!("the architecture {named:?} is not supported; known are {}", names()))
     })?;
     let keys = Keys::new(gguf, named);
-    let (width, heads, layers) =
-        (keys.count("embedding_length")?, keys.count("attention.head_count")?, keys.count("block_count")?);
+    let (width, layers) = (keys.count("embedding_length")?, keys.count("block_count")?);
     if layers > MOST_LAYERS {
         return Err(keys.wrong("block_count", format!("is {layers}, which no model needs")));
     }
+    let heads = keys.count_of_all("attention.head_count", layers)?;
     let head = keys.count_or("attention.key_length", width / heads)?;
     if keys.count_or("attention.value_length", head)? != head {
         return Err(keys.wrong("attention.value_length", "differs from the keys'"));
@@ -65,15 +65,22 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
         Norm::Rms => "attention.layer_norm_rms_epsilon",
         Norm::Layer => "attention.layer_norm_epsilon",
     };
+    let has_bias = |parts: &[&str]| {
+        let there = |layer, part| gguf.opt_tensor(&format!("blk.{layer}.{part}.bias")).is_some();
+        (0..layers).any(|layer| parts.iter().any(|part| there(layer, part)))
+    };
     let config = Config {
         architecture,
         width,
-        hidden: keys.count("feed_forward_length")?,
+        hidden: keys.count_of_all("feed_forward_length", layers)?,
         layers,
         heads,
-        key_heads: keys.count_or("attention.head_count_kv", heads)?,
+        key_heads: match keys.get("attention.head_count_kv") {
+            Some(_) => keys.count_of_all("attention.head_count_kv", layers)?,
+            None => heads,
+        },
         head,
-        vocabulary: gguf.tensor("token_embd.weight")?.shape.first().map_or(0, |&rows| rows as usize),
+        vocabulary: rows(gguf.tensor("token_embd.weight")?),
         context,
         norm_eps: keys.f32(epsilon)?,
         ropes,
@@ -84,8 +91,9 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
         attention_cap: keys.opt_f32("attn_logit_softcapping")?.filter(|&cap| cap != 0.0),
         logits_cap: keys.opt_f32("final_logit_softcapping")?.filter(|&cap| cap != 0.0),
         tied: None,
-        qkv_bias: architecture.qkv_bias,
-        output_bias: architecture.bias,
+        // Some models are stored under a family's name that attention has biases beyond.
+        qkv_bias: architecture.qkv_bias || has_bias(&["attn_q", "attn_k", "attn_v", "attn_qkv"]),
+        output_bias: architecture.bias || has_bias(&["attn_output"]),
         ffn_bias: architecture.bias,
         scores_by_layer: false,
         experts,
@@ -164,6 +172,11 @@ fn scaling_by_keys(keys: &Keys) -> Result<Scaling> {
             Err(keys.wrong("rope.scaling.type", message))
         }
     }
+}
+
+/// Rows of a matrix; one with a single axis has one.
+fn rows(info: &TensorInfo) -> usize {
+    (info.elements() / info.shape.last().map_or(1, |&columns| columns.max(1))) as usize
 }
 
 /// The numbers of a tensor of one axis, if it is there.

@@ -109,14 +109,45 @@ impl<'a> Keys<'a> {
 
     /// A count of 1 to what models have.
     pub(super) fn count(&self, name: &str) -> Result<usize> {
-        match self.u32(name)? as usize {
+        let value = self.u32(name)?;
+        self.in_range(name, value)
+    }
+
+    fn in_range(&self, name: &str, value: u32) -> Result<usize> {
+        match value as usize {
             0 => Err(self.wrong(name, "is zero")),
             value @ 1..=LARGEST => Ok(value),
             value => Err(self.wrong(name, format!("is {value}, which no model needs"))),
         }
     }
 
-    /// The same, or `default` where there is none.
+    /// A count of all layers, written once or for each of `layers` layers.
+    pub(super) fn count_of_all(&self, name: &str, layers: usize) -> Result<usize> {
+        let Some(Value::Array(list)) = self.get(name) else { return self.count(name) };
+        let counts = list.as_u32s().ok_or_else(|| {
+            let found = list.element_type_name();
+            self.wrong(name, format!("should be one count or one for each layer, but is an array of {found}"))
+        })?;
+        if counts.len() != layers {
+            let message =
+                format!("has {} counts, but there are {layers} layers; the file is damaged", counts.len());
+            return Err(self.wrong(name, message));
+        }
+        let (least, most) = (counts.iter().min().copied(), counts.iter().max().copied());
+        match (least, most) {
+            (Some(least), Some(most)) if least == most => self.in_range(name, least),
+            (least, most) => Err(self.wrong(
+                name,
+                format!(
+                    "differs from layer to layer ({} to {}), which is not supported; layers of one shape are",
+                    least.unwrap_or(0),
+                    most.unwrap_or(0)
+                ),
+            )),
+        }
+    }
+
+    /// A count, or `default` where there is none.
     pub(super) fn count_or(&self, name: &str, default: usize) -> Result<usize> {
         if self.get(name).is_some() { self.count(name) } else { Ok(default) }
     }

@@ -64,7 +64,7 @@ fn bounded(state: &State, value: &Value, depth: usize, seen: &mut u64) -> Done<(
         return Err(error("a value is nested too deeply"));
     }
     *seen += 1;
-    if *seen % 16 == 0 {
+    if (*seen).is_multiple_of(16) {
         state.consume_fuel(1)?;
     }
     let inner: Vec<Value> = match Type::of(value) {
