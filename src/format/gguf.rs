@@ -3,19 +3,17 @@
 //! Specification: `docs/gguf.md` of ggml-org/ggml. Versions 2 and 3 are read, little-endian. Everything is checked
 //! when the file is opened, so that afterwards each tensor of the table can be read without further ado.
 
-use super::cursor::{Cursor, Parsed, shown};
+use super::cursor::{Parsed, shown};
+use super::gguf_part::{Part, all_parts};
 use super::ignored::Ignored;
 use super::mapped::Mapped;
-use super::metadata::{self, Array, Value};
-use super::split::{self, Split};
+use super::metadata::{Array, Value};
+use super::split;
 use super::strings::Strings;
-use super::tensor_table::{self, TensorInfo};
+use super::tensor_table::TensorInfo;
 use crate::error::{Error, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
-
-/// Where tensor data may start, unless `general.alignment` says otherwise.
-const DEFAULT_ALIGNMENT: u32 = 32;
 
 /// An open GGUF file, or all parts of a model that is split into several.
 pub struct Gguf {
@@ -29,44 +27,6 @@ pub struct Gguf {
     /// Indices into `tensors`, sorted by name.
     names: Vec<usize>,
     ignored: Ignored,
-}
-
-/// One file, read by itself.
-struct Part {
-    file: Mapped,
-    version: u32,
-    metadata: Vec<(String, Value)>,
-    tensors: Vec<TensorInfo>,
-    split: Option<Split>,
-}
-
-impl Part {
-    fn open(path: &Path) -> Result<Self> {
-        let file = Mapped::open(path, "give the path of a .gguf file, or of a folder with a config.json")?;
-        Self::parse(file).map_err(|message| Error::format(path, message))
-    }
-
-    fn parse(file: Mapped) -> Parsed<Self> {
-        let mut cursor = Cursor::new(file.bytes());
-        let version = read_version(&mut cursor, file.bytes())?;
-        let tensor_count = cursor.u64()?;
-        let entry_count = cursor.u64()?;
-        let metadata = metadata::read_entries(&mut cursor, entry_count)?;
-        let keys = sorted_by(&metadata, "metadata key", |(key, _)| key)?;
-        let mut tensors = tensor_table::read_entries(&mut cursor, tensor_count)?;
-        let get = |wanted: &str| find(&metadata, &keys, wanted, |(key, _)| key).map(|(_, value)| value);
-
-        let alignment = match get("general.alignment") {
-            None => DEFAULT_ALIGNMENT,
-            Some(value) => value.as_u32().filter(|a| a.is_power_of_two() && *a >= 8).ok_or_else(|| {
-                format!("general.alignment is {value}, not a power of two of at least 8; the file is damaged")
-            })?,
-        };
-        let data_start = cursor.position().next_multiple_of(alignment.into());
-        tensor_table::place(&mut tensors, data_start, alignment.into(), file.bytes().len() as u64)?;
-        let split = Split::read(get)?;
-        Ok(Self { file, version, metadata, tensors, split })
-    }
 }
 
 impl Gguf {
@@ -279,119 +239,8 @@ impl fmt::Debug for Gguf {
     }
 }
 
-/// All parts of a model, of which `given` is one.
-fn all_parts(path: &Path, given: Part, split: Split) -> Result<Vec<Part>> {
-    let mut given = Some(given);
-    let mut parts = vec![];
-    for number in 0..split.count {
-        if number == split.number {
-            parts.extend(given.take());
-            continue;
-        }
-        let other = split.part(path, number).map_err(|message| Error::format(path, message))?;
-        if !other.exists() {
-            return Err(Error::format(
-                path,
-                format!(
-                    "is part {} of {} of a model; {} is missing beside it, fetch that, too",
-                    split.number + 1,
-                    split.count,
-                    other.file_name().unwrap_or_default().display()
-                ),
-            ));
-        }
-        let part = Part::open(&other)?;
-        match part.split {
-            Some(found) if found.number == number && found.count == split.count => parts.push(part),
-            found => {
-                let says = found.map_or("no part of anything".into(), |found| {
-                    format!("part {} of {}", found.number + 1, found.count)
-                });
-                return Err(Error::format(
-                    &other,
-                    format!(
-                        "should be part {} of {}, but says that it is {says}; fetch it again",
-                        number + 1,
-                        split.count
-                    ),
-                ));
-            }
-        }
-    }
-    let found: usize = parts.iter().map(|part| part.tensors.len()).sum();
-    match split.tensors.filter(|&wanted| wanted as usize != found) {
-        None => Ok(parts),
-        Some(wanted) => Err(Error::format(
-            path,
-            format!(
-                "is part of a model of {wanted} tensors, but all parts have {found} together; fetch them again"
-            ),
-        )),
-    }
-}
-
-/// Reads the magic and the version, and explains files of another kind.
-fn read_version(cursor: &mut Cursor, file: &[u8]) -> Parsed<u32> {
-    if file.is_empty() {
-        return Err("is empty; fetch it again".into());
-    }
-    if !file.starts_with(b"GGUF") {
-        return Err(match other_kind(file) {
-            Some(kind) => format!("is not GGUF but {kind}"),
-            None => "is not GGUF: its first four bytes are not \"GGUF\"; choose a .gguf file".into(),
-        });
-    }
-    cursor.take(4)?;
-    let version = cursor.u32()?;
-    match version {
-        2 | 3 => Ok(version),
-        1 => {
-            Err("is GGUF version 1, which was replaced in 2023; convert the model anew (2 and 3 are read)"
-                .into())
-        }
-        _ if (1..=3).contains(&version.swap_bytes()) => {
-            Err("is a big-endian GGUF file, little-endian ones are read; convert it with llama.cpp's \
-             gguf_convert_endian.py"
-                .into())
-        }
-        _ => Err(format!(
-            "is GGUF version {version}, but only 2 and 3 are known; it is damaged or newer than Kaiwu"
-        )),
-    }
-}
-
-/// Names what people take for GGUF files, by their first bytes, and says what to do.
-fn other_kind(file: &[u8]) -> Option<&'static str> {
-    const KINDS: [(&[u8], &str); 10] = [
-        (
-            b"version https://git-lfs",
-            "a Git LFS pointer: the model itself was not fetched; run `git lfs pull`",
-        ),
-        (b"FUGG", "GGUF with its magic in big-endian order; convert it to little-endian"),
-        (
-            b"PK\x03\x04",
-            "a zip archive, maybe a PyTorch checkpoint or a wheel; unpack it or choose a .gguf file",
-        ),
-        (b"\x80\x02", "a Python pickle, maybe a PyTorch checkpoint; convert it to GGUF"),
-        (b"\x1f\x8b", "a gzip archive; unpack it first"),
-        (b"\x28\xb5\x2f\xfd", "a zstd archive; unpack it first"),
-        (b"lmgg", "GGML, the format before GGUF; convert the model anew"),
-        (b"tjgg", "GGJT, the format before GGUF; convert the model anew"),
-        (b"<", "a web page or XML, maybe an error message of the download; fetch the file again"),
-        (
-            b"{",
-            "JSON, maybe an error message of the download; choose a .gguf file, or the folder of a config.json",
-        ),
-    ];
-    // A safetensors file starts with the length of its JSON header (u64), then the header.
-    if file.len() > 8 && file[8] == b'{' && file[5..8] == [0; 3] {
-        return Some("safetensors; give the folder it is in, together with its config.json");
-    }
-    KINDS.iter().find(|(magic, _)| file.starts_with(magic)).map(|(_, kind)| *kind)
-}
-
 /// The order of the items by name; an error if a name comes twice.
-fn sorted_by<T>(items: &[T], what: &str, name: fn(&T) -> &String) -> Parsed<Vec<usize>> {
+pub(super) fn sorted_by<T>(items: &[T], what: &str, name: fn(&T) -> &String) -> Parsed<Vec<usize>> {
     let mut order: Vec<usize> = (0..items.len()).collect();
     order.sort_unstable_by_key(|i| name(&items[*i]));
     match order.windows(2).find(|pair| name(&items[pair[0]]) == name(&items[pair[1]])) {
@@ -402,7 +251,12 @@ fn sorted_by<T>(items: &[T], what: &str, name: fn(&T) -> &String) -> Parsed<Vec<
     }
 }
 
-fn find<'a, T>(items: &'a [T], order: &[usize], wanted: &str, name: fn(&T) -> &String) -> Option<&'a T> {
+pub(super) fn find<'a, T>(
+    items: &'a [T],
+    order: &[usize],
+    wanted: &str,
+    name: fn(&T) -> &String,
+) -> Option<&'a T> {
     let found = order.binary_search_by(|i| name(&items[*i]).as_str().cmp(wanted)).ok()?;
     Some(&items[order[found]])
 }

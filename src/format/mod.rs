@@ -10,6 +10,7 @@ pub mod dtype;
 mod files;
 pub mod folder;
 pub mod gguf;
+mod gguf_part;
 pub mod gguf_writer;
 mod ignored;
 mod json;
