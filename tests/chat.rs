@@ -436,6 +436,8 @@ mod at_a_terminal {
         // A message in between: the next one is a first one again.
         terminal.types("whole\r");
         terminal.shows("cut short");
+        // Before the prompt is there, it would be the answer that Ctrl-C ends.
+        terminal.shows("> ");
         terminal.types("\u{3}");
         terminal.shows("Ctrl-C once more ends the program");
         terminal.types("\u{3}");

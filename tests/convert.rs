@@ -158,6 +158,21 @@ fn a_model_in_parts_is_inspected_and_converted_as_one() {
     let inspected = Command::new(env!("CARGO_BIN_EXE_kaiwu")).arg("inspect").arg(path(2)).output().unwrap();
     let said = String::from_utf8_lossy(&inspected.stdout);
     assert!(said.contains("GGUF version 3 in 3 files") && said.contains("on the device, with"), "{said}");
+    // None of its own files is replaced, nor one of a folder's.
+    let other = path(2);
+    let own = convert(&["-m", path(0).to_str().unwrap(), "-o", other.to_str().unwrap(), "--quantize", "f16"]);
+    let copied = folder.0.join("llama");
+    std::fs::create_dir(&copied).unwrap();
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"] {
+        std::fs::copy(common::data("tiny/llama-f32").join(name), copied.join(name)).unwrap();
+    }
+    let weights = copied.join("model.safetensors");
+    let of_folder = convert(&["-m", copied.to_str().unwrap(), "-o", weights.to_str().unwrap()]);
+    for ran in [own, of_folder] {
+        let said = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.code() == Some(2) && said.contains("is a file of the model itself"), "{said}");
+    }
+    assert!(Gguf::open(&path(0)).is_ok() && Folder::open(&copied).is_ok());
     let whole = folder.0.join("whole.gguf");
     let ran = convert(&["-m", path(0).to_str().unwrap(), "-o", whole.to_str().unwrap(), "--quantize", "f16"]);
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));

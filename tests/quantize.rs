@@ -211,7 +211,7 @@ fn what_cannot_be_converted_is_said() {
         (&["convert", "-m", folder, "-o", "x.gguf"], 1, "no regular order"),
         (&["convert", "-m", model, "-o", "x.gguf"], 2, "GGUF file already"),
         (&["convert", "--quantize", "q9", "-o", "x"], 2, "q4_k"),
-        (&["convert", "-m", model, "--quantize", "q8_0", "-o", model], 2, "is the model itself"),
+        (&["convert", "-m", model, "--quantize", "q8_0", "-o", model], 2, "is a file of the model itself"),
         (&["convert", "-m", model, "--quantize", "q8_0", "-o", "/dev/null/x.gguf"], 1, "/dev/null/x.gguf"),
     ];
     for (arguments, code, message) in rows {

@@ -147,8 +147,9 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
     let path = arguments.model.path()?;
     let source = arguments.model.open()?;
     let (quantization, output) = (arguments.quantize, &arguments.output);
-    if is_same_file(&path, output) {
-        let message = format!("{} is the model itself; give another file to write", output.display());
+    if is_of_model(&source, output) {
+        let message =
+            format!("{} is a file of the model itself; give another file to write", output.display());
         return Err(Error::Usage(message));
     }
     if quantization.is_none() && arguments.lora.is_empty() && matches!(source, Source::Gguf(_)) {
@@ -254,9 +255,17 @@ fn metadata(model: &Model, quantization: Option<Quantization>) -> Vec<(String, V
     old.into_iter().chain(new.map(|(key, value)| (key.to_owned(), value))).collect()
 }
 
-fn is_same_file(a: &Path, b: &Path) -> bool {
-    match (std::fs::canonicalize(a), std::fs::canonicalize(b)) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => false,
+/// Whether `output` is there and belongs to the model: one of its GGUF files, or anything in its folder that is no GGUF file.
+fn is_of_model(source: &Source, output: &Path) -> bool {
+    let Ok(output) = std::fs::canonicalize(output) else { return false };
+    let is = |path: &Path| std::fs::canonicalize(path).is_ok_and(|path| path == output);
+    match source {
+        Source::Gguf(gguf) => gguf.files().any(is),
+        Source::Folder(folder) => {
+            output.extension().is_none_or(|kind| kind != "gguf")
+                && output.parent().is_some_and(|parent| {
+                    std::fs::canonicalize(folder.path()).is_ok_and(|folder| folder == parent)
+                })
+        }
     }
 }

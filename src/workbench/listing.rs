@@ -31,7 +31,7 @@ pub struct ListedOperand {
 pub struct ListedStrategy {
     /// Its name.
     pub strategy: &'static str,
-    /// The shader file in `shaders/`, without its ending.
+    /// The shader file below `shaders/`, without its folder and ending.
     pub shader: &'static str,
     /// Whether the open device offers it; `None` without a device.
     pub here: Option<bool>,
