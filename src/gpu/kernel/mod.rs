@@ -1,0 +1,6 @@
+//! One kernel: its operands, the rendering of its shader, its pipeline, and its comparison with its reference.
+
+pub(in crate::gpu) mod compare;
+pub(in crate::gpu) mod kernel;
+pub(in crate::gpu) mod pipeline;
+pub(in crate::gpu) mod shader;

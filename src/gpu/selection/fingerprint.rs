@@ -1,0 +1,93 @@
+//! Which shaders a strategy is made of, as a number: what was learnt of one text says nothing of another.
+
+use crate::gpu::device::device::lock;
+use crate::gpu::kernel::kernel::Strategy;
+use crate::gpu::kernel::shader::LIBRARY;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
+
+/// A fingerprint of the templates of `strategies` and of all that they can include, in sixteen hexadecimal digits. Sizes
+/// and formats make no difference, for they are values that the templates are given.
+pub fn fingerprint(strategies: &[Strategy]) -> String {
+    let texts: BTreeSet<(&str, u64)> =
+        strategies.iter().map(|strategy| (strategy.name, template(strategy.source))).collect();
+    let mut hash = Fnv::default();
+    for (name, text) in texts {
+        hash.add(name.as_bytes());
+        hash.add(&text.to_le_bytes());
+    }
+    format!("{:016x}", hash.0)
+}
+
+/// Of a template with its includes; remembered by where the text is in the program.
+fn template(source: &'static str) -> u64 {
+    static KNOWN: Mutex<Option<HashMap<(usize, usize), u64>>> = Mutex::new(None);
+    let mut known = lock(&KNOWN);
+    let known = known.get_or_insert_default();
+    *known.entry((source.as_ptr() as usize, source.len())).or_insert_with(|| {
+        let mut hash = Fnv::default();
+        let mut seen = BTreeSet::new();
+        add_with_includes(&mut hash, source, &mut seen);
+        hash.0
+    })
+}
+
+fn add_with_includes(hash: &mut Fnv, source: &'static str, seen: &mut BTreeSet<&'static str>) {
+    hash.add(source.as_bytes());
+    for line in source.lines() {
+        let Some(included) = line.trim_start().strip_prefix("//% include ") else { continue };
+        let literal = included.trim().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        for &(name, text) in LIBRARY {
+            // What a variable names can be any of the library.
+            if literal.is_none_or(|literal| literal == name) && seen.insert(name) {
+                add_with_includes(hash, text, seen);
+            }
+        }
+    }
+}
+
+/// The hash of Fowler, Noll and Vo, 64 bits, variant 1a: the same on every machine and in every version.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv {
+    fn add(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::Needs;
+
+    fn strategy(name: &'static str, source: &'static str) -> Strategy {
+        Strategy { name, entry: "e", source, constants: vec![], needs: Needs::lanes(8), grid: [1, 1, 1] }
+    }
+
+    #[test]
+    fn texts_and_what_they_include_count() {
+        // FNV-1a of nothing and of "a", from the authors' test vectors.
+        let of = |bytes: &[u8]| {
+            let mut hash = Fnv::default();
+            hash.add(bytes);
+            hash.0
+        };
+        assert_eq!([of(b""), of(b"a")], [0xcbf2_9ce4_8422_2325, 0xaf63_dc4c_8601_ec8c]);
+
+        let texts =
+            ["fn a() {}", "fn b() {}", "//% include \"halves\"", "//% include \"cubes\"", "//% include F"];
+        let all: BTreeSet<String> = texts.iter().map(|text| fingerprint(&[strategy("s", text)])).collect();
+        assert_eq!(all.len(), texts.len());
+        let (a, b) = (strategy("a", texts[0]), strategy("b", texts[1]));
+        assert_eq!(fingerprint(&[a.clone(), b.clone()]), fingerprint(&[b.clone(), a.clone()]));
+        assert_ne!(fingerprint(std::slice::from_ref(&a)), fingerprint(&[a, b]));
+    }
+}

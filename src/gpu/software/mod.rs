@@ -1,0 +1,7 @@
+//! What is there for one software driver alone: shared memory of textures and buffers, layers in one dispatch, compiling ahead.
+
+pub(in crate::gpu) mod alias;
+pub(in crate::gpu) mod arena;
+pub(in crate::gpu) mod chain;
+pub(in crate::gpu) mod rehearsal;
+pub(in crate::gpu) mod stage;
