@@ -1,8 +1,8 @@
 //! How a network is trained.
 
-use super::config::Shape;
-use super::optimiser::Method;
-use super::schedule::Schedule;
+use crate::train::model::config::Shape;
+use crate::train::optimisation::optimiser::Method;
+use crate::train::optimisation::schedule::Schedule;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 

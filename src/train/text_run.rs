@@ -1,19 +1,19 @@
 //! A language model learns a text: a small one from scratch, or one that is there already.
 
-use super::checkpoint::Checkpoint;
-use super::data::Data;
-use super::export::export_llama;
-use super::export_tuned::{export_adapter, export_model};
-use super::lesson::Lesson;
-use super::metrics::{read_metrics, write_metrics};
-use super::network::Network;
-use super::order::Order;
-use super::score::Score;
-use super::text_settings::TextSettings;
-use super::trainer::{AT_ONCE, Trainer};
-use super::tuning::{Tuned, Tuning, Wishes};
 use crate::gpu::Gpu;
 use crate::text::LearnedTokenizer;
+use crate::train::data::data::Data;
+use crate::train::data::lesson::Lesson;
+use crate::train::data::order::Order;
+use crate::train::model::network::Network;
+use crate::train::optimisation::score::Score;
+use crate::train::output::checkpoint::Checkpoint;
+use crate::train::output::export::export_llama;
+use crate::train::output::export_tuned::{export_adapter, export_model};
+use crate::train::output::metrics::{read_metrics, write_metrics};
+use crate::train::text_settings::TextSettings;
+use crate::train::trainer::{AT_ONCE, Trainer};
+use crate::train::tuning::{Tuned, Tuning, Wishes};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;

@@ -1,10 +1,10 @@
 //! What `kaiwu train` is told: the shape of a small language model, and how it learns.
 
-use super::config::Shape;
-use super::optimiser::Method;
-use super::schedule::Schedule;
-use super::settings::Settings;
 use crate::model::unsupported_heads;
+use crate::train::model::config::Shape;
+use crate::train::optimisation::optimiser::Method;
+use crate::train::optimisation::schedule::Schedule;
+use crate::train::settings::Settings;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 

@@ -1,17 +1,17 @@
 //! The trainer: compiled steps, and many of them in a submission.
 
-use super::config::Shape;
-use super::low_rank::LoraSettings;
-use super::network::Network;
-use super::optimiser::Optimiser;
-use super::order::Order;
-use super::parameters::Parameters;
-use super::score::Score;
-use super::settings::Settings;
-use super::step::Step;
 use crate::gpu::{Gpu, Place, Program, Readback, Recording, Submission, Tensor};
 use crate::kernels::Draw;
 use crate::model::profile::Timing;
+use crate::train::data::order::Order;
+use crate::train::model::config::Shape;
+use crate::train::model::low_rank::LoraSettings;
+use crate::train::model::network::Network;
+use crate::train::model::parameters::Parameters;
+use crate::train::optimisation::optimiser::Optimiser;
+use crate::train::optimisation::score::Score;
+use crate::train::optimisation::step::Step;
+use crate::train::settings::Settings;
 use crate::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;

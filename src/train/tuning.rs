@@ -1,17 +1,17 @@
 //! Going on with a model that is there: which one, how, and what is chosen where nobody says.
 
-use super::config::{MOST_CONTEXT, Shape};
-use super::data::Data;
-use super::lesson::{Lengths, Lesson};
-use super::low_rank::LoraSettings;
-use super::network::Network;
-use super::text_settings::TextSettings;
-use super::trainer::Trainer;
 use crate::Result;
 use crate::format::{Ignored, Source};
 use crate::gpu::Gpu;
 use crate::model::Config;
 use crate::text::{ChatTemplate, Tokenizer};
+use crate::train::data::data::Data;
+use crate::train::data::lesson::{Lengths, Lesson};
+use crate::train::model::config::{MOST_CONTEXT, Shape};
+use crate::train::model::low_rank::LoraSettings;
+use crate::train::model::network::Network;
+use crate::train::text_settings::TextSettings;
+use crate::train::trainer::Trainer;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -73,7 +73,7 @@ impl Parameters {
     ///
     /// # Errors
     /// When the device cannot hold them.
-    pub(super) fn named(place: &Place, all: Vec<(String, Vec<usize>)>) -> Result<Self> {
+    pub(in crate::train) fn named(place: &Place, all: Vec<(String, Vec<usize>)>) -> Result<Self> {
         let (mut names, mut tensors) = (vec![], vec![]);
         for (name, shape) in all {
             tensors.push(Tensor::zeros(place, &name, &shape, Element::F32)?);
@@ -114,7 +114,7 @@ impl Parameters {
     ///
     /// # Errors
     /// When the device cannot hold them.
-    pub(super) fn successors(&self, place: &Place, in_place: bool) -> Result<Self> {
+    pub(in crate::train) fn successors(&self, place: &Place, in_place: bool) -> Result<Self> {
         let successor = |tensor: &Tensor| match place {
             Place::Host if in_place => Ok(tensor.clone()),
             Place::Device(_) if !tensor.written().is(tensor) => Ok(tensor.written().clone()),

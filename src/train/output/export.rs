@@ -1,16 +1,16 @@
 //! A trained model as a folder in Hugging Face's form: a Llama.
 
-use super::config::{Feedforward, NormKind, Positions};
 use super::tensor_file::write_tensors;
-use super::trainer::Trainer;
 use crate::files::write_whole;
+use crate::train::model::config::{Feedforward, NormKind, Positions};
+use crate::train::trainer::Trainer;
 use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
 
 /// Rows of queries or keys in the order that folders have: of each head, the first numbers of all pairs before the second
 /// ones. Here, as in GGUF, the two of a pair are neighbours.
-pub(super) fn halves(values: &[f32], head: usize, columns: usize) -> Vec<f32> {
+pub(in crate::train) fn halves(values: &[f32], head: usize, columns: usize) -> Vec<f32> {
     let rows = values.len() / columns;
     let from = |row: usize| {
         let (first, place) = (row / head * head, row % head);
@@ -20,10 +20,10 @@ pub(super) fn halves(values: &[f32], head: usize, columns: usize) -> Vec<f32> {
 }
 
 /// Name, shape and numbers of a tensor.
-pub(super) type Named = (String, Vec<usize>, Vec<f32>);
+pub(in crate::train) type Named = (String, Vec<usize>, Vec<f32>);
 
 /// The weights under the names and in the order of Hugging Face's folders.
-pub(super) fn llama_tensors(trainer: &Trainer) -> Result<Vec<Named>> {
+pub(in crate::train) fn llama_tensors(trainer: &Trainer) -> Result<Vec<Named>> {
     let shape = &trainer.shape;
     let (width, head, hidden) = (shape.width, shape.head(), shape.hidden);
     let keys = shape.key_heads * head;

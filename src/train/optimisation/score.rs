@@ -28,7 +28,7 @@ impl From<Score> for [f32; 3] {
 }
 
 impl Score {
-    pub(super) fn from_bits(words: &[u32]) -> Self {
+    pub(in crate::train) fn from_bits(words: &[u32]) -> Self {
         [0, 1, 2].map(|part| f32::from_bits(words[part])).into()
     }
 

@@ -5,7 +5,7 @@ use crate::{Error, Result};
 use serde_json::{Map, Value};
 
 /// A word of a sequence that is read, but not learned.
-pub(super) const READ: u32 = 1 << 31;
+pub(in crate::train) const READ: u32 = 1 << 31;
 
 /// What a line may look like, for messages.
 const FORMS: &str = "{\"prompt\": …, \"response\" or \"completion\": …}, {\"messages\": [{\"role\": …, \"content\": …}, …]}, \
@@ -32,7 +32,7 @@ impl Example {
     ///
     /// # Errors
     /// When it is no JSON, is in none of the forms, or has nothing to learn.
-    pub(super) fn parse(file: &str, number: usize, line: &str) -> Result<Self> {
+    pub(in crate::train) fn parse(file: &str, number: usize, line: &str) -> Result<Self> {
         let place = format!("{file}: line {number}");
         let value = serde_json::from_str(line).map_err(|error| {
             let (text, column) = (error.to_string(), error.column());
@@ -59,12 +59,12 @@ impl Example {
     }
 
     /// Where it is from.
-    pub(super) fn place(&self) -> &str {
+    pub(in crate::train) fn place(&self) -> &str {
         &self.place
     }
 
     /// Its text, where it is nothing else.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(in crate::train) fn text(&self) -> Option<&str> {
         match &self.form {
             Form::Text(text) => Some(text),
             Form::Chat { .. } => None,
@@ -75,7 +75,11 @@ impl Example {
     ///
     /// # Errors
     /// When the template refuses the conversation, or there is none and it needs one.
-    pub(super) fn words(&self, tokenizer: &Tokenizer, template: Option<&ChatTemplate>) -> Result<Vec<u32>> {
+    pub(in crate::train) fn words(
+        &self,
+        tokenizer: &Tokenizer,
+        template: Option<&ChatTemplate>,
+    ) -> Result<Vec<u32>> {
         let words = match (&self.form, template) {
             (Form::Text(text), _) => learned(tokenizer, vec![], text, true),
             (Form::Chat { messages, .. }, Some(template)) => by_template(messages, tokenizer, template),

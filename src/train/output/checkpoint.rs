@@ -1,8 +1,8 @@
 //! Checkpoints: parameters, moments and whatever the caller wants to remember, in one safetensors file.
 
 use super::tensor_file::write_each;
-use super::trainer::Trainer;
 use crate::format::Mapped;
+use crate::train::trainer::Trainer;
 use crate::{Error, Result};
 use safetensors::tensor::{Dtype, SafeTensors};
 use serde::Serialize;

@@ -1,13 +1,13 @@
 //! What became of a model that was trained on: an adapter as PEFT writes it, or the model in the form it had.
 
-use super::config::Shape;
 use super::export::{halves, llama_tensors};
-use super::low_rank::{LoraSettings, Pair, Target};
 use super::tensor_file::write_tensors;
-use super::trainer::Trainer;
-use super::tuning::Tuning;
 use crate::files::write_whole;
 use crate::format::{DType, Gguf, NewTensor, Source, Value, is_there, write_gguf};
+use crate::train::model::config::Shape;
+use crate::train::model::low_rank::{LoraSettings, Pair, Target};
+use crate::train::trainer::Trainer;
+use crate::train::tuning::Tuning;
 use crate::{Error, Result};
 use serde_json::json;
 use std::fs;
@@ -26,7 +26,7 @@ const KEPT: [&str; 8] = [
 ];
 
 /// Writes `adapter_model.safetensors` and `adapter_config.json`.
-pub(super) fn export_adapter(
+pub(in crate::train) fn export_adapter(
     settings: &LoraSettings,
     shape: &Shape,
     pairs: Vec<Pair>,
@@ -69,7 +69,7 @@ pub(super) fn export_adapter(
 }
 
 /// Writes the model in the form it was read: a folder, its tokenizer copied, or `model.gguf` with the same metadata.
-pub(super) fn export_model(trainer: &Trainer, tuning: &Tuning, folder: &Path) -> Result<PathBuf> {
+pub(in crate::train) fn export_model(trainer: &Trainer, tuning: &Tuning, folder: &Path) -> Result<PathBuf> {
     let Tuning { model, ignored, .. } = tuning;
     match Source::open_ignoring(model, ignored)? {
         Source::Gguf(gguf) => {

@@ -1,9 +1,9 @@
 //! The calls that take parameters and gradients to the next parameters.
 
-use super::parameters::Parameters;
 use crate::Result;
 use crate::gpu::{Place, Recording, Tensor};
 use crate::kernels::{Adamw, Sgd, SquareSum, Step};
+use crate::train::model::parameters::Parameters;
 use serde::{Deserialize, Serialize};
 
 /// How a gradient becomes a step.
@@ -26,7 +26,7 @@ impl Method {
     }
 
     /// 1 / (1 - b^step) for both means.
-    pub(super) fn corrections(self, step: u64) -> [f32; 2] {
+    pub(in crate::train) fn corrections(self, step: u64) -> [f32; 2] {
         let of = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(step as f64))) as f32;
         match self {
             Self::Adamw(b1, b2, _) => [of(b1), of(b2)],

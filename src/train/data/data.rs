@@ -74,7 +74,7 @@ impl Data {
     ///
     /// # Errors
     /// When there are other examples.
-    pub(super) fn plain(&self) -> Result<Cow<'_, str>> {
+    pub(in crate::train) fn plain(&self) -> Result<Cow<'_, str>> {
         let Some(examples) = &self.examples else { return Ok(Cow::Borrowed(&self.text)) };
         let mut all = String::new();
         for example in examples {
@@ -92,7 +92,7 @@ impl Data {
     }
 
     /// A number that tells texts apart (FNV-1a, 64 bits).
-    pub(super) fn fingerprint(&self) -> u64 {
+    pub(in crate::train) fn fingerprint(&self) -> u64 {
         let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         self.text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
     }

@@ -1,13 +1,13 @@
 //! The shape of a transformer to be trained.
 
-use super::text_settings::TextSettings;
 use crate::model::Config;
 use crate::model::rope::Rope;
+use crate::train::text_settings::TextSettings;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// The longest context of training.
-pub(super) const MOST_CONTEXT: usize = 8192;
+pub(in crate::train) const MOST_CONTEXT: usize = 8192;
 
 /// What is normalised before each block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +106,7 @@ impl Shape {
     }
 
     /// A Llama over so many tokens: RMSNorm, rotary positions, SwiGLU. Sizes are those of the configuration file.
-    pub(super) fn llama(settings: &TextSettings, vocabulary: usize) -> Self {
+    pub(in crate::train) fn llama(settings: &TextSettings, vocabulary: usize) -> Self {
         Self {
             vocabulary,
             context: settings.context,

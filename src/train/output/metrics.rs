@@ -1,7 +1,7 @@
 //! The rows of a run: `metrics.jsonl`, a JSON object a line.
 
-use super::json_lines::{read_lines, write_lines};
 use crate::Result;
+use crate::train::data::json_lines::{read_lines, write_lines};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::Path;

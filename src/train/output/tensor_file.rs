@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 /// Words beside the tensors.
-pub(super) type Words = Option<HashMap<String, String>>;
+pub(in crate::train) type Words = Option<HashMap<String, String>>;
 
 /// Writes f32 tensors as a safetensors file, whole or not at all.
 ///
@@ -23,7 +23,7 @@ pub fn write_tensors(path: &Path, tensors: &[(String, Vec<usize>, Vec<f32>)], wo
 ///
 /// # Errors
 /// Those of `read`, and when the file cannot be written.
-pub(super) fn write_each<'a>(
+pub(in crate::train) fn write_each<'a>(
     path: &Path,
     tensors: Vec<(String, Vec<usize>)>,
     words: Words,

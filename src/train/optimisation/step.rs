@@ -1,17 +1,17 @@
 //! A step of training as lists of calls, and what it takes.
 
-use super::network::Network;
 use super::optimiser::Optimiser;
-use super::settings::Settings;
-use super::trainer::AT_ONCE;
-use super::transformer::{Batch, Workspace, record};
 use crate::Result;
 use crate::gpu::{Element, Gradients, Place, Recording, Tensor};
 use crate::kernels::{Draw, Tick};
+use crate::train::model::network::Network;
+use crate::train::model::transformer::{Batch, Workspace, record};
+use crate::train::settings::Settings;
+use crate::train::trainer::AT_ONCE;
 use std::collections::HashMap;
 
 /// The calls of a step and of an evaluation, and the tensors that the host writes or reads.
-pub(super) struct Step {
+pub(in crate::train) struct Step {
     /// Forward passes, their gradients, and the optimiser.
     pub recording: Recording,
     /// A forward pass.

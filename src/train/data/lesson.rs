@@ -12,7 +12,7 @@ const EVALUATED: usize = 64;
 /// Tokens, and sequences of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Lesson {
-    /// Token ids, as [`super::Trainer::of`] takes them.
+    /// Token ids, as [`crate::train::Trainer::of`] takes them.
     pub words: Vec<u32>,
     /// Tokens of a sequence.
     pub context: usize,

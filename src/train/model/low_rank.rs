@@ -41,7 +41,7 @@ impl Target {
     }
 
     /// The module in Hugging Face's models.
-    pub(super) fn module(self) -> &'static str {
+    pub(in crate::train) fn module(self) -> &'static str {
         match self {
             Self::Q => "self_attn.q_proj",
             Self::K => "self_attn.k_proj",
@@ -87,7 +87,7 @@ const SITES: [(&str, &[Target]); 5] = [
 const MOST: usize = 256;
 
 impl LoraSettings {
-    pub(super) fn check(&self) -> Result<()> {
+    pub(in crate::train) fn check(&self) -> Result<()> {
         let sane = (1..=MOST).contains(&self.rank) && self.alpha.is_finite() && self.alpha > 0.0;
         if !sane {
             return Err(Error::Model(format!(
@@ -142,7 +142,7 @@ pub struct Adapter {
 }
 
 /// What is added to one of our matrices.
-pub(super) struct Added<'a> {
+pub(in crate::train) struct Added<'a> {
     pub a: &'a Tensor,
     pub b: &'a Tensor,
     /// Rows of the first of two matrices.
@@ -151,7 +151,7 @@ pub(super) struct Added<'a> {
 }
 
 /// One matrix's A [rank, C] and B [rows, rank].
-pub(super) struct Pair {
+pub(in crate::train) struct Pair {
     pub layer: usize,
     pub target: Target,
     pub columns: usize,
@@ -199,7 +199,7 @@ impl Adapter {
     }
 
     /// What is added to our matrix of that name.
-    pub(super) fn of(&self, name: &str) -> Option<Added<'_>> {
+    pub(in crate::train) fn of(&self, name: &str) -> Option<Added<'_>> {
         let a = self.parameters.find(&format!("{name}.lora_a"))?;
         let b = self.parameters.find(&format!("{name}.lora_b"))?;
         let split = (a.dim(0) > self.settings.padded()).then_some(b.dim(0) / 2);
@@ -207,7 +207,7 @@ impl Adapter {
     }
 
     /// The numbers of every target, without padding. `values` are those of all parameters, in their order.
-    pub(super) fn pairs(&self, shape: &Shape, values: &[Vec<f32>]) -> Vec<Pair> {
+    pub(in crate::train) fn pairs(&self, shape: &Shape, values: &[Vec<f32>]) -> Vec<Pair> {
         let (rank, padded) = (self.settings.rank, self.settings.padded());
         let sites = (0..shape.layers)
             .flat_map(|layer| self.settings.sites(shape, layer).into_iter().map(move |site| (layer, site)));

@@ -1,0 +1,7 @@
+//! What is kept: checkpoints, exported models and adapters, metrics.
+
+pub(in crate::train) mod checkpoint;
+pub(in crate::train) mod export;
+pub(in crate::train) mod export_tuned;
+pub(in crate::train) mod metrics;
+pub(in crate::train) mod tensor_file;
