@@ -34,7 +34,7 @@ impl Ledger {
     }
 
     /// Whether an earlier examination ended while this strategy was being run: it had better come last.
-    pub(super) fn is_suspect(&self, report: &StrategyReport) -> bool {
+    pub(in crate::workbench) fn is_suspect(&self, report: &StrategyReport) -> bool {
         self.before.iter().any(|entry| is_of(report, entry) && entry.reason == SUSPECT)
     }
 

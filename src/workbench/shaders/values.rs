@@ -24,7 +24,7 @@ impl Field {
     }
 
     /// `value` as it is stored; it is one that is not refused.
-    pub(super) fn encoded(&self, value: f64) -> Vec<u8> {
+    pub(in crate::workbench) fn encoded(&self, value: f64) -> Vec<u8> {
         match (self.scalar.kind, self.scalar.width) {
             (ScalarKind::Float, 2) => f16::from_f64(value).to_le_bytes().to_vec(),
             (ScalarKind::Float, _) => (value as f32).to_le_bytes().to_vec(),
@@ -35,7 +35,7 @@ impl Field {
 }
 
 /// Why a number of this kind cannot have this value.
-pub(super) fn refusal(scalar: Scalar, value: f64) -> Option<String> {
+pub(in crate::workbench) fn refusal(scalar: Scalar, value: f64) -> Option<String> {
     let range =
         |least: f64, most: f64, what: &str| match (value.fract() == 0.0, least <= value && value <= most) {
             (true, true) => None,
@@ -53,7 +53,7 @@ pub(super) fn refusal(scalar: Scalar, value: f64) -> Option<String> {
 }
 
 /// The numbers of a variable, of nested structs, vectors, matrices and arrays too.
-pub(super) fn fields(module: &Module, ty: Handle<Type>, name: &str) -> Vec<Field> {
+pub(in crate::workbench) fn fields(module: &Module, ty: Handle<Type>, name: &str) -> Vec<Field> {
     let mut found = vec![];
     add(module, ty, name.to_owned(), 0, &mut found);
     found

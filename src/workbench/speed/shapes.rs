@@ -1,6 +1,5 @@
 //! Kernel calls of real models, with weights and activations made up.
 
-use super::cases::Table;
 use super::family_shapes::family_shapes;
 use super::training_shapes::training_shapes;
 use crate::Result;
@@ -9,6 +8,7 @@ use crate::gpu::Gpu;
 use crate::kernels::{
     Argmax, Attention, CacheType, Embed, Gate, GateUp, Input, MergePieces, Pieces, Product, QueryKeyValue,
 };
+use crate::workbench::checks::cases::Table;
 use std::sync::Arc;
 
 /// The sizes of a model of the Llama family.
@@ -108,10 +108,10 @@ fn product(
 }
 
 /// Appends a call that needs nothing to be known about it, under a name.
-pub(super) type Plain = fn(&mut Table, String) -> Result<()>;
+pub(in crate::workbench) type Plain = fn(&mut Table, String) -> Result<()>;
 
 /// Such a call.
-pub(super) fn plain(what: String, add: Plain) -> Shape {
+pub(in crate::workbench) fn plain(what: String, add: Plain) -> Shape {
     Shape::new(what.clone(), 0, move |table| add(table, what.clone()))
 }
 

@@ -9,7 +9,7 @@ use crate::kernels::{
 };
 
 /// Appends them.
-pub(super) fn add(table: &mut Rows) -> Result<()> {
+pub(in crate::workbench) fn add(table: &mut Rows) -> Result<()> {
     add_biases(table)?;
     add_gates(table)?;
     add_project(table)?;

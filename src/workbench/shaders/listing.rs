@@ -1,8 +1,8 @@
 //! The registry with its strategies: those for this adapter, and those that others would be offered.
 
-use super::cases::{Rows, Table};
 use crate::gpu::{Access, Capabilities, Gpu, Kernel, Needs, Strategy};
 use crate::kernels::REGISTRY;
+use crate::workbench::checks::cases::{Rows, Table};
 use crate::{Error, Result};
 use serde::Serialize;
 
@@ -57,7 +57,7 @@ fn adapters(base: &Capabilities) -> Vec<Capabilities> {
 }
 
 /// The strategies of one call for this adapter, then those that only other adapters are offered.
-pub(super) fn strategies(kernel: &dyn Kernel, base: &Capabilities) -> Vec<(Strategy, bool)> {
+pub(in crate::workbench) fn strategies(kernel: &dyn Kernel, base: &Capabilities) -> Vec<(Strategy, bool)> {
     let here = kernel.strategies(base).into_iter().map(|strategy| (strategy, true));
     let others = adapters(base).into_iter().flat_map(|adapter| kernel.strategies(&adapter));
     let mut all: Vec<(Strategy, bool)> = vec![];

@@ -1,9 +1,9 @@
 //! Which strategy, in which size, is fastest for a shape: each is held to the reference first, then all run in turn.
 
-use super::cases::Case;
 use crate::gpu::{
     Access, Entry, Gpu, Kernel, Program, Strategy, Tensor, Tuned, compare_outputs, fingerprint, names, sizes,
 };
+use crate::workbench::checks::cases::Case;
 use crate::{Error, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use crate::kernels::{
 
 impl Rows {
     /// A layer's cache for so many positions, filled on both sides.
-    pub(super) fn cache(
+    pub(in crate::workbench) fn cache(
         &mut self,
         kind: CacheType,
         [positions, key_heads, head]: [usize; 3],
@@ -119,7 +119,7 @@ fn add_large(table: &mut Rows) -> Result<()> {
 }
 
 /// Appends them.
-pub(super) fn add(table: &mut Rows) -> Result<()> {
+pub(in crate::workbench) fn add(table: &mut Rows) -> Result<()> {
     add_pieces(table)?;
     add_large(table)?;
     for (kind, heads, key_heads, head, tokens, position, granules, window) in ROWS {

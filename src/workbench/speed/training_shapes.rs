@@ -1,10 +1,11 @@
 //! Kernel calls of training, as `kaiwu grok` has them: 512 equations of four tokens, two layers of width 128, 99 words.
 
 use super::shapes::{Plain, plain};
-use super::{Shape, cases::Table};
 use crate::Result;
 use crate::gpu::{Access, Kernel, Tensor};
 use crate::kernels::*;
+use crate::workbench::Shape;
+use crate::workbench::checks::cases::Table;
 
 /// Equations of a step, tokens of one, all rows, width, inner width, words of the vocabulary (and the texels' worth).
 const BATCH: usize = 512;
@@ -304,6 +305,6 @@ const CALLS: &[(&str, Plain)] = &[
 ];
 
 /// Each of them once.
-pub(super) fn training_shapes() -> impl Iterator<Item = Shape> {
+pub(in crate::workbench) fn training_shapes() -> impl Iterator<Item = Shape> {
     CALLS.iter().map(|&(name, add)| plain(format!("training {name}"), add))
 }

@@ -65,7 +65,7 @@ fn add_gate_up(table: &mut Rows) -> Result<()> {
 }
 
 /// Heads, key heads, head width, tokens, position.
-pub(super) const HEADS: [(usize, usize, usize, usize, u32); 10] = [
+pub(in crate::workbench) const HEADS: [(usize, usize, usize, usize, u32); 10] = [
     (1, 1, 8, 1, 0),
     (4, 2, 16, 1, 7),
     (9, 3, 64, 1, 33),

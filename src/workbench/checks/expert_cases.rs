@@ -10,7 +10,7 @@ use crate::kernels::{
 };
 
 /// Appends them.
-pub(super) fn add(table: &mut Rows) -> Result<()> {
+pub(in crate::workbench) fn add(table: &mut Rows) -> Result<()> {
     add_route(table)?;
     add_groups(table)?;
     add_products(table)?;

@@ -1,10 +1,10 @@
 //! The calls of a model's own recordings, to be tuned or timed one by one.
 
-use super::cases::{Case, Table};
 use super::shapes::Shape;
 use crate::Result;
 use crate::format::{DType, blocks};
 use crate::gpu::{Access, Element, Entry, Kernel, Recording};
+use crate::workbench::checks::cases::{Case, Table};
 use std::sync::Arc;
 
 /// The different calls of `recording`, a step of `tokens` tokens with `context` tokens in the cache before it, those that

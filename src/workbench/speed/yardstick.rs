@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 /// Reads and multiply-adds, the same ones each time: in long dispatches, and in short ones, for which others' work on the
 /// machine matters otherwise.
-pub(super) struct Yardstick {
+pub(in crate::workbench) struct Yardstick {
     long: Program,
     short: Program,
 }
@@ -18,14 +18,14 @@ const RUNS: [usize; 2] = [7, 31];
 const READS: usize = 64;
 
 impl Yardstick {
-    pub(super) fn new(gpu: &Gpu) -> Result<Self> {
+    pub(in crate::workbench) fn new(gpu: &Gpu) -> Result<Self> {
         // A few milliseconds of a CPU, and less of a GPU, whose time others seldom share.
         let (lanes, rounds) = if gpu.capabilities().software { (8192, 256) } else { (65536, 512) };
         Ok(Self { long: program(gpu, lanes, rounds)?, short: program(gpu, lanes / 32, rounds / 8)? })
     }
 
     /// The medians of some runs, microseconds: of long dispatches, and of short ones.
-    pub(super) fn us(&self, gpu: &Gpu) -> Result<[f64; 2]> {
+    pub(in crate::workbench) fn us(&self, gpu: &Gpu) -> Result<[f64; 2]> {
         Ok([median(gpu, &self.long, RUNS[0])?, median(gpu, &self.short, RUNS[1])?])
     }
 }

@@ -35,7 +35,7 @@ impl Constant {
 }
 
 /// Those of a module.
-pub(super) fn constants_of(module: &Module) -> Vec<Constant> {
+pub(in crate::workbench) fn constants_of(module: &Module) -> Vec<Constant> {
     let scalar = |ty| match &module.types[ty].inner {
         TypeInner::Scalar(scalar) => *scalar,
         _ => Scalar { kind: ScalarKind::Float, width: 4 },
@@ -52,7 +52,10 @@ pub(super) fn constants_of(module: &Module) -> Vec<Constant> {
 ///
 /// # Errors
 /// For a value that its constant cannot have.
-pub(super) fn keyed(constants: &[Constant], settings: &[(String, f64)]) -> Result<Vec<(String, f64)>> {
+pub(in crate::workbench) fn keyed(
+    constants: &[Constant],
+    settings: &[(String, f64)],
+) -> Result<Vec<(String, f64)>> {
     let mut keyed = vec![];
     for constant in constants {
         if let Some((_, value)) = settings.iter().rfind(|(name, _)| constant.is(name)) {
@@ -69,7 +72,7 @@ pub(super) fn keyed(constants: &[Constant], settings: &[(String, f64)]) -> Resul
 ///
 /// # Errors
 /// Where a constant without a default has no value, which is said of all such; what naga refuses, in its words.
-pub(super) fn with_values(
+pub(in crate::workbench) fn with_values(
     module: &Module,
     info: &ModuleInfo,
     entry: &str,

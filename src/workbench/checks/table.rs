@@ -22,9 +22,9 @@ pub struct Case {
 pub struct Rows {
     /// The rows.
     pub cases: Vec<Case>,
-    pub(super) place: Place,
-    pub(super) numbers: Numbers,
-    pub(super) memory: HostMemory,
+    pub(in crate::workbench) place: Place,
+    pub(in crate::workbench) numbers: Numbers,
+    pub(in crate::workbench) memory: HostMemory,
 }
 
 /// Rows on one device.
@@ -36,7 +36,7 @@ pub struct Table {
 
 impl Table {
     /// No rows yet.
-    pub(super) fn new(gpu: &Arc<Gpu>) -> Self {
+    pub(in crate::workbench) fn new(gpu: &Arc<Gpu>) -> Self {
         Self { gpu: Arc::clone(gpu), rows: Rows::new(Place::Device(Arc::clone(gpu))) }
     }
 }
@@ -56,7 +56,7 @@ impl DerefMut for Table {
 }
 
 /// Writes the bytes where the tensor is on a device.
-pub(super) fn put(place: &Place, tensor: &Tensor, bytes: &[u8]) {
+pub(in crate::workbench) fn put(place: &Place, tensor: &Tensor, bytes: &[u8]) {
     if let Place::Device(gpu) = place {
         tensor.write(gpu, 0, bytes);
     }
@@ -64,18 +64,23 @@ pub(super) fn put(place: &Place, tensor: &Tensor, bytes: &[u8]) {
 
 impl Rows {
     /// No rows yet.
-    pub(super) fn new(place: Place) -> Self {
+    pub(in crate::workbench) fn new(place: Place) -> Self {
         Self { cases: vec![], place, numbers: Numbers::new(7), memory: HostMemory::default() }
     }
 
     /// An f32 tensor of normal-ish numbers, on both sides.
-    pub(super) fn filled(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
+    pub(in crate::workbench) fn filled(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
         let values = self.numbers.floats(shape.iter().product(), 1.0);
         self.given(label, shape, values)
     }
 
     /// An f32 tensor of these numbers, on both sides.
-    pub(super) fn given(&mut self, label: &str, shape: &[usize], values: Vec<f32>) -> Result<Tensor> {
+    pub(in crate::workbench) fn given(
+        &mut self,
+        label: &str,
+        shape: &[usize],
+        values: Vec<f32>,
+    ) -> Result<Tensor> {
         let tensor = Tensor::zeros(&self.place, label, shape, Element::F32)?;
         let mut bytes: Vec<u8> = bytemuck::cast_slice(&values).to_vec();
         bytes.resize(bytes.len().next_multiple_of(16), 0);
@@ -85,7 +90,12 @@ impl Rows {
     }
 
     /// The same with rows of `columns` numbers, and zeros behind them.
-    pub(super) fn padded(&mut self, label: &str, shape: &[usize], columns: usize) -> Result<Tensor> {
+    pub(in crate::workbench) fn padded(
+        &mut self,
+        label: &str,
+        shape: &[usize],
+        columns: usize,
+    ) -> Result<Tensor> {
         let tensor = self.filled(label, shape)?;
         let width = shape[shape.len() - 1];
         let values = self.memory.f32_mut(&tensor);
@@ -94,11 +104,11 @@ impl Rows {
         Ok(tensor)
     }
 
-    pub(super) fn empty(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
+    pub(in crate::workbench) fn empty(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
         Tensor::zeros(&self.place, label, shape, Element::F32)
     }
 
-    pub(super) fn words(&mut self, label: &str, words: &[u32]) -> Result<Tensor> {
+    pub(in crate::workbench) fn words(&mut self, label: &str, words: &[u32]) -> Result<Tensor> {
         let tensor = Tensor::uniform(&self.place, label, words.len())?;
         let mut bytes: Vec<u8> = bytemuck::cast_slice(words).to_vec();
         bytes.resize(bytes.len().next_multiple_of(16), 0);
@@ -108,14 +118,19 @@ impl Rows {
     }
 
     /// A u32 tensor of these words, on both sides.
-    pub(super) fn integers(&mut self, label: &str, words: &[u32]) -> Result<Tensor> {
+    pub(in crate::workbench) fn integers(&mut self, label: &str, words: &[u32]) -> Result<Tensor> {
         let tensor = Tensor::zeros(&self.place, label, &[words.len()], Element::U32)?;
         put(&self.place, &tensor, bytemuck::cast_slice(words));
         self.memory.u32_mut(&tensor).copy_from_slice(words);
         Ok(tensor)
     }
 
-    pub(super) fn matrix(&mut self, dtype: DType, rows: usize, columns: usize) -> Result<Matrix> {
+    pub(in crate::workbench) fn matrix(
+        &mut self,
+        dtype: DType,
+        rows: usize,
+        columns: usize,
+    ) -> Result<Matrix> {
         let values = self.numbers.floats(rows * columns, 0.3);
         let bytes = blocks::quantise(dtype, &values);
         let source = Arc::new(OwnedRows::new(dtype, columns, bytes));
@@ -123,7 +138,12 @@ impl Rows {
     }
 
     /// A matrix in parts of so many rows.
-    pub(super) fn parts(&mut self, dtype: DType, shape: [usize; 2], part_rows: usize) -> Result<Vec<Part>> {
+    pub(in crate::workbench) fn parts(
+        &mut self,
+        dtype: DType,
+        shape: [usize; 2],
+        part_rows: usize,
+    ) -> Result<Vec<Part>> {
         let [rows, columns] = shape;
         let bytes = blocks::quantise(dtype, &self.numbers.floats(rows * columns, 0.3));
         let source = Arc::new(OwnedRows::new(dtype, columns, bytes));
@@ -132,7 +152,7 @@ impl Rows {
     }
 
     /// Appends a row with the inputs filled since the last one.
-    pub(super) fn case(&mut self, what: String, kernel: impl Kernel + 'static) {
+    pub(in crate::workbench) fn case(&mut self, what: String, kernel: impl Kernel + 'static) {
         let memory = std::mem::take(&mut self.memory);
         self.cases.push(Case { what, kernel: Arc::new(kernel), memory });
     }

@@ -1,10 +1,10 @@
 //! Someone's own shader: what it binds, filled and sized as asked for or by default, and timed like the kernels.
 
 use super::constants::keyed;
-use super::numbers::Numbers;
 use super::reflect::{Interface, Slot, SlotKind};
 use super::values::{Field, refusal};
 use crate::gpu::{Bound, Resource, StorageKind};
+use crate::workbench::checks::numbers::Numbers;
 use crate::{Error, Result};
 use naga::Scalar;
 
@@ -46,7 +46,7 @@ pub struct Wish {
 pub struct OwnCall {
     /// Its entry point.
     pub entry: String,
-    /// Its overridable constants that are set, by [`super::Constant::key`].
+    /// Its overridable constants that are set, by [`crate::workbench::Constant::key`].
     pub constants: Vec<(String, f64)>,
     /// What is bound.
     pub bound: Vec<Bound>,

@@ -1,11 +1,12 @@
 //! Kernel calls that only some families of models have, those of judging a text, and the roofs themselves.
 
 use super::shapes::{Plain, plain};
-use super::{Shape, cases::Table};
 use crate::Result;
 use crate::format::DType;
 use crate::gpu::{Kernel, Tensor};
 use crate::kernels::*;
+use crate::workbench::Shape;
+use crate::workbench::checks::cases::Table;
 
 /// Tokens of a prompt.
 const TOKENS: usize = 256;
@@ -219,6 +220,6 @@ const CALLS: &[(&str, Plain)] = &[
 ];
 
 /// Each of them once.
-pub(super) fn family_shapes() -> impl Iterator<Item = Shape> {
+pub(in crate::workbench) fn family_shapes() -> impl Iterator<Item = Shape> {
     CALLS.iter().map(|&(name, add)| plain(name.to_owned(), add))
 }

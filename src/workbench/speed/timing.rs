@@ -1,10 +1,10 @@
 //! How long a strategy takes on a shape: checked first, then timed.
 
-use super::check::check_case;
 use super::roofs::Roofs;
 use super::shapes::Shape;
 use super::yardstick::Yardstick;
 use crate::gpu::{Cost, Entry, Foreign, Gpu, Program, StorageKind, Strategy};
+use crate::workbench::checks::check::check_case;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -47,13 +47,13 @@ pub struct Measurement {
 }
 
 /// What a call takes at least.
-pub(super) struct Least {
+pub(in crate::workbench) struct Least {
     /// Bytes it moves, where that is known.
-    pub(super) bytes: Option<u64>,
+    pub(in crate::workbench) bytes: Option<u64>,
     /// Its operations.
-    pub(super) operations: u64,
+    pub(in crate::workbench) operations: u64,
     /// Seconds that the roofs allow.
-    pub(super) seconds: Option<f64>,
+    pub(in crate::workbench) seconds: Option<f64>,
 }
 
 impl Least {
@@ -65,7 +65,7 @@ impl Least {
 
 impl Measurement {
     /// From the seconds of all runs, the shortest first. `names` are those of shape, kernel and strategy.
-    pub(super) fn new(names: [&str; 3], times: &[f64], least: &Least) -> Self {
+    pub(in crate::workbench) fn new(names: [&str; 3], times: &[f64], least: &Least) -> Self {
         let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
         let median = at(0.5).max(1e-9);
         let [shape, kernel, strategy] = names.map(String::from);

@@ -312,7 +312,7 @@ fn add_draw(table: &mut Rows) -> Result<()> {
 }
 
 /// Appends all of them.
-pub(super) fn add(table: &mut Rows) -> Result<()> {
+pub(in crate::workbench) fn add(table: &mut Rows) -> Result<()> {
     add_gemm(table)?;
     add_pointwise(table)?;
     add_diagonal(table)?;
