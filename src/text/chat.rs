@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use minijinja::{Environment, Value};
 
-use super::folder_tokens::named_tokens;
 use super::{Tokenizer, template};
 use crate::error::{Error, Result};
 use crate::format::{Folder, Gguf, Source};
+use crate::text::tokenizer::folder_tokens::named_tokens;
 
 /// The name of the template, in messages.
 const NAME: &str = "chat_template";

@@ -1,7 +1,7 @@
 //! Text as it is generated: whole characters, as early as they are whole.
 
 use super::Tokenizer;
-use super::decoders::{Position, WholeText};
+use crate::text::tokenizer::decoders::{Position, WholeText};
 
 /// Decodes ids one at a time. The pieces joined are exactly [`Tokenizer::decode`] of all the ids.
 #[derive(Debug)]

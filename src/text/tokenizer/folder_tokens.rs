@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 /// Ids of special tokens, and whether texts are to begin and end with them.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct FolderTokens {
+pub(in crate::text) struct FolderTokens {
     pub bos: Option<u32>,
     pub eos: Option<u32>,
     /// Further ones that end an answer.
@@ -18,7 +18,7 @@ pub(super) struct FolderTokens {
 impl FolderTokens {
     /// Reads `tokenizer_config.json` and `special_tokens_map.json`, which name tokens, then `generation_config.json` and `config.json`, which have
     /// their ids.
-    pub(super) fn read(folder: &Folder, id: impl Fn(&str) -> Option<u32>) -> Result<Self> {
+    pub(in crate::text) fn read(folder: &Folder, id: impl Fn(&str) -> Option<u32>) -> Result<Self> {
         let tokenizer = folder.opt_object("tokenizer_config.json")?.unwrap_or_default();
         let generation = folder.opt_object("generation_config.json")?.unwrap_or_default();
         let named = named_tokens(folder)?;
@@ -36,7 +36,7 @@ impl FolderTokens {
 }
 
 /// Special tokens by name, as templates know them: `pad_token`, and what else ends so, and extra ones.
-pub(super) fn named_tokens(folder: &Folder) -> Result<BTreeMap<String, String>> {
+pub(in crate::text) fn named_tokens(folder: &Folder) -> Result<BTreeMap<String, String>> {
     let mut named = BTreeMap::new();
     // What the tokenizer's own file says counts before the older one.
     for file in ["special_tokens_map.json", "tokenizer_config.json"] {

@@ -9,7 +9,7 @@ const EMPTY: u32 = u32::MAX;
 /// A table from id to text, and a hash index from text to id that holds ids alone: a vocabulary of 262144
 /// pieces takes its text once, plus 4 bytes a piece for where it ends and 8 for the index.
 #[derive(Clone, Debug)]
-pub(super) struct Vocabulary {
+pub(in crate::text) struct Vocabulary {
     text: String,
     ends: Vec<u32>,
     /// Open addressing, at most half full; the length is a power of two.

@@ -10,7 +10,7 @@ use tokenizers::{Decoder, DecoderWrapper};
 
 /// Where in a text a token stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Position {
+pub(in crate::text) enum Position {
     /// Nothing came before.
     Beginning,
     /// Text did, but no token.
@@ -21,7 +21,7 @@ pub(super) enum Position {
 
 /// The steps of a decoder.
 #[derive(Debug, Default)]
-pub(super) struct Decoders {
+pub(in crate::text) struct Decoders {
     /// There is none: tokens are words, with spaces between.
     spaced: bool,
     /// Tokens are in GPT-2's alphabet of bytes.
@@ -36,7 +36,7 @@ pub(super) struct Decoders {
 impl Decoders {
     /// # Errors
     /// If there is a step that is not known.
-    pub(super) fn new(decoder: Option<&DecoderWrapper>) -> Result<Self> {
+    pub(in crate::text) fn new(decoder: Option<&DecoderWrapper>) -> Result<Self> {
         let mut all = Self { spaced: decoder.is_none(), ..Self::default() };
         let mut joined = false;
         decoder.map_or(Ok(()), |decoder| all.add(decoder, &mut joined))?;
@@ -66,7 +66,13 @@ impl Decoders {
     }
 
     /// Appends the bytes of a token; `is_added` where it is none of the model's own.
-    pub(super) fn append(&self, token: &str, is_added: bool, position: Position, bytes: &mut Vec<u8>) {
+    pub(in crate::text) fn append(
+        &self,
+        token: &str,
+        is_added: bool,
+        position: Position,
+        bytes: &mut Vec<u8>,
+    ) {
         if self.spaced && position == Position::AfterTokens {
             bytes.push(b' ');
         }
@@ -84,7 +90,7 @@ impl Decoders {
     }
 
     /// What a text that begins at `position` goes through.
-    pub(super) fn whole(&self, position: Position) -> WholeText {
+    pub(in crate::text) fn whole(&self, position: Position) -> WholeText {
         let begins = position == Position::Beginning;
         let step = |decoder: &DecoderWrapper| match decoder {
             DecoderWrapper::Strip(strip) => Step::Strip {
@@ -120,7 +126,7 @@ fn decoded(decoder: &DecoderWrapper, text: String, position: Position) -> String
 
 /// What goes on with the text of all tokens, in pieces as it comes.
 #[derive(Debug, Default)]
-pub(super) struct WholeText {
+pub(in crate::text) struct WholeText {
     steps: Vec<Step>,
 }
 
@@ -166,12 +172,12 @@ impl Step {
 
 impl WholeText {
     /// What of the text is certain after another piece of it.
-    pub(super) fn push(&mut self, piece: String) -> String {
+    pub(in crate::text) fn push(&mut self, piece: String) -> String {
         self.steps.iter_mut().fold(piece, |piece, step| step.push(&piece))
     }
 
     /// What is left.
-    pub(super) fn finish(&mut self) -> String {
+    pub(in crate::text) fn finish(&mut self) -> String {
         self.steps.iter_mut().fold(String::new(), |piece, step| step.push(&piece) + &step.finish())
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::TokenKind;
 use crate::format::Strings;
+use crate::text::TokenKind;
 
 /// The tokens beside the merged vocabulary, found in text as wholes.
 #[derive(Debug, Default)]
-pub(super) struct AddedTokens {
+pub(in crate::text) struct AddedTokens {
     by_id: HashMap<u32, (Arc<str>, TokenKind)>,
     by_text: HashMap<Arc<str>, u32>,
     /// For each first byte, the lengths in bytes of the tokens that start with it, the longest first.
@@ -19,22 +19,22 @@ pub(super) struct AddedTokens {
 
 /// Whether a GGUF file of this name has tokens that take the spaces after them. There is no other word for it: llama.cpp, too,
 /// knows Phi-3 by its name.
-pub(super) fn named_phi3(name: &str) -> bool {
+pub(in crate::text) fn named_phi3(name: &str) -> bool {
     let name = name.to_lowercase();
     name.contains("phi-3") || name.contains("phi3")
 }
 
 /// Tokens that such a file has. The first three do not take spaces.
-pub(super) const PHI3_TOKENS: [&str; 4] = ["<unk>", "<s>", "<|endoftext|>", "</s>"];
+pub(in crate::text) const PHI3_TOKENS: [&str; 4] = ["<unk>", "<s>", "<|endoftext|>", "</s>"];
 
 /// Which of its tokens do.
-pub(super) fn phi3_takes_spaces(token: &str) -> bool {
+pub(in crate::text) fn phi3_takes_spaces(token: &str) -> bool {
     !PHI3_TOKENS[..3].contains(&token)
 }
 
 /// A stretch of text, or a token found in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Segment<'a> {
+pub(in crate::text) enum Segment<'a> {
     Text(&'a str),
     Token(u32),
 }

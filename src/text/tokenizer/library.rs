@@ -1,8 +1,8 @@
 //! A tokenizer as `tokenizer.json` describes it, built and run by the `tokenizers` crate, but for decoding.
 
-use super::TokenKind;
 use super::decoders::Decoders;
 use crate::error::{Error, Result};
+use crate::text::TokenKind;
 use serde_json::Value;
 use std::panic::AssertUnwindSafe;
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use tokenizers::{ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString
 
 /// The crate's tokenizer, and how its tokens are spelled.
 #[derive(Debug)]
-pub(super) struct Library {
+pub(in crate::text) struct Library {
     whole: Whole,
     /// The same, but blind to special tokens in the text; made when it is first asked for.
     plain: OnceLock<Whole>,
@@ -21,7 +21,7 @@ pub(super) struct Library {
 
 impl Library {
     /// Builds from the bytes of a `tokenizer.json`.
-    pub(super) fn new(json: &[u8]) -> Result<Self> {
+    pub(in crate::text) fn new(json: &[u8]) -> Result<Self> {
         // The crate trusts its input here and there; a panic of it must not be one of ours.
         let built = std::panic::catch_unwind(|| Whole::from_bytes(json));
         let mut whole = match built {
@@ -39,7 +39,7 @@ impl Library {
     }
 
     /// The tokens beside the model's own: id, text, kind.
-    pub(super) fn added(&self) -> Vec<(u32, String, TokenKind)> {
+    pub(in crate::text) fn added(&self) -> Vec<(u32, String, TokenKind)> {
         let all = self.whole.get_added_tokens_decoder();
         let kind = |special| if special { TokenKind::Control } else { TokenKind::UserDefined };
         let mut added: Vec<_> =
@@ -49,26 +49,26 @@ impl Library {
     }
 
     /// Ids there may be: one more than the largest.
-    pub(super) fn vocab_size(&self) -> usize {
+    pub(in crate::text) fn vocab_size(&self) -> usize {
         let largest = self.added().last().map_or(0, |(id, ..)| *id as usize + 1);
         largest.max(self.whole.get_vocab_size(true))
     }
 
-    pub(super) fn id(&self, text: &str) -> Option<u32> {
+    pub(in crate::text) fn id(&self, text: &str) -> Option<u32> {
         self.whole.token_to_id(text)
     }
 
-    pub(super) fn token(&self, id: u32) -> Option<String> {
+    pub(in crate::text) fn token(&self, id: u32) -> Option<String> {
         self.whole.id_to_token(id)
     }
 
     /// The ids of `text` with the special tokens in it, and those that go around it with `add_special`.
-    pub(super) fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>> {
+    pub(in crate::text) fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>> {
         encode(&self.whole, text, add_special)
     }
 
     /// The ids of `text` as nothing but text.
-    pub(super) fn encode_plain(&self, text: &str) -> Result<Vec<u32>> {
+    pub(in crate::text) fn encode_plain(&self, text: &str) -> Result<Vec<u32>> {
         let plain = self.plain.get_or_init(|| {
             let mut plain = self.whole.clone();
             plain.set_encode_special_tokens(true);

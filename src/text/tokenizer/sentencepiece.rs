@@ -8,15 +8,16 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::vocabulary::Vocabulary;
-use super::{TokenKind, TokenizerParts};
 use crate::error::{Error, Result};
+use crate::text::TokenKind;
+use crate::text::TokenizerParts;
 
 /// Stands for a space inside pieces.
-pub(super) const SPACE: &str = "\u{2581}";
+pub(in crate::text) const SPACE: &str = "\u{2581}";
 
 /// Pieces and scores of a SentencePiece model.
 #[derive(Debug)]
-pub(super) struct SentencePiece {
+pub(in crate::text) struct SentencePiece {
     pieces: Vocabulary,
     scores: Vec<f32>,
     kinds: Vec<TokenKind>,
@@ -220,7 +221,7 @@ impl SentencePiece {
 }
 
 /// The byte of `<0x0A>`.
-pub(super) fn byte_of(token: &str) -> Option<u8> {
+pub(in crate::text) fn byte_of(token: &str) -> Option<u8> {
     let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
     (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok()).flatten()
 }

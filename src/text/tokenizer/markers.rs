@@ -1,8 +1,8 @@
 //! Tokens that mark the turns of a conversation, known by how they are spelled.
 
-use super::TokenKind;
 use super::added::AddedTokens;
 use crate::format::Strings;
+use crate::text::TokenKind;
 
 /// Names of tokens that end a turn, in the families of models that have been seen. The metadata names one or
 /// two; models are often trained to end with another.
@@ -51,12 +51,12 @@ const BEGINNINGS: [&str; 19] = [
 ];
 
 /// Whether a token of this spelling ends a turn, whatever the metadata names.
-pub(super) fn ends_turn(text: &str) -> bool {
+pub(in crate::text) fn ends_turn(text: &str) -> bool {
     ENDS.contains(&text)
 }
 
 /// Every token that ends an answer, in ascending order: `known` ones, and those of well-known name.
-pub(super) fn turn_ends(known: impl Iterator<Item = u32>, added: &AddedTokens) -> Vec<u32> {
+pub(in crate::text) fn turn_ends(known: impl Iterator<Item = u32>, added: &AddedTokens) -> Vec<u32> {
     let named = |name: &str| added.id(name);
     // Where messages have channels, <|end|> ends only one of several messages of a turn.
     let channels = named("<|return|>").is_some() && named("<|call|>").is_some();
@@ -70,7 +70,7 @@ pub(super) fn turn_ends(known: impl Iterator<Item = u32>, added: &AddedTokens) -
 
 /// Makes control tokens of markers that are typed as pieces of text or as fillers, for no text is to be merged into them, and a
 /// prompt that spells one out means the token. The texts of those that were changed.
-pub(super) fn mend_kinds<'a>(tokens: &'a Strings, kinds: &mut [TokenKind]) -> Vec<&'a str> {
+pub(in crate::text) fn mend_kinds<'a>(tokens: &'a Strings, kinds: &mut [TokenKind]) -> Vec<&'a str> {
     let is_marker =
         |text: &str| text.starts_with(['<', '[']) && (ENDS.contains(&text) || BEGINNINGS.contains(&text));
     let mut changed: Vec<&str> = vec![];

@@ -9,7 +9,7 @@ use tokenizers::utils::SysRegex;
 
 /// The rule of one family of models.
 #[derive(Debug)]
-pub(super) struct PreTokenizer {
+pub(in crate::text) struct PreTokenizer {
     names: &'static [&'static str],
     patterns: &'static [&'static str],
     /// A word that is a token is taken whole, whatever the merges say.
@@ -18,7 +18,8 @@ pub(super) struct PreTokenizer {
     pub add_bos: bool,
 }
 
-pub(super) const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+pub(in crate::text) const GPT2: &str =
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN35: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -121,14 +122,14 @@ fn has_too_long_stretch(text: &str) -> bool {
 }
 
 /// The rule of this name.
-pub(super) fn by_name(name: &str) -> Option<&'static PreTokenizer> {
+pub(in crate::text) fn by_name(name: &str) -> Option<&'static PreTokenizer> {
     // A static rather than the constant, so that what is returned outlives the call.
     static TABLE: [PreTokenizer; 11] = KNOWN;
     TABLE.iter().find(|rule| rule.names.contains(&name))
 }
 
 /// The name of the rule of these patterns.
-pub(super) fn name_of(patterns: &[String], ignore_merges: bool) -> Option<&'static str> {
+pub(in crate::text) fn name_of(patterns: &[String], ignore_merges: bool) -> Option<&'static str> {
     let mut same =
         KNOWN.iter().filter(|rule| rule.patterns == patterns && rule.ignore_merges == ignore_merges);
     same.next().map(|rule| rule.names[0])
@@ -141,7 +142,7 @@ pub fn known_names() -> impl Iterator<Item = &'static str> {
 
 /// The compiled patterns of a rule.
 #[derive(Debug)]
-pub(super) struct WordCutter {
+pub(in crate::text) struct WordCutter {
     patterns: Vec<SysRegex>,
 }
 

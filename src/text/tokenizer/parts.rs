@@ -52,7 +52,7 @@ impl<'a> TokenizerParts<'a> {
     }
 
     /// Ids of special tokens that are given, by their names.
-    pub(super) fn special_ids(&self) -> impl Iterator<Item = (&'static str, u32)> {
+    pub(in crate::text) fn special_ids(&self) -> impl Iterator<Item = (&'static str, u32)> {
         let all = [
             ("bos", self.bos),
             ("eos", self.eos),
@@ -64,7 +64,7 @@ impl<'a> TokenizerParts<'a> {
     }
 
     /// The same without ids that no token has. Some writers put such a number where a model has no token of this kind.
-    pub(super) fn with_known_ids(&self) -> Self {
+    pub(in crate::text) fn with_known_ids(&self) -> Self {
         let count = self.tokens.len();
         for (name, id) in self.special_ids().filter(|(_, id)| *id as usize >= count) {
             log::warn!("tokenizer.ggml.{name}_token_id is {id}, but there are {count} tokens; it is ignored");

@@ -1,16 +1,16 @@
 //! A SentencePiece tokenizer, as a `tokenizer.json` writes it: BPE with byte fallback. GGUF has the pieces' scores instead of
 //! the list of merges, and joins the two neighbours whose piece has the highest.
 
-use super::TokenKind;
 use super::sentencepiece::{SPACE, byte_of};
 use crate::format::Strings;
+use crate::text::TokenKind;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 
 type Wrong<T> = std::result::Result<T, String>;
 
 /// Whether this is one, as far as its model tells.
-pub(super) fn is_sentencepiece(model: &Map<String, Json>) -> bool {
+pub(in crate::text) fn is_sentencepiece(model: &Map<String, Json>) -> bool {
     let is = |name: &str, value: Json| model.get(name) == Some(&value);
     is("type", "BPE".into()) && is("byte_fallback", true.into())
 }
@@ -20,7 +20,7 @@ fn kind(value: &Json) -> &str {
 }
 
 /// Whether a text is read as if a space stood before it, if that and the rest can be said in GGUF.
-pub(super) fn space_prefix(json: &Map<String, Json>, model: &Map<String, Json>) -> Wrong<bool> {
+pub(in crate::text) fn space_prefix(json: &Map<String, Json>, model: &Map<String, Json>) -> Wrong<bool> {
     let given = |map: &Map<String, Json>, name: &str| map.get(name).filter(|value| !value.is_null()).cloned();
     for name in ["dropout", "continuing_subword_prefix", "end_of_word_suffix"] {
         if let Some(value) = given(model, name).filter(|value| value.as_str() != Some("")) {
@@ -69,7 +69,7 @@ pub(super) fn space_prefix(json: &Map<String, Json>, model: &Map<String, Json>) 
 }
 
 /// Finds bytes among the kinds, and the token for what is unknown, whose id is given.
-pub(super) fn find_bytes(
+pub(in crate::text) fn find_bytes(
     model: &Map<String, Json>,
     tokens: &Strings,
     kinds: &mut [i32],
@@ -92,7 +92,7 @@ pub(super) fn find_bytes(
 /// The scores by which joining gives what `merges` give: the first merge has the highest.
 ///
 /// That is the same where the merges are those of scores: all ways to join two pieces to a third are there, one after the other.
-pub(super) fn scores(tokens: &Strings, kinds: &[i32], merges: &Strings) -> Wrong<Vec<f32>> {
+pub(in crate::text) fn scores(tokens: &Strings, kinds: &[i32], merges: &Strings) -> Wrong<Vec<f32>> {
     let ids: HashMap<&str, usize> = tokens.iter().zip(0..).collect();
     let mergeable =
         |id: usize| [TokenKind::Normal, TokenKind::UserDefined].iter().any(|&kind| kind as i32 == kinds[id]);

@@ -7,9 +7,11 @@ use super::folder_tokens::FolderTokens;
 use super::library::Library;
 use super::markers::{mend_kinds, turn_ends};
 use super::sentencepiece::SentencePiece;
-use super::{TextStream, TokenKind, TokenizerParts};
 use crate::error::{Error, Result};
 use crate::format::{Folder, Gguf, Source, is_there, with_words};
+use crate::text::TextStream;
+use crate::text::TokenKind;
+use crate::text::TokenizerParts;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -220,7 +222,7 @@ impl Tokenizer {
 
     /// Appends the bytes of one token; they may end inside a character. Ids outside the vocabulary have none. Whether the token
     /// is one of the text's.
-    pub(super) fn append_bytes(
+    pub(in crate::text) fn append_bytes(
         &self,
         id: u32,
         skip_special: bool,
@@ -243,12 +245,12 @@ impl Tokenizer {
     }
 
     /// Whether encoding puts a space before a text, which decoding takes away again.
-    pub(super) fn adds_space_prefix(&self) -> bool {
+    pub(in crate::text) fn adds_space_prefix(&self) -> bool {
         matches!(&self.model, Model::SentencePiece(model) if model.add_space_prefix)
     }
 
     /// What the text of all tokens goes through, in pieces as it comes.
-    pub(super) fn whole_text(&self, position: Position) -> WholeText {
+    pub(in crate::text) fn whole_text(&self, position: Position) -> WholeText {
         match &self.model {
             Model::Library(model) => model.decoders.whole(position),
             _ => WholeText::default(),

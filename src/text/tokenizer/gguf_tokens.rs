@@ -1,14 +1,14 @@
 //! A Hugging Face folder's tokenizer in the words of GGUF: byte-level BPE, or SentencePiece.
 
-use super::TokenKind;
 use super::added::{PHI3_TOKENS, named_phi3, phi3_takes_spaces};
-use super::chat::ChatTemplate;
 use super::folder_tokens::FolderTokens;
 use super::gguf_pieces;
 use super::markers::ends_turn;
 use super::pretokenizers;
 use crate::error::Result;
 use crate::format::{Array, Folder, Strings, Value};
+use crate::text::TokenKind;
+use crate::text::chat::ChatTemplate;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 

@@ -6,8 +6,9 @@ use tokenizers::models::bpe::{BPE, Merges, Vocab};
 use tokenizers::{Model, models::bpe::BpeBuilder};
 
 use super::pretokenizers::{self, WordCutter};
-use super::{TokenKind, TokenizerParts};
 use crate::error::{Error, Result};
+use crate::text::TokenKind;
+use crate::text::TokenizerParts;
 
 /// The character that stands for each byte: itself where it is printable Latin-1, else one from 256 on.
 const ALPHABET: [char; 256] = {
@@ -41,7 +42,7 @@ const BYTES: [Option<u8>; 0x144] = {
 
 /// Merges and vocabulary of a byte-level model.
 #[derive(Debug)]
-pub(super) struct ByteLevel {
+pub(in crate::text) struct ByteLevel {
     bpe: BPE,
     words: WordCutter,
     /// Bytes the vocabulary has no token for: some models were trained without the rare ones.
@@ -144,7 +145,7 @@ impl ByteLevel {
 }
 
 /// Appends the bytes that a token written in the alphabet stands for.
-pub(super) fn append_spelled(token: &str, bytes: &mut Vec<u8>) {
+pub(in crate::text) fn append_spelled(token: &str, bytes: &mut Vec<u8>) {
     let start = bytes.len();
     for c in token.chars() {
         match BYTES.get(c as usize).copied().flatten() {
