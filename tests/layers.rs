@@ -189,7 +189,7 @@ fn every_shader_is_used() {
     for file in shaders.keys() {
         match file.strip_prefix("shaders/lib/") {
             Some(name) if LIBRARY.iter().all(|(listed, _)| format!("{listed}.wgsl") != name) => {
-                wrong.push(format!("{file} is not in gpu::LIBRARY (src/gpu/shader.rs)"));
+                wrong.push(format!("{file} is not in gpu::LIBRARY (src/gpu/kernel/shader.rs)"));
             }
             None if !sources.values().any(|text| text.contains(&format!("../{file}\")"))) => {
                 wrong.push(format!("{file} is included by no file of src"));

@@ -4,49 +4,9 @@
 //! 0, 2 for a command line that cannot be followed, 130 after an interrupt (143 after SIGTERM, 129 after SIGHUP), 1 for
 //! everything else.
 
-mod arguments;
-mod bench;
-mod bench_kernels;
-mod bench_own;
 mod chat;
-mod compare;
-mod convert;
-mod course;
-mod deadline;
-mod devices;
-mod doctor;
-mod dump;
-mod embed;
-mod explain;
-mod generate;
-mod generate_many;
-mod given;
-mod grok;
-mod grok_sweep;
-mod inspect;
-mod interrupt;
-mod kernels;
-mod likely;
-mod list;
-mod loaded;
-mod logits;
-mod matrix;
-mod output;
-mod perplexity;
-mod profile;
-mod progress;
-mod prompts;
-mod pull;
-mod rm;
-mod roofline;
-mod sampling;
-mod telling;
-mod text_input;
-mod tokenize;
-mod train;
-mod tune;
-mod usage;
-mod version;
+mod commands;
+mod support;
 
 use crate::{Error, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -58,7 +18,7 @@ use std::time::Instant;
 #[command(name = "kaiwu", version, max_term_width = 100, after_help = AFTER_HELP)]
 struct Cli {
     #[command(flatten)]
-    device: arguments::DeviceArguments,
+    device: support::arguments::DeviceArguments,
     #[command(subcommand)]
     command: Command,
 }
@@ -72,77 +32,77 @@ KAIWU_MODEL names the model, KAIWU_ADAPTER the adapter, RUST_LOG=debug shows wha
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Devices(devices::Arguments),
-    Inspect(inspect::Arguments),
-    Tokenize(tokenize::Arguments),
-    Detokenize(tokenize::DetokenizeArguments),
-    Generate(generate::Arguments),
+    Devices(commands::devices::Arguments),
+    Inspect(commands::inspect::Arguments),
+    Tokenize(commands::tokenize::Arguments),
+    Detokenize(commands::tokenize::DetokenizeArguments),
+    Generate(commands::generate::Arguments),
     Chat(chat::Arguments),
-    Logits(logits::Arguments),
-    Perplexity(perplexity::Arguments),
-    Compare(compare::Arguments),
-    Convert(convert::Arguments),
-    Embed(embed::Arguments),
-    Pull(pull::Arguments),
-    List(list::Arguments),
-    Rm(rm::Arguments),
+    Logits(commands::logits::Arguments),
+    Perplexity(commands::perplexity::Arguments),
+    Compare(commands::compare::Arguments),
+    Convert(commands::convert::Arguments),
+    Embed(commands::embed::Arguments),
+    Pull(commands::pull::Arguments),
+    List(commands::list::Arguments),
+    Rm(commands::rm::Arguments),
     /// Measure speed.
     #[command(subcommand)]
     Bench(Bench),
-    Explain(explain::Arguments),
-    Kernels(kernels::Arguments),
-    Doctor(doctor::Arguments),
-    Grok(grok::Arguments),
-    Train(train::Arguments),
-    Tune(tune::Arguments),
-    Version(version::Arguments),
+    Explain(commands::explain::Arguments),
+    Kernels(commands::kernels::Arguments),
+    Doctor(commands::doctor::Arguments),
+    Grok(commands::grok::Arguments),
+    Train(commands::train::Arguments),
+    Tune(commands::tune::Arguments),
+    Version(commands::version::Arguments),
 }
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    Model(bench::Arguments),
-    Kernels(bench_kernels::Arguments),
+    Model(commands::bench::Arguments),
+    Kernels(commands::bench_kernels::Arguments),
 }
 
 /// Runs the command line of this process, which `started` some time ago.
 pub fn main(started: Instant) -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    let matches = usage::prepared(Cli::command()).try_get_matches();
+    let matches = support::usage::prepared(Cli::command()).try_get_matches();
     let Cli { device, command } = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => return usage::explain(error),
+        Err(error) => return support::usage::explain(error),
     };
-    if let Err(error) = interrupt::begin() {
+    if let Err(error) = support::interrupt::begin() {
         log::warn!("{error}");
     }
     let done = match command {
-        Command::Devices(arguments) => devices::run(&device, &arguments),
-        Command::Inspect(arguments) => inspect::run(&arguments),
-        Command::Tokenize(arguments) => tokenize::run(&arguments),
-        Command::Detokenize(arguments) => tokenize::detokenize(&arguments),
-        Command::Generate(arguments) => generate::run(&device, &arguments, started),
+        Command::Devices(arguments) => commands::devices::run(&device, &arguments),
+        Command::Inspect(arguments) => commands::inspect::run(&arguments),
+        Command::Tokenize(arguments) => commands::tokenize::run(&arguments),
+        Command::Detokenize(arguments) => commands::tokenize::detokenize(&arguments),
+        Command::Generate(arguments) => commands::generate::run(&device, &arguments, started),
         Command::Chat(arguments) => chat::run(&device, &arguments),
-        Command::Logits(arguments) => logits::run(&device, &arguments),
-        Command::Perplexity(arguments) => perplexity::run(&device, &arguments),
-        Command::Compare(arguments) => compare::run(&device, &arguments),
-        Command::Convert(arguments) => convert::run(&arguments),
-        Command::Embed(arguments) => embed::run(&device, &arguments),
-        Command::Pull(arguments) => pull::run(&arguments),
-        Command::List(arguments) => list::run(&arguments),
-        Command::Rm(arguments) => rm::run(&arguments),
-        Command::Bench(Bench::Model(arguments)) => bench::run(&device, &arguments),
-        Command::Bench(Bench::Kernels(arguments)) => bench_kernels::run(&device, &arguments),
-        Command::Explain(arguments) => explain::run(&device, &arguments),
-        Command::Grok(arguments) => grok::run(&device, &arguments),
-        Command::Doctor(arguments) => doctor::run(&device, &arguments),
-        Command::Train(arguments) => train::run(&device, &arguments),
-        Command::Tune(arguments) => tune::run(&device, &arguments),
-        Command::Version(arguments) => version::run(&device, &arguments),
-        Command::Kernels(arguments) => kernels::run(&device, &arguments),
+        Command::Logits(arguments) => commands::logits::run(&device, &arguments),
+        Command::Perplexity(arguments) => commands::perplexity::run(&device, &arguments),
+        Command::Compare(arguments) => commands::compare::run(&device, &arguments),
+        Command::Convert(arguments) => commands::convert::run(&arguments),
+        Command::Embed(arguments) => commands::embed::run(&device, &arguments),
+        Command::Pull(arguments) => commands::pull::run(&arguments),
+        Command::List(arguments) => commands::list::run(&arguments),
+        Command::Rm(arguments) => commands::rm::run(&arguments),
+        Command::Bench(Bench::Model(arguments)) => commands::bench::run(&device, &arguments),
+        Command::Bench(Bench::Kernels(arguments)) => commands::bench_kernels::run(&device, &arguments),
+        Command::Explain(arguments) => commands::explain::run(&device, &arguments),
+        Command::Grok(arguments) => commands::grok::run(&device, &arguments),
+        Command::Doctor(arguments) => commands::doctor::run(&device, &arguments),
+        Command::Train(arguments) => commands::train::run(&device, &arguments),
+        Command::Tune(arguments) => commands::tune::run(&device, &arguments),
+        Command::Version(arguments) => commands::version::run(&device, &arguments),
+        Command::Kernels(arguments) => commands::kernels::run(&device, &arguments),
     };
-    match done.and_then(|code| output::flush().map(|()| code)) {
+    match done.and_then(|code| support::output::flush().map(|()| code)) {
         Ok(code) => code,
-        Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) if support::output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => report(&error),
     }
 }

@@ -32,7 +32,7 @@ class Rng:
 
 
 def start(shape, seed):
-    """The parameters, in the order of src/train/parameters.rs."""
+    """The parameters, in the order of src/train/model/parameters.rs."""
     rng, width = Rng(seed), shape["width"]
     rows = (shape["vocabulary"] + 3) // 4 * 4
     keys = shape["key_heads"] * (width // shape["heads"])

@@ -10,10 +10,11 @@ mod talk;
 mod terminal;
 mod transcript;
 
-use super::arguments::{DeviceArguments, WeightsArguments};
-use super::loaded::Opened;
-use super::sampling::{SamplingArguments, parse_tokens};
-use super::{Outcome, interrupt};
+use super::Outcome;
+use super::support::interrupt;
+use crate::cli::support::arguments::{DeviceArguments, WeightsArguments};
+use crate::cli::support::loaded::Opened;
+use crate::cli::support::sampling::{SamplingArguments, parse_tokens};
 use crate::generate::{Conversation, Generator, Options, recommended};
 use clap::Args;
 use command::Command;

@@ -1,6 +1,6 @@
 //! What `/set` changes: how ids are chosen, and how long answers are.
 
-use crate::cli::sampling::{Seed, parse_seed, parse_tokens, parse_top_k};
+use crate::cli::support::sampling::{Seed, parse_seed, parse_tokens, parse_top_k};
 use crate::generate::Options;
 use crate::sample::SamplerSettings;
 use crate::{Error, Result};

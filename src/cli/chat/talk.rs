@@ -3,8 +3,8 @@
 use super::command::Command;
 use super::settings::{self, Settings};
 use super::{notice, transcript};
-use crate::cli::output::print;
-use crate::cli::progress::Progress;
+use crate::cli::support::output::print;
+use crate::cli::support::progress::Progress;
 use crate::generate::{Answer, Conversation, Event, FinishReason, Generator, Options, PromptRoom};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};

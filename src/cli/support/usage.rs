@@ -1,0 +1,198 @@
+//! The command line as it is read: its help in terminals of any width, and what is wrong with arguments.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, Command};
+use std::process::ExitCode;
+
+/// Widest example, so that it fits where most people's terminals end.
+const WIDTH: usize = 79;
+
+/// The command and those below it, with help that is wrapped where the terminal ends and values that may be negative.
+pub(in crate::cli) fn prepared(command: Command) -> Command {
+    let command = match command.get_after_help().map(ToString::to_string) {
+        Some(help) => command.after_help(reflowed(&help)),
+        None => command,
+    };
+    command.mut_args(with_negatives).mut_subcommands(prepared)
+}
+
+/// `-1` after an option that takes a number is its value, right or wrong, and no option of its own.
+fn with_negatives(argument: Arg) -> Arg {
+    let takes_value = matches!(argument.get_action(), ArgAction::Set | ArgAction::Append);
+    if takes_value && !argument.is_allow_hyphen_values_set() {
+        argument.allow_negative_numbers(true)
+    } else {
+        argument
+    }
+}
+
+/// Joins the lines of paragraphs, for the terminal's width is not known where they are written, and breaks long examples,
+/// which are what is indented, in a way that a shell understands.
+fn reflowed(help: &str) -> String {
+    let mut text = String::new();
+    let mut open = false;
+    for line in help.lines() {
+        let prose = !line.is_empty() && !line.starts_with(' ') && !line.ends_with(':');
+        text.push_str(match (open && prose, text.is_empty()) {
+            (true, _) => " ",
+            (false, true) => "",
+            (false, false) => "\n",
+        });
+        match line.starts_with(' ') {
+            true => text.push_str(&broken(line)),
+            false => text.push_str(line),
+        }
+        open = prose;
+    }
+    text
+}
+
+/// A command over several lines, each but the last ending with a backslash. It is broken between words only, and before an
+/// option or another command if there is one, so that names and values stay together.
+fn broken(line: &str) -> String {
+    let mut rest = line.trim_start();
+    let indent = line.len() - rest.len();
+    let mut margin = indent;
+    let mut lines = vec![];
+    while margin + rest.chars().count() > WIDTH {
+        let (mut quote, mut last, mut best) = (None, None, None);
+        for (count, (at, c)) in rest.char_indices().enumerate() {
+            if margin + count + 2 > WIDTH {
+                break;
+            }
+            match (quote, c) {
+                (None, '"' | '\'') => quote = Some(c),
+                (Some(open), c) if open == c => quote = None,
+                (None, ' ') => {
+                    last = Some(at);
+                    if rest[at + 1..].starts_with(['-', '&', '|', '"']) {
+                        best = last;
+                    }
+                }
+                _ => {}
+            }
+        }
+        let Some(at) = best.or(last) else { break };
+        lines.push(format!("{:margin$}{} \\", "", &rest[..at]));
+        rest = rest[at..].trim_start();
+        margin = indent + 4;
+    }
+    lines.push(format!("{:margin$}{rest}", ""));
+    lines.join("\n")
+}
+
+/// Help and versions are answers; everything else is a usage error, in our form.
+pub(in crate::cli) fn explain(mut error: clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // A reader that has gone away is no error.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let hint = hint(&mut error);
+    let text = error.render().to_string();
+    eprint!("kaiwu: {}", with_hint(text.strip_prefix("error: ").unwrap_or(&text), hint.as_deref()));
+    ExitCode::from(2)
+}
+
+/// The text with a hint after its first paragraph.
+fn with_hint(text: &str, hint: Option<&str>) -> String {
+    match (hint, text.split_once("\n\n")) {
+        (None, _) => text.to_owned(),
+        (Some(hint), Some((first, rest))) => format!("{first}\n\n  tip: {hint}\n\n{rest}"),
+        (Some(hint), None) => format!("{text}\n  tip: {hint}\n"),
+    }
+}
+
+/// The argument that clap names by its first letter only, where it has one dash.
+fn whole_argument(named: &str) -> String {
+    let given = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let short = !named.starts_with("--");
+    given
+        .take_while(|argument| argument != "--")
+        .find(|argument| short && argument.starts_with(named))
+        .unwrap_or(named.into())
+}
+
+/// What texts are called among the arguments of commands.
+const TEXTS: [&str; 2] = ["PROMPT", "TEXT"];
+
+/// The words before the arguments in a line of usage.
+fn command_of(usage: &str) -> String {
+    let words = usage.split_whitespace().skip_while(|&word| word != "kaiwu");
+    words.take_while(|word| !word.starts_with(['[', '<', '-'])).collect::<Vec<_>>().join(" ")
+}
+
+/// What to do about an argument, in place of advice that would make another thing of it.
+fn hint(error: &mut clap::Error) -> Option<String> {
+    match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let ContextValue::String(given) = error.get(ContextKind::InvalidArg)? else { return None };
+            let given = whole_argument(given);
+            let similar = error.get(ContextKind::SuggestedArg).is_some();
+            if !given.starts_with('-') {
+                return None;
+            }
+            let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+            error.insert(ContextKind::InvalidArg, ContextValue::String(given.clone()));
+            // What clap would advise has no quotes, and is of no use where there is no text to give.
+            error.remove(ContextKind::Suggested);
+            (!similar && TEXTS.iter().any(|text| usage.contains(text))).then(|| {
+                let command = command_of(&usage);
+                format!(
+                    "a text that begins with \"-\" comes last, after --, as in: {command} -- {}",
+                    quoted(&given)
+                )
+            })
+        }
+        ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
+            let ContextValue::String(value) = error.get(ContextKind::InvalidValue)? else { return None };
+            let negative = value.strip_prefix('-').is_some_and(|digits| digits.parse::<f64>().is_ok());
+            let told = error.to_string().contains("invalid digit");
+            (negative && told).then(|| "it must be a whole number, 0 or more".into())
+        }
+        _ => None,
+    }
+}
+
+/// The argument as shells read it.
+fn quoted(argument: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:+@%".contains(c);
+    match argument.chars().all(plain) {
+        true => argument.to_owned(),
+        false => format!("'{}'", argument.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paragraphs_are_joined_and_examples_stay() {
+        let written =
+            "One line\nand its end.\n\nExamples:\n  kaiwu a\n  kaiwu b\n\nAnother\nparagraph\nhere.";
+        let joined = "One line and its end.\n\nExamples:\n  kaiwu a\n  kaiwu b\n\nAnother paragraph here.";
+        assert_eq!(reflowed(written), joined);
+    }
+
+    #[test]
+    fn long_examples_are_broken_between_words() {
+        let long = format!(
+            "  kaiwu generate {} --chat \"Who painted {}?\"",
+            "-m models/a ".repeat(4).trim(),
+            "it ".repeat(20)
+        );
+        let broken = broken(&long);
+        let lines: Vec<&str> = broken.lines().collect();
+        assert!(lines.len() > 1 && lines[0].len() <= WIDTH && lines[0].ends_with(" \\"), "{broken}");
+        assert!(lines[1].trim_start().starts_with(['-', '"']), "{broken}");
+        let joined: Vec<&str> = broken.split(" \\\n").map(str::trim_start).collect();
+        assert_eq!(joined.join(" "), long.trim_start());
+    }
+
+    #[test]
+    fn arguments_are_quoted_where_shells_need_it() {
+        assert_eq!(quoted("--x=1"), "--x=1");
+        assert_eq!(quoted("- it's"), "'- it'\\''s'");
+    }
+}
