@@ -99,7 +99,8 @@ fn folder(name: &str, files: &[(&str, Value)]) -> (Source, Tokenizer) {
     fs::create_dir_all(&to).unwrap();
     for entry in fs::read_dir(data("tiny/llama-f32")).unwrap() {
         let from = entry.unwrap().path();
-        if from.is_file() {
+        // It would count before what a test gives.
+        if from.is_file() && !from.ends_with("chat_template.jinja") {
             fs::copy(&from, to.join(from.file_name().unwrap())).unwrap();
         }
     }

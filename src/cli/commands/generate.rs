@@ -43,9 +43,9 @@ pub(in crate::cli) struct Arguments {
     /// The prompt as token ids, such as 504,3575
     #[arg(long, value_name = "ID,...", value_delimiter = ',', conflicts_with_all = ["prompt", "prompt_file", "chat"])]
     ids: Option<Vec<u32>>,
-    /// Most tokens to write; -1 for as many as the context holds
-    #[arg(short = 'n', long = "tokens", value_name = "N", default_value = "256")]
-    pub tokens: Limit,
+    /// Most tokens to write; -1 for as many as the context holds [default: 256]
+    #[arg(short = 'n', long = "tokens", value_name = "N")]
+    tokens: Option<Limit>,
     /// Put the prompt into the model's chat template
     #[arg(long)]
     pub chat: bool,
@@ -112,7 +112,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments, start
     options.sampling.validate(file.config.vocabulary)?;
     arguments.sampling.say_what_is_unused(&options.sampling);
 
-    let expected = prompt.len() + arguments.tokens.expected();
+    let expected = prompt.len() + arguments.limit().expected();
     let (loaded, runner) = file.load_with_runner(device, arguments.reference, prompt.len(), expected)?;
     let mut generator = Generator::new(runner, Arc::clone(&tokenizer));
     if arguments.profile.wanted() {
@@ -142,11 +142,11 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments, start
             object["logprobs"] = logprobs.into();
         }
         print_json(&object)?;
-    } else if answer.finish_reason == FinishReason::Length {
-        eprintln!(
-            "kaiwu: {}",
-            why_cut(&answer, arguments.tokens, loaded.file.context, loaded.file.config.context)
-        );
+    } else if answer.finish_reason == FinishReason::Length
+        && let Some(why) =
+            arguments.why_cut(answer.ids.len(), loaded.file.context, loaded.file.config.context)
+    {
+        eprintln!("kaiwu: {why}");
     }
     arguments.profile.report(&generator.runner().take_profile(), &loaded.place)?;
     match answer.finish_reason {
@@ -184,27 +184,31 @@ impl Arguments {
         Ok(Options {
             sampling: self.sampling.settings(SamplerSettings::default()),
             stop: self.stop.iter().map(|stop| self.reading.unescaped(stop)).collect::<Result<_>>()?,
-            max_tokens: self.tokens.most(),
+            max_tokens: self.limit().most(),
             check: self.check,
             logprobs: self.logprobs.map(|count| count as usize),
         })
     }
-}
 
-/// Why an answer has no end of its own, and how to get one that goes on.
-fn why_cut(answer: &Answer, limit: Limit, context: usize, longest: usize) -> String {
-    let written = match answer.ids.len() {
-        1 => "1 token".into(),
-        tokens => format!("{tokens} tokens"),
-    };
-    match limit.most() {
-        Some(most) if answer.ids.len() >= most => {
-            format!("cut after {written}; -n N allows more, and -n -1 as many as the context holds")
+    /// Most tokens to write.
+    pub(in crate::cli) fn limit(&self) -> Limit {
+        self.tokens.unwrap_or(Limit::Tokens(256))
+    }
+
+    /// Why an answer of so many tokens has no end of its own, and how to get one that goes on; nothing where it has as many as
+    /// were asked for.
+    fn why_cut(&self, written: usize, context: usize, longest: usize) -> Option<String> {
+        let tokens = if written == 1 { "1 token".into() } else { format!("{written} tokens") };
+        if self.limit().most().is_some_and(|most| written >= most) {
+            let more = "-n N allows more, and -n -1 as many as the context holds";
+            return self.tokens.is_none().then(|| format!("cut after {tokens}; {more}"));
         }
-        _ if context < longest => format!(
-            "cut after {written}: the context of {context} is full; --context N allows up to {longest}"
-        ),
-        _ => format!("cut after {written}: the context of {context}, the model's own, is full"),
+        Some(match context < longest {
+            true => format!(
+                "cut after {tokens}: the context of {context} is full; --context N allows up to {longest}"
+            ),
+            false => format!("cut after {tokens}: the context of {context}, the model's own, is full"),
+        })
     }
 }
 

@@ -44,7 +44,7 @@ pub(in crate::cli) fn run(
     }
 
     let longest = all.iter().map(Vec::len).max().unwrap_or(0);
-    let expected = longest + arguments.tokens.expected();
+    let expected = longest + arguments.limit().expected();
     let (loaded, runner) = file.load_with_runner(device, arguments.reference, longest, expected)?;
     let tokenizer = Arc::clone(loaded.file.tokenizer()?);
     let mut generator = Generator::new(runner, Arc::clone(&tokenizer));
