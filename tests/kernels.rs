@@ -54,7 +54,7 @@ fn kernels_match_their_references_in_textures_that_are_written() {
     run(table);
 }
 
-/// What `kaiwu tune` may choose besides, in the storage that it is likely chosen for.
+/// What `kaiwu autotune` may choose besides, in the storage that it is likely chosen for.
 #[test]
 fn further_sizes_match_their_references() {
     let mut table =

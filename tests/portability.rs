@@ -44,7 +44,7 @@ fn adapters(base: &Capabilities) -> Vec<Capabilities> {
     all
 }
 
-/// Rows whose strategies are rendered in all sizes that `kaiwu tune` may choose. A size changes how many rows or tokens a
+/// Rows whose strategies are rendered in all sizes that `kaiwu autotune` may choose. A size changes how many rows or tokens a
 /// text unrolls, and a format what it includes: each of both is here, but not each with each, which is thousands.
 fn sized(row: &str) -> bool {
     !kaiwu::format::DType::ALL.iter().any(|dtype| row.starts_with(&format!("{dtype} ")))
@@ -168,7 +168,7 @@ fn every_format_has_its_shaders() {
     }
 }
 
-/// What `kaiwu tune` and `--deterministic` may choose besides is among the texts.
+/// What `kaiwu autotune` and `--deterministic` may choose besides is among the texts.
 #[test]
 fn sizes_and_deterministic_strategies_are_rendered() {
     let all = shaders();

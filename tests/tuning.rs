@@ -1,4 +1,4 @@
-//! What `kaiwu tune` measures and remembers, and when that counts.
+//! What `kaiwu autotune` measures and remembers, and when that counts.
 
 mod common;
 

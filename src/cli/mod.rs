@@ -54,7 +54,10 @@ enum Command {
     Doctor(commands::doctor::Arguments),
     Grok(commands::grok::Arguments),
     Train(commands::train::Arguments),
+    #[command(name = "autotune", alias = "tune")]
     Tune(commands::tune::Arguments),
+    Completions(commands::completions::Arguments),
+    Man(commands::man::Arguments),
     Version(commands::version::Arguments),
 }
 
@@ -64,10 +67,25 @@ enum Bench {
     Kernels(commands::bench_kernels::Arguments),
 }
 
+/// The commands by what they are for, as the help lists them.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Use a model", &["generate", "chat", "embed", "pull", "list", "rm"]),
+    ("Look at it", &["inspect", "explain", "tokenize", "detokenize", "logits"]),
+    ("Judge it", &["perplexity", "compare"]),
+    ("Change it", &["convert", "train", "grok"]),
+    ("Look at this machine", &["devices", "doctor", "bench", "autotune", "kernels"]),
+    ("About the program", &["version", "completions", "man", "help"]),
+];
+
+/// The program as it is parsed.
+fn program() -> clap::Command {
+    support::usage::prepared(Cli::command())
+}
+
 /// Runs the command line of this process, which `started` some time ago.
 pub fn main(started: Instant) -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
-    let matches = support::usage::prepared(Cli::command()).try_get_matches();
+    let matches = support::usage::grouped(program(), GROUPS).try_get_matches();
     let Cli { device, command } = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => return support::usage::explain(error),
@@ -97,6 +115,8 @@ pub fn main(started: Instant) -> ExitCode {
         Command::Doctor(arguments) => commands::doctor::run(&device, &arguments),
         Command::Train(arguments) => commands::train::run(&device, &arguments),
         Command::Tune(arguments) => commands::tune::run(&device, &arguments),
+        Command::Completions(arguments) => commands::completions::run(&arguments, program()),
+        Command::Man(arguments) => commands::man::run(&arguments, program()),
         Command::Version(arguments) => commands::version::run(&device, &arguments),
         Command::Kernels(arguments) => commands::kernels::run(&device, &arguments),
     };
@@ -114,3 +134,25 @@ fn report(error: &Error) -> ExitCode {
 
 /// What a command gives.
 type Outcome = Result<ExitCode>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_command_is_in_one_group_and_has_an_example() {
+        let listed: Vec<_> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        let program = program();
+        let names = program.get_subcommands().map(clap::Command::get_name).chain(["help"]);
+        assert_eq!(names.collect::<BTreeSet<_>>(), listed.iter().copied().collect());
+        assert_eq!(listed.len(), listed.iter().collect::<BTreeSet<_>>().len(), "none is there twice");
+        let mut commands: Vec<_> = program.get_subcommands().collect();
+        while let Some(command) = commands.pop() {
+            commands.extend(command.get_subcommands());
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let answers = command.get_name() != "bench";
+            assert!(!answers || help.starts_with("Examples:\n  "), "{}: {help}", command.get_name());
+        }
+    }
+}

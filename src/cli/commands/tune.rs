@@ -1,4 +1,4 @@
-//! `kaiwu tune`: which strategy, in which size, is fastest here.
+//! `kaiwu autotune`: which strategy, in which size, is fastest here.
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, IgnoringArguments};
@@ -54,9 +54,9 @@ remembered is a small file, whose path is printed; send it to others as it is. W
 written, what is measured is only printed.
 
 Examples:
-  kaiwu tune -m models/SmolLM2-135M-Instruct.Q4_1.gguf --seconds 120
-  kaiwu tune --show
-  kaiwu tune --import tuning.json";
+  kaiwu autotune -m models/SmolLM2-135M-Instruct.Q4_1.gguf --seconds 120
+  kaiwu autotune --show
+  kaiwu autotune --import tuning.json";
 
 /// Tokens in the cache, for attention.
 const CONTEXT: usize = 256;

@@ -36,7 +36,7 @@ pub(in crate::cli) struct DeviceArguments {
     /// Keep the bounds and loop checks in the shaders; slower
     #[arg(long, global = true)]
     pub checked: bool,
-    /// Leave out what `kaiwu tune` measured on this adapter
+    /// Leave out what `kaiwu autotune` measured on this adapter
     #[arg(long, global = true)]
     pub no_tuning: bool,
     /// Use strategies too that `kaiwu doctor` found wrong on this adapter

@@ -16,6 +16,36 @@ pub(in crate::cli) fn prepared(command: Command) -> Command {
     command.mut_args(with_negatives).mut_subcommands(prepared)
 }
 
+/// The program with its commands by groups in its help, where clap would list them one after the other.
+pub(in crate::cli) fn grouped(program: Command, groups: &[(&str, &[&str])]) -> Command {
+    let mut list = String::new();
+    for (group, names) in groups {
+        list += &format!("{group}:\n");
+        for name in *names {
+            let found = program.find_subcommand(name).and_then(Command::get_about).map(ToString::to_string);
+            let about = found.unwrap_or_else(|| "Show the help of a command".into());
+            list += &hanging(&format!("  {name:<12}"), &about);
+        }
+        list.push('\n');
+    }
+    let template =
+        format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}{{all-args}}{{after-help}}");
+    program.help_template(template).mut_subcommands(|command| command.hide(true))
+}
+
+/// A text over lines that begin below its first word, which comes after `start`.
+fn hanging(start: &str, text: &str) -> String {
+    let (mut lines, mut line) = (String::new(), start.to_owned());
+    for word in text.split_whitespace() {
+        if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines += &format!("{line}\n");
+            line = " ".repeat(start.chars().count());
+        }
+        line += &format!(" {word}");
+    }
+    lines + &format!("{line}\n")
+}
+
 /// `-1` after an option that takes a number is its value, right or wrong, and no option of its own.
 fn with_negatives(argument: Arg) -> Arg {
     let takes_value = matches!(argument.get_action(), ArgAction::Set | ArgAction::Append);

@@ -96,7 +96,7 @@ impl Gpu {
         !chains.is_empty()
     }
 
-    /// The strategies of `kernel` that this device may use, the best guess first; at least one. Where `kaiwu tune` measured
+    /// The strategies of `kernel` that this device may use, the best guess first; at least one. Where `kaiwu autotune` measured
     /// this shape, the fastest one, in its best size, comes first.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ impl Gpu {
         Ok(all)
     }
 
-    /// The strategies that `kaiwu tune` chooses among: those of [`Gpu::strategies`] without an earlier choice, the one
+    /// The strategies that `kaiwu autotune` chooses among: those of [`Gpu::strategies`] without an earlier choice, the one
     /// that comes first by itself leading, and their other sizes.
     pub fn tunable(&self, kernel: &dyn Kernel) -> Vec<Strategy> {
         let mut all = kernel.strategies(self.capabilities());

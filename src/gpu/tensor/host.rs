@@ -4,16 +4,16 @@ use super::tensor::Tensor;
 use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::ops::Deref;
-use std::rc::Rc;
+use std::sync::Arc;
 
 /// The references' memory: a tensor appears here, with its constant or zeros, when it is first touched.
 #[derive(Default)]
 pub struct HostMemory {
-    tensors: HashMap<u64, Rc<Vec<u32>>>,
+    tensors: HashMap<u64, Arc<Vec<u32>>>,
 }
 
 /// A tensor's numbers as they were when it was read.
-pub struct HostView<T>(Rc<Vec<u32>>, PhantomData<T>);
+pub struct HostView<T>(Arc<Vec<u32>>, PhantomData<T>);
 
 impl<T: bytemuck::Pod> Deref for HostView<T> {
     type Target = [T];
@@ -23,9 +23,9 @@ impl<T: bytemuck::Pod> Deref for HostView<T> {
 }
 
 impl HostMemory {
-    fn slot(&mut self, tensor: &Tensor) -> &mut Rc<Vec<u32>> {
+    fn slot(&mut self, tensor: &Tensor) -> &mut Arc<Vec<u32>> {
         self.tensors.entry(tensor.id()).or_insert_with(|| {
-            Rc::new(match tensor.initial() {
+            Arc::new(match tensor.initial() {
                 Some(bytes) => bytemuck::pod_collect_to_vec(bytes),
                 None => vec![0; tensor.words()],
             })
@@ -44,18 +44,18 @@ impl HostMemory {
 
     /// The numbers of an f32 tensor, to write to. Copies them if a view of them is still held.
     pub fn f32_mut(&mut self, tensor: &Tensor) -> &mut [f32] {
-        bytemuck::cast_slice_mut(Rc::<Vec<u32>>::make_mut(self.slot(tensor)))
+        bytemuck::cast_slice_mut(Arc::<Vec<u32>>::make_mut(self.slot(tensor)))
     }
 
     /// The numbers of a u32 tensor, or the words of one of halves, to write to. Copies them if a view of them is still held.
     pub fn u32_mut(&mut self, tensor: &Tensor) -> &mut [u32] {
-        Rc::<Vec<u32>>::make_mut(self.slot(tensor))
+        Arc::<Vec<u32>>::make_mut(self.slot(tensor))
     }
 
     /// Replaces a tensor's numbers.
     #[track_caller]
     pub fn set(&mut self, tensor: &Tensor, words: Vec<u32>) {
         assert_eq!(words.len(), tensor.words(), "{}: wrong count", tensor.label());
-        self.tensors.insert(tensor.id(), Rc::new(words));
+        self.tensors.insert(tensor.id(), Arc::new(words));
     }
 }
