@@ -10,7 +10,7 @@ const FRANCE: &str = "The capital of France is";
 
 #[test]
 fn every_command_has_an_example_in_its_help() {
-    let commands: [&[&str]; 25] = [
+    let commands: [&[&str]; 27] = [
         &[],
         &["devices"],
         &["inspect"],
@@ -35,7 +35,9 @@ fn every_command_has_an_example_in_its_help() {
         &["version"],
         &["grok"],
         &["train"],
-        &["tune"],
+        &["autotune"],
+        &["completions"],
+        &["man"],
     ];
     for command in commands {
         let ran = run(&[command, &["--help"]].concat());
@@ -61,6 +63,11 @@ fn every_command_has_an_example_in_its_help() {
             }
         }
     }
+    let completions = run(&["completions", "bash"]);
+    assert!(completions.code == 0 && completions.out.contains("kaiwu,autotune)"), "{}", completions.out);
+    let page = run(&["man", "bench", "model"]);
+    assert!(page.code == 0 && page.out.contains(".TH kaiwu-bench-model 1"), "{}", page.out);
+    assert_eq!(run(&["man", "dance"]).code, 2);
     assert_eq!(run(&["--version"]).out, format!("kaiwu {}\n", env!("CARGO_PKG_VERSION")));
 }
 

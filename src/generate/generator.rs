@@ -59,6 +59,14 @@ pub struct Generator {
     interrupt: Arc<AtomicBool>,
 }
 
+// A server moves them between threads.
+const _: () = {
+    const fn is_send<T: Send>() {}
+    is_send::<Generator>();
+    is_send::<crate::model::Judge>();
+    is_send::<crate::model::Embedder>();
+};
+
 impl Generator {
     /// A generator that begins with an empty cache.
     pub fn new(mut runner: Runner, tokenizer: Arc<Tokenizer>) -> Self {

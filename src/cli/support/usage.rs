@@ -30,7 +30,9 @@ pub(in crate::cli) fn grouped(program: Command, groups: &[(&str, &[&str])]) -> C
     }
     let template =
         format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}{{all-args}}{{after-help}}");
-    program.help_template(template).mut_subcommands(|command| command.hide(true))
+    // Hidden commands are not in the usage by themselves.
+    let program = program.override_usage("kaiwu [OPTIONS] <COMMAND>").help_template(template);
+    program.mut_subcommands(|command| command.hide(true))
 }
 
 /// A text over lines that begin below its first word, which comes after `start`.
