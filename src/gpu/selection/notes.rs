@@ -15,7 +15,7 @@ pub(in crate::gpu) fn path(name: &str) -> Option<PathBuf> {
     folder(std::env::consts::OS, variable, |path| path.is_dir()).map(|folder| folder.join(name))
 }
 
-/// What is missing where [`path`] knows of no folder.
+/// What is missing where no folder for caches is known.
 pub const NO_FOLDER: &str = match cfg!(windows) {
     true => "neither LOCALAPPDATA nor XDG_CACHE_HOME is set",
     false => "neither HOME nor XDG_CACHE_HOME is set",

@@ -20,7 +20,7 @@ pub struct Quarantined {
     pub kernel: String,
     /// The strategy's name.
     pub strategy: String,
-    /// The shader it was ([`super::fingerprint`]): another text is another chance.
+    /// The shader it was ([`crate::gpu::fingerprint()`]): another text is another chance.
     pub source: String,
     /// What was wrong, in words.
     pub reason: String,

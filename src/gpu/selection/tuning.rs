@@ -31,7 +31,7 @@ pub struct Tuned {
     pub us: f64,
     /// The same of the strategy that comes first without this entry.
     pub first_us: f64,
-    /// The shaders among which it was chosen ([`super::fingerprint`]): other texts make the entry void.
+    /// The shaders among which it was chosen ([`crate::gpu::fingerprint()`]): other texts make the entry void.
     pub source: String,
 }
 

@@ -6,7 +6,7 @@ use naga::{ArraySize, Handle, Module, Scalar, ScalarKind, Type, TypeInner};
 /// A number that can be set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Field {
-    /// Its name with the variable's: "numbers.a", "scale.middle.x", "rows[2].y".
+    /// Its name with the variable's: `numbers.a`, `scale.middle.x`, `rows[2].y`.
     pub name: String,
     /// Where it begins, bytes.
     pub offset: u32,
