@@ -440,6 +440,7 @@ mod at_a_terminal {
         terminal.shows("> ");
         terminal.types("\u{3}");
         terminal.shows("Ctrl-C once more ends the program");
+        terminal.shows("> ");
         terminal.types("\u{3}");
         assert_eq!(terminal.ends(), Some(130));
     }

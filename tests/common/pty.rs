@@ -68,8 +68,20 @@ impl Terminal {
     }
 
     /// Waits for the end of the program and gives its exit code.
+    ///
+    /// # Panics
+    /// If it does not end in time.
+    #[track_caller]
     pub fn ends(mut self) -> Option<i32> {
         drop(self.keys);
-        self.child.wait().expect("the program ends").code()
+        let until = Instant::now() + PATIENCE;
+        while Instant::now() < until {
+            if let Some(status) = self.child.try_wait().expect("the program is this one's") {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
+        panic!("the program did not end");
     }
 }
