@@ -165,7 +165,7 @@ fn negative_numbers_are_refused_by_their_range() {
         (["--min-p", "-0.5"], "from 0 to 1"),
         (["--repetition-penalty", "-1"], "a positive number; 1 is off"),
         (["--seed", "-2"], "or -1 for a random one"),
-        (["-n", "-1"], "1 or more"),
+        (["-n", "0"], "a number of tokens above 0"),
         (["--context", "-1"], "1 or more"),
     ];
     for (option, range) in rows {

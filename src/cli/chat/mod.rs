@@ -12,7 +12,7 @@ mod transcript;
 
 use super::Outcome;
 use super::support::interrupt;
-use crate::cli::support::arguments::{DeviceArguments, WeightsArguments};
+use crate::cli::support::arguments::{DeviceArguments, Limit, WeightsArguments};
 use crate::cli::support::loaded::Opened;
 use crate::cli::support::sampling::{SamplingArguments, parse_tokens};
 use crate::generate::{Conversation, Generator, Options, recommended};
@@ -34,9 +34,9 @@ pub(super) struct Arguments {
     /// The system message
     #[arg(long, value_name = "TEXT")]
     system: Option<String>,
-    /// Most tokens of an answer [default: what the context holds]
-    #[arg(short = 'n', long = "tokens", value_name = "N", allow_negative_numbers = true, value_parser = parse_tokens)]
-    tokens: Option<u32>,
+    /// Most tokens of an answer; -1 for as many as the context holds [default: -1]
+    #[arg(short = 'n', long = "tokens", value_name = "N")]
+    tokens: Option<Limit>,
     /// End an answer before this text; repeatable
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
@@ -84,7 +84,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let options = Options {
         sampling: arguments.sampling.settings(recommended(&file.source)?.unwrap_or_default()),
         stop: arguments.stop.clone(),
-        max_tokens: arguments.tokens.map(|n| n as usize),
+        max_tokens: arguments.tokens.and_then(Limit::most),
         ..Options::default()
     };
     log::info!("sampling: {:?}", options.sampling);

@@ -1,6 +1,7 @@
 //! What `/set` changes: how ids are chosen, and how long answers are.
 
-use crate::cli::support::sampling::{Seed, parse_seed, parse_tokens, parse_top_k};
+use crate::cli::support::arguments::Limit;
+use crate::cli::support::sampling::{Seed, parse_seed, parse_top_k};
 use crate::generate::Options;
 use crate::sample::SamplerSettings;
 use crate::{Error, Result};
@@ -113,7 +114,7 @@ pub(super) fn set(
         _ if value == "all" => tokens = None,
         _ => {
             let message = "it must be a whole number, 1 or more, or \"all\" for what the context holds";
-            tokens = Some(parse_tokens(value).map_err(|_| wrong(message.into()))? as usize);
+            tokens = value.parse::<Limit>().map_err(|_| wrong(message.into()))?.most();
         }
     }
     sampling.validate(vocabulary)?;

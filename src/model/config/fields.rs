@@ -1,7 +1,7 @@
 //! The fields of a `config.json`, and which of them were read: what nobody read may change the result.
 
 use super::harmless::{Effect, effect};
-use super::{LARGEST, way_round};
+use super::{HAS_AN_EFFECT, LARGEST, way_round};
 use crate::format::Folder;
 use crate::{Error, Result};
 use serde_json::{Map, Value};
@@ -160,9 +160,7 @@ impl<'a> Fields<'a> {
             let is_ignored = self.is_ignored(name);
             if seen.contains(name) {
                 if is_ignored {
-                    let message =
-                        "is known to this version and has an effect; --ignore-config is for what is refused";
-                    return Err(Error::Usage(self.wrong(name, message).to_string()));
+                    return Err(Error::Usage(self.wrong(name, HAS_AN_EFFECT).to_string()));
                 }
                 continue;
             }

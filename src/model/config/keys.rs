@@ -1,6 +1,6 @@
 //! The metadata of a GGUF file about its model, and which keys of it were read: what nobody read may change the result.
 
-use super::{LARGEST, way_round};
+use super::{HAS_AN_EFFECT, LARGEST, way_round};
 use crate::format::{Gguf, Value};
 use crate::{Error, Result};
 use std::cell::RefCell;
@@ -161,9 +161,7 @@ impl<'a> Keys<'a> {
             let is_ignored = self.gguf.ignored().has_field(key);
             if seen.contains(name) {
                 if is_ignored {
-                    let message =
-                        "is known to this version and has an effect; --ignore-config is for what is refused";
-                    return Err(Error::Usage(self.wrong(name, message).to_string()));
+                    return Err(Error::Usage(self.wrong(name, HAS_AN_EFFECT).to_string()));
                 }
                 continue;
             }

@@ -88,6 +88,10 @@ pub struct LayerType {
     pub rope: usize,
 }
 
+/// Why a field or key is not let pass that somebody asks to be.
+const HAS_AN_EFFECT: &str =
+    "is known to this version and has an effect; --ignore-config is for what is refused";
+
 /// Sizes no model has, so that products of them cannot overflow.
 const LARGEST: usize = 1 << 24;
 /// Nor so many layers.
