@@ -331,7 +331,8 @@ fn a_renamed_model_is_followed_with_the_token() {
 #[test]
 fn what_is_no_hub_is_said_as_such() {
     type Row = (&'static str, fn(&mut Manner), &'static [&'static str]);
-    let rows: [Row; 6] = [
+    let rows: [Row; 7] = [
+        (NAME, |manner| manner.swollen = true, &["no JSON", "HF_ENDPOINT"]),
         (NAME, |manner| manner.page = true, &["web page (HTML)", "sign-in", "HF_ENDPOINT"]),
         ("owner/tiny/x.gguf", |manner| manner.page = true, &["web page (HTML)", "sign-in", "HF_ENDPOINT"]),
         (NAME, |manner| manner.no_etag = true, &["no ETag for config.json", "HF_ENDPOINT", "-m"]),

@@ -2,6 +2,7 @@
 
 use super::settings::Settings;
 use crate::{Error, Result};
+use std::io::Read;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response, Uri, header};
 use ureq::{Agent, Body, RequestBuilder, typestate::WithoutBody};
@@ -174,7 +175,8 @@ impl Client {
         let packed = answer.packing().is_some();
         let body = answer.response.body_mut().with_config().limit(LONGEST_LIST).reader();
         let read = match packed {
-            true => serde_json::from_reader(flate2::read::MultiGzDecoder::new(body)),
+            // Packed bytes may become a thousand times as many.
+            true => serde_json::from_reader(flate2::read::MultiGzDecoder::new(body).take(LONGEST_LIST)),
             false => serde_json::from_reader(std::io::BufReader::new(body)),
         };
         read.map_err(|error| match error.is_io() {

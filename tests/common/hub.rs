@@ -29,6 +29,8 @@ pub struct Manner {
     pub no_ranges: bool,
     /// Packed, whatever is asked for.
     pub gzip: bool,
+    /// The list of files is packed, and begins with more blanks than anybody should read.
+    pub swollen: bool,
     /// The size is told beside the length, as the hub does for large files.
     pub linked_size: bool,
     pub weak_etag: bool,
@@ -198,8 +200,14 @@ fn answer(
             if !manner.no_sha {
                 info["sha"] = revision.commit.into();
             }
-            let body = info.to_string();
-            send("200 OK", "Content-Type: application/json\r\n", body.as_bytes(), body.len());
+            let blanks = if manner.swollen { 65 << 20 } else { 0 };
+            let mut body = [vec![b' '; blanks], info.to_string().into_bytes()].concat();
+            let mut more = "Content-Type: application/json\r\n".to_owned();
+            if manner.gzip || manner.swollen {
+                body = packed(&body);
+                more += "Content-Encoding: gzip\r\n";
+            }
+            send("200 OK", &more, &body, body.len());
             return None;
         }
     }
