@@ -1,4 +1,5 @@
-//! Tells the program what it is built from: the commit and the version of wgpu, where they can be known.
+//! Tells the program what it is built from: the commit and the version of wgpu, where they can be
+//! known.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
-//! How many questions a model answers: `cargo run --release --example facts -- MODEL.gguf [ADAPTER]`.
+//! How many questions a model answers: `cargo run --release --example facts -- MODEL.gguf
+//! [ADAPTER]`.
 //!
-//! `examples/facts-asked.jsonl` has a question a line as the model was trained on it, the same in words that it was not
-//! trained on, and what the answer must contain. README has the training.
+//! `examples/facts-asked.jsonl` has a question a line as the model was trained on it, the same in
+//! words that it was not trained on, and what the answer must contain. README has the training.
 
 use kaiwu::format::{Lora, Source};
 use kaiwu::generate::{Generator, Options};
@@ -32,7 +33,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         model.adapt(&place, &[(adapter, 1.0)])?;
     }
     let tokenizer = Arc::new(Tokenizer::from_source(&source)?);
-    let template = ChatTemplate::from_source(&source, &tokenizer)?.ok_or("the model has no chat template")?;
+    let template =
+        ChatTemplate::from_source(&source, &tokenizer)?.ok_or("the model has no chat template")?;
     let mut generator =
         Generator::new(Runner::new(&place, &Arc::new(model), None, 128)?, Arc::clone(&tokenizer));
 
@@ -41,7 +43,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for fact in &facts {
         for (known, question) in known.iter_mut().zip([&fact.trained, &fact.other]) {
             let prompt = template.render(&[Message::new("user", question)], true)?;
-            let said = generator.answer(&tokenizer.encode(&prompt, false)?, &options, |_| Ok(()))?.text;
+            let said =
+                generator.answer(&tokenizer.encode(&prompt, false)?, &options, |_| Ok(()))?.text;
             let right = said.contains(&fact.answer);
             *known += usize::from(right);
             println!(

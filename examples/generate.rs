@@ -1,4 +1,5 @@
-//! Text from a model file with the library: `cargo run --release --example generate -- MODEL.gguf "Once upon a time"`.
+//! Text from a model file with the library: `cargo run --release --example generate -- MODEL.gguf
+//! "Once upon a time"`.
 
 use kaiwu::format::Gguf;
 use kaiwu::generate::{Event, Generator, Options};
@@ -13,7 +14,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = arguments.next().unwrap_or("models/SmolLM2-135M-Instruct.Q4_1.gguf".into());
     let prompt = arguments.next().unwrap_or("Once upon a time".into());
 
-    // A device, the weights on it, and a conversation's state: at most the model's own context, room for 256 tokens now.
+    // A device, the weights on it, and a conversation's state: at most the model's own context,
+    // room for 256 tokens now.
     let place = Place::Device(Gpu::open(&GpuOptions::default())?);
     let gguf = Arc::new(Gguf::open(path.as_ref())?);
     let model = Arc::new(Model::load(&place, &gguf, |_bytes_read| ())?);

@@ -1,4 +1,5 @@
-//! A small network understands a small table in some ten seconds: `cargo run --release --example grok_tiny`.
+//! A small network understands a small table in some ten seconds: `cargo run --release --example
+//! grok_tiny`.
 
 use kaiwu::gpu::{Gpu, GpuOptions};
 use kaiwu::lab::{Grok, GrokSettings};
@@ -11,7 +12,10 @@ fn main() -> kaiwu::Result<()> {
     while !grok.is_done() {
         let row = grok.advance(&AtomicBool::new(false), |_| ())?;
         if let Some(row) = row.filter(|row| row.step % 100 == 0) {
-            println!("{:6}  {:8.3}  {:10.3}", row.step, row.train_accuracy, row.validation_accuracy);
+            println!(
+                "{:6}  {:8.3}  {:10.3}",
+                row.step, row.train_accuracy, row.validation_accuracy
+            );
         }
     }
     match grok.first_at(0.99) {

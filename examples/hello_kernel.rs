@@ -1,4 +1,5 @@
-//! A kernel from end to end: its shader, its reference, a run, and a check. `cargo run --release --example hello_kernel`.
+//! A kernel from end to end: its shader, its reference, a run, and a check. `cargo run --release
+//! --example hello_kernel`.
 
 use kaiwu::gpu::*;
 
@@ -10,7 +11,8 @@ struct Axpy {
     z: Tensor,
 }
 
-/// Operands are read and written four numbers at a time, wherever they live, through load_<name> and store_<name>.
+/// Operands are read and written four numbers at a time, wherever they live, through load_<name>
+/// and store_<name>.
 const SHADER: &str = "
 @compute @workgroup_size(64)
 fn axpy(@builtin(global_invocation_id) lane: vec3<u32>) {
@@ -30,10 +32,21 @@ impl Kernel for Axpy {
     fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
         let grid = [(self.x.len() as u32).div_ceil(4 * 64), 1, 1];
         let needs = Needs::lanes(64);
-        vec![Strategy { name: "axpy", entry: "axpy", source: SHADER, constants: vec![], needs, grid }]
+        vec![Strategy {
+            name: "axpy",
+            entry: "axpy",
+            source: SHADER,
+            constants: vec![],
+            needs,
+            grid,
+        }]
     }
     fn cost(&self, _: usize) -> Cost {
-        Cost { read: 2 * self.x.bytes(), written: self.z.bytes(), operations: 2 * self.x.len() as u64 }
+        Cost {
+            read: 2 * self.x.bytes(),
+            written: self.z.bytes(),
+            operations: 2 * self.x.len() as u64,
+        }
     }
     fn reference(&self, memory: &mut HostMemory) {
         let (x, y) = (memory.f32(&self.x), memory.f32(&self.y));
@@ -45,7 +58,8 @@ impl Kernel for Axpy {
 fn main() -> kaiwu::Result<()> {
     let gpu = Gpu::open(&GpuOptions::default())?;
     let place = Place::Device(gpu.clone());
-    let x = Tensor::constant(&place, "x", &[1000], &std::array::from_fn::<_, 1000, _>(|n| n as f32))?;
+    let x =
+        Tensor::constant(&place, "x", &[1000], &std::array::from_fn::<_, 1000, _>(|n| n as f32))?;
     let y = Tensor::constant(&place, "y", &[1000], &[1.0; 1000])?;
     let z = Tensor::zeros(&place, "z", &[1000], Element::F32)?;
 
@@ -54,7 +68,10 @@ fn main() -> kaiwu::Result<()> {
     Program::compile(&gpu, &recording)?.run(&gpu);
     println!("z[..4] = {:?}", &z.read_f32(&gpu)?[..4]);
 
-    println!("first divergence: {:?}", first_divergence(&gpu, &recording, &mut HostMemory::default())?);
+    println!(
+        "first divergence: {:?}",
+        first_divergence(&gpu, &recording, &mut HostMemory::default())?
+    );
     println!("{:?}", recording.cost(0));
     Ok(())
 }

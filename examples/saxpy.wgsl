@@ -1,4 +1,5 @@
-// y = a * x + y: a shader of one's own for `kaiwu bench kernels --wgsl examples/saxpy.wgsl --set a=2 --operations 8388608`.
+// y = a * x + y: a shader of one's own for `kaiwu bench kernels --wgsl examples/saxpy.wgsl --set
+// a=2 --operations 8388608`.
 struct Numbers {
     a: f32,
 }

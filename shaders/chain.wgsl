@@ -1,16 +1,18 @@
-// A chain of kernels: its workers walk through all stages of all layers and wait for each other after each of them.
+// A chain of kernels: its workers walk through all stages of all layers and wait for each other
+// after each of them.
 //
-// A worker is a workgroup of eight lanes that does its share of every stage. All of them must run at once, which WGSL does
-// not promise: an adapter of threads starts as many workgroups as it has threads. So the wait has an end, and so has the
-// sum of all waits. Who has waited too long says so in `missed`, after which nobody waits, and the host runs the calls
-// again one by one.
+// A worker is a workgroup of eight lanes that does its share of every stage. All of them must run
+// at once, which WGSL does not promise: an adapter of threads starts as many workgroups as it has
+// threads. So the wait has an end, and so has the sum of all waits. Who has waited too long says so
+// in `missed`, after which nobody waits, and the host runs the calls again one by one.
 //
-// What one worker stored is there for another: stores come before the atomic operations that follow them, on CPUs and for
-// their compilers. An atomicLoad is no more than a load to some of these, and is then taken out of the loop; adding
-// nothing is not.
+// What one worker stored is there for another: stores come before the atomic operations that follow
+// them, on CPUs and for their compilers. An atomicLoad is no more than a load to some of these, and
+// is then taken out of the loop; adding nothing is not.
 //
-// There is no barrier: a worker's lanes are one subgroup's (`Gpu::workers` sees to it), one register's, and go on together. With
-// one, lavapipe keeps the shader's variables in memory, so that another subgroup of the workgroup can run meanwhile, and there is none.
+// There is no barrier: a worker's lanes are one subgroup's (`Gpu::workers` sees to it), one
+// register's, and go on together. With one, lavapipe keeps the shader's variables in memory, so
+// that another subgroup of the workgroup can run meanwhile, and there is none.
 
 struct Meeting {
     arrived: atomic<u32>,
@@ -32,7 +34,8 @@ fn meet(lane: u32) {
             if atomicAdd(&meeting.arrived, 0u) / {{ WORKERS }}u != number || atomicAdd(&meeting.missed, 0u) != 0u {
                 break;
             }
-            // Time goes by: each division waits for the one before. It never exceeds 1, but no compiler knows.
+            // Time goes by: each division waits for the one before. It never exceeds 1, but no
+            // compiler knows.
             //% for division in range(DIVISIONS)
             time = 1.0 / (1.0 + time);
             //% endfor

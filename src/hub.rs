@@ -1,8 +1,9 @@
 //! Models by name: the hub's cache on disk, and fetching what it lacks.
 //!
-//! The cache has the layout that all tools of the hub share, so what another one fetched is found here, and the other way
-//! round. `HF_HOME`, `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, `XDG_CACHE_HOME`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_TOKEN`,
-//! `HF_TOKEN_PATH` and `HF_HUB_DOWNLOAD_TIMEOUT` mean what they mean there.
+//! The cache has the layout that all tools of the hub share, so what another one fetched is found
+//! here, and the other way round. `HF_HOME`, `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`,
+//! `XDG_CACHE_HOME`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH` and
+//! `HF_HUB_DOWNLOAD_TIMEOUT` mean what they mean there.
 
 mod cache;
 mod client;
@@ -52,15 +53,19 @@ impl Hub {
         let stored = self.stored(name);
         let Some(commit) = stored.commit(name.revision())? else {
             let place = if name.file.is_some() { "" } else { "no file or folder here, and " };
-            return Err(self.missing(name, &format!("{name} is {place}not in the cache{}", others(&stored)?)));
+            return Err(self
+                .missing(name, &format!("{name} is {place}not in the cache{}", others(&stored)?)));
         };
         let folder = stored.snapshot(&commit);
         if let Some(file) = &name.file {
             for part in parts_of(file) {
                 let path = folder.join(&part);
                 if present(&path)?.is_none() {
-                    let what =
-                        if part == *file { name.to_string() } else { format!("{part}, a part of {name},") };
+                    let what = if part == *file {
+                        name.to_string()
+                    } else {
+                        format!("{part}, a part of {name},")
+                    };
                     return Err(self.missing(name, &format!("{what} is not in the cache")));
                 }
                 std::fs::File::open(&path).map_err(Error::io("open", &path))?;
@@ -74,12 +79,18 @@ impl Hub {
             }
             Parts::None => {
                 if present(&folder)?.is_none() {
-                    return Err(self.missing(name, &format!("nothing of {name} is in the cache yet")));
+                    return Err(
+                        self.missing(name, &format!("nothing of {name} is in the cache yet"))
+                    );
                 }
                 let files = cache::files_below(&folder)?;
-                let gguf = files.iter().filter_map(|file| file.to_str()).find(|file| file.ends_with(".gguf"));
+                let gguf = files
+                    .iter()
+                    .filter_map(|file| file.to_str())
+                    .find(|file| file.ends_with(".gguf"));
                 let Some(gguf) = gguf.map(|file| file.replace('\\', "/")) else {
-                    return Err(self.missing(name, &format!("{name} is in the cache without a config.json")));
+                    return Err(self
+                        .missing(name, &format!("{name} is in the cache without a config.json")));
                 };
                 let one = ModelName { file: Some(gguf), ..name.clone() };
                 Err(Error::Usage(format!(
@@ -120,28 +131,36 @@ impl Hub {
             false => format!("run `kaiwu pull {name}`"),
             true => {
                 let url = format!("{endpoint}/{}/resolve/{}/", name.repository, name.revision());
-                format!("HF_HUB_OFFLINE forbids to fetch it; unset that, or {}", by_hand(name, &url))
+                format!(
+                    "HF_HUB_OFFLINE forbids to fetch it; unset that, or {}",
+                    by_hand(name, &url)
+                )
             }
         };
         Error::Usage(format!("{what} (cache: {}); {remedy}", cache.display()))
     }
 
-    /// Fetches what of a model is not in the cache, going on where an earlier attempt ended. `progress` is told the bytes
-    /// that are there and of how many. Gives what [`Hub::cached`] does.
+    /// Fetches what of a model is not in the cache, going on where an earlier attempt ended.
+    /// `progress` is told the bytes that are there and of how many. Gives what [`Hub::cached`]
+    /// does.
     ///
     /// # Errors
-    /// If the hub cannot be reached, falls silent, has no such model or sends another than it announced, with what to place
-    /// where by hand.
+    /// If the hub cannot be reached, falls silent, has no such model or sends another than it
+    /// announced, with what to place where by hand.
     pub fn pull(&self, name: &ModelName, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
         if self.settings.offline {
             return self.cached(name);
         }
         let client = Client::new(&self.settings)?;
-        let fetch = Fetch { name, client, stored: self.stored(name), patience: self.settings.patience };
+        let fetch =
+            Fetch { name, client, stored: self.stored(name), patience: self.settings.patience };
         let path = fetch.all(progress)?;
         match name.file {
             Some(_) => Ok(path),
-            None => path.parent().map(Path::to_owned).ok_or_else(|| failed(name, "the cache has no folder")),
+            None => path
+                .parent()
+                .map(Path::to_owned)
+                .ok_or_else(|| failed(name, "the cache has no folder")),
         }
     }
 }

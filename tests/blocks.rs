@@ -52,8 +52,16 @@ fn dequantise_by_hand() {
         (DType::F32, vec![0, 0, 0xc0, 0xbf], &[(0, -1.5)]),
         (DType::F16, vec![0x00, 0xc2], &[(0, -3.0)]),
         (DType::BF16, vec![0xc0, 0x3f], &[(0, 1.5)]),
-        (DType::Q4_0, block(&[&HALF, &[0x9f], &[0x88; 15]]), &[(0, 3.5), (16, 0.5), (1, 0.0), (31, 0.0)]),
-        (DType::Q4_1, block(&[&HALF, &ONE, &[0xf2], &[0; 15]]), &[(0, 2.0), (16, 8.5), (1, 1.0), (31, 1.0)]),
+        (
+            DType::Q4_0,
+            block(&[&HALF, &[0x9f], &[0x88; 15]]),
+            &[(0, 3.5), (16, 0.5), (1, 0.0), (31, 0.0)],
+        ),
+        (
+            DType::Q4_1,
+            block(&[&HALF, &ONE, &[0xf2], &[0; 15]]),
+            &[(0, 2.0), (16, 8.5), (1, 1.0), (31, 1.0)],
+        ),
         // The fifth bits of weights 0 and 31 are set.
         (
             DType::Q5_0,
@@ -96,7 +104,8 @@ fn dequantise_by_hand() {
             ]),
             &[(0, 62.0), (1, -1.0), (160, 335.5), (161, -24.5)],
         ),
-        // Weight 0: low 5, high 3: 53 - 32. Weight 64: low 9, high 2: 41 - 32. Group 0 has scale 2, group 4 has -1.
+        // Weight 0: low 5, high 3: 53 - 32. Weight 64: low 9, high 2: 41 - 32. Group 0 has scale 2,
+        // group 4 has -1.
         (
             DType::Q6K,
             block(&[&[0x95], &[0; 127], &[0x23], &[0; 63], &[2, 0, 0, 0, 0xff], &[0; 11], &HALF]),
@@ -108,13 +117,18 @@ fn dequantise_by_hand() {
             block(&[&[0x23], &[0; 15], &[0x06], &[0; 63], &ONE, &HALF]),
             &[(0, 5.0), (1, -1.0), (15, -1.0), (16, 0.0), (32, 0.0)],
         ),
-        // Group 0: scale 5 + 32 - 32. Weight 0 has low 1 and its third bit; weight 1 has nothing. Group 4: scale -32.
+        // Group 0: scale 5 + 32 - 32. Weight 0 has low 1 and its third bit; weight 1 has nothing.
+        // Group 4: scale -32.
         (
             DType::Q3K,
             block(&[&[1], &[0; 31], &[1], &[0; 63], &[5], &[0; 7], &[2], &[0; 3], &HALF]),
             &[(0, 2.5), (1, -10.0), (64, 64.0), (255, 64.0)],
         ),
-        (DType::IQ4NL, block(&[&HALF, &[0x9f], &[0x80; 15]]), &[(0, 56.5), (16, 6.5), (1, -63.5), (31, 0.5)]),
+        (
+            DType::IQ4NL,
+            block(&[&HALF, &[0x9f], &[0x80; 15]]),
+            &[(0, 56.5), (16, 6.5), (1, -63.5), (31, 0.5)],
+        ),
     ];
     for (dtype, block, expected) in cases {
         let mut values = vec![f32::NAN; dtype.block_len()];
@@ -137,8 +151,9 @@ fn noise(count: usize) -> Vec<f32> {
 
 #[test]
 fn quantise_stays_within_the_step_of_each_type() {
-    // The bound on |error| as a share of the largest magnitude of the 32 or 256 weights of a block (of the weight
-    // itself for floats): half a step, or a whole one where the positive extreme saturates, and 1 % for f16 factors.
+    // The bound on |error| as a share of the largest magnitude of the 32 or 256 weights of a block
+    // (of the weight itself for floats): half a step, or a whole one where the positive extreme
+    // saturates, and 1 % for f16 factors.
     let cases = [
         (DType::F32, 0.0),
         (DType::F16, 1.0 / 2048.0),
@@ -185,7 +200,8 @@ fn quantise_stays_within_the_step_of_each_type() {
                 let within = |(w, b): (&f32, &f32)| (w - b).abs() <= bound; // NaN is not
                 if let Some(worst) = block.iter().zip(back).position(|pair| !within(pair)) {
                     let (w, b) = (block[worst], back[worst]);
-                    failures.push(format!("{dtype} {input}, block {i}: {w} became {b}, bound {bound}"));
+                    failures
+                        .push(format!("{dtype} {input}, block {i}: {w} became {b}, bound {bound}"));
                     break;
                 }
             }

@@ -5,8 +5,8 @@ mod common;
 use common::cases::table;
 use common::portable::Portable;
 use kaiwu::gpu::{
-    Capabilities, Cost, Gpu, HostMemory, Kernel, Needs, Operand, Parameter, StorageKind, Strategy, Tolerance,
-    render,
+    Capabilities, Cost, Gpu, HostMemory, Kernel, Needs, Operand, Parameter, StorageKind, Strategy,
+    Tolerance, render,
 };
 use kaiwu::kernels::REGISTRY;
 use kaiwu::workbench::{cases::Case, check_case};
@@ -39,7 +39,8 @@ impl Kernel for Spoilt {
     }
     fn reference(&self, memory: &mut HostMemory) {
         self.kernel.reference(memory);
-        let y = self.operands().into_iter().find(|operand| operand.name == "y").and_then(|y| y.tensor);
+        let y =
+            self.operands().into_iter().find(|operand| operand.name == "y").and_then(|y| y.tensor);
         (self.reference)(memory.f32_mut(&y.expect("these kernels write y")));
     }
     fn tolerance(&self) -> Tolerance {
@@ -47,7 +48,8 @@ impl Kernel for Spoilt {
     }
 }
 
-/// The text of a shader with `from` replaced, kept for as long as the program runs: strategies hold static texts.
+/// The text of a shader with `from` replaced, kept for as long as the program runs: strategies hold
+/// static texts.
 fn replaced(strategy: Strategy, from: &str, to: &str) -> Strategy {
     static TEXTS: Mutex<Vec<&'static str>> = Mutex::new(vec![]);
     assert!(strategy.source.contains(from), "{} has no {from:?}", strategy.name);
@@ -62,7 +64,11 @@ fn replaced(strategy: Strategy, from: &str, to: &str) -> Strategy {
 }
 
 /// What the check says of the first row of `kernel`, spoilt.
-fn found(kernel: &str, strategy: fn(Strategy) -> Strategy, reference: fn(&mut [f32])) -> Option<String> {
+fn found(
+    kernel: &str,
+    strategy: fn(Strategy) -> Strategy,
+    reference: fn(&mut [f32]),
+) -> Option<String> {
     let mut table = table(StorageKind::Buffer);
     let cases = std::mem::take(&mut table.cases);
     let gpu: &Gpu = &table.gpu;
@@ -130,7 +136,8 @@ fn a_strategy_over_its_limits_is_found() {
     let strategy = || argmax.kernel.strategies(table.gpu.capabilities()).swap_remove(0);
     let looked_at = |strategy: &Strategy| {
         let text = render(&*argmax.kernel, strategy).unwrap();
-        let used = Portable::parse(&text, strategy.entry, false).unwrap_or_else(|error| panic!("{error}"));
+        let used =
+            Portable::parse(&text, strategy.entry, false).unwrap_or_else(|error| panic!("{error}"));
         let (lanes, bytes) = used.lanes_and_workgroup_bytes();
         (used.breaches(), (lanes, bytes) == (strategy.needs.lanes, strategy.needs.workgroup_bytes))
     };

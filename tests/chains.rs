@@ -1,11 +1,12 @@
-//! A layer's kernels as one dispatch, and what happens when the threads of the adapter miss each other.
+//! A layer's kernels as one dispatch, and what happens when the threads of the adapter miss each
+//! other.
 
 mod common;
 
 use kaiwu::format::Gguf;
 use kaiwu::gpu::{
-    Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand, Parameter,
-    Place, Program, Recording, StorageKind, Strategy, Tensor,
+    Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand,
+    Parameter, Place, Program, Recording, StorageKind, Strategy, Tensor,
 };
 use kaiwu::model::{Model, Runner, Want};
 use kaiwu::workbench::{examine_chain, examine_chains, remember};
@@ -14,8 +15,8 @@ use std::sync::Arc;
 /// Steps: several submissions, and more than are left to single calls after the first miss.
 const STEPS: usize = 40;
 
-/// What a model said with so many workers: bits of its logits after a prompt and after each of a few tokens, then greedy
-/// choices; kernel calls and dispatches of a token; dispatches in all.
+/// What a model said with so many workers: bits of its logits after a prompt and after each of a
+/// few tokens, then greedy choices; kernel calls and dispatches of a token; dispatches in all.
 struct Said {
     logits: Vec<Vec<u32>>,
     choices: Vec<u32>,
@@ -58,7 +59,8 @@ fn chained_kernels_say_what_single_ones_say() {
     assert!(chained.logits == single.logits, "chained kernels give other logits");
     assert_eq!(chained.choices, single.choices);
 
-    // More workers than any software adapter has threads: those that run wait in vain, and the calls are run one by one.
+    // More workers than any software adapter has threads: those that run wait in vain, and the
+    // calls are run one by one.
     let missed = say(64);
     assert!(missed.logits == single.logits, "logits are wrong after workers missed each other");
     assert_eq!(missed.choices, single.choices);
@@ -129,36 +131,56 @@ fn wrong_chains_are_found_and_left_alone() {
     let Some(report) = examine_chains(&gpu).unwrap() else { return };
     // Two layers: one dispatch, where their tensors can share memory.
     assert_eq!((report.calls, report.dispatches), (12, 1), "{report:?}");
-    let apart = GpuOptions { workers: Some(2), storage: Some(StorageKind::Buffer), ..GpuOptions::default() };
+    let apart = GpuOptions {
+        workers: Some(2),
+        storage: Some(StorageKind::Buffer),
+        ..GpuOptions::default()
+    };
     let report = examine_chains(&open(apart)).unwrap().unwrap();
     assert_eq!((report.calls, report.dispatches, report.quarantined), (12, 2, false), "{report:?}");
     let report = examine_chains(&gpu).unwrap().unwrap();
     assert_eq!(report.passed + report.missed, report.runs, "{report:?}");
     assert_eq!((report.quarantined, report.reason.as_deref()), (false, None), "{report:?}");
 
-    // What the calls are, how many, workers, and what is said of them; nothing is wrong with them one by one.
+    // What the calls are, how many, workers, and what is said of them; nothing is wrong with them
+    // one by one.
     let rows = [
         (eight!("", "    store_y(workgroup.x, vec4<f32>(f32(workgroup.x)));"), 2, 2, None),
-        // A variable that each workgroup has for itself, written so that nobody recognises it: in a chain one worker is
-        // several workgroups.
+        // A variable that each workgroup has for itself, written so that nobody recognises it: in a
+        // chain one worker is several workgroups.
         (
-            eight!("var< private > n: u32 = 0u;", "    n++;\n    store_y(workgroup.x, vec4<f32>(f32(n)));"),
+            eight!(
+                "var< private > n: u32 = 0u;",
+                "    n++;\n    store_y(workgroup.x, vec4<f32>(f32(n)));"
+            ),
             1,
             2,
             Some("has other bits than call by call"),
         ),
         // A name that both stages declare.
-        (eight!("alias Real = f32;", "    store_y(workgroup.x, vec4<f32>(Real(1.0)));"), 2, 2, Some("Real")),
-        // More workers than any software adapter has threads: they miss each other, which is no harm.
+        (
+            eight!("alias Real = f32;", "    store_y(workgroup.x, vec4<f32>(Real(1.0)));"),
+            2,
+            2,
+            Some("Real"),
+        ),
+        // More workers than any software adapter has threads: they miss each other, which is no
+        // harm.
         (eight!("", "    store_y(workgroup.x, vec4<f32>(f32(workgroup.x)));"), 2, 64, None),
     ];
     let file = common::TempFile::new("quarantine-chains.json", b"");
     std::fs::remove_file(&file.0).unwrap();
     for (source, calls, workers, expected) in rows {
-        // What is quarantined counts for one storage, and a busy machine may choose another one the next time.
+        // What is quarantined counts for one storage, and a busy machine may choose another one the
+        // next time.
         let storage = Some(gpu.capabilities().storage);
         let open = |quarantine| {
-            open(GpuOptions { workers: Some(workers), storage, quarantine, ..GpuOptions::default() })
+            open(GpuOptions {
+                workers: Some(workers),
+                storage,
+                quarantine,
+                ..GpuOptions::default()
+            })
         };
         let record = |gpu: &Arc<Gpu>| {
             let place = Place::Device(Arc::clone(gpu));
@@ -178,7 +200,8 @@ fn wrong_chains_are_found_and_left_alone() {
         let reason = report.reason.clone().unwrap_or_default();
         assert!(reason.contains(expected.unwrap_or_default()), "{report:?}");
 
-        // From then on the calls run one by one, and a doctor who finds nothing wrong any more lets them be one again.
+        // From then on the calls run one by one, and a doctor who finds nothing wrong any more lets
+        // them be one again.
         remember(&file.0, gpu.report(), &[report.as_strategy()]).unwrap();
         let sound = record_sound(&open(Some(file.0.clone())));
         assert_eq!(sound, expected.is_none(), "{reason}");
@@ -190,7 +213,10 @@ fn record_sound(gpu: &Arc<Gpu>) -> bool {
     let place = Place::Device(Arc::clone(gpu));
     let mut recording = Recording::default();
     let y = Tensor::zeros(&place, "y", &[8, 4], Element::F32).unwrap();
-    recording.push("eight", Eight { y, source: eight!("", "    store_y(workgroup.x, vec4<f32>(1.0));") });
+    recording.push(
+        "eight",
+        Eight { y, source: eight!("", "    store_y(workgroup.x, vec4<f32>(1.0));") },
+    );
     recording.chain_from(0, 0);
     chains(gpu, &recording)
 }

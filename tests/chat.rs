@@ -39,13 +39,19 @@ fn said_by(role: &str, path: &Path) -> Vec<String> {
 
 #[test]
 fn chat_reads_lines_and_prints_answers() {
-    let lines =
-        "What is the capital of Japan?\n\n/help\n/dance\n/reset\nWhat color is the sky?\n/quit\nNever read\n";
+    let lines = "What is the capital of Japan?\n\n/help\n/dance\n/reset\nWhat color is the sky?\n/quit\nNever read\n";
     let ran = run_with(kaiwu().args(["chat", "-n", "12", "--temperature", "0"]), lines);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let answers: Vec<&str> = ran.out.lines().collect();
-    assert!(answers.len() == 2 && answers[0].contains("Tokyo") && answers[1].contains("blue"), "{answers:?}");
-    assert!(ran.err.contains("forgets the conversation") && ran.err.contains("no /dance"), "{}", ran.err);
+    assert!(
+        answers.len() == 2 && answers[0].contains("Tokyo") && answers[1].contains("blue"),
+        "{answers:?}"
+    );
+    assert!(
+        ran.err.contains("forgets the conversation") && ran.err.contains("no /dance"),
+        "{}",
+        ran.err
+    );
     assert!(!ran.out.contains('>'));
 }
 
@@ -83,10 +89,13 @@ fn each_answer_has_draws_of_its_own_and_a_seed_fixes_them_all() {
     let answers = |seed: &str, name: &str| {
         let file = folder.0.join(name);
         // A conversation that is begun anew each time, so that nothing but the draws can differ.
-        let lines =
-            format!("a\n/save {0}-1\n/reset\na\n/save {0}-2\n/regenerate\n/save {0}-3\n", file.display());
+        let lines = format!(
+            "a\n/save {0}-1\n/reset\na\n/save {0}-2\n/regenerate\n/save {0}-3\n",
+            file.display()
+        );
         talk(&[&warm[..], &[seed]].concat(), &lines);
-        let each = (1..=3).map(|number| said_by("assistant", &folder.0.join(format!("{name}-{number}"))));
+        let each =
+            (1..=3).map(|number| said_by("assistant", &folder.0.join(format!("{name}-{number}"))));
         each.map(|answers| answers.join("|")).collect::<Vec<_>>()
     };
     let first = answers("3", "a");
@@ -128,8 +137,14 @@ fn what_is_given_replaces_that_one_value_of_what_is_recommended() {
     };
     assert_eq!(listed(&[]), ["1.5", "77", "0.95", "0", "1"]);
     assert_eq!(listed(&["--top-p", "0.9"]), ["1.5", "77", "0.9", "0", "1"]);
-    assert_eq!(listed(&["--temperature", "0.8", "--min-p", "0.1"]), ["0.8", "77", "0.95", "0.1", "1"]);
-    assert_eq!(listed(&["--repetition-penalty", "1.05", "--top-k", "0"]), ["1.5", "0", "0.95", "0", "1.05"]);
+    assert_eq!(
+        listed(&["--temperature", "0.8", "--min-p", "0.1"]),
+        ["0.8", "77", "0.95", "0.1", "1"]
+    );
+    assert_eq!(
+        listed(&["--repetition-penalty", "1.05", "--top-k", "0"]),
+        ["1.5", "0", "0.95", "0", "1.05"]
+    );
 }
 
 #[test]
@@ -150,7 +165,8 @@ fn options_of_draws_are_said_to_do_nothing_without_draws() {
             }
             let ran = run_with(&mut command_line, "");
             assert_eq!(ran.code, 0, "{}", ran.err);
-            let said = ran.err.contains(if notice.is_empty() { "nothing at temperature" } else { notice });
+            let said =
+                ran.err.contains(if notice.is_empty() { "nothing at temperature" } else { notice });
             assert_eq!(said, !notice.is_empty(), "{command} {options:?}: {}", ran.err);
         }
     }
@@ -179,12 +195,19 @@ fn negative_numbers_are_refused_by_their_range() {
 fn a_full_context_loses_its_oldest_turns_and_nothing_else() {
     let folder = Folder::new("chat-full");
     let file = folder.0.join("talk.json");
-    let questions: Vec<String> = (0..8).map(|number| format!("Question number {number}?")).collect();
+    let questions: Vec<String> =
+        (0..8).map(|number| format!("Question number {number}?")).collect();
     let lines = format!("{}\n/stats\n/save {}\n", questions.join("\n"), file.display());
-    let ran = talk(&["--context", "160", "-n", "8", "--temperature", "0", "--system", "Be brief."], &lines);
+    let ran = talk(
+        &["--context", "160", "-n", "8", "--temperature", "0", "--system", "Be brief."],
+        &lines,
+    );
     assert!(ran.err.contains("the context of 160 tokens is full: the oldest"), "{}", ran.err);
     assert!(!ran.err.contains("the text needs"), "{}", ran.err);
-    assert!(ran.err.contains(" of 160 tokens used, ") && ran.err.contains("; 8 turns, of which the oldest "));
+    assert!(
+        ran.err.contains(" of 160 tokens used, ")
+            && ran.err.contains("; 8 turns, of which the oldest ")
+    );
     // The file has what the context has no more.
     assert_eq!(said_by("user", &file), questions);
     assert_eq!(saved(&file)[0], ("system".into(), "Be brief.".into()));
@@ -283,17 +306,23 @@ fn damaged_conversations_are_named_and_change_nothing() {
     let texts = [
         ("{\"messages\": [{\"role\"", "no JSON"),
         ("[{\"role\": \"user\", \"content\": \"a\"}]", "a question without an answer"),
-        ("[{\"role\": \"assistant\", \"content\": \"a\"}]", "message 1 is of the role \"assistant\""),
+        (
+            "[{\"role\": \"assistant\", \"content\": \"a\"}]",
+            "message 1 is of the role \"assistant\"",
+        ),
         ("{\"messages\": [], \"settings\": {\"top_p\": 7}}", "top_p is 7"),
     ];
     let files = texts.iter().enumerate();
-    let files: Vec<_> = files.map(|(at, (text, _))| folder.write(&format!("{at}.json"), text)).collect();
+    let files: Vec<_> =
+        files.map(|(at, (text, _))| folder.write(&format!("{at}.json"), text)).collect();
     let loads: Vec<_> = files.iter().map(|file| format!("/load {}\n", file.display())).collect();
     let out = folder.0.join("out.json");
     let ran = talk(&["-n", "1"], &format!("one\n{}/save {}\n", loads.concat(), out.display()));
     for (file, (_, expected)) in files.iter().zip(texts) {
-        let named =
-            ran.err.lines().any(|line| line.contains(&*file.to_string_lossy()) && line.contains(expected));
+        let named = ran
+            .err
+            .lines()
+            .any(|line| line.contains(&*file.to_string_lossy()) && line.contains(expected));
         assert!(named, "{expected}: {}", ran.err);
     }
     assert_eq!(said_by("user", &out), ["one"]);
@@ -334,7 +363,8 @@ fn prompts_lose_whole_turns_and_as_few_as_need_be() {
         // What the template makes of the system message and of the latest turns, whole.
         let prompt = |left: usize| {
             let all = talk.messages();
-            let shown: Vec<Message> = all[..1].iter().chain(&all[1 + 2 * left..]).cloned().collect();
+            let shown: Vec<Message> =
+                all[..1].iter().chain(&all[1 + 2 * left..]).cloned().collect();
             template().render(&shown, true).unwrap()
         };
         assert_eq!(tokenizer.decode(&asked.ids, false), prompt(left), "question {number}");
@@ -342,7 +372,11 @@ fn prompts_lose_whole_turns_and_as_few_as_need_be() {
             0 => assert!(asked.ids.len() <= 201 - 25),
             _ => {
                 let more = tokenizer.encode(&prompt(left - 1), false).unwrap();
-                assert!(asked.ids.len() <= 201 - 50 && more.len() > 201 - 50, "{} tokens", asked.ids.len());
+                assert!(
+                    asked.ids.len() <= 201 - 50 && more.len() > 201 - 50,
+                    "{} tokens",
+                    asked.ids.len()
+                );
             }
         }
 
@@ -378,7 +412,10 @@ mod at_a_terminal {
     /// The program at a terminal that knows its ways, with its state in a folder of the test's.
     fn person(folder: &Folder, arguments: &[&str]) -> Terminal {
         let mut command = tiny(&[&["-n", "1", "--temperature", "0"], arguments].concat());
-        command.env("TERM", "xterm").env("XDG_STATE_HOME", &folder.0).env_remove("KAIWU_NO_HISTORY");
+        command
+            .env("TERM", "xterm")
+            .env("XDG_STATE_HOME", &folder.0)
+            .env_remove("KAIWU_NO_HISTORY");
         let mut terminal = Terminal::new(&mut command);
         terminal.shows("/help lists the commands");
         terminal.shows("> ");
@@ -461,7 +498,10 @@ mod at_a_terminal {
         let text = std::fs::read_to_string(&file).unwrap();
         assert!(text.contains("known\n") && !text.contains("secret"), "{text}");
         assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::metadata(folder.0.join("kaiwu")).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            std::fs::metadata(folder.0.join("kaiwu")).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
 
         // Two keys back, to the message of before.
         let talk = folder.0.join("talk.json");

@@ -43,9 +43,14 @@ fn every_command_has_an_example_in_its_help() {
         let ran = run(&[command, &["--help"]].concat());
         assert_eq!((ran.code, &*ran.err), (0, ""), "{command:?}");
         let example = format!("  kaiwu {}", command.join(" "));
-        assert!(ran.out.contains("Examples:\n") && ran.out.contains(&example), "{command:?}: {}", ran.out);
+        assert!(
+            ran.out.contains("Examples:\n") && ran.out.contains(&example),
+            "{command:?}: {}",
+            ran.out
+        );
         for width in [80, 100, 120] {
-            let ran = run_with(kaiwu().args(command).arg("--help").env("COLUMNS", width.to_string()), "");
+            let ran =
+                run_with(kaiwu().args(command).arg("--help").env("COLUMNS", width.to_string()), "");
             let wide = width.min(100);
             let (_, end) = ran.out.split_once("Examples:\n").unwrap();
             assert!(
@@ -53,9 +58,12 @@ fn every_command_has_an_example_in_its_help() {
                 "{command:?}, {width}: {}",
                 ran.out
             );
-            // Each line of a paragraph holds what has room in it: the next one's first word had none.
+            // Each line of a paragraph holds what has room in it: the next one's first word had
+            // none.
             let lines: Vec<&str> = end.lines().collect();
-            for pair in lines.windows(2).filter(|pair| pair.iter().all(|line| line.starts_with(|c| c != ' ')))
+            for pair in lines
+                .windows(2)
+                .filter(|pair| pair.iter().all(|line| line.starts_with(|c| c != ' ')))
             {
                 let next = pair[1].split(' ').next().unwrap();
                 let full = pair[0].chars().count() + 1 + next.chars().count() > wide;
@@ -64,7 +72,11 @@ fn every_command_has_an_example_in_its_help() {
         }
     }
     let completions = run(&["completions", "bash"]);
-    assert!(completions.code == 0 && completions.out.contains("kaiwu,autotune)"), "{}", completions.out);
+    assert!(
+        completions.code == 0 && completions.out.contains("kaiwu,autotune)"),
+        "{}",
+        completions.out
+    );
     let page = run(&["man", "bench", "model"]);
     assert!(page.code == 0 && page.out.contains(".TH kaiwu-bench-model 1"), "{}", page.out);
     assert_eq!(run(&["man", "dance"]).code, 2);
@@ -95,7 +107,10 @@ fn the_version_says_what_a_report_needs() {
         command.env(variable, "/dev/null");
     }
     let ran = run_with(command.args(["version"]), "");
-    assert!(ran.code == 0 && ran.out.starts_with("kaiwu ") && ran.out.contains("no adapter:"), "{ran:?}");
+    assert!(
+        ran.code == 0 && ran.out.starts_with("kaiwu ") && ran.out.contains("no adapter:"),
+        "{ran:?}"
+    );
 }
 
 #[test]
@@ -136,7 +151,11 @@ fn what_cannot_be_followed_is_said_on_standard_error() {
         (&["generate", "--ids", "1,2,3,4,5", "--context", "4"], 2, "holds 4"),
         (&["generate", "a", "-m", "/nowhere/model.gguf"], 1, "cannot open /nowhere/model.gguf"),
         (&["generate", "a", "-m", env!("CARGO_BIN_EXE_kaiwu")], 1, "is not GGUF"),
-        (&["devices", "--adapter", "abacus"], 1, "no adapter matches --adapter \"abacus\"; there are 0 "),
+        (
+            &["devices", "--adapter", "abacus"],
+            1,
+            "no adapter matches --adapter \"abacus\"; there are 0 ",
+        ),
         (&["explain", "--at", "8193"], 2, "--at is 8193, but this model's context has 8192 tokens"),
         (&["logits", "--ids", "1,77777"], 2, "77777"),
     ];
@@ -175,7 +194,11 @@ fn without_an_adapter_the_error_says_how_to_get_one() {
         }
         let ran = run_with(command.args(arguments), "");
         assert_eq!((ran.code, &*ran.out), (1, ""), "{arguments:?}");
-        assert!(ran.err.contains("apt-get install -y libvulkan1 mesa-vulkan-drivers"), "{}", ran.err);
+        assert!(
+            ran.err.contains("apt-get install -y libvulkan1 mesa-vulkan-drivers"),
+            "{}",
+            ran.err
+        );
         // What needs no device still works.
         let ran = run_with(command.args(["--help"]), "");
         assert_eq!(ran.code, 0);
@@ -198,7 +221,8 @@ fn devices_are_listed_with_the_one_taken() {
     let name = taken[0]["name"].as_str().unwrap();
     let text = run(&["devices", "--adapter", &name.to_uppercase()]).out;
     assert!(
-        text.contains(&format!("* {} {name}", taken[0]["index"])) && text.contains("matches --adapter"),
+        text.contains(&format!("* {} {name}", taken[0]["index"]))
+            && text.contains("matches --adapter"),
         "{text}"
     );
 }
@@ -214,7 +238,8 @@ fn inspect_shows_what_is_there_and_what_it_takes() {
     );
     assert_eq!(ran["tensors"][0]["shape"], serde_json::json!([49152, 576]));
     let device = |key: &str| ran["device"][key].as_u64().unwrap();
-    // 1000 tokens in whole steps of 64: keys and values in halves of 30 layers of 3 heads of 64, and the rotary table.
+    // 1000 tokens in whole steps of 64: keys and values in halves of 30 layers of 3 heads of 64,
+    // and the rotary table.
     assert_eq!(device("cache_bytes"), 1024 * (2 * 2 * 30 * 192 + 4 * 64));
     assert_eq!(
         device("total_bytes"),
@@ -230,9 +255,12 @@ fn inspect_shows_what_is_there_and_what_it_takes() {
     }
     let twice = run(&["inspect", "-m", model, model]);
     assert!(twice.code == 2 && twice.err.contains("cannot be used with"), "{twice:?}");
-    for part in
-        ["general.architecture", "blk.29.ffn_down.weight", "[576, 1536]", "with 8192 tokens of context"]
-    {
+    for part in [
+        "general.architecture",
+        "blk.29.ffn_down.weight",
+        "[576, 1536]",
+        "with 8192 tokens of context",
+    ] {
         assert!(text.contains(part), "{part}");
     }
 }
@@ -257,11 +285,17 @@ fn tokenize_gives_the_reference_ids_without_a_device() {
 fn ids_become_text_and_text_ids_again() {
     let ids = run(&["tokenize", "--ids", FRANCE]);
     assert_eq!((ids.code, &*ids.out, &*ids.err), (0, "504,3575,282,4649,314\n", ""));
-    for given in
-        [&["504,3575,282,4649,314"][..], &["504", "3575", "282,4649, 314"], &["[504, 3575,282,4649,314]"]]
-    {
+    for given in [
+        &["504,3575,282,4649,314"][..],
+        &["504", "3575", "282,4649, 314"],
+        &["[504, 3575,282,4649,314]"],
+    ] {
         let ran = run(&[&["detokenize"], given].concat());
-        assert_eq!((ran.code, &*ran.out, &*ran.err), (0, "The capital of France is\n", ""), "{given:?}");
+        assert_eq!(
+            (ran.code, &*ran.out, &*ran.err),
+            (0, "The capital of France is\n", ""),
+            "{given:?}"
+        );
     }
     let text = "é 猫 🙂\n\n<|im_end|> \t";
     let ids = run(&["tokenize", "--ids", text]).out;
@@ -299,7 +333,8 @@ fn the_end_and_the_mark_of_a_file_are_no_part_of_its_text() {
     let file = file.0.to_str().unwrap();
     for source in [&["-"][..], &["-f", file]] {
         let ran =
-            run_with(kaiwu().args([&["generate", "-n", "1", "--json"], source].concat()), &input).json();
+            run_with(kaiwu().args([&["generate", "-n", "1", "--json"], source].concat()), &input)
+                .json();
         assert_eq!(ran["prompt_ids"], serde_json::json!([504, 3575, 282, 4649, 314]));
     }
     let of = |arguments: &[&str]| run_with(kaiwu().args(arguments), &input).out;
@@ -319,7 +354,8 @@ fn escapes_are_read_where_they_are_asked_for() {
     assert_eq!(read_as(&["-e", written], ""), read_as(&["a\n\tbé"], ""));
     assert_eq!(read_as(&["-e", "-"], written), read_as(&["a\n\tbé"], ""));
     assert_eq!(read_as(&["-"], written), read_as(&[written], ""));
-    let stop = |more: &[&str]| run(&[&["generate", FRANCE, "-n", "8", "--stop", "\\n"], more].concat());
+    let stop =
+        |more: &[&str]| run(&[&["generate", FRANCE, "-n", "8", "--stop", "\\n"], more].concat());
     let ran = stop(&["-e"]);
     assert_eq!((ran.code, &*ran.out, &*ran.err), (0, " Paris.\n", ""));
     let ran = stop(&[]);
@@ -332,12 +368,14 @@ fn generate_streams_text_and_nothing_else() {
     // As many as were asked for is no reason for a word; as many as nobody asked for is one.
     assert_eq!((ran.code, &*ran.out, &*ran.err), (0, " Paris.\n", ""));
     let long = run(&["generate", "Once upon a time"]);
-    let why = "kaiwu: cut after 256 tokens; -n N allows more, and -n -1 as many as the context holds\n";
+    let why =
+        "kaiwu: cut after 256 tokens; -n N allows more, and -n -1 as many as the context holds\n";
     assert_eq!((long.code, &*long.err), (0, why), "{}", long.out);
     for limit in [&["-n", "100"][..], &["-n", "-1"]] {
         let full = run(&[&["generate", FRANCE, "--context", "6"], limit].concat());
         assert_eq!((full.code, &*full.out), (0, " Paris.\n"));
-        let why = "kaiwu: cut after 2 tokens: the context of 6 is full; --context N allows up to 8192\n";
+        let why =
+            "kaiwu: cut after 2 tokens: the context of 6 is full; --context N allows up to 8192\n";
         assert_eq!(full.err, why);
     }
     let stopped = run_with(kaiwu().args(["generate", "-", "--stop", "aris"]), FRANCE);
@@ -356,7 +394,10 @@ fn generate_tells_what_it_did_as_json() {
     let greedy = run(&["generate", FRANCE, "-n", "12", "--json"]).json();
     let golden = common::golden("SmolLM2-135M-Instruct.Q4_1.json")["prompts"][0].clone();
     assert_eq!(greedy["prompt_ids"], golden["input_ids"]);
-    assert_eq!(greedy["output_ids"].as_array().unwrap()[..], golden["greedy_ids"].as_array().unwrap()[..12]);
+    assert_eq!(
+        greedy["output_ids"].as_array().unwrap()[..],
+        golden["greedy_ids"].as_array().unwrap()[..12]
+    );
     assert!(golden["greedy_text"].as_str().unwrap().starts_with(greedy["text"].as_str().unwrap()));
     assert_eq!((&greedy["finish_reason"], &greedy["seed"]), (&"length".into(), &Value::Null));
     for key in ["model", "adapter"] {
@@ -378,7 +419,8 @@ fn generate_tells_what_it_did_as_json() {
     assert!(count(&same, "readback_bytes_per_token") >= 4.0 * 49152.0);
 }
 
-/// How likely the first prompt's next tokens are, by transformers: ids and logarithms of probabilities.
+/// How likely the first prompt's next tokens are, by transformers: ids and logarithms of
+/// probabilities.
 fn next_of_france() -> Vec<(u64, f64)> {
     let golden = common::golden("SmolLM2-135M-Instruct.Q4_1.json")["prompts"][0].clone();
     let all = golden["logsumexp"].as_f64().unwrap();
@@ -408,12 +450,16 @@ fn tokens_are_told_with_how_likely_they_were() {
     assert_eq!(usual.get("logprobs"), None);
     let rows = ran["logprobs"].as_array().unwrap();
     assert_eq!(rows.len(), 8);
-    assert_eq!((&rows[0]["text"], &rows[0]["logprob"]), (&" Paris".into(), &rows[0]["top"][0]["logprob"]));
+    assert_eq!(
+        (&rows[0]["text"], &rows[0]["logprob"]),
+        (&" Paris".into(), &rows[0]["top"][0]["logprob"])
+    );
     assert_likely(&rows[0]["top"], &expected[..5]);
     let ids: Vec<_> = rows.iter().map(|row| row["id"].clone()).collect();
     assert_eq!(Value::from(ids), ran["output_ids"]);
     // What is banned is not chosen, but the model's own likelihoods stay what they are.
-    let banned = ["generate", FRANCE, "-n", "1", "--json", "--logprobs", "2", "--logit-bias", "7042=-inf"];
+    let banned =
+        ["generate", FRANCE, "-n", "1", "--json", "--logprobs", "2", "--logit-bias", "7042=-inf"];
     let rows = run(&banned).json()["logprobs"].clone();
     assert_likely(&rows[0]["top"], &expected[..2]);
     assert_likely(&rows, &expected[1..2]);
@@ -423,9 +469,20 @@ fn tokens_are_told_with_how_likely_they_were() {
     assert!(lines.len() == 4 && lines[1].starts_with("\" Paris\" "), "{}", ran.out);
     assert!(lines[1].contains("77.") && lines[1].contains("\" the\" 6."), "{}", ran.out);
 
-    let ran = run(&["generate", FRANCE, "-n", "4", "--json-lines", "--logprobs", "1", "--stop", "\n\n\n"]);
+    let ran = run(&[
+        "generate",
+        FRANCE,
+        "-n",
+        "4",
+        "--json-lines",
+        "--logprobs",
+        "1",
+        "--stop",
+        "\n\n\n",
+    ]);
     assert_eq!(ran.err, "");
-    let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> =
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let (last, tokens) = lines.split_last().unwrap();
     assert_eq!(last["output_ids"], serde_json::json!([7042, 30, 198, 198]));
     let ids: Vec<_> =
@@ -448,11 +505,16 @@ fn the_likeliest_next_tokens_are_a_table() {
         ran.out
     );
     let share = format!("{:.0}", expected[0].1.exp() * 100.0);
-    assert!(lines[1].contains(&format!("  {share}.")) || lines[1].contains(" 77."), "{share}: {}", ran.out);
+    assert!(
+        lines[1].contains(&format!("  {share}.")) || lines[1].contains(" 77."),
+        "{share}: {}",
+        ran.out
+    );
     let json = run(&["logits", "--top", "16", "--json", FRANCE]).json();
     assert_likely(&json["top"], &expected[..16]);
     for row in json["top"].as_array().unwrap() {
-        let [logprob, probability] = ["logprob", "probability"].map(|key| row[key].as_f64().unwrap());
+        let [logprob, probability] =
+            ["logprob", "probability"].map(|key| row[key].as_f64().unwrap());
         assert!((logprob.exp() - probability).abs() < 1e-9, "{row}");
     }
 }
@@ -471,11 +533,16 @@ fn many_prompts_are_answered_as_each_alone() {
         ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     };
     for sampling in [&[][..], &["--temperature", "1.2", "--seed", "5"]] {
-        let many = lines(&ask(&[&["--prompts", "-"], sampling].concat(), &(texts.join("\n") + "\n")));
+        let many =
+            lines(&ask(&[&["--prompts", "-"], sampling].concat(), &(texts.join("\n") + "\n")));
         assert_eq!(many.len(), texts.len());
         for (index, (line, text)) in many.iter().zip(texts).enumerate() {
             let alone = alone(text, sampling);
-            assert_eq!((&line["index"], &line["text"]), (&index.into(), &alone["text"]), "{text:?}");
+            assert_eq!(
+                (&line["index"], &line["text"]),
+                (&index.into(), &alone["text"]),
+                "{text:?}"
+            );
             assert_eq!(
                 (&line["ids"], &line["finish_reason"]),
                 (&alone["output_ids"], &alone["finish_reason"])
@@ -494,26 +561,39 @@ fn many_prompts_are_answered_as_each_alone() {
     let many = lines(&ask(&["--prompts", "-", "--temperature", "1.5"], "a\na\n"));
     assert_ne!(many[0]["seed"], many[1]["seed"]);
     let seed = many[1]["seed"].as_u64().unwrap().to_string();
-    assert_eq!(many[1]["ids"], alone("a", &["--temperature", "1.5", "--seed", &seed])["output_ids"]);
+    assert_eq!(
+        many[1]["ids"],
+        alone("a", &["--temperature", "1.5", "--seed", &seed])["output_ids"]
+    );
 
     let long = "a ".repeat(3000);
     for (input, message) in [
         ("", "standard input has no prompts"),
         ("a\n\na\n", "standard input, line 2: the prompt has no tokens"),
-        ("{\"prompt\": \"a\"}\n{\"prompt\": \"a}", "standard input, line 2: EOF while parsing a string"),
+        (
+            "{\"prompt\": \"a\"}\n{\"prompt\": \"a}",
+            "standard input, line 2: EOF while parsing a string",
+        ),
         ("{\"prompt\": \"a\"}\n{\"text\": \"a\"}", "standard input, line 2: is neither"),
         (&*format!("a\n{long}\n"), "standard input, line 2: the prompt has"),
     ] {
         let ran = ask(&["--prompts", "-"], input);
-        assert!(ran.code == 2 && ran.out.is_empty() && ran.err.contains(message), "{input:.40}: {ran:?}");
+        assert!(
+            ran.code == 2 && ran.out.is_empty() && ran.err.contains(message),
+            "{input:.40}: {ran:?}"
+        );
     }
 }
 
 #[test]
 fn generate_answers_in_the_chat_template() {
     let golden = common::golden("SmolLM2-135M-Instruct.Q4_1.json");
-    let prompt =
-        golden["prompts"].as_array().unwrap().iter().find(|prompt| prompt["prompt"].is_array()).unwrap();
+    let prompt = golden["prompts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|prompt| prompt["prompt"].is_array())
+        .unwrap();
     let question = prompt["prompt"][0]["content"].as_str().unwrap();
     let ran = run(&["generate", "--chat", "--json", "-n", "2", question]).json();
     assert_eq!(ran["prompt_ids"], prompt["input_ids"]);
@@ -543,7 +623,9 @@ fn an_interrupt_ends_an_answer_and_keeps_what_there_is() {
     let mut child = hears_signals(pipes).spawn().unwrap();
     let mut first = [0];
     child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), &*output.stderr), (Some(130), &b""[..]));
     assert!(output.stdout.len() < 2000 && output.stdout.ends_with(b"\n"));
@@ -553,8 +635,13 @@ fn an_interrupt_ends_an_answer_and_keeps_what_there_is() {
 fn logits_are_the_references_and_can_be_saved() {
     let golden = common::golden("SmolLM2-135M-Instruct.Q4_1.json")["prompts"][0].clone();
     let file = common::TempFile::new("logits.safetensors", b"");
-    let ids =
-        golden["input_ids"].as_array().unwrap().iter().map(Value::to_string).collect::<Vec<_>>().join(",");
+    let ids = golden["input_ids"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(Value::to_string)
+        .collect::<Vec<_>>()
+        .join(",");
     let short = run(&["logits", FRANCE]).json();
     let saved = run(&["logits", "--ids", &ids, "--output", file.0.to_str().unwrap(), "--check"]);
     assert_eq!(saved.code, 0, "{}", saved.err);
@@ -563,7 +650,8 @@ fn logits_are_the_references_and_can_be_saved() {
         assert_eq!(ran["ids"], golden["top_ids"]);
         let close = |a: &Value, b: &Value| (a.as_f64().unwrap() - b.as_f64().unwrap()).abs() < 0.02;
         assert!(close(&ran["logsumexp"], &golden["logsumexp"]));
-        let pairs = ran["logits"].as_array().unwrap().iter().zip(golden["top_logits"].as_array().unwrap());
+        let pairs =
+            ran["logits"].as_array().unwrap().iter().zip(golden["top_logits"].as_array().unwrap());
         assert_eq!(pairs.filter(|(a, b)| close(a, b)).count(), 16);
     }
     #[cfg(unix)]
@@ -590,7 +678,8 @@ fn logits_are_the_references_and_can_be_saved() {
 fn bench_and_explain_count_the_same_dispatches() {
     // Threads of a busy machine may miss each other, which takes further dispatches.
     let bench =
-        run(&["bench", "model", "-p", "9", "-n", "9", "--repeat", "2", "--workers", "1", "--json"]).json();
+        run(&["bench", "model", "-p", "9", "-n", "9", "--repeat", "2", "--workers", "1", "--json"])
+            .json();
     for phase in ["prefill", "decode"] {
         let rate = |key: &str| bench[phase][key].as_f64().unwrap();
         assert!(
@@ -606,7 +695,13 @@ fn bench_and_explain_count_the_same_dispatches() {
         bench["counts"]["dispatches_per_token"].as_f64().unwrap() as u64
     );
     for section in with_device["sections"].as_array().unwrap() {
-        assert!(section["kernels"].as_array().unwrap().iter().all(|kernel| kernel["strategy"].is_string()));
+        assert!(
+            section["kernels"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .all(|kernel| kernel["strategy"].is_string())
+        );
     }
     let sum = |ran: &Value, key: &str| -> u64 {
         let sections = ran["sections"].as_array().unwrap().iter();
@@ -623,7 +718,10 @@ fn bench_and_explain_count_the_same_dispatches() {
     }
     assert!(sum(&without, "read_bytes") < sum(&with_device, "read_bytes"));
     let text = run(&["explain", "--host"]).out;
-    assert!(text.contains("layers 0-29 (30 alike), each") && text.contains("ffn_gate_up"), "{text}");
+    assert!(
+        text.contains("layers 0-29 (30 alike), each") && text.contains("ffn_gate_up"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -638,18 +736,27 @@ fn a_profile_changes_no_answer_and_times_each_kernel() {
         row.and_then(|row| row.split_whitespace().nth(1)?.parse::<usize>().ok())
     };
     // One step for the prompt and three after it; two products a layer, and that of the logits.
-    let expected =
-        [("embed", 4), ("argmax", 4), ("attention", 4 * 30), ("product", 4 * 61), ("gate_up", 4 * 30)];
+    let expected = [
+        ("embed", 4),
+        ("argmax", 4),
+        ("attention", 4 * 30),
+        ("product", 4 * 61),
+        ("gate_up", 4 * 30),
+    ];
     for (kernel, count) in expected {
         assert_eq!(calls(kernel), Some(count), "{kernel}: {}", ran.err);
     }
     let trace: Value = serde_json::from_str(&std::fs::read_to_string(&trace.0).unwrap()).unwrap();
     let events = trace["traceEvents"].as_array().unwrap();
-    assert_eq!(events.iter().filter(|event| event["tid"] == 2 && event["ph"] == "X").count(), 4 * 153);
+    assert_eq!(
+        events.iter().filter(|event| event["tid"] == 2 && event["ph"] == "X").count(),
+        4 * 153
+    );
     let ends = |event: &Value| event["ts"].as_f64().unwrap() + event["dur"].as_f64().unwrap();
     assert!(events.iter().filter(|event| event["ph"] == "X").all(|event| ends(event) >= 0.0));
 
-    let ran = run(&["bench", "model", "-p", "8", "-n", "2", "--repeat", "1", "--json", "--profile"]);
+    let ran =
+        run(&["bench", "model", "-p", "8", "-n", "2", "--repeat", "1", "--json", "--profile"]);
     assert_eq!((ran.code, &ran.json()["decode_tokens"]), (0, &2.into()), "{}", ran.err);
     for part in ["of roof", "gate_up ", "roofs: "] {
         assert!(ran.err.contains(part), "{part}: {}", ran.err);
@@ -664,15 +771,20 @@ fn kernels_are_listed_and_shown_in_each_language() {
     assert_eq!(names, kaiwu::kernels::REGISTRY);
     // Names of files are told without their folder, so each is there once.
     let folders = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/shaders")).unwrap();
-    let folders =
-        folders.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir() && !path.ends_with("lib"));
+    let folders = folders
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir() && !path.ends_with("lib"));
     let folders: Vec<_> = folders.collect();
     for row in listed.as_array().unwrap() {
         let strategies = row["strategies"].as_array().unwrap();
         assert!(strategies.iter().any(|strategy| strategy["here"] == true), "{row}");
         for strategy in strategies {
             let file = format!("{}.wgsl", strategy["shader"].as_str().unwrap());
-            assert_eq!(folders.iter().filter(|folder| folder.join(&file).is_file()).count(), 1, "{file}");
+            assert_eq!(
+                folders.iter().filter(|folder| folder.join(&file).is_file()).count(),
+                1,
+                "{file}"
+            );
         }
     }
     let languages = [
@@ -813,9 +925,13 @@ fn what_was_tuned_is_shown_used_imported_and_forgotten() {
     assert_eq!(shown["tuned"].as_array().unwrap().len(), shapes.len());
 
     // Whatever was the fastest: an entry that says otherwise is followed.
-    let mut contents: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let mut contents: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     let down = contents["tuned"].as_array_mut().unwrap();
-    let down = down.iter_mut().find(|entry| entry["kernel"] == "gate_up").expect("the largest comes first");
+    let down = down
+        .iter_mut()
+        .find(|entry| entry["kernel"] == "gate_up")
+        .expect("the largest comes first");
     down["strategy"] = "matvec".into();
     down["sizes"] = serde_json::json!({});
     std::fs::write(&shared.0, contents.to_string()).unwrap();
@@ -848,10 +964,12 @@ fn kernels_are_timed_and_held_against_a_baseline() {
     assert!(results.iter().any(|row| row["strategy"] == "matmul"), "{now}");
     for row in results {
         assert_eq!(row["operations"], 2 * 2 * 64 * 96);
-        let (us, gflop) = (row["median_us"].as_f64().unwrap(), row["gflop_per_s"].as_f64().unwrap());
+        let (us, gflop) =
+            (row["median_us"].as_f64().unwrap(), row["gflop_per_s"].as_f64().unwrap());
         assert!((gflop * us * 1e3 / f64::from(2 * 2 * 64 * 96) - 1.0).abs() < 1e-6, "{row}");
         assert!(
-            row["quarter_us"].as_f64().unwrap() <= us && us <= row["three_quarters_us"].as_f64().unwrap()
+            row["quarter_us"].as_f64().unwrap() <= us
+                && us <= row["three_quarters_us"].as_f64().unwrap()
         );
     }
     let svg = std::fs::read_to_string(&chart.0).unwrap();
@@ -872,10 +990,12 @@ fn kernels_are_timed_and_held_against_a_baseline() {
         assert_eq!(ran.code, code, "{}", ran.err);
         assert!(ran.err.contains("slower than the baseline"), "{}", ran.err);
         assert!(
-            ran.out.starts_with("shape,kernel,strategy,median_us,") && ran.out.contains(",product,matmul,")
+            ran.out.starts_with("shape,kernel,strategy,median_us,")
+                && ran.out.contains(",product,matmul,")
         );
     }
-    // What is no longer there is no better than what is slower, and another driver or storage is told.
+    // What is no longer there is no better than what is slower, and another driver or storage is
+    // told.
     let mut gone = now.clone();
     let mut row = gone["results"][0].clone();
     row["strategy"] = "matmul_of_old".into();
@@ -889,7 +1009,8 @@ fn kernels_are_timed_and_held_against_a_baseline() {
         assert!(ran.err.contains(part), "{part}: {}", ran.err);
     }
     assert!(["timestamps", "wall clock"].contains(&now["clock"].as_str().unwrap()), "{now}");
-    let other = run(&["bench", "kernels", "--shape", "1x32x32", "--baseline", file.0.to_str().unwrap()]);
+    let other =
+        run(&["bench", "kernels", "--shape", "1x32x32", "--baseline", file.0.to_str().unwrap()]);
     assert_eq!(other.code, 1, "nothing in common proves nothing: {}", other.err);
     std::fs::write(&file.0, "{}").unwrap();
     let rows: [(&[&str], i32, &str); 4] = [
@@ -908,7 +1029,16 @@ fn kernels_are_timed_and_held_against_a_baseline() {
 fn a_shader_of_ones_own_is_bound_and_timed() {
     let saxpy = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/saxpy.wgsl");
     let bench = |more: &[&str]| run(&[&["bench", "kernels", "--wgsl", saxpy], more].concat());
-    let small = ["--bind", "x=4KiB:count", "--bind", "y=4KiB:count", "--set", "a=2", "--operations", "2048"];
+    let small = [
+        "--bind",
+        "x=4KiB:count",
+        "--bind",
+        "y=4KiB:count",
+        "--set",
+        "a=2",
+        "--operations",
+        "2048",
+    ];
     let ran = bench(&[&small[..], &["--bytes", "12292", "--json"]].concat());
     assert_eq!(ran.code, 0, "{}", ran.err);
     let row = &ran.json()["results"][0];
@@ -917,11 +1047,17 @@ fn a_shader_of_ones_own_is_bound_and_timed() {
     assert!(row["median_us"].as_f64().unwrap() > 0.0 && row["max_error"].is_null(), "{row}");
     // More than memory gives is said to be so, and what nobody counted has no figure.
     let ran = bench(&["--grid", "10", "--bytes", "8GiB"]);
-    assert!(ran.code == 0 && ran.err.contains("% of the roof: what it moves stays in a cache"), "{ran:?}");
+    assert!(
+        ran.code == 0 && ran.err.contains("% of the roof: what it moves stays in a cache"),
+        "{ran:?}"
+    );
     assert!(ran.err.contains("left 0 without --set: numbers.a"), "{ran:?}");
     let ran = bench(&["--grid", "10", "--json"]);
     let row = &ran.json()["results"][0];
-    assert!(row["bytes"].is_null() && row["gb_per_s"].is_null() && row["share_of_roof"].is_null(), "{row}");
+    assert!(
+        row["bytes"].is_null() && row["gb_per_s"].is_null() && row["share_of_roof"].is_null(),
+        "{row}"
+    );
     assert!(ran.err.contains("without --bytes N"), "{ran:?}");
     for (more, message) in [
         (&["--bind", "z=4KiB"][..], "numbers, x, y"),
@@ -944,14 +1080,17 @@ fn a_shader_of_ones_own_is_bound_and_timed() {
 #[test]
 fn a_token_on_paper_moves_little_more_than_it_must() {
     let paper = |more: &[&str]| {
-        let given = ["explain", "--json", "--roofline", "--bandwidth", "1000", "--dispatch-us", "2"];
+        let given =
+            ["explain", "--json", "--roofline", "--bandwidth", "1000", "--dispatch-us", "2"];
         run(&[&given, more].concat()).json()["roofline"].clone()
     };
-    // Strategies of this adapter, those without subgroups, and what any adapter can run; a short and a long cache.
+    // Strategies of this adapter, those without subgroups, and what any adapter can run; a short
+    // and a long cache.
     for device in [&[][..], &["--no-subgroups"], &["--host"]] {
         for at in ["100", "2000"] {
             let found = paper(&[device, &["--at", at]].concat());
-            let number = |path: &str| found.pointer(path).and_then(serde_json::Value::as_f64).unwrap();
+            let number =
+                |path: &str| found.pointer(path).and_then(serde_json::Value::as_f64).unwrap();
             let ratio = number("/moved_by_necessary");
             assert!((1.0..1.1).contains(&ratio), "{device:?} at {at}: {found}");
             let moved = number("/cost/moved_bytes");

@@ -22,7 +22,10 @@ fn perplexity_gives_the_references_likelihood() {
     // A byte-order mark is no part of a text, and the rest is as it is.
     let marked = format!("\u{feff}{}", std::fs::read_to_string(&text).unwrap());
     let ran = run_with(kaiwu().args(["perplexity", "--json", "-"]), &marked);
-    assert_eq!((&ran.json()["tokens"], &ran.json()["mean_nll"]), (&json["tokens"], &json["mean_nll"]));
+    assert_eq!(
+        (&ran.json()["tokens"], &ran.json()["mean_nll"]),
+        (&json["tokens"], &json["mean_nll"])
+    );
 
     // The same from standard input, in windows: the first token of each is not scored.
     let input = std::fs::read_to_string(&text).unwrap();
@@ -49,7 +52,8 @@ fn a_model_compared_with_itself_is_the_same() {
     assert!(json["mean_divergence"].as_f64().unwrap() < 1e-6, "{json}");
 }
 
-/// A folder, the file made of it, whose vocabulary has names for what fills it up, and the same quantised while loading.
+/// A folder, the file made of it, whose vocabulary has names for what fills it up, and the same
+/// quantised while loading.
 #[test]
 fn a_folder_is_compared_with_its_file() {
     let (folder, text) = (common::data("tiny/llama-f32"), data("text.txt"));
@@ -59,7 +63,9 @@ fn a_folder_is_compared_with_its_file() {
     let converted = run(&["convert", "-m", folder, "-o", file, "--quantize", "q8_0"]);
     assert_eq!(converted.code, 0, "{}", converted.err);
     let compare = |b: &[&str]| {
-        let ran = run(&[&["compare", "-m", folder, "-m"], b, &["--context", "64", text, "--json"]].concat());
+        let ran =
+            run(&[&["compare", "-m", folder, "-m"], b, &["--context", "64", text, "--json"]]
+                .concat());
         assert_eq!((ran.code, &*ran.err), (0, ""));
         ran.json()
     };
@@ -101,6 +107,10 @@ fn what_cannot_be_judged_is_said() {
     for (arguments, code, message) in rows {
         let ran = run(arguments);
         assert_eq!((ran.code, &*ran.out), (code, ""), "{arguments:?}: {}", ran.err);
-        assert!(ran.err.starts_with("kaiwu: ") && ran.err.contains(message), "{arguments:?}: {}", ran.err);
+        assert!(
+            ran.err.starts_with("kaiwu: ") && ran.err.contains(message),
+            "{arguments:?}: {}",
+            ran.err
+        );
     }
 }

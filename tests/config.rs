@@ -1,5 +1,5 @@
-//! What configurations say, and what they leave out: unknown keys and fields are named, absent ones are what the library that
-//! wrote them takes them for.
+//! What configurations say, and what they leave out: unknown keys and fields are named, absent ones
+//! are what the library that wrote them takes them for.
 
 mod common;
 
@@ -76,15 +76,35 @@ fn keys_that_converters_write_are_taken_and_others_are_named() {
         ("llama", vec![], None),
         ("llama", of("rope.dimension_count", uint(16)), None),
         ("llama", vec![("expert_count", uint(0)), ("expert_used_count", uint(0))], None),
-        ("llama", vec![("attention.key_length", uint(16)), ("attention.value_length", uint(16))], None),
-        ("llama", vec![("rope.scaling.type", text("none")), ("rope.scaling.finetuned", flag(false))], None),
+        (
+            "llama",
+            vec![("attention.key_length", uint(16)), ("attention.value_length", uint(16))],
+            None,
+        ),
+        (
+            "llama",
+            vec![("rope.scaling.type", text("none")), ("rope.scaling.finetuned", flag(false))],
+            None,
+        ),
         ("llama", of("tensor_data_layout", text("Meta AI original pth")), None),
         ("llama", of("attention.causal", flag(true)), None),
         ("qwen2", of("rope.freq_base", float(1e6)), None),
         ("qwen3", of("pooling_type", uint(3)), None),
-        ("gemma3", vec![("attention.sliding_window", uint(512)), ("rope.freq_base_swa", float(1e4))], None),
-        ("gemma3", of("attention.sliding_window_pattern", (9, [array(7, 6), vec![1; 6]].concat())), None),
-        ("gemma3", vec![("vision.block_count", uint(27)), ("mm.tokens_per_image", uint(256))], None),
+        (
+            "gemma3",
+            vec![("attention.sliding_window", uint(512)), ("rope.freq_base_swa", float(1e4))],
+            None,
+        ),
+        (
+            "gemma3",
+            of("attention.sliding_window_pattern", (9, [array(7, 6), vec![1; 6]].concat())),
+            None,
+        ),
+        (
+            "gemma3",
+            vec![("vision.block_count", uint(27)), ("mm.tokens_per_image", uint(256))],
+            None,
+        ),
         ("gemma3", of("attention.shared_kv_layers", uint(0)), None),
         ("phi3", vec![("rope.scaling.original_context_length", uint(4096))], None),
         ("gpt2", vec![("attention.causal", flag(true))], None),
@@ -94,7 +114,11 @@ fn keys_that_converters_write_are_taken_and_others_are_named() {
             of("attention.head_count_kv", each(&[2, 2, 2, 4, 2, 2])),
             Some("differs from layer to layer (2 to 4)"),
         ),
-        ("llama", of("attention.head_count_kv", each(&[2; 5])), Some("has 5 counts, but there are 6 layers")),
+        (
+            "llama",
+            of("attention.head_count_kv", each(&[2; 5])),
+            Some("has 5 counts, but there are 6 layers"),
+        ),
         ("llama", of("attention.head_count_kv", each(&[0; 6])), Some("is zero")),
         ("llama", of("attention.head_count_kv", each(&[1 << 30; 6])), Some("which no model needs")),
         (
@@ -102,16 +126,36 @@ fn keys_that_converters_write_are_taken_and_others_are_named() {
             of("attention.head_count_kv", (9, [array(6, 6), vec![0; 24]].concat())),
             Some("is an array of f32"),
         ),
-        ("llama", of("logit_scale", float(0.5)), Some("llama.logit_scale = 0.5 changes the result")),
+        (
+            "llama",
+            of("logit_scale", float(0.5)),
+            Some("llama.logit_scale = 0.5 changes the result"),
+        ),
         ("llama", of("expert_count", uint(8)), Some("llama.expert_count = 8 changes")),
         ("llama", of("expert_used_count", uint(2)), Some("llama.expert_used_count = 2 changes")),
         ("llama", of("attention.scale", float(0.1)), Some("llama.attention.scale = 0.1 changes")),
-        ("llama", of("attention.causal", flag(false)), Some("llama.attention.causal = false changes")),
+        (
+            "llama",
+            of("attention.causal", flag(false)),
+            Some("llama.attention.causal = false changes"),
+        ),
         ("llama", of("attention.shared_kv_layers", uint(3)), Some("shared_kv_layers = 3 changes")),
-        ("llama", of("rope.scaling.type", text("magic")), Some("rope.scaling.type = \"magic\" changes")),
+        (
+            "llama",
+            of("rope.scaling.type", text("magic")),
+            Some("rope.scaling.type = \"magic\" changes"),
+        ),
         ("llama", of("rope.scaling.attn_factor", float(1.5)), Some("attn_factor = 1.5 changes")),
-        ("llama", of("attention.key_length_mla", uint(3)), Some("attention.key_length_mla = 3 is not known")),
-        ("llama", of("residual_sparkle", text("much")), Some("residual_sparkle = \"much\" is not known")),
+        (
+            "llama",
+            of("attention.key_length_mla", uint(3)),
+            Some("attention.key_length_mla = 3 is not known"),
+        ),
+        (
+            "llama",
+            of("residual_sparkle", text("much")),
+            Some("residual_sparkle = \"much\" is not known"),
+        ),
         ("gemma3", of("rope.global.freq_base", float(1e6)), Some("gemma3.rope.global.freq_base")),
         (
             "gemma3",
@@ -142,7 +186,8 @@ fn keys_that_converters_write_are_taken_and_others_are_named() {
 #[test]
 fn counts_of_each_layer_are_those_of_all_where_they_are_the_same() {
     let mut writer = sound("llama");
-    let rows = [("attention.head_count", 4), ("attention.head_count_kv", 1), ("feed_forward_length", 96)];
+    let rows =
+        [("attention.head_count", 4), ("attention.head_count_kv", 1), ("feed_forward_length", 96)];
     for (key, count) in rows {
         let name = common::gguf_writer::string(format!("llama.{key}"));
         writer.entries.retain(|entry| !entry.starts_with(&name));
@@ -165,7 +210,11 @@ fn a_rope_is_stretched_as_old_and_new_files_say() {
             Scaling::None,
             4096,
         ),
-        (vec![("rope.scaling.type", text("none")), ("rope.scaling.factor", float(4.0))], Scaling::None, 4096),
+        (
+            vec![("rope.scaling.type", text("none")), ("rope.scaling.factor", float(4.0))],
+            Scaling::None,
+            4096,
+        ),
         (
             vec![
                 ("rope.scaling.type", text("yarn")),
@@ -228,7 +277,11 @@ impl Changed {
     }
 
     /// The same with fields that are let pass.
-    fn config_ignoring(&self, fields: &[(&str, Option<Value>)], ignored: &[&str]) -> kaiwu::Result<Config> {
+    fn config_ignoring(
+        &self,
+        fields: &[(&str, Option<Value>)],
+        ignored: &[&str],
+    ) -> kaiwu::Result<Config> {
         let sound = self.json("config.json");
         let mut config = sound.clone();
         for (field, value) in fields {
@@ -240,8 +293,8 @@ impl Changed {
         self.write("config.json", &config);
         let fields = ignored.iter().map(|&name| name.to_owned()).collect();
         let ignored = Ignored { fields, ..Ignored::default() };
-        let found =
-            Source::open_ignoring(&self.0.0, &ignored).and_then(|source| Config::from_source(&source));
+        let found = Source::open_ignoring(&self.0.0, &ignored)
+            .and_then(|source| Config::from_source(&source));
         self.write("config.json", &sound);
         found
     }
@@ -285,7 +338,8 @@ fn absent_fields_are_what_the_library_takes_them_for() {
         let found = folder.config(&[&[(field, None)], &more[..]].concat()).unwrap();
         assert_eq!(read(&found), absent, "{of} without {field}");
         if let Some(null) = null {
-            let found = folder.config(&[&[(field, Some(Value::Null))], &more[..]].concat()).unwrap();
+            let found =
+                folder.config(&[&[(field, Some(Value::Null))], &more[..]].concat()).unwrap();
             assert_eq!(read(&found), null, "{of} with {field} null");
         }
     }
@@ -420,14 +474,26 @@ fn what_the_makers_recommend_is_read() {
 fn fields_without_effect_pass() {
     let rows = [
         ("gpt2-f32", json!({ "n_special": 0, "predict_special_tokens": true })),
-        ("gpt2-f32", json!({ "output_past": true, "_num_labels": 1, "num_labels": 1, "n_ctx": 1024 })),
+        (
+            "gpt2-f32",
+            json!({ "output_past": true, "_num_labels": 1, "num_labels": 1, "n_ctx": 1024 }),
+        ),
         (
             "gpt2-f32",
             json!({ "task_specific_params": { "text-generation": { "max_length": 50 } }, "pruned_heads": {} }),
         ),
-        ("gpt2-f32", json!({ "activation_function": "gelu_pytorch_tanh", "gradient_checkpointing": false })),
-        ("gpt2-f32", json!({ "activation_function": "gelu_fast", "use_bidirectional_attention": false })),
-        ("phi3-bf16", json!({ "full_attn_mod": 1, "interpolate_factor": 1, "lm_head_bias": false })),
+        (
+            "gpt2-f32",
+            json!({ "activation_function": "gelu_pytorch_tanh", "gradient_checkpointing": false }),
+        ),
+        (
+            "gpt2-f32",
+            json!({ "activation_function": "gelu_fast", "use_bidirectional_attention": false }),
+        ),
+        (
+            "phi3-bf16",
+            json!({ "full_attn_mod": 1, "interpolate_factor": 1, "lm_head_bias": false }),
+        ),
         ("llama-f32", json!({ "max_sequence_length": 2048, "hidden_act": "swish" })),
         (
             "llama-f32",
@@ -453,9 +519,18 @@ fn fields_without_effect_pass() {
             "llama-f32",
             json!({ "hidden_dropout_prob": 0.1, "classifier_dropout": null, "embedding_dropout": 0.0 }),
         ),
-        ("llama-f32", json!({ "logit_scale": 1.0, "num_experts_per_tok": 0, "num_local_experts": 0 })),
-        ("llama-f32", json!({ "is_causal": true, "quantization_config": null, "unsloth_fixed": true })),
-        ("llama-f32", json!({ "rope_scaling": null, "rope_interleaved": false, "use_mrope": false })),
+        (
+            "llama-f32",
+            json!({ "logit_scale": 1.0, "num_experts_per_tok": 0, "num_local_experts": 0 }),
+        ),
+        (
+            "llama-f32",
+            json!({ "is_causal": true, "quantization_config": null, "unsloth_fixed": true }),
+        ),
+        (
+            "llama-f32",
+            json!({ "rope_scaling": null, "rope_interleaved": false, "use_mrope": false }),
+        ),
         (
             "qwen2-bf16",
             json!({ "attention_bias": true, "dual_chunk_attention_config": { "chunk_size": 262144 } }),
@@ -465,9 +540,14 @@ fn fields_without_effect_pass() {
     for (row, (of, fields)) in rows.into_iter().enumerate() {
         let folder = Changed::new(of, &format!("pass-{row}"));
         let plain = folder.config(&[]).unwrap();
-        let fields: Vec<_> =
-            fields.as_object().unwrap().iter().map(|(name, value)| (&**name, Some(value.clone()))).collect();
-        let found = folder.config(&fields).unwrap_or_else(|error| panic!("{of} {fields:?}: {error}"));
+        let fields: Vec<_> = fields
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| (&**name, Some(value.clone())))
+            .collect();
+        let found =
+            folder.config(&fields).unwrap_or_else(|error| panic!("{of} {fields:?}: {error}"));
         assert_eq!(found, plain, "{of} {fields:?}");
     }
     // Where the tensors are there, the flag means them.
@@ -481,7 +561,8 @@ fn fields_without_effect_pass() {
     );
     // It grows the base beyond the context alone.
     let dynamic = json!({ "type": "dynamic", "factor": 2.0 });
-    let found = folder.config(&[("rope_parameters", None), ("rope_scaling", Some(dynamic))]).unwrap();
+    let found =
+        folder.config(&[("rope_parameters", None), ("rope_scaling", Some(dynamic))]).unwrap();
     assert_eq!(found, folder.config(&[]).unwrap());
     // Before there was the name of now.
     let fields = [("max_position_embeddings", None), ("max_sequence_length", Some(json!(512)))];
@@ -538,17 +619,20 @@ fn fields_that_may_change_the_result_are_refused_and_can_be_let_pass() {
 
 #[test]
 fn keys_of_a_gguf_file_can_be_let_pass() {
-    let writer = sound("llama").with_u32("llama.sparkle", 3).with_bool("llama.attention.causal", false);
+    let writer =
+        sound("llama").with_u32("llama.sparkle", 3).with_bool("llama.attention.causal", false);
     let file = TempFile::new("config-ignored.gguf", &writer.bytes());
     let open = |fields: &[&str]| {
         let fields = fields.iter().map(|&name| name.to_owned()).collect();
-        let source = Source::open_ignoring(&file.0, &Ignored { fields, ..Ignored::default() }).unwrap();
+        let source =
+            Source::open_ignoring(&file.0, &Ignored { fields, ..Ignored::default() }).unwrap();
         Config::from_source(&source).map_err(|error| error.to_string())
     };
     let error = open(&["llama.sparkle"]).unwrap_err();
     assert!(error.contains("--ignore-config llama.attention.causal goes on"), "{error}");
     open(&["llama.sparkle", "llama.attention.causal"]).unwrap();
-    let error = open(&["llama.sparkle", "llama.attention.causal", "llama.block_count"]).unwrap_err();
+    let error =
+        open(&["llama.sparkle", "llama.attention.causal", "llama.block_count"]).unwrap_err();
     assert!(error.contains("llama.block_count is known to this version"), "{error}");
 }
 
@@ -560,7 +644,8 @@ fn logits(source: Source) -> kaiwu::Result<Vec<f32>> {
     runner.last_logits()
 }
 
-/// The library uses the head that is stored, whatever the flag says, and one table where they are the same.
+/// The library uses the head that is stored, whatever the flag says, and one table where they are
+/// the same.
 #[test]
 fn a_stored_head_counts_before_the_flag() {
     let folder = Changed::new("llama-f32", "head");
@@ -574,14 +659,17 @@ fn a_stored_head_counts_before_the_flag() {
     assert_eq!(logits(folder.source()).unwrap(), expected);
     assert_eq!(Config::from_source(&folder.source()).unwrap().tied, Some(false));
     let notices = kaiwu::model::notices(&folder.source());
-    assert!(notices.len() == 1 && notices[0].contains("the weights have another one"), "{notices:?}");
+    assert!(
+        notices.len() == 1 && notices[0].contains("the weights have another one"),
+        "{notices:?}"
+    );
 
     let bytes = std::fs::read(folder.path("model.safetensors")).unwrap();
     let stored = SafeTensors::deserialize(&bytes).unwrap();
     let table = stored.tensor("model.embed_tokens.weight").unwrap();
-    let same = stored
-        .iter()
-        .map(|(name, tensor)| (name, if name == "lm_head.weight" { table.clone() } else { tensor }));
+    let same = stored.iter().map(|(name, tensor)| {
+        (name, if name == "lm_head.weight" { table.clone() } else { tensor })
+    });
     let same: HashMap<&str, TensorView> = same.collect();
     serialize_to_file(&same, None, &folder.path("model.safetensors")).unwrap();
     tie(false);
@@ -605,7 +693,9 @@ fn numbers_that_are_none_are_read_where_they_do_not_matter() {
     with("generation_config.json", "\"x\": Infinity");
     with("tokenizer_config.json", "\"model_max_length\": Infinity");
     assert_eq!(logits(folder.source()).unwrap(), expected);
-    assert!(Tokenizer::from_source(&folder.source()).is_ok() && recommended(&folder.source()).is_ok());
+    assert!(
+        Tokenizer::from_source(&folder.source()).is_ok() && recommended(&folder.source()).is_ok()
+    );
     with("config.json", "\"rope_theta\": Infinity");
     let error = logits(folder.source()).unwrap_err().to_string();
     assert!(error.contains("rope_theta should be a number, but is \"Infinity\""), "{error}");
@@ -633,9 +723,16 @@ fn ids_need_no_tokenizer() {
         (gguf, "has no tokenizer (tokenizer.ggml.model is \"no_vocab\")"),
     ] {
         let ran = run(&["logits", "-m", model, "--ids", "5,9,17"]);
-        assert_eq!((ran.code, &*ran.err, ran.json()["ids"].clone()), (0, "", expected.json()["ids"].clone()));
-        for text in [&["logits", "a"][..], &["generate", "-n", "1", "a"], &["embed", "a"], &["tokenize", "a"]]
-        {
+        assert_eq!(
+            (ran.code, &*ran.err, ran.json()["ids"].clone()),
+            (0, "", expected.json()["ids"].clone())
+        );
+        for text in [
+            &["logits", "a"][..],
+            &["generate", "-n", "1", "a"],
+            &["embed", "a"],
+            &["tokenize", "a"],
+        ] {
             let ran = run(&[text, &["-m", model]].concat());
             assert_eq!((ran.code, &*ran.out), (1, ""), "{text:?}");
             let has_way = ran.err.contains("`kaiwu logits --ids` needs none");
@@ -686,7 +783,11 @@ fn the_command_line_lets_fields_and_tensors_pass() {
         assert_eq!(ran.code, 0, "{command:?}: {}", ran.err);
     }
     let known = run(&["logits", "-m", &model, "--ids", "5", "--ignore-config", "hidden_size"]);
-    assert!(known.code == 2 && known.err.contains("hidden_size is known to this version"), "{}", known.err);
+    assert!(
+        known.code == 2 && known.err.contains("hidden_size is known to this version"),
+        "{}",
+        known.err
+    );
 }
 
 /// The device computes what the weights say, and is not to blame.
@@ -704,8 +805,9 @@ fn a_check_does_not_blame_the_device_for_weights_that_are_no_numbers() {
     let model = folder.0.0.to_str().unwrap();
     for command in [&["logits", "--ids", "5,9"][..], &["generate", "-n", "2", "one"]] {
         let ran = run(&[command, &["-m", model, "--check"]].concat());
-        let is_right =
-            ran.err.contains("(kernel gate_up) is NaN by its reference, too: the weights are no numbers");
+        let is_right = ran
+            .err
+            .contains("(kernel gate_up) is NaN by its reference, too: the weights are no numbers");
         assert!(ran.code == 1 && is_right, "{}", ran.err);
     }
 }

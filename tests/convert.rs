@@ -1,4 +1,5 @@
-//! Hugging Face folders written as GGUF: the same logits, the same tokens, and an error where GGUF has no words.
+//! Hugging Face folders written as GGUF: the same logits, the same tokens, and an error where GGUF
+//! has no words.
 
 mod common;
 
@@ -19,7 +20,9 @@ fn folder(name: &str) -> PathBuf {
 
 fn words(name: &str, tensor: &str) -> Vec<u32> {
     let bytes = std::fs::read(folder(name).join("expected.safetensors")).unwrap();
-    bytemuck::pod_collect_to_vec(SafeTensors::deserialize(&bytes).unwrap().tensor(tensor).unwrap().data())
+    bytemuck::pod_collect_to_vec(
+        SafeTensors::deserialize(&bytes).unwrap().tensor(tensor).unwrap().data(),
+    )
 }
 
 /// A folder's model as a GGUF file without a tokenizer.
@@ -58,7 +61,8 @@ fn files_give_the_logits_of_their_folders() {
     for name in names {
         let file = written(name).unwrap_or_else(|error| panic!("{error}"));
         let source = Source::Gguf(Arc::new(Gguf::open(&file.0).unwrap()));
-        let model = Model::load(&Place::Host, &source, |_| ()).unwrap_or_else(|error| panic!("{error}"));
+        let model =
+            Model::load(&Place::Host, &source, |_| ()).unwrap_or_else(|error| panic!("{error}"));
         let (input, logits) = (words(name, "input_ids"), words(name, "logits"));
         let vocabulary = logits.len() / input.len();
         let mut runner = Runner::new(&Place::Host, &Arc::new(model), None, 16).unwrap();
@@ -99,7 +103,11 @@ fn what_gguf_cannot_say_is_an_error() {
 /// The tensors of a file, each with its bytes.
 fn tensors_of(gguf: &Gguf) -> Vec<(NewTensor, Vec<u8>)> {
     let all = gguf.tensors().iter().map(|tensor| {
-        let new = NewTensor { name: tensor.name.clone(), shape: tensor.shape.clone(), dtype: tensor.dtype };
+        let new = NewTensor {
+            name: tensor.name.clone(),
+            shape: tensor.shape.clone(),
+            dtype: tensor.dtype,
+        };
         (new, gguf.data(tensor).to_vec())
     });
     all.collect()
@@ -155,12 +163,23 @@ fn a_model_in_parts_is_inspected_and_converted_as_one() {
         write(&path(part), &metadata, &own);
     }
     assert_eq!(last_logits(&path(1)), last_logits(&file.0));
-    let inspected = Command::new(env!("CARGO_BIN_EXE_kaiwu")).arg("inspect").arg(path(2)).output().unwrap();
+    let inspected =
+        Command::new(env!("CARGO_BIN_EXE_kaiwu")).arg("inspect").arg(path(2)).output().unwrap();
     let said = String::from_utf8_lossy(&inspected.stdout);
-    assert!(said.contains("GGUF version 3 in 3 files") && said.contains("on the device, with"), "{said}");
+    assert!(
+        said.contains("GGUF version 3 in 3 files") && said.contains("on the device, with"),
+        "{said}"
+    );
     // None of its own files is replaced, nor one of a folder's.
     let other = path(2);
-    let own = convert(&["-m", path(0).to_str().unwrap(), "-o", other.to_str().unwrap(), "--quantize", "f16"]);
+    let own = convert(&[
+        "-m",
+        path(0).to_str().unwrap(),
+        "-o",
+        other.to_str().unwrap(),
+        "--quantize",
+        "f16",
+    ]);
     let copied = folder.0.join("llama");
     std::fs::create_dir(&copied).unwrap();
     for name in ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"] {
@@ -170,17 +189,28 @@ fn a_model_in_parts_is_inspected_and_converted_as_one() {
     let of_folder = convert(&["-m", copied.to_str().unwrap(), "-o", weights.to_str().unwrap()]);
     for ran in [own, of_folder] {
         let said = String::from_utf8_lossy(&ran.stderr);
-        assert!(ran.status.code() == Some(2) && said.contains("is a file of the model itself"), "{said}");
+        assert!(
+            ran.status.code() == Some(2) && said.contains("is a file of the model itself"),
+            "{said}"
+        );
     }
     assert!(Gguf::open(&path(0)).is_ok() && Folder::open(&copied).is_ok());
     let whole = folder.0.join("whole.gguf");
-    let ran = convert(&["-m", path(0).to_str().unwrap(), "-o", whole.to_str().unwrap(), "--quantize", "f16"]);
+    let ran = convert(&[
+        "-m",
+        path(0).to_str().unwrap(),
+        "-o",
+        whole.to_str().unwrap(),
+        "--quantize",
+        "f16",
+    ]);
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     let converted = Gguf::open(&whole).unwrap();
     assert!(converted.metadata().iter().all(|(key, _)| !key.starts_with("split.")));
     assert_eq!(converted.tensors().len(), gguf.tensors().len());
     std::fs::remove_file(path(1)).unwrap();
-    let ran = Command::new(env!("CARGO_BIN_EXE_kaiwu")).arg("inspect").arg(path(0)).output().unwrap();
+    let ran =
+        Command::new(env!("CARGO_BIN_EXE_kaiwu")).arg("inspect").arg(path(0)).output().unwrap();
     let said = String::from_utf8_lossy(&ran.stderr);
     assert!(!ran.status.success() && said.contains("m-00002-of-00003.gguf is missing"), "{said}");
 }
@@ -206,12 +236,24 @@ fn tokenizers_and_templates_come_along() {
         " one  two\n\n3's",
         "memorises and then it understands.",
     ] {
-        assert_eq!(written.encode(text, true).unwrap(), original.encode(text, true).unwrap(), "{text:?}");
-        assert_eq!(written.encode_plain(text).unwrap(), original.encode_plain(text).unwrap(), "{text:?}");
+        assert_eq!(
+            written.encode(text, true).unwrap(),
+            original.encode(text, true).unwrap(),
+            "{text:?}"
+        );
+        assert_eq!(
+            written.encode_plain(text).unwrap(),
+            original.encode_plain(text).unwrap(),
+            "{text:?}"
+        );
     }
     let messages = [Message::new("user", "one two")];
     let prompt = |source: &Source, tokenizer: &Tokenizer| {
-        ChatTemplate::from_source(source, tokenizer).unwrap().unwrap().render(&messages, true).unwrap()
+        ChatTemplate::from_source(source, tokenizer)
+            .unwrap()
+            .unwrap()
+            .render(&messages, true)
+            .unwrap()
     };
     assert_eq!(prompt(&gguf, &written), prompt(&folder, &original));
 }
@@ -223,7 +265,8 @@ fn a_folder_without_a_tokenizer_is_an_error_unless_none_is_wanted() {
     let ran = convert(&["-m", model.to_str().unwrap(), "-o", to]);
     let error = String::from_utf8_lossy(&ran.stderr);
     assert!(!ran.status.success() && error.contains("no tokenizer.json"), "{error}");
-    let ran = convert(&["-m", model.to_str().unwrap(), "-o", to, "--no-tokenizer", "--quantize", "q8_0"]);
+    let ran =
+        convert(&["-m", model.to_str().unwrap(), "-o", to, "--no-tokenizer", "--quantize", "q8_0"]);
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     assert_eq!(Gguf::open(&file.0).unwrap().str("tokenizer.ggml.model").unwrap(), "no_vocab");
 }
@@ -265,7 +308,8 @@ fn what_the_makers_recommend_comes_along() {
 #[test]
 fn all_tokens_that_end_an_answer_come_along_or_are_named() {
     let json = std::fs::read_to_string(folder("llama-f32").join("tokenizer.json")).unwrap();
-    // Ids of generation_config.json, and the words of standard error about what is lost. 2 is <|im_end|>, known by name.
+    // Ids of generation_config.json, and the words of standard error about what is lost. 2 is
+    // <|im_end|>, known by name.
     let rows = [
         ("[60]", None),
         ("[60, 61]", None),
@@ -276,14 +320,17 @@ fn all_tokens_that_end_an_answer_come_along_or_are_named() {
     ];
     for (ends, lost) in rows {
         let made = with_tokenizer("convert-ends", &json);
-        std::fs::write(made.0.join("generation_config.json"), format!("{{\"eos_token_id\": {ends}}}"))
-            .unwrap();
+        std::fs::write(
+            made.0.join("generation_config.json"),
+            format!("{{\"eos_token_id\": {ends}}}"),
+        )
+        .unwrap();
         let file = TempFile::new("convert-ends.gguf", &[]);
         let ran = convert(&["-m", made.0.to_str().unwrap(), "-o", file.0.to_str().unwrap()]);
         let said = String::from_utf8_lossy(&ran.stderr).into_owned();
         assert!(ran.status.success(), "{said}");
-        let [written, original] =
-            [&file.0, &made.0].map(|path| Tokenizer::from_source(&Source::open(path).unwrap()).unwrap());
+        let [written, original] = [&file.0, &made.0]
+            .map(|path| Tokenizer::from_source(&Source::open(path).unwrap()).unwrap());
         match lost {
             None => assert_eq!(written.end_of_turn(), original.end_of_turn(), "{ends}"),
             Some(lost) => assert!(said.contains(lost) && said.contains("--stop"), "{ends}: {said}"),
@@ -299,7 +346,9 @@ fn what_is_said_of_an_end_without_a_processor_adds_none() {
     let said = r#"{"eos_token": "<|im_end|>", "add_eos_token": true}"#;
     std::fs::write(made.0.join("tokenizer_config.json"), said).unwrap();
     let file = TempFile::new("convert-add-eos.gguf", &[]);
-    assert!(convert(&["-m", made.0.to_str().unwrap(), "-o", file.0.to_str().unwrap()]).status.success());
+    assert!(
+        convert(&["-m", made.0.to_str().unwrap(), "-o", file.0.to_str().unwrap()]).status.success()
+    );
     for path in [&file.0, &made.0] {
         let tokenizer = Tokenizer::from_source(&Source::open(path).unwrap()).unwrap();
         assert_eq!(tokenizer.eos(), Some(2));
@@ -335,7 +384,8 @@ fn value<'a>(json: &'a str, key: &str) -> &'a str {
 fn sentencepiece_comes_along() {
     let json = sentencepiece("tokenizer.json");
     let normaliser = value(&json, "normalizer");
-    let replace = r#""normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}"#;
+    let replace =
+        r#""normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}"#;
     let split = r#""pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious",
         "invert": false}"#;
     let never = r#""pre_tokenizer": {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "never", "split": false}"#;
@@ -357,7 +407,10 @@ fn sentencepiece_comes_along() {
         ("Phi-3-takes-spaces", after_some),
         (
             "normalised",
-            replaced(&json, &[(normaliser, replace), (r#""normalized": false"#, r#""normalized": true"#)]),
+            replaced(
+                &json,
+                &[(normaliser, replace), (r#""normalized": false"#, r#""normalized": true"#)],
+            ),
         ),
     ];
     let ids: Vec<serde_json::Value> = serde_json::from_str(&sentencepiece("ids.json")).unwrap();
@@ -381,7 +434,8 @@ fn sentencepiece_comes_along() {
                 assert_eq!(found, ids, "{text:?}");
             }
         }
-        // And whatever else of these parts: letters that merge, spaces, what has no piece, what looks like a token.
+        // And whatever else of these parts: letters that merge, spaces, what has no piece, what
+        // looks like a token.
         let parts = [
             "t",
             "h",
@@ -499,7 +553,8 @@ fn apart(found: Model, wanted: Model, input: &[u32]) -> f32 {
 
 #[test]
 fn merged_adapters_give_the_logits_of_model_and_adapters() {
-    let lora = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/lora").join(name);
+    let lora =
+        |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/lora").join(name);
     let rows: [(&str, &[(&str, f32)]); 5] = [
         ("llama-f32", &[("llama-all", 1.0)]),
         ("llama-f32", &[("llama-all", 0.5), ("llama-patterns", -1.0)]),
@@ -511,7 +566,8 @@ fn merged_adapters_give_the_logits_of_model_and_adapters() {
         let source = Source::open(path).unwrap();
         let mut model = Model::load(&Place::Host, &source, |_| ()).unwrap();
         let architecture = model.config.architecture.name;
-        let open = |(name, scale): &(&str, f32)| (Lora::open(&lora(name), architecture).unwrap(), *scale);
+        let open =
+            |(name, scale): &(&str, f32)| (Lora::open(&lora(name), architecture).unwrap(), *scale);
         model.adapt(&Place::Host, &adapters.iter().map(open).collect::<Vec<_>>()).unwrap();
         model
     };
@@ -519,7 +575,8 @@ fn merged_adapters_give_the_logits_of_model_and_adapters() {
         let file = TempFile::new(&format!("convert-merged-{base}-{}.gguf", adapters.len()), &[]);
         // Of a folder, and of the GGUF file that is made of it.
         let plain = TempFile::new(&format!("convert-base-{base}-{}.gguf", adapters.len()), &[]);
-        let (model, to, between) = (folder(base), file.0.to_str().unwrap(), plain.0.to_str().unwrap());
+        let (model, to, between) =
+            (folder(base), file.0.to_str().unwrap(), plain.0.to_str().unwrap());
         let added: Vec<String> = adapters
             .iter()
             .flat_map(|(n, s)| ["--lora".into(), format!("{}:{s}", lora(n).display())])
@@ -529,7 +586,10 @@ fn merged_adapters_give_the_logits_of_model_and_adapters() {
         let ran = convert(&[&["-m", model.to_str().unwrap(), "-o", between][..], &common].concat());
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
         let input = words(base, "input_ids");
-        assert!(apart(open(&plain.0, adapters), open(&model, &[]), &input) > 1.0, "{base}: nothing to merge");
+        assert!(
+            apart(open(&plain.0, adapters), open(&model, &[]), &input) > 1.0,
+            "{base}: nothing to merge"
+        );
         for from in [model.to_str().unwrap(), between] {
             let ran = convert(&[&["-m", from, "-o", to][..], &common, &added].concat());
             assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
@@ -538,15 +598,22 @@ fn merged_adapters_give_the_logits_of_model_and_adapters() {
         }
     }
     let (model, other) = (folder("llama-f32"), lora("phi3-fused"));
-    let ran =
-        convert(&["-m", model.to_str().unwrap(), "--lora", other.to_str().unwrap(), "-o", "/nowhere/x"]);
+    let ran = convert(&[
+        "-m",
+        model.to_str().unwrap(),
+        "--lora",
+        other.to_str().unwrap(),
+        "-o",
+        "/nowhere/x",
+    ]);
     let error = String::from_utf8_lossy(&ran.stderr);
     assert!(ran.status.code() == Some(1) && error.contains("phi3-fused"), "{error}");
 }
 
 #[test]
 fn rounding_twice_is_said() {
-    let [once, twice] = ["once", "twice"].map(|name| TempFile::new(&format!("convert-{name}.gguf"), &[]));
+    let [once, twice] =
+        ["once", "twice"].map(|name| TempFile::new(&format!("convert-{name}.gguf"), &[]));
     let [first, second] = [&once, &twice].map(|file| file.0.to_str().unwrap());
     let model = folder("llama-f32");
     let rows = [

@@ -1,5 +1,6 @@
-//! Folders whose configuration or index is odd or damaged, and GGUF files whose header is, made up by the hundred: each loads, or is an error that names the
-//! file and the field; none panics, and none takes more memory than the sizes of its files justify.
+//! Folders whose configuration or index is odd or damaged, and GGUF files whose header is, made up
+//! by the hundred: each loads, or is an error that names the file and the field; none panics, and
+//! none takes more memory than the sizes of its files justify.
 
 #[path = "common/counted.rs"]
 mod counted;
@@ -23,7 +24,8 @@ struct Folder(PathBuf);
 impl Folder {
     fn of(name: &str, test: &str) -> Self {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny").join(name);
-        let to = std::env::temp_dir().join(format!("kaiwu-damaged-{}-{test}-{name}", std::process::id()));
+        let to = std::env::temp_dir()
+            .join(format!("kaiwu-damaged-{}-{test}-{name}", std::process::id()));
         let _ = std::fs::remove_dir_all(&to);
         std::fs::create_dir_all(&to).unwrap();
         for file in std::fs::read_dir(from).unwrap() {
@@ -46,8 +48,8 @@ impl Folder {
         files.map(|file| file.unwrap().metadata().unwrap().len() as usize).sum()
     }
 
-    /// Reads configuration and tables, and asks for all weights without a device. The error, and the most memory that was
-    /// held meanwhile.
+    /// Reads configuration and tables, and asks for all weights without a device. The error, and
+    /// the most memory that was held meanwhile.
     fn load(&self) -> (Option<String>, usize) {
         let load = || {
             let source = Source::open(&self.0)?;
@@ -109,8 +111,13 @@ fn cases(cases: u32) -> ProptestConfig {
 
 #[test]
 fn one_field_of_a_configuration_is_anything() {
-    for name in ["llama-bf16-sharded", "gemma3-six", "gpt2-f32", "qwen2-yarn-window", "qwen3moe-every-second"]
-    {
+    for name in [
+        "llama-bf16-sharded",
+        "gemma3-six",
+        "gpt2-f32",
+        "qwen2-yarn-window",
+        "qwen3moe-every-second",
+    ] {
         let folder = Folder::of(name, "field");
         let sound = folder.json("config.json");
         let (error, _) = folder.load();
@@ -125,8 +132,8 @@ fn one_field_of_a_configuration_is_anything() {
             prop_assert!(held <= bound, "{name}: {field} = {value}: {held} bytes held, {bound} allowed");
             let Some(error) = error else { return Ok(()) };
             prop_assert!(error.contains(&folder.0.display().to_string()), "{error} names no file");
-            // What is of the wrong kind is named. What is of the right kind, or left out, may be sound
-            // by itself: then the error is about what it leads to.
+            // What is of the wrong kind is named. What is of the right kind, or left out, may be
+            // sound by itself: then the error is about what it leads to.
             let own = field.rsplit('/').next().unwrap();
             let outer = field.split('/').nth(1).unwrap();
             let leads_to = ["has shape", "no tensor", "heads", "width", "absurd", "rotated", "experts", "not part of"];
@@ -237,7 +244,9 @@ fn scribble() -> impl Strategy<Value = Vec<u8>> {
 
 #[test]
 fn a_gguf_file_is_damaged() {
-    for name in ["llama-f32", "gemma3-six", "gpt2-f32", "phi3-long-partial", "qwen3moe-renormalised"] {
+    for name in
+        ["llama-f32", "gemma3-six", "gpt2-f32", "phi3-long-partial", "qwen3moe-renormalised"]
+    {
         let folder = Folder::of(name, "gguf");
         if !folder.0.join("tokenizer.json").exists() {
             std::fs::write(folder.0.join("tokenizer.json"), TOKENIZER).unwrap();
@@ -317,7 +326,8 @@ fn a_part_of_a_gguf_model_is_damaged() {
             dtype: tensor.dtype,
         };
         let new: Vec<_> = tensors.iter().map(new).collect();
-        write_gguf(&path(part), &metadata, &new, |index| Ok(gguf.data(tensors[index]).to_vec())).unwrap();
+        write_gguf(&path(part), &metadata, &new, |index| Ok(gguf.data(tensors[index]).to_vec()))
+            .unwrap();
         let header = Gguf::open(&path(0)).ok().map_or(4000, |both| {
             both.tensors()
                 .iter()

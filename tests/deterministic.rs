@@ -1,4 +1,5 @@
-//! With `deterministic`, a token's logits have the same bits however its prompt was cut and whatever the cache held.
+//! With `deterministic`, a token's logits have the same bits however its prompt was cut and
+//! whatever the cache held.
 
 mod common;
 
@@ -12,7 +13,8 @@ use kaiwu::workbench::Numbers;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-/// Tokens of the prompt: whole chunks of none of the lengths below, and several blocks of the cache.
+/// Tokens of the prompt: whole chunks of none of the lengths below, and several blocks of the
+/// cache.
 const TOKENS: usize = 52;
 /// The same where each takes long on software adapters.
 const FEW: usize = 13;
@@ -23,7 +25,8 @@ fn hash(logits: &[f32]) -> u64 {
     hasher.finish()
 }
 
-/// Hashes of the logits after the prompt by the way they were come by, and of those after each of its tokens.
+/// Hashes of the logits after the prompt by the way they were come by, and of those after each of
+/// its tokens.
 fn hashes(options: &GpuOptions, tokens: usize) -> (Vec<(&'static str, u64)>, Vec<u64>) {
     let gpu = Gpu::open(options).unwrap_or_else(|error| panic!("{error}"));
     let gguf = Arc::new(Gguf::open(&common::default_model()).unwrap());
@@ -98,7 +101,10 @@ fn logits_have_the_same_bits_however_the_prompt_is_cut() {
 
 #[test]
 fn so_they_have_without_subgroups() {
-    assert_one(&GpuOptions { deterministic: true, without_subgroups: true, ..GpuOptions::default() }, FEW);
+    assert_one(
+        &GpuOptions { deterministic: true, without_subgroups: true, ..GpuOptions::default() },
+        FEW,
+    );
 }
 
 /// The shapes of one kernel: of all tokens at once, and of each alone.
@@ -120,7 +126,9 @@ fn alike(gpu: &Arc<Gpu>) -> Vec<Alike> {
     let empty = |shape: &[usize]| Tensor::zeros(&place, "y", shape, Element::F32).unwrap();
     let tokens = 11;
     let mut all = vec![];
-    for (dtype, rows, columns) in [(DType::Q4_1, 132, 288), (DType::Q6K, 68, 256), (DType::F16, 256, 64)] {
+    for (dtype, rows, columns) in
+        [(DType::Q4_1, 132, 288), (DType::Q6K, 68, 256), (DType::F16, 256, 64)]
+    {
         let bytes = blocks::quantise(dtype, &numbers.floats(rows * columns, 0.3));
         let source = Arc::new(OwnedRows::new(dtype, columns, bytes));
         let w = Matrix::load(&place, "w", source).unwrap().parts()[0].clone();
@@ -169,12 +177,19 @@ fn alike(gpu: &Arc<Gpu>) -> Vec<Alike> {
     ] {
         let positions = ring.unwrap_or(192);
         let cache =
-            LayerCache::new(&place, "cache", kind, [positions, key_heads, head], window.is_some()).unwrap();
+            LayerCache::new(&place, "cache", kind, [positions, key_heads, head], window.is_some())
+                .unwrap();
         for (side, tensor) in [(Side::Keys, &cache.keys), (Side::Values, &cache.values)] {
             let mut words = vec![0; tensor.words()];
             for position in 0..positions {
                 for key_head in 0..key_heads {
-                    cache.set_head(side, &mut words, position, key_head, &numbers.floats(head, 1.0));
+                    cache.set_head(
+                        side,
+                        &mut words,
+                        position,
+                        key_head,
+                        &numbers.floats(head, 1.0),
+                    );
                 }
             }
             tensor.write(gpu, 0, bytemuck::cast_slice(&words));
@@ -198,7 +213,9 @@ fn alike(gpu: &Arc<Gpu>) -> Vec<Alike> {
             })
         };
         all.push(Alike {
-            what: format!("attention of {heads}/{key_heads} heads of {head}, {kind:?}, window {window:?}"),
+            what: format!(
+                "attention of {heads}/{key_heads} heads of {head}, {kind:?}, window {window:?}"
+            ),
             all: attention(0, tokens),
             each: (0..tokens).map(|token| attention(token, 1)).collect(),
         });
@@ -217,16 +234,24 @@ fn bits(gpu: &Arc<Gpu>, kernel: &Arc<dyn Kernel>, strategy: &Strategy) -> Vec<u3
 #[test]
 fn each_strategy_gives_a_token_the_same_bits_alone_and_among_others() {
     for without_subgroups in [false, true] {
-        let options = GpuOptions { deterministic: true, without_subgroups, ..GpuOptions::default() };
+        let options =
+            GpuOptions { deterministic: true, without_subgroups, ..GpuOptions::default() };
         let gpu = Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"));
         let mut checked = 0;
         for Alike { what, all, each } in alike(&gpu) {
-            let (many, one) = (all.strategies(gpu.capabilities()), each[0].strategies(gpu.capabilities()));
-            let names = |all: &[Strategy]| all.iter().map(|strategy| strategy.name).collect::<Vec<_>>();
-            assert_eq!(names(&many), names(&one), "{what}: the same strategies for one token and for many");
+            let (many, one) =
+                (all.strategies(gpu.capabilities()), each[0].strategies(gpu.capabilities()));
+            let names =
+                |all: &[Strategy]| all.iter().map(|strategy| strategy.name).collect::<Vec<_>>();
+            assert_eq!(
+                names(&many),
+                names(&one),
+                "{what}: the same strategies for one token and for many"
+            );
             for (many, one) in many.iter().zip(&one) {
                 let together = bits(&gpu, &all, many);
-                let alone: Vec<u32> = each.iter().flat_map(|kernel| bits(&gpu, kernel, one)).collect();
+                let alone: Vec<u32> =
+                    each.iter().flat_map(|kernel| bits(&gpu, kernel, one)).collect();
                 let differ = together.iter().zip(&alone).filter(|(a, b)| a != b).count();
                 assert_eq!((differ, together.len()), (0, alone.len()), "{what} ({})", many.name);
                 checked += 1;

@@ -1,5 +1,6 @@
-//! With `deterministic`, every kind of model has the same bits however its prompt was cut: tiny checkpoints with mixtures of
-//! experts, windows and adapters, each type of cache, on the strategies for GPUs and those for software adapters.
+//! With `deterministic`, every kind of model has the same bits however its prompt was cut: tiny
+//! checkpoints with mixtures of experts, windows and adapters, each type of cache, on the
+//! strategies for GPUs and those for software adapters.
 
 mod common;
 
@@ -35,7 +36,8 @@ fn load(place: &Place, checkpoint: &str, adapters: &[&str]) -> Arc<Model> {
     let mut model = Model::load(place, &source, |_| ()).unwrap();
     if !adapters.is_empty() {
         let name = model.config.architecture.name;
-        let open = |adapter: &&str| (Lora::open(&common::data("lora").join(adapter), name).unwrap(), 0.7);
+        let open =
+            |adapter: &&str| (Lora::open(&common::data("lora").join(adapter), name).unwrap(), 0.7);
         model.adapt(place, &adapters.iter().map(open).collect::<Vec<_>>()).unwrap();
     }
     Arc::new(model)
@@ -48,11 +50,13 @@ fn hash(runner: &mut Runner) -> u64 {
     hasher.finish()
 }
 
-/// Hashes after the prompt by the way they were come by, and after greedy steps from there with their choices.
+/// Hashes after the prompt by the way they were come by, and after greedy steps from there with
+/// their choices.
 type Found = (Vec<(String, u64)>, Vec<(Vec<u32>, u64)>);
 
 fn hashes(place: &Place, model: &Arc<Model>, cache: CacheType) -> Found {
-    let ids: Vec<u32> = (0..TOKENS).map(|n| ((5 + 37 * n) % model.config.vocabulary) as u32).collect();
+    let ids: Vec<u32> =
+        (0..TOKENS).map(|n| ((5 + 37 * n) % model.config.vocabulary) as u32).collect();
     let runner = |chunk| {
         let room = Room { expected: 2 * TOKENS, chunk, cache, ..Room::default() };
         Runner::with_room(place, model, room).unwrap()
@@ -121,5 +125,9 @@ fn so_it_has_on_the_strategies_for_gpus() {
 
 #[test]
 fn and_on_those_without_subgroups() {
-    check(GpuOptions { prefer_gpu_strategies: true, without_subgroups: true, ..GpuOptions::default() });
+    check(GpuOptions {
+        prefer_gpu_strategies: true,
+        without_subgroups: true,
+        ..GpuOptions::default()
+    });
 }

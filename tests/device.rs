@@ -1,4 +1,5 @@
-//! What the device layer promises beside right kernels: clear errors, and tensors larger than a binding.
+//! What the device layer promises beside right kernels: clear errors, and tensors larger than a
+//! binding.
 
 mod common;
 
@@ -6,8 +7,8 @@ use common::cases::can_store;
 use kaiwu::Error;
 use kaiwu::format::{DType, blocks};
 use kaiwu::gpu::{
-    Capabilities, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand, Parameter, Place,
-    Program, Recording, StorageKind, Strategy, Tensor,
+    Capabilities, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand, Parameter,
+    Place, Program, Recording, StorageKind, Strategy, Tensor,
 };
 use kaiwu::kernels::{Embed, Input, Matrix, OwnedRows, Product};
 use kaiwu::workbench::Numbers;
@@ -55,9 +56,15 @@ fn a_kernel_that_does_not_compile_is_named() {
     let gpu = open(GpuOptions { storage: Some(StorageKind::Buffer), ..GpuOptions::default() });
     let rows = [
         ("no entry point", "fn other() {}"),
-        ("unknown function", "@compute @workgroup_size(1) fn written() { store_z(0u, vec4<f32>()); }"),
+        (
+            "unknown function",
+            "@compute @workgroup_size(1) fn written() { store_z(0u, vec4<f32>()); }",
+        ),
         ("wrong type", "@compute @workgroup_size(1) fn written() { store_y(0u, 1.0); }"),
-        ("too many lanes", "@compute @workgroup_size(4096) fn written() { store_y(0u, vec4<f32>()); }"),
+        (
+            "too many lanes",
+            "@compute @workgroup_size(4096) fn written() { store_y(0u, vec4<f32>()); }",
+        ),
         ("unknown template value", "@compute @workgroup_size({{ LANES }}) fn written() {}"),
     ];
     for (what, source) in rows {
@@ -78,7 +85,8 @@ fn a_kernel_that_does_not_compile_is_named() {
 fn a_grid_beyond_what_every_adapter_takes_is_named() {
     let gpu = open(GpuOptions { storage: Some(StorageKind::Buffer), ..GpuOptions::default() });
     let source = "@compute @workgroup_size(1) fn written() { store_y(0u, vec4<f32>()); }";
-    for (grid, fits) in [([65_535, 1, 1], true), ([1, 65_536, 1], false), ([1, 1, 1 << 17], false)] {
+    for (grid, fits) in [([65_535, 1, 1], true), ([1, 65_536, 1], false), ([1, 1, 1 << 17], false)]
+    {
         let y = Tensor::stored(&gpu, StorageKind::Buffer, "y", &[4], Element::F32).unwrap();
         let mut recording = Recording::default();
         recording.push("test", Written { y, source, grid });
@@ -95,13 +103,16 @@ fn errors_say_what_to_do() {
     assert!(message.contains("no such adapter") && message.contains("kaiwu devices"), "{message}");
 
     let storage = Some(StorageKind::Buffer);
-    let gpu = open(GpuOptions { storage, max_binding_bytes: Some(1 << 16), ..GpuOptions::default() });
+    let gpu =
+        open(GpuOptions { storage, max_binding_bytes: Some(1 << 16), ..GpuOptions::default() });
     let place = Place::Device(gpu);
-    let message = Tensor::zeros(&place, "big", &[1 << 15], Element::F32).err().map(|error| error.to_string());
+    let message =
+        Tensor::zeros(&place, "big", &[1 << 15], Element::F32).err().map(|error| error.to_string());
     assert!(message.as_deref().is_some_and(|text| text.contains("big")), "{message:?}");
 }
 
-/// A table of 1000 rows in pieces of at most 64 KiB gives the same rows and products as in one piece.
+/// A table of 1000 rows in pieces of at most 64 KiB gives the same rows and products as in one
+/// piece.
 #[test]
 fn matrices_beyond_the_binding_limit_are_split_by_rows() {
     let (rows, columns, tokens) = (1000, 256, 3);
@@ -109,8 +120,9 @@ fn matrices_beyond_the_binding_limit_are_split_by_rows() {
     let bytes = blocks::quantise(DType::Q8_0, &numbers.floats(rows * columns, 0.3));
     let x_values = numbers.floats(tokens * columns, 1.0);
     let ids = [0u32, 255, 999, 0];
-    for storage in
-        [StorageKind::Buffer, StorageKind::Texture].into_iter().filter(|&storage| can_store(storage))
+    for storage in [StorageKind::Buffer, StorageKind::Texture]
+        .into_iter()
+        .filter(|&storage| can_store(storage))
     {
         let mut results = vec![];
         for limit in [None, Some(1 << 16)] {
@@ -125,13 +137,15 @@ fn matrices_beyond_the_binding_limit_are_split_by_rows() {
             assert_eq!(w.parts().len() > 1, limit.is_some());
             let x = Tensor::constant(&place, "x", &[tokens, columns], &x_values).unwrap();
             let y = Tensor::zeros(&place, "y", &[tokens, rows], Element::F32).unwrap();
-            let embedded = Tensor::zeros(&place, "embedded", &[tokens, columns], Element::F32).unwrap();
+            let embedded =
+                Tensor::zeros(&place, "embedded", &[tokens, columns], Element::F32).unwrap();
             let id_tensor = Tensor::uniform(&place, "ids", ids.len()).unwrap();
             id_tensor.write(&gpu, 0, bytemuck::cast_slice(&ids));
             let mut recording = Recording::default();
             for part in w.parts() {
                 let input = Input::plain(&x, tokens);
-                recording.push("y", Product { input, w: part.clone(), residual: None, y: y.clone() });
+                recording
+                    .push("y", Product { input, w: part.clone(), residual: None, y: y.clone() });
                 let (ids, y) = (id_tensor.clone(), embedded.clone());
                 recording.push("embedded", Embed { ids, w: part.clone(), y, tokens, scale: 1.0 });
             }
@@ -143,20 +157,22 @@ fn matrices_beyond_the_binding_limit_are_split_by_rows() {
     }
 }
 
-/// In buffers, in textures, and in textures that share their memory with buffers: parts that begin and end within a row of a
-/// texture, at other places in both, and parts of whole rows.
+/// In buffers, in textures, and in textures that share their memory with buffers: parts that begin
+/// and end within a row of a texture, at other places in both, and parts of whole rows.
 #[test]
 fn parts_of_a_tensor_that_grows_stay_whole() {
     for (storage, without_aliases) in
         [(StorageKind::Buffer, false), (StorageKind::Texture, true), (StorageKind::Texture, false)]
     {
-        let gpu = open(GpuOptions { storage: Some(storage), without_aliases, ..GpuOptions::default() });
+        let gpu =
+            open(GpuOptions { storage: Some(storage), without_aliases, ..GpuOptions::default() });
         let place = Place::Device(gpu.clone());
         for (parts, part, room) in
             [(3, 320, 1600), (2, 1500, 2049), (5, 1, 3), (2, 3072, 4096), (4, 700, 700)]
         {
-            let [from, to] = [part, room]
-                .map(|texels| Tensor::zeros(&place, "grows", &[parts, texels, 4], Element::U32).unwrap());
+            let [from, to] = [part, room].map(|texels| {
+                Tensor::zeros(&place, "grows", &[parts, texels, 4], Element::U32).unwrap()
+            });
             let words: Vec<u32> = (1..=4 * (parts * part) as u32).collect();
             from.write(&gpu, 0, bytemuck::cast_slice(&words));
             from.copy_parts(&gpu, &to, parts);

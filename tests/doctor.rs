@@ -4,13 +4,13 @@ mod common;
 
 use common::{Folder, TempFile, cases::table};
 use kaiwu::gpu::{
-    AdapterReport, Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Operand,
-    Parameter, Place, Program, Quarantine, Quarantined, Recording, StorageKind, Strategy, Tensor, Wrong,
-    fingerprint,
+    AdapterReport, Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel,
+    Operand, Parameter, Place, Program, Quarantine, Quarantined, Recording, StorageKind, Strategy,
+    Tensor, Wrong, fingerprint,
 };
 use kaiwu::workbench::{
-    Bounds, Ledger, Roofs, Shape, Stopwatch, StrategyReport, cases::Case, examine, healthy, measure_roofs,
-    remember,
+    Bounds, Ledger, Roofs, Shape, Stopwatch, StrategyReport, cases::Case, examine, healthy,
+    measure_roofs, remember,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -22,7 +22,8 @@ struct Three {
     strategies: &'static [(&'static str, &'static str)],
 }
 
-const SOURCE: &str = "@compute @workgroup_size(1) fn three() { store_y(0u, vec4<f32>({{ VALUE }})); }";
+const SOURCE: &str =
+    "@compute @workgroup_size(1) fn three() { store_y(0u, vec4<f32>({{ VALUE }})); }";
 
 impl Kernel for Three {
     fn name(&self) -> &'static str {
@@ -55,7 +56,8 @@ impl Kernel for Three {
 
 fn open(quarantine: Option<&Path>) -> Arc<Gpu> {
     let quarantine = quarantine.map(Path::to_owned);
-    let options = GpuOptions { storage: Some(StorageKind::Buffer), quarantine, ..GpuOptions::default() };
+    let options =
+        GpuOptions { storage: Some(StorageKind::Buffer), quarantine, ..GpuOptions::default() };
     Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -80,7 +82,12 @@ fn wrong_strategies_are_found_remembered_and_skipped() {
     let file = TempFile::new("quarantine.json", b"");
     std::fs::remove_file(&file.0).unwrap();
     // Strategies, those that are wrong, whether one is left, and which is then taken.
-    type Row = (&'static [(&'static str, &'static str)], &'static [&'static str], bool, Option<&'static str>);
+    type Row = (
+        &'static [(&'static str, &'static str)],
+        &'static [&'static str],
+        bool,
+        Option<&'static str>,
+    );
     let rows: [Row; 6] = [
         (&[("right", "3.0"), ("also", "3.00001")], &[], true, Some("right")),
         (&[("wrong", "2.9"), ("right", "3.0")], &["wrong"], true, Some("right")),
@@ -109,8 +116,11 @@ fn wrong_strategies_are_found_remembered_and_skipped() {
         let kernel = Arc::new(three(&gpu, strategies));
         table.cases.push(Case { what: "one row".into(), kernel, memory: HostMemory::default() });
         let reports = examine(&mut table, &Bounds::default(), |_| ()).unwrap();
-        let found: Vec<_> =
-            reports.iter().filter(|report| report.quarantined).map(|report| report.strategy).collect();
+        let found: Vec<_> = reports
+            .iter()
+            .filter(|report| report.quarantined)
+            .map(|report| report.strategy)
+            .collect();
         assert_eq!(found, wrong, "{reports:?}");
         for report in &reports {
             let passed = usize::from(!report.quarantined);
@@ -122,8 +132,11 @@ fn wrong_strategies_are_found_remembered_and_skipped() {
         // Those of the rows before stay, unless they are examined again.
         let of_row = |name: &String| strategies.iter().any(|(strategy, _)| strategy == name);
         let quarantine = Quarantine::read(&file.0).unwrap();
-        let names: Vec<_> =
-            quarantine.of(table.gpu.report()).map(|entry| entry.strategy.clone()).filter(of_row).collect();
+        let names: Vec<_> = quarantine
+            .of(table.gpu.report())
+            .map(|entry| entry.strategy.clone())
+            .filter(of_row)
+            .collect();
         assert_eq!(names, wrong);
 
         let gpu = open(Some(&file.0));
@@ -132,7 +145,9 @@ fn wrong_strategies_are_found_remembered_and_skipped() {
                 assert_eq!(strategy, expected);
                 assert!((value - 3.0).abs() < 1e-3);
             }
-            (Err(error), None) => assert!(error.to_string().contains("--ignore-quarantine"), "{error}"),
+            (Err(error), None) => {
+                assert!(error.to_string().contains("--ignore-quarantine"), "{error}")
+            }
             (found, expected) => panic!("{found:?}, not {expected:?}"),
         }
         // Without the list the wrong one is taken, where it compiles.
@@ -247,7 +262,8 @@ fn only_what_was_examined_is_forgotten() {
     let gpu = open(None);
     let (buffer, texture) = (StorageKind::Buffer, StorageKind::Texture);
     let found = |strategy, storage, cases, wrong| report(&gpu, strategy, storage, cases, wrong);
-    let all = [found("a", buffer, 10, true), found("b", buffer, 10, true), found("b", texture, 10, true)];
+    let all =
+        [found("a", buffer, 10, true), found("b", buffer, 10, true), found("b", texture, 10, true)];
     // What is examined, and what is left of a, b and b in textures.
     type Row<'a> = (&'a [StrategyReport], &'a [(&'a str, StorageKind)]);
     let rows: [Row; 5] = [
@@ -255,14 +271,19 @@ fn only_what_was_examined_is_forgotten() {
         (&[found("a", buffer, 10, false)], &[("b", buffer), ("b", texture)]),
         (&[found("b", texture, 10, false)], &[("a", buffer), ("b", buffer)]),
         (&[found("a", buffer, 3, false)], &[("a", buffer), ("b", buffer), ("b", texture)]),
-        (&[found("c", buffer, 3, true)], &[("a", buffer), ("b", buffer), ("b", texture), ("c", buffer)]),
+        (
+            &[found("c", buffer, 3, true)],
+            &[("a", buffer), ("b", buffer), ("b", texture), ("c", buffer)],
+        ),
     ];
     for (examined, expected) in rows {
         remember(&file.0, gpu.report(), &all).unwrap();
         remember(&file.0, gpu.report(), examined).unwrap();
         let quarantine = Quarantine::read(&file.0).unwrap();
-        let mut left: Vec<_> =
-            quarantine.of(gpu.report()).map(|entry| (entry.strategy.as_str(), entry.storage)).collect();
+        let mut left: Vec<_> = quarantine
+            .of(gpu.report())
+            .map(|entry| (entry.strategy.as_str(), entry.storage))
+            .collect();
         left.sort_by_key(|(strategy, storage)| (*strategy, *storage == texture));
         assert_eq!(left, expected, "{examined:?}");
         let forgotten =
@@ -272,7 +293,8 @@ fn only_what_was_examined_is_forgotten() {
     }
 }
 
-/// A kernel that looks into the quarantine when its reference runs, which is while it is being checked.
+/// A kernel that looks into the quarantine when its reference runs, which is while it is being
+/// checked.
 struct Looking {
     three: Three,
     file: std::path::PathBuf,
@@ -304,7 +326,8 @@ impl Kernel for Looking {
     }
 }
 
-/// What loses the device or hangs is in the file before it runs, beside what was found wrong until then.
+/// What loses the device or hangs is in the file before it runs, beside what was found wrong until
+/// then.
 #[test]
 fn a_strategy_is_suspect_while_it_runs() {
     let file = TempFile::new("quarantine-suspect.json", b"");
@@ -329,19 +352,25 @@ fn a_strategy_is_suspect_while_it_runs() {
     let found = examine_with(&[("wrong", "2.9"), ("right", "3.0"), ("also", "3.0")]);
     assert_eq!(found, [vec!["wrong"], vec!["wrong", "right"], vec!["wrong", "also"]]);
 
-    // Had it ended there, that strategy would not be used, and would come last when doctor runs again.
+    // Had it ended there, that strategy would not be used, and would come last when doctor runs
+    // again.
     let mut quarantine = Quarantine::read(&file.0).unwrap();
     assert_eq!(quarantine.of(gpu.report()).count(), 1);
     let ledger = Ledger::open(&file.0, gpu.report()).unwrap();
     let strategies: &[(&str, &str)] = &[("right", "3.0"), ("also", "3.0")];
     let source = fingerprint(&three(&gpu, strategies).strategies(gpu.capabilities())[..1]);
-    ledger.begins(&StrategyReport { source, ..report(&gpu, "right", StorageKind::Buffer, 0, false) });
+    ledger
+        .begins(&StrategyReport { source, ..report(&gpu, "right", StorageKind::Buffer, 0, false) });
     quarantine = Quarantine::read(&file.0).unwrap();
     assert_eq!(quarantine.of(gpu.report()).count(), 2);
     let later = open(Some(&file.0));
     assert_eq!(taken(&later, three(&later, strategies)).unwrap().0, "also");
     assert_eq!(examine_with(strategies), [vec!["wrong", "right", "also"], vec!["wrong", "right"]]);
-    assert_eq!(Quarantine::read(&file.0).unwrap().of(gpu.report()).count(), 1, "only what is wrong is left");
+    assert_eq!(
+        Quarantine::read(&file.0).unwrap().of(gpu.report()).count(),
+        1,
+        "only what is wrong is left"
+    );
 }
 
 /// A folder that cannot be written, here a file in its place, keeps nobody from checking.
@@ -360,8 +389,10 @@ fn what_cannot_be_remembered_is_checked_all_the_same() {
     let (what, memory) = ("one row".into(), HostMemory::default());
     table.cases.push(Case { what, kernel: Arc::new(three(&gpu, strategies)), memory });
     let reports =
-        examine(&mut table, &Bounds { ledger: Some(&ledger), ..Bounds::default() }, |_| ()).unwrap();
-    let found: Vec<_> = reports.iter().map(|report| (report.strategy, report.quarantined)).collect();
+        examine(&mut table, &Bounds { ledger: Some(&ledger), ..Bounds::default() }, |_| ())
+            .unwrap();
+    let found: Vec<_> =
+        reports.iter().map(|report| (report.strategy, report.quarantined)).collect();
     assert_eq!((found, ledger.is_kept()), (vec![("wrong", true), ("right", false)], false));
 }
 
@@ -388,7 +419,8 @@ fn the_storage_that_is_fit_is_taken() {
 /// On an adapter taken for a GPU there are more lanes than an axis has narrow workgroups.
 #[test]
 fn roofs_are_measured_as_on_a_gpu() {
-    let gpu = Gpu::open(&GpuOptions { prefer_gpu_strategies: true, ..GpuOptions::default() }).unwrap();
+    let gpu =
+        Gpu::open(&GpuOptions { prefer_gpu_strategies: true, ..GpuOptions::default() }).unwrap();
     let roofs = measure_roofs(&gpu).unwrap();
     assert!(roofs.multiply_add_gflop_per_s > 0.0 && roofs.read_buffer_gb_per_s > 0.0, "{roofs:?}");
     assert_eq!(roofs.multiply_add_f16_gflop_per_s.is_some(), gpu.capabilities().f16);
@@ -409,15 +441,22 @@ fn what_is_wrong_gets_no_figure() {
         workgroup_barrier_us: 1.0,
     };
     let shape = Shape::new("three".into(), 0, |table| {
-        let kernel =
-            Arc::new(three(&table.gpu, &[("wrong", "2.9"), ("right", "3.0"), ("broken", "three((")]));
+        let kernel = Arc::new(three(
+            &table.gpu,
+            &[("wrong", "2.9"), ("right", "3.0"), ("broken", "three((")],
+        ));
         table.cases.push(Case { what: "one row".into(), kernel, memory: HostMemory::default() });
         Ok(())
     });
     let results = Stopwatch::new(&gpu, &roofs).unwrap().measure(&shape).unwrap();
     assert_eq!(results.len(), 3);
     let [wrong, right, broken] = &results[..] else { panic!("{results:?}") };
-    assert!(wrong.as_ref().is_err_and(|refused| refused.reason.contains("is 2.9, expected 3")), "{wrong:?}");
-    assert!(right.as_ref().is_ok_and(|m| m.strategy == "right" && m.median_us > 0.0 && m.runs >= 7));
+    assert!(
+        wrong.as_ref().is_err_and(|refused| refused.reason.contains("is 2.9, expected 3")),
+        "{wrong:?}"
+    );
+    assert!(
+        right.as_ref().is_ok_and(|m| m.strategy == "right" && m.median_us > 0.0 && m.runs >= 7)
+    );
     assert!(broken.as_ref().is_err_and(|refused| refused.strategy == "broken"), "{broken:?}");
 }

@@ -39,7 +39,10 @@ fn vectors_are_the_references() {
         for (row, found) in expected.iter().zip(json["embeddings"].as_array().unwrap()) {
             assert_eq!(found["tokens"], row["tokens"]);
             let (found, row) = (numbers(&found["embedding"]), numbers(&row[pooling]));
-            assert_eq!((json["dimensions"].as_u64().unwrap() as usize, found.len()), (row.len(), row.len()));
+            assert_eq!(
+                (json["dimensions"].as_u64().unwrap() as usize, found.len()),
+                (row.len(), row.len())
+            );
             let worst = found.iter().zip(&row).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             // The cache keeps keys and values as halves.
             assert!(worst < 1e-3, "{pooling}, reference {reference}: parts by {worst}");
@@ -63,13 +66,15 @@ fn what_has_no_vector_is_an_error() {
     }
     // Without --json, an array a line.
     let ran = run(&["embed", "a cat", "a kitten"]);
-    let lines: Vec<Value> = ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> =
+        ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let (a, b) = (numbers(&lines[0]), numbers(&lines[1]));
     let cosine: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
     assert!(lines.len() == 2 && cosine > 0.5 && cosine < 0.9999, "{cosine}");
 }
 
-/// Texts of nothing but spaces, of one letter, of signs without a word, and forty at once: each has the vector that it has alone.
+/// Texts of nothing but spaces, of one letter, of signs without a word, and forty at once: each has
+/// the vector that it has alone.
 #[test]
 fn odd_texts_and_many_have_vectors_too() {
     let model = common::data("tiny/llama-f32");
@@ -105,10 +110,15 @@ fn odd_texts_and_many_have_vectors_too() {
         let lines = format!("a cat\n{text}\na dog\n");
         let arguments = ["embed", "-m", model, "--json", "-f", "-"];
         let ran = run_with(kaiwu().args(arguments), &lines);
-        assert!(ran.code == 2 && ran.err.contains("standard input, line 2: it has "), "{}", ran.err);
+        assert!(
+            ran.code == 2 && ran.err.contains("standard input, line 2: it has "),
+            "{}",
+            ran.err
+        );
     }
     // A text a line, in their order.
-    let lines = run_with(kaiwu().args(["embed", "-m", model, "-f", "-"]), "\u{feff}a cat\r\na dog\n");
+    let lines =
+        run_with(kaiwu().args(["embed", "-m", model, "-f", "-"]), "\u{feff}a cat\r\na dog\n");
     assert_eq!((lines.code, lines.out), (0, run(&["embed", "-m", model, "a cat", "a dog"]).out));
 }
 
@@ -125,8 +135,11 @@ fn copied(of: &str, test: &str) -> Folder {
 /// What sentence-transformers writes beside a model that pools so.
 fn pool(folder: &Folder, settings: &Value) {
     let step = |at: usize, path: &str, kind: &str| json!({ "idx": at, "name": at.to_string(), "path": path, "type": format!("sentence_transformers.models.{kind}") });
-    let steps =
-        [step(0, "", "Transformer"), step(1, "1_Pooling", "Pooling"), step(2, "2_Normalize", "Normalize")];
+    let steps = [
+        step(0, "", "Transformer"),
+        step(1, "1_Pooling", "Pooling"),
+        step(2, "2_Normalize", "Normalize"),
+    ];
     folder.write("modules.json", &json!(steps).to_string());
     std::fs::create_dir_all(folder.0.join("1_Pooling")).unwrap();
     folder.write("1_Pooling/config.json", &settings.to_string());
@@ -139,7 +152,8 @@ fn first_vector(model: &str, options: &[&str], pooling: &str) -> (f64, Value) {
     let text = expected[0]["text"].as_str().unwrap();
     let ran = run(&[&["embed", "-m", model, "--json"], options, &[text]].concat());
     assert_eq!((ran.code, &*ran.err), (0, ""), "{options:?}");
-    let (found, row) = (numbers(&ran.json()["embeddings"][0]["embedding"]), numbers(&expected[0][pooling]));
+    let (found, row) =
+        (numbers(&ran.json()["embeddings"][0]["embedding"]), numbers(&expected[0][pooling]));
     let worst = found.iter().zip(&row).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     (worst, ran.json()["pooling"].clone())
 }
@@ -151,9 +165,18 @@ fn a_folder_says_how_it_pools() {
     let declared = || Pooling::declared(&Source::open(&folder.0).unwrap());
     assert_eq!(declared().unwrap(), None);
     let rows = [
-        (json!({ "pooling_mode_mean_tokens": false, "pooling_mode_lasttoken": true }), Pooling::Last),
-        (json!({ "pooling_mode_mean_tokens": false, "pooling_mode_cls_token": true }), Pooling::First),
-        (json!({ "pooling_mode_mean_tokens": false, "pooling_mode_max_tokens": true }), Pooling::Max),
+        (
+            json!({ "pooling_mode_mean_tokens": false, "pooling_mode_lasttoken": true }),
+            Pooling::Last,
+        ),
+        (
+            json!({ "pooling_mode_mean_tokens": false, "pooling_mode_cls_token": true }),
+            Pooling::First,
+        ),
+        (
+            json!({ "pooling_mode_mean_tokens": false, "pooling_mode_max_tokens": true }),
+            Pooling::Max,
+        ),
         (json!({ "pooling_mode": "weightedmean", "include_prompt": true }), Pooling::Weighted),
         (json!({ "word_embedding_dimension": 64 }), Pooling::Mean),
     ];
@@ -176,8 +199,7 @@ fn a_folder_says_how_it_pools() {
     assert!(run(&["inspect", &model]).out.contains("last, says 1_Pooling/config.json"));
 
     // What else becomes of vectors is not passed over.
-    let dense =
-        json!([{ "idx": 0, "name": "0", "path": "2_Dense", "type": "sentence_transformers.models.Dense" }]);
+    let dense = json!([{ "idx": 0, "name": "0", "path": "2_Dense", "type": "sentence_transformers.models.Dense" }]);
     let rows = [
         ("modules.json", dense.to_string(), "sentence_transformers.models.Dense"),
         ("modules.json", "{}".into(), "should be a list"),
@@ -191,15 +213,27 @@ fn a_folder_says_how_it_pools() {
             json!([{ "path": "3_Pooling", "type": "a.Pooling" }]).to_string(),
             "has no 3_Pooling",
         ),
-        ("1_Pooling/config.json", json!({ "pooling_mode": "magic" }).to_string(), "names no pooling"),
-        ("1_Pooling/config.json", json!({ "pooling_mode_lasttoken": true }).to_string(), "several vectors"),
+        (
+            "1_Pooling/config.json",
+            json!({ "pooling_mode": "magic" }).to_string(),
+            "names no pooling",
+        ),
+        (
+            "1_Pooling/config.json",
+            json!({ "pooling_mode_lasttoken": true }).to_string(),
+            "several vectors",
+        ),
     ];
     for (file, text, message) in rows {
         pool(&folder, &json!({ "pooling_mode": "lasttoken" }));
         folder.write(file, &text);
         let ran = run(&["embed", "-m", &model, "a"]);
         assert!(ran.code == 1 && ran.err.contains(message), "{file} {text}: {}", ran.err);
-        assert_eq!(run(&["embed", "-m", &model, "--pooling", "last", "a"]).code, 0, "{file} {text}");
+        assert_eq!(
+            run(&["embed", "-m", &model, "--pooling", "last", "a"]).code,
+            0,
+            "{file} {text}"
+        );
     }
 }
 
@@ -232,7 +266,10 @@ fn a_gguf_file_says_how_it_pools() {
     }
     let key = [("llama.pooling_type".to_owned(), Entry::U32(4))];
     let metadata = [gguf.metadata(), &key].concat();
-    write_gguf(&file.0, &metadata, &tensors, |index| Ok(gguf.data(&gguf.tensors()[index]).to_vec())).unwrap();
+    write_gguf(&file.0, &metadata, &tensors, |index| {
+        Ok(gguf.data(&gguf.tensors()[index]).to_vec())
+    })
+    .unwrap();
     let ran = run(&["embed", "-m", model, "a"]);
     assert!(
         ran.code == 1 && ran.err.contains("llama.pooling_type = 4: the model ranks texts"),
@@ -249,8 +286,9 @@ fn vectors_need_no_output_matrix() {
     let bytes = std::fs::read(&weights).unwrap();
     let stored = SafeTensors::deserialize(&bytes).unwrap();
     let kept = stored.iter().filter(|(name, _)| *name != "lm_head.weight");
-    let tensors: HashMap<String, TensorView> =
-        kept.map(|(name, tensor)| (name.strip_prefix("model.").unwrap().to_owned(), tensor)).collect();
+    let tensors: HashMap<String, TensorView> = kept
+        .map(|(name, tensor)| (name.strip_prefix("model.").unwrap().to_owned(), tensor))
+        .collect();
     assert_eq!(tensors.len() + 1, stored.len());
     serialize_to_file(&tensors, None, &weights).unwrap();
     let model = folder.0.to_str().unwrap();
@@ -259,7 +297,11 @@ fn vectors_need_no_output_matrix() {
     let (worst, _) = first_vector(model, &["--reference"], "mean");
     assert!(worst < 1e-3, "parts by {worst}");
     let ran = run(&["generate", "-m", model, "-n", "1", "a"]);
-    assert!(ran.code == 1 && ran.err.contains("has no output matrix (lm_head.weight)"), "{}", ran.err);
+    assert!(
+        ran.code == 1 && ran.err.contains("has no output matrix (lm_head.weight)"),
+        "{}",
+        ran.err
+    );
     // Nor is it written as if it were whole.
     assert!(Export::new(&Arc::new(kaiwu::format::Folder::open(&folder.0).unwrap())).is_err());
 }

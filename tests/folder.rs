@@ -61,9 +61,19 @@ const DAMAGES: [(&str, &str, &str, &str); 20] = [
     ("config.json", "\"llama\"", "\"mamba\"", "model_type \"mamba\" is not supported"),
     ("config.json", "\"model_type\"", "\"other\"", "names no model_type"),
     ("config.json", "\"hidden_size\": 64", "\"hidden_size\": 0", "hidden_size should be a count"),
-    ("config.json", "\"hidden_size\": 64", "\"hidden_size\": 99999999999", "hidden_size should be a count"),
+    (
+        "config.json",
+        "\"hidden_size\": 64",
+        "\"hidden_size\": 99999999999",
+        "hidden_size should be a count",
+    ),
     ("config.json", "\"hidden_size\": 64", "\"hidden_size\": -64", "hidden_size should be a count"),
-    ("config.json", "\"hidden_size\": 64", "\"hidden_size\": \"64\"", "hidden_size should be a count"),
+    (
+        "config.json",
+        "\"hidden_size\": 64",
+        "\"hidden_size\": \"64\"",
+        "hidden_size should be a count",
+    ),
     ("config.json", "\"hidden_size\": 64", "\"hidden_size\": 128", "has shape [384, 64]"),
     (
         "config.json",
@@ -71,7 +81,12 @@ const DAMAGES: [(&str, &str, &str, &str); 20] = [
         "\"num_hidden_layers\": 16000000",
         "more than any model needs",
     ),
-    ("config.json", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 4", "no tensor for \"blk.3."),
+    (
+        "config.json",
+        "\"num_hidden_layers\": 3",
+        "\"num_hidden_layers\": 4",
+        "no tensor for \"blk.3.",
+    ),
     ("config.json", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2", "blk.2."),
     ("config.json", "\"num_key_value_heads\": 2", "\"num_key_value_heads\": 3", "cannot share"),
     (
@@ -80,8 +95,18 @@ const DAMAGES: [(&str, &str, &str, &str); 20] = [
         "\"hidden_act\": \"relu\"",
         "hidden_act = \"relu\" changes the result",
     ),
-    ("config.json", "\"use_cache\": true", "\"logit_scale\": 2.0", "logit_scale = 2.0 changes the result"),
-    ("config.json", "\"rope_type\": \"default\"", "\"rope_type\": \"magic\"", "rope_type = \"magic\""),
+    (
+        "config.json",
+        "\"use_cache\": true",
+        "\"logit_scale\": 2.0",
+        "logit_scale = 2.0 changes the result",
+    ),
+    (
+        "config.json",
+        "\"rope_type\": \"default\"",
+        "\"rope_type\": \"magic\"",
+        "rope_type = \"magic\"",
+    ),
     ("config.json", "\"rms_norm_eps\": 1e-05", "\"rms_norm_eps\": -1.0", "epsilon"),
     (INDEX, "model-00002-of-00002.safetensors", "../secret.safetensors", "not the name of a file"),
     (
@@ -144,7 +169,8 @@ fn changed_bytes_never_panic() {
                 }
             }
             copy.write(file, &bytes);
-            let opened = Source::open(&copy.0).and_then(|source| Config::from_source(&source).map(|_| ()));
+            let opened =
+                Source::open(&copy.0).and_then(|source| Config::from_source(&source).map(|_| ()));
             refused += usize::from(opened.is_err());
         }
         assert!(refused > rounds / 10, "{file}: only {refused} of {rounds} were refused");
@@ -155,7 +181,8 @@ fn changed_bytes_never_panic() {
 type Added<'a> = (&'a str, Dtype, &'a [usize], &'a [u8]);
 
 impl Copy {
-    /// All tensors in one file, with some more, and with the shapes of some changed; the shards and the index stay.
+    /// All tensors in one file, with some more, and with the shapes of some changed; the shards and
+    /// the index stay.
     fn write_single(&self, more: &[Added], shape: impl Fn(&str, &[usize]) -> Vec<usize>) {
         let shards = ["model-00001-of-00002.safetensors", SHARD].map(|file| self.read(file));
         let shards = shards.iter().map(|bytes| SafeTensors::deserialize(bytes).unwrap());
@@ -163,7 +190,10 @@ impl Copy {
         let mut all: HashMap<String, TensorView> = HashMap::new();
         for (name, tensor) in shards.iter().flat_map(|shard| shard.iter()) {
             let shape = shape(name, tensor.shape());
-            all.insert(name.to_owned(), TensorView::new(tensor.dtype(), shape, tensor.data()).unwrap());
+            all.insert(
+                name.to_owned(),
+                TensorView::new(tensor.dtype(), shape, tensor.data()).unwrap(),
+            );
         }
         for (name, dtype, shape, bytes) in more {
             all.insert((*name).to_owned(), TensorView::new(*dtype, shape.to_vec(), bytes).unwrap());
@@ -186,7 +216,8 @@ fn a_single_file_counts_before_an_index() {
         source.data(source.tensor("token_embd.weight").unwrap()).to_vec()
     };
     let right = table(&copy);
-    let damaged: Vec<u8> = copy.read("model-00001-of-00002.safetensors").iter().rev().copied().collect();
+    let damaged: Vec<u8> =
+        copy.read("model-00001-of-00002.safetensors").iter().rev().copied().collect();
     copy.write("model-00001-of-00002.safetensors", &damaged);
     copy.load().unwrap();
     assert_eq!(table(&copy), right);
@@ -217,19 +248,31 @@ fn what_the_result_does_not_need_is_left_out() {
     );
     copy.load().unwrap();
     let notices = kaiwu::model::notices(&Source::open(&copy.0).unwrap());
-    assert!(notices.len() == 1 && notices[0].contains("and 1 more is for another task"), "{notices:?}");
+    assert!(
+        notices.len() == 1 && notices[0].contains("and 1 more is for another task"),
+        "{notices:?}"
+    );
 
     // What may matter is refused, with the way round.
     let sinks = name("sinks");
     for (tensor, bytes) in [(&k_scale, &two), (&sinks, &one)] {
         copy.write_single(&[(tensor, Dtype::F32, &[], bytes)], unchanged);
         let error = copy.load().unwrap_err();
-        let way = format!("--ignore-tensor {tensor} goes on without it, and the answers may then be wrong");
-        assert!(error.contains("is not part of the architecture") && error.contains(&way), "{error}");
+        let way = format!(
+            "--ignore-tensor {tensor} goes on without it, and the answers may then be wrong"
+        );
+        assert!(
+            error.contains("is not part of the architecture") && error.contains(&way),
+            "{error}"
+        );
         for (part, passes) in [(&**tensor, true), ("self_attn", true), ("mlp", false)] {
             let ignored = Ignored { tensors: vec![part.into()], ..Ignored::default() };
             let source = Source::open_ignoring(&copy.0, &ignored).unwrap();
-            assert_eq!(Model::load(&Place::Host, &source, |_| ()).is_ok(), passes, "{tensor} by {part}");
+            assert_eq!(
+                Model::load(&Place::Host, &source, |_| ()).is_ok(),
+                passes,
+                "{tensor} by {part}"
+            );
         }
     }
 }
@@ -261,14 +304,17 @@ fn another_kind_of_folder_is_named() {
     for (file, message) in rows {
         copy.write(file, b"");
         let error = copy.load().unwrap_err();
-        assert!(error.contains("is a folder without a config.json") && error.contains(message), "{error}");
+        assert!(
+            error.contains("is a folder without a config.json") && error.contains(message),
+            "{error}"
+        );
     }
     ["a.GGUF", "b.gguf"].iter().for_each(|file| std::fs::remove_file(copy.0.join(file)).unwrap());
     assert!(copy.load().unwrap_err().contains("it holds a LoRA adapter: give it with --lora"));
 }
 
-/// A file that cannot be looked at is there, as far as anybody knows. Links that lead in a circle stand for folders without
-/// permission, which do not keep out who runs tests as root.
+/// A file that cannot be looked at is there, as far as anybody knows. Links that lead in a circle
+/// stand for folders without permission, which do not keep out who runs tests as root.
 #[cfg(unix)]
 #[test]
 fn what_cannot_be_looked_at_is_not_missing() {
@@ -283,6 +329,9 @@ fn what_cannot_be_looked_at_is_not_missing() {
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/nowhere/blob", &path).unwrap();
         let error = copy.load().unwrap_err();
-        assert!(error.contains(file) && error.contains("is a link to a file that is not there"), "{error}");
+        assert!(
+            error.contains(file) && error.contains("is a link to a file that is not there"),
+            "{error}"
+        );
     }
 }

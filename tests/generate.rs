@@ -85,12 +85,18 @@ fn each_token_is_told_once_after_its_text() {
         (ids, likely, answer.decode)
     };
     let (plain, none, counts) = told(None, 12);
-    assert!(none.is_empty() && counts.readback_bytes <= 16 * counts.tokens, "the logits stay: {counts:?}");
+    assert!(
+        none.is_empty() && counts.readback_bytes <= 16 * counts.tokens,
+        "the logits stay: {counts:?}"
+    );
     let (ids, likely, _) = told(Some(3), 12);
     assert_eq!((ids, likely.len()), (plain.clone(), 12));
     for (id, found) in plain.iter().zip(&likely) {
         // The likeliest is taken.
-        assert_eq!((found.top.len(), found.top[0].id, found.top[0].logprob), (3, *id, found.logprob));
+        assert_eq!(
+            (found.top.len(), found.top[0].id, found.top[0].logprob),
+            (3, *id, found.logprob)
+        );
         assert!(found.top.is_sorted_by(|a, b| a.logprob >= b.logprob) && found.logprob < 0.0);
     }
     assert!(told(Some(0), 2).1.iter().all(|found| found.top.is_empty()));
@@ -103,7 +109,8 @@ fn half_a_character_is_never_shown() {
     assert!(parts.len() > 1);
     let sampling = SamplerSettings { logit_bias: vec![(parts[0], 1000.0)], ..Default::default() };
     let prompt = fixture.tokenizer.encode("Smile:", true).unwrap();
-    let (answer, pieces) = answer(&mut generator(fixture), &prompt, &Options { sampling, ..options(1) });
+    let (answer, pieces) =
+        answer(&mut generator(fixture), &prompt, &Options { sampling, ..options(1) });
     assert_eq!((answer.ids, answer.text, pieces), (vec![parts[0]], String::new(), vec![]));
 }
 
@@ -111,8 +118,12 @@ fn half_a_character_is_never_shown() {
 fn the_end_of_turn_ends_an_answer_and_surplus_steps_leave_no_trace() {
     let fixture = fixture();
     let prompt = fixture.prompts().find(|prompt| prompt["prompt"].is_array()).unwrap();
-    let ids: Vec<u32> =
-        prompt["input_ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
+    let ids: Vec<u32> = prompt["input_ids"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|id| id.as_u64().unwrap() as u32)
+        .collect();
     let mut first = generator(fixture);
     let (whole, _) = answer(&mut first, &ids, &options(60));
     assert_eq!((whole.finish_reason, whole.ids.last()), (FinishReason::Stop, Some(&2)));
@@ -120,7 +131,8 @@ fn the_end_of_turn_ends_an_answer_and_surplus_steps_leave_no_trace() {
     // Submissions of several steps ran past the end.
     assert!(whole.decode.tokens as usize >= whole.ids.len() - 1);
 
-    // What goes on from there is what a fresh generator makes of it, and only the new tokens are computed.
+    // What goes on from there is what a fresh generator makes of it, and only the new tokens are
+    // computed.
     let more = fixture
         .tokenizer
         .encode("\n<|im_start|>user\nSay it again.<|im_end|>\n<|im_start|>assistant\n", false);
@@ -149,7 +161,8 @@ fn sampling_on_the_host_agrees_with_the_device_and_follows_its_seed() {
     let (greedy, counts) = with(SamplerSettings::default());
     assert!(counts.readback_bytes <= 16 * counts.tokens, "{counts:?}");
     // A bias for a token that is never likely makes the host choose, and changes nothing.
-    let (host, counts) = with(SamplerSettings { logit_bias: vec![(7, -1.0)], ..Default::default() });
+    let (host, counts) =
+        with(SamplerSettings { logit_bias: vec![(7, -1.0)], ..Default::default() });
     assert_eq!(host, greedy);
     // A step whose workers missed each other takes one more.
     assert!(counts.tokens == 9 && (18..=27).contains(&counts.submits), "{counts:?}");
@@ -158,8 +171,11 @@ fn sampling_on_the_host_agrees_with_the_device_and_follows_its_seed() {
     let [one, same, other] = [hot(1), hot(1), hot(2)].map(|sampling| with(sampling).0);
     assert_eq!(one, same);
     assert_ne!(one, other);
-    let banned =
-        with(SamplerSettings { logit_bias: vec![(greedy[0], f32::NEG_INFINITY)], ..Default::default() }).0;
+    let banned = with(SamplerSettings {
+        logit_bias: vec![(greedy[0], f32::NEG_INFINITY)],
+        ..Default::default()
+    })
+    .0;
     assert_ne!(banned[0], greedy[0]);
 }
 
@@ -200,7 +216,8 @@ fn an_error_of_the_reader_comes_back_and_what_does_not_fit_is_refused() {
         Event::Prompt { .. } | Event::Token { .. } => Ok(()),
     });
     assert_eq!(failing.unwrap_err().to_string(), "enough");
-    let rows: [(&[u32], &str); 3] = [(&[], "no tokens"), (&[50_000], "50000"), (&[1; 8193], "8193")];
+    let rows: [(&[u32], &str); 3] =
+        [(&[], "no tokens"), (&[50_000], "50000"), (&[1; 8193], "8193")];
     for (prompt, message) in rows {
         let error = generator.answer(prompt, &options(5), |_| Ok(())).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
@@ -232,19 +249,27 @@ fn a_conversation_continues_its_own_ids() {
     let (one, _) = answer(&mut generator, &first, &options(30));
     talk.answered(tokenizer, &one);
     let second = talk.ask(tokenizer, "And of Italy?").unwrap();
-    assert!(second.starts_with(&[&first[..], &one.ids].concat()), "{}", tokenizer.decode(&second, false));
+    assert!(
+        second.starts_with(&[&first[..], &one.ids].concat()),
+        "{}",
+        tokenizer.decode(&second, false)
+    );
     // It is also what the template makes of all messages at once.
     let text = template().render(talk.messages(), true).unwrap();
     assert_eq!(tokenizer.decode(&second, false), text);
 
-    // Whether an answer was cut short by its length or a stop string, the text stays the template's.
+    // Whether an answer was cut short by its length or a stop string, the text stays the
+    // template's.
     for options in [options(2), Options { stop: vec!["o".into()], ..options(30) }] {
         talk.reset();
         let first = talk.ask(tokenizer, "What is the capital of Japan?").unwrap();
         let (cut, _) = answer(&mut generator, &first, &options);
         talk.answered(tokenizer, &cut);
         let second = talk.ask(tokenizer, "And of Italy?").unwrap();
-        assert_eq!(tokenizer.decode(&second, false), template().render(talk.messages(), true).unwrap());
+        assert_eq!(
+            tokenizer.decode(&second, false),
+            template().render(talk.messages(), true).unwrap()
+        );
     }
 
     // A question that got no answer is as if it had not been asked.

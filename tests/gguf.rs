@@ -1,4 +1,5 @@
-//! GGUF files, sound and damaged: sound ones read back as written, damaged ones are errors that say what is wrong.
+//! GGUF files, sound and damaged: sound ones read back as written, damaged ones are errors that say
+//! what is wrong.
 
 mod common;
 
@@ -35,8 +36,8 @@ fn sound() -> Writer {
 #[test]
 fn a_sound_file_reads_back_as_written() {
     for version in [2, 3] {
-        let gguf =
-            open(&format!("sound-{version}"), &Writer { version, ..sound() }.bytes()).expect("a sound file");
+        let gguf = open(&format!("sound-{version}"), &Writer { version, ..sound() }.bytes())
+            .expect("a sound file");
         assert_eq!(gguf.version(), version);
         let keys: Vec<&str> = gguf.metadata().iter().map(|(key, _)| key.as_str()).collect();
         assert_eq!(keys, ["general.architecture", "llama.block_count", "tokenizer.ggml.tokens"]);
@@ -64,7 +65,8 @@ fn a_sound_file_reads_back_as_written() {
 
 #[test]
 fn every_value_type_is_read() {
-    let nested = [array(9, 2), array(4, 1), 9u32.to_le_bytes().to_vec(), array(8, 1), string("x")].concat();
+    let nested =
+        [array(9, 2), array(4, 1), 9u32.to_le_bytes().to_vec(), array(8, 1), string("x")].concat();
     let cases: Vec<(u32, Vec<u8>, Value)> = vec![
         (0, vec![200], Value::U8(200)),
         (1, vec![200], Value::I8(-56)),
@@ -86,15 +88,30 @@ fn every_value_type_is_read() {
         (9, [array(5, 1), vec![255; 4]].concat(), Value::Array(Array::I32(vec![-1]))),
         (9, [array(6, 1), 2f32.to_le_bytes().into()].concat(), Value::Array(Array::F32(vec![2.0]))),
         (9, [array(7, 2), vec![0, 1]].concat(), Value::Array(Array::Bool(vec![false, true]))),
-        (9, [array(8, 1), string("a")].concat(), Value::Array(Array::String(Strings::from_iter(["a"])))),
-        (9, [array(10, 1), vec![1; 8]].concat(), Value::Array(Array::U64(vec![0x0101_0101_0101_0101]))),
+        (
+            9,
+            [array(8, 1), string("a")].concat(),
+            Value::Array(Array::String(Strings::from_iter(["a"]))),
+        ),
+        (
+            9,
+            [array(10, 1), vec![1; 8]].concat(),
+            Value::Array(Array::U64(vec![0x0101_0101_0101_0101])),
+        ),
         (9, [array(11, 1), vec![255; 8]].concat(), Value::Array(Array::I64(vec![-1]))),
-        (9, [array(12, 1), 2f64.to_le_bytes().into()].concat(), Value::Array(Array::F64(vec![2.0]))),
+        (
+            9,
+            [array(12, 1), 2f64.to_le_bytes().into()].concat(),
+            Value::Array(Array::F64(vec![2.0])),
+        ),
         (9, array(4, 0), Value::Array(Array::U32(vec![]))),
         (
             9,
             nested,
-            Value::Array(Array::Nested(vec![Array::U32(vec![9]), Array::String(Strings::from_iter(["x"]))])),
+            Value::Array(Array::Nested(vec![
+                Array::U32(vec![9]),
+                Array::String(Strings::from_iter(["x"])),
+            ])),
         ),
     ];
     let mut writer = Writer::new();
@@ -135,7 +152,8 @@ fn a_file_may_have_no_tokenizer() {
         (Tokenizer::is_in(&source), error)
     };
     let plain = || Writer::new().with_str("general.architecture", "llama");
-    let none = [("no-keys", plain()), ("no-vocab", plain().with_str("tokenizer.ggml.model", "no_vocab"))];
+    let none =
+        [("no-keys", plain()), ("no-vocab", plain().with_str("tokenizer.ggml.model", "no_vocab"))];
     for (name, writer) in none {
         let (is_in, error) = has(name, writer);
         assert!(!is_in && error.contains("has no tokenizer"), "{name}: {error}");
@@ -159,8 +177,8 @@ fn negative_special_ids_are_none_and_an_empty_rule_is_no_rule() {
         .with_strings("tokenizer.ggml.merges", &["a b"])
         .with("tokenizer.ggml.bos_token_id", 5, (-1i32).to_le_bytes())
         .with_u32("tokenizer.ggml.eos_token_id", u32::MAX);
-    let tokenizer =
-        Tokenizer::from_gguf(&open("negative", &writer.bytes()).expect("a sound file")).expect("sound");
+    let tokenizer = Tokenizer::from_gguf(&open("negative", &writer.bytes()).expect("a sound file"))
+        .expect("sound");
     assert_eq!((tokenizer.bos(), tokenizer.eos()), (None, None));
     assert_eq!(tokenizer.encode("ab", true).expect("ids"), [2]);
 }
@@ -183,28 +201,43 @@ fn typed_lookups_say_what_they_found() {
     let text = |error: kaiwu::Error| error.to_string();
     let cases = [
         (gguf.u32("absent").map_err(text).err(), "metadata key \"absent\" is missing"),
-        (gguf.u32("negative").map_err(text).err(), "an integer of 0 to 2^32 - 1, but is the i32 -1"),
+        (
+            gguf.u32("negative").map_err(text).err(),
+            "an integer of 0 to 2^32 - 1, but is the i32 -1",
+        ),
         (gguf.opt_u32("epsilon").map_err(text).err(), "but is the f32 0.00001"),
         (gguf.str("flag").map_err(text).err(), "should be a string, but is the bool true"),
-        (gguf.bool("general.architecture").map_err(text).err(), "a boolean, but is the string \"llama\""),
-        (gguf.f32("tokenizer.ggml.tokens").map_err(text).err(), "a float, but is the array [string; 4]"),
+        (
+            gguf.bool("general.architecture").map_err(text).err(),
+            "a boolean, but is the string \"llama\"",
+        ),
+        (
+            gguf.f32("tokenizer.ggml.tokens").map_err(text).err(),
+            "a float, but is the array [string; 4]",
+        ),
         (gguf.strings("wide").map_err(text).err(), "an array of strings, but is the u64 7"),
-        (gguf.tensor("blk.7.attn_q.weight").map_err(text).err(), "has no tensor \"blk.7.attn_q.weight\""),
+        (
+            gguf.tensor("blk.7.attn_q.weight").map_err(text).err(),
+            "has no tensor \"blk.7.attn_q.weight\"",
+        ),
     ];
     for (message, phrase) in cases {
         let message = message.unwrap_or_default();
-        assert!(message.contains(phrase) && message.contains(".gguf: "), "{message:?} lacks {phrase:?}");
+        assert!(
+            message.contains(phrase) && message.contains(".gguf: "),
+            "{message:?} lacks {phrase:?}"
+        );
     }
 }
 
-/// A model in three parts, in a folder of its own: the first one has the metadata, the second one its own alignment.
+/// A model in three parts, in a folder of its own: the first one has the metadata, the second one
+/// its own alignment.
 fn parts() -> [Writer; 3] {
     let part = |number: u16, writer: Writer| {
-        writer.with("split.no", 2, number.to_le_bytes()).with("split.count", 2, 3u16.to_le_bytes()).with(
-            "split.tensors.count",
-            5,
-            4i32.to_le_bytes(),
-        )
+        writer
+            .with("split.no", 2, number.to_le_bytes())
+            .with("split.count", 2, 3u16.to_le_bytes())
+            .with("split.tensors.count", 5, 4i32.to_le_bytes())
     };
     let second = Writer { alignment: 64, ..Writer::new() }.with_u32("general.alignment", 64);
     [
@@ -241,8 +274,9 @@ fn a_model_in_parts_is_one_whichever_part_is_given() {
         {
             assert_eq!(gguf.data(gguf.tensor(name).expect("there")), data(dtype, count), "{name}");
         }
-        let bytes: u64 =
-            (0..3).map(|part| std::fs::metadata(folder.0.join(part_name(part))).expect("there").len()).sum();
+        let bytes: u64 = (0..3)
+            .map(|part| std::fs::metadata(folder.0.join(part_name(part))).expect("there").len())
+            .sum();
         assert_eq!(gguf.file_bytes(), bytes);
         gguf.release_all();
         assert_eq!(gguf.data(gguf.tensor("b").expect("there")), data(DType::Q8_0, 64));
@@ -261,14 +295,16 @@ fn parts_that_do_not_make_a_model_are_errors() {
         (
             "renamed",
             |folder| {
-                std::fs::rename(folder.0.join(part_name(0)), folder.0.join("given.gguf")).expect("renamed")
+                std::fs::rename(folder.0.join(part_name(0)), folder.0.join("given.gguf"))
+                    .expect("renamed")
             },
             "which are found by their names; give it back the one that ends in \"-00001-of-00003.gguf\"",
         ),
         (
             "swapped",
             |folder| {
-                _ = std::fs::copy(folder.0.join(part_name(2)), folder.0.join(part_name(1))).expect("copied")
+                _ = std::fs::copy(folder.0.join(part_name(2)), folder.0.join(part_name(1)))
+                    .expect("copied")
             },
             "should be part 2 of 3, but says that it is part 3 of 3",
         ),
@@ -299,7 +335,8 @@ fn parts_that_do_not_make_a_model_are_errors() {
             "cut",
             |folder| {
                 let bytes = parts()[2].bytes();
-                std::fs::write(folder.0.join(part_name(2)), &bytes[..bytes.len() - 40]).expect("written");
+                std::fs::write(folder.0.join(part_name(2)), &bytes[..bytes.len() - 40])
+                    .expect("written");
             },
             "model-00003-of-00003.gguf: tensor \"b\"",
         ),
@@ -315,7 +352,9 @@ fn parts_that_do_not_make_a_model_are_errors() {
     }
     let beyond = sound().with("split.no", 2, [3, 0]).with("split.count", 2, [3, 0]);
     assert!(
-        open("part-beyond", &beyond.bytes()).unwrap_err().contains("split.no is 3, but there are 3 parts")
+        open("part-beyond", &beyond.bytes())
+            .unwrap_err()
+            .contains("split.no is 3, but there are 3 parts")
     );
     let odd = sound().with_str("split.count", "3");
     assert!(open("part-odd", &odd.bytes()).unwrap_err().contains("split.count is \"3\""));
@@ -348,9 +387,11 @@ fn damaged() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let file = sound().bytes();
     let cut = |bytes: usize| file[..bytes].to_vec();
     let table = file.windows(17).position(|w| w == b"token_embd.weight").expect("its name") - 8;
-    let f32s =
-        |axes: &[u64], offset| sound().with_raw_tensor("extra", axes.to_vec(), 0, offset, vec![0; 256]);
-    let nested = |depth: usize| sound().with("deep", 9, [array(9, 1).repeat(depth), array(4, 0)].concat());
+    let f32s = |axes: &[u64], offset| {
+        sound().with_raw_tensor("extra", axes.to_vec(), 0, offset, vec![0; 256])
+    };
+    let nested =
+        |depth: usize| sound().with("deep", 9, [array(9, 1).repeat(depth), array(4, 0)].concat());
     let aligned = |value: u32| sound().with_u32("general.alignment", value);
     vec![
         ("empty", vec![], "is empty; fetch it again"),
@@ -368,14 +409,34 @@ fn damaged() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             cut(file.len() - 1),
             "tensor \"output_norm.weight\": its 256 bytes at offset 160",
         ),
-        ("wrong magic", Writer { magic: *b"GGUE", ..sound() }.bytes(), "is not GGUF: its first four bytes"),
-        ("version 1", Writer { version: 1, ..sound() }.bytes(), "version 1, which was replaced in 2023"),
+        (
+            "wrong magic",
+            Writer { magic: *b"GGUE", ..sound() }.bytes(),
+            "is not GGUF: its first four bytes",
+        ),
+        (
+            "version 1",
+            Writer { version: 1, ..sound() }.bytes(),
+            "version 1, which was replaced in 2023",
+        ),
         ("version 4", Writer { version: 4, ..sound() }.bytes(), "only 2 and 3 are known"),
         ("big-endian", Writer { version: 3 << 24, ..sound() }.bytes(), "is a big-endian GGUF file"),
-        ("big-endian magic", Writer { magic: *b"FUGG", ..sound() }.bytes(), "magic in big-endian order"),
-        ("LFS pointer", b"version https://git-lfs.github.com/spec/v1\noid".into(), "run `git lfs pull`"),
+        (
+            "big-endian magic",
+            Writer { magic: *b"FUGG", ..sound() }.bytes(),
+            "magic in big-endian order",
+        ),
+        (
+            "LFS pointer",
+            b"version https://git-lfs.github.com/spec/v1\noid".into(),
+            "run `git lfs pull`",
+        ),
         ("zip", b"PK\x03\x04rest of it".into(), "not GGUF but a zip archive"),
-        ("safetensors", b"\x40\x01\0\0\0\0\0\0{\"__metadata__\"".into(), "not GGUF but safetensors"),
+        (
+            "safetensors",
+            b"\x40\x01\0\0\0\0\0\0{\"__metadata__\"".into(),
+            "not GGUF but safetensors",
+        ),
         ("web page", b"<!DOCTYPE html>".into(), "not GGUF but a web page"),
         (
             "absurd tensor count",
@@ -403,14 +464,26 @@ fn damaged() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             "the key of metadata entry 0 (at byte 24)",
         ),
         ("empty key", sound().with_u32("", 1).bytes(), "has 0 bytes, allowed are 1 to 65535"),
-        ("long key", sound().with_u32(&"k".repeat(65536), 1).bytes(), "has 65536 bytes, allowed are"),
-        ("giant array", sound().with("list", 9, array(12, u64::MAX)).bytes(), "metadata key \"list\""),
+        (
+            "long key",
+            sound().with_u32(&"k".repeat(65536), 1).bytes(),
+            "has 65536 bytes, allowed are",
+        ),
+        (
+            "giant array",
+            sound().with("list", 9, array(12, u64::MAX)).bytes(),
+            "metadata key \"list\"",
+        ),
         (
             "giant array of strings",
             sound().with("list", 9, array(8, 1 << 60)).bytes(),
             "strings are announced",
         ),
-        ("giant array of arrays", sound().with("list", 9, array(9, 1 << 60)).bytes(), "arrays are announced"),
+        (
+            "giant array of arrays",
+            sound().with("list", 9, array(9, 1 << 60)).bytes(),
+            "arrays are announced",
+        ),
         (
             "deep array",
             nested(4).bytes(),
@@ -422,14 +495,22 @@ fn damaged() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             sound().with("odd", 13, [0; 8]).bytes(),
             "\"odd\": its type number 13 is unknown",
         ),
-        ("unknown element type", sound().with("odd", 9, array(77, 0)).bytes(), "type number 77 is unknown"),
+        (
+            "unknown element type",
+            sound().with("odd", 9, array(77, 0)).bytes(),
+            "type number 77 is unknown",
+        ),
         ("bad boolean", sound().with("flag", 7, [2]).bytes(), "\"flag\": 2 is not a boolean"),
         (
             "bad boolean in array",
             sound().with("flag", 9, [array(7, 1), vec![9]].concat()).bytes(),
             "9 is not a",
         ),
-        ("bad UTF-8 in key", sound().with(b"k\xff", 7, [1]).bytes(), "the key of metadata entry 3 (at byte"),
+        (
+            "bad UTF-8 in key",
+            sound().with(b"k\xff", 7, [1]).bytes(),
+            "the key of metadata entry 3 (at byte",
+        ),
         (
             "key twice",
             sound().with_u32("llama.block_count", 3).bytes(),
@@ -437,12 +518,18 @@ fn damaged() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ),
         (
             "tensor twice",
-            sound().with_tensor("output_norm.weight", &[64], DType::F32, data(DType::F32, 64)).bytes(),
+            sound()
+                .with_tensor("output_norm.weight", &[64], DType::F32, data(DType::F32, 64))
+                .bytes(),
             "tensor \"output_norm.weight\" is there twice",
         ),
         ("alignment 0", aligned(0).bytes(), "general.alignment is 0, not a power of two"),
         ("alignment 48", aligned(48).bytes(), "general.alignment is 48, not a power of two"),
-        ("alignment past the end", aligned(1 << 31).bytes(), "(which starts at byte 2147483648) reach past"),
+        (
+            "alignment past the end",
+            aligned(1 << 31).bytes(),
+            "(which starts at byte 2147483648) reach past",
+        ),
         (
             "alignment of text",
             sound().with_str("general.alignment", "32").bytes(),
@@ -451,7 +538,11 @@ fn damaged() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ("no axes", f32s(&[], None).bytes(), "tensor \"extra\": it has 0 axes, allowed are 1 to 4"),
         ("five axes", f32s(&[1; 5], None).bytes(), "tensor \"extra\": it has 5 axes"),
         ("axis of size 0", f32s(&[64, 0], None).bytes(), "its shape [0, 64] has an axis of size 0"),
-        ("shape overflows", f32s(&[1 << 32, 1 << 32], None).bytes(), "[4294967296, 4294967296] overflows"),
+        (
+            "shape overflows",
+            f32s(&[1 << 32, 1 << 32], None).bytes(),
+            "[4294967296, 4294967296] overflows",
+        ),
         (
             "bytes overflow",
             f32s(&[1 << 62], None).bytes(),
@@ -464,7 +555,9 @@ fn damaged() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ),
         (
             "unsupported type",
-            sound().with_raw_tensor("blk.0.ffn_up.weight", vec![256], 17, None, vec![0; 256]).bytes(),
+            sound()
+                .with_raw_tensor("blk.0.ffn_up.weight", vec![256], 17, None, vec![0; 256])
+                .bytes(),
             "tensor \"blk.0.ffn_up.weight\": it has type IQ2_XS, which is not supported; supported are F32, F16,",
         ),
         (
@@ -477,8 +570,16 @@ fn damaged() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             f32s(&[64], Some(417)).bytes(),
             "its offset 417 is not a multiple of the alignment 32",
         ),
-        ("offset past the end", f32s(&[64], Some(1 << 40)).bytes(), "its 256 bytes at offset 1099511627776"),
-        ("offset overflows", f32s(&[64], Some(u64::MAX - 31)).bytes(), "reach past the end of the file"),
+        (
+            "offset past the end",
+            f32s(&[64], Some(1 << 40)).bytes(),
+            "its 256 bytes at offset 1099511627776",
+        ),
+        (
+            "offset overflows",
+            f32s(&[64], Some(u64::MAX - 31)).bytes(),
+            "reach past the end of the file",
+        ),
         (
             "overlap",
             f32s(&[64], Some(224)).bytes(),
@@ -518,15 +619,21 @@ fn messages_escape_and_cut_what_strangers_wrote() {
 #[test]
 fn what_is_not_a_file_is_an_error() {
     let directory = std::env::temp_dir();
-    let cases =
-        [(directory.clone(), "is not a file"), (directory.join("kaiwu-no-such.gguf"), "cannot open ")];
+    let cases = [
+        (directory.clone(), "is not a file"),
+        (directory.join("kaiwu-no-such.gguf"), "cannot open "),
+    ];
     for (path, phrase) in cases {
         let message = Gguf::open(&path).err().map(|e| e.to_string()).unwrap_or_default();
-        assert!(message.contains(phrase) && message.contains(&path.display().to_string()), "{message}");
+        assert!(
+            message.contains(phrase) && message.contains(&path.display().to_string()),
+            "{message}"
+        );
     }
 }
 
-/// Thousands of small changes: each file is refused, or opens with tables that can be walked to the last byte.
+/// Thousands of small changes: each file is refused, or opens with tables that can be walked to the
+/// last byte.
 #[test]
 fn no_change_of_bytes_panics() {
     let file = sound()
@@ -534,7 +641,8 @@ fn no_change_of_bytes_panics() {
         .with_u32("general.alignment", 32)
         .bytes();
     let table_end = file.len() - 160 - 256;
-    let mut changed: Vec<Vec<u8>> = (0..file.len()).step_by(3).map(|end| file[..end].to_vec()).collect();
+    let mut changed: Vec<Vec<u8>> =
+        (0..file.len()).step_by(3).map(|end| file[..end].to_vec()).collect();
     for at in 0..table_end {
         for value in [0, 1, 0x7f, 0x80, 0xff, file[at] ^ 1, file[at].wrapping_add(1)] {
             let mut bytes = file.clone();
@@ -557,13 +665,18 @@ fn no_change_of_bytes_panics() {
             Err(_) => refused += 1,
             Ok(gguf) => {
                 opened += 1;
-                let read: u64 = gguf.tensors().iter().map(|tensor| gguf.data(tensor).len() as u64).sum();
+                let read: u64 =
+                    gguf.tensors().iter().map(|tensor| gguf.data(tensor).len() as u64).sum();
                 assert!(read <= gguf.file_bytes());
-                let found =
-                    |(key, value): &(String, Value)| gguf.get(key).is_some_and(|v| std::ptr::eq(v, value));
+                let found = |(key, value): &(String, Value)| {
+                    gguf.get(key).is_some_and(|v| std::ptr::eq(v, value))
+                };
                 assert!(gguf.metadata().iter().all(found));
             }
         }
     }
-    assert!(opened > 100 && refused > 1000, "{opened} opened, {refused} refused: the changes miss their aim");
+    assert!(
+        opened > 100 && refused > 1000,
+        "{opened} opened, {refused} refused: the changes miss their aim"
+    );
 }

@@ -5,8 +5,8 @@ mod common;
 use common::loaded::fixture;
 use kaiwu::format::Gguf;
 use kaiwu::gpu::{
-    Capabilities, Cost, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Place, Program, Recording,
-    StorageKind, Strategy, Tolerance, first_divergence,
+    Capabilities, Cost, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Place, Program,
+    Recording, StorageKind, Strategy, Tolerance, first_divergence,
 };
 use kaiwu::model::{Model, Runner, Want};
 use kaiwu::text::{ChatTemplate, Message};
@@ -32,15 +32,23 @@ fn logsumexp(logits: &[f32]) -> f64 {
 fn differences(logits: &[f32], prompt: &Value) -> Vec<String> {
     let named = ids(&prompt["top_ids"]).into_iter().zip(prompt["top_logits"].as_array().unwrap());
     let mut all: Vec<_> = named
-        .map(|(id, logit)| (format!("logit {id}"), logits[id as usize].into(), logit.as_f64().unwrap()))
+        .map(|(id, logit)| {
+            (format!("logit {id}"), logits[id as usize].into(), logit.as_f64().unwrap())
+        })
         .collect();
     all.push(("logsumexp".into(), logsumexp(logits), prompt["logsumexp"].as_f64().unwrap()));
-    let worst =
-        all.iter().map(|(_, found, expected): &(_, f64, _)| (found - expected).abs()).fold(0.0, f64::max);
+    let worst = all
+        .iter()
+        .map(|(_, found, expected): &(_, f64, _)| (found - expected).abs())
+        .fold(0.0, f64::max);
     eprintln!("{}: at most {worst:.4} from the reference", prompt["text"]);
-    let wrong = all.into_iter().filter(|(_, found, expected): &(_, f64, _)| (found - expected).abs() > LOGIT);
+    let wrong = all
+        .into_iter()
+        .filter(|(_, found, expected): &(_, f64, _)| (found - expected).abs() > LOGIT);
     wrong
-        .map(|(what, found, expected)| format!("{}: {what} is {found}, expected {expected}", prompt["text"]))
+        .map(|(what, found, expected)| {
+            format!("{}: {what} is {found}, expected {expected}", prompt["text"])
+        })
         .collect()
 }
 
@@ -97,19 +105,25 @@ fn logits_and_greedy_ids_are_the_references() {
 #[ignore = "needs the 253 MB of Gemma 3 270M: tests/data/README.md"]
 fn gemma_answers_as_its_reference() {
     let golden = common::golden("gemma-3-270m-q4_k_m.json");
-    let gguf = Arc::new(Gguf::open(&common::gemma_model()).unwrap_or_else(|error| panic!("{error}")));
-    let place = Place::Device(Gpu::open(&GpuOptions::default()).unwrap_or_else(|error| panic!("{error}")));
+    let gguf =
+        Arc::new(Gguf::open(&common::gemma_model()).unwrap_or_else(|error| panic!("{error}")));
+    let place =
+        Place::Device(Gpu::open(&GpuOptions::default()).unwrap_or_else(|error| panic!("{error}")));
     let model = Arc::new(Model::load(&place, &gguf, |_| ()).unwrap());
     let runner = || Runner::new(&place, &model, None, 256).unwrap();
     let failures = wrong_answers(runner(), &golden);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let (found, expected) = likelihoods(runner(), &golden);
     eprintln!("mean negative log likelihood {found}, expected {expected}");
-    assert!((found - expected).abs() < 0.01, "mean negative log likelihood {found}, expected {expected}");
+    assert!(
+        (found - expected).abs() < 0.01,
+        "mean negative log likelihood {found}, expected {expected}"
+    );
 }
 
-/// The whole model with the strategies meant for GPUs, in buffers with subgroups and f16, in textures without, on an adapter that
-/// would not choose them: tiles for the prompt, split columns for what follows.
+/// The whole model with the strategies meant for GPUs, in buffers with subgroups and f16, in
+/// textures without, on an adapter that would not choose them: tiles for the prompt, split columns
+/// for what follows.
 #[test]
 fn strategies_for_gpus_give_the_references_logits() {
     let fixture = fixture();
@@ -131,10 +145,14 @@ fn strategies_for_gpus_give_the_references_logits() {
         let mut runner = Runner::new(&place, &model, None, 64).unwrap();
         let Place::Device(gpu) = &place else { unreachable!() };
         for (tokens, names) in [
-            (input.len(), [argmax, attention, "embed", "matmul_workgroup_tile", product].as_slice()),
+            (
+                input.len(),
+                [argmax, attention, "embed", "matmul_workgroup_tile", product].as_slice(),
+            ),
             (1, &[argmax, attention, "embed", product]),
         ] {
-            let program = Program::compile(gpu, &runner.recording(tokens, Want::Last).unwrap()).unwrap();
+            let program =
+                Program::compile(gpu, &runner.recording(tokens, Want::Last).unwrap()).unwrap();
             let found: BTreeSet<_> = program.describe().map(|(_, strategy)| strategy).collect();
             assert_eq!(found, names.iter().copied().collect(), "{tokens} tokens");
         }
@@ -164,7 +182,10 @@ fn the_references_alone_agree_on_a_short_prompt() {
 fn the_likelihood_of_a_text_is_the_references() {
     let fixture = fixture();
     let (found, expected) = likelihoods(fixture.runner(), &fixture.golden);
-    assert!((found - expected).abs() < 0.002, "mean negative log likelihood {found}, expected {expected}");
+    assert!(
+        (found - expected).abs() < 0.002,
+        "mean negative log likelihood {found}, expected {expected}"
+    );
 }
 
 #[test]
@@ -253,7 +274,9 @@ impl Kernel for Broken {
     }
     fn parameters(&self) -> Vec<Parameter> {
         let wrong = |parameter| match (parameter, self.parameter) {
-            (Parameter::F32(name, _), Some((broken, value))) if name == broken => Parameter::F32(name, value),
+            (Parameter::F32(name, _), Some((broken, value))) if name == broken => {
+                Parameter::F32(name, value)
+            }
             _ => parameter,
         };
         self.whole.parameters().into_iter().map(wrong).collect()
@@ -299,9 +322,15 @@ fn first_divergence_names_the_kernel_broken_on_purpose() {
         first_divergence(&fixture.gpu, &copy, &mut memory).unwrap().map(|found| found.label)
     };
     assert_eq!(check("no kernel", "eps", 0.0), None);
-    for (label, parameter, value) in
-        [("token_embd", "scale", 1.1), ("blk.1.attention", "scale", 0.2), ("blk.3.ffn_gate_up", "eps", 0.5)]
-    {
-        assert_eq!(check(label, parameter, value).as_deref(), Some(label), "{parameter} of {label}");
+    for (label, parameter, value) in [
+        ("token_embd", "scale", 1.1),
+        ("blk.1.attention", "scale", 0.2),
+        ("blk.3.ffn_gate_up", "eps", 0.5),
+    ] {
+        assert_eq!(
+            check(label, parameter, value).as_deref(),
+            Some(label),
+            "{parameter} of {label}"
+        );
     }
 }

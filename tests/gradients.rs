@@ -1,7 +1,8 @@
 //! Each backward against finite differences, in the middle of a graph.
 //!
-//! The graphs run through the references alone, which `tests/kernels.rs` holds against the device. A parameter comes
-//! before the kernel under test and a loss after it, so that what flows in is no constant, and that flows on.
+//! The graphs run through the references alone, which `tests/kernels.rs` holds against the device.
+//! A parameter comes before the kernel under test and a loss after it, so that what flows in is no
+//! constant, and that flows on.
 
 use kaiwu::gpu::{Element, Gradients, HostMemory, Place, Recording, Tensor};
 use kaiwu::kernels::*;
@@ -43,7 +44,8 @@ impl Graph {
         self.recording.push(format!("call {}", self.recording.entries().len()), kernel);
     }
 
-    /// A hidden tensor: a product of two parameters, so that the kernel under test has something before it.
+    /// A hidden tensor: a product of two parameters, so that the kernel under test has something
+    /// before it.
     fn hidden(&mut self, label: &str, shape: &[usize]) -> Tensor {
         let (a, b) = (self.parameter("a", &[shape[0], 4]), self.parameter("b", &[shape[1], 4]));
         let y = self.empty(label, shape);
@@ -54,10 +56,16 @@ impl Graph {
     /// Ends the graph with the loss of predicting a column of each row of `logits`, one row masked.
     fn loss(&mut self, logits: &Tensor) -> Tensor {
         let (rows, width) = (logits.dim(0), logits.dim(1));
-        let wanted: Vec<u32> = (0..rows as u32).map(|row| if row == 1 { 999 } else { row * 7 % 3 }).collect();
+        let wanted: Vec<u32> =
+            (0..rows as u32).map(|row| if row == 1 { 999 } else { row * 7 % 3 }).collect();
         let targets = self.words("targets", &wanted);
         let (found, totals) = (self.empty("rows", &[rows, 4]), self.words("totals", &[0; 4]));
-        self.push(CrossEntropy { logits: logits.clone(), targets, rows: found.clone(), count: width - 1 });
+        self.push(CrossEntropy {
+            logits: logits.clone(),
+            targets,
+            rows: found.clone(),
+            count: width - 1,
+        });
         self.push(MeanLoss { rows: found, totals: totals.clone(), clock: None });
         totals
     }
@@ -76,18 +84,21 @@ impl Graph {
         let totals = self.loss(logits);
         let seed = Tensor::constant(&Place::Host, "seed", &[4], &[1.0, 0.0, 0.0, 0.0]).unwrap();
         let seeds = [(totals.clone(), seed)];
-        let gradients = Gradients::of(&Place::Host, &self.recording, &self.parameters, &seeds, None).unwrap();
+        let gradients =
+            Gradients::of(&Place::Host, &self.recording, &self.parameters, &seeds, None).unwrap();
         self.recording.run_reference(&mut self.memory);
         gradients.recording().run_reference(&mut self.memory);
         let mut flowed = 0.0;
         for parameter in self.parameters.clone() {
-            let gradient =
-                gradients.get(&parameter).unwrap_or_else(|| panic!("{what}: {}", parameter.label()));
+            let gradient = gradients
+                .get(&parameter)
+                .unwrap_or_else(|| panic!("{what}: {}", parameter.label()));
             let gradient = self.memory.f32(&gradient).to_vec();
             for (index, &found) in gradient.iter().enumerate() {
                 let nudge = 4e-3;
                 let up = self.at(&totals, &parameter, index, nudge);
-                let expected = (up - self.at(&totals, &parameter, index, -nudge)) / (2.0 * f64::from(nudge));
+                let expected =
+                    (up - self.at(&totals, &parameter, index, -nudge)) / (2.0 * f64::from(nudge));
                 let error = (f64::from(found) - expected).abs();
                 assert!(
                     error < 4e-4 + 1e-2 * expected.abs(),
@@ -189,8 +200,16 @@ fn rotations_and_picked_rows() {
     let angles: Vec<f32> = (0..16).flat_map(|n| [(n as f32).cos(), (n as f32).sin()]).collect();
     let rope = Tensor::constant(&Place::Host, "rope", &[4, 8], &angles).unwrap();
     let y = graph.empty("y", &[6, 12]);
-    let turned =
-        Rotate { x, rope, base: None, y: y.clone(), rotated: 8, first: 1, period: 3, backwards: false };
+    let turned = Rotate {
+        x,
+        rope,
+        base: None,
+        y: y.clone(),
+        rotated: 8,
+        first: 1,
+        period: 3,
+        backwards: false,
+    };
     graph.push(turned);
     let picked = graph.empty("picked", &[4, 12]);
     graph.push(Pick { x: y, y: picked.clone(), period: 3, kept: 2 });
@@ -245,6 +264,7 @@ fn a_tensor_written_twice_is_refused() {
     let mut graph = Graph::new();
     let x = graph.hidden("x", &[5, 8]);
     graph.push(Activate { x: x.clone(), y: x.clone(), kind: Activation::Relu });
-    let failed = Gradients::of(&Place::Host, &graph.recording, &graph.parameters, &[(x.clone(), x)], None);
+    let failed =
+        Gradients::of(&Place::Host, &graph.recording, &graph.parameters, &[(x.clone(), x)], None);
     assert!(failed.err().unwrap().to_string().contains("written before"));
 }

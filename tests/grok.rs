@@ -1,4 +1,5 @@
-//! Grokking: a small table is understood long after it was learned; runs repeat, stop and go on; the command line.
+//! Grokking: a small table is understood long after it was learned; runs repeat, stop and go on;
+//! the command line.
 
 mod common;
 
@@ -79,7 +80,10 @@ fn the_same_seed_gives_the_same_curve_and_an_interrupt_changes_nothing() {
         second.advance(&never, |_| ()).unwrap();
     }
     assert_eq!(timeless(&second.rows), timeless(&whole.rows));
-    assert!(second.trainer.parameters.read(&gpu).unwrap() == whole.trainer.parameters.read(&gpu).unwrap());
+    assert!(
+        second.trainer.parameters.read(&gpu).unwrap()
+            == whole.trainer.parameters.read(&gpu).unwrap()
+    );
     assert_eq!(second.start, whole.start);
 }
 
@@ -101,20 +105,27 @@ fn the_command_writes_what_it_promises() {
     for part in ["of roof", "gemm ", "adamw ", "cross_entropy ", "roofs: "] {
         assert!(table.contains(part), "{part}: {table}");
     }
-    let events: serde_json::Value = serde_json::from_slice(&std::fs::read(&trace).unwrap()).unwrap();
+    let events: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&trace).unwrap()).unwrap();
     let events = events["traceEvents"].as_array().unwrap();
-    let timed = events.iter().filter(|event| event["ph"] == "X" && event["dur"].as_f64().unwrap() >= 0.0);
+    let timed =
+        events.iter().filter(|event| event["ph"] == "X" && event["dur"].as_f64().unwrap() >= 0.0);
     assert!(timed.count() > 100, "a step has many calls: {events:?}");
     std::fs::remove_file(&trace).unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(summary["steps"], 30);
-    let names = ["curves.svg", "fourier.svg", "config.json", "tokenizer.json", "checkpoint.safetensors"];
+    let names =
+        ["curves.svg", "fourier.svg", "config.json", "tokenizer.json", "checkpoint.safetensors"];
     for name in names {
         assert!(folder.0.join(name).is_file(), "{name}");
     }
     for name in ["curves.png", "fourier.png"] {
         let bytes = std::fs::read(folder.0.join(name)).unwrap();
-        assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 10_000, "{name}: {} bytes", bytes.len());
+        assert!(
+            bytes.starts_with(b"\x89PNG") && bytes.len() > 10_000,
+            "{name}: {} bytes",
+            bytes.len()
+        );
     }
     let text = std::fs::read_to_string(folder.0.join("metrics.jsonl")).unwrap();
     let rows: Vec<Row> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -149,7 +160,8 @@ fn the_command_writes_what_it_promises() {
         assert!(refused.status.code() == Some(2) && message.contains(word), "{option}: {message}");
     }
     let again =
-        [&["grok", "--resume", "--seed", "1", "--steps", "41", "--weight-decay", "1"][..], &sizes].concat();
+        [&["grok", "--resume", "--seed", "1", "--steps", "41", "--weight-decay", "1"][..], &sizes]
+            .concat();
     let again = kaiwu(&again, &folder.0);
     assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
 }
@@ -172,7 +184,8 @@ fn interrupt(child: std::process::Child, folder: &Path, step: u64) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// The process itself: it stops as documented, writes all it has, says how to go on, and goes on as if nothing had happened.
+/// The process itself: it stops as documented, writes all it has, says how to go on, and goes on as
+/// if nothing had happened.
 #[cfg(unix)]
 #[test]
 fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
@@ -184,17 +197,21 @@ fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
     command.args(&arguments).arg("--out").arg(&stopped.0);
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let ran = interrupt(common::program::hears_signals(&mut command).spawn().unwrap(), &stopped.0, 50);
+    let ran =
+        interrupt(common::program::hears_signals(&mut command).spawn().unwrap(), &stopped.0, 50);
     let message = String::from_utf8(ran.stderr).unwrap();
     assert_eq!(ran.status.code(), Some(130), "{message}");
     assert!(ran.stdout.is_empty());
-    let told =
-        message.lines().find_map(|line| line.strip_prefix("kaiwu: stopped at step ")).unwrap_or(&message);
+    let told = message
+        .lines()
+        .find_map(|line| line.strip_prefix("kaiwu: stopped at step "))
+        .unwrap_or(&message);
     let (step, next) = told.split_once("; go on with: ").unwrap_or_else(|| panic!("{message}"));
     assert_eq!(next, format!("kaiwu grok --resume --out {}", stopped.0.display()));
     let step: u64 = step.parse().unwrap();
     assert!((50..1600).contains(&step), "{message}");
-    for name in ["curves.png", "fourier.svg", "config.json", "tokenizer.json", "model.safetensors"] {
+    for name in ["curves.png", "fourier.svg", "config.json", "tokenizer.json", "model.safetensors"]
+    {
         assert!(stopped.0.join(name).is_file(), "{name}");
     }
     let mut generate = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
@@ -207,7 +224,9 @@ fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
     assert!(uninterrupted.status.success(), "{}", String::from_utf8_lossy(&uninterrupted.stderr));
     let rows = |folder: &Folder| {
         let text = std::fs::read_to_string(folder.0.join("metrics.jsonl")).unwrap();
-        timeless(&text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Row>>())
+        timeless(
+            &text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Row>>(),
+        )
     };
     assert_eq!(rows(&stopped), rows(&whole));
     let model = |folder: &Folder| std::fs::read(folder.0.join("model.safetensors")).unwrap();
@@ -217,9 +236,19 @@ fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
 #[test]
 fn a_sweep_runs_what_is_missing_and_draws_all() {
     let folder = Folder::new("sweep");
-    let sizes = ["--modulus", "5", "--width", "32", "--heads", "2", "--layers", "1", "--steps", "20"];
-    let sweep =
-        ["grok", "--sweep", "--operation", "add", "--fractions", "0.5,0.6", "--decays", "0,1", "--json"];
+    let sizes =
+        ["--modulus", "5", "--width", "32", "--heads", "2", "--layers", "1", "--steps", "20"];
+    let sweep = [
+        "grok",
+        "--sweep",
+        "--operation",
+        "add",
+        "--fractions",
+        "0.5,0.6",
+        "--decays",
+        "0,1",
+        "--json",
+    ];
     let runs = |seeds: &str| {
         let done = kaiwu(&[&sweep[..], &sizes, &["--seeds", seeds]].concat(), &folder.0);
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -243,9 +272,13 @@ fn a_sweep_runs_what_is_missing_and_draws_all() {
     // Nothing begins where a later run is impossible.
     let folder = Folder::new("sweep-refused");
     let out = folder.0.join("out");
-    let done = kaiwu(&[&["grok", "--sweep", "--fractions", "0.5,0.999"][..], &sizes].concat(), &out);
+    let done =
+        kaiwu(&[&["grok", "--sweep", "--fractions", "0.5,0.999"][..], &sizes].concat(), &out);
     let message = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(done.status.code() == Some(2) && message.contains("0.999") && !out.exists(), "{message}");
+    assert!(
+        done.status.code() == Some(2) && message.contains("0.999") && !out.exists(),
+        "{message}"
+    );
 }
 
 #[test]
@@ -284,8 +317,14 @@ fn impossible_runs_are_refused() {
     for (arguments, code, word) in rows {
         let done = kaiwu(&[&["grok"], arguments].concat(), &folder.0);
         let message = String::from_utf8_lossy(&done.stderr).into_owned();
-        assert!(done.status.code() == Some(code) && message.contains(word), "{arguments:?}: {message}");
-        assert!(message.starts_with("kaiwu: ") && done.stdout.is_empty(), "{arguments:?}: {message}");
+        assert!(
+            done.status.code() == Some(code) && message.contains(word),
+            "{arguments:?}: {message}"
+        );
+        assert!(
+            message.starts_with("kaiwu: ") && done.stdout.is_empty(),
+            "{arguments:?}: {message}"
+        );
     }
     assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 0, "what is refused leaves nothing");
 }
@@ -309,14 +348,18 @@ fn generate_answers_from_what_was_learned() {
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
         String::from_utf8(ran.stdout).unwrap()
     };
-    let right = |&(a, b): &(u32, u32)| answer(&format!("{a} + {b} =")).trim() == ((a + b) % 23).to_string();
+    let right =
+        |&(a, b): &(u32, u32)| answer(&format!("{a} + {b} =")).trim() == ((a + b) % 23).to_string();
     // Chance is 1 in 23.
     assert!(rows.iter().filter(|row| right(row)).count() >= 7);
     assert_eq!(answer("11+17="), answer("11 + 17 ="));
     for (question, word) in [("11+23=", "\"23\""), ("11 times 2 =", "\"times\""), ("x", "\"x\"")] {
         let ran = ask(question);
         let message = String::from_utf8_lossy(&ran.stderr).into_owned();
-        assert!(ran.status.code() == Some(1) && message.contains(&format!("{word} is no word")), "{message}");
+        assert!(
+            ran.status.code() == Some(1) && message.contains(&format!("{word} is no word")),
+            "{message}"
+        );
     }
 }
 
@@ -346,10 +389,19 @@ fn every_operation_is_trained_and_asked() {
             arguments.extend(["--modulus", "7"]);
         }
         let learned = kaiwu(&arguments, &folder.0);
-        assert!(learned.status.success(), "{operation}: {}", String::from_utf8_lossy(&learned.stderr));
+        assert!(
+            learned.status.success(),
+            "{operation}: {}",
+            String::from_utf8_lossy(&learned.stderr)
+        );
         let mut generate = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
-        let answer = generate.args(["generate", "-m"]).arg(&folder.0).arg(question).output().unwrap();
-        assert!(answer.status.success(), "{operation}: {}", String::from_utf8_lossy(&answer.stderr));
+        let answer =
+            generate.args(["generate", "-m"]).arg(&folder.0).arg(question).output().unwrap();
+        assert!(
+            answer.status.success(),
+            "{operation}: {}",
+            String::from_utf8_lossy(&answer.stderr)
+        );
         let said = String::from_utf8(answer.stdout).unwrap();
         assert!(!said.trim().is_empty(), "{operation}: {said:?}");
     }

@@ -1,4 +1,5 @@
-//! Judging a model: likelihoods and divergences against reference results and against all logits read back.
+//! Judging a model: likelihoods and divergences against reference results and against all logits
+//! read back.
 
 mod common;
 
@@ -26,7 +27,8 @@ fn judge(rows: usize) -> Judge {
 fn the_likelihood_of_a_text_is_the_references() {
     let ids = text_ids();
     let expected = fixture().golden["text"]["mean_nll"].as_f64().unwrap();
-    // Rows a step: all at once as the program does it, and in pieces that the text is not whole ones of.
+    // Rows a step: all at once as the program does it, and in pieces that the text is not whole
+    // ones of.
     for rows in [Judge::rows_for(49152), 50] {
         let windows = Windows::new(&ids, 512, None).unwrap();
         let mut progress = vec![];
@@ -47,7 +49,8 @@ fn each_score_is_what_the_logits_say() {
     let each = |token: usize, logits: &[f32]| {
         let Some(score) = scores.get(token) else { return Ok(()) };
         let (whole, logit) = (logsumexp(logits), logits[ids[token + 1] as usize]);
-        let best = (0..logits.len()).fold(0, |best, id| if logits[id] > logits[best] { id } else { best });
+        let best =
+            (0..logits.len()).fold(0, |best, id| if logits[id] > logits[best] { id } else { best });
         let right = (f64::from(score.logsumexp) - whole).abs() < 1e-4 && score.logit == logit;
         if !right || score.best as usize != best {
             failures.push(format!("token {token}: {score:?}, expected {whole}, {logit}, {best}"));

@@ -27,7 +27,12 @@ fn run(mut table: Table) {
         }
     }
     assert!(strategies > 0);
-    assert!(failures.is_empty(), "{} of {strategies} failed:\n{}", failures.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {strategies} failed:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
 }
 
 #[test]
@@ -57,8 +62,11 @@ fn kernels_match_their_references_in_textures_that_are_written() {
 /// What `kaiwu autotune` may choose besides, in the storage that it is likely chosen for.
 #[test]
 fn further_sizes_match_their_references() {
-    let mut table =
-        table(if can_store(StorageKind::Texture) { StorageKind::Texture } else { StorageKind::Buffer });
+    let mut table = table(if can_store(StorageKind::Texture) {
+        StorageKind::Texture
+    } else {
+        StorageKind::Buffer
+    });
     let gpu = Arc::clone(&table.gpu);
     let mut failures = vec![];
     let mut sizes = BTreeSet::new();
@@ -81,7 +89,8 @@ fn further_sizes_match_their_references() {
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }
 
-/// What has more workgroups than an axis takes folds them into two, and so it does here with far fewer.
+/// What has more workgroups than an axis takes folds them into two, and so it does here with far
+/// fewer.
 #[test]
 fn folded_grids_match_their_references() {
     let mut table = table(StorageKind::Buffer);
@@ -97,7 +106,8 @@ fn folded_grids_match_their_references() {
             // Rows of a table come second: their columns are the first axis.
             let axis = usize::from(strategy.entry == "scatter");
             let workgroups = strategy.grid[axis];
-            (strategy.grid[axis], strategy.grid[axis + 1]) = (workgroups.min(3), workgroups.div_ceil(3));
+            (strategy.grid[axis], strategy.grid[axis + 1]) =
+                (workgroups.min(3), workgroups.div_ceil(3));
             if workgroups > 3 {
                 folded.insert(strategy.name);
             }
@@ -165,7 +175,8 @@ fn every_kernel_has_a_shape_to_be_timed_on() {
     assert!(without.is_empty(), "`bench kernels` has no shape of {without:?}");
 }
 
-/// Both forms of GELU differ by less than products may: here by up to 5e-4, and what stands for the error function by 1e-7.
+/// Both forms of GELU differ by less than products may: here by up to 5e-4, and what stands for the
+/// error function by 1e-7.
 #[test]
 fn gelu_by_the_error_function_is_not_its_approximation() {
     let mut table = table(StorageKind::Buffer);

@@ -1,4 +1,5 @@
-//! Adapters on tiny checkpoints against PEFT's logits, and what is refused: see `tests/data/README.md`.
+//! Adapters on tiny checkpoints against PEFT's logits, and what is refused: see
+//! `tests/data/README.md`.
 
 mod common;
 
@@ -39,14 +40,18 @@ fn data(kind: &str, name: &str) -> PathBuf {
 }
 
 fn words(bytes: &[u8], name: &str) -> Vec<u32> {
-    bytemuck::pod_collect_to_vec(SafeTensors::deserialize(bytes).unwrap().tensor(name).unwrap().data())
+    bytemuck::pod_collect_to_vec(
+        SafeTensors::deserialize(bytes).unwrap().tensor(name).unwrap().data(),
+    )
 }
 
 fn adapted(place: &Place, base: &Path, adapters: &[(&str, f32)]) -> Arc<Model> {
     let source = Source::open(base).unwrap();
     let mut model = Model::load(place, &source, |_| ()).unwrap();
     let name = model.config.architecture.name;
-    let open = |(adapter, scale): &(&str, f32)| (Lora::open(&data("lora", adapter), name).unwrap(), *scale);
+    let open = |(adapter, scale): &(&str, f32)| {
+        (Lora::open(&data("lora", adapter), name).unwrap(), *scale)
+    };
     let adapters: Vec<_> = adapters.iter().map(open).collect();
     model.adapt(place, &adapters).unwrap_or_else(|error| panic!("{error}"));
     Arc::new(model)
@@ -79,8 +84,11 @@ fn check_on(what: &str, place: &Place, base: &dyn Fn(&str) -> Option<PathBuf>) {
             runner.all_logits(&input, each).unwrap();
             runner.rewind(0);
             runner.prefill(&input, |_| ()).unwrap();
-            worst = worst.max(share(&runner.last_logits().unwrap(), &logits[logits.len() - vocabulary..]));
-            eprintln!("{checkpoint} {adapters:?} {what}, {chunk} at once: {worst:.3} of what is allowed");
+            worst = worst
+                .max(share(&runner.last_logits().unwrap(), &logits[logits.len() - vocabulary..]));
+            eprintln!(
+                "{checkpoint} {adapters:?} {what}, {chunk} at once: {worst:.3} of what is allowed"
+            );
             if worst > 1.0 {
                 failures.push(format!(
                     "{checkpoint} {adapters:?} {what}, {chunk} at once: {worst} times too far"
@@ -111,7 +119,8 @@ fn logits_through_the_references_are_pefts() {
     check("through the references", &Place::Host);
 }
 
-/// PEFT made the adapters for folders. GGUF files have the rows of some models' queries and keys in another order.
+/// PEFT made the adapters for folders. GGUF files have the rows of some models' queries and keys in
+/// another order.
 #[test]
 fn logits_on_gguf_files_are_pefts() {
     let folder = Folder::new("lora-gguf");
@@ -138,12 +147,18 @@ fn logits_on_gguf_files_are_pefts() {
 fn changed(name: &str, what: &str, change: impl Fn(&mut serde_json::Map<String, Value>)) -> Folder {
     let folder = Folder::new(&format!("lora-{what}"));
     let from = data("lora", name);
-    std::fs::copy(from.join("adapter_model.safetensors"), folder.0.join("adapter_model.safetensors"))
-        .unwrap();
+    std::fs::copy(
+        from.join("adapter_model.safetensors"),
+        folder.0.join("adapter_model.safetensors"),
+    )
+    .unwrap();
     let text = std::fs::read_to_string(from.join("adapter_config.json")).unwrap();
-    let Value::Object(mut config) = serde_json::from_str(&text).unwrap() else { panic!("no object") };
+    let Value::Object(mut config) = serde_json::from_str(&text).unwrap() else {
+        panic!("no object")
+    };
     change(&mut config);
-    std::fs::write(folder.0.join("adapter_config.json"), Value::Object(config).to_string()).unwrap();
+    std::fs::write(folder.0.join("adapter_config.json"), Value::Object(config).to_string())
+        .unwrap();
     folder
 }
 
@@ -167,7 +182,8 @@ fn what_changes_the_result_and_is_not_supported_is_an_error() {
         ("alpha_pattern", json!({"(?!k_proj)q_proj": 3}), "look-around"),
     ];
     for (field, value, part) in rows {
-        let folder = changed("llama-all", field, |config| _ = config.insert(field.into(), value.clone()));
+        let folder =
+            changed("llama-all", field, |config| _ = config.insert(field.into(), value.clone()));
         let error = Lora::open(&folder.0, "llama").unwrap_err().to_string();
         assert!(error.contains(field) && error.contains(part), "{field}: {error}");
     }
@@ -217,18 +233,21 @@ fn adapters_of_other_models_are_errors() {
 #[test]
 fn a_file_of_weights_is_as_good_as_its_folder() {
     let folder = Lora::open(&data("lora", "llama-all"), "llama").unwrap();
-    let file = Lora::open(&data("lora", "llama-all").join("adapter_model.safetensors"), "llama").unwrap();
+    let file =
+        Lora::open(&data("lora", "llama-all").join("adapter_model.safetensors"), "llama").unwrap();
     assert_eq!(folder.additions(), file.additions());
     assert_eq!(folder.additions().len(), 3 * 7);
 }
 
-/// The worst logit of a checkpoint with an adapter, as a share of what is allowed beside what PEFT gives with `expected`.
+/// The worst logit of a checkpoint with an adapter, as a share of what is allowed beside what PEFT
+/// gives with `expected`.
 fn worst(base: &Path, lora: &Path, expected: &str) -> f32 {
     let bytes = std::fs::read(data("lora", expected).join("expected.safetensors")).unwrap();
     let (input, logits) = (words(&bytes, "input_ids"), words(&bytes, "logits"));
     let logits: Vec<f32> = logits.into_iter().map(f32::from_bits).collect();
     let mut model = Model::load(&Place::Host, Source::open(base).unwrap(), |_| ()).unwrap();
-    let lora = Lora::open(lora, model.config.architecture.name).unwrap_or_else(|error| panic!("{error}"));
+    let lora =
+        Lora::open(lora, model.config.architecture.name).unwrap_or_else(|error| panic!("{error}"));
     model.adapt(&Place::Host, &[(lora, 1.0)]).unwrap_or_else(|error| panic!("{error}"));
     let room = Room { expected: 16, ..Room::default() };
     let mut runner = Runner::with_room(&Place::Host, &Arc::new(model), room).unwrap();
@@ -253,7 +272,12 @@ fn adapters_in_gguf_files_give_pefts_logits() {
         assert!(command.arg("-o").arg(&file).output().unwrap().status.success());
         for base in [data("tiny", checkpoint), file] {
             let worst = worst(&base, &lora, adapter);
-            assert!(worst < 1.0, "{} with {}: {worst} times too far", base.display(), lora.display());
+            assert!(
+                worst < 1.0,
+                "{} with {}: {worst} times too far",
+                base.display(),
+                lora.display()
+            );
         }
     }
     // Its folder is as good, where it is the only one there.
@@ -271,13 +295,18 @@ fn tensors(name: &str) -> Vec<(String, Vec<usize>, Vec<f32>)> {
     let bytes = std::fs::read(data("lora", name).join("adapter_model.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let all = tensors.tensors().into_iter();
-    all.map(|(name, view)| (name, view.shape().to_vec(), bytemuck::pod_collect_to_vec(view.data()))).collect()
+    all.map(|(name, view)| (name, view.shape().to_vec(), bytemuck::pod_collect_to_vec(view.data())))
+        .collect()
 }
 
 fn write_tensors(path: &Path, tensors: &[(String, Vec<usize>, Vec<f32>)]) {
     let views = tensors.iter().map(|(name, shape, numbers)| {
         let bytes = bytemuck::cast_slice(numbers);
-        (name, safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes).unwrap())
+        (
+            name,
+            safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), bytes)
+                .unwrap(),
+        )
     });
     safetensors::serialize_to_file(views, None, path).unwrap();
 }
@@ -286,10 +315,15 @@ fn write_tensors(path: &Path, tensors: &[(String, Vec<usize>, Vec<f32>)]) {
 fn as_mlx(what: &str, change: impl Fn(&mut Value)) -> Folder {
     let folder = Folder::new(&format!("lora-mlx-{what}"));
     let turned = tensors("llama-all").into_iter().map(|(name, shape, numbers)| {
-        let name =
-            name.strip_prefix("base_model.model.").unwrap().strip_suffix(".weight").unwrap().to_lowercase();
+        let name = name
+            .strip_prefix("base_model.model.")
+            .unwrap()
+            .strip_suffix(".weight")
+            .unwrap()
+            .to_lowercase();
         let [rows, columns] = shape[..] else { panic!("{shape:?}") };
-        let turned = (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
+        let turned =
+            (0..columns).flat_map(|column| (0..rows).map(move |row| row * columns + column));
         (name, vec![columns, rows], turned.map(|at| numbers[at]).collect())
     });
     write_tensors(&folder.0.join("adapters.safetensors"), &turned.collect::<Vec<_>>());
@@ -327,9 +361,10 @@ fn tensors_may_carry_an_adapters_own_name() {
     let folder = changed("llama-all", "own-name", |_| ());
     let file = folder.0.join("adapter_model.safetensors");
     let named = |own: &dyn Fn(usize) -> &'static str| {
-        let renamed = tensors("llama-all").into_iter().enumerate().map(|(at, (name, shape, numbers))| {
-            (name.replace(".weight", &format!(".{}.weight", own(at))), shape, numbers)
-        });
+        let renamed =
+            tensors("llama-all").into_iter().enumerate().map(|(at, (name, shape, numbers))| {
+                (name.replace(".weight", &format!(".{}.weight", own(at))), shape, numbers)
+            });
         write_tensors(&file, &renamed.collect::<Vec<_>>());
         Lora::open(&folder.0, "llama")
     };
@@ -338,15 +373,17 @@ fn tensors_may_carry_an_adapters_own_name() {
     }
     let error = named(&|at| if at < 2 { "one" } else { "two" }).unwrap_err().to_string();
     assert!(
-        error.contains("several adapters") && error.contains("\"one\"") && error.contains("\"two\""),
+        error.contains("several adapters")
+            && error.contains("\"one\"")
+            && error.contains("\"two\""),
         "{error}"
     );
 }
 
 #[test]
 fn patterns_are_expressions_as_in_peft() {
-    // PEFT holds each against the whole name, or what follows a dot, and takes the first that fits. The scales of these modules,
-    // for an alpha of 8 and a rank of 4.
+    // PEFT holds each against the whole name, or what follows a dot, and takes the first that fits.
+    // The scales of these modules, for an alpha of 8 and a rank of 4.
     let modules = ["blk.0.attn_q", "blk.1.attn_q", "blk.0.attn_k", "blk.2.ffn_down"];
     let rows: [(Value, [f32; 4]); 8] = [
         (json!({"q_proj": 4}), [1.0, 1.0, 2.0, 2.0]),
@@ -363,8 +400,9 @@ fn patterns_are_expressions_as_in_peft() {
             _ = config.insert("alpha_pattern".into(), pattern.clone())
         });
         let lora = Lora::open(&folder.0, "llama").unwrap();
-        let scale =
-            |name: &str| lora.additions().iter().find(|addition| addition.name == name).unwrap().scale;
+        let scale = |name: &str| {
+            lora.additions().iter().find(|addition| addition.name == name).unwrap().scale
+        };
         assert_eq!(modules.map(scale), wanted, "{pattern}");
     }
 }
@@ -386,7 +424,10 @@ fn forms_that_are_not_read_are_named_with_a_way_out() {
         std::fs::write(&file, start).unwrap();
         for path in [&folder.0, &file] {
             let said = error(path);
-            assert!(said.contains("adapter_model.bin") && said.contains("safe_serialization=True"), "{said}");
+            assert!(
+                said.contains("adapter_model.bin") && said.contains("safe_serialization=True"),
+                "{said}"
+            );
         }
     }
     let alone = folder.0.join("alone.safetensors");
@@ -446,7 +487,11 @@ fn damaged_adapters_in_gguf_files_are_errors() {
             Writer::new().with_str("general.type", "adapter").with_str("adapter.type", "ia3"),
             "type \"ia3\"",
         ),
-        ("alpha", both(&[2, 64], &[64, 2]).with_str("adapter.lora.alpha", "4"), "should be a float"),
+        (
+            "alpha",
+            both(&[2, 64], &[64, 2]).with_str("adapter.lora.alpha", "4"),
+            "should be a float",
+        ),
     ];
     for (name, mut writer, part) in rows {
         if name == "alpha" {
@@ -489,7 +534,10 @@ fn the_command_line_takes_adapters_with_scales() {
     assert!(plain.is_array());
     assert_eq!(plain, logits(&[format!("{lora}:0")]));
     assert_ne!(plain, logits(&[lora.to_owned()]));
-    assert_eq!(logits(&[lora.to_owned()]), logits(&[format!("{lora}:0.25"), format!("{lora}:0.75")]));
+    assert_eq!(
+        logits(&[lora.to_owned()]),
+        logits(&[format!("{lora}:0.25"), format!("{lora}:0.75")])
+    );
     let ran = kaiwu(&["logits", "-m", model, "--reference", "--lora", "nowhere", "one"]);
     let error = String::from_utf8_lossy(&ran.stderr);
     assert!(!ran.status.success() && error.contains("nowhere"), "{error}");

@@ -1,4 +1,5 @@
-//! What a model takes is worked out before it is allocated, and what cannot fit is refused with the figures.
+//! What a model takes is worked out before it is allocated, and what cannot fit is refused with the
+//! figures.
 
 mod common;
 
@@ -16,12 +17,17 @@ fn tiny(name: &str) -> Source {
 
 fn kaiwu(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
-    command.args(arguments).env("KAIWU_MODEL", common::default_model()).output().expect("kaiwu starts")
+    command
+        .args(arguments)
+        .env("KAIWU_MODEL", common::default_model())
+        .output()
+        .expect("kaiwu starts")
 }
 
 #[test]
 fn a_cache_takes_what_was_worked_out() {
-    for (name, context) in [("llama-f32", 256), ("mistral-f16", 256), ("gemma3-bf16", 200), ("gpt2-f32", 65)]
+    for (name, context) in
+        [("llama-f32", 256), ("mistral-f16", 256), ("gemma3-bf16", 200), ("gpt2-f32", 65)]
     {
         let source = tiny(name);
         let model = Arc::new(Model::load(&Place::Host, &source, |_| ()).unwrap());
@@ -30,7 +36,11 @@ fn a_cache_takes_what_was_worked_out() {
                 let room = Room { context: Some(context), expected: context, chunk, cache };
                 let found = Footprint::new(&source, None, &[], &room).unwrap();
                 let runner = Runner::with_room(&Place::Host, &model, room).unwrap();
-                assert_eq!(found.cache_bytes, runner.cache_bytes(), "{name}, {cache:?}, {chunk} at once");
+                assert_eq!(
+                    found.cache_bytes,
+                    runner.cache_bytes(),
+                    "{name}, {cache:?}, {chunk} at once"
+                );
                 assert_eq!(found.weights_bytes, model.bytes(), "{name}");
             }
         }
@@ -39,19 +49,35 @@ fn a_cache_takes_what_was_worked_out() {
 
 #[test]
 fn what_cannot_fit_is_refused_with_the_figures() {
-    for (context, cache, refused) in
-        [("8192", "f16", true), ("8192", "q8_0", true), ("256", "f16", false), ("512", "q8_0", false)]
-    {
-        let arguments =
-            ["logits", "--memory", "160", "--context", context, "--cache", cache, "--ids", "504,3575"];
+    for (context, cache, refused) in [
+        ("8192", "f16", true),
+        ("8192", "q8_0", true),
+        ("256", "f16", false),
+        ("512", "q8_0", false),
+    ] {
+        let arguments = [
+            "logits",
+            "--memory",
+            "160",
+            "--context",
+            context,
+            "--cache",
+            cache,
+            "--ids",
+            "504,3575",
+        ];
         let output = kaiwu(&arguments);
         let message = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.success(), !refused, "{arguments:?}: {message}");
         if refused {
             assert_eq!(output.status.code(), Some(1));
-            for part in
-                ["weights (", "cache of 8192 tokens (", "activations (", "160.0 MiB", "smaller --context"]
-            {
+            for part in [
+                "weights (",
+                "cache of 8192 tokens (",
+                "activations (",
+                "160.0 MiB",
+                "smaller --context",
+            ] {
                 assert!(message.contains(part), "{part} is not in {message}");
             }
             assert!(output.stdout.is_empty());
@@ -71,7 +97,8 @@ fn a_cache_that_grows_beyond_it_is_refused() {
     {
         let place = place(memory);
         let model = Arc::new(Model::load(&place, &source, |_| ()).unwrap());
-        let mut runner = Runner::with_room(&place, &model, Room { expected: 16, ..Room::default() }).unwrap();
+        let mut runner =
+            Runner::with_room(&place, &model, Room { expected: 16, ..Room::default() }).unwrap();
         runner.prefill(&[5; 60], |_| ()).unwrap();
         let grown = runner.prefill(&[6; 60], |_| ());
         assert_eq!(grown.is_ok(), fits, "{memory:?}");
@@ -86,7 +113,8 @@ fn inspect_and_explain_say_the_same() {
     let model = common::default_model();
     let json = |arguments: &[&str]| -> serde_json::Value {
         let output = kaiwu(arguments);
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
     };
     for cache in ["f16", "f32", "q8_0"] {
         let inspected = json(&["inspect", model.to_str().unwrap(), "--cache", cache, "--json"]);
@@ -103,7 +131,8 @@ fn what_a_command_needs_is_reckoned_with() {
     let long = folder.write("long.txt", &"one two three ".repeat(1000));
     let (long, text) = (long.to_str().unwrap(), "-n1");
     let prompt = std::fs::read_to_string(long).unwrap();
-    let weights = Model::load(&Place::Host, Source::open(Path::new(model)).unwrap(), |_| ()).unwrap().bytes();
+    let weights =
+        Model::load(&Place::Host, Source::open(Path::new(model)).unwrap(), |_| ()).unwrap().bytes();
     // MiB that suffice for the weights and a short text.
     let little = ((weights >> 20) + 40).to_string();
     let rows: [(&[&str], &[&str]); 5] = [
@@ -159,14 +188,17 @@ fn adapters_are_reckoned_with() {
     assert!(weights(&["--quantize", "q4_0"]) < weights(&[]) / 3);
 }
 
-/// A cache that grows is there twice for a moment. What was accepted grows to its whole context, by whichever way.
+/// A cache that grows is there twice for a moment. What was accepted grows to its whole context, by
+/// whichever way.
 #[test]
 fn what_is_accepted_can_grow_to_its_context() {
     let source = tiny("llama-f32");
     let room = Room { expected: 16, ..Room::default() };
     let context = 256;
     let footprint = Footprint::new(&source, None, &[], &room).unwrap();
-    assert!(footprint.outgrown_bytes > 0 && footprint.at_once().total_bytes < footprint.total_bytes);
+    assert!(
+        footprint.outgrown_bytes > 0 && footprint.at_once().total_bytes < footprint.total_bytes
+    );
     let whole = Footprint::new(&source, None, &[], &Room { expected: context, ..room }).unwrap();
     assert_eq!(footprint.at_once(), whole);
     let options = GpuOptions { memory_bytes: Some(footprint.total_bytes), ..GpuOptions::default() };
@@ -191,19 +223,24 @@ fn what_is_accepted_can_grow_to_its_context() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Weights, gradients and moments, and the next of weights and moments where they are not written in place: four or seven times the
-/// parameters, and activations.
+/// Weights, gradients and moments, and the next of weights and moments where they are not written
+/// in place: four or seven times the parameters, and activations.
 #[test]
 fn what_training_takes_is_worked_out_and_refused() {
     let folder = common::Folder::new("memory");
     let (model, out) = ("tests/data/tiny/llama-f32", folder.0.join("out"));
-    let data = folder.write("examples.jsonl", "{\"prompt\": \"one\", \"response\": \"two three\"}\n");
+    let data =
+        folder.write("examples.jsonl", "{\"prompt\": \"one\", \"response\": \"two three\"}\n");
     let train = |more: &[&str]| {
         let [data, out] = [&data, &out].map(|path| path.to_str().unwrap());
-        kaiwu(&[&["train", "-m", model, "--data", data, "--out", out, "--steps", "1"], more].concat())
+        kaiwu(
+            &[&["train", "-m", model, "--data", data, "--out", out, "--steps", "1"], more].concat(),
+        )
     };
-    // 187 840 parameters are 0.7 MiB in f32, 3 MiB four times and 5 seven times over; activations come on top.
-    for (memory, more, advice) in [("3", &[][..], "--lora, a smaller"), ("1", &["--lora", "4"], "a smaller")]
+    // 187 840 parameters are 0.7 MiB in f32, 3 MiB four times and 5 seven times over; activations
+    // come on top.
+    for (memory, more, advice) in
+        [("3", &[][..], "--lora, a smaller"), ("1", &["--lora", "4"], "a smaller")]
     {
         let refused = train(&[&["--memory", memory], more].concat());
         let message = String::from_utf8(refused.stderr).unwrap();
@@ -236,7 +273,8 @@ const FIRST: &str = "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755\n\
     41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
 const NONE: &str = "9223372036854771712\n";
 
-/// What is free is worked out from the group of the process and all around it, and pages of files count as free.
+/// What is free is worked out from the group of the process and all around it, and pages of files
+/// count as free.
 #[test]
 fn limits_of_groups_count_wherever_they_are_set() {
     let group = "sys/fs/cgroup/";
@@ -259,11 +297,18 @@ fn limits_of_groups_count_wherever_they_are_set() {
         let files = ["memory.limit_in_bytes", "memory.usage_in_bytes", "memory.stat"];
         [(at(files[0]), limit.to_owned()), (at(files[1]), used.to_owned()), (at(files[2]), stat)]
     };
-    let hidden =
-        format!("{FIRST}50 35 0:32 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
+    let hidden = format!(
+        "{FIRST}50 35 0:32 /docker/abc /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+    );
     let spaced = "30 23 0:26 / /sys/fs/my\\040groups rw - cgroup2 cgroup2 rw\n";
     let rows: Vec<Row> = vec![
-        ("no limit", "0::/a/b\n", SECOND, second("a/b/", ["max\n", "50\n", "1", "1", "1"]).into(), None),
+        (
+            "no limit",
+            "0::/a/b\n",
+            SECOND,
+            second("a/b/", ["max\n", "50\n", "1", "1", "1"]).into(),
+            None,
+        ),
         ("no files", "0::/a/b\n", SECOND, vec![], None),
         // 1000 - (900 - 500 - 200 - 50)
         (

@@ -1,4 +1,5 @@
-//! Someone's own WGSL: what it binds is read from its text, and what cannot be bound is an error that says so.
+//! Someone's own WGSL: what it binds is read from its text, and what cannot be bound is an error
+//! that says so.
 
 mod common;
 
@@ -76,7 +77,10 @@ fn what_is_bound_runs() {
             vec![],
         ),
         (
-            with("@group(0) @binding(2) var t: texture_depth_2d;", "y[0] = textureLoad(t, vec2<u32>(), 0);"),
+            with(
+                "@group(0) @binding(2) var t: texture_depth_2d;",
+                "y[0] = textureLoad(t, vec2<u32>(), 0);",
+            ),
             vec![],
         ),
         (
@@ -87,14 +91,19 @@ fn what_is_bound_runs() {
             vec![],
         ),
         (
-            with("@group(0) @binding(2) var<storage, read_write> n: atomic<u32>;", "atomicAdd(&n, 1u);"),
+            with(
+                "@group(0) @binding(2) var<storage, read_write> n: atomic<u32>;",
+                "atomicAdd(&n, 1u);",
+            ),
             vec![],
         ),
     ] {
         let interface = reflect(&text, None, &[]).unwrap();
-        let call = prepare(&interface, &wishes, &[], None, gpu.capabilities().max_binding_bytes).unwrap();
-        let program = Foreign::compile(&gpu, &text, &call.entry, &call.constants, &call.bound, call.grid)
-            .unwrap_or_else(|error| panic!("{text}: {error}"));
+        let call =
+            prepare(&interface, &wishes, &[], None, gpu.capabilities().max_binding_bytes).unwrap();
+        let program =
+            Foreign::compile(&gpu, &text, &call.entry, &call.constants, &call.bound, call.grid)
+                .unwrap_or_else(|error| panic!("{text}: {error}"));
         assert!(program.run(&gpu).unwrap() >= 0.0);
         gpu.check().unwrap_or_else(|error| panic!("{text}: {error}"));
     }
@@ -150,7 +159,11 @@ fn what_cannot_be_bound_is_said() {
         (bytes("x", 1 << 21), vec![], "binds at most 1048576"),
         (texels("x"), vec![], "64MiB"),
         (bytes("numbers", 64), vec![], "its size is 4 bytes"),
-        (Wish { size: Size::Contents(vec![0; 5]), ..bytes("numbers", 5) }, vec![], "its size is 4 bytes"),
+        (
+            Wish { size: Size::Contents(vec![0; 5]), ..bytes("numbers", 5) },
+            vec![],
+            "its size is 4 bytes",
+        ),
         (bytes("x", 16), set("b", 1.0), "\"b\" to set, but LANES, numbers.a"),
     ] {
         let error = prepare(&interface, &[wish], &numbers, None, 1 << 20).unwrap_err().to_string();
@@ -161,10 +174,12 @@ fn what_cannot_be_bound_is_said() {
     assert!(error.contains("1048576 workgroups of 1 lanes"), "{error}");
 }
 
-/// Runs `text` with `settings` and everything else by default, and gives what `y` holds after one run.
+/// Runs `text` with `settings` and everything else by default, and gives what `y` holds after one
+/// run.
 fn y_after(gpu: &Gpu, text: &str, settings: &[(&str, f64)], wishes: &[Wish]) -> Vec<f32> {
     let settings: Vec<_> = settings.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
-    let interface = reflect(text, None, &settings).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let interface =
+        reflect(text, None, &settings).unwrap_or_else(|error| panic!("{text}: {error}"));
     let call = prepare(&interface, wishes, &settings, None, 1 << 24).unwrap();
     let program = Foreign::compile(gpu, text, &call.entry, &call.constants, &call.bound, call.grid)
         .unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -254,12 +269,14 @@ fn subgroups_are_enabled_where_the_adapter_has_them() {
     let text = "enable subgroups;\n".to_owned() + &with("", "y[0] = subgroupAdd(1.0);");
     let gpu = with_immediates();
     assert!(y_after(&gpu, &text, &[], &[bytes("y", 4)])[0] >= 1.0);
-    let without = Gpu::open(&GpuOptions { without_subgroups: true, ..GpuOptions::default() }).unwrap();
+    let without =
+        Gpu::open(&GpuOptions { without_subgroups: true, ..GpuOptions::default() }).unwrap();
     let immediate = with("var<immediate> n: f32;", "y[0] = n;");
     for (text, lacks) in [(&text, "subgroups"), (&immediate, "immediates")] {
         let interface = reflect(text, None, &[]).unwrap();
         let call = prepare(&interface, &[], &[], None, 1 << 24).unwrap();
-        let error = Foreign::compile(&without, text, &call.entry, &call.constants, &call.bound, call.grid);
+        let error =
+            Foreign::compile(&without, text, &call.entry, &call.constants, &call.bound, call.grid);
         let error = error.err().unwrap().to_string();
         assert!(error.contains(&format!("needs {lacks}, which")), "{error}");
     }
@@ -306,11 +323,17 @@ fn what_a_shader_wrote_comes_back_after_one_run() {
     let file = |name: &str| folder.0.join(name).display().to_string();
     std::fs::write(file("ones"), 1f32.to_le_bytes().repeat(8)).unwrap();
     std::fs::write(file("twos"), 2f32.to_le_bytes().repeat(8)).unwrap();
-    let [x, y] = [("x", "ones"), ("y", "twos")].map(|(name, from)| format!("{name}=@{}", file(from)));
+    let [x, y] =
+        [("x", "ones"), ("y", "twos")].map(|(name, from)| format!("{name}=@{}", file(from)));
     let given = ["bench", "kernels", "--wgsl", saxpy, "--bind", &x, "--bind", &y, "--set", "a=3"];
     let dumps = ["y.json", "y.npy", "y.bin"].map(|name| format!("y={}", file(name)));
-    let ran = run(&[&given[..], &["--dump", &dumps[0], "--dump", &dumps[1], "--dump", &dumps[2]]].concat());
-    assert!(ran.code == 0 && ran.err.contains("y after one run: 8 numbers of f32 [2, 4] in"), "{ran:?}");
+    let ran =
+        run(&[&given[..], &["--dump", &dumps[0], "--dump", &dumps[1], "--dump", &dumps[2]]]
+            .concat());
+    assert!(
+        ran.code == 0 && ran.err.contains("y after one run: 8 numbers of f32 [2, 4] in"),
+        "{ran:?}"
+    );
     let read = |name: &str| std::fs::read(file(name)).unwrap();
     assert_eq!(
         read("y.json"),
@@ -318,7 +341,9 @@ fn what_a_shader_wrote_comes_back_after_one_run() {
     );
     let five = 5f32.to_le_bytes().repeat(8);
     assert!(
-        read("y.bin") == five && read("y.npy").ends_with(&five) && read("y.npy").starts_with(b"\x93NUMPY")
+        read("y.bin") == five
+            && read("y.npy").ends_with(&five)
+            && read("y.npy").starts_with(b"\x93NUMPY")
     );
     let nowhere = format!("y={}", file("nowhere/y.npy"));
     let ran = run(&[&given[..], &["--dump", &nowhere]].concat());

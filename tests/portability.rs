@@ -1,9 +1,11 @@
-//! Shaders on adapters that are not here: every text there is, validated and translated by naga for every backend.
+//! Shaders on adapters that are not here: every text there is, validated and translated by naga for
+//! every backend.
 //!
-//! This shows that each shader is valid WGSL, uses only what its strategy claims, can be written as SPIR-V, MSL, HLSL
-//! and GLSL, and keeps to WebGPU's default limits where that is promised. It does not show that a driver compiles the
-//! translation, that barriers and subgroup operations are reached uniformly, or that results are right.
-//! `scripts/portability.sh` hands the same texts to the compilers of others; `write_shaders` is its first step.
+//! This shows that each shader is valid WGSL, uses only what its strategy claims, can be written as
+//! SPIR-V, MSL, HLSL and GLSL, and keeps to WebGPU's default limits where that is promised. It does
+//! not show that a driver compiles the translation, that barriers and subgroup operations are
+//! reached uniformly, or that results are right. `scripts/portability.sh` hands the same texts to
+//! the compilers of others; `write_shaders` is its first step.
 
 mod common;
 
@@ -27,7 +29,8 @@ struct Shader {
     storage: StorageKind,
 }
 
-/// Adapters that strategies may be chosen for, those without subgroups first; the strategies of `--deterministic`, too.
+/// Adapters that strategies may be chosen for, those without subgroups first; the strategies of
+/// `--deterministic`, too.
 fn adapters(base: &Capabilities) -> Vec<Capabilities> {
     let mut all = vec![];
     for deterministic in [false, true] {
@@ -44,8 +47,9 @@ fn adapters(base: &Capabilities) -> Vec<Capabilities> {
     all
 }
 
-/// Rows whose strategies are rendered in all sizes that `kaiwu autotune` may choose. A size changes how many rows or tokens a
-/// text unrolls, and a format what it includes: each of both is here, but not each with each, which is thousands.
+/// Rows whose strategies are rendered in all sizes that `kaiwu autotune` may choose. A size changes
+/// how many rows or tokens a text unrolls, and a format what it includes: each of both is here, but
+/// not each with each, which is thousands.
 fn sized(row: &str) -> bool {
     !kaiwu::format::DType::ALL.iter().any(|dtype| row.starts_with(&format!("{dtype} ")))
         || row.starts_with("Q4_1 ")
@@ -72,7 +76,8 @@ fn rendered() -> BTreeMap<String, Shader> {
                     let mode = if adapter.deterministic { ", deterministic" } else { "" };
                     let (name, row) = (strategy.name, &case.what);
                     let what = format!("{} {row} ({name}{mode}), {storage:?}", kernel.name());
-                    let text = render(kernel, &strategy).unwrap_or_else(|error| panic!("{what}: {error}"));
+                    let text =
+                        render(kernel, &strategy).unwrap_or_else(|error| panic!("{what}: {error}"));
                     let least = index + 1 == usual;
                     let entry = strategy.entry;
                     let (kernel, subgroups) = (kernel.name(), adapter.subgroup > 0);
@@ -87,22 +92,28 @@ fn rendered() -> BTreeMap<String, Shader> {
     all
 }
 
-/// A layer as one dispatch, in buffers: what is a texture in it needs a buffer over the same memory, which one driver has.
+/// A layer as one dispatch, in buffers: what is a texture in it needs a buffer over the same
+/// memory, which one driver has.
 fn chain() -> (String, Shader) {
     let storage = StorageKind::Buffer;
     let bench = variants(storage);
-    let capabilities = Capabilities { subgroup: 8, software: true, ..bench.gpu.capabilities().clone() };
-    let of_one = |strategy: &kaiwu::gpu::Strategy| ["matvec", "attention"].contains(&strategy.entry);
+    let capabilities =
+        Capabilities { subgroup: 8, software: true, ..bench.gpu.capabilities().clone() };
+    let of_one =
+        |strategy: &kaiwu::gpu::Strategy| ["matvec", "attention"].contains(&strategy.entry);
     let (mut entries, mut strategies) = (vec![], vec![]);
     for wanted in ["query_key_value", "attention", "product", "gate_up", "product"] {
         let mut all = bench.cases.iter().filter(|case| case.kernel.name() == wanted);
         let (case, strategy) = all
-            .find_map(|case| Some((case, case.kernel.strategies(&capabilities).into_iter().find(of_one)?)))
+            .find_map(|case| {
+                Some((case, case.kernel.strategies(&capabilities).into_iter().find(of_one)?))
+            })
             .unwrap_or_else(|| panic!("no case of {wanted} for one token"));
         entries.push(kaiwu::gpu::Entry { label: wanted.into(), kernel: case.kernel.clone() });
         strategies.push(strategy);
     }
-    let text = kaiwu::gpu::render_chain(&entries, strategies, 3).expect("lanes that never meet").unwrap();
+    let text =
+        kaiwu::gpu::render_chain(&entries, strategies, 3).expect("lanes that never meet").unwrap();
     let (what, kernel, entry) = ("a chain".into(), "chain", "chain");
     (text, Shader { what, kernel, entry, subgroups: true, least: false, storage })
 }
@@ -185,7 +196,8 @@ fn sizes_and_deterministic_strategies_are_rendered() {
             .collect();
         let sizes = if sized(&case.what) { case.kernel.sizes(can) } else { vec![] };
         let sizes = sizes.into_iter().filter(|size| can.allows(&size.needs));
-        for (kind, strategies) in [sizes.collect(), case.kernel.strategies(&deterministic)].iter().enumerate()
+        for (kind, strategies) in
+            [sizes.collect(), case.kernel.strategies(&deterministic)].iter().enumerate()
         {
             for strategy in strategies {
                 let text = render(&*case.kernel, strategy).unwrap();
@@ -206,8 +218,9 @@ fn broken_shaders_are_found() {
         if !seen.insert(shader.kernel) {
             continue;
         }
-        let broken =
-            |text: String| Portable::parse(&text, shader.entry, false).map(|portable| portable.breaches());
+        let broken = |text: String| {
+            Portable::parse(&text, shader.entry, false).map(|portable| portable.breaches())
+        };
         assert_eq!(broken(text.clone()), Ok(vec![]), "{} before it was broken", shader.what);
 
         let replaced = |from: &str, to: &str| {
@@ -229,7 +242,10 @@ fn broken_shaders_are_found() {
                 replaced("struct Parameters {", "struct Parameters {\n    extra: bool,"),
             ),
             ("two operands share a binding", shared),
-            ("the entry point has another name", replaced(&format!("fn {}(", shader.entry), "fn other(")),
+            (
+                "the entry point has another name",
+                replaced(&format!("fn {}(", shader.entry), "fn other("),
+            ),
             ("a subgroup operation", subgroups.clone()),
             ("a subgroup's lane", lane),
         ];
@@ -241,7 +257,12 @@ fn broken_shaders_are_found() {
         assert_eq!(claimed.translate().unwrap(), ["SPIR-V", "MSL", "HLSL 6.0", "GLSL 4.30"]);
 
         let buffers: String = (0..9)
-            .map(|i| format!("@group(0) @binding({}) var<storage, read> extra{i}: array<u32>;\n", 100 + i))
+            .map(|i| {
+                format!(
+                    "@group(0) @binding({}) var<storage, read> extra{i}: array<u32>;\n",
+                    100 + i
+                )
+            })
             .collect();
         let size = text.find("@workgroup_size(").expect("a compute shader has a size");
         let sized = format!(
@@ -251,7 +272,10 @@ fn broken_shaders_are_found() {
         );
         let beyond = [
             ("storage buffers", format!("{text}\n{buffers}")),
-            ("bytes of workgroup memory", format!("{text}\nvar<workgroup> extra: array<vec4<f32>, 1025>;\n")),
+            (
+                "bytes of workgroup memory",
+                format!("{text}\nvar<workgroup> extra: array<vec4<f32>, 1025>;\n"),
+            ),
             ("lanes", sized),
         ];
         for (what, text) in beyond {
@@ -266,12 +290,14 @@ fn broken_shaders_are_found() {
     assert_eq!(seen.len(), kaiwu::kernels::REGISTRY.len());
 }
 
-/// Writes every text, its SPIR-V and its HLSL to the folder that `KAIWU_SHADERS` names, and beside them `index.json`,
-/// which says of each what it is: for compilers that are not linked to these tests.
+/// Writes every text, its SPIR-V and its HLSL to the folder that `KAIWU_SHADERS` names, and beside
+/// them `index.json`, which says of each what it is: for compilers that are not linked to these
+/// tests.
 #[test]
 #[ignore = "writes files: scripts/portability.sh calls it"]
 fn write_shaders() {
-    let folder = std::env::var_os("KAIWU_SHADERS").expect("KAIWU_SHADERS names the folder to write to");
+    let folder =
+        std::env::var_os("KAIWU_SHADERS").expect("KAIWU_SHADERS names the folder to write to");
     let folder = std::path::PathBuf::from(folder);
     std::fs::create_dir_all(&folder).unwrap();
     let mut index = vec![];

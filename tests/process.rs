@@ -1,4 +1,5 @@
-//! The program among other programs: what it writes to, who else writes there, and the signals that end it.
+//! The program among other programs: what it writes to, who else writes there, and the signals that
+//! end it.
 #![cfg(unix)]
 
 mod common;
@@ -52,13 +53,16 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 fn send(child: &Child, signal: &str) {
-    assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success()
+    );
 }
 
 #[test]
 fn links_are_followed_and_permissions_kept() {
     let folder = Folder::new("links");
-    let [plain, link, target] = ["plain.gguf", "link.gguf", "there/target.gguf"].map(|n| folder.0.join(n));
+    let [plain, link, target] =
+        ["plain.gguf", "link.gguf", "there/target.gguf"].map(|n| folder.0.join(n));
     run(&mut convert(&plain));
     let expected = fs::read(&plain).unwrap();
     fs::create_dir(folder.0.join("there")).unwrap();
@@ -79,10 +83,14 @@ fn links_are_followed_and_permissions_kept() {
     assert_eq!(names(&folder.0.join("there")), ["target.gguf"]);
     let circle = folder.0.join("circle");
     symlink("circle", &circle).unwrap();
-    for wrong in [folder.0.clone(), folder.0.join("new/"), folder.0.join("nowhere/x.gguf"), circle] {
+    for wrong in [folder.0.clone(), folder.0.join("new/"), folder.0.join("nowhere/x.gguf"), circle]
+    {
         let ran = convert(&wrong).output().unwrap();
         let error = String::from_utf8_lossy(&ran.stderr);
-        assert!(ran.status.code() == Some(1) && error.contains(&*wrong.to_string_lossy()), "{error}");
+        assert!(
+            ran.status.code() == Some(1) && error.contains(&*wrong.to_string_lossy()),
+            "{error}"
+        );
     }
 }
 
@@ -160,9 +168,13 @@ fn a_folder_belongs_to_one_run() {
 /// A run that goes on until it is stopped.
 fn grok(out: &Path) -> Command {
     let mut command = kaiwu();
-    let settings =
-        "grok --modulus 7 --operation add --width 32 --heads 2 --layers 1 --to-the-end --steps 1000000";
-    command.args(settings.split(' ')).arg("--out").arg(out).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let settings = "grok --modulus 7 --operation add --width 32 --heads 2 --layers 1 --to-the-end --steps 1000000";
+    command
+        .args(settings.split(' '))
+        .arg("--out")
+        .arg(out)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command
 }
 
@@ -208,9 +220,10 @@ fn each_signal_has_its_exit_code() {
 
 #[test]
 fn what_was_ignored_at_the_start_stays_ignored() {
-    for (name, signal, command) in
-        [("nohup", "-HUP", "trap '' HUP; exec \"$@\""), ("background", "-INT", "trap '' INT; exec \"$@\"")]
-    {
+    for (name, signal, command) in [
+        ("nohup", "-HUP", "trap '' HUP; exec \"$@\""),
+        ("background", "-INT", "trap '' INT; exec \"$@\""),
+    ] {
         let folder = Folder::new(name);
         let grok = grok(&folder.0);
         let mut shell = Command::new("sh");
@@ -227,11 +240,17 @@ fn what_was_ignored_at_the_start_stays_ignored() {
         });
         send(&child, "-TERM");
         let ran = child.wait_with_output().unwrap();
-        assert_eq!(ran.status.code(), Some(143), "{name}: {}", String::from_utf8_lossy(&ran.stderr));
+        assert_eq!(
+            ran.status.code(),
+            Some(143),
+            "{name}: {}",
+            String::from_utf8_lossy(&ran.stderr)
+        );
     }
 }
 
-/// What nobody watches over dies of the signal, as a shell expects, and takes what is not whole with it.
+/// What nobody watches over dies of the signal, as a shell expects, and takes what is not whole
+/// with it.
 #[test]
 fn an_interrupted_conversion_leaves_nothing() {
     for (signal, number) in [("-INT", 2), ("-TERM", 15), ("-HUP", 1)] {
@@ -239,7 +258,11 @@ fn an_interrupted_conversion_leaves_nothing() {
         fs::write(folder.0.join("model.gguf"), "before").unwrap();
         let mut command = kaiwu();
         command.args(["convert", "--quantize", "q4_k", "-m"]).arg(common::default_model());
-        command.arg("-o").arg(folder.0.join("model.gguf")).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .arg("-o")
+            .arg(folder.0.join("model.gguf"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
         wait_until("it has begun a file", || names(&folder.0).len() == 2);
         send(&child, signal);

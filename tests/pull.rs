@@ -1,4 +1,5 @@
-//! Models by name, against a small hub of our own: the layout of requests, going on after a break, and the errors.
+//! Models by name, against a small hub of our own: the layout of requests, going on after a break,
+//! and the errors.
 
 mod common;
 
@@ -22,7 +23,8 @@ fn tiny_hub() -> Hub {
 #[track_caller]
 fn assert_fetched(folder: &Path, case: &str) {
     for name in ["config.json", "tokenizer.json", "model.safetensors"] {
-        let fetched = fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{case}, {name}: {error}"));
+        let fetched =
+            fs::read(folder.join(name)).unwrap_or_else(|error| panic!("{case}, {name}: {error}"));
         assert!(fetched == fs::read(tiny().join(name)).unwrap(), "{case}, {name}");
     }
 }
@@ -72,7 +74,10 @@ fn a_model_is_fetched_once_and_found_by_its_name() {
     assert!(!folder.join("README.md").exists());
     let asked = hub.asked();
     assert_eq!(asked[0].0, "/api/models/owner/tiny/revision/main");
-    assert!(asked.contains(&("/owner/tiny/resolve/main/model.safetensors".into(), None)), "{asked:?}");
+    assert!(
+        asked.contains(&("/owner/tiny/resolve/main/model.safetensors".into(), None)),
+        "{asked:?}"
+    );
 
     // All there: nothing but the list is asked for.
     let ran = run(&home, &hub.endpoint, &["pull", NAME, "--json"], false);
@@ -80,8 +85,10 @@ fn a_model_is_fetched_once_and_found_by_its_name() {
     assert_eq!(hub.asked().len(), 1);
 
     // By its name, without the hub.
-    let by_name = run(&home, "http://127.0.0.1:9", &["tokenize", "-m", NAME, "--json", "a word"], true);
-    let by_path = run(&home, "", &["tokenize", "-m", tiny().to_str().unwrap(), "--json", "a word"], true);
+    let by_name =
+        run(&home, "http://127.0.0.1:9", &["tokenize", "-m", NAME, "--json", "a word"], true);
+    let by_path =
+        run(&home, "", &["tokenize", "-m", tiny().to_str().unwrap(), "--json", "a word"], true);
     assert_eq!((by_name.code, &by_name.out), (0, &by_path.out), "{}", by_name.err);
     let ran = run(&home, "http://127.0.0.1:9", &["pull", NAME], true);
     assert_eq!((ran.code, ran.out.trim_end()), (0, folder.to_str().unwrap()));
@@ -95,7 +102,8 @@ fn a_download_that_breaks_goes_on_where_it_ended() {
     hub.behave(|manner| manner.fault = Some(Fault::Cut(cut)));
     let ran = run(&home, &hub.endpoint, &["pull", NAME], false);
     assert_eq!((ran.code, &*ran.err), (0, ""));
-    let broken: Vec<_> = hub.asked().into_iter().filter(|(_, start)| start.is_some_and(|n| n > 0)).collect();
+    let broken: Vec<_> =
+        hub.asked().into_iter().filter(|(_, start)| start.is_some_and(|n| n > 0)).collect();
     assert_eq!(broken.len(), 1, "{broken:?}");
     assert_eq!(broken[0].1, Some(cut as u64));
     let name = broken[0].0.rsplit('/').next().unwrap().to_owned();
@@ -146,9 +154,12 @@ fn what_has_another_sum_is_fetched_anew_and_then_refused() {
     hub.behave(|manner| manner.fault = Some(Fault::Spoilt(40_000, true)));
     let ran = run(&home, &hub.endpoint, &["pull", NAME], false);
     assert_eq!((ran.code, &*ran.out), (1, ""));
-    for part in
-        ["model.safetensors came with the SHA-256", &etag("model.safetensors", &weights), "twice", "-m"]
-    {
+    for part in [
+        "model.safetensors came with the SHA-256",
+        &etag("model.safetensors", &weights),
+        "twice",
+        "-m",
+    ] {
         assert!(ran.err.contains(part), "{part}: {}", ran.err);
     }
     // Nothing of it is taken for the model.
@@ -165,9 +176,13 @@ fn a_hub_that_falls_silent_is_an_error() {
         hub.behave(|manner| manner.fault = Some(Fault::Silence(at)));
         let ran = run_with_patience(&home, &hub.endpoint, &["pull", NAME], false, "2");
         assert_eq!((ran.code, &*ran.out), (1, ""));
-        for part in
-            ["cannot fetch owner/tiny", "nothing for 2 s", "HF_HUB_DOWNLOAD_TIMEOUT", "run it again", "-m"]
-        {
+        for part in [
+            "cannot fetch owner/tiny",
+            "nothing for 2 s",
+            "HF_HUB_DOWNLOAD_TIMEOUT",
+            "run it again",
+            "-m",
+        ] {
             assert!(ran.err.contains(part), "{part}: {}", ran.err);
         }
         // And then it speaks again.
@@ -188,7 +203,8 @@ fn a_hub_that_falls_silent_is_an_error() {
 #[test]
 fn what_cannot_be_fetched_says_what_to_do() {
     let (hub, home) = (tiny_hub(), Folder::new("errors"));
-    let gguf = Hub::new(HashMap::from([("a.gguf".to_owned(), vec![1]), ("b.gguf".to_owned(), vec![2])]));
+    let gguf =
+        Hub::new(HashMap::from([("a.gguf".to_owned(), vec![1]), ("b.gguf".to_owned(), vec![2])]));
     let nowhere = "http://127.0.0.1:9";
     type Row<'a> = (&'a str, &'a [&'a str], bool, i32, &'a [&'a str]);
     let rows: [Row; 9] = [
@@ -221,10 +237,28 @@ fn what_cannot_be_fetched_says_what_to_do() {
                 "models/owner/tiny",
             ],
         ),
-        (nowhere, &["embed", "a", "-m", "owner/tiny/x.gguf"], true, 2, &["resolve/main/x.gguf", "-m"]),
-        (nowhere, &["generate", "a", "-m", NAME], false, 2, &["not in the cache", "kaiwu pull owner/tiny"]),
+        (
+            nowhere,
+            &["embed", "a", "-m", "owner/tiny/x.gguf"],
+            true,
+            2,
+            &["resolve/main/x.gguf", "-m"],
+        ),
+        (
+            nowhere,
+            &["generate", "a", "-m", NAME],
+            false,
+            2,
+            &["not in the cache", "kaiwu pull owner/tiny"],
+        ),
         (&hub.endpoint, &["pull", "owner/other"], false, 1, &["no such model", "HF_TOKEN", "404"]),
-        (&hub.endpoint, &["pull", "owner/tiny/none.gguf"], false, 1, &["no such model or file", "404"]),
+        (
+            &hub.endpoint,
+            &["pull", "owner/tiny/none.gguf"],
+            false,
+            1,
+            &["no such model or file", "404"],
+        ),
         (&gguf.endpoint, &["pull", NAME], false, 1, &["a.gguf", "b.gguf", "as in owner/tiny/"]),
         (&hub.endpoint, &["pull", "../tiny"], false, 2, &["owner/name"]),
     ];
@@ -258,7 +292,10 @@ fn the_token_goes_to_the_hub_and_to_no_other_host() {
         assert_eq!((ran.code, &*ran.err), (0, ""), "{case}");
         assert_fetched(Path::new(ran.out.trim_end()), case);
         let (asked, elsewhere) = (hub.log(), other.log());
-        assert!(asked.len() > 3 && elsewhere.iter().any(|asked| asked.method == "GET"), "{elsewhere:?}");
+        assert!(
+            asked.len() > 3 && elsewhere.iter().any(|asked| asked.method == "GET"),
+            "{elsewhere:?}"
+        );
         for asked in asked {
             // An address that another host chose is asked for without it.
             let expected = Some("Bearer hf_secret").filter(|_| !asked.path.starts_with("/cdn/"));
@@ -285,7 +322,8 @@ fn hubs_mirrors_and_proxies_are_taken_as_they_are() {
     for (case, change) in rows {
         // As it is, and with a connection that breaks within the weights.
         for fault in [None, Some(Fault::Cut(30_000))] {
-            let (hub, home) = (tiny_hub(), Folder::new(&format!("manner-{case}-{}", fault.is_some())));
+            let (hub, home) =
+                (tiny_hub(), Folder::new(&format!("manner-{case}-{}", fault.is_some())));
             hub.behave(change);
             hub.behave(|manner| manner.fault = fault);
             let ran = run(&home, &hub.endpoint, &["pull", NAME], false);
@@ -296,13 +334,20 @@ fn hubs_mirrors_and_proxies_are_taken_as_they_are() {
             let blobs = home.0.join("hub/models--owner--tiny/blobs");
             assert!(
                 blobs
-                    .join(etag("model.safetensors", &fs::read(tiny().join("model.safetensors")).unwrap()))
+                    .join(etag(
+                        "model.safetensors",
+                        &fs::read(tiny().join("model.safetensors")).unwrap()
+                    ))
                     .is_file()
             );
             let log = hub.log();
-            assert!(log.iter().all(|asked| asked.encoding.as_deref() == Some("identity")), "{case}: {log:?}");
+            assert!(
+                log.iter().all(|asked| asked.encoding.as_deref() == Some("identity")),
+                "{case}: {log:?}"
+            );
             let resumed = log.iter().any(|asked| asked.range.is_some());
-            // What is packed and of unknown length has no beginning; and here the question for the headers breaks.
+            // What is packed and of unknown length has no beginning; and here the question for the
+            // headers breaks.
             let expected = fault.is_some() && !["gzip", "no head"].contains(&case);
             assert_eq!(resumed, expected, "{case}: {log:?}");
         }
@@ -334,7 +379,11 @@ fn what_is_no_hub_is_said_as_such() {
     let rows: [Row; 7] = [
         (NAME, |manner| manner.swollen = true, &["no JSON", "HF_ENDPOINT"]),
         (NAME, |manner| manner.page = true, &["web page (HTML)", "sign-in", "HF_ENDPOINT"]),
-        ("owner/tiny/x.gguf", |manner| manner.page = true, &["web page (HTML)", "sign-in", "HF_ENDPOINT"]),
+        (
+            "owner/tiny/x.gguf",
+            |manner| manner.page = true,
+            &["web page (HTML)", "sign-in", "HF_ENDPOINT"],
+        ),
         (NAME, |manner| manner.no_etag = true, &["no ETag for config.json", "HF_ENDPOINT", "-m"]),
         (
             NAME,
@@ -343,7 +392,9 @@ fn what_is_no_hub_is_said_as_such() {
         ),
         (
             NAME,
-            |manner| manner.refuses = (1, "403 Forbidden", "X-Error-Message: Access is restricted\r\n"),
+            |manner| {
+                manner.refuses = (1, "403 Forbidden", "X-Error-Message: Access is restricted\r\n")
+            },
             &["403", "Access is restricted", "set HF_TOKEN"],
         ),
         (
@@ -366,7 +417,10 @@ fn what_is_no_hub_is_said_as_such() {
     assert!(ran.code == 2 && ran.err.contains("HF_ENDPOINT is \"hub.example\""), "{ran:?}");
     let mut command = hub_command("http://127.0.0.1:9");
     let ran = run_with(command.env("HF_TOKEN", "hf_secret hf_secret").args(["pull", NAME]), "");
-    assert!(ran.code == 2 && ran.err.contains("HF_TOKEN") && !ran.err.contains("hf_secret"), "{ran:?}");
+    assert!(
+        ran.code == 2 && ran.err.contains("HF_TOKEN") && !ran.err.contains("hf_secret"),
+        "{ran:?}"
+    );
 }
 
 #[test]
@@ -391,7 +445,8 @@ fn one_process_waits_for_another() {
     lock.lock().unwrap();
     std::thread::scope(|scope| {
         // Waiting for another process is no silence of the hub.
-        let pull = scope.spawn(|| run_with_patience(&home, &hub.endpoint, &["pull", NAME], false, "1"));
+        let pull =
+            scope.spawn(|| run_with_patience(&home, &hub.endpoint, &["pull", NAME], false, "1"));
         std::thread::sleep(Duration::from_secs(3));
         assert!(!pull.is_finished());
         assert!(hub.asked().iter().all(|(path, _)| !path.ends_with(".safetensors")));
@@ -482,10 +537,13 @@ fn revisions_have_names_are_listed_and_removed() {
     assert_eq!((names[0].as_str(), names[1].as_str()), (Some(NAME), Some(at_v1)));
     assert_eq!((row(1, "revision"), row(1, "commit")), ("v1".into(), OTHER_COMMIT.into()));
     assert_eq!(row(0, "path"), folder.join(COMMIT).to_str().unwrap());
-    let parts = ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"];
+    let parts =
+        ["config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"];
     let parts = parts.iter().chain(&["model.safetensors", "chat_template.jinja"]);
-    let bytes: u64 =
-        parts.filter_map(|name| fs::metadata(tiny().join(name)).ok()).map(|found| found.len()).sum();
+    let bytes: u64 = parts
+        .filter_map(|name| fs::metadata(tiny().join(name)).ok())
+        .map(|found| found.len())
+        .sum();
     assert_eq!(row(0, "bytes"), bytes);
     assert_eq!(listed["others"][0]["name"], "owner/tiny@v1/q.gguf");
     let ran = run(&["list"]);
@@ -606,7 +664,8 @@ fn a_shard_that_is_missing_is_to_be_pulled() {
     snapshot(&home, &files);
     let ran = run(&home, "http://127.0.0.1:9", &["generate", "-m", NAME, "a"], false);
     assert_eq!(ran.code, 2);
-    for part in ["in the cache without model-00002-of-00002.safetensors", "kaiwu pull owner/tiny`"] {
+    for part in ["in the cache without model-00002-of-00002.safetensors", "kaiwu pull owner/tiny`"]
+    {
         assert!(ran.err.contains(part), "{part}: {}", ran.err);
     }
     let ran = run(&home, "http://127.0.0.1:9", &["list", "--json"], false);
@@ -623,7 +682,8 @@ fn a_shard_that_is_missing_is_to_be_pulled() {
     assert!(ran.code == 2 && ran.err.contains("as in owner/tiny/q.gguf"), "{}", ran.err);
 }
 
-/// A file that the system refuses to show is no file that is missing. (A loop of links, for root may read all else.)
+/// A file that the system refuses to show is no file that is missing. (A loop of links, for root
+/// may read all else.)
 #[cfg(unix)]
 #[test]
 fn what_may_not_be_read_is_said_as_such() {

@@ -6,7 +6,9 @@ use common::program::run;
 use common::{TempFile, default_model};
 use kaiwu::format::blocks::{dequantise, quantise};
 use kaiwu::format::quantize::{convert, plan, quantize};
-use kaiwu::format::{Array, DType, Gguf, NewTensor, Quantization, Strings, TensorInfo, Value, write_gguf};
+use kaiwu::format::{
+    Array, DType, Gguf, NewTensor, Quantization, Strings, TensorInfo, Value, write_gguf,
+};
 use kaiwu::workbench::Numbers;
 
 fn squared_error(dtype: DType, bytes: &[u8], weights: &[f32]) -> f64 {
@@ -17,8 +19,11 @@ fn squared_error(dtype: DType, bytes: &[u8], weights: &[f32]) -> f64 {
 
 #[test]
 fn the_search_finds_better_steps_than_the_plain_choice() {
-    // The type, and the share of the plain choice's squared error that may be left on normal-ish numbers.
-    for (dtype, share) in [(DType::Q4_0, 0.9), (DType::Q5_0, 0.97), (DType::Q4K, 0.85), (DType::Q8_0, 1.0)] {
+    // The type, and the share of the plain choice's squared error that may be left on normal-ish
+    // numbers.
+    for (dtype, share) in
+        [(DType::Q4_0, 0.9), (DType::Q5_0, 0.97), (DType::Q4K, 0.85), (DType::Q8_0, 1.0)]
+    {
         let weights = Numbers::new(5).floats(64 * 256, 0.05);
         let plain = squared_error(dtype, &quantise(dtype, &weights), &weights);
         let found = squared_error(dtype, &quantize(dtype, &weights).unwrap(), &weights);
@@ -56,7 +61,10 @@ fn threads_give_what_one_thread_does() {
     let weights = Numbers::new(7).floats(300 * 1024, 0.1);
     let bytes: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
     for dtype in [DType::Q8_0, DType::Q4_0, DType::Q4K, DType::F16, DType::F32] {
-        assert!(convert(DType::F32, &bytes, dtype).unwrap() == quantize(dtype, &weights).unwrap(), "{dtype}");
+        assert!(
+            convert(DType::F32, &bytes, dtype).unwrap() == quantize(dtype, &weights).unwrap(),
+            "{dtype}"
+        );
     }
 }
 
@@ -99,7 +107,10 @@ fn what_matters_much_keeps_its_bits() {
     ];
     use DType::{BF16, F32, Q4_0, Q4K, Q5_0, Q8_0};
     assert_eq!(plan(Quantization::Q4K, &tensors), [Q8_0, F32, Q4K, Q5_0, BF16, F32, F32, F32, Q4K]);
-    assert_eq!(plan(Quantization::Q4_0, &tensors), [Q8_0, F32, Q4_0, Q4_0, BF16, F32, F32, F32, Q4_0]);
+    assert_eq!(
+        plan(Quantization::Q4_0, &tensors),
+        [Q8_0, F32, Q4_0, Q4_0, BF16, F32, F32, F32, Q4_0]
+    );
     let untied = [&tensors[..1], &[info("output.weight", &[100, 256], BF16)]].concat();
     assert_eq!(plan(Quantization::Q4_0, &untied), [Q4_0, Q8_0]);
     assert_eq!(plan(Quantization::Q8_0, &untied), [Q8_0, Q8_0]);
@@ -126,15 +137,24 @@ fn what_is_written_is_read_back() {
         ("a.floats", Value::Array(Array::F32(vec![0.5, -1.0]))),
         ("a.bools", Value::Array(Array::Bool(vec![true, false]))),
         ("a.empty", Value::Array(Array::I32(vec![]))),
-        ("a.nested", Value::Array(Array::Nested(vec![Array::U8(vec![1]), Array::I64(vec![-2, 3])]))),
+        (
+            "a.nested",
+            Value::Array(Array::Nested(vec![Array::U8(vec![1]), Array::I64(vec![-2, 3])])),
+        ),
     ]
     .map(|(key, value)| (key.to_owned(), value))
     .into();
-    let tensor =
-        |name: &str, shape: &[u64], dtype| NewTensor { name: name.into(), shape: shape.into(), dtype };
+    let tensor = |name: &str, shape: &[u64], dtype| NewTensor {
+        name: name.into(),
+        shape: shape.into(),
+        dtype,
+    };
     // Seven halves do not fill an alignment.
-    let tensors =
-        [tensor("a", &[7], DType::F16), tensor("b", &[3, 2, 32], DType::Q4_0), tensor("c", &[1], DType::F32)];
+    let tensors = [
+        tensor("a", &[7], DType::F16),
+        tensor("b", &[3, 2, 32], DType::Q4_0),
+        tensor("c", &[1], DType::F32),
+    ];
     let data = |index: usize| vec![index as u8 + 1; tensors[index].bytes().unwrap() as usize];
     let file = TempFile::new("written.gguf", b"");
     write_gguf(&file.0, &metadata, &tensors, |index| Ok(data(index))).unwrap();
@@ -147,7 +167,8 @@ fn what_is_written_is_read_back() {
     }
 
     // What does not fit its shape is refused, and the file of before is still there.
-    let error = write_gguf(&file.0, &metadata, &tensors, |_| Ok(vec![0; 3])).unwrap_err().to_string();
+    let error =
+        write_gguf(&file.0, &metadata, &tensors, |_| Ok(vec![0; 3])).unwrap_err().to_string();
     assert!(error.contains("tensor a got 3 bytes"), "{error}");
     let odd = [tensor("odd", &[2, 33], DType::Q4_0)];
     assert!(write_gguf(&file.0, &metadata, &odd, |_| Ok(vec![0; 36])).is_err());
@@ -164,7 +185,11 @@ fn a_converted_model_says_what_the_model_says() {
         let file = TempFile::new(&format!("converted.{name}.gguf"), b"");
         let output = file.0.to_str().unwrap();
         let ran = run(&["convert", "-m", model, "--quantize", name, "-o", output, "--json"]);
-        assert!(ran.code == 0 && ran.err.contains("weights of Q4_1 are rounded again"), "{}", ran.err);
+        assert!(
+            ran.code == 0 && ran.err.contains("weights of Q4_1 are rounded again"),
+            "{}",
+            ran.err
+        );
         assert!(ran.json()["bits_per_weight"].as_f64().unwrap() < bits, "{}", ran.out);
         let json = run(&["compare", "-m", model, "-m", output, text, "--json"]).json();
         let divergence = json["mean_divergence"].as_f64().unwrap();
@@ -193,7 +218,11 @@ fn a_conversion_to_floats_changes_no_weight() {
         let mut values = vec![0.0; info.elements() as usize];
         dequantise(info.dtype, old.data(info), &mut values).unwrap();
         let bytes: &[u8] = new.data(converted);
-        assert!(values.iter().zip(bytes.chunks(4)).all(|(v, b)| v.to_le_bytes() == b), "{}", info.name);
+        assert!(
+            values.iter().zip(bytes.chunks(4)).all(|(v, b)| v.to_le_bytes() == b),
+            "{}",
+            info.name
+        );
     }
     let kept = |(key, _): &&(String, Value)| {
         !["general.file_type", "general.quantization_version"].contains(&&**key)
@@ -211,12 +240,24 @@ fn what_cannot_be_converted_is_said() {
         (&["convert", "-m", folder, "-o", "x.gguf"], 1, "no regular order"),
         (&["convert", "-m", model, "-o", "x.gguf"], 2, "GGUF file already"),
         (&["convert", "--quantize", "q9", "-o", "x"], 2, "q4_k"),
-        (&["convert", "-m", model, "--quantize", "q8_0", "-o", model], 2, "is a file of the model itself"),
-        (&["convert", "-m", model, "--quantize", "q8_0", "-o", "/dev/null/x.gguf"], 1, "/dev/null/x.gguf"),
+        (
+            &["convert", "-m", model, "--quantize", "q8_0", "-o", model],
+            2,
+            "is a file of the model itself",
+        ),
+        (
+            &["convert", "-m", model, "--quantize", "q8_0", "-o", "/dev/null/x.gguf"],
+            1,
+            "/dev/null/x.gguf",
+        ),
     ];
     for (arguments, code, message) in rows {
         let ran = run(arguments);
         assert_eq!((ran.code, &*ran.out), (code, ""), "{arguments:?}: {}", ran.err);
-        assert!(ran.err.starts_with("kaiwu: ") && ran.err.contains(message), "{arguments:?}: {}", ran.err);
+        assert!(
+            ran.err.starts_with("kaiwu: ") && ran.err.contains(message),
+            "{arguments:?}: {}",
+            ran.err
+        );
     }
 }

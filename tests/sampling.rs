@@ -42,7 +42,8 @@ fn logits() -> Vec<f32> {
     P.iter().map(|p| p.ln() as f32).collect()
 }
 
-/// The 0.999 quantile with 4 degrees of freedom is 18.5; the seeds are fixed, so this cannot flicker.
+/// The 0.999 quantile with 4 degrees of freedom is 18.5; the seeds are fixed, so this cannot
+/// flicker.
 const LIMIT: f64 = 18.5;
 const DRAWS: usize = 20_000;
 
@@ -68,12 +69,21 @@ fn draws_follow_the_distribution_each_filter_leaves() {
         // 0.15 / 0.4 is 0.375; 0.1 / 0.4 is 0.25.
         ("min-p 0.3", SamplerSettings { min_p: 0.3, ..s() }, kept(&[1, 3, 4])),
         ("min-p 1", SamplerSettings { min_p: 1.0, ..s() }, kept(&[1])),
-        // Of the top 3, renormalised, the first two hold 0.7 / 0.85 = 0.82: the third is cut. Over all five
-        // they hold 0.7 and it would stay.
+        // Of the top 3, renormalised, the first two hold 0.7 / 0.85 = 0.82: the third is cut. Over
+        // all five they hold 0.7 and it would stay.
         ("top-p after top-k", SamplerSettings { top_k: 3, top_p: 0.8, ..s() }, kept(&[1, 3])),
-        // At temperature 0.5 the first holds 0.56 of the mass; at 1 it holds 0.4, and 0.5 needs two.
-        ("temperature before top-p", SamplerSettings { temperature: 0.5, top_p: 0.5, ..s() }, kept(&[1])),
-        ("banned", SamplerSettings { logit_bias: vec![(1, f32::NEG_INFINITY)], ..s() }, kept(&[0, 2, 3, 4])),
+        // At temperature 0.5 the first holds 0.56 of the mass; at 1 it holds 0.4, and 0.5 needs
+        // two.
+        (
+            "temperature before top-p",
+            SamplerSettings { temperature: 0.5, top_p: 0.5, ..s() },
+            kept(&[1]),
+        ),
+        (
+            "banned",
+            SamplerSettings { logit_bias: vec![(1, f32::NEG_INFINITY)], ..s() },
+            kept(&[0, 2, 3, 4]),
+        ),
     ];
     for (name, settings, want) in rows {
         let counts = counts(settings, &logits(), &[], DRAWS);
@@ -112,7 +122,10 @@ fn a_large_vocabulary_is_cut_as_a_full_sort_would() {
         }
         // One either way for float32 sums; the worst of 3000 draws comes near the edge.
         assert!(worst <= limit, "top_k {top_k} top_p {top_p}: drew rank {worst}, kept {limit}");
-        assert!(worst * 10 >= limit * 7, "top_k {top_k} top_p {top_p}: worst rank {worst} of {limit}");
+        assert!(
+            worst * 10 >= limit * 7,
+            "top_k {top_k} top_p {top_p}: worst rank {worst} of {limit}"
+        );
     }
 }
 
@@ -173,7 +186,8 @@ fn penalties_follow_their_formulas() {
 fn a_window_of_zero_is_the_whole_history() {
     let history: Vec<u32> = std::iter::once(3).chain(std::iter::repeat_n(0, 1000)).collect();
     for (window, want) in [(0, 4.0), (64, 5.0), (1001, 4.0), (1000, 5.0)] {
-        let s = SamplerSettings { presence_penalty: 1.0, penalty_window: window, ..Default::default() };
+        let s =
+            SamplerSettings { presence_penalty: 1.0, penalty_window: window, ..Default::default() };
         let mut logits = [0.0, 0.0, 0.0, 5.0];
         Sampler::new(s).sample(&mut logits, &history).unwrap();
         assert_eq!(logits[3], want, "window {window}");
@@ -201,8 +215,20 @@ fn broken_input_is_an_error_that_names_it() {
         ("inf", settings(), [0.0, f32::INFINITY, 0.0, 0.0], &[], "token 1 is inf"),
         ("-inf", d(), [f32::NEG_INFINITY, 0.0, 0.0, 0.0], &[], "token 0 is -inf"),
         ("all banned", SamplerSettings { logit_bias: ban, ..d() }, [0.0; 4], &[], "bans them all"),
-        ("bias outside", SamplerSettings { logit_bias: vec![(4, 1.0)], ..d() }, [0.0; 4], &[], "token 4"),
-        ("history outside", SamplerSettings { presence_penalty: 1.0, ..d() }, [0.0; 4], &[9], "token 9"),
+        (
+            "bias outside",
+            SamplerSettings { logit_bias: vec![(4, 1.0)], ..d() },
+            [0.0; 4],
+            &[],
+            "token 4",
+        ),
+        (
+            "history outside",
+            SamplerSettings { presence_penalty: 1.0, ..d() },
+            [0.0; 4],
+            &[9],
+            "token 9",
+        ),
         (
             "overflow",
             SamplerSettings { logit_bias: vec![(3, f32::MAX)], ..d() },
@@ -212,7 +238,8 @@ fn broken_input_is_an_error_that_names_it() {
         ),
     ];
     for (name, settings, mut logits, history, want) in rows {
-        let message = Sampler::new(settings).sample(&mut logits, history).expect_err(name).to_string();
+        let message =
+            Sampler::new(settings).sample(&mut logits, history).expect_err(name).to_string();
         assert!(message.contains(want), "{name}: {message}");
     }
     assert!(Sampler::new(d()).sample(&mut [], &[]).is_err(), "no logits at all");

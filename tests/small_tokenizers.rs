@@ -93,11 +93,13 @@ fn bos_and_eos_are_added_as_asked_and_never_doubled() {
         (Some(false), Some(true), "a", &[2, 1]),
     ];
     for (add_bos, add_eos, text, want) in rows {
-        let tokenizer = Tokenizer::from_parts(&TokenizerParts { add_bos, add_eos, ..base.clone() }).unwrap();
+        let tokenizer =
+            Tokenizer::from_parts(&TokenizerParts { add_bos, add_eos, ..base.clone() }).unwrap();
         assert_eq!(tokenizer.encode(text, true).unwrap(), want, "{add_bos:?} {add_eos:?} {text:?}");
     }
     // llama-bpe files that do not say begin with BOS.
-    let llama = Tokenizer::from_parts(&TokenizerParts { pre: Some("llama-bpe"), ..base.clone() }).unwrap();
+    let llama =
+        Tokenizer::from_parts(&TokenizerParts { pre: Some("llama-bpe"), ..base.clone() }).unwrap();
     assert_eq!(llama.encode("a", true).unwrap(), [0, 2]);
 }
 
@@ -150,9 +152,15 @@ fn a_small_sentencepiece_tokenizer_merges_by_score() {
     for (text, want) in rows {
         assert_eq!(tokenizer.encode(text, false).unwrap(), want, "{text:?}");
     }
-    assert_eq!(tokenizer.encode("a", true).unwrap(), [1, 3], "SentencePiece files begin with BOS by default");
-    // The space prefix goes to the beginning and after special tokens, and decoding takes the first one back.
-    let prefixed = Tokenizer::from_parts(&TokenizerParts { add_space_prefix: None, ..base.clone() }).unwrap();
+    assert_eq!(
+        tokenizer.encode("a", true).unwrap(),
+        [1, 3],
+        "SentencePiece files begin with BOS by default"
+    );
+    // The space prefix goes to the beginning and after special tokens, and decoding takes the first
+    // one back.
+    let prefixed =
+        Tokenizer::from_parts(&TokenizerParts { add_space_prefix: None, ..base.clone() }).unwrap();
     assert_eq!(prefixed.encode("ab", false).unwrap(), [12]);
     assert_eq!(prefixed.encode("<s>ab", false).unwrap(), [1, 12]);
     assert_eq!(prefixed.decode(&[1, 12], true), "ab");
@@ -167,8 +175,9 @@ fn a_small_sentencepiece_tokenizer_merges_by_score() {
 fn damaged_parts_are_errors_that_name_them() {
     let (tokens, kinds, merges) = tiny();
     let base = parts(&tokens, &kinds, &merges);
-    let strings =
-        |list: &[&str]| -> Option<Cow<'static, Strings>> { Some(Cow::Owned(list.iter().collect())) };
+    let strings = |list: &[&str]| -> Option<Cow<'static, Strings>> {
+        Some(Cow::Owned(list.iter().collect()))
+    };
     let llama = TokenizerParts { model: "llama", ..base.clone() };
     let byte_kinds = vec![6; tokens.len()];
     let scores = vec![0.0; tokens.len()];
@@ -194,7 +203,10 @@ fn damaged_parts_are_errors_that_name_them() {
         // Longer than any token: the library below would panic on it.
         (TokenizerParts { merges: strings(&["<tool> <tool>"]), ..b() }, "at 0"),
         (llama.clone(), "scores is missing"),
-        (TokenizerParts { scores: Some(&scores[1..]), ..llama.clone() }, "scores has 17 entries for 18"),
+        (
+            TokenizerParts { scores: Some(&scores[1..]), ..llama.clone() },
+            "scores has 17 entries for 18",
+        ),
         (TokenizerParts { scores: Some(&nan), ..llama.clone() }, "NaN"),
         (
             TokenizerParts { scores: Some(&scores), kinds: Some(Cow::Owned(byte_kinds)), ..llama },
@@ -213,19 +225,29 @@ fn what_means_nothing_is_ignored() {
     let base = parts(&tokens, &kinds, &merges);
     let sound = Tokenizer::from_parts(&base).unwrap();
     // Ids without a token, and types without a meaning.
-    let ids = TokenizerParts { eot: Some(18), eom: Some(u32::MAX), unknown: Some(32_000), ..base.clone() };
+    let ids = TokenizerParts {
+        eot: Some(18),
+        eom: Some(u32::MAX),
+        unknown: Some(32_000),
+        ..base.clone()
+    };
     let tokenizer = Tokenizer::from_parts(&ids).unwrap();
     assert_eq!(tokenizer.end_of_turn(), sound.end_of_turn());
-    let no_bos =
-        Tokenizer::from_parts(&TokenizerParts { bos: Some(18), add_bos: Some(true), ..base.clone() })
-            .unwrap();
+    let no_bos = Tokenizer::from_parts(&TokenizerParts {
+        bos: Some(18),
+        add_bos: Some(true),
+        ..base.clone()
+    })
+    .unwrap();
     assert_eq!((no_bos.bos(), no_bos.encode("a", true).unwrap()), (None, vec![2]));
     for strange in [0, 7, -1, i32::MAX] {
         let mut kinds = kinds.clone();
         kinds[7] = strange;
-        let tokenizer =
-            Tokenizer::from_parts(&TokenizerParts { kinds: Some(Cow::Owned(kinds)), ..base.clone() })
-                .unwrap();
+        let tokenizer = Tokenizer::from_parts(&TokenizerParts {
+            kinds: Some(Cow::Owned(kinds)),
+            ..base.clone()
+        })
+        .unwrap();
         assert_eq!(tokenizer.encode("abc", false).unwrap(), [7], "{strange}");
         assert_eq!(tokenizer.decode(&[7], true), "abc", "{strange}");
     }
@@ -237,7 +259,9 @@ fn markers_of_turns_are_control_tokens_whatever_their_type() {
     let table = ["a", "<|im_start|>", "<|im_end|>", "<b>", "<end_of_turn>", "<", "Ġ"];
     let tokens: Strings = table.iter().collect();
     let merges = Strings::default();
-    for (kind, is_control) in [(Normal, true), (Unused, true), (Control, true), (UserDefined, false)] {
+    for (kind, is_control) in
+        [(Normal, true), (Unused, true), (Control, true), (UserDefined, false)]
+    {
         let mut kinds = vec![Normal as i32; table.len()];
         [1, 2, 4].iter().for_each(|&id| kinds[id] = kind as i32);
         let tokenizer = Tokenizer::from_parts(&TokenizerParts {
@@ -246,7 +270,11 @@ fn markers_of_turns_are_control_tokens_whatever_their_type() {
             ..parts(&tokens, &kinds, &merges)
         })
         .unwrap();
-        assert_eq!(tokenizer.encode("<|im_start|>a<|im_end|>", false).unwrap(), [1, 0, 2], "{kind:?}");
+        assert_eq!(
+            tokenizer.encode("<|im_start|>a<|im_end|>", false).unwrap(),
+            [1, 0, 2],
+            "{kind:?}"
+        );
         assert_eq!(tokenizer.is_special(1), is_control, "{kind:?}");
         assert_eq!(tokenizer.end_of_turn(), [2, 4], "{kind:?}");
         assert_eq!(tokenizer.encode("<b>", false).unwrap(), [5], "{kind:?}: no marker");
@@ -279,7 +307,10 @@ fn tokens_that_are_no_text_keep_their_bytes() {
     let table: [&[u8]; 8] =
         [b"<unk>", b"a", b"\xc3", b"\xa9", b"\xe7\x8c", b"\xab", b"\xff<x>", "\u{fffd}".as_bytes()];
     let tokens = Strings::from_bytes(table);
-    assert_eq!((tokens.get(2), tokens.raw(2), tokens.raw(7)), (Some("\u{fffd}"), Some(&b"\xc3"[..]), None));
+    assert_eq!(
+        (tokens.get(2), tokens.raw(2), tokens.raw(7)),
+        (Some("\u{fffd}"), Some(&b"\xc3"[..]), None)
+    );
     assert_eq!(tokens.bytes(1), Some(&b"a"[..]));
     let scores = [0.0; 8];
     for kinds in [[2, 1, 1, 1, 1, 1, 4, 1], [2, 1, 6, 6, 1, 1, 3, 1]] {
@@ -296,7 +327,11 @@ fn tokens_that_are_no_text_keep_their_bytes() {
         assert_eq!(tokenizer.decode(&[1, 2, 3, 4, 5], false), "aé猫");
         assert_eq!(streamed(&tokenizer, &[4, 5, 4, 1], false), "猫\u{fffd}a");
         assert_eq!(tokenizer.encode("aé", false).unwrap(), [1, 2, 3], "byte by byte");
-        assert_eq!(tokenizer.encode("\u{fffd}", false).unwrap(), [7], "text is not what only looks like it");
+        assert_eq!(
+            tokenizer.encode("\u{fffd}", false).unwrap(),
+            [7],
+            "text is not what only looks like it"
+        );
         assert_eq!(tokenizer.decode(&[6], false), "\u{fffd}<x>");
         assert_eq!(tokenizer.encode("\u{fffd}<x>", false).unwrap()[0], 7);
     }
@@ -367,7 +402,8 @@ fn text_after_text_keeps_its_spaces() {
     }
 }
 
-/// Whatever a file says, there is a tokenizer or an error; and what a tokenizer encodes it can decode.
+/// Whatever a file says, there is a tokenizer or an error; and what a tokenizer encodes it can
+/// decode.
 #[test]
 fn random_parts_never_panic() {
     let mut rng = kaiwu::sample::Rng::new(11);
@@ -379,10 +415,13 @@ fn random_parts_never_panic() {
         let tokens: Vec<String> = (0..20).map(|_| word(4)).collect();
         let merges: Strings =
             (0..below(5)).map(|_| format!("{} {}", tokens[below(20)], tokens[below(20)])).collect();
-        let kinds: Vec<i32> = (0..20).map(|_| [1, 1, 1, 1, 1, 1, 2, 3, 4, 5, 0, 9][below(12)]).collect();
+        let kinds: Vec<i32> =
+            (0..20).map(|_| [1, 1, 1, 1, 1, 1, 2, 3, 4, 5, 0, 9][below(12)]).collect();
         let scores: Vec<f32> = (0..20).map(|_| -(below(9) as f32)).collect();
         // Some are no text.
-        let cut = |text: &String| text.as_bytes()[..text.len() - usize::from(text.ends_with('é'))].to_vec();
+        let cut = |text: &String| {
+            text.as_bytes()[..text.len() - usize::from(text.ends_with('é'))].to_vec()
+        };
         let tokens = Strings::from_bytes(tokens.iter().map(cut));
         let id = |id: usize| (id < 24).then_some(id as u32);
         let parts = TokenizerParts {
@@ -399,12 +438,19 @@ fn random_parts_never_panic() {
         let Ok(tokenizer) = Tokenizer::from_parts(&parts) else { continue };
         built += 1;
         for text in ["", "ab a <0x41>é\n🙂", " <a>b", "bbbaaab▁a  \n\n"] {
-            for ids in [tokenizer.encode(text, true), tokenizer.encode_plain(text)].into_iter().flatten() {
+            for ids in
+                [tokenizer.encode(text, true), tokenizer.encode_plain(text)].into_iter().flatten()
+            {
                 assert!(ids.iter().all(|&id| tokenizer.token(id).is_some()), "{parts:?} {ids:?}");
-                assert_eq!(streamed(&tokenizer, &ids, false), tokenizer.decode(&ids, false), "{parts:?}");
+                assert_eq!(
+                    streamed(&tokenizer, &ids, false),
+                    tokenizer.decode(&ids, false),
+                    "{parts:?}"
+                );
             }
             let plain = tokenizer.encode_plain(text).unwrap_or_default();
-            let control = plain.iter().any(|&id| tokenizer.is_special(id) && Some(id) != parts.unknown);
+            let control =
+                plain.iter().any(|&id| tokenizer.is_special(id) && Some(id) != parts.unknown);
             assert!(!control, "{text:?} became a control token: {parts:?}");
         }
     }

@@ -1,4 +1,5 @@
-//! What strategies say they need, held against their shaders, and which of them adapters of less are offered.
+//! What strategies say they need, held against their shaders, and which of them adapters of less
+//! are offered.
 
 mod common;
 
@@ -20,7 +21,9 @@ fn strategies_need_what_their_shaders_use() {
     for case in &bench.cases {
         for subgroup in [0, 8, 16, 64] {
             let adapter = Capabilities { subgroup, ..bench.gpu.capabilities().clone() };
-            for strategy in case.kernel.strategies(&adapter).into_iter().chain(case.kernel.sizes(&adapter)) {
+            for strategy in
+                case.kernel.strategies(&adapter).into_iter().chain(case.kernel.sizes(&adapter))
+            {
                 names.insert(strategy.name);
                 let text = render(&*case.kernel, &strategy).unwrap();
                 let what = format!("{} of {}", strategy.name, case.kernel.name());
@@ -30,7 +33,9 @@ fn strategies_need_what_their_shaders_use() {
                     Ok(used) => {
                         let (lanes, bytes) = used.lanes_and_workgroup_bytes();
                         if (lanes, bytes) != (needs.lanes, needs.workgroup_bytes) {
-                            failures.insert(format!("{what}: {lanes} lanes, {bytes} bytes, but {needs:?}"));
+                            failures.insert(format!(
+                                "{what}: {lanes} lanes, {bytes} bytes, but {needs:?}"
+                            ));
                         }
                     }
                 }
@@ -44,8 +49,11 @@ fn strategies_need_what_their_shaders_use() {
 /// The first strategy of products of one and of many tokens, and of attention.
 fn first_offered(bench: &Table, adapter: &Capabilities) -> [&'static str; 3] {
     let first = |kernel, tokens: fn(&str) -> bool| {
-        let case =
-            bench.cases.iter().find(|case| case.kernel.name() == kernel && tokens(&case.what)).unwrap();
+        let case = bench
+            .cases
+            .iter()
+            .find(|case| case.kernel.name() == kernel && tokens(&case.what))
+            .unwrap();
         case.kernel.strategies(adapter)[0].name
     };
     [
@@ -75,7 +83,8 @@ fn adapters_get_the_strategies_they_can_run() {
     ];
     for (software, subgroup, max_lanes, max_workgroup_bytes, expected) in rows {
         let here = bench.gpu.capabilities().clone();
-        let adapter = Capabilities { software, subgroup, max_lanes, max_workgroup_bytes, f16: false, ..here };
+        let adapter =
+            Capabilities { software, subgroup, max_lanes, max_workgroup_bytes, f16: false, ..here };
         assert_eq!(first_offered(&bench, &adapter), expected, "{adapter:?}");
     }
 }
@@ -85,7 +94,8 @@ fn adapters_get_the_strategies_they_can_run() {
 fn rows_are_shared_on_gpus() {
     let bench = table(StorageKind::Buffer);
     let here = bench.gpu.capabilities().clone();
-    for kernel in ["norm", "row_norm", "norm_gradient", "cross_entropy", "likelihood", "divergence", "argmax"]
+    for kernel in
+        ["norm", "row_norm", "norm_gradient", "cross_entropy", "likelihood", "divergence", "argmax"]
     {
         let case = bench.cases.iter().find(|case| case.kernel.name() == kernel).unwrap();
         for (software, subgroup, max_lanes, expected) in [
@@ -100,7 +110,8 @@ fn rows_are_shared_on_gpus() {
     }
 }
 
-/// Weights and caches of halves are read as such on GPUs that have them; elsewhere words are unpacked.
+/// Weights and caches of halves are read as such on GPUs that have them; elsewhere words are
+/// unpacked.
 #[test]
 fn halves_are_read_as_halves_on_gpus_that_have_them() {
     let bench = table(StorageKind::Buffer);
@@ -111,7 +122,8 @@ fn halves_are_read_as_halves_on_gpus_that_have_them() {
         let offered = |f16, software| {
             case.kernel.strategies(&Capabilities { f16, software, subgroup: 32, ..here.clone() })
         };
-        let ([with, without], name) = ([true, false].map(|f16| offered(f16, false)), case.kernel.name());
+        let ([with, without], name) =
+            ([true, false].map(|f16| offered(f16, false)), case.kernel.name());
         if name == "roof_multiply_add_half" {
             continue;
         }
@@ -120,22 +132,29 @@ fn halves_are_read_as_halves_on_gpus_that_have_them() {
         assert_eq!(with[0].needs.f16, halves, "{name} {}: {}", case.what, with[0].name);
         if halves {
             let text = render(&*case.kernel, &with[0]).unwrap();
-            assert!(text.contains("var<storage, read> ") && text.contains(": array<Halves>;"), "{text}");
+            assert!(
+                text.contains("var<storage, read> ") && text.contains(": array<Halves>;"),
+                "{text}"
+            );
             found.insert(with[0].name);
         }
     }
-    let expected = ["attention_workgroup_half", "matmul_workgroup_tile_half", "matvec_subgroup_columns_half"];
+    let expected =
+        ["attention_workgroup_half", "matmul_workgroup_tile_half", "matvec_subgroup_columns_half"];
     assert_eq!(found.into_iter().collect::<Vec<_>>(), expected);
 }
 
-/// The products and the attention of training: on GPUs a workgroup shares what its lanes read, where there is enough for one.
+/// The products and the attention of training: on GPUs a workgroup shares what its lanes read,
+/// where there is enough for one.
 #[test]
 fn training_shares_tiles_on_gpus() {
     let bench = table(StorageKind::Buffer);
     let adapter = Capabilities { software: false, ..bench.gpu.capabilities().clone() };
     for kernel in ["gemm", "causal_attention", "causal_query_gradient", "causal_key_gradient"] {
         let rows: Vec<_> = bench.cases.iter().filter(|case| case.kernel.name() == kernel).collect();
-        let shared = rows.iter().filter(|case| case.kernel.strategies(&adapter)[0].needs.workgroup_bytes > 0);
+        let shared = rows
+            .iter()
+            .filter(|case| case.kernel.strategies(&adapter)[0].needs.workgroup_bytes > 0);
         // Sequences of four have queries for no workgroup.
         assert_eq!(shared.count(), if kernel == "gemm" { rows.len() } else { 2 }, "{kernel}");
         let last = rows.iter().map(|case| case.kernel.strategies(&adapter).pop().unwrap());
@@ -143,7 +162,8 @@ fn training_shares_tiles_on_gpus() {
     }
 }
 
-/// The limits are asked of the device, not only of the strategies: what needs more does not compile.
+/// The limits are asked of the device, not only of the strategies: what needs more does not
+/// compile.
 #[test]
 fn a_device_opened_with_less_has_less() {
     let options = GpuOptions {
@@ -170,8 +190,12 @@ fn a_device_opened_with_less_has_less() {
     gpu.wait().unwrap();
 
     let kernel = &recording.entries()[0].kernel;
-    let more =
-        Capabilities { software: false, max_lanes: 1024, max_workgroup_bytes: 32 << 10, ..less.clone() };
+    let more = Capabilities {
+        software: false,
+        max_lanes: 1024,
+        max_workgroup_bytes: 32 << 10,
+        ..less.clone()
+    };
     let strategy = kernel.strategies(&more).swap_remove(0);
     assert_eq!(strategy.name, "matvec_workgroup_columns");
     let made = Program::compile_entries(&gpu, recording.entries(), |_| strategy.clone());
@@ -183,6 +207,7 @@ fn a_device_opened_with_less_has_less() {
     let total = Tensor::uniform(&place, "total", 4).unwrap();
     let mut recording = Recording::default();
     recording.push("square_sum", SquareSum { x, base: None, total });
-    let message = Program::compile(&gpu, &recording).err().map(|error| error.to_string()).unwrap_or_default();
+    let message =
+        Program::compile(&gpu, &recording).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(message.contains("square_sum") && message.contains("32 lanes"), "{message:?}");
 }

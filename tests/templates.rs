@@ -1,4 +1,5 @@
-//! Chat templates beside Python's jinja2: expressions one by one, whole templates, and what the files of a model say.
+//! Chat templates beside Python's jinja2: expressions one by one, whole templates, and what the
+//! files of a model say.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,10 @@ const OTHERWISE: [(&str, &str); 18] = [
     ("n[1:]", "the engine takes a slice of none for empty"),
     ("u.title()", "the standard library has no titlecase letters"),
     ("'ǆ'.title()", "the standard library has no titlecase letters"),
-    ("d.get('z', default=9)", "Python refuses the argument by name, for no reason a template could mean"),
+    (
+        "d.get('z', default=9)",
+        "Python refuses the argument by name, for no reason a template could mean",
+    ),
     ("l | batch(0) | list", "jinja2 makes one batch of all; a count of none is refused"),
     ("1e300 | int", "integers have 128 bits"),
     ("s | upper(1)", "arguments that a filter does not have are let pass"),
@@ -62,13 +66,23 @@ fn expressions_give_what_jinja2_gives() {
             }
         }
     }
-    assert!(wrong.is_empty(), "{} of {} rows differ:\n{}", wrong.len(), rows.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} rows differ:\n{}",
+        wrong.len(),
+        rows.len(),
+        wrong.join("\n")
+    );
     for (known, reason) in OTHERWISE {
-        assert!(otherwise.contains(&known), "{known:?} agrees now; it is no longer so that {reason}");
+        assert!(
+            otherwise.contains(&known),
+            "{known:?} agrees now; it is no longer so that {reason}"
+        );
     }
 }
 
-/// `scripts/templates.sh` makes the folder: templates of other people, and what jinja2 makes of them.
+/// `scripts/templates.sh` makes the folder: templates of other people, and what jinja2 makes of
+/// them.
 #[test]
 #[ignore = "needs KAIWU_TEMPLATES; scripts/templates.sh runs it"]
 fn templates_of_models_give_what_jinja2_gives() {
@@ -81,13 +95,18 @@ fn templates_of_models_give_what_jinja2_gives() {
     for case in cases {
         let name = case["template"].as_str().unwrap();
         let source = fs::read_to_string(folder.join(name)).unwrap();
-        let (want, got) = (case["result"].as_str(), render(&source, case["variables"].as_object().unwrap()));
+        let (want, got) =
+            (case["result"].as_str(), render(&source, case["variables"].as_object().unwrap()));
         failures += usize::from(want.is_none());
         if got.as_deref().ok() != want {
             wrong.push(format!("{name}, {}:\njinja2 {want:?}\nhere   {got:?}", case["name"]));
         }
     }
-    assert!(cases.len() > 100 && failures < cases.len() / 2, "{} cases, {failures} failures", cases.len());
+    assert!(
+        cases.len() > 100 && failures < cases.len() / 2,
+        "{} cases, {failures} failures",
+        cases.len()
+    );
     assert!(wrong.is_empty(), "{} of {} differ:\n{}", wrong.len(), cases.len(), wrong.join("\n"));
     println!("{} renderings agree, {failures} of them failures in both", cases.len());
 }
@@ -128,7 +147,10 @@ fn special_tokens_go_by_their_names() {
             "tokenizer_config.json",
             json!({"pad_token": "<p>", "unk_token": {"content": "<u>"}, "my_token": "<m>", "extra_special_tokens": {"image_token": "<i>"}}),
         ),
-        ("special_tokens_map.json", json!({"pad_token": "<old>", "sep_token": "<sep>", "cls_token": null})),
+        (
+            "special_tokens_map.json",
+            json!({"pad_token": "<old>", "sep_token": "<sep>", "cls_token": null}),
+        ),
     ];
     assert_eq!(rendered("tokens", &files).unwrap(), "<p>|<u>|<sep>|<i>|<m>|False");
 }
@@ -140,24 +162,33 @@ fn begin_and_end_tokens_may_be_named_in_the_older_file_alone() {
     let files = [
         ("chat_template.jinja", json!("{{ bos_token }} {{ eos_token }}")),
         ("tokenizer_config.json", json!({})),
-        ("special_tokens_map.json", json!({"bos_token": text(5), "eos_token": {"content": text(6)}})),
+        (
+            "special_tokens_map.json",
+            json!({"bos_token": text(5), "eos_token": {"content": text(6)}}),
+        ),
     ];
     assert_eq!(rendered("older", &files).unwrap(), format!("{} {}", text(5), text(6)));
 }
 
 #[test]
 fn templates_may_be_several() {
-    let of =
-        |several: Value| rendered("several", &[("tokenizer_config.json", json!({"chat_template": several}))]);
+    let of = |several: Value| {
+        rendered("several", &[("tokenizer_config.json", json!({"chat_template": several}))])
+    };
     assert_eq!(of(json!({"default": "D", "tool_use": "T"})).unwrap(), "D");
     assert_eq!(
-        of(json!([{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}])).unwrap(),
+        of(json!([{"name": "tool_use", "template": "T"}, {"name": "default", "template": "D"}]))
+            .unwrap(),
         "D"
     );
     assert_eq!(of(json!([{"name": "chat", "template": "C"}])).unwrap(), "C");
     let refused =
-        of(json!([{"name": "rag", "template": "R"}, {"name": "tool_use", "template": "T"}])).unwrap_err();
-    assert!(refused.contains("rag, tool_use") && refused.contains("chat_template.jinja"), "{refused}");
+        of(json!([{"name": "rag", "template": "R"}, {"name": "tool_use", "template": "T"}]))
+            .unwrap_err();
+    assert!(
+        refused.contains("rag, tool_use") && refused.contains("chat_template.jinja"),
+        "{refused}"
+    );
     assert!(of(json!(5)).unwrap_err().contains("is no text"));
 }
 
@@ -297,10 +328,12 @@ fn no_template_panics() {
         "[::-1]",
         " if ",
     ];
-    let variables = json!({"l": [3, "a", null], "d": {"a": 1, "items": [2]}, "s": " aé\u{1f642}b "});
+    let variables =
+        json!({"l": [3, "a", null], "d": {"a": 1, "items": [2]}, "s": " aé\u{1f642}b "});
     let (mut state, mut good, mut bad) = (1u64, 0, 0);
     let mut next = |most: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % most
     };
     for round in 0..20_000 {

@@ -1,5 +1,5 @@
-//! Tiny random checkpoints of each architecture against the logits of their reference implementation: see
-//! `tests/data/README.md`.
+//! Tiny random checkpoints of each architecture against the logits of their reference
+//! implementation: see `tests/data/README.md`.
 
 mod common;
 
@@ -54,8 +54,9 @@ struct Expected {
 fn expected(name: &str) -> Expected {
     let bytes = std::fs::read(folder(name).join("expected.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let words =
-        |name: &str| -> Vec<u32> { bytemuck::pod_collect_to_vec(tensors.tensor(name).unwrap().data()) };
+    let words = |name: &str| -> Vec<u32> {
+        bytemuck::pod_collect_to_vec(tensors.tensor(name).unwrap().data())
+    };
     let logits = words("logits").into_iter().map(f32::from_bits).collect();
     Expected { input: words("input_ids"), logits, greedy: words("greedy_from_first_8") }
 }
@@ -77,7 +78,8 @@ fn worst(runner: &mut Runner, expected: &Expected) -> f32 {
 
 fn check(name: &str, what: &str, place: &Place) -> Vec<String> {
     let source = Source::open(&folder(name)).unwrap_or_else(|error| panic!("{error}"));
-    let model = Arc::new(Model::load(place, &source, |_| ()).unwrap_or_else(|error| panic!("{error}")));
+    let model =
+        Arc::new(Model::load(place, &source, |_| ()).unwrap_or_else(|error| panic!("{error}")));
     let expected = expected(name);
     let mut failures = vec![];
     for chunk in CHUNKS {
@@ -96,14 +98,17 @@ fn check(name: &str, what: &str, place: &Place) -> Vec<String> {
             found.extend(runner.decode_greedy(5.min(wanted.len() - found.len())).unwrap());
         }
         if found != wanted {
-            failures.push(format!("{name} {what}, {chunk} at once: chose {found:?}, expected {wanted:?}"));
+            failures.push(format!(
+                "{name} {what}, {chunk} at once: chose {found:?}, expected {wanted:?}"
+            ));
         }
     }
     failures
 }
 
 fn check_all(what: &str, place: &Place) {
-    let failures: Vec<String> = CHECKPOINTS.iter().flat_map(|name| check(name, what, place)).collect();
+    let failures: Vec<String> =
+        CHECKPOINTS.iter().flat_map(|name| check(name, what, place)).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
@@ -131,14 +136,15 @@ fn logits_and_greedy_ids_through_the_references_are_the_references() {
     check_all("through the references", &Place::Host);
 }
 
-/// LongRoPE has other frequencies for contexts beyond the first one: the context that a conversation may have chooses, as the
-/// length of the text does in the reference.
+/// LongRoPE has other frequencies for contexts beyond the first one: the context that a
+/// conversation may have chooses, as the length of the text does in the reference.
 #[test]
 fn long_rope_turns_by_the_context() {
     let name = "phi3-long-short";
     let bytes = std::fs::read(folder(name).join("expected.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
-    let short: Vec<f32> = bytemuck::pod_collect_to_vec(tensors.tensor("logits_short").unwrap().data());
+    let short: Vec<f32> =
+        bytemuck::pod_collect_to_vec(tensors.tensor("logits_short").unwrap().data());
     let long = expected(name);
     let beginning = |logits: &[f32]| Expected {
         input: long.input[..32].to_vec(),
@@ -155,8 +161,14 @@ fn long_rope_turns_by_the_context() {
         };
         for chunk in CHUNKS {
             for context in [33, 128] {
-                assert!(worst(&mut runner(context, chunk), &beginning) <= 1.0, "long, {chunk} at once");
-                assert!(worst(&mut runner(context, chunk), &short) > 10.0, "the short ones are others");
+                assert!(
+                    worst(&mut runner(context, chunk), &beginning) <= 1.0,
+                    "long, {chunk} at once"
+                );
+                assert!(
+                    worst(&mut runner(context, chunk), &short) > 10.0,
+                    "the short ones are others"
+                );
             }
             assert!(worst(&mut runner(128, chunk), &long) <= 1.0, "all of them, {chunk} at once");
             let mut runner = runner(32, chunk);
@@ -202,8 +214,12 @@ fn long_rope_turns_by_what_a_command_needs() {
         let arguments = [&["logits", "-m", path, "--ids", &ids][..], more].concat();
         let ran = run_with(kaiwu().args(&arguments), "");
         assert_eq!(ran.code, 0, "{arguments:?}: {}", ran.err);
-        let (found, wanted) = (ran.json()["logits"][0].as_f64().unwrap() as f32, highest(tensor, tokens - 1));
-        assert!((found - wanted).abs() <= 2e-3 + 1e-3 * wanted.abs(), "{arguments:?}: {found}, not {wanted}");
+        let (found, wanted) =
+            (ran.json()["logits"][0].as_f64().unwrap() as f32, highest(tensor, tokens - 1));
+        assert!(
+            (found - wanted).abs() <= 2e-3 + 1e-3 * wanted.abs(),
+            "{arguments:?}: {found}, not {wanted}"
+        );
     }
     assert!((highest("logits", 19) - highest("logits_short", 19)).abs() > 0.02, "they are others");
 }
@@ -212,11 +228,15 @@ fn long_rope_turns_by_what_a_command_needs() {
 fn tokenizers_of_folders_read_and_write_text() {
     let source = Source::open(&folder("llama-f32")).unwrap();
     let tokenizer = Tokenizer::from_source(&source).unwrap();
-    assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.end_of_turn()), (Some(0), Some(2), &[0, 2][..]));
+    assert_eq!(
+        (tokenizer.bos(), tokenizer.eos(), tokenizer.end_of_turn()),
+        (Some(0), Some(2), &[0, 2][..])
+    );
     let text = "the moment of insight: é 猫 <|im_end|>";
     let ids = tokenizer.encode(text, true).unwrap();
     // The library's own reading of the same file.
-    let library = tokenizers::Tokenizer::from_file(folder("llama-f32").join("tokenizer.json")).unwrap();
+    let library =
+        tokenizers::Tokenizer::from_file(folder("llama-f32").join("tokenizer.json")).unwrap();
     assert_eq!(ids, library.encode(text, true).unwrap().get_ids());
     assert_eq!(ids.last(), Some(&2));
     assert!(!tokenizer.encode_plain(text).unwrap().contains(&2));

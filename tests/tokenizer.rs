@@ -60,8 +60,10 @@ fn check_golden(gguf: &Gguf, tokenizer: &Tokenizer, golden: &str) {
         let text = prompt["text"].as_str().unwrap();
         if let Some(messages) = prompt["prompt"].as_array() {
             let field = |m: &serde_json::Value, name: &str| m[name].as_str().unwrap().to_owned();
-            let messages: Vec<_> =
-                messages.iter().map(|m| Message::new(field(m, "role"), field(m, "content"))).collect();
+            let messages: Vec<_> = messages
+                .iter()
+                .map(|m| Message::new(field(m, "role"), field(m, "content")))
+                .collect();
             let template = ChatTemplate::from_gguf(gguf, tokenizer).unwrap().unwrap();
             assert_eq!(template.render(&messages, true).unwrap(), text);
         }
@@ -114,8 +116,8 @@ fn smollm2_ids_are_the_reference_tokenizers() {
     assert_eq!(tokenizer.token(49152), None);
 }
 
-/// This vocabulary lacks six control characters and the planes from U+40000 to U+BFFFF, which its own
-/// tokenizer drops as well.
+/// This vocabulary lacks six control characters and the planes from U+40000 to U+BFFFF, which its
+/// own tokenizer drops as well.
 #[test]
 fn smollm2_text_survives_ids() {
     let (_, tokenizer) = open(common::default_model());
@@ -124,7 +126,8 @@ fn smollm2_text_survives_ids() {
     assert_eq!(tokenizer.decode(&tokenizer.encode(lost, false).unwrap(), false), "ab");
     // Every other character below U+3000 survives alone, and so do the ends of each range of UTF-8.
     let ends = ['\u{ffff}', '\u{10000}', '\u{3ffff}', '\u{c0000}', '\u{10ffff}'];
-    for c in (0..0x3000).filter_map(char::from_u32).chain(ends).filter(|&c| !lost[1..].contains(c)) {
+    for c in (0..0x3000).filter_map(char::from_u32).chain(ends).filter(|&c| !lost[1..].contains(c))
+    {
         let text = format!("x{c}y");
         let ids = tokenizer.encode(&text, false).unwrap();
         assert_eq!(tokenizer.decode(&ids, false), text, "{c:?}");

@@ -1,4 +1,5 @@
-//! `kaiwu train`: a tiny model learns a tiny text, stops and goes on, and other commands take what it wrote.
+//! `kaiwu train`: a tiny model learns a tiny text, stops and goes on, and other commands take what
+//! it wrote.
 
 mod common;
 
@@ -14,7 +15,8 @@ use std::sync::atomic::AtomicBool;
 
 /// Whoever knows a line's beginning knows its end.
 fn rhyme() -> String {
-    "One crow sits on the wall.\nTwo larks fly over the mill.\nThree owls call in the night.\n".repeat(60)
+    "One crow sits on the wall.\nTwo larks fly over the mill.\nThree owls call in the night.\n"
+        .repeat(60)
 }
 
 fn tiny() -> TextSettings {
@@ -64,7 +66,8 @@ fn a_text_is_learned_and_a_stopped_run_goes_on_as_if_nothing_had_happened() {
         stopped.advance(&never, |_| ()).unwrap();
     }
     stopped.save(&folder.0).unwrap();
-    // A run begins with a step at a time, as long as it does not know what steps take: the interrupt comes amid a row.
+    // A run begins with a step at a time, as long as it does not know what steps take: the
+    // interrupt comes amid a row.
     let mut stopped = TextRun::resume(&gpu, &folder.0, &text, None).unwrap();
     assert_eq!(stopped.advance(&AtomicBool::new(true), |_| ()).unwrap(), None);
     assert_eq!(stopped.trainer.done(), 41);
@@ -72,17 +75,23 @@ fn a_text_is_learned_and_a_stopped_run_goes_on_as_if_nothing_had_happened() {
     let mut resumed = TextRun::resume(&gpu, &folder.0, &text, None).unwrap();
     finish(&mut resumed);
     assert_eq!(timeless(&resumed.rows), timeless(&whole.rows));
-    assert!(resumed.trainer.parameters.read(&gpu).unwrap() == whole.trainer.parameters.read(&gpu).unwrap());
+    assert!(
+        resumed.trainer.parameters.read(&gpu).unwrap()
+            == whole.trainer.parameters.read(&gpu).unwrap()
+    );
 
     // With more steps, the rate is that of the longer cosine from there on.
     let longer = TextRun::resume(&gpu, &folder.0, &text, Some(300)).unwrap();
     let asked = TextSettings { steps: 300, ..tiny() };
     assert_eq!(longer.settings, asked);
     assert_eq!(longer.trainer.settings, asked.training(32));
-    assert!(longer.trainer.settings.schedule.at(100) > 5.0 * resumed.trainer.settings.schedule.at(100));
+    assert!(
+        longer.trainer.settings.schedule.at(100) > 5.0 * resumed.trainer.settings.schedule.at(100)
+    );
 
-    let other =
-        TextRun::resume(&gpu, &folder.0, &"another text".into(), None).err().map(|error| error.to_string());
+    let other = TextRun::resume(&gpu, &folder.0, &"another text".into(), None)
+        .err()
+        .map(|error| error.to_string());
     assert!(other.is_some_and(|message| message.contains("another text")));
 }
 
@@ -100,7 +109,8 @@ fn the_command_writes_a_model_that_generate_runs() {
     let config = folder.write("config-of-train.json", &serde_json::to_string(&tiny()).unwrap());
     let text = folder.write("rhyme.txt", &rhyme());
     let out = folder.0.join("out");
-    let train = ["train", "-m", path(&config), "--data", path(&text), "--out", path(&out), "--json"];
+    let train =
+        ["train", "-m", path(&config), "--data", path(&text), "--out", path(&out), "--json"];
     let trace = folder.0.join("trace.json");
     let done = kaiwu(&[&train[..], &[&format!("--profile={}", path(&trace))]].concat());
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -108,18 +118,27 @@ fn the_command_writes_a_model_that_generate_runs() {
     for part in ["of roof", "gemm ", "adamw ", "cross_entropy ", "roofs: "] {
         assert!(table.contains(part), "{part}: {table}");
     }
-    let events: serde_json::Value = serde_json::from_slice(&std::fs::read(&trace).unwrap()).unwrap();
+    let events: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&trace).unwrap()).unwrap();
     let events = events["traceEvents"].as_array().unwrap();
-    let timed = events.iter().filter(|event| event["ph"] == "X" && event["dur"].as_f64().unwrap() >= 0.0);
+    let timed =
+        events.iter().filter(|event| event["ph"] == "X" && event["dur"].as_f64().unwrap() >= 0.0);
     assert!(timed.count() > 100, "a step has many calls: {events:?}");
     let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(summary["steps"], 100);
-    for name in
-        ["metrics.jsonl", "curve.svg", "curve.png", "config.json", "model.safetensors", "tokenizer.json"]
-    {
+    for name in [
+        "metrics.jsonl",
+        "curve.svg",
+        "curve.png",
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ] {
         assert!(out.join(name).is_file(), "{name}");
     }
-    for (prompt, expected) in [("One crow", " sits on the wall."), ("Three owls", " call in the night.")] {
+    for (prompt, expected) in
+        [("One crow", " sits on the wall."), ("Three owls", " call in the night.")]
+    {
         let said = kaiwu(&["generate", "-m", path(&out), "-n", "16", prompt]);
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
         let said = String::from_utf8_lossy(&said.stdout).into_owned();
@@ -139,9 +158,14 @@ fn the_command_writes_a_model_that_generate_runs() {
     for (setting, word) in rows {
         let refused = kaiwu(&[&resume[..], &setting].concat());
         let message = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(refused.status.code() == Some(2) && message.contains(word), "{setting:?}: {message}");
+        assert!(
+            refused.status.code() == Some(2) && message.contains(word),
+            "{setting:?}: {message}"
+        );
     }
-    let longer = kaiwu(&[&resume[..], &["--seed", "1", "--batch", "8", "--steps", "104", "--json"]].concat());
+    let longer = kaiwu(
+        &[&resume[..], &["--seed", "1", "--batch", "8", "--steps", "104", "--json"]].concat(),
+    );
     assert!(longer.status.success(), "{}", String::from_utf8_lossy(&longer.stderr));
     let summary: serde_json::Value = serde_json::from_slice(&longer.stdout).unwrap();
     assert_eq!(summary["steps"], 104);
@@ -171,7 +195,10 @@ fn numbers_that_make_no_sense_are_refused() {
         }
         let done = kaiwu(&arguments);
         let message = String::from_utf8_lossy(&done.stderr).into_owned();
-        assert!(done.status.code() == Some(2) && message.contains(option), "{option} {value}: {message}");
+        assert!(
+            done.status.code() == Some(2) && message.contains(option),
+            "{option} {value}: {message}"
+        );
     }
 }
 
@@ -193,7 +220,9 @@ fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
         assert!(child.try_wait().unwrap().is_none(), "it ended");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
-    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
+    );
     let ran = child.wait_with_output().unwrap();
     let message = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert!(ran.status.code() == Some(130) && ran.stdout.is_empty(), "{message}");
@@ -203,11 +232,14 @@ fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
 
     let resumed = kaiwu(&["train", "--resume", "--data", path(&text), "--out", path(&stopped)]);
     assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
-    let uninterrupted = kaiwu(&["train", "-m", path(&config), "--data", path(&text), "--out", path(&whole)]);
+    let uninterrupted =
+        kaiwu(&["train", "-m", path(&config), "--data", path(&text), "--out", path(&whole)]);
     assert!(uninterrupted.status.success(), "{}", String::from_utf8_lossy(&uninterrupted.stderr));
     let rows = |out: &Path| {
         let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
-        timeless(&text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<TextRow>>())
+        timeless(
+            &text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<TextRow>>(),
+        )
     };
     assert_eq!(rows(&stopped), rows(&whole));
     let model = |out: &Path| std::fs::read(out.join("model.safetensors")).unwrap();
@@ -235,9 +267,13 @@ fn what_cannot_be_learned_is_refused_in_one_line() {
     ];
     for (config, data, expected) in rows {
         let config = folder.write("config-of-train.json", config);
-        let done = kaiwu(&["train", "-m", path(&config), "--data", path(data), "--out", path(&out)]);
+        let done =
+            kaiwu(&["train", "-m", path(&config), "--data", path(data), "--out", path(&out)]);
         let message = String::from_utf8_lossy(&done.stderr);
-        assert!(done.status.code() == Some(1) && message.contains(expected), "{expected}: {message}");
+        assert!(
+            done.status.code() == Some(1) && message.contains(expected),
+            "{expected}: {message}"
+        );
         assert!(message.lines().count() == 1 && done.stdout.is_empty(), "{message}");
     }
 }
@@ -245,7 +281,8 @@ fn what_cannot_be_learned_is_refused_in_one_line() {
 /// Data of one line, as the tokens that the tiny Llama learns and those that it only reads.
 fn words_of(folder: &Folder, line: &str) -> kaiwu::Result<Vec<u32>> {
     let data = Data::read(&[folder.write("line.jsonl", line)])?;
-    let source = Source::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny/llama-f32"))?;
+    let source =
+        Source::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny/llama-f32"))?;
     let tokenizer = Tokenizer::from_source(&source)?;
     let template = ChatTemplate::from_source(&source, &tokenizer)?;
     let lengths = Lengths { context: None, longest: 256, skip_long: false };
@@ -255,7 +292,8 @@ fn words_of(folder: &Folder, line: &str) -> kaiwu::Result<Vec<u32>> {
 #[test]
 fn all_forms_of_examples_are_read() {
     let folder = Folder::new("train-forms");
-    let words = |line: &str| words_of(&folder, line).unwrap_or_else(|error| panic!("{line}: {error}"));
+    let words =
+        |line: &str| words_of(&folder, line).unwrap_or_else(|error| panic!("{line}: {error}"));
     let pair = words(
         r#"{"messages": [{"role": "user", "content": "one two"}, {"role": "assistant", "content": "six"}]}"#,
     );
@@ -308,8 +346,9 @@ fn tune(folder: &Folder, data: &str, input: &str, more: &[&str]) -> std::process
 #[test]
 fn what_is_too_long_is_named_or_left_out() {
     let folder = Folder::new("train-long");
-    let line =
-        |count: usize| format!("{{\"prompt\": \"one\", \"response\": \"{}\"}}\n", "two ".repeat(count));
+    let line = |count: usize| {
+        format!("{{\"prompt\": \"one\", \"response\": \"{}\"}}\n", "two ".repeat(count))
+    };
     let lines = line(2) + &line(400) + &line(3);
     for (more, most) in [(&[][..], "context of 256"), (&["--context", "64"], "context of 64")] {
         let done = tune(&folder, "-", &lines, more);
@@ -322,7 +361,10 @@ fn what_is_too_long_is_named_or_left_out() {
     }
     let done = tune(&folder, "-", &lines, &["--skip-long", "--steps", "4"]);
     let error = String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success() && error.contains("1 examples are too long and left out"), "{error}");
+    assert!(
+        done.status.success() && error.contains("1 examples are too long and left out"),
+        "{error}"
+    );
     assert!(folder.0.join("out/adapter_model.safetensors").is_file());
 }
 
@@ -334,10 +376,14 @@ fn an_absurd_rate_is_a_failure() {
         let done = tune(&folder, "-", line, &["--rate", rate, "--steps", "20"]);
         let error = String::from_utf8_lossy(&done.stderr);
         assert_eq!(done.status.code(), Some(1), "{rate}: {error}");
-        assert!(error.contains("training diverged") && error.contains("rate below"), "{rate}: {error}");
+        assert!(
+            error.contains("training diverged") && error.contains("rate below"),
+            "{rate}: {error}"
+        );
         let out = folder.0.join("out");
         assert!(
-            !out.join("adapter_model.safetensors").exists() && !out.join("checkpoint.safetensors").exists()
+            !out.join("adapter_model.safetensors").exists()
+                && !out.join("checkpoint.safetensors").exists()
         );
         let _ = std::fs::remove_dir_all(out);
     }
@@ -346,10 +392,12 @@ fn an_absurd_rate_is_a_failure() {
 #[test]
 fn texts_in_json_lines_are_text_for_a_model_from_scratch() {
     let folder = Folder::new("train-texts");
-    let lines: String =
-        rhyme().lines().map(|line| serde_json::json!({ "text": line }).to_string() + "\n").collect();
-    let [lines, plain] =
-        [("rhyme.jsonl", lines), ("rhyme.txt", rhyme())].map(|(name, text)| folder.write(name, &text));
+    let lines: String = rhyme()
+        .lines()
+        .map(|line| serde_json::json!({ "text": line }).to_string() + "\n")
+        .collect();
+    let [lines, plain] = [("rhyme.jsonl", lines), ("rhyme.txt", rhyme())]
+        .map(|(name, text)| folder.write(name, &text));
     let config = folder.write("config-of-train.json", &serde_json::to_string(&tiny()).unwrap());
     let models = [lines, plain].map(|data| {
         let out = folder.0.join("out");

@@ -36,7 +36,8 @@ fn trainer(gpu: &Arc<Gpu>, run: &Run) -> (Trainer, Vec<u32>) {
         id as u32 | if run.masked && i.is_multiple_of(5) { 1 << 31 } else { 0 }
     };
     let data: Vec<u32> = (0..words).map(word).collect();
-    let trainer = Trainer::new(gpu, &run.shape, &run.settings, &data).unwrap_or_else(|e| panic!("{e}"));
+    let trainer =
+        Trainer::new(gpu, &run.shape, &run.settings, &data).unwrap_or_else(|e| panic!("{e}"));
     let places = trainer.windows(0..words);
     assert_eq!(places.len(), sequences);
     (trainer, places)
@@ -48,7 +49,8 @@ fn losses(scores: &[Score]) -> Vec<f64> {
 
 #[test]
 fn ten_steps_are_those_of_pytorch() {
-    let places = [(StorageKind::Buffer, false), (StorageKind::Texture, false), (StorageKind::Texture, true)];
+    let places =
+        [(StorageKind::Buffer, false), (StorageKind::Texture, false), (StorageKind::Texture, true)];
     for (storage, without_aliases) in places {
         if !common::cases::can_store(storage) {
             continue;
@@ -60,7 +62,11 @@ fn ten_steps_are_those_of_pytorch() {
             let found = losses(&trainer.train(run.losses.len(), &places, &mut order).unwrap());
             for (step, (found, expected)) in found.iter().zip(&run.losses).enumerate() {
                 let error = (found - expected).abs() / expected;
-                assert!(error < 1e-4, "{}, step {step}, {storage:?}: {found}, expected {expected}", run.name);
+                assert!(
+                    error < 1e-4,
+                    "{}, step {step}, {storage:?}: {found}, expected {expected}",
+                    run.name
+                );
             }
             println!("{} {found:?}", run.name);
         }
@@ -86,7 +92,11 @@ fn six_sequences_are_the_same_step_however_they_are_parted() {
         for (batch, accumulate) in [(3, 2), (2, 3), (1, 6)] {
             for (parted, whole) in after(batch, accumulate).iter().zip(&whole) {
                 let error = (parted - whole).abs() / whole;
-                assert!(error < 1e-4, "{}: {accumulate} times {batch}: {parted}, {whole} whole", run.name);
+                assert!(
+                    error < 1e-4,
+                    "{}: {accumulate} times {batch}: {parted}, {whole} whole",
+                    run.name
+                );
             }
         }
     }
@@ -95,7 +105,8 @@ fn six_sequences_are_the_same_step_however_they_are_parted() {
 #[test]
 fn a_checkpoint_continues_as_if_nothing_had_happened() {
     let gpu = open(StorageKind::Buffer, false);
-    let path = std::env::temp_dir().join(format!("kaiwu-{}-checkpoint.safetensors", std::process::id()));
+    let path =
+        std::env::temp_dir().join(format!("kaiwu-{}-checkpoint.safetensors", std::process::id()));
     for run in runs() {
         let order = |places: &[u32]| Order::new(places.len(), run.settings.seed);
         let (mut whole, places) = trainer(&gpu, &run);

@@ -1,4 +1,5 @@
-//! Going on with a model: the training's forward pass against the runner, adapters and whole models, and resuming.
+//! Going on with a model: the training's forward pass against the runner, adapters and whole
+//! models, and resuming.
 
 mod common;
 
@@ -9,8 +10,8 @@ use kaiwu::kernels::{CacheType, Draw};
 use kaiwu::model::{Model, Room, Runner};
 use kaiwu::text::{ChatTemplate, Tokenizer};
 use kaiwu::train::{
-    Batch, Data, Lengths, Lesson, LoraSettings, Network, Parameters, Target, TextRow, TextRun, Tuning,
-    Wishes, Workspace, record,
+    Batch, Data, Lengths, Lesson, LoraSettings, Network, Parameters, Target, TextRow, TextRun,
+    Tuning, Wishes, Workspace, record,
 };
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
@@ -58,7 +59,8 @@ fn training_logits(gpu: &Arc<Gpu>, network: &Network, input: &[u32]) -> Vec<f32>
         tensor
     };
     let tokens = input.len();
-    let (ids, targets, totals) = (words("ids", input), words("targets", input), words("totals", &[0; 4]));
+    let (ids, targets, totals) =
+        (words("ids", input), words("targets", input), words("totals", &[0; 4]));
     let batch = Batch { ids, targets, totals, clock: None, size: 1, tokens, kept: tokens };
     let recording = record(network, &mut Workspace::new(&place), &batch).unwrap();
     Program::compile(gpu, &recording).unwrap().run(gpu);
@@ -131,7 +133,8 @@ fn timeless(rows: &[TextRow]) -> Vec<TextRow> {
 #[test]
 fn before_training_logits_are_the_runners() {
     let (gpu, folder) = (open(), Folder::new("tune-before"));
-    // An output matrix of its own, a tied one, stretched frequencies, another epsilon within a window, and another order.
+    // An output matrix of its own, a tied one, stretched frequencies, another epsilon within a
+    // window, and another order.
     let folders = ["llama-f32", "llama-bf16-sharded", "llama3rope-f16", "mistral-f16"].map(tiny);
     for model in folders.into_iter().chain([gguf(&folder)]) {
         let input = ids(if model.ends_with("mistral-f16") { 8 } else { 40 });
@@ -156,7 +159,8 @@ fn only_what_the_assistant_says_is_learned() {
     let source = Source::open(&tiny("llama-f32")).unwrap();
     let tokenizer = Tokenizer::from_source(&source).unwrap();
     let template = ChatTemplate::from_source(&source, &tokenizer).unwrap();
-    let lesson = Lesson::examples(&data, &tokenizer, template.as_ref(), lengths(None), 0.34).unwrap();
+    let lesson =
+        Lesson::examples(&data, &tokenizer, template.as_ref(), lengths(None), 0.34).unwrap();
     assert_eq!((lesson.training.len(), lesson.validation.len(), lesson.context % 4), (2, 1, 0));
     let expected = [("one", "two three"), ("four", "five"), ("six", "the seven seas")];
     for (words, (prompt, response)) in lesson.words.chunks(lesson.context + 1).zip(expected) {
@@ -198,14 +202,19 @@ fn an_adapter_learns_examples_and_is_read_as_it_was_trained() {
         let trained = training_logits(&gpu, &run.trainer.network, &input);
         let off = apart(&runner_logits(&gpu, &model, Some(&out), &input), &trained);
         let moved = apart(&runner_logits(&gpu, &model, None, &input), &trained);
-        assert!(off < 2e-3 && moved > 0.5, "{}: {off} from itself, {moved} from before", model.display());
+        assert!(
+            off < 2e-3 && moved > 0.5,
+            "{}: {off} from itself, {moved} from before",
+            model.display()
+        );
         let read = Lora::open(&out, "llama").unwrap();
         assert_eq!(read.additions().len(), 3 * settings.targets.len());
         assert!(read.additions().iter().all(|addition| addition.rank == settings.rank));
     }
 }
 
-/// Fills B with numbers that are the same everywhere, where A has any: the rest is padding, or no target.
+/// Fills B with numbers that are the same everywhere, where A has any: the rest is padding, or no
+/// target.
 fn make_up(parameters: &Parameters, values: &mut [Vec<f32>]) {
     for (pair, tensors) in values.chunks_mut(2).zip(parameters.tensors().chunks(2)) {
         let ([a, b], [shape_a, shape_b]) = (pair, tensors) else { panic!("no pair") };
@@ -220,13 +229,15 @@ fn make_up(parameters: &Parameters, values: &mut [Vec<f32>]) {
     }
 }
 
-/// The exporter writes what PEFT was given, byte by byte; `tests/lora.rs` reads it back. See `tests/data/README.md`.
+/// The exporter writes what PEFT was given, byte by byte; `tests/lora.rs` reads it back. See
+/// `tests/data/README.md`.
 #[test]
 fn an_adapter_is_what_peft_makes_of_it() {
     let (gpu, folder) = (open(), Folder::new("tune-peft"));
     let data = Data::read(&[examples(&folder)]).unwrap();
     let all = ("llama-f32", "llama-exported", lora(3, &Target::ALL));
-    let some = ("llama-bf16-sharded", "llama-exported-some", lora(4, &[Target::Q, Target::V, Target::Up]));
+    let some =
+        ("llama-bf16-sharded", "llama-exported-some", lora(4, &[Target::Q, Target::V, Target::Up]));
     let rows = [(tiny(all.0), all.clone()), (gguf(&folder), all), (tiny(some.0), some)];
     for (model, (base, name, settings)) in rows {
         let name_of_base = format!("tests/data/tiny/{base}");
@@ -242,11 +253,16 @@ fn an_adapter_is_what_peft_makes_of_it() {
         let then = tiny("../lora").join(name);
         for file in ["adapter_config.json", "adapter_model.safetensors"] {
             let [now, then] = [&now, &then].map(|folder| std::fs::read(folder.join(file)).ok());
-            assert!(now.is_some() && now == then, "{name}/{file}, now in {}", env!("CARGO_TARGET_TMPDIR"));
+            assert!(
+                now.is_some() && now == then,
+                "{name}/{file}, now in {}",
+                env!("CARGO_TARGET_TMPDIR")
+            );
         }
         let bytes = std::fs::read(then.join("expected.safetensors")).unwrap();
         let peft = SafeTensors::deserialize(&bytes).unwrap();
-        let input: Vec<u32> = bytemuck::pod_collect_to_vec(peft.tensor("input_ids").unwrap().data());
+        let input: Vec<u32> =
+            bytemuck::pod_collect_to_vec(peft.tensor("input_ids").unwrap().data());
         let logits: Vec<f32> = bytemuck::pod_collect_to_vec(peft.tensor("logits").unwrap().data());
         // The network is as long as its examples; what comes later changes nothing.
         let (input, logits) = (&input[..24], &logits[..24 * logits.len() / input.len()]);
@@ -260,7 +276,8 @@ fn an_adapter_is_what_peft_makes_of_it() {
 fn a_stopped_run_goes_on_as_if_nothing_had_happened() {
     let (gpu, folder) = (open(), Folder::new("tune-resumed"));
     let data = Data::read(&[examples(&folder)]).unwrap();
-    let wishes = Wishes { steps: Some(9), every: Some(4), validation: Some(0.34), ..Wishes::default() };
+    let wishes =
+        Wishes { steps: Some(9), every: Some(4), validation: Some(0.34), ..Wishes::default() };
     let tuning = tuning(&tiny("llama-f32"), Some(lora(4, &Target::ALL)));
     let mut whole = TextRun::tune(&gpu, &tuning, &wishes, &data).unwrap();
     finish(&mut whole);
@@ -283,7 +300,8 @@ fn a_stopped_run_goes_on_as_if_nothing_had_happened() {
 #[test]
 fn a_whole_model_learns_a_text_and_is_written_in_its_form() {
     let (gpu, folder) = (open(), Folder::new("tune-full"));
-    let data = Data::from(&*"One crow sits on the wall.\nTwo larks fly over the mill.\n".repeat(20));
+    let data =
+        Data::from(&*"One crow sits on the wall.\nTwo larks fly over the mill.\n".repeat(20));
     let wishes = Wishes {
         steps: Some(30),
         every: Some(10),
@@ -296,7 +314,8 @@ fn a_whole_model_learns_a_text_and_is_written_in_its_form() {
         let tuning = tuning(&model, None);
         let mut run = TextRun::tune(&gpu, &tuning, &wishes, &data).unwrap();
         finish(&mut run);
-        let [first, last] = [&run.rows[0], run.rows.last().unwrap()].map(|row| row.validation_loss.unwrap());
+        let [first, last] =
+            [&run.rows[0], run.rows.last().unwrap()].map(|row| row.validation_loss.unwrap());
         assert!(last < 0.7 * first, "{first} {last}");
         let out = Folder::new("tune-full-out");
         let made = run.export(&out.0).unwrap();
@@ -304,7 +323,11 @@ fn a_whole_model_learns_a_text_and_is_written_in_its_form() {
         let trained = training_logits(&gpu, &run.trainer.network, &input);
         let off = apart(&runner_logits(&gpu, &made, None, &input), &trained);
         let moved = apart(&runner_logits(&gpu, &model, None, &input), &trained);
-        assert!(off < 2e-3 && moved > 0.5, "{}: {off} from itself, {moved} from before", model.display());
+        assert!(
+            off < 2e-3 && moved > 0.5,
+            "{}: {off} from itself, {moved} from before",
+            model.display()
+        );
     }
 }
 
@@ -316,19 +339,36 @@ fn the_command_writes_an_adapter_that_generate_takes() {
     let done = kaiwu(&[&train[..], &["--steps", "40", "--rate", "0.02", "--json"]].concat());
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
-    assert_eq!((&summary["steps"], &summary["validation_loss"]), (&40.into(), &serde_json::Value::Null));
-    for name in
-        ["metrics.jsonl", "curve.svg", "curve.png", "adapter_config.json", "adapter_model.safetensors"]
-    {
+    assert_eq!(
+        (&summary["steps"], &summary["validation_loss"]),
+        (&40.into(), &serde_json::Value::Null)
+    );
+    for name in [
+        "metrics.jsonl",
+        "curve.svg",
+        "curve.png",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+    ] {
         assert!(out.join(name).is_file(), "{name}");
     }
     for (prompt, expected) in [("one", "two three"), ("six", "the seven seas")] {
-        let said = kaiwu(&["generate", "-m", model, "--lora", path(&out), "--chat", "-n", "16", prompt]);
+        let said =
+            kaiwu(&["generate", "-m", model, "--lora", path(&out), "--chat", "-n", "16", prompt]);
         assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
         assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), expected);
     }
-    let more =
-        kaiwu(&["train", "--resume", "--data", path(&data), "--out", path(&out), "--steps", "44", "--json"]);
+    let more = kaiwu(&[
+        "train",
+        "--resume",
+        "--data",
+        path(&data),
+        "--out",
+        path(&out),
+        "--steps",
+        "44",
+        "--json",
+    ]);
     let summary: serde_json::Value = serde_json::from_slice(&more.stdout).unwrap();
     assert_eq!(summary["steps"], 44, "{}", String::from_utf8_lossy(&more.stderr));
     let config = std::fs::read(out.join("adapter_config.json")).unwrap();

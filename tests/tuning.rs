@@ -5,8 +5,9 @@ mod common;
 use common::TempFile;
 use common::program::{kaiwu, run_with};
 use kaiwu::gpu::{
-    Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand, Parameter,
-    Place, Quarantine, StorageKind, Strategy, Tensor, Tuned, Tuning, Wrong, fingerprint, names, sizes,
+    Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand,
+    Parameter, Place, Quarantine, StorageKind, Strategy, Tensor, Tuned, Tuning, Wrong, fingerprint,
+    names, sizes,
 };
 use kaiwu::workbench::{cases::Case, is_tunable, tune};
 use std::path::Path;
@@ -157,7 +158,11 @@ fn what_is_remembered_comes_first_as_long_as_it_counts() {
         ("the first", entry(&gpu, 10), usual.clone()),
         ("other shaders", fresh(&|entry| entry.source = "0123456789abcdef".into()), usual.clone()),
         ("no such strategy", fresh(&|entry| entry.strategy = "c".into()), usual.clone()),
-        ("no such size", fresh(&|entry| entry.sizes = [("ROUNDS".into(), 31)].into()), usual.clone()),
+        (
+            "no such size",
+            fresh(&|entry| entry.sizes = [("ROUNDS".into(), 31)].into()),
+            usual.clone(),
+        ),
         ("another shape", fresh(&|entry| entry.shape = "y [8]".into()), usual.clone()),
         ("another driver", fresh(&|entry| entry.driver = "other".into()), usual.clone()),
         ("another storage", fresh(&|entry| entry.storage = StorageKind::Texture), usual.clone()),
@@ -168,7 +173,11 @@ fn what_is_remembered_comes_first_as_long_as_it_counts() {
         write(&file.0, vec![entry]);
         let options = GpuOptions { tuning: Some(file.0.clone()), ..GpuOptions::default() };
         assert_eq!(order(options.clone()), expected, "{what}");
-        assert_eq!(order(GpuOptions { deterministic: true, ..options }), usual, "{what}, deterministic");
+        assert_eq!(
+            order(GpuOptions { deterministic: true, ..options }),
+            usual,
+            "{what}, deterministic"
+        );
         assert_eq!(order(GpuOptions::default()), usual, "{what}, without the file");
     }
 }
@@ -211,7 +220,10 @@ fn the_file_is_kept_by_adapter_and_read_with_care() {
     write(&file.0, vec![entry(&gpu, 30)]);
     let mut tuning = Tuning::read(&file.0).unwrap();
     assert_eq!(tuning.entries().len(), 2);
-    assert_eq!(tuning.of(gpu.report()).map(|entry| entry.sizes["ROUNDS"]).collect::<Vec<_>>(), [30]);
+    assert_eq!(
+        tuning.of(gpu.report()).map(|entry| entry.sizes["ROUNDS"]).collect::<Vec<_>>(),
+        [30]
+    );
     assert_eq!(tuning.forget(gpu.report()), 1);
     tuning.write().unwrap();
     assert_eq!(Tuning::read(&file.0).unwrap().entries().len(), 1);
@@ -233,7 +245,13 @@ fn tuning_that_cannot_be_remembered_is_shown() {
     let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny/llama-f32");
     let tuned = |asked: &[&str]| {
         let mut command = kaiwu();
-        command.env("XDG_CACHE_HOME", &file.0).args(["tune", "-m", tiny.to_str().unwrap(), "--seconds", "2"]);
+        command.env("XDG_CACHE_HOME", &file.0).args([
+            "tune",
+            "-m",
+            tiny.to_str().unwrap(),
+            "--seconds",
+            "2",
+        ]);
         run_with(command.args(asked), "")
     };
     let ran = tuned(&[]);
@@ -242,6 +260,9 @@ fn tuning_that_cannot_be_remembered_is_shown() {
     assert!(ran.err.contains("counts for this run, and is not remembered"), "{ran:?}");
     let ran = tuned(&["--json"]);
     assert!(ran.code == 0 && ran.json()["file"].is_null(), "{ran:?}");
-    let ran = run_with(kaiwu().env_remove("XDG_CACHE_HOME").env_remove("HOME").args(["tune", "--show"]), "");
+    let ran = run_with(
+        kaiwu().env_remove("XDG_CACHE_HOME").env_remove("HOME").args(["tune", "--show"]),
+        "",
+    );
     assert!(ran.code == 2 && ran.err.contains("so nothing is remembered"), "{ran:?}");
 }

@@ -1,5 +1,5 @@
-//! Layers with a window keep no more than they need: texts many times as long as what is kept, against the logits of the
-//! reference implementation, and going back further than is kept.
+//! Layers with a window keep no more than they need: texts many times as long as what is kept,
+//! against the logits of the reference implementation, and going back further than is kept.
 
 mod common;
 
@@ -18,7 +18,8 @@ use std::sync::Arc;
 /// Checkpoints with windows of 8, 8, 6 and 9 tokens, in all layers or in some.
 const CHECKPOINTS: [&str; 4] = ["mistral-f16", "gemma3-bf16", "gemma3-caps", "qwen2-yarn-window"];
 
-/// Tokens computed at once. Of 256, all tokens fit; of 64, 128 positions are kept; of the others, 64.
+/// Tokens computed at once. Of 256, all tokens fit; of 64, 128 positions are kept; of the others,
+/// 64.
 const CHUNKS: [usize; 4] = [256, 64, 7, 1];
 
 fn folder(name: &str) -> PathBuf {
@@ -49,8 +50,9 @@ impl Expected {
     fn of(name: &str) -> Self {
         let bytes = std::fs::read(folder(name).join("long.safetensors")).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
-        let words =
-            |name: &str| -> Vec<u32> { bytemuck::pod_collect_to_vec(tensors.tensor(name).unwrap().data()) };
+        let words = |name: &str| -> Vec<u32> {
+            bytemuck::pod_collect_to_vec(tensors.tensor(name).unwrap().data())
+        };
         let logits = words("logits").into_iter().map(f32::from_bits).collect();
         Self { ids: words("input_ids"), positions: words("positions"), logits }
     }
@@ -83,9 +85,13 @@ fn check_all(what: &str, place: &Place) {
             runner.rewind(0);
             runner.prefill(&expected.ids, |_| ()).unwrap();
             let at_once = expected.last(&mut runner);
-            eprintln!("{name} {what}, {chunk} at once: {pieces:.3} and {at_once:.3} of what is allowed");
+            eprintln!(
+                "{name} {what}, {chunk} at once: {pieces:.3} and {at_once:.3} of what is allowed"
+            );
             if pieces > 1.0 || at_once > 1.0 {
-                failures.push(format!("{name} {what}, {chunk} at once: {pieces}, {at_once} times too far"));
+                failures.push(format!(
+                    "{name} {what}, {chunk} at once: {pieces}, {at_once} times too far"
+                ));
             }
         }
     }
@@ -137,7 +143,8 @@ fn going_back_is_right_or_begins_anew() {
         let ids = &expected.ids;
         let mut ring = runner(&place, &model, 7, CacheType::F16);
         ring.prefill(ids, |_| ()).unwrap();
-        // 64 positions are kept, 230 were written: the token at 174 sees from 167 on, which is the first one there.
+        // 64 positions are kept, 230 were written: the token at 174 sees from 167 on, which is the
+        // first one there.
         assert_eq!(ring.rewind(174), 174, "{name}");
         ring.prefill(&ids[174..], |_| ()).unwrap();
         assert!(expected.last(&mut ring) < 1.0, "{name}");
@@ -145,7 +152,8 @@ fn going_back_is_right_or_begins_anew() {
         ring.prefill(ids, |_| ()).unwrap();
         assert!(expected.last(&mut ring) < 1.0, "{name}");
 
-        // Anywhere, with other tokens in between; what is right is what a cache gives that keeps all.
+        // Anywhere, with other tokens in between; what is right is what a cache gives that keeps
+        // all.
         let mut whole = runner(&place, &model, 256, CacheType::F16);
         let (mut numbers, mut back, mut anew) = (Numbers::new(3), 0, 0);
         let mut held: Vec<u32> = ids.clone();
@@ -171,9 +179,11 @@ fn going_back_is_right_or_begins_anew() {
 fn answers_are_the_same_whatever_was_asked_before() {
     let place = device();
     let (model, expected) = (model("mistral-f16", &place), Expected::of("mistral-f16"));
-    let tokenizer = Arc::new(Tokenizer::from_source(&Source::open(&folder("mistral-f16")).unwrap()).unwrap());
+    let tokenizer =
+        Arc::new(Tokenizer::from_source(&Source::open(&folder("mistral-f16")).unwrap()).unwrap());
     let options = Options { max_tokens: Some(12), ..Options::default() };
-    let generator = |chunk| Generator::new(runner(&place, &model, chunk, CacheType::F16), tokenizer.clone());
+    let generator =
+        |chunk| Generator::new(runner(&place, &model, chunk, CacheType::F16), tokenizer.clone());
     let mut one = generator(7);
     // The whole text, then less and less of it, then more: what can be reused, and what cannot.
     let lengths = [(230, 0), (225, 224), (100, 0), (101, 100), (30, 0), (200, 30), (40, 0)];

@@ -43,7 +43,8 @@ pub fn numbered(number: u8) -> &'static Path {
     all.values().nth(usize::from(number) % all.len()).expect("checkpoints")
 }
 
-/// Puts `bytes` where a model's file should be. A new file each time: the one before may still be mapped.
+/// Puts `bytes` where a model's file should be. A new file each time: the one before may still be
+/// mapped.
 pub fn put(folder: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     let path = folder.join(name);
     let _ = std::fs::remove_file(&path);
@@ -62,8 +63,8 @@ pub fn weights(shard: &str) -> usize {
     })
 }
 
-/// What a command does before the device comes in. Whatever it says, it may not panic, nor take more memory than
-/// libFuzzer was told to allow.
+/// What a command does before the device comes in. Whatever it says, it may not panic, nor take
+/// more memory than libFuzzer was told to allow.
 pub fn open(path: &Path) {
     let Ok(source) = Source::open(path) else { return };
     let _ = Config::from_source(&source);

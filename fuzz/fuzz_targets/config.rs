@@ -1,4 +1,5 @@
-//! The configuration of a Hugging Face folder of any family: the first byte says whose weights and tokenizer are beside it.
+//! The configuration of a Hugging Face folder of any family: the first byte says whose weights and
+//! tokenizer are beside it.
 #![no_main]
 
 mod common;

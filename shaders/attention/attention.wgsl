@@ -1,15 +1,20 @@
-// y[t, h] = softmax(q[t, h] · keys / sqrt(D)) · values over the tokens the query may see (Vaswani et al. 2017,
-// arXiv:1706.03762), with the softmax computed as the keys come by (Milakov and Gimelshein 2018, arXiv:1805.02867).
+// y[t, h] = softmax(q[t, h] · keys / sqrt(D)) · values over the tokens the query may see (Vaswani
+// et al. 2017, arXiv:1706.03762), with the softmax computed as the keys come by (Milakov and
+// Gimelshein 2018, arXiv:1805.02867).
 //
-// Eight lanes share ROWS queries, HEADS heads of TOKENS tokens that use the same keys (Ainslie et al. 2023,
-// arXiv:2305.13245), and walk over the cache eight tokens at a time. A lane owns the eight numbers lane * 8 .. of the
-// head (and every 64th after them): of the queries, which it keeps, of the keys, so that a score is a sum over lanes, and
-// of the values. Of eight tokens' sums each lane gets those of one, so that the softmax has a token a lane. Lanes read
-// neighbouring texels of the values; of the keys too, or every eighth one, whose neighbours are those of the next tokens.
+// Eight lanes share ROWS queries, HEADS heads of TOKENS tokens that use the same keys (Ainslie et
+// al. 2023, arXiv:2305.13245), and walk over the cache eight tokens at a time. A lane owns the
+// eight numbers lane * 8 .. of the head (and every 64th after them): of the queries, which it
+// keeps, of the keys, so that a score is a sum over lanes, and of the values. Of eight tokens' sums
+// each lane gets those of one, so that the softmax has a token a lane. Lanes read neighbouring
+// texels of the values; of the keys too, or every eighth one, whose neighbours are those of the
+// next tokens.
 //
-// With WINDOW a query sees the p.window tokens up to its own only; with CAPPED scores are kept within p.cap.
+// With WINDOW a query sees the p.window tokens up to its own only; with CAPPED scores are kept
+// within p.cap.
 //
-// With PIECES a token's cache is cut into so many, each with a softmax of its own, whose sums are not divided yet.
+// With PIECES a token's cache is cut into so many, each with a softmax of its own, whose sums are
+// not divided yet.
 //
 // Grid: x over TOKENS tokens, y over heads / HEADS, z over pieces. PARTS = HEAD8 / 8, rounded up.
 //% set ROWS = HEADS * TOKENS
@@ -19,7 +24,8 @@
 const SCORE_UNIT: f32 = 0x1p16;
 const QUERY_UNIT: f32 = MOVED / SCORE_UNIT;
 
-// Of two numbers a lane has for tokens that differ in this bit, the one that is its own, with what its neighbour has of it.
+// Of two numbers a lane has for tokens that differ in this bit, the one that is its own, with what
+// its neighbour has of it.
 fn meet(lane: u32, bit: u32, a: f32, b: f32) -> f32 {
     let upper = (lane & bit) != 0u;
     return select(a, b, upper) + subgroupShuffleXor(select(b, a, upper), bit);
@@ -38,8 +44,8 @@ fn attention(
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
     let first_head = workgroup.y * {{ HEADS }}u;
-    // Early tokens see little, late ones much: taking them from both ends in turn evens out any run of workgroups,
-    // for adapters that hand each core one run.
+    // Early tokens see little, late ones much: taking them from both ends in turn evens out any run
+    // of workgroups, for adapters that hand each core one run.
     let half_tile = workgroup.x / 2u;
     let tile = select(half_tile, grid.x - 1u - half_tile, (workgroup.x & 1u) == 1u);
     let first = tile * {{ TOKENS }}u;
@@ -79,8 +85,9 @@ fn attention(
     let start = begin;
     let end = blocks;
     //% endif
-    // Memory is asked early: for all keys and values of eight tokens before their arithmetic, so that little is kept where a driver
-    // calls a function for each load, and for the first key and value of the next eight before the values are used.
+    // Memory is asked early: for all keys and values of eight tokens before their arithmetic, so
+    // that little is kept where a driver calls a function for each load, and for the first key and
+    // value of the next eight before the values are used.
     //% for c in range(PARTS)
     var key_ahead{{ c }} = stored_key(key_row(start * 8u, key_head), d{{ c }});
     var value_ahead{{ c }} = stored_value(value_row(start * 8u, key_head), d{{ c }});
@@ -136,7 +143,8 @@ fn attention(
         //% endif
         let high{{ i }} = max(top{{ i }}, highest(s{{ i }}));
         //% endfor
-        // What the sums so far fade by is the same for all lanes, so that a lane has that of one row.
+        // What the sums so far fade by is the same for all lanes, so that a lane has that of one
+        // row.
         var drop = top0 - high0;
         //% for i in range(1, ROWS)
         drop = select(drop, top{{ i }} - high{{ i }}, lane == {{ i }}u);

@@ -1,9 +1,9 @@
-// The same as attention.wgsl with nothing shared: a lane owns one query of one head and walks over the cache alone.
-// Needs no subgroups and no workgroup memory; neighbouring lanes are neighbouring heads of a token, which read the
-// same or neighbouring parts of the cache.
+// The same as attention.wgsl with nothing shared: a lane owns one query of one head and walks over
+// the cache alone. Needs no subgroups and no workgroup memory; neighbouring lanes are neighbouring
+// heads of a token, which read the same or neighbouring parts of the cache.
 //
-// Grid: x over one workgroup of 32 lanes for each 32 of tokens * heads, z over PIECES of a token's cache. HEAD8 = head4 /
-// 2.
+// Grid: x over one workgroup of 32 lanes for each 32 of tokens * heads, z over PIECES of a token's
+// cache. HEAD8 = head4 / 2.
 //% include "cache_read"
 
 @compute @workgroup_size(32)

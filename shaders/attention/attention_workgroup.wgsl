@@ -1,18 +1,23 @@
-// The same as attention.wgsl for GPUs: a workgroup shares ROWS queries, HEADS heads of TOKENS tokens that use the same
-// keys, and splits the cache between its teams of eight lanes. Needs no subgroups.
+// The same as attention.wgsl for GPUs: a workgroup shares ROWS queries, HEADS heads of TOKENS
+// tokens that use the same keys, and splits the cache between its teams of eight lanes. Needs no
+// subgroups.
 //
-// Lane = team * 8 + l. Of every TEAMS * 8 tokens of the cache, a team takes one block of eight. Who reads what:
-//   q       all of the tile's queries, once, neighbouring lanes neighbouring texels, into workgroup memory; from there
-//           all lanes read one address.
-//   keys    lane l owns token l of its team's block: eight lanes read 128 contiguous bytes, and the head's D / 8 steps
-//           follow one another: 16 D bytes for each team, teams being next to each other.
-//   values  lane l owns the eight numbers l * 8 .. of the head (and every 64th after them): eight lanes read up to 128
-//           contiguous bytes of one token.
-//   scores, weights  eight lanes write eight neighbouring words, and read one word or the team's eight.
-// The strategy with f16 reads keys and values as halves, at the same addresses: 16 bytes a lane.
-// A team keeps its own highest score, sum of weights and sum of values, as the softmax is computed; the teams' meet
-// at the end. What a team sums before it has seen a token its query may see fades to nothing: its top is -1e30 then. Blocks
-// beyond the last visible one are not read, but the barriers are reached by all lanes.
+// Lane = team * 8 + l. Of every TEAMS * 8 tokens of the cache, a team takes one block of eight. Who
+// reads what:
+//   q       all of the tile's queries, once, neighbouring lanes neighbouring texels, into workgroup
+//           memory; from there all lanes read one address.
+//   keys    lane l owns token l of its team's block: eight lanes read 128 contiguous bytes, and the
+//           head's D / 8 steps follow one another: 16 D bytes for each team, teams being next to
+//           each other.
+//   values  lane l owns the eight numbers l * 8 .. of the head (and every 64th after them): eight
+//           lanes read up to 128 contiguous bytes of one token.
+//   scores, weights  eight lanes write eight neighbouring words, and read one word or the team's
+//                    eight.
+// The strategy with f16 reads keys and values as halves, at the same addresses: 16 bytes a lane. A
+// team keeps its own highest score, sum of weights and sum of values, as the softmax is computed;
+// the teams' meet at the end. What a team sums before it has seen a token its query may see fades
+// to nothing: its top is -1e30 then. Blocks beyond the last visible one are not read, but the
+// barriers are reached by all lanes.
 //
 // Grid: x over TOKENS tokens, the last ones, which see most, first; y over heads / HEADS; z over
 // PIECES of a token's cache, each with a softmax of its own. PARTS = HEAD8 / 8, rounded up.
@@ -96,8 +101,8 @@ fn attention_workgroup(
         //% endif
         scores[{{ i }}u * LANES + lane] = s{{ i }};
         //% endfor
-        // The next round writes scores only after the second barrier, and weights only after its first: each array is
-        // read by then.
+        // The next round writes scores only after the second barrier, and weights only after its
+        // first: each array is read by then.
         workgroupBarrier();
         //% for i in range(ROWS)
         var high{{ i }} = top{{ i }};
@@ -144,7 +149,8 @@ fn attention_workgroup(
         }
     }
 
-    // The teams meet: their highest scores first, then what they summed, scaled to the highest of all.
+    // The teams meet: their highest scores first, then what they summed, scaled to the highest of
+    // all.
     //% for i in range(ROWS)
     scores[{{ i }}u * LANES + lane] = top{{ i }};
     //% endfor

@@ -1,8 +1,9 @@
-// y[n, h] = softmax(scale * q[n, h] . keys) . values over the places up to the query's own, softmax computed as keys
-// come by. stats[n, h] keeps the logarithm of the sum of exponentials, for the gradient.
-// A lane owns a query of a head. Neighbouring lanes are neighbouring heads of a query: those of one key head read the same
-// texel of kv at once, and the others neighbouring heads of the same row. A lane's own q and y are contiguous, and each
-// texel of them is touched once. Grid: x over queries * heads, 32 a workgroup.
+// y[n, h] = softmax(scale * q[n, h] . keys) . values over the places up to the query's own, softmax
+// computed as keys come by. stats[n, h] keeps the logarithm of the sum of exponentials, for the
+// gradient. A lane owns a query of a head. Neighbouring lanes are neighbouring heads of a query:
+// those of one key head read the same texel of kv at once, and the others neighbouring heads of the
+// same row. A lane's own q and y are contiguous, and each texel of them is touched once. Grid: x
+// over queries * heads, 32 a workgroup.
 //% include "causal"
 
 @compute @workgroup_size(32)

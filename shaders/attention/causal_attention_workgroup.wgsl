@@ -1,13 +1,17 @@
-// As causal_attention.wgsl for GPUs: a workgroup owns LANES queries of one head of a sequence, a lane one of them.
+// As causal_attention.wgsl for GPUs: a workgroup owns LANES queries of one head of a sequence, a
+// lane one of them.
 //
 // Keys and values are staged in workgroup memory, TILE rows at a time. Who reads what:
-//   kv     HEAD4 neighbouring lanes read the texels of a head of a row, 16 * HEAD4 contiguous bytes of its key and as many of
-//          its value: each row once for all of the workgroup's queries, where lanes apart read it once a query.
-//   tiles  neighbouring lanes write neighbouring texels; all lanes read one address, which is one load for all of them.
+//   kv     HEAD4 neighbouring lanes read the texels of a head of a row, 16 * HEAD4 contiguous bytes
+//          of its key and as many of its value: each row once for all of the workgroup's queries,
+//          where lanes apart read it once a query.
+//   tiles  neighbouring lanes write neighbouring texels; all lanes read one address, which is one
+//          load for all of them.
 //   q, y   a lane's own, contiguous, each texel once.
 // Rows that a query may not see are skipped by its lane; the barriers are reached by all lanes.
 //
-// Workgroup memory: 32 * TILE * HEAD4 bytes. Grid: x over LANES queries, y over heads, z over sequences.
+// Workgroup memory: 32 * TILE * HEAD4 bytes. Grid: x over LANES queries, y over heads, z over
+// sequences.
 //% include "causal"
 
 const LANES: u32 = {{ LANES }}u;

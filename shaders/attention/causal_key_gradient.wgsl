@@ -1,9 +1,10 @@
-// Gradient of causal_attention with respect to its keys and values, summed over the queries that see them and the heads
-// that share them: dv = sum of w * dy, dk = scale * sum of w * (dy . v - delta) * q (+ base); w as in
-// causal_query_gradient, which also gives delta.
-// A lane owns a key head of a row. Neighbouring lanes are neighbouring key heads of a row, then the next row: those of one
-// key head read the same q and dy at once, and the others neighbouring heads of the same rows, which stay in a cache until
-// all texels of a head are read. Grid: x over rows * key heads, 32 a workgroup.
+// Gradient of causal_attention with respect to its keys and values, summed over the queries that
+// see them and the heads that share them: dv = sum of w * dy, dk = scale * sum of w * (dy . v -
+// delta) * q (+ base); w as in causal_query_gradient, which also gives delta. A lane owns a key
+// head of a row. Neighbouring lanes are neighbouring key heads of a row, then the next row: those
+// of one key head read the same q and dy at once, and the others neighbouring heads of the same
+// rows, which stay in a cache until all texels of a head are read. Grid: x over rows * key heads,
+// 32 a workgroup.
 //% include "causal"
 
 @compute @workgroup_size(32)

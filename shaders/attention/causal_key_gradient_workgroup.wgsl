@@ -1,15 +1,18 @@
-// As causal_key_gradient.wgsl for GPUs: a workgroup owns LANES places of a sequence and one key head, a lane one of them.
+// As causal_key_gradient.wgsl for GPUs: a workgroup owns LANES places of a sequence and one key
+// head, a lane one of them.
 //
-// The queries that may see them, and the gradients of what these attended to, are staged in workgroup memory, TILE queries of
-// one head at a time. Who reads what:
-//   q, dy   HEAD4 neighbouring lanes read the texels of a head of a query, 16 * HEAD4 contiguous bytes of each: once for all of
-//           the workgroup's places.
+// The queries that may see them, and the gradients of what these attended to, are staged in
+// workgroup memory, TILE queries of one head at a time. Who reads what:
+//   q, dy   HEAD4 neighbouring lanes read the texels of a head of a query, 16 * HEAD4 contiguous
+//           bytes of each: once for all of the workgroup's places.
 //   stats, delta  a lane reads those of one query.
-//   tiles   neighbouring lanes write neighbouring texels; all lanes read one address, which is one load for all of them.
+//   tiles   neighbouring lanes write neighbouring texels; all lanes read one address, which is one
+//           load for all of them.
 //   kv, dkv a lane's own, contiguous, each texel once.
 // Queries before a place are skipped by its lane; the barriers are reached by all lanes.
 //
-// Workgroup memory: TILE * (32 * HEAD4 + 8) bytes. Grid: x over LANES places, y over key heads, z over sequences.
+// Workgroup memory: TILE * (32 * HEAD4 + 8) bytes. Grid: x over LANES places, y over key heads, z
+// over sequences.
 //% include "causal"
 
 const LANES: u32 = {{ LANES }}u;

@@ -1,8 +1,9 @@
-// Gradient of causal_attention with respect to its queries. With the weights w = exp(scale * q . k - stats), which are
-// computed again, and delta = dy . y, a query's gradient is scale * sum over keys of w * (dy . v - delta) * k (+ base).
-// delta is kept for the gradient of keys and values (Dao et al. 2022, arXiv:2205.14135, appendix B).
-// A lane owns a query of a head and reads as causal_attention does: neighbouring lanes the same keys and values, or those
-// of neighbouring heads. Grid: x over queries * heads, 32 a workgroup.
+// Gradient of causal_attention with respect to its queries. With the weights w = exp(scale * q . k
+// - stats), which are computed again, and delta = dy . y, a query's gradient is scale * sum over
+// keys of w * (dy . v - delta) * k (+ base). delta is kept for the gradient of keys and values (Dao
+// et al. 2022, arXiv:2205.14135, appendix B). A lane owns a query of a head and reads as
+// causal_attention does: neighbouring lanes the same keys and values, or those of neighbouring
+// heads. Grid: x over queries * heads, 32 a workgroup.
 //% include "causal"
 
 @compute @workgroup_size(32)

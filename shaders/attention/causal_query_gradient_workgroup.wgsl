@@ -1,8 +1,10 @@
-// As causal_query_gradient.wgsl for GPUs: a workgroup owns LANES queries of one head of a sequence, a lane one of them, and
-// keys and values are staged as in causal_attention_workgroup: 16 * HEAD4 contiguous bytes of a row's key and of its value, each
-// row once for all of the workgroup's queries. A lane's own q, y, dy and dq are contiguous, and each texel is touched once.
+// As causal_query_gradient.wgsl for GPUs: a workgroup owns LANES queries of one head of a sequence,
+// a lane one of them, and keys and values are staged as in causal_attention_workgroup: 16 * HEAD4
+// contiguous bytes of a row's key and of its value, each row once for all of the workgroup's
+// queries. A lane's own q, y, dy and dq are contiguous, and each texel is touched once.
 //
-// Workgroup memory: 32 * TILE * HEAD4 bytes. Grid: x over LANES queries, y over heads, z over sequences.
+// Workgroup memory: 32 * TILE * HEAD4 bytes. Grid: x over LANES queries, y over heads, z over
+// sequences.
 //% include "causal"
 
 const LANES: u32 = {{ LANES }}u;

@@ -1,8 +1,9 @@
-// y[h] = Σ share[k, h] · x[k, h] / Σ share[k, h] · total[k, h], share = exp(top[k, h] - the highest top): one token's
-// attention from pieces of the cache, each with a softmax of its own (Dao et al. 2023, Flash-Decoding).
+// y[h] = Σ share[k, h] · x[k, h] / Σ share[k, h] · total[k, h], share = exp(top[k, h] - the highest
+// top): one token's attention from pieces of the cache, each with a softmax of its own (Dao et al.
+// 2023, Flash-Decoding).
 //
-// A lane owns a texel of y, so that neighbouring lanes read and write neighbouring texels; of the stats, lanes of one head
-// read the same.
+// A lane owns a texel of y, so that neighbouring lanes read and write neighbouring texels; of the
+// stats, lanes of one head read the same.
 //
 // Grid: x over 8 texels of y.
 

@@ -1,6 +1,7 @@
-// Rotary positions (Su et al. 2021, arXiv:2104.09864): in the first p.rotated4 texels of each row neighbouring numbers
-// are turned by the angle of the row's position, forwards or (p.sign = -1, the gradient) backwards; the rest is copied.
-// The table has cos, sin, cos, sin for two pairs a texel. Grid: pointwise.
+// Rotary positions (Su et al. 2021, arXiv:2104.09864): in the first p.rotated4 texels of each row
+// neighbouring numbers are turned by the angle of the row's position, forwards or (p.sign = -1, the
+// gradient) backwards; the rest is copied. The table has cos, sin, cos, sin for two pairs a texel.
+// Grid: pointwise.
 //% include "pointwise"
 
 fn texel(i: u32) {

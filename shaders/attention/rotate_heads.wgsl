@@ -1,13 +1,13 @@
-// Queries, keys and values of tokens from one tensor: the heads of queries and keys are normalised where they have gains
-// (Henry et al. 2020, arXiv:2010.04245, with RMSNorm), then rotated by their position as in finish_rope_cache; keys and
-// values go to the cache.
+// Queries, keys and values of tokens from one tensor: the heads of queries and keys are normalised
+// where they have gains (Henry et al. 2020, arXiv:2010.04245, with RMSNorm), then rotated by their
+// position as in finish_rope_cache; keys and values go to the cache.
 //
-// A workgroup owns a head of a token, a lane eight numbers of it: neighbouring lanes read neighbouring pairs of
-// texels, so that a head is contiguous. Grid: x over heads of queries, keys and values; y over
-// tokens. LANES = D / 8, at least 8, a power of two.
+// A workgroup owns a head of a token, a lane eight numbers of it: neighbouring lanes read
+// neighbouring pairs of texels, so that a head is contiguous. Grid: x over heads of queries, keys
+// and values; y over tokens. LANES = D / 8, at least 8, a power of two.
 //
-// In a cache of bytes, four lanes share a scale, and two a texel of levels: the largest numbers of all lanes, then their
-// levels, meet in workgroup memory.
+// In a cache of bytes, four lanes share a scale, and two a texel of levels: the largest numbers of
+// all lanes, then their levels, meet in workgroup memory.
 //% if CACHE == "q8_0"
 //% include "cache"
 //% else

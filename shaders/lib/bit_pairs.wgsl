@@ -1,4 +1,5 @@
-// Two bits of each of 32 columns: two texels a block, lo and hi, column c of quad j at bits 8c + 2j.
+// Two bits of each of 32 columns: two texels a block, lo and hi, column c of quad j at bits 8c +
+// 2j.
 
 struct Pairs {
     lo: vec4<u32>, // shifted so that the bits of quad j are bits 8c and 8c + 1

@@ -1,5 +1,5 @@
-// Scales of Q6_K and Q3_K: a signed byte for 16 columns. The 16 of 256 columns are four words, word i of four rows in
-// texel i. d is a half, two superblocks a texel.
+// Scales of Q6_K and Q3_K: a signed byte for 16 columns. The 16 of 256 columns are four words, word
+// i of four rows in texel i. d is a half, two superblocks a texel.
 
 // The scales of both halves of a block, as steps; no offsets.
 fn byte_scales(b: u32, slot: u32) -> Scales {

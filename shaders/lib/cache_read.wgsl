@@ -1,9 +1,10 @@
-// Numbers 8 d .. of a head, from the row that starts with texel `row`: as they are stored, and as numbers. The scales are
-// loaded once a row. Strategies that need f16 read keys and values of halves as such from a buffer, the same 16 bytes a lane, and
-// sum in f32.
+// Numbers 8 d .. of a head, from the row that starts with texel `row`: as they are stored, and as
+// numbers. The scales are loaded once a row. Strategies that need f16 read keys and values of
+// halves as such from a buffer, the same 16 bytes a lane, and sum in f32.
 //
-// `moved` is `eight` without a factor of MOVED, which of halves is left out where a conversion costs more than to move their
-// bits to those of a float. What is below 2^-14 may be 0 then, as an adapter may take small floats.
+// `moved` is `eight` without a factor of MOVED, which of halves is left out where a conversion
+// costs more than to move their bits to those of a float. What is below 2^-14 may be 0 then, as an
+// adapter may take small floats.
 //% include "cache"
 
 //% if CACHE == "f16"

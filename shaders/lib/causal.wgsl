@@ -1,5 +1,5 @@
-// Where attention of training finds things. HEAD4 texels a head; row t of kv holds K keys, then K values.
-// Query row n is place p.tokens - p.queries + n mod p.queries of sequence n / p.queries.
+// Where attention of training finds things. HEAD4 texels a head; row t of kv holds K keys, then K
+// values. Query row n is place p.tokens - p.queries + n mod p.queries of sequence n / p.queries.
 
 const HEAD4: u32 = {{ HEAD4 }}u;
 

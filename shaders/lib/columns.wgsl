@@ -1,4 +1,5 @@
-// A share of one token's product, for kernels that split the columns: blocks first, first + step, … of two slots.
+// A share of one token's product, for kernels that split the columns: blocks first, first + step, …
+// of two slots.
 //% include FORMAT
 //% include "experts"
 

@@ -1,6 +1,6 @@
-// What a workgroup of a product of single tokens computes. Without `routes` it is token 0 and all rows. With them, workgroup
-// y computes token y of the product, which reads row y / p.share of x, and the rows of the expert that the token chose:
-// p.rows4 slots, for experts are whole tiles.
+// What a workgroup of a product of single tokens computes. Without `routes` it is token 0 and all
+// rows. With them, workgroup y computes token y of the product, which reads row y / p.share of x,
+// and the rows of the expert that the token chose: p.rows4 slots, for experts are whole tiles.
 struct Task {
     token: u32,
     x: u32, // first texel of its activations

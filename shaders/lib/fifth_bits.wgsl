@@ -1,4 +1,5 @@
-// Levels of five bits: nibbles, and a word of fifth bits a row for a block, bit 8c + j for lo, 8c + 4 + j for hi.
+// Levels of five bits: nibbles, and a word of fifth bits a row for a block, bit 8c + j for lo, 8c +
+// 4 + j for hi.
 
 struct Raw {
     low: vec4<u32>,

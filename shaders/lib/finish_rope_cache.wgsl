@@ -1,6 +1,6 @@
-// Rows of the product are the query, key and value of token t. Queries and keys are rotated by the token's position
-// (Su et al. 2021, arXiv:2104.09864), neighbouring numbers forming a pair; the table holds cos, sin, cos, sin for
-// two pairs a texel. Keys and values go to the cache.
+// Rows of the product are the query, key and value of token t. Queries and keys are rotated by the
+// token's position (Su et al. 2021, arXiv:2104.09864), neighbouring numbers forming a pair; the
+// table holds cos, sin, cos, sin for two pairs a texel. Keys and values go to the cache.
 //% include "cache_write"
 
 fn rotate(v: vec4<f32>, turn: vec4<f32>) -> vec4<f32> {

@@ -1,4 +1,5 @@
-// y[t] = silu(gate) * up, gate and up being groups r4 and r4 + p.half4 of the product (Shazeer 2020, arXiv:2002.05202).
+// y[t] = silu(gate) * up, gate and up being groups r4 and r4 + p.half4 of the product (Shazeer
+// 2020, arXiv:2002.05202).
 //% include "gated"
 
 fn finish(t: u32, r4: u32, product_gate: vec4<f32>, product_up: vec4<f32>) {

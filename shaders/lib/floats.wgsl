@@ -1,4 +1,5 @@
-// Formats whose levels are the weights. Each gives quad(i, slot): four columns, QUAD_STEPS texels from step i on.
+// Formats whose levels are the weights. Each gives quad(i, slot): four columns, QUAD_STEPS texels
+// from step i on.
 //% include "matrix"
 
 const HAS_SCALES: bool = false;

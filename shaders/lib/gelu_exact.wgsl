@@ -1,5 +1,6 @@
-// gelu(v) = v Φ(v), Φ being the normal distribution's (Hendrycks and Gimpel 2016, arXiv:1606.08415). WGSL has no erf: formula
-// 7.1.26 of Abramowitz and Stegun, Handbook of Mathematical Functions (1964), is within 1.5e-7 of it.
+// gelu(v) = v Φ(v), Φ being the normal distribution's (Hendrycks and Gimpel 2016,
+// arXiv:1606.08415). WGSL has no erf: formula 7.1.26 of Abramowitz and Stegun, Handbook of
+// Mathematical Functions (1964), is within 1.5e-7 of it.
 fn gelu_exact(v: vec4<f32>) -> vec4<f32> {
     let x = abs(v) * 0.7071067811865476;
     let t = 1.0 / (1.0 + 0.3275911 * x);

@@ -1,4 +1,5 @@
-// A texel of eight half-precision numbers. Packing and unpacking are core WGSL and need no f16 feature.
+// A texel of eight half-precision numbers. Packing and unpacking are core WGSL and need no f16
+// feature.
 
 struct Eight {
     lo: vec4<f32>,

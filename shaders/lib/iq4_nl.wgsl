@@ -1,5 +1,5 @@
-// IQ4_NL: d * LEVELS[q]. The sixteen levels are bytes of four words, 128 added to each, which need no sign extension:
-// a register is cheaper to choose from than an array in memory.
+// IQ4_NL: d * LEVELS[q]. The sixteen levels are bytes of four words, 128 added to each, which need
+// no sign extension: a register is cheaper to choose from than an array in memory.
 //% include "nibbles"
 
 // -127 -104 -83 -65, -49 -35 -22 -10, 1 13 25 38, 53 69 89 113, the first in the lowest byte.

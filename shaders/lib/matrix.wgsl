@@ -1,15 +1,17 @@
 // The weight operand `w`: a matrix of p.rows4 * 4 rows and p.blocks * 32 columns.
 //
-// Every texel (16 bytes) holds the same columns of a group of four neighbouring rows, one row a component. Groups sit
-// in slots: slots 16i + lane and 16i + 8 + lane hold the groups 16i + 2 lane and the next, so that a lane of eight
-// owns eight neighbouring rows. A plane is [slot / 8][step along the columns][8]: eight lanes read 128 contiguous
-// bytes, step by step through contiguous memory, and nothing is shuffled between lanes. A CPU's prefetcher follows
-// such a stream; with the steps outermost every read was another page.
+// Every texel (16 bytes) holds the same columns of a group of four neighbouring rows, one row a
+// component. Groups sit in slots: slots 16i + lane and 16i + 8 + lane hold the groups 16i + 2 lane
+// and the next, so that a lane of eight owns eight neighbouring rows. A plane is [slot / 8][step
+// along the columns][8]: eight lanes read 128 contiguous bytes, step by step through contiguous
+// memory, and nothing is shuffled between lanes. A CPU's prefetcher follows such a stream; with the
+// steps outermost every read was another page.
 //
 // The block of 32 columns b is read as four pairs j of quads:
 //   lo: columns 4j .. 4j+3        hi: columns 16+4j .. 16+4j+3
 // Each format file gives
-//   fetch(b, j, slot)   the texels of a pair; loads that stand together run faster than loads between arithmetic
+//   fetch(b, j, slot)   the texels of a pair; loads that stand together run faster than loads
+//                       between arithmetic
 //   unpack(raw)         the integer levels of a pair, column c multiplied by 1 / COLUMN_SCALE[c]
 //   scales(b, slot)     the step d and offset m of both halves: weight = d * level + m
 //   COLUMN_SCALE      see above: masking a byte without shifting it leaves it 256^c too large

@@ -1,5 +1,6 @@
-// Q2_K: d * sc * q - dmin * mn, sc and mn of four bits for 16 columns: the halves of a byte. The 16 bytes of 256 columns
-// are four words, word i of four rows in texel i; d and dmin are a word for 256 columns.
+// Q2_K: d * sc * q - dmin * mn, sc and mn of four bits for 16 columns: the halves of a byte. The 16
+// bytes of 256 columns are four words, word i of four rows in texel i; d and dmin are a word for
+// 256 columns.
 //% include "nibbles"
 //% include "bit_pairs"
 

@@ -1,5 +1,5 @@
-// Q3_K: d * sc * (q - 4), sc for 16 columns. The lower two bits are pairs, the third ones a word a row for a block, bit
-// 8c + j for lo, 8c + 4 + j for hi.
+// Q3_K: d * sc * (q - 4), sc for 16 columns. The lower two bits are pairs, the third ones a word a
+// row for a block, bit 8c + j for lo, 8c + 4 + j for hi.
 //% include "nibbles"
 //% include "bit_pairs"
 //% include "byte_scales"

@@ -1,17 +1,19 @@
-// Rows that the LANES lanes of a workgroup share. Lane i reads the texels i, i + LANES, … of a row: at each step neighbouring
-// lanes read neighbouring texels, LANES * 16 contiguous bytes, and a row is read once a pass, whole lines of a cache at a time.
+// Rows that the LANES lanes of a workgroup share. Lane i reads the texels i, i + LANES, … of a row:
+// at each step neighbouring lanes read neighbouring texels, LANES * 16 contiguous bytes, and a row
+// is read once a pass, whole lines of a cache at a time.
 //
-// row_sum, row_max and row_min give all lanes what they have together, and are reached by all of them. With SUBGROUPS a
-// subgroup puts its own together first, of whatever size it is, and only these meet in workgroup memory, where all lanes read
-// the same word at once. Else they meet in a tree: neighbouring lanes read and write neighbouring words, each in a bank of its
-// own. The order is the same in each run and for each row.
+// row_sum, row_max and row_min give all lanes what they have together, and are reached by all of
+// them. With SUBGROUPS a subgroup puts its own together first, of whatever size it is, and only
+// these meet in workgroup memory, where all lanes read the same word at once. Else they meet in a
+// tree: neighbouring lanes read and write neighbouring words, each in a bank of its own. The order
+// is the same in each run and for each row.
 
 const LANES: u32 = {{ LANES }}u;
 var<workgroup> met: array<u32, LANES>;
 
-// What an entry point gets beside its workgroup, which decides on barriers and must be seen to be the same for all lanes. With
-// SUBGROUPS it takes a subgroup's size, too, and has no use for it: only beside such an argument does naga 30 write a
-// structure's subgroup values into HLSL.
+// What an entry point gets beside its workgroup, which decides on barriers and must be seen to be
+// the same for all lanes. With SUBGROUPS it takes a subgroup's size, too, and has no use for it:
+// only beside such an argument does naga 30 write a structure's subgroup values into HLSL.
 struct Lane {
     @builtin(local_invocation_index) lane: u32,
     //% if SUBGROUPS

@@ -1,5 +1,6 @@
-// The tokens of a tile of a product, and the rows that they are multiplied with: the next TOKENS tokens and all rows, or with
-// GROUPED, where `group_choices` has sorted tokens by the expert they chose, TOKENS of a group and the rows of its expert.
+// The tokens of a tile of a product, and the rows that they are multiplied with: the next TOKENS
+// tokens and all rows, or with GROUPED, where `group_choices` has sorted tokens by the expert they
+// chose, TOKENS of a group and the rows of its expert.
 struct Tile {
     first: u32, // place of the first token
     count: u32, // tokens, {{ TOKENS }} at most; GROUPED: none where the group has no more, or its expert is in another part

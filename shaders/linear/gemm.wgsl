@@ -1,14 +1,15 @@
 // C = alpha * op(A) op(B) (+ base), all f32. FORM names which operand is transposed:
 //   nn: A [M, K], B [K, N]      nt: A [M, K], B [N, K]      tn: A [K, M], B [K, N]
 //
-// A lane owns ROWS rows and TEXELS texels, of four columns each, of C, all sums in registers, and takes four steps of K
-// at once, STEPS times in a turn of the loop. The texels of A are the same for all lanes: with BROADCAST lane i loads
-// texels i, i + 8, ... and the lanes share them through the subgroup, else every lane loads all. Texel q of A is row q of
-// the tile in nn and nt; in tn it is four rows, q / 4, of step q mod 4. With RAGGED, only in tn, the depth is no multiple
-// of four.
+// A lane owns ROWS rows and TEXELS texels, of four columns each, of C, all sums in registers, and
+// takes four steps of K at once, STEPS times in a turn of the loop. The texels of A are the same
+// for all lanes: with BROADCAST lane i loads texels i, i + 8, ... and the lanes share them through
+// the subgroup, else every lane loads all. Texel q of A is row q of the tile in nn and nt; in tn it
+// is four rows, q / 4, of step q mod 4. With RAGGED, only in tn, the depth is no multiple of four.
 //
-// Who reads what: of B, and of C, eight neighbouring lanes read and write neighbouring texels, 128 contiguous bytes (in nt
-// eight rows of B, contiguous along K, a line of a cache each for two steps); of A a texel serves all lanes at once.
+// Who reads what: of B, and of C, eight neighbouring lanes read and write neighbouring texels, 128
+// contiguous bytes (in nt eight rows of B, contiguous along K, a line of a cache each for two
+// steps); of A a texel serves all lanes at once.
 //
 // Grid: x over 32 * TEXELS columns, y over ROWS rows.
 
@@ -23,8 +24,8 @@ fn gemm(
 ) {
     let row = workgroup.y * {{ ROWS }}u;
     let column = workgroup.x * {{ 8 * TEXELS }}u + lane; // in texels
-    // Surplus rows and columns repeat the last ones and store nothing. Parameters are read here, outside the loop: a
-    // software adapter reads them lane by lane where lanes may have parted.
+    // Surplus rows and columns repeat the last ones and store nothing. Parameters are read here,
+    // outside the loop: a software adapter reads them lane by lane where lanes may have parted.
     let columns4 = p.columns4;
     let depth4 = p.depth4;
     //% if FORM == "tn"

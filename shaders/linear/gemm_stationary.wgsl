@@ -1,15 +1,17 @@
-// C = alpha * A op(B) (+ base), all f32, of a depth that is known when the shader is made. FORM names whether B is
-// transposed:   nn: A [M, K], B [K, N]      nt: A [M, K], B [N, K]
+// C = alpha * A op(B) (+ base), all f32, of a depth that is known when the shader is made. FORM
+// names whether B is transposed:   nn: A [M, K], B [K, N]      nt: A [M, K], B [N, K]
 //
-// A lane owns TEXELS texels, one or two of four columns each, of C and holds all of B that they need, DEPTH4 times four
-// texels for each, while it walks through TURNS rows: B stays and A passes, which the literature calls weight-stationary
-// (Chen, Emer and Sze 2016, Eyeriss, ISCA). A software adapter keeps B in its core's nearest cache and takes it from there as
-// an operand of the products; nothing but the row goes through the loop. Lane i loads texels i, i + 8, ... of a row of A,
-// and the lanes share them through the subgroup. The sum of a single texel is two that take turns, so that neither waits
-// for itself.
+// A lane owns TEXELS texels, one or two of four columns each, of C and holds all of B that they
+// need, DEPTH4 times four texels for each, while it walks through TURNS rows: B stays and A passes,
+// which the literature calls weight-stationary (Chen, Emer and Sze 2016, Eyeriss, ISCA). A software
+// adapter keeps B in its core's nearest cache and takes it from there as an operand of the
+// products; nothing but the row goes through the loop. Lane i loads texels i, i + 8, ... of a row
+// of A, and the lanes share them through the subgroup. The sum of a single texel is two that take
+// turns, so that neither waits for itself.
 //
-// Who reads what: of B, and of C, eight neighbouring lanes read and write neighbouring texels, 128 contiguous bytes (in nt
-// eight rows of B, contiguous along K, a line of a cache each for four steps); of A they read 128 contiguous bytes.
+// Who reads what: of B, and of C, eight neighbouring lanes read and write neighbouring texels, 128
+// contiguous bytes (in nt eight rows of B, contiguous along K, a line of a cache each for four
+// steps); of A they read 128 contiguous bytes.
 //
 // Grid: x over 32 * TEXELS columns, y over TURNS rows.
 
@@ -18,7 +20,8 @@ fn gemm_stationary(
     @builtin(workgroup_id) workgroup: vec3<u32>,
     @builtin(subgroup_invocation_id) lane: u32,
 ) {
-    // Parameters are read here, outside the loop: a software adapter reads them lane by lane where lanes may have parted.
+    // Parameters are read here, outside the loop: a software adapter reads them lane by lane where
+    // lanes may have parted.
     let rows = p.rows;
     let columns4 = p.columns4;
     let alpha = p.alpha;

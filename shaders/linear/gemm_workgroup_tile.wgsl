@@ -1,17 +1,23 @@
-// As gemm.wgsl for GPUs: C = alpha * op(A) op(B) (+ base) in tiles of ROWS rows and 64 columns a workgroup.
+// As gemm.wgsl for GPUs: C = alpha * op(A) op(B) (+ base) in tiles of ROWS rows and 64 columns a
+// workgroup.
 //
-// A tile walks over the depth 32 steps at a time. Both operands' steps are staged in workgroup memory, then each lane
-// multiplies its 8 rows by its 4 columns, all sums in registers. Lane = y * 16 + x owns texel x of the tile's columns and
-// the rows y, y + ROWS / 8, …; in tn, where a texel of A is four rows, the texels y and y + ROWS / 8. Who reads what:
-//   A      nn and nt, [M, K]: eight lanes read 128 contiguous bytes of a row; tn, [K, M]: lanes read the texels of
-//          a step of K side by side, 128 or 256 contiguous bytes.
-//   B      nn and tn, [K, N]: sixteen lanes read 256 contiguous bytes of a step of K; nt, [N, K]: eight lanes read 128
-//          contiguous bytes of a column, four columns each, and turn them in registers into four steps of K.
-//   tiles  `right` is [step][texel ^ step / 4]: sixteen lanes read sixteen different texels of a step, and eight lanes that turned
-//          one texel of columns write eight different ones. `left` is [row][texel ^ row] in nn and nt, so that the few rows
-//          which lanes read at once, sixteen lanes one texel, are in different banks; in tn it is [step][texel of rows].
+// A tile walks over the depth 32 steps at a time. Both operands' steps are staged in workgroup
+// memory, then each lane multiplies its 8 rows by its 4 columns, all sums in registers. Lane = y *
+// 16 + x owns texel x of the tile's columns and the rows y, y + ROWS / 8, …; in tn, where a texel
+// of A is four rows, the texels y and y + ROWS / 8. Who reads what:
+//   A      nn and nt, [M, K]: eight lanes read 128 contiguous bytes of a row; tn, [K, M]: lanes
+//          read the texels of a step of K side by side, 128 or 256 contiguous bytes.
+//   B      nn and tn, [K, N]: sixteen lanes read 256 contiguous bytes of a step of K; nt, [N, K]:
+//          eight lanes read 128 contiguous bytes of a column, four columns each, and turn them in
+//          registers into four steps of K.
+//   tiles  `right` is [step][texel ^ step / 4]: sixteen lanes read sixteen different texels of a
+//          step, and eight lanes that turned one texel of columns write eight different ones.
+//          `left` is [row][texel ^ row] in nn and nt, so that the few rows which lanes read at
+//          once, sixteen lanes one texel, are in different banks; in tn it is [step][texel of
+//          rows].
 //   C      sixteen lanes write 256 contiguous bytes of a row.
-// Steps beyond the depth are zeros in both tiles. Surplus rows and columns repeat the last ones and store nothing.
+// Steps beyond the depth are zeros in both tiles. Surplus rows and columns repeat the last ones and
+// store nothing.
 //
 // Workgroup memory: 8 KiB, and 128 bytes a row. Grid: x over 64 columns, y over ROWS rows.
 

@@ -1,13 +1,14 @@
 // y[t] = finish(W · norm(x[t])) for many tokens: prefill.
 //
-// A lane owns two groups of four rows for TOKENS tokens, all sums in registers. Weights are turned into floats
-// once for all tokens. With BROADCAST lane i loads the activations of tokens i, i + 8, … and the lanes share them
-// through the subgroup; else every lane loads all. Neighbouring lanes read neighbouring texels of W, 128
-// contiguous bytes for eight lanes, and write neighbouring texels of y; what they read of x is shared, or one address.
-// RMSNorm as in matvec: lane i sums the squares of its tokens.
+// A lane owns two groups of four rows for TOKENS tokens, all sums in registers. Weights are turned
+// into floats once for all tokens. With BROADCAST lane i loads the activations of tokens i, i + 8,
+// … and the lanes share them through the subgroup; else every lane loads all. Neighbouring lanes
+// read neighbouring texels of W, 128 contiguous bytes for eight lanes, and write neighbouring
+// texels of y; what they read of x is shared, or one address. RMSNorm as in matvec: lane i sums the
+// squares of its tokens.
 //
-// Grid: x over row groups as in matvec, y over TOKENS tokens; with TOKENS_FIRST the other way round, so that what
-// follows one another shares its weights.
+// Grid: x over row groups as in matvec, y over TOKENS tokens; with TOKENS_FIRST the other way
+// round, so that what follows one another shares its weights.
 //% include FORMAT
 //% include FINISH
 //% include "tile"
@@ -128,7 +129,8 @@ fn matmul(
         }
     }
 
-    // A loop, not a list: what follows a product is large code, and would stand here once for each token.
+    // A loop, not a list: what follows a product is large code, and would stand here once for each
+    // token.
     let r4 = group_of(slot);
     let in_matrix = r4 < {{ "p.half4" if PAIRED else "p.rows4" }};
     for (var t = 0u; t < {{ TOKENS }}u; t++) {

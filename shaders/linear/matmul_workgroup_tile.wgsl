@@ -1,23 +1,27 @@
-// y[t] = finish(W · norm(x[t])) for many tokens, in tiles of 64 rows and TOKENS tokens a workgroup: for GPUs.
+// y[t] = finish(W · norm(x[t])) for many tokens, in tiles of 64 rows and TOKENS tokens a workgroup:
+// for GPUs.
 //
-// A tile walks over the columns a block of 32 at a time. The block's weights, turned into floats once, and its
-// activations are staged in workgroup memory; then each lane multiplies its 8 rows by its 4 tokens, 32 sums in
-// registers. Lane = (t mod TOKENS / 4) * 8 + pair owns the slots pair and pair + 8 of the tile and the tokens t,
-// t + TOKENS / 4, …. Who reads what:
-//   W      task i < 64 unpacks step (i / 8) mod 4 of slot i mod 8 (+ 8 from 32 on): 32 lanes read 512 contiguous bytes
-//          (formats of up to 8 bits; those of 16 and 32 bits four runs of 128, with every byte of W read once).
+// A tile walks over the columns a block of 32 at a time. The block's weights, turned into floats
+// once, and its activations are staged in workgroup memory; then each lane multiplies its 8 rows by
+// its 4 tokens, 32 sums in registers. Lane = (t mod TOKENS / 4) * 8 + pair owns the slots pair and
+// pair + 8 of the tile and the tokens t, t + TOKENS / 4, …. Who reads what:
+//   W      task i < 64 unpacks step (i / 8) mod 4 of slot i mod 8 (+ 8 from 32 on): 32 lanes read
+//          512 contiguous bytes (formats of up to 8 bits; those of 16 and 32 bits four runs of 128,
+//          with every byte of W read once).
 //   x      lane i reads texel i mod 8 of a token's block: eight lanes read 128 contiguous bytes.
-//   tiles  eight lanes write or read 128 contiguous bytes of `weights`, all different banks; lanes of other tokens read
-//          the same. In `activations`, [texel][token], tokens are exchanged by an exclusive or with the texel, so that
-//          eight texels of one token, written at once, and eight tokens of one texel, read at once, are both in
-//          different banks.
+//   tiles  eight lanes write or read 128 contiguous bytes of `weights`, all different banks; lanes
+//          of other tokens read the same. In `activations`, [texel][token], tokens are exchanged by
+//          an exclusive or with the texel, so that eight texels of one token, written at once, and
+//          eight tokens of one texel, read at once, are both in different banks.
 //   y      eight lanes write the 64 neighbouring rows of a token.
-// With HALF, for weights that are halves, the tile of weights is one, too, exactly: half of the memory, and eight lanes read 64
-// bytes of it. They are read as halves from a buffer (f16.wgsl), and all arithmetic is f32.
-// RMSNorm: a lane sums the squares of the activations it stages; the sums meet in workgroup memory at the end.
+// With HALF, for weights that are halves, the tile of weights is one, too, exactly: half of the
+// memory, and eight lanes read 64 bytes of it. They are read as halves from a buffer (f16.wgsl),
+// and all arithmetic is f32. RMSNorm: a lane sums the squares of the activations it stages; the
+// sums meet in workgroup memory at the end.
 //
-// Workgroup memory: 8 KiB, or 4 with HALF, and 128 bytes a token. Grid: x over row tiles, y over TOKENS tokens; with TOKENS_FIRST the
-// other way round, so that what follows one another shares its weights.
+// Workgroup memory: 8 KiB, or 4 with HALF, and 128 bytes a token. Grid: x over row tiles, y over
+// TOKENS tokens; with TOKENS_FIRST the other way round, so that what follows one another shares its
+// weights.
 //% include FORMAT
 //% include FINISH
 //% include "tile"
@@ -56,7 +60,8 @@ fn matmul_workgroup_tile(
     let second_slot = first_slot + {{ "p.half4" if PAIRED else "8u" }};
     let pair = lane & 7u;
     let own_token = lane >> 3u;
-    // What this lane stages: texel `pair` of the tokens own_token, own_token + GROUPS, …; surplus ones repeat the last.
+    // What this lane stages: texel `pair` of the tokens own_token, own_token + GROUPS, …; surplus
+    // ones repeat the last.
     //% for n in range(4)
     let token{{ n }} = own_token + {{ n }}u * GROUPS;
     let row{{ n }} = activations_of(token_of(tile, token{{ n }})) + pair;

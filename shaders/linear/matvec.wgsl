@@ -1,13 +1,14 @@
 // y = finish(W · norm(x)) for one token, decode, or for tokens that each have rows of their own.
 //
-// A lane owns two groups of four rows and keeps their sums in registers; lanes never meet. With PAIRED they are a gate
-// group and its up group. Neighbouring lanes read neighbouring texels of W. The 32 activations of a block are the same for
-// all lanes: with BROADCAST each lane loads one of its eight texels and the lanes share them through the subgroup, else
-// every lane loads all eight. RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467) costs no pass of its own: x is multiplied
-// by the gain as it is read, its squares are summed on the way, and the sums are scaled at the end.
+// A lane owns two groups of four rows and keeps their sums in registers; lanes never meet. With
+// PAIRED they are a gate group and its up group. Neighbouring lanes read neighbouring texels of W.
+// The 32 activations of a block are the same for all lanes: with BROADCAST each lane loads one of
+// its eight texels and the lanes share them through the subgroup, else every lane loads all eight.
+// RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467) costs no pass of its own: x is multiplied by
+// the gain as it is read, its squares are summed on the way, and the sums are scaled at the end.
 //
-// Grid: x over one workgroup of 8 lanes for each 16 groups (with PAIRED, for each 8 gate groups and their 8 up groups); y
-// over tokens where they chose experts.
+// Grid: x over one workgroup of 8 lanes for each 16 groups (with PAIRED, for each 8 gate groups and
+// their 8 up groups); y over tokens where they chose experts.
 //% include FORMAT
 //% include FINISH
 //% include "experts"
@@ -42,7 +43,8 @@ fn matvec(
     var squares = 0.0;
 
     for (var b = 0u; b < p.blocks; b++) {
-        // Before anything else: where a driver calls a function for each load, little is kept from one to the next.
+        // Before anything else: where a driver calls a function for each load, little is kept from
+        // one to the next.
         //% for g in range(2)
         let s{{ g }} = scales(b, slot{{ g }});
         //% for j in range(4)

@@ -1,13 +1,16 @@
-// As matvec_workgroup_columns, but splits in one subgroup add up their sums by shuffles: for GPUs with subgroups.
+// As matvec_workgroup_columns, but splits in one subgroup add up their sums by shuffles: for GPUs
+// with subgroups.
 //
-// A lane's rank is subgroup_id * subgroup_size + subgroup_invocation_id: nothing is said of how local indices map to
-// subgroups. Ranks r = split * SLOTS + l own slots and blocks as there, with SLOTS neighbouring lanes that read
-// SLOTS * 16 contiguous bytes of W. SPAN is the smallest subgroup this adapter has; larger ones are whole
-// multiples of it, so that SPAN lanes of consecutive rank, the first a multiple of SPAN, always share a subgroup:
-// xor-shuffles by SLOTS to SPAN / 2 stay among them. The sums of each span then meet in workgroup memory.
+// A lane's rank is subgroup_id * subgroup_size + subgroup_invocation_id: nothing is said of how
+// local indices map to subgroups. Ranks r = split * SLOTS + l own slots and blocks as there, with
+// SLOTS neighbouring lanes that read SLOTS * 16 contiguous bytes of W. SPAN is the smallest
+// subgroup this adapter has; larger ones are whole multiples of it, so that SPAN lanes of
+// consecutive rank, the first a multiple of SPAN, always share a subgroup: xor-shuffles by SLOTS to
+// SPAN / 2 stay among them. The sums of each span then meet in workgroup memory.
 //
-// LANES is a multiple of every size a subgroup can have, 4 to 128, so that subgroups are full. No API promises it: if
-// they are not, ranks would leave holes, and the first SLOTS lanes by local index do all the work, each for itself.
+// LANES is a multiple of every size a subgroup can have, 4 to 128, so that subgroups are full. No
+// API promises it: if they are not, ranks would leave holes, and the first SLOTS lanes by local
+// index do all the work, each for itself.
 //
 // Grid: x over one workgroup for each 2 * SLOTS groups; y over tokens where they chose experts.
 //% include "columns"

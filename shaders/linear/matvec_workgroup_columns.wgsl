@@ -1,18 +1,21 @@
 // y = finish(W · norm(x)) for one token, the columns split over a workgroup: for GPUs.
 //
-// Lane = split * 8 + l. The eight lanes of a split own neighbouring slots (two groups of four rows each, as in
-// matvec); split s takes the blocks s, s + SPLITS, … of 32 columns. Who reads what:
-//   W  lane l of a split reads texel l of eight, 128 contiguous bytes aligned to 128; the steps j of a block follow
-//      one another, so that a split reads whole cache lines and a block is one run of 512 bytes (4-bit formats).
-//      Splits that run together read neighbouring blocks: neighbouring runs of the same plane.
-//      Weights that are halves may be read as such (f16.wgsl), the same 16 bytes a lane.
-//   x  the eight lanes of a split read one address, which is one load for all of them; W is far larger.
+// Lane = split * 8 + l. The eight lanes of a split own neighbouring slots (two groups of four rows
+// each, as in matvec); split s takes the blocks s, s + SPLITS, … of 32 columns. Who reads what:
+//   W  lane l of a split reads texel l of eight, 128 contiguous bytes aligned to 128; the steps j
+//      of a block follow one another, so that a split reads whole cache lines and a block is one
+//      run of 512 bytes (4-bit formats). Splits that run together read neighbouring blocks:
+//      neighbouring runs of the same plane. Weights that are halves may be read as such (f16.wgsl),
+//      the same 16 bytes a lane.
+//   x  the eight lanes of a split read one address, which is one load for all of them; W is far
+//      larger.
 //   y  eight lanes write sixteen neighbouring texels, or eight with PAIRED.
-// The splits' sums, and their sums of squares for RMSNorm, meet once in workgroup memory: lane l < 8 adds up those of
-// its slot, reading eight neighbouring texels at a time, which are in different banks.
+// The splits' sums, and their sums of squares for RMSNorm, meet once in workgroup memory: lane l <
+// 8 adds up those of its slot, reading eight neighbouring texels at a time, which are in different
+// banks.
 //
-// Grid: x over one workgroup for each 16 groups, of 8 of the gate and 8 of up with PAIRED; y over tokens where they chose
-// experts.
+// Grid: x over one workgroup for each 16 groups, of 8 of the gate and 8 of up with PAIRED; y over
+// tokens where they chose experts.
 //% include "columns"
 //% include FINISH
 

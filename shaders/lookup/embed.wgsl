@@ -1,9 +1,10 @@
-// y[t] = scale * W[ids[t]]: row ids[t] of the table, unpacked.
-// A lane owns one pair of quads (columns 4j.. and 16+4j.. of a block) of one token; it reads the texels of four rows
-// and keeps one. Neighbouring lanes are neighbouring pairs of a row: they write neighbouring texels, and read the slot of
-// their rows in neighbouring steps of a block, apart in memory, for the packing keeps rows together and not columns; a
-// token reads a row, which is little. A part of a split table writes only the tokens whose rows it holds. Grid: x over
-// blocks * 4 pairs, 32 a workgroup; y over tokens.
+// y[t] = scale * W[ids[t]]: row ids[t] of the table, unpacked. A lane owns one pair of quads
+// (columns 4j.. and 16+4j.. of a block) of one token; it reads the texels of four rows and keeps
+// one. Neighbouring lanes are neighbouring pairs of a row: they write neighbouring texels, and read
+// the slot of their rows in neighbouring steps of a block, apart in memory, for the packing keeps
+// rows together and not columns; a token reads a row, which is little. A part of a split table
+// writes only the tokens whose rows it holds. Grid: x over blocks * 4 pairs, 32 a workgroup; y over
+// tokens.
 //% include FORMAT
 
 @compute @workgroup_size(32)

@@ -1,4 +1,5 @@
-// y[t] = table[ids[t]] (+ places[t mod period]), all f32: the embedding of training. Grid: pointwise.
+// y[t] = table[ids[t]] (+ places[t mod period]), all f32: the embedding of training. Grid:
+// pointwise.
 //% include "pointwise"
 
 fn texel(i: u32) {

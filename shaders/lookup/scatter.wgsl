@@ -1,9 +1,10 @@
-// Gradient of gather with respect to its table: row v is the sum of dy[t] over all t with ids[t] = v (+ base). Each
-// workgroup looks through all ids for the one row it owns, so no two lanes ever write one texel.
-// A lane owns texels lane, lane + 8, ... of the row. With BROADCAST each lane looks at other ids, 32 at a time, and all
-// hear of what was found; else every lane looks at all of them.
-// Grid: x over 8 * TEXELS texels of a row; rows y + FOLD * z, for vocabularies are longer than an axis.
-// Eight neighbouring lanes read and write 128 contiguous bytes of a row, and ids, too, are read once, side by side.
+// Gradient of gather with respect to its table: row v is the sum of dy[t] over all t with ids[t] =
+// v (+ base). Each workgroup looks through all ids for the one row it owns, so no two lanes ever
+// write one texel. A lane owns texels lane, lane + 8, ... of the row. With BROADCAST each lane
+// looks at other ids, 32 at a time, and all hear of what was found; else every lane looks at all of
+// them. Grid: x over 8 * TEXELS texels of a row; rows y + FOLD * z, for vocabularies are longer
+// than an axis. Eight neighbouring lanes read and write 128 contiguous bytes of a row, and ids,
+// too, are read once, side by side.
 
 @compute @workgroup_size(8)
 fn scatter(

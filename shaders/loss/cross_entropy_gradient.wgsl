@@ -1,6 +1,7 @@
-// dlogits[r] = (softmax(logits[r]) - one at the target) * drows[r].x (+ base), zeros where the row does not count.
-// A lane owns a row, and neighbouring lanes read a row apart, as in cross_entropy: cross_entropy_gradient_shared_row is for
-// adapters where that is slow. Grid: x over rows, 8 a workgroup.
+// dlogits[r] = (softmax(logits[r]) - one at the target) * drows[r].x (+ base), zeros where the row
+// does not count. A lane owns a row, and neighbouring lanes read a row apart, as in cross_entropy:
+// cross_entropy_gradient_shared_row is for adapters where that is slow. Grid: x over rows, 8 a
+// workgroup.
 
 @compute @workgroup_size(8)
 fn cross_entropy_gradient(@builtin(global_invocation_id) global: vec3<u32>) {

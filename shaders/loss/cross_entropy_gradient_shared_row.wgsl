@@ -1,6 +1,7 @@
-// The same as cross_entropy_gradient.wgsl, a row shared by a workgroup: lane i owns the texels i, i + LANES, … of it, so
-// that neighbouring lanes read and write neighbouring texels, LANES * 16 contiguous bytes of logits, base and dlogits at a
-// step. Target, level and slope are one address for all lanes. Grid: rows x + FOLD * y, a workgroup each.
+// The same as cross_entropy_gradient.wgsl, a row shared by a workgroup: lane i owns the texels i, i
+// + LANES, … of it, so that neighbouring lanes read and write neighbouring texels, LANES * 16
+// contiguous bytes of logits, base and dlogits at a step. Target, level and slope are one address
+// for all lanes. Grid: rows x + FOLD * y, a workgroup each.
 
 const LANES: u32 = {{ LANES }}u;
 

@@ -1,5 +1,5 @@
-// The same as divergence.wgsl, the sum as in row.wgsl: which lane reads what, of both rows, is said there.
-// Grid: tokens x + FOLD * y, a workgroup each.
+// The same as divergence.wgsl, the sum as in row.wgsl: which lane reads what, of both rows, is said
+// there. Grid: tokens x + FOLD * y, a workgroup each.
 //% include "row"
 
 @compute @workgroup_size(LANES)

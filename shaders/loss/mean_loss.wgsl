@@ -1,6 +1,6 @@
-// totals = (mean loss, share of right answers, how many rows count, 0) of the rows that count, as bits of f32.
-// One workgroup; a lane sums every 64th row, neighbouring lanes neighbouring ones,, and lane 0 the sums, always in the same
-// order.
+// totals = (mean loss, share of right answers, how many rows count, 0) of the rows that count, as
+// bits of f32. One workgroup; a lane sums every 64th row, neighbouring lanes neighbouring ones,,
+// and lane 0 the sums, always in the same order.
 
 var<workgroup> sums: array<vec4<f32>, 64>;
 

@@ -1,13 +1,15 @@
-// The choices of a step's tokens by expert, so that a product reads an expert's rows once for many of them: a counting
-// sort.
+// The choices of a step's tokens by expert, so that a product reads an expert's rows once for many
+// of them: a counting sort.
 //
-// groups[g]           = (expert, place of its first choice, choices, 0) for g < p.tiles: the choices of an expert in groups
-// of
+// groups[g]           = (expert, place of its first choice, choices, 0) for g < p.tiles: the
+// choices of an expert in groups of
 //                       up to 32, experts in order; what is left over has no choices
-// groups[p.tiles + i] = (choice, 0, 0, 0), the choice in place i; an expert's are in the order of their tokens
+// groups[p.tiles + i] = (choice, 0, 0, 0), the choice in place i; an expert's are in the order of
+// their tokens
 //
-// One workgroup. A lane owns every 64th expert, and looks through all choices for its own, all lanes at
-// the same one at once; a lane writes its groups in neighbouring texels. Nothing but the counts is shared.
+// One workgroup. A lane owns every 64th expert, and looks through all choices for its own, all
+// lanes at the same one at once; a lane writes its groups in neighbouring texels. Nothing but the
+// counts is shared.
 const GROUP: u32 = {{ GROUP }}u;
 const EXPERTS: u32 = {{ EXPERTS }}u;
 var<workgroup> counts: array<u32, EXPERTS>;

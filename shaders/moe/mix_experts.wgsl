@@ -1,5 +1,6 @@
-// y[t] = residual[t] + the sum over k of share * x[t * chosen + k]: what a token's experts give, by their shares in
-// `routes`. Neighbouring lanes read neighbouring texels of each expert's row, and one share. Grid: pointwise.
+// y[t] = residual[t] + the sum over k of share * x[t * chosen + k]: what a token's experts give, by
+// their shares in `routes`. Neighbouring lanes read neighbouring texels of each expert's row, and
+// one share. Grid: pointwise.
 //% include "pointwise"
 
 fn texel(i: u32) {

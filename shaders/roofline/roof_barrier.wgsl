@@ -1,6 +1,6 @@
-// y[lane] = x[(lane + p.rounds) mod 64]: in each round lanes hand a texel to their neighbours through workgroup memory,
-// with a barrier before and after. How long a workgroup waits for its slowest lane.
-// Grid: one workgroup of 64 lanes, a texel each.
+// y[lane] = x[(lane + p.rounds) mod 64]: in each round lanes hand a texel to their neighbours
+// through workgroup memory, with a barrier before and after. How long a workgroup waits for its
+// slowest lane. Grid: one workgroup of 64 lanes, a texel each.
 var<workgroup> shared_x: array<vec4<f32>, 64>;
 
 @compute @workgroup_size(64)

@@ -1,6 +1,7 @@
-// y[lane] from CHAINS numbers v[k] = v[k] * p.factor + p.addend, UNROLL * p.rounds times each, v[k] = x[lane] + k at
-// first: how fast registers can be computed with. Component c of x and y belongs to the chains k with k % 4 = c.
-// Grid: one workgroup of LANES lanes for each LANES texels of y. Memory is touched twice a lane, neighbours side by side.
+// y[lane] from CHAINS numbers v[k] = v[k] * p.factor + p.addend, UNROLL * p.rounds times each, v[k]
+// = x[lane] + k at first: how fast registers can be computed with. Component c of x and y belongs
+// to the chains k with k % 4 = c. Grid: one workgroup of LANES lanes for each LANES texels of y.
+// Memory is touched twice a lane, neighbours side by side.
 @compute @workgroup_size({{ LANES }})
 fn roof_multiply_add(@builtin(global_invocation_id) id: vec3<u32>) {
     let lane = id.x;

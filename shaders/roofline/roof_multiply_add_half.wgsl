@@ -1,7 +1,8 @@
-// y[lane] = sum of CHAINS numbers v[k] = half(v[k] * p.factor + p.addend), UNROLL * p.rounds times each, v[k] = x[lane] + k
-// at first: how fast halves can be computed with, four to a register. With HALF they are f16, which adapters need not have;
-// else f32, rounded to halves after each step.
-// Grid: one workgroup of LANES lanes for each LANES texels of y. Memory is touched twice a lane, neighbours side by side.
+// y[lane] = sum of CHAINS numbers v[k] = half(v[k] * p.factor + p.addend), UNROLL * p.rounds times
+// each, v[k] = x[lane] + k at first: how fast halves can be computed with, four to a register. With
+// HALF they are f16, which adapters need not have; else f32, rounded to halves after each step.
+// Grid: one workgroup of LANES lanes for each LANES texels of y. Memory is touched twice a lane,
+// neighbours side by side.
 //% if HALF
 alias Numbers = vec4<f16>;
 

@@ -1,6 +1,7 @@
-// y[lane] = sum of p.reads texels of x, p.times times: how fast memory can be read.
-// Grid: one workgroup of LANES lanes for each LANES texels of y. Eight neighbouring lanes own 8 * p.reads neighbouring
-// texels of x; in each step they read eight neighbouring ones, 128 bytes, a whole line of most caches.
+// y[lane] = sum of p.reads texels of x, p.times times: how fast memory can be read. Grid: one
+// workgroup of LANES lanes for each LANES texels of y. Eight neighbouring lanes own 8 * p.reads
+// neighbouring texels of x; in each step they read eight neighbouring ones, 128 bytes, a whole line
+// of most caches.
 @compute @workgroup_size({{ LANES }})
 fn roof_read(@builtin(global_invocation_id) id: vec3<u32>) {
     let lane = id.x;

@@ -1,5 +1,5 @@
-// The same as argmax.wgsl, its largest logit and the lowest place of it as in row.wgsl: which lane reads what is said
-// there. Grid: one workgroup.
+// The same as argmax.wgsl, its largest logit and the lowest place of it as in row.wgsl: which lane
+// reads what is said there. Grid: one workgroup.
 //% include "row"
 
 const LOWEST: f32 = -3.4028234663852886e38;

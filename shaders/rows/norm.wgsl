@@ -1,9 +1,11 @@
-// y[t] = norm(x[first_token + t]) * gain + bias + residual[t], without what is left out: RMSNorm (Zhang and Sennrich
-// 2019, arXiv:1910.07467), or LayerNorm with CENTRED (Ba et al. 2016, arXiv:1607.06450).
+// y[t] = norm(x[first_token + t]) * gain + bias + residual[t], without what is left out: RMSNorm
+// (Zhang and Sennrich 2019, arXiv:1910.07467), or LayerNorm with CENTRED (Ba et al. 2016,
+// arXiv:1607.06450).
 //
-// A workgroup owns a token; a lane every 64th texel of it: neighbouring lanes read and write neighbouring texels,
-// 1024 contiguous bytes at a step; the sums of all lanes are one address for each of them. Beyond p.columns4 a row is
-// padded: it counts for nothing, and its gain is 0. Grid: one workgroup a token.
+// A workgroup owns a token; a lane every 64th texel of it: neighbouring lanes read and write
+// neighbouring texels, 1024 contiguous bytes at a step; the sums of all lanes are one address for
+// each of them. Beyond p.columns4 a row is padded: it counts for nothing, and its gain is 0. Grid:
+// one workgroup a token.
 var<workgroup> sums: array<f32, 64>;
 
 fn total(lane: u32, own: f32) -> f32 {

@@ -1,7 +1,7 @@
 // Gradients of row_norm with respect to gain and bias, summed over all rows:
 //   dgain = sum of dy * (x - mean) * scale (+ base), dbias = sum of dy (+ bias_base)
-// A lane owns four columns: eight neighbouring lanes read 128 contiguous bytes of each row. Grid: x over texels of a row, 8
-// a workgroup.
+// A lane owns four columns: eight neighbouring lanes read 128 contiguous bytes of each row. Grid: x
+// over texels of a row, 8 a workgroup.
 
 @compute @workgroup_size(8)
 fn norm_gain_gradient(@builtin(global_invocation_id) global: vec3<u32>) {

@@ -1,7 +1,8 @@
 // Gradient of row_norm with respect to its input: with h = (x - mean) * scale and g = dy * gain,
 //   dx = scale * (g - mean(g) - h * mean(g * h)) (+ base), mean(g) taken as 0 without CENTRED.
-// A lane owns a row, and neighbouring lanes read a row apart, which only adapters whose lanes are those of a CPU take well:
-// norm_gradient_shared_row is for the others. Grid: x over rows, 32 a workgroup.
+// A lane owns a row, and neighbouring lanes read a row apart, which only adapters whose lanes are
+// those of a CPU take well: norm_gradient_shared_row is for the others. Grid: x over rows, 32 a
+// workgroup.
 
 @compute @workgroup_size(32)
 fn norm_gradient(@builtin(global_invocation_id) global: vec3<u32>) {

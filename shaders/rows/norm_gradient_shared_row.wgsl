@@ -1,5 +1,6 @@
-// The same as norm_gradient.wgsl, a row shared by a workgroup, and its sums as in row.wgsl: which lane reads what is said
-// there. dy, gain and base are read, and dx is written, texel by texel with x. Grid: rows x + FOLD * y, a workgroup each.
+// The same as norm_gradient.wgsl, a row shared by a workgroup, and its sums as in row.wgsl: which
+// lane reads what is said there. dy, gain and base are read, and dx is written, texel by texel with
+// x. Grid: rows x + FOLD * y, a workgroup each.
 //% include "row"
 
 @compute @workgroup_size(LANES)

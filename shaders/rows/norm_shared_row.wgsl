@@ -1,6 +1,6 @@
-// The same as norm.wgsl, a row shared by a workgroup of as many lanes as it has texels, and its sums as in row.wgsl: which
-// lane reads what is said there. Gain, bias and residual are read, and y is written, texel by texel with x.
-// Grid: tokens x + FOLD * y, a workgroup each.
+// The same as norm.wgsl, a row shared by a workgroup of as many lanes as it has texels, and its
+// sums as in row.wgsl: which lane reads what is said there. Gain, bias and residual are read, and y
+// is written, texel by texel with x. Grid: tokens x + FOLD * y, a workgroup each.
 //% include "row"
 
 @compute @workgroup_size(LANES)

@@ -1,5 +1,6 @@
-// The same as row_norm.wgsl, a row shared by a workgroup, and its sums as in row.wgsl: which lane reads what is said there.
-// Gain and bias are read, and y is written, texel by texel with x. Grid: rows x + FOLD * y, a workgroup each.
+// The same as row_norm.wgsl, a row shared by a workgroup, and its sums as in row.wgsl: which lane
+// reads what is said there. Gain and bias are read, and y is written, texel by texel with x. Grid:
+// rows x + FOLD * y, a workgroup each.
 //% include "row"
 
 @compute @workgroup_size(LANES)

@@ -1,4 +1,5 @@
-// y = [[x[..split], 0], [0, x[split..]]], y twice as wide as x. A lane owns a texel of y. Grid: pointwise.
+// y = [[x[..split], 0], [0, x[split..]]], y twice as wide as x. A lane owns a texel of y. Grid:
+// pointwise.
 //% include "pointwise"
 
 fn texel(i: u32) {

@@ -1,7 +1,7 @@
-// The next batch: sequence b begins at starts[clock * p.batch + b] of the data, p.tokens words; the targets are the
-// words after the last p.kept of them. The top bit of a word says that it is no target. A start beyond the data gives
-// ids of zero and no targets.
-// A lane owns four neighbouring ids or targets. Grid: x over texels of ids, then of targets, 32 a workgroup.
+// The next batch: sequence b begins at starts[clock * p.batch + b] of the data, p.tokens words; the
+// targets are the words after the last p.kept of them. The top bit of a word says that it is no
+// target. A start beyond the data gives ids of zero and no targets. A lane owns four neighbouring
+// ids or targets. Grid: x over texels of ids, then of targets, 32 a workgroup.
 
 const NONE: u32 = 0xffffffffu;
 

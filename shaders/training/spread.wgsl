@@ -1,4 +1,5 @@
-// Gradient of pick: dy in the last p.kept rows of each p.period rows, zeros elsewhere (+ base). Grid: pointwise over dx.
+// Gradient of pick: dy in the last p.kept rows of each p.period rows, zeros elsewhere (+ base).
+// Grid: pointwise over dx.
 //% include "pointwise"
 
 fn texel(i: u32) {

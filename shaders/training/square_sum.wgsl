@@ -1,6 +1,6 @@
-// total.x = sum of the squares of x (+ base.x), as bits of f32. One workgroup; a lane sums every 64th texel,
-// neighbouring lanes neighbouring ones, 1024 contiguous bytes at a step, and lane 0
-// the sums, always in the same order.
+// total.x = sum of the squares of x (+ base.x), as bits of f32. One workgroup; a lane sums every
+// 64th texel, neighbouring lanes neighbouring ones, 1024 contiguous bytes at a step, and lane 0 the
+// sums, always in the same order.
 
 var<workgroup> sums: array<f32, 64>;
 

@@ -1,8 +1,8 @@
 //! The command line: one file a command.
 //!
-//! Standard output carries the answer and nothing else; notices, progress and errors go to standard error. Exit codes:
-//! 0, 2 for a command line that cannot be followed, 130 after an interrupt (143 after SIGTERM, 129 after SIGHUP), 1 for
-//! everything else.
+//! Standard output carries the answer and nothing else; notices, progress and errors go to standard
+//! error. Exit codes: 0, 2 for a command line that cannot be followed, 130 after an interrupt (143
+//! after SIGTERM, 129 after SIGHUP), 1 for everything else.
 
 mod chat;
 mod commands;
@@ -86,7 +86,8 @@ fn program() -> clap::Command {
 pub fn main(started: Instant) -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     let matches = support::usage::grouped(program(), GROUPS).try_get_matches();
-    let Cli { device, command } = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let Cli { device, command } = match matches.and_then(|matches| Cli::from_arg_matches(&matches))
+    {
         Ok(cli) => cli,
         Err(error) => return support::usage::explain(error),
     };
@@ -109,7 +110,9 @@ pub fn main(started: Instant) -> ExitCode {
         Command::List(arguments) => commands::list::run(&arguments),
         Command::Rm(arguments) => commands::rm::run(&arguments),
         Command::Bench(Bench::Model(arguments)) => commands::bench::run(&device, &arguments),
-        Command::Bench(Bench::Kernels(arguments)) => commands::bench_kernels::run(&device, &arguments),
+        Command::Bench(Bench::Kernels(arguments)) => {
+            commands::bench_kernels::run(&device, &arguments)
+        }
         Command::Explain(arguments) => commands::explain::run(&device, &arguments),
         Command::Grok(arguments) => commands::grok::run(&device, &arguments),
         Command::Doctor(arguments) => commands::doctor::run(&device, &arguments),
@@ -146,7 +149,11 @@ mod tests {
         let program = program();
         let names = program.get_subcommands().map(clap::Command::get_name).chain(["help"]);
         assert_eq!(names.collect::<BTreeSet<_>>(), listed.iter().copied().collect());
-        assert_eq!(listed.len(), listed.iter().collect::<BTreeSet<_>>().len(), "none is there twice");
+        assert_eq!(
+            listed.len(),
+            listed.iter().collect::<BTreeSet<_>>().len(),
+            "none is there twice"
+        );
         let mut commands: Vec<_> = program.get_subcommands().collect();
         while let Some(command) = commands.pop() {
             commands.extend(command.get_subcommands());

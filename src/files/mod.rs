@@ -1,7 +1,8 @@
-//! Files that this program writes: whole or not at all, and folders that one process writes to at a time.
+//! Files that this program writes: whole or not at all, and folders that one process writes to at a
+//! time.
 //!
-//! [`WholeFile`] is how every file of this crate is written, [`write_whole`] the same for bytes that are there already, and
-//! [`OwnFolder`] keeps a second run out of a folder.
+//! [`WholeFile`] is how every file of this crate is written, [`write_whole`] the same for bytes
+//! that are there already, and [`OwnFolder`] keeps a second run out of a folder.
 
 mod own_folder;
 mod unfinished;

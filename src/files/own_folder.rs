@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 /// The file that is locked.
 const NAME: &str = ".kaiwu.lock";
 
-/// A claim on a folder. It ends with this value or with the process, however that ends, for the operating system holds it.
+/// A claim on a folder. It ends with this value or with the process, however that ends, for the
+/// operating system holds it.
 pub struct OwnFolder {
     folder: PathBuf,
     lock: PathBuf,
@@ -28,10 +29,12 @@ impl OwnFolder {
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         let lock = folder.join(NAME);
         let mut file = loop {
-            let opened = File::options().read(true).write(true).create(true).truncate(false).open(&lock);
+            let opened =
+                File::options().read(true).write(true).create(true).truncate(false).open(&lock);
             let file = opened.map_err(Error::io("write", &lock))?;
             match file.try_lock() {
-                // Who had it before may have removed it in between: then others lock the next file of that name.
+                // Who had it before may have removed it in between: then others lock the next file
+                // of that name.
                 Ok(()) if is_at(&file, &lock) => break file,
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(claimed(folder, file)),
@@ -67,14 +70,18 @@ fn claimed(folder: &Path, mut lock: File) -> Error {
         Ok(number) => format!("process {number}"),
         Err(_) => "another process".into(),
     };
-    Error::format(folder, format!("{whose} writes to this folder; wait until it ends, or choose another one"))
+    Error::format(
+        folder,
+        format!("{whose} writes to this folder; wait until it ends, or choose another one"),
+    )
 }
 
 /// Whether an open file is the one of that name.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let place = |found: std::io::Result<fs::Metadata>| found.ok().map(|found| (found.dev(), found.ino()));
+    let place =
+        |found: std::io::Result<fs::Metadata>| found.ok().map(|found| (found.dev(), found.ino()));
     place(file.metadata()).is_some_and(|own| place(fs::metadata(path)) == Some(own))
 }
 

@@ -1,4 +1,5 @@
-//! Files beside their final names, for as long as they are not whole, and what becomes of them when a program ends early.
+//! Files beside their final names, for as long as they are not whole, and what becomes of them when
+//! a program ends early.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Error, ErrorKind, Result};
@@ -24,7 +25,8 @@ pub(super) struct Unfinished {
 }
 
 impl Unfinished {
-    /// A new file in the folder of `target`. It is locked for as long as it is open, which tells it from one that was abandoned.
+    /// A new file in the folder of `target`. It is locked for as long as it is open, which tells it
+    /// from one that was abandoned.
     pub(super) fn new(target: &Path) -> Result<(File, Self)> {
         let folder = match target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -39,7 +41,8 @@ impl Unfinished {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                 other => other?,
             };
-            // Another process that clears up may have come between the two calls, and has removed the file or is about to.
+            // Another process that clears up may have come between the two calls, and has removed
+            // the file or is about to.
             let taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !part.exists();
             if !taken {
                 files.push(part.clone());
@@ -69,8 +72,8 @@ impl Drop for Unfinished {
     }
 }
 
-/// Removes what is not whole yet, and lets no other file begin or get its name: for a process that is about to end without
-/// going back to `main`.
+/// Removes what is not whole yet, and lets no other file begin or get its name: for a process that
+/// is about to end without going back to `main`.
 pub fn remove_unfinished() {
     let mut begun = begun();
     for part in begun.0.drain(..) {
@@ -79,7 +82,8 @@ pub fn remove_unfinished() {
     std::mem::forget(begun);
 }
 
-/// Removes from `folder` what processes left unfinished that were killed. What somebody still writes is locked, and stays.
+/// Removes from `folder` what processes left unfinished that were killed. What somebody still
+/// writes is locked, and stays.
 fn remove_abandoned(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -90,7 +94,8 @@ fn remove_abandoned(folder: &Path) {
         let is_abandoned = entry.file_type().is_ok_and(|kind| kind.is_file())
             && File::options().write(true).open(&path).is_ok_and(|file| {
                 let is_free = file.try_lock().is_ok();
-                // While it is locked, so that nobody who begins a file of this name takes it for their own.
+                // While it is locked, so that nobody who begins a file of this name takes it for
+                // their own.
                 is_free && fs::remove_file(&path).is_ok()
             });
         if is_abandoned {

@@ -12,10 +12,11 @@ const STANDARD_OUTPUT: &str = "standard output";
 /// Links that are followed before they are taken for a circle.
 const MOST_LINKS: usize = 40;
 
-/// A file in the making. Until [`WholeFile::finish`] it has a name of its own in the folder where it is to be, so that what
-/// was there before stays, and other processes that write to the same name do not mix with it; dropped before that, it is
-/// removed. Links are followed: what they lead to is replaced. Its permissions are kept. What is no file, such as a device or
-/// a pipe, is written to as bytes come.
+/// A file in the making. Until [`WholeFile::finish`] it has a name of its own in the folder where
+/// it is to be, so that what was there before stays, and other processes that write to the same
+/// name do not mix with it; dropped before that, it is removed. Links are followed: what they lead
+/// to is replaced. Its permissions are kept. What is no file, such as a device or a pipe, is
+/// written to as bytes come.
 pub struct WholeFile {
     /// As it was given.
     path: PathBuf,
@@ -74,7 +75,8 @@ impl WholeFile {
         #[cfg(unix)]
         let owned = std::os::fd::AsFd::as_fd(&std::io::stdout()).try_clone_to_owned();
         #[cfg(windows)]
-        let owned = std::os::windows::io::AsHandle::as_handle(&std::io::stdout()).try_clone_to_owned();
+        let owned =
+            std::os::windows::io::AsHandle::as_handle(&std::io::stdout()).try_clone_to_owned();
         let owned = owned.map_err(Error::io("write to", STANDARD_OUTPUT))?;
         let out = BufWriter::new(File::from(owned));
         Ok(Self { path: STANDARD_OUTPUT.into(), out, written: 0, unfinished: None })
@@ -123,19 +125,26 @@ pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     file.finish().map(|_| ())
 }
 
-/// Whether the name is one of standard output's, which has a position that a second opening would not share.
+/// Whether the name is one of standard output's, which has a position that a second opening would
+/// not share.
 fn is_standard_output(path: &Path) -> bool {
-    cfg!(unix) && ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"].iter().any(|name| path == Path::new(name))
+    cfg!(unix)
+        && ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
+            .iter()
+            .any(|name| path == Path::new(name))
 }
 
-/// Whether the name stands for something that this process has open already: it may be a file that others go on writing.
+/// Whether the name stands for something that this process has open already: it may be a file that
+/// others go on writing.
 fn is_descriptor(path: &Path) -> bool {
     let folder = path.parent().unwrap_or(path);
-    let is_among = |folder: &Path| folder == Path::new("/dev/fd") || folder == Path::new("/proc/self/fd");
+    let is_among =
+        |folder: &Path| folder == Path::new("/dev/fd") || folder == Path::new("/proc/self/fd");
     cfg!(unix) && (is_among(folder) || path == Path::new("/dev/stderr"))
 }
 
-/// What a path leads to, link by link, or to which of the files that are open. The last link may lead to nothing yet.
+/// What a path leads to, link by link, or to which of the files that are open. The last link may
+/// lead to nothing yet.
 fn followed(path: &Path) -> std::io::Result<PathBuf> {
     let mut target = path.to_owned();
     for _ in 0..MOST_LINKS {

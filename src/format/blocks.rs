@@ -1,11 +1,12 @@
-//! Host conversion between stored weights and `f32`, in plain loops: the reference for every kernel that reads blocks.
+//! Host conversion between stored weights and `f32`, in plain loops: the reference for every kernel
+//! that reads blocks.
 //!
-//! [`dequantise`] follows `dequantize_row_*` of ggml's `ggml-quants.c`, in the same order of `f32` operations, so it
-//! agrees to the bit. [`quantise`] rounds to nearest without ggml's search for better scales: it makes weights of
-//! every type for tests and benches, not models to ship.
+//! [`dequantise`] follows `dequantize_row_*` of ggml's `ggml-quants.c`, in the same order of `f32`
+//! operations, so it agrees to the bit. [`quantise`] rounds to nearest without ggml's search for
+//! better scales: it makes weights of every type for tests and benches, not models to ship.
 //!
-//! All numbers are little-endian; `d`, `m` and `dmin` are f16. "Nibbles lo, hi" means weights j and j + n/2 of a
-//! group of n share byte j, the first in its low half.
+//! All numbers are little-endian; `d`, `m` and `dmin` are f16. "Nibbles lo, hi" means weights j and
+//! j + n/2 of a group of n share byte j, the first in its low half.
 
 use super::dtype::DType;
 use super::small_blocks::{self, iq4_nl, q2_k, q3_k};
@@ -14,20 +15,29 @@ use half::{bf16, f16};
 /// Turns whole blocks of `dtype` into `out`, one `f32` a weight.
 ///
 /// # Errors
-/// If `bytes` is not exactly the size of `out.len()` weights; the message lacks the name of the tensor.
+/// If `bytes` is not exactly the size of `out.len()` weights; the message lacks the name of the
+/// tensor.
 pub fn dequantise(dtype: DType, bytes: &[u8], out: &mut [f32]) -> Result<(), String> {
     let due = dtype.bytes_for(out.len() as u64);
     if due != Some(bytes.len() as u64) {
         let (weights, got) = (out.len(), bytes.len());
         return Err(match due {
-            Some(due) => format!("{weights} weights of type {dtype} take {due} bytes, but there are {got}"),
-            None => format!("{weights} weights are not whole {dtype} blocks of {}", dtype.block_len()),
+            Some(due) => {
+                format!("{weights} weights of type {dtype} take {due} bytes, but there are {got}")
+            }
+            None => {
+                format!("{weights} weights are not whole {dtype} blocks of {}", dtype.block_len())
+            }
         });
     }
     let block = match dtype {
-        DType::F32 => |b: &[u8], out: &mut [f32]| out[0] = f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
+        DType::F32 => {
+            |b: &[u8], out: &mut [f32]| out[0] = f32::from_le_bytes([b[0], b[1], b[2], b[3]])
+        }
         DType::F16 => |b: &[u8], out: &mut [f32]| out[0] = half_at(b, 0),
-        DType::BF16 => |b: &[u8], out: &mut [f32]| out[0] = bf16::from_le_bytes([b[0], b[1]]).to_f32(),
+        DType::BF16 => {
+            |b: &[u8], out: &mut [f32]| out[0] = bf16::from_le_bytes([b[0], b[1]]).to_f32()
+        }
         DType::Q4_0 => q4_0,
         DType::Q4_1 => q4_1,
         DType::Q5_0 => q5_0,
@@ -103,8 +113,9 @@ fn q8_0(b: &[u8], out: &mut [f32]) {
     }
 }
 
-/// The 6-bit scale and min of group `g` (0..8) out of 12 bytes: the first four of each in the low bits of bytes 0..4
-/// and 4..8, the last four as nibbles in bytes 8..12 with their upper two bits on top of the former.
+/// The 6-bit scale and min of group `g` (0..8) out of 12 bytes: the first four of each in the low
+/// bits of bytes 0..4 and 4..8, the last four as nibbles in bytes 8..12 with their upper two bits
+/// on top of the former.
 fn scale_and_min(s: &[u8], g: usize) -> (u8, u8) {
     if g < 4 {
         (s[g] & 63, s[g + 4] & 63)
@@ -113,7 +124,8 @@ fn scale_and_min(s: &[u8], g: usize) -> (u8, u8) {
     }
 }
 
-/// `d`, `dmin`, 12 bytes of scales and mins, 128 bytes of nibbles: groups 2i and 2i + 1 share bytes 32i to 32i + 31.
+/// `d`, `dmin`, 12 bytes of scales and mins, 128 bytes of nibbles: groups 2i and 2i + 1 share bytes
+/// 32i to 32i + 31.
 fn q4_k(b: &[u8], out: &mut [f32]) {
     let (d, dmin) = (half_at(b, 0), half_at(b, 2));
     for g in 0..8 {
@@ -140,9 +152,9 @@ fn q5_k(b: &[u8], out: &mut [f32]) {
     }
 }
 
-/// 128 bytes of low nibbles, 64 of upper bit pairs, 16 signed scales, `d`. Each half of 128 weights has 64 and 32 of
-/// the bytes: weight 32r + j (r in 0..4) has its low bits in byte 32 (r % 2) + j, half r / 2, and its upper bits in
-/// byte j, pair r.
+/// 128 bytes of low nibbles, 64 of upper bit pairs, 16 signed scales, `d`. Each half of 128 weights
+/// has 64 and 32 of the bytes: weight 32r + j (r in 0..4) has its low bits in byte 32 (r % 2) + j,
+/// half r / 2, and its upper bits in byte j, pair r.
 fn q6_k(b: &[u8], out: &mut [f32]) {
     let d = half_at(b, 208);
     for i in 0..256 {
@@ -161,14 +173,19 @@ fn q6_k(b: &[u8], out: &mut [f32]) {
 #[track_caller]
 pub fn quantise(dtype: DType, weights: &[f32]) -> Vec<u8> {
     let len = dtype.block_len();
-    assert!(weights.len().is_multiple_of(len), "{} weights are not whole {dtype} blocks", weights.len());
+    assert!(
+        weights.len().is_multiple_of(len),
+        "{} weights are not whole {dtype} blocks",
+        weights.len()
+    );
     let mut bytes = Vec::with_capacity(weights.len() / len * dtype.block_bytes());
     for block in weights.chunks_exact(len) {
         match dtype {
             DType::F32 => bytes.extend(block[0].to_le_bytes()),
             DType::F16 => bytes.extend(f16::from_f32(block[0]).to_le_bytes()),
             DType::BF16 => bytes.extend(bf16::from_f32(block[0]).to_le_bytes()),
-            // The extreme weight gets the extreme value, which there is only on the negative side: d takes its sign.
+            // The extreme weight gets the extreme value, which there is only on the negative side:
+            // d takes its sign.
             DType::Q4_0 => put_symmetric(dtype, &mut bytes, block, largest(block) / -8.0),
             DType::Q5_0 => put_symmetric(dtype, &mut bytes, block, largest(block) / -16.0),
             DType::Q4_1 | DType::Q5_1 => put_with_offset(dtype, &mut bytes, block),
@@ -212,7 +229,9 @@ pub(super) fn largest(weights: &[f32]) -> f32 {
 }
 
 pub(super) fn bounds(weights: &[f32]) -> (f32, f32) {
-    weights.iter().fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), w| (low.min(*w), high.max(*w)))
+    weights
+        .iter()
+        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), w| (low.min(*w), high.max(*w)))
 }
 
 /// Q4_0 and Q5_0 with the step `d`: levels with an offset of half their range.
@@ -261,7 +280,8 @@ pub(super) fn put_k_with_mins(
     let dmin = put_half(bytes, bounds(mins).1 / 63.0);
     let (mut scales, mut q) = ([0u8; 12], [0u8; 256]);
     for (g, group) in block.chunks_exact(32).enumerate() {
-        let (scale, min) = (nearest(steps[g] / d, 0, 63) as u8, nearest(mins[g] / dmin, 0, 63) as u8);
+        let (scale, min) =
+            (nearest(steps[g] / d, 0, 63) as u8, nearest(mins[g] / dmin, 0, 63) as u8);
         if g < 4 {
             scales[g] = scale;
             scales[g + 4] = min;
@@ -271,7 +291,8 @@ pub(super) fn put_k_with_mins(
             scales[g] |= min >> 4 << 6;
         }
         for (j, w) in group.iter().enumerate() {
-            q[g * 32 + j] = nearest((w + dmin * f32::from(min)) / (d * f32::from(scale)), 0, top) as u8;
+            q[g * 32 + j] =
+                nearest((w + dmin * f32::from(min)) / (d * f32::from(scale)), 0, top) as u8;
         }
     }
     bytes.extend(scales);
@@ -303,7 +324,9 @@ fn put_q6_k(bytes: &mut Vec<u8>, block: &[f32]) {
         bytes.extend((0..64).map(|j| half[j] & 15 | half[j + 64] << 4));
     }
     for half in q.chunks_exact(128) {
-        bytes.extend((0..32).map(|j| (0..4).fold(0, |bits, r| bits | half[r * 32 + j] >> 4 << (r * 2))));
+        bytes.extend(
+            (0..32).map(|j| (0..4).fold(0, |bits, r| bits | half[r * 32 + j] >> 4 << (r * 2))),
+        );
     }
     bytes.extend(scales.map(|scale| scale as u8));
     bytes.extend(d.to_le_bytes());

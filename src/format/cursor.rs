@@ -72,7 +72,8 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// Fails unless `count` items of at least `each` bytes can follow: the check before any allocation by count.
+    /// Fails unless `count` items of at least `each` bytes can follow: the check before any
+    /// allocation by count.
     pub(super) fn expect_room(&self, count: u64, each: u64, what: &str) -> Parsed<usize> {
         let most = self.remaining() / each;
         if count > most {
@@ -82,11 +83,13 @@ impl<'a> Cursor<'a> {
                 self.at
             ));
         }
-        usize::try_from(count).map_err(|_| format!("{count} {what} do not fit this machine's memory"))
+        usize::try_from(count)
+            .map_err(|_| format!("{count} {what} do not fit this machine's memory"))
     }
 }
 
-/// Text from a file as it may appear in a message: quoted, control characters escaped, cut to a readable length.
+/// Text from a file as it may appear in a message: quoted, control characters escaped, cut to a
+/// readable length.
 pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 80;
     match text.char_indices().nth(MOST) {

@@ -1,7 +1,8 @@
 //! The types weights are stored in, with ggml's names, numbers and block sizes.
 //!
-//! A quantised row is a sequence of blocks; a block holds [`DType::block_len`] consecutive weights of one row in
-//! [`DType::block_bytes`] bytes, scales included. Layouts: ggml's `ggml-common.h`; numbers: `enum ggml_type`.
+//! A quantised row is a sequence of blocks; a block holds [`DType::block_len`] consecutive weights
+//! of one row in [`DType::block_bytes`] bytes, scales included. Layouts: ggml's `ggml-common.h`;
+//! numbers: `enum ggml_type`.
 
 use std::fmt;
 
@@ -97,7 +98,8 @@ impl DType {
         self.row().3
     }
 
-    /// Bytes of `elements` weights; `None` if they are not whole blocks or the size does not fit 64 bits.
+    /// Bytes of `elements` weights; `None` if they are not whole blocks or the size does not fit 64
+    /// bits.
     pub const fn bytes_for(self, elements: u64) -> Option<u64> {
         if !elements.is_multiple_of(self.block_len() as u64) {
             return None;
@@ -105,7 +107,8 @@ impl DType {
         (elements / self.block_len() as u64).checked_mul(self.block_bytes() as u64)
     }
 
-    /// The type with this number in a GGUF tensor table, if it is supported; else see [`ggml_type_name`].
+    /// The type with this number in a GGUF tensor table, if it is supported; else see
+    /// [`ggml_type_name`].
     pub fn from_ggml(id: u32) -> Option<DType> {
         Self::ALL.into_iter().find(|dtype| dtype.ggml_id() == id)
     }

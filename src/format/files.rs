@@ -4,7 +4,8 @@ use crate::error::{Error, Result};
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Real configurations have some kilobytes, real indexes a megabyte, real tokenizers some tens of them.
+/// Real configurations have some kilobytes, real indexes a megabyte, real tokenizers some tens of
+/// them.
 const MOST_BYTES: u64 = 256 << 20;
 
 /// Whether there is a file or folder of this path.
@@ -14,10 +15,15 @@ const MOST_BYTES: u64 = 256 << 20;
 pub(crate) fn is_there(path: &Path) -> Result<bool> {
     match std::fs::metadata(path) {
         Ok(_) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => match std::fs::symlink_metadata(path) {
-            Ok(_) => Err(Error::format(path, "is a link to a file that is not there; fetch the model again")),
-            Err(_) => Ok(false),
-        },
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            match std::fs::symlink_metadata(path) {
+                Ok(_) => Err(Error::format(
+                    path,
+                    "is a link to a file that is not there; fetch the model again",
+                )),
+                Err(_) => Ok(false),
+            }
+        }
         Err(error) => Err(Error::io("open", path)(error)),
     }
 }

@@ -1,5 +1,5 @@
-//! A model as Hugging Face stores it: a folder with `config.json`, weights in one or several safetensors files, and
-//! the tokenizer's files.
+//! A model as Hugging Face stores it: a folder with `config.json`, weights in one or several
+//! safetensors files, and the tokenizer's files.
 
 use super::blocks;
 use super::cursor::shown;
@@ -50,11 +50,13 @@ impl Folder {
     /// As [`Folder::open`].
     pub fn open_ignoring(path: &Path, ignored: Ignored) -> Result<Self> {
         if !is_there(&path.join(CONFIG))? {
-            let what = instead(path).unwrap_or_else(|| "give a model's folder or a .gguf file".into());
+            let what =
+                instead(path).unwrap_or_else(|| "give a model's folder or a .gguf file".into());
             return Err(Error::format(path, format!("is a folder without a {CONFIG}; {what}")));
         }
         let config = read_object(&path.join(CONFIG))?;
-        let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let model_type =
+            config.get("model_type").and_then(Value::as_str).unwrap_or_default().to_owned();
         let WeightFiles { files, mut wanted } = WeightFiles::find(path)?;
         let (mut shards, mut tensors, mut left_out) = (vec![], vec![], vec![]);
         let mut found: HashMap<String, usize> = HashMap::new();
@@ -73,7 +75,8 @@ impl Folder {
                     Purpose::CacheScale if is_one(&mapped, &entry) => continue,
                     // What has a place in a model is not left out by accident.
                     Purpose::Text | Purpose::CacheScale
-                        if ignored.has_tensor(&entry.name) && !names::is_known(&model_type, &entry.name) =>
+                        if ignored.has_tensor(&entry.name)
+                            && !names::is_known(&model_type, &entry.name) =>
                     {
                         continue;
                     }
@@ -86,7 +89,8 @@ impl Folder {
                 let theirs = entry.name.clone();
                 let info = info(&mapped, entry, file, &model_type)?;
                 if found.insert(info.name.clone(), tensors.len()).is_some() {
-                    let message = format!("tensor {} is there twice, as {}", shown(&theirs), info.name);
+                    let message =
+                        format!("tensor {} is there twice, as {}", shown(&theirs), info.name);
                     return Err(Error::format(mapped.path(), message));
                 }
                 tensors.push(info);
@@ -98,7 +102,16 @@ impl Folder {
             return Err(Error::format(shards[file].path(), message));
         }
         let (path, names) = (path.to_owned(), found);
-        Ok(Self { path, config, shards, tensors, names, left_out, ignored, output_repeats: OnceLock::new() })
+        Ok(Self {
+            path,
+            config,
+            shards,
+            tensors,
+            names,
+            left_out,
+            ignored,
+            output_repeats: OnceLock::new(),
+        })
     }
 
     /// What is let pass.
@@ -138,10 +151,9 @@ impl Folder {
     /// # Errors
     /// If it is missing.
     pub fn model_type(&self) -> Result<&str> {
-        self.config
-            .get("model_type")
-            .and_then(Value::as_str)
-            .ok_or_else(|| self.path_error("config.json names no model_type; choose a complete model"))
+        self.config.get("model_type").and_then(Value::as_str).ok_or_else(|| {
+            self.path_error("config.json names no model_type; choose a complete model")
+        })
     }
 
     /// Bytes of all weight files.
@@ -214,18 +226,29 @@ impl Folder {
 /// The folder and its counts.
 impl fmt::Debug for Folder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Folder({:?}, {} tensors in {} files)", self.path, self.tensors.len(), self.shards.len())
+        write!(
+            f,
+            "Folder({:?}, {} tensors in {} files)",
+            self.path,
+            self.tensors.len(),
+            self.shards.len()
+        )
     }
 }
 
 fn info(file: &Mapped, entry: Entry, index: usize, model_type: &str) -> Result<TensorInfo> {
     let Entry { name, shape, dtype, bytes } = entry;
-    let wrong = |what: String| Error::format(file.path(), format!("tensor {}: {what}", shown(&name)));
+    let wrong =
+        |what: String| Error::format(file.path(), format!("tensor {}: {what}", shown(&name)));
     let dtype = dtype.map_err(|other| {
-        wrong(format!("it has type {other}; f32, f16 and bf16 are read, convert the model to one of them"))
+        wrong(format!(
+            "it has type {other}; f32, f16 and bf16 are read, convert the model to one of them"
+        ))
     })?;
     if shape.contains(&0) {
-        return Err(wrong(format!("its shape {shape:?} has an axis of size 0; the file is damaged")));
+        return Err(wrong(format!(
+            "its shape {shape:?} has an axis of size 0; the file is damaged"
+        )));
     }
     let (name, mut shape) = (names::gguf_name(model_type, &name), shape);
     // A vector, which some files have as a column.
@@ -234,7 +257,14 @@ fn info(file: &Mapped, entry: Entry, index: usize, model_type: &str) -> Result<T
             shape.pop();
         }
     }
-    Ok(TensorInfo { name, shape, dtype, offset: bytes.start, file: index, bytes: bytes.end - bytes.start })
+    Ok(TensorInfo {
+        name,
+        shape,
+        dtype,
+        offset: bytes.start,
+        file: index,
+        bytes: bytes.end - bytes.start,
+    })
 }
 
 /// Whether a tensor holds nothing but ones.

@@ -1,7 +1,9 @@
-//! GGUF, the file format of llama.cpp: metadata, a table of tensors, and their bytes, in one memory-mapped file or several.
+//! GGUF, the file format of llama.cpp: metadata, a table of tensors, and their bytes, in one
+//! memory-mapped file or several.
 //!
-//! Specification: `docs/gguf.md` of ggml-org/ggml. Versions 2 and 3 are read, little-endian. Everything is checked
-//! when the file is opened, so that afterwards each tensor of the table can be read without further ado.
+//! Specification: `docs/gguf.md` of ggml-org/ggml. Versions 2 and 3 are read, little-endian.
+//! Everything is checked when the file is opened, so that afterwards each tensor of the table can
+//! be read without further ado.
 
 use super::cursor::{Parsed, shown};
 use super::gguf_part::{Part, all_parts};
@@ -30,12 +32,12 @@ pub struct Gguf {
 }
 
 impl Gguf {
-    /// Maps the file and reads its metadata and tensor table; the tensors' bytes are not touched. Of a model in several files,
-    /// any one may be given.
+    /// Maps the file and reads its metadata and tensor table; the tensors' bytes are not touched.
+    /// Of a model in several files, any one may be given.
     ///
     /// # Errors
-    /// If a file cannot be read, is not GGUF (the message says what it looks like instead), or is damaged, or if a part is
-    /// missing.
+    /// If a file cannot be read, is not GGUF (the message says what it looks like instead), or is
+    /// damaged, or if a part is missing.
     pub fn open(path: &Path) -> Result<Gguf> {
         let part = Part::open(path)?;
         let parts = match part.split {
@@ -53,7 +55,9 @@ impl Gguf {
             if number == 0 {
                 (version, metadata) = (part.version, part.metadata);
             }
-            tensors.extend(part.tensors.into_iter().map(|tensor| TensorInfo { file: number, ..tensor }));
+            tensors.extend(
+                part.tensors.into_iter().map(|tensor| TensorInfo { file: number, ..tensor }),
+            );
             files.push(part.file);
         }
         if is_split {
@@ -96,7 +100,8 @@ impl Gguf {
         self.version
     }
 
-    /// All metadata, in file order; of a model in parts, the first one's without what is said of the parts.
+    /// All metadata, in file order; of a model in parts, the first one's without what is said of
+    /// the parts.
     pub fn metadata(&self) -> &[(String, Value)] {
         &self.metadata
     }
@@ -178,8 +183,9 @@ impl Gguf {
 
     /// The tensor of this name.
     pub fn tensor(&self, name: &str) -> Result<&TensorInfo> {
-        self.opt_tensor(name)
-            .ok_or_else(|| self.path_error(format!("has no tensor {name:?}; choose a complete model file")))
+        self.opt_tensor(name).ok_or_else(|| {
+            self.path_error(format!("has no tensor {name:?}; choose a complete model file"))
+        })
     }
 
     /// The stored bytes of a tensor of this file.
@@ -187,13 +193,15 @@ impl Gguf {
     /// # Panics
     /// May panic if `tensor` is not of this file.
     pub fn data(&self, tensor: &TensorInfo) -> &[u8] {
-        &self.files[tensor.file].bytes()[tensor.offset as usize..(tensor.offset + tensor.bytes) as usize]
+        &self.files[tensor.file].bytes()
+            [tensor.offset as usize..(tensor.offset + tensor.bytes) as usize]
     }
 
-    /// Lets the system drop the pages of a tensor's data that nobody needs for now: after it went to the device. The
-    /// data stays readable, from the file again.
+    /// Lets the system drop the pages of a tensor's data that nobody needs for now: after it went
+    /// to the device. The data stays readable, from the file again.
     pub fn release(&self, tensor: &TensorInfo) {
-        self.files[tensor.file].release(tensor.offset as usize..(tensor.offset + tensor.bytes) as usize);
+        self.files[tensor.file]
+            .release(tensor.offset as usize..(tensor.offset + tensor.bytes) as usize);
     }
 
     /// As [`Gguf::release`] with the whole file, the metadata's pages too.
@@ -221,7 +229,9 @@ impl Gguf {
         let Some(value) = self.get(key) else { return Ok(None) };
         as_type(value).map(Some).ok_or_else(|| {
             let found = value.type_name();
-            self.path_error(format!("metadata key {key:?} should be {wanted}, but is the {found} {value}"))
+            self.path_error(format!(
+                "metadata key {key:?} should be {wanted}, but is the {found} {value}"
+            ))
         })
     }
 }
@@ -245,9 +255,10 @@ pub(super) fn sorted_by<T>(items: &[T], what: &str, name: fn(&T) -> &String) -> 
     order.sort_unstable_by_key(|i| name(&items[*i]));
     match order.windows(2).find(|pair| name(&items[pair[0]]) == name(&items[pair[1]])) {
         None => Ok(order),
-        Some(pair) => {
-            Err(format!("{what} {} is there twice; the file is damaged", shown(name(&items[pair[0]]))))
-        }
+        Some(pair) => Err(format!(
+            "{what} {} is there twice; the file is damaged",
+            shown(name(&items[pair[0]]))
+        )),
     }
 }
 

@@ -24,7 +24,8 @@ pub(super) struct Part {
 
 impl Part {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = Mapped::open(path, "give the path of a .gguf file, or of a folder with a config.json")?;
+        let file =
+            Mapped::open(path, "give the path of a .gguf file, or of a folder with a config.json")?;
         Self::parse(file).map_err(|message| Error::format(path, message))
     }
 
@@ -36,7 +37,8 @@ impl Part {
         let metadata = metadata::read_entries(&mut cursor, entry_count)?;
         let keys = sorted_by(&metadata, "metadata key", |(key, _)| key)?;
         let mut tensors = tensor_table::read_entries(&mut cursor, tensor_count)?;
-        let get = |wanted: &str| find(&metadata, &keys, wanted, |(key, _)| key).map(|(_, value)| value);
+        let get =
+            |wanted: &str| find(&metadata, &keys, wanted, |(key, _)| key).map(|(_, value)| value);
 
         let alignment = match get("general.alignment") {
             None => DEFAULT_ALIGNMENT,
@@ -110,7 +112,9 @@ fn read_version(cursor: &mut Cursor, file: &[u8]) -> Parsed<u32> {
     if !file.starts_with(b"GGUF") {
         return Err(match other_kind(file) {
             Some(kind) => format!("is not GGUF but {kind}"),
-            None => "is not GGUF: its first four bytes are not \"GGUF\"; choose a .gguf file".into(),
+            None => {
+                "is not GGUF: its first four bytes are not \"GGUF\"; choose a .gguf file".into()
+            }
         });
     }
     cursor.take(4)?;

@@ -32,8 +32,9 @@ impl NewTensor {
     }
 }
 
-/// Writes a file of these metadata and tensors to `path`. `data` gives the bytes of the tensor of an index, one after the
-/// other. The file appears under its name only once it is whole; `general.alignment` among the metadata is left out.
+/// Writes a file of these metadata and tensors to `path`. `data` gives the bytes of the tensor of
+/// an index, one after the other. The file appears under its name only once it is whole;
+/// `general.alignment` among the metadata is left out.
 ///
 /// # Errors
 /// When a tensor's bytes are not what its shape says, `data` fails, or the file cannot be written.
@@ -56,12 +57,14 @@ pub fn write_gguf_to(
     tensors: &[NewTensor],
     mut data: impl FnMut(usize) -> Result<Vec<u8>>,
 ) -> Result<u64> {
-    let header = header(metadata, tensors).map_err(|message| Error::format(file.path(), message))?;
+    let header =
+        header(metadata, tensors).map_err(|message| Error::format(file.path(), message))?;
     file.append(&header)?;
     for (index, tensor) in tensors.iter().enumerate() {
         let mut bytes = data(index)?;
         if Some(bytes.len() as u64) != tensor.bytes() {
-            let message = format!("tensor {} got {} bytes, which is not its size", tensor.name, bytes.len());
+            let message =
+                format!("tensor {} got {} bytes, which is not its size", tensor.name, bytes.len());
             return Err(Error::format(file.path(), message));
         }
         bytes.resize(bytes.len().next_multiple_of(ALIGNMENT as usize), 0);
@@ -71,7 +74,10 @@ pub fn write_gguf_to(
 }
 
 /// Everything before the tensors' data.
-fn header(metadata: &[(String, Value)], tensors: &[NewTensor]) -> std::result::Result<Vec<u8>, String> {
+fn header(
+    metadata: &[(String, Value)],
+    tensors: &[NewTensor],
+) -> std::result::Result<Vec<u8>, String> {
     let metadata: Vec<_> = metadata.iter().filter(|(key, _)| key != "general.alignment").collect();
     let mut out = b"GGUF".to_vec();
     put(&mut out, &3u32.to_le_bytes());
@@ -83,8 +89,9 @@ fn header(metadata: &[(String, Value)], tensors: &[NewTensor]) -> std::result::R
     }
     let mut offset = 0u64;
     for tensor in tensors {
-        let wrong =
-            || format!("tensor {} of shape {:?} cannot be {}", tensor.name, tensor.shape, tensor.dtype);
+        let wrong = || {
+            format!("tensor {} of shape {:?} cannot be {}", tensor.name, tensor.shape, tensor.dtype)
+        };
         put_string(&mut out, &tensor.name);
         put(&mut out, &(tensor.shape.len() as u32).to_le_bytes());
         tensor.shape.iter().rev().for_each(|axis| put(&mut out, &axis.to_le_bytes()));
@@ -137,7 +144,12 @@ fn put_value(out: &mut Vec<u8>, value: &Value) {
 
 /// The number of the elements' type, how many there are, and the elements.
 fn put_array(out: &mut Vec<u8>, array: &Array) {
-    fn numbers<const N: usize, T: Copy>(out: &mut Vec<u8>, id: u32, all: &[T], bytes: fn(T) -> [u8; N]) {
+    fn numbers<const N: usize, T: Copy>(
+        out: &mut Vec<u8>,
+        id: u32,
+        all: &[T],
+        bytes: fn(T) -> [u8; N],
+    ) {
         put(out, &id.to_le_bytes());
         put(out, &(all.len() as u64).to_le_bytes());
         all.iter().for_each(|&number| put(out, &bytes(number)));

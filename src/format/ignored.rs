@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Names of fields and of tensors that are not known, or not supported, and are not to be asked about.
+/// Names of fields and of tensors that are not known, or not supported, and are not to be asked
+/// about.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ignored {

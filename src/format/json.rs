@@ -1,4 +1,5 @@
-//! JSON as models' files have it: Python's `json` writes `NaN` and `Infinity`, which JSON has no words for.
+//! JSON as models' files have it: Python's `json` writes `NaN` and `Infinity`, which JSON has no
+//! words for.
 
 use super::files;
 use crate::error::{Error, Result};
@@ -9,8 +10,8 @@ use std::path::Path;
 /// What Python writes for numbers that are none, the longest first.
 const WORDS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
 
-/// The same bytes with texts, such as `"NaN"`, instead of numbers that are none: who needs a number there can then say
-/// what it is instead.
+/// The same bytes with texts, such as `"NaN"`, instead of numbers that are none: who needs a number
+/// there can then say what it is instead.
 pub fn with_words(bytes: &[u8]) -> Cow<'_, [u8]> {
     let (mut changed, mut copied) = (vec![], 0);
     let (mut at, mut within) = (0, false);
@@ -78,7 +79,8 @@ mod tests {
 
     #[test]
     fn numbers_that_are_none_become_texts() {
-        let parsed = |text: &str| parse(Path::new("x"), text.as_bytes()).map_err(|error| error.to_string());
+        let parsed =
+            |text: &str| parse(Path::new("x"), text.as_bytes()).map_err(|error| error.to_string());
         let odd = r#"{"a": NaN, "b": [Infinity,-Infinity], "NaN": "Infinity \" NaN", "c": -1}"#;
         let found = parsed(odd).unwrap();
         let wanted = serde_json::json!({ "a": "NaN", "b": ["Infinity", "-Infinity"], "NaN": "Infinity \" NaN", "c": -1 });

@@ -1,5 +1,5 @@
-//! Low-rank additions to a model's matrices (Hu et al. 2021, arXiv:2106.09685): adapters as PEFT stores them, as mlx-lm does, and
-//! as GGUF files.
+//! Low-rank additions to a model's matrices (Hu et al. 2021, arXiv:2106.09685): adapters as PEFT
+//! stores them, as mlx-lm does, and as GGUF files.
 
 use super::blocks;
 use super::cursor::shown;
@@ -34,7 +34,8 @@ pub struct LowRank {
     pub a: Vec<f32>,
     /// [outputs, rank].
     pub b: Vec<f32>,
-    /// Rows of B are in the order that GGUF files have them in, not in that of Hugging Face's checkpoints.
+    /// Rows of B are in the order that GGUF files have them in, not in that of Hugging Face's
+    /// checkpoints.
     pub gguf_order: bool,
 }
 
@@ -46,10 +47,12 @@ pub struct Lora {
 }
 
 impl Lora {
-    /// Reads a folder, or its file of weights, or a GGUF file, for a model of the family that GGUF calls `architecture`.
+    /// Reads a folder, or its file of weights, or a GGUF file, for a model of the family that GGUF
+    /// calls `architecture`.
     ///
     /// # Errors
-    /// If it cannot be read, is damaged or of a kind that is not read, or asks for more than low-rank additions to matrices.
+    /// If it cannot be read, is damaged or of a kind that is not read, or asks for more than
+    /// low-rank additions to matrices.
     pub fn open(path: &Path, architecture: &str) -> Result<Self> {
         let is_folder = std::fs::metadata(path).map_err(Error::io("open", path))?.is_dir();
         let weights = if is_folder { weights_in(path)? } else { path.to_owned() };
@@ -101,7 +104,8 @@ fn weights_in(folder: &Path) -> Result<PathBuf> {
     }
     let entries = std::fs::read_dir(folder).map_err(Error::io("read", folder))?;
     let mut ggufs = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut ggufs = ggufs.by_ref().filter(|path| path.extension().is_some_and(|ending| ending == "gguf"));
+    let mut ggufs =
+        ggufs.by_ref().filter(|path| path.extension().is_some_and(|ending| ending == "gguf"));
     match (ggufs.next(), ggufs.next()) {
         (Some(only), None) => Ok(only),
         (Some(_), Some(_)) => {
@@ -171,7 +175,9 @@ impl Halves {
         let place = &mut self.modules.entry(module).or_default()[half];
         match place.replace(tensor) {
             None => Ok(()),
-            Some(twice) => Err(self.wrong(format!("tensor {} is there under two names", shown(&twice.name)))),
+            Some(twice) => {
+                Err(self.wrong(format!("tensor {} is there under two names", shown(&twice.name))))
+            }
         }
     }
 
@@ -179,9 +185,14 @@ impl Halves {
     pub(super) fn join(self, of: impl Fn(&str, usize) -> (String, f32)) -> Result<Vec<LowRank>> {
         let mut additions = vec![];
         for (module, halves) in &self.modules {
-            let wrong = |message: &str| self.wrong(format!("the addition to {} {message}", shown(module)));
-            let [Some(a), Some(b)] = halves else { return Err(wrong("lacks one of its two matrices")) };
-            let (&[mut rank, mut inputs], &[mut outputs, mut columns]) = (&a.shape[..], &b.shape[..]) else {
+            let wrong =
+                |message: &str| self.wrong(format!("the addition to {} {message}", shown(module)));
+            let [Some(a), Some(b)] = halves else {
+                return Err(wrong("lacks one of its two matrices"));
+            };
+            let (&[mut rank, mut inputs], &[mut outputs, mut columns]) =
+                (&a.shape[..], &b.shape[..])
+            else {
                 return Err(wrong("is not made of matrices"));
             };
             let (mut a_values, mut b_values) = (floats(&self.file, a)?, floats(&self.file, b)?);
@@ -193,14 +204,16 @@ impl Halves {
             let sizes = [rank, inputs, outputs, columns];
             let (name, scale) = of(module, rank as usize);
             additions.push(
-                low_rank(name, scale, sizes, [a_values, b_values], false).map_err(|what| wrong(&what))?,
+                low_rank(name, scale, sizes, [a_values, b_values], false)
+                    .map_err(|what| wrong(&what))?,
             );
         }
         Ok(additions)
     }
 }
 
-/// What is added to one matrix, if its `[rank, inputs]` and `[outputs, rank]` fit together and hold numbers.
+/// What is added to one matrix, if its `[rank, inputs]` and `[outputs, rank]` fit together and hold
+/// numbers.
 pub(super) fn low_rank(
     name: String,
     scale: f32,
@@ -209,7 +222,9 @@ pub(super) fn low_rank(
     gguf_order: bool,
 ) -> std::result::Result<LowRank, String> {
     if rank != columns || rank == 0 {
-        return Err(format!("is of rank {rank} in its first matrix and of {columns} in its second"));
+        return Err(format!(
+            "is of rank {rank} in its first matrix and of {columns} in its second"
+        ));
     }
     if !scale.is_finite() || a.iter().chain(&b).any(|number| !number.is_finite()) {
         return Err("holds what is no number".into());
@@ -224,8 +239,9 @@ fn turned(values: &[f32], rows: usize) -> Vec<f32> {
 }
 
 fn floats(file: &Mapped, entry: &Entry) -> Result<Vec<f32>> {
-    let wrong =
-        |message: String| Error::format(file.path(), format!("tensor {}: {message}", shown(&entry.name)));
+    let wrong = |message: String| {
+        Error::format(file.path(), format!("tensor {}: {message}", shown(&entry.name)))
+    };
     let dtype = entry
         .dtype
         .clone()

@@ -1,4 +1,5 @@
-//! Adapters in GGUF files, as llama.cpp's `convert_lora_to_gguf.py` writes them: to the matrix `X` belong `X.lora_a` and `X.lora_b`.
+//! Adapters in GGUF files, as llama.cpp's `convert_lora_to_gguf.py` writes them: to the matrix `X`
+//! belong `X.lora_a` and `X.lora_b`.
 
 use super::blocks;
 use super::cursor::shown;
@@ -25,19 +26,24 @@ pub(super) fn read(path: &Path, architecture: &str) -> Result<Vec<LowRank>> {
     }
     let adapter = gguf.str("adapter.type")?;
     if adapter != "lora" {
-        let message = format!("is an adapter of type {}; only \"lora\" is supported", shown(adapter));
+        let message =
+            format!("is an adapter of type {}; only \"lora\" is supported", shown(adapter));
         return Err(gguf.path_error(message));
     }
     let of = gguf.str("general.architecture")?;
     if of != architecture {
-        let message =
-            format!("is for models of the family {}, but the model is of {architecture}", shown(of));
+        let message = format!(
+            "is for models of the family {}, but the model is of {architecture}",
+            shown(of)
+        );
         return Err(gguf.path_error(message));
     }
     let strange = |key: &str| key.starts_with("adapter.") && !KNOWN.contains(&key);
     if let Some((key, _)) = gguf.metadata().iter().find(|(key, _)| strange(key)) {
-        let message =
-            format!("metadata key {} is not known to this version and may change the result", shown(key));
+        let message = format!(
+            "metadata key {} is not known to this version and may change the result",
+            shown(key)
+        );
         return Err(gguf.path_error(message));
     }
     let alpha = gguf.opt_f32("adapter.lora.alpha")?.filter(|&alpha| alpha != 0.0);
@@ -58,7 +64,8 @@ pub(super) fn read(path: &Path, architecture: &str) -> Result<Vec<LowRank>> {
     }
     let mut additions = vec![];
     for (name, halves) in matrices {
-        let wrong = |message: &str| gguf.path_error(format!("the addition to {} {message}", shown(name)));
+        let wrong =
+            |message: &str| gguf.path_error(format!("the addition to {} {message}", shown(name)));
         let [Some(a), Some(b)] = halves else { return Err(wrong("lacks one of its two matrices")) };
         let ([rank, inputs], [outputs, columns]) = match (sizes(a), sizes(b)) {
             (Some(a), Some(b)) => (a, b),
@@ -66,7 +73,8 @@ pub(super) fn read(path: &Path, architecture: &str) -> Result<Vec<LowRank>> {
         };
         let scale = alpha.map_or(1.0, |alpha| alpha / rank as f32);
         let values = [floats(&gguf, a)?, floats(&gguf, b)?];
-        let addition = low_rank(name.to_owned(), scale, [rank, inputs, outputs, columns], values, true);
+        let addition =
+            low_rank(name.to_owned(), scale, [rank, inputs, outputs, columns], values, true);
         additions.push(addition.map_err(|message| wrong(&message))?);
     }
     Ok(additions)

@@ -1,4 +1,5 @@
-//! Adapters as Hugging Face's PEFT stores them: `adapter_config.json` and `adapter_model.safetensors`.
+//! Adapters as Hugging Face's PEFT stores them: `adapter_config.json` and
+//! `adapter_model.safetensors`.
 
 use super::cursor::shown;
 use super::lora::{Halves, LowRank};
@@ -27,7 +28,8 @@ const HARMLESS: &[&str] = &[
     "task_type",
 ];
 
-/// What the tensors of `weights` add to a model of a family, by what its configuration `config` says.
+/// What the tensors of `weights` add to a model of a family, by what its configuration `config`
+/// says.
 pub(super) fn read(
     weights: &Path,
     config: &Path,
@@ -117,7 +119,10 @@ impl Settings {
             other => ["gaussian", "orthogonal", "eva"].iter().any(|known| other == known),
         };
         if !plain {
-            return Err(wrong("init_lora_weights", "changes the base model, which is not supported"));
+            return Err(wrong(
+                "init_lora_weights",
+                "changes the base model, which is not supported",
+            ));
         }
         let read = [
             "peft_type",
@@ -146,18 +151,28 @@ impl Settings {
         let patterns = map.get("alpha_pattern").and_then(Value::as_object).unwrap_or(&empty);
         let mut alphas = vec![];
         for (pattern, alpha) in patterns {
-            let alpha =
-                alpha.as_f64().ok_or_else(|| wrong("alpha_pattern", "has something else than numbers"))?;
-            // As PEFT holds an expression against the name of a module: all of it, or what follows a dot.
-            let expression = Regex::new(&format!(r"^(?:.*\.)?(?:{pattern})$")).map_err(|error| {
-                let reason = error.to_string();
-                let reason =
-                    reason.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                wrong(
-                    "alpha_pattern",
-                    &format!("has {}, which is not read as an expression: {reason}", shown(pattern)),
-                )
-            })?;
+            let alpha = alpha
+                .as_f64()
+                .ok_or_else(|| wrong("alpha_pattern", "has something else than numbers"))?;
+            // As PEFT holds an expression against the name of a module: all of it, or what follows
+            // a dot.
+            let expression =
+                Regex::new(&format!(r"^(?:.*\.)?(?:{pattern})$")).map_err(|error| {
+                    let reason = error.to_string();
+                    let reason = reason
+                        .lines()
+                        .last()
+                        .unwrap_or_default()
+                        .trim_start_matches("error: ")
+                        .to_owned();
+                    wrong(
+                        "alpha_pattern",
+                        &format!(
+                            "has {}, which is not read as an expression: {reason}",
+                            shown(pattern)
+                        ),
+                    )
+                })?;
             alphas.push((expression, alpha));
         }
         Ok(Self { alpha, alphas, root: map.get("use_rslora") == Some(&Value::Bool(true)) })

@@ -20,8 +20,9 @@ impl Mapped {
             return Err(Error::format(path, format!("is not a file; {wanted}")));
         }
         let file = File::open(path).map_err(Error::io("open", path))?;
-        // SAFETY: the map is only read. Another process that cuts the file short while it is open can end this one
-        // with a bus error, as for every reader that maps files; its bytes are never trusted to be anything.
+        // SAFETY: the map is only read. Another process that cuts the file short while it is open
+        // can end this one with a bus error, as for every reader that maps files; its bytes are
+        // never trusted to be anything.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
         Ok(Self { path: path.to_owned(), map })
     }
@@ -38,7 +39,8 @@ impl Mapped {
     pub(crate) fn release(&self, bytes: Range<usize>) {
         #[cfg(unix)]
         {
-            // SAFETY: the map is read-only and backed by a file, so dropped pages come back with the same bytes.
+            // SAFETY: the map is read-only and backed by a file, so dropped pages come back with
+            // the same bytes.
             let advised = unsafe {
                 self.map.unchecked_advise_range(
                     memmap2::UncheckedAdvice::DontNeed,

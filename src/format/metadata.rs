@@ -190,7 +190,8 @@ impl Array {
     }
 }
 
-/// For messages and listings: a scalar as itself, a string quoted and cut short, an array as its type and length.
+/// For messages and listings: a scalar as itself, a string quoted and cut short, an array as its
+/// type and length.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -211,7 +212,8 @@ impl fmt::Display for Value {
     }
 }
 
-/// The least bytes a key with its value takes: length and one byte of the key, the type, one byte of the value.
+/// The least bytes a key with its value takes: length and one byte of the key, the type, one byte
+/// of the value.
 const MIN_ENTRY_BYTES: u64 = 8 + 1 + 4 + 1;
 
 /// Reads `count` keys with their values, in file order.
@@ -220,8 +222,9 @@ pub(super) fn read_entries(cursor: &mut Cursor, count: u64) -> Parsed<Vec<(Strin
     let mut entries = Vec::with_capacity(count);
     for i in 0..count {
         let at = cursor.position();
-        let key =
-            cursor.string().map_err(|e| format!("the key of metadata entry {i} (at byte {at}): {e}"))?;
+        let key = cursor
+            .string()
+            .map_err(|e| format!("the key of metadata entry {i} (at byte {at}): {e}"))?;
         if key.is_empty() || key.len() > MAX_KEY_BYTES {
             let length = key.len();
             return Err(format!(
@@ -280,14 +283,17 @@ fn read_array(cursor: &mut Cursor, depth: u32) -> Parsed<Array> {
             let count = cursor.expect_room(count, 8, "strings")?;
             let mut strings = Strings::with_room(count);
             for i in 0..count {
-                let bytes = cursor.string_bytes().map_err(|e| format!("string {i} of {count}: {e}"))?;
+                let bytes =
+                    cursor.string_bytes().map_err(|e| format!("string {i} of {count}: {e}"))?;
                 strings.push_bytes(bytes);
             }
             Array::String(strings)
         }
         9 => {
             let count = cursor.expect_room(count, 4 + 8, "arrays")?;
-            Array::Nested((0..count).map(|_| read_array(cursor, depth + 1)).collect::<Result<_, _>>()?)
+            Array::Nested(
+                (0..count).map(|_| read_array(cursor, depth + 1)).collect::<Result<_, _>>()?,
+            )
         }
         10 => Array::U64(numbers(cursor, count, u64::from_le_bytes)?),
         11 => Array::I64(numbers(cursor, count, i64::from_le_bytes)?),

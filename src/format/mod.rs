@@ -1,8 +1,8 @@
 //! Model files: bytes in, plain data out. Nothing here knows of the device.
 //!
-//! A [`Source`] is a model's file or folder. [`gguf`] reads a file's metadata and tensor table, [`folder`] those of a
-//! Hugging Face folder, [`dtype`] names the types weights are stored in, and [`blocks`] turns stored weights into
-//! `f32` and back.
+//! A [`Source`] is a model's file or folder. [`gguf`] reads a file's metadata and tensor table,
+//! [`folder`] those of a Hugging Face folder, [`dtype`] names the types weights are stored in, and
+//! [`blocks`] turns stored weights into `f32` and back.
 
 pub mod blocks;
 mod cursor;

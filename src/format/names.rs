@@ -1,6 +1,7 @@
 //! What Hugging Face calls the tensors of a model, in the words of GGUF: one table for each family.
 //!
-//! Names of `transformers`' modeling files, and those of llama.cpp's `gguf-py/gguf/tensor_mapping.py`.
+//! Names of `transformers`' modeling files, and those of llama.cpp's
+//! `gguf-py/gguf/tensor_mapping.py`.
 
 /// A family's names: those of the whole model, and those of a block.
 struct Names {
@@ -44,7 +45,8 @@ const JUDGES: [&str; 6] =
     ["v_head.", "score.", "classifier.", "value_head.", "reward_head.", "regression_head."];
 
 /// Of values and keys, as vLLM and its kin name them.
-const CACHE_SCALES: [&str; 4] = [".k_scale", ".v_scale", ".k_proj.output_scale", ".v_proj.output_scale"];
+const CACHE_SCALES: [&str; 4] =
+    [".k_scale", ".v_scale", ".k_proj.output_scale", ".v_proj.output_scale"];
 
 const LLAMA: Names = Names {
     model_type: "",
@@ -91,7 +93,12 @@ const GEMMA: Names = Names {
 
 const GPT2: Names = Names {
     model_type: "gpt2",
-    whole: &[("wte", "token_embd"), ("wpe", "position_embd"), ("ln_f", "output_norm"), ("lm_head", "output")],
+    whole: &[
+        ("wte", "token_embd"),
+        ("wpe", "position_embd"),
+        ("ln_f", "output_norm"),
+        ("lm_head", "output"),
+    ],
     block: &[
         ("ln_1", "attn_norm"),
         ("attn.c_attn", "attn_qkv"),
@@ -132,7 +139,8 @@ pub(super) fn gguf_name(model_type: &str, name: &str) -> String {
 }
 
 fn translated(family: &Names, name: &str) -> Option<String> {
-    let (stem, kind) = name.rsplit_once('.').filter(|(_, kind)| matches!(*kind, "weight" | "bias"))?;
+    let (stem, kind) =
+        name.rsplit_once('.').filter(|(_, kind)| matches!(*kind, "weight" | "bias"))?;
     // What the model is wrapped in, which differs between releases of one library.
     let mut stem = stem;
     for wrapping in ["model.", "language_model.", "model.", "transformer."] {
@@ -146,10 +154,14 @@ fn translated(family: &Names, name: &str) -> Option<String> {
     };
     let (index, rest) = rest.split_once('.')?;
     let index: u32 = index.parse().ok()?;
-    if let Some((expert, part)) = rest.strip_prefix("mlp.experts.").and_then(|rest| rest.split_once('.')) {
+    if let Some((expert, part)) =
+        rest.strip_prefix("mlp.experts.").and_then(|rest| rest.split_once('.'))
+    {
         let expert: u32 = expert.parse().ok()?;
-        let ours =
-            look_up(&[("gate_proj", "ffn_gate"), ("up_proj", "ffn_up"), ("down_proj", "ffn_down")], part)?;
+        let ours = look_up(
+            &[("gate_proj", "ffn_gate"), ("up_proj", "ffn_up"), ("down_proj", "ffn_down")],
+            part,
+        )?;
         return Some(format!("blk.{index}.{ours}.{expert}.{kind}"));
     }
     look_up(family.block, rest).map(|ours| format!("blk.{index}.{ours}.{kind}"))
@@ -180,7 +192,11 @@ mod tests {
             ("qwen3_moe", "model.layers.2.mlp.experts.17.up_proj.weight", "blk.2.ffn_up.17.weight"),
             // Strange to the table: left as they are.
             ("llama", "model.layers.0.self_attn.sinks", "model.layers.0.self_attn.sinks"),
-            ("llama", "model.layers.x.self_attn.q_proj.weight", "model.layers.x.self_attn.q_proj.weight"),
+            (
+                "llama",
+                "model.layers.x.self_attn.q_proj.weight",
+                "model.layers.x.self_attn.q_proj.weight",
+            ),
             ("gpt2", "model.embed_tokens.weight", "model.embed_tokens.weight"),
         ];
         for (model_type, theirs, ours) in rows {

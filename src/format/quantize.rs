@@ -1,8 +1,9 @@
 //! Weights into fewer bits, on all cores: models to ship, unlike [`super::blocks::quantise`].
 //!
-//! Steps and offsets are searched for: a few candidates around the plain choice are rounded with, each gets the
-//! least-squares step of its levels, and the one with the smallest squared error is taken, as llama.cpp does for its K
-//! types. There larger weights count more; for the symmetric types that was measured to be worse.
+//! Steps and offsets are searched for: a few candidates around the plain choice are rounded with,
+//! each gets the least-squares step of its levels, and the one with the smallest squared error is
+//! taken, as llama.cpp does for its K types. There larger weights count more; for the symmetric
+//! types that was measured to be worse.
 
 use super::blocks::{self, bounds, largest, nearest};
 use super::dtype::DType;
@@ -52,13 +53,15 @@ impl Quantization {
         }
     }
 
-    /// What a tensor becomes. Vectors, norms, positions and routers stay as they are: they are small and matter much.
-    /// The matrix of the logits (`is_output`) keeps 8 bits where the others get 4.
+    /// What a tensor becomes. Vectors, norms, positions and routers stay as they are: they are
+    /// small and matter much. The matrix of the logits (`is_output`) keeps 8 bits where the others
+    /// get 4.
     pub fn for_tensor(self, tensor: &TensorInfo, is_output: bool) -> DType {
         let TensorInfo { name, shape, dtype, .. } = tensor;
         let kept = ["_norm", "position_embd", "token_types", "ffn_gate_inp"];
-        let is_matrix =
-            shape.len() >= 2 && name.ends_with(".weight") && !kept.iter().any(|part| name.contains(part));
+        let is_matrix = shape.len() >= 2
+            && name.ends_with(".weight")
+            && !kept.iter().any(|part| name.contains(part));
         let columns = shape.last().copied().unwrap_or(0);
         let fits = |dtype: DType| columns.is_multiple_of(dtype.block_len() as u64);
         let wanted = match self.dtype() {
@@ -85,18 +88,23 @@ pub fn plan(quantization: Quantization, tensors: &[TensorInfo]) -> Vec<DType> {
 /// Weights turned at a time by one thread.
 const PIECE: usize = 1 << 16;
 
-/// Turns whole rows stored as `from` into `to`, on all cores. Rows that are of that type already stay as they are.
+/// Turns whole rows stored as `from` into `to`, on all cores. Rows that are of that type already
+/// stay as they are.
 ///
 /// # Errors
-/// If the bytes are not whole blocks of `from`, the weights not whole blocks of `to`, or a weight is no number or too
-/// large for a step of half precision; the message lacks the name of the tensor.
+/// If the bytes are not whole blocks of `from`, the weights not whole blocks of `to`, or a weight
+/// is no number or too large for a step of half precision; the message lacks the name of the
+/// tensor.
 pub fn convert(from: DType, bytes: &[u8], to: DType) -> Result<Vec<u8>, String> {
     if from == to {
         return Ok(bytes.to_vec());
     }
     let weights = bytes.len() / from.block_bytes() * from.block_len();
     if !bytes.len().is_multiple_of(from.block_bytes()) || !weights.is_multiple_of(to.block_len()) {
-        return Err(format!("{} bytes of {from} are not whole blocks of it and of {to}", bytes.len()));
+        return Err(format!(
+            "{} bytes of {from} are not whole blocks of it and of {to}",
+            bytes.len()
+        ));
     }
     let piece_bytes = PIECE / from.block_len() * from.block_bytes();
     let pieces = bytes.len().div_ceil(piece_bytes).max(1);
@@ -113,7 +121,8 @@ pub fn convert(from: DType, bytes: &[u8], to: DType) -> Result<Vec<u8>, String> 
             }
             Ok(out)
         };
-        let handles: Vec<_> = bytes.chunks(share).map(|bytes| scope.spawn(move || turn(bytes))).collect();
+        let handles: Vec<_> =
+            bytes.chunks(share).map(|bytes| scope.spawn(move || turn(bytes))).collect();
         let ended = |_| Err("a thread ended early".to_owned());
         handles.into_iter().map(|handle| handle.join().unwrap_or_else(ended)).collect()
     });
@@ -140,8 +149,12 @@ pub fn quantize(dtype: DType, weights: &[f32]) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::with_capacity(weights.len() / len * dtype.block_bytes());
     for block in weights.chunks_exact(len) {
         match dtype {
-            DType::Q4_0 => blocks::put_symmetric(dtype, &mut bytes, block, symmetric_step(block, 8)),
-            DType::Q5_0 => blocks::put_symmetric(dtype, &mut bytes, block, symmetric_step(block, 16)),
+            DType::Q4_0 => {
+                blocks::put_symmetric(dtype, &mut bytes, block, symmetric_step(block, 8))
+            }
+            DType::Q5_0 => {
+                blocks::put_symmetric(dtype, &mut bytes, block, symmetric_step(block, 16))
+            }
             DType::Q4K => {
                 let (mut steps, mut mins) = ([0.0; 8], [0.0; 8]);
                 for (g, group) in block.chunks_exact(32).enumerate() {

@@ -1,7 +1,8 @@
 //! One safetensors file: a JSON header with the tensors' places, then their bytes.
 //!
-//! Specification: the README of huggingface/safetensors. The crate checks that the header's tensors fill the file
-//! without gaps or overlaps; here the file is mapped and the types are those that weights have.
+//! Specification: the README of huggingface/safetensors. The crate checks that the header's tensors
+//! fill the file without gaps or overlaps; here the file is mapped and the types are those that
+//! weights have.
 
 use super::cursor::shown;
 use super::dtype::DType;
@@ -30,7 +31,10 @@ pub(super) struct Entry {
 pub(super) fn open(path: &Path) -> Result<(Mapped, Vec<Entry>)> {
     let file = Mapped::open(path, "give a folder with a model.safetensors")?;
     let damaged = |reason: String| {
-        Error::format(path, format!("{reason}; it is damaged or was not fully downloaded, fetch it again"))
+        Error::format(
+            path,
+            format!("{reason}; it is damaged or was not fully downloaded, fetch it again"),
+        )
     };
     if file.bytes().starts_with(b"version https://git-lfs") {
         let message = "is a Git LFS pointer: the model itself was not fetched; run `git lfs pull`";
@@ -41,13 +45,17 @@ pub(super) fn open(path: &Path) -> Result<(Mapped, Vec<Entry>)> {
     let start = 8 + header as u64;
     let mut entries = vec![];
     for (name, info) in metadata.tensors() {
-        // The crate has checked these against the file's length; what is absurd all the same is refused here.
+        // The crate has checked these against the file's length; what is absurd all the same is
+        // refused here.
         let (from, to) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
         let bytes = start.checked_add(from).zip(start.checked_add(to)).map(|(from, to)| from..to);
-        let Some(bytes) =
-            bytes.filter(|bytes| bytes.start <= bytes.end && bytes.end <= file.bytes().len() as u64)
+        let Some(bytes) = bytes
+            .filter(|bytes| bytes.start <= bytes.end && bytes.end <= file.bytes().len() as u64)
         else {
-            return Err(damaged(format!("tensor {} reaches past the end of the file", shown(&name))));
+            return Err(damaged(format!(
+                "tensor {} reaches past the end of the file",
+                shown(&name)
+            )));
         };
         let dtype = match info.dtype {
             safetensors::Dtype::F32 => Ok(DType::F32),

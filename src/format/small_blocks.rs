@@ -1,7 +1,9 @@
-//! The types of two and three bits and the one of uneven levels, for [`super::blocks`]: Q2_K, Q3_K, IQ4_NL.
+//! The types of two and three bits and the one of uneven levels, for [`super::blocks`]: Q2_K, Q3_K,
+//! IQ4_NL.
 //!
-//! Layouts and the order of `f32` operations as in ggml's `dequantize_row_*`. A superblock of 256 weights keeps the
-//! lowest two bits of weight 128h + 32r + j in byte 32h + j, pair r, in both K types.
+//! Layouts and the order of `f32` operations as in ggml's `dequantize_row_*`. A superblock of 256
+//! weights keeps the lowest two bits of weight 128h + 32r + j in byte 32h + j, pair r, in both K
+//! types.
 
 use super::blocks::{bounds, half_at, largest, nearest, put_half};
 use super::dtype::DType;
@@ -24,7 +26,8 @@ pub(super) fn q2_k(b: &[u8], out: &mut [f32]) {
     }
 }
 
-/// The 6-bit scale of group `g` (0..16) of Q3_K, less 32: low nibbles in 8 bytes, the upper two bits in 4 more.
+/// The 6-bit scale of group `g` (0..16) of Q3_K, less 32: low nibbles in 8 bytes, the upper two
+/// bits in 4 more.
 pub(crate) fn q3_k_scale(s: &[u8], g: usize) -> i8 {
     let low = s[g % 8] >> (g / 8 * 4) & 15;
     let high = s[8 + g % 4] >> (g / 4 * 2) & 3;
@@ -53,7 +56,9 @@ pub(super) fn iq4_nl(b: &[u8], out: &mut [f32]) {
 
 /// The two lowest bits of 256 levels.
 fn put_pairs(bytes: &mut Vec<u8>, q: &[u8; 256]) {
-    let byte = |i: usize| (0..4).fold(0, |bits, r| bits | (q[i / 32 * 128 + r * 32 + i % 32] & 3) << (2 * r));
+    let byte = |i: usize| {
+        (0..4).fold(0, |bits, r| bits | (q[i / 32 * 128 + r * 32 + i % 32] & 3) << (2 * r))
+    };
     bytes.extend((0..64).map(byte));
 }
 
@@ -79,10 +84,12 @@ fn put_q2_k(bytes: &mut Vec<u8>, block: &[f32]) {
     let dmin = put_half(&mut factors, bounds(&mins).1 / 15.0);
     let mut q = [0u8; 256];
     for (g, group) in block.chunks_exact(16).enumerate() {
-        let (scale, min) = (nearest(steps[g] / d, 0, 15) as u8, nearest(mins[g] / dmin, 0, 15) as u8);
+        let (scale, min) =
+            (nearest(steps[g] / d, 0, 15) as u8, nearest(mins[g] / dmin, 0, 15) as u8);
         bytes.push(scale | min << 4);
         for (j, w) in group.iter().enumerate() {
-            q[g * 16 + j] = nearest((w + dmin * f32::from(min)) / (d * f32::from(scale)), 0, 3) as u8;
+            q[g * 16 + j] =
+                nearest((w + dmin * f32::from(min)) / (d * f32::from(scale)), 0, 3) as u8;
         }
     }
     put_pairs(bytes, &q);
@@ -118,7 +125,8 @@ fn put_iq4_nl(bytes: &mut Vec<u8>, block: &[f32]) {
     let level = |w: f32| {
         let x = if d == 0.0 { 0.0 } else { w / d };
         let distance = |level: &i8| (f32::from(*level) - x).abs();
-        let nearest = UNEVEN_LEVELS.iter().map(distance).enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
+        let nearest =
+            UNEVEN_LEVELS.iter().map(distance).enumerate().min_by(|a, b| a.1.total_cmp(&b.1));
         nearest.map_or(0, |(index, _)| index as u8)
     };
     bytes.extend((0..16).map(|j| level(block[j]) | level(block[j + 16]) << 4));

@@ -1,4 +1,5 @@
-//! Where a model comes from: a GGUF file or a Hugging Face folder. Tensors go by GGUF's names in both.
+//! Where a model comes from: a GGUF file or a Hugging Face folder. Tensors go by GGUF's names in
+//! both.
 
 use super::folder::Folder;
 use super::gguf::Gguf;
@@ -30,7 +31,8 @@ impl From<&Source> for Source {
 }
 
 impl Source {
-    /// Opens a GGUF file, or a folder with a `config.json` and safetensors; the weights are not touched.
+    /// Opens a GGUF file, or a folder with a `config.json` and safetensors; the weights are not
+    /// touched.
     ///
     /// # Errors
     /// If it cannot be read, is of another kind, or is damaged.
@@ -122,7 +124,8 @@ impl Source {
         }
     }
 
-    /// Lets the system drop all pages of the files, for instance when the weights are on the device.
+    /// Lets the system drop all pages of the files, for instance when the weights are on the
+    /// device.
     pub fn release_all(&self) {
         match self {
             Self::Gguf(gguf) => gguf.release_all(),

@@ -1,5 +1,6 @@
-//! Models in several GGUF files, as `llama-gguf-split` of llama.cpp writes them: each has a share of the tensors, the first one
-//! has the metadata of all. They find one another by their names, `…-00001-of-00003.gguf`.
+//! Models in several GGUF files, as `llama-gguf-split` of llama.cpp writes them: each has a share
+//! of the tensors, the first one has the metadata of all. They find one another by their names,
+//! `…-00001-of-00003.gguf`.
 
 use super::cursor::Parsed;
 use super::metadata::Value;
@@ -67,9 +68,14 @@ mod tests {
         let second = Split { number: 1, count: 12, tensors: None };
         let part = |path: &str, number| second.part(Path::new(path), number);
         let path = "folder-00002-of-00012.gguf/m-00002-of-00012.gguf";
-        assert_eq!(part(path, 11).unwrap(), Path::new("folder-00002-of-00012.gguf/m-00012-of-00012.gguf"));
+        assert_eq!(
+            part(path, 11).unwrap(),
+            Path::new("folder-00002-of-00012.gguf/m-00012-of-00012.gguf")
+        );
         assert_eq!(part("-00002-of-00012.gguf", 0).unwrap(), Path::new("-00001-of-00012.gguf"));
-        for other in ["m-00001-of-00012.gguf", "m-00002-of-00013.gguf", "m-2-of-12.gguf", "m.gguf", ""] {
+        for other in
+            ["m-00001-of-00012.gguf", "m-00002-of-00013.gguf", "m-2-of-12.gguf", "m.gguf", ""]
+        {
             assert!(part(other, 0).unwrap_err().contains("-00002-of-00012.gguf"), "{other}");
         }
     }

@@ -16,8 +16,9 @@ const MIN_ENTRY_BYTES: u64 = 8 + 4 + 8 + 4 + 8;
 pub struct TensorInfo {
     /// GGUF's name, such as `blk.0.attn_q.weight`.
     pub name: String,
-    /// Sizes in elements, slowest axis first (ggml lists them in reverse): `[rows, columns]`. 1 to 4 axes, none 0. In GGUF
-    /// files the first of several is not 1: a matrix of one row has one axis.
+    /// Sizes in elements, slowest axis first (ggml lists them in reverse): `[rows, columns]`. 1 to
+    /// 4 axes, none 0. In GGUF files the first of several is not 1: a matrix of one row has one
+    /// axis.
     pub shape: Vec<u64>,
     /// How the elements are stored; the last axis is whole blocks.
     pub dtype: DType,
@@ -36,13 +37,15 @@ impl TensorInfo {
     }
 }
 
-/// Reads `count` entries; their offsets are still relative to the data section, which starts after the table.
+/// Reads `count` entries; their offsets are still relative to the data section, which starts after
+/// the table.
 pub(super) fn read_entries(cursor: &mut Cursor, count: u64) -> Parsed<Vec<TensorInfo>> {
     let count = cursor.expect_room(count, MIN_ENTRY_BYTES, "tensors")?;
     let mut tensors = Vec::with_capacity(count);
     for i in 0..count {
         let at = cursor.position();
-        let name = cursor.string().map_err(|e| format!("the name of tensor {i} (at byte {at}): {e}"))?;
+        let name =
+            cursor.string().map_err(|e| format!("the name of tensor {i} (at byte {at}): {e}"))?;
         tensors.push(read_entry(cursor, name).map_err(|e| format!("tensor {}: {e}", shown(name)))?);
     }
     Ok(tensors)
@@ -51,7 +54,9 @@ pub(super) fn read_entries(cursor: &mut Cursor, count: u64) -> Parsed<Vec<Tensor
 fn read_entry(cursor: &mut Cursor, name: &str) -> Parsed<TensorInfo> {
     let axes = cursor.u32()?;
     if !(1..=MAX_AXES).contains(&axes) {
-        return Err(format!("it has {axes} axes, allowed are 1 to {MAX_AXES}; the file is damaged"));
+        return Err(format!(
+            "it has {axes} axes, allowed are 1 to {MAX_AXES}; the file is damaged"
+        ));
     }
     let mut shape = (0..axes).map(|_| cursor.u64()).collect::<Result<Vec<u64>, _>>()?;
     shape.reverse();
@@ -78,12 +83,13 @@ fn read_entry(cursor: &mut Cursor, name: &str) -> Parsed<TensorInfo> {
     }
     let bytes = shape.iter().try_fold(1u64, |product, axis| product.checked_mul(*axis));
     let bytes = bytes.and_then(|elements| dtype.bytes_for(elements));
-    let bytes =
-        bytes.ok_or_else(|| format!("the size of its shape {shape:?} overflows; the file is damaged"))?;
+    let bytes = bytes
+        .ok_or_else(|| format!("the size of its shape {shape:?} overflows; the file is damaged"))?;
     Ok(TensorInfo { name: name.to_owned(), shape, dtype, offset: cursor.u64()?, file: 0, bytes })
 }
 
-/// Makes offsets absolute, and checks that each tensor is aligned, inside the file, and alone on its bytes.
+/// Makes offsets absolute, and checks that each tensor is aligned, inside the file, and alone on
+/// its bytes.
 pub(super) fn place(
     tensors: &mut [TensorInfo],
     data_start: u64,

@@ -23,7 +23,8 @@ pub(super) struct WeightFiles {
 }
 
 impl WeightFiles {
-    /// Looks for them. A single file counts before an index, which may be left over from a model that was there before.
+    /// Looks for them. A single file counts before an index, which may be left over from a model
+    /// that was there before.
     ///
     /// # Errors
     /// If there are none, or the index is damaged or names files that are not there.
@@ -66,7 +67,10 @@ impl WeightFiles {
         let mut wanted = BTreeMap::new();
         for (tensor, file) in map {
             let file = file.as_str().filter(|file| is_plain(file)).ok_or_else(|| {
-                damaged(format!("the file of tensor {} is {file}, not the name of a file", shown(tensor)))
+                damaged(format!(
+                    "the file of tensor {} is {file}, not the name of a file",
+                    shown(tensor)
+                ))
             })?;
             let at = *by_name.entry(file).or_insert_with(|| {
                 files.push(file.to_owned());
@@ -84,26 +88,32 @@ impl WeightFiles {
 /// One name, that leads to nowhere but into the folder.
 fn is_plain(file: &str) -> bool {
     let mut parts = Path::new(file).components();
-    matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None)) && !file.contains(['\\', '/'])
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
+        && !file.contains(['\\', '/'])
 }
 
 /// What to do with a folder that lacks what it should have, going by what it has.
 pub(super) fn instead(folder: &Path) -> Option<String> {
-    let names =
-        std::fs::read_dir(folder).ok()?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let names = std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut names: Vec<String> = names.collect();
     names.sort();
     let ends = |end: &str| names.iter().find(|name| name.to_lowercase().ends_with(end));
     let has = |name: &str| names.iter().any(|found| found == name);
     if let Some(file) = ends(".gguf") {
         let others = names.iter().filter(|name| name.to_lowercase().ends_with(".gguf")).count() - 1;
-        let others = if others > 0 { format!(", or one of {others} others") } else { String::new() };
+        let others =
+            if others > 0 { format!(", or one of {others} others") } else { String::new() };
         return Some(format!("give the file within, {}{others}", folder.join(file).display()));
     }
     if has("adapter_config.json") {
         return Some("it holds a LoRA adapter: give it with --lora, and its model with -m".into());
     }
     let other = ["pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5"];
-    let other = other.into_iter().find(|name| has(name)).or(ends(".safetensors").map(String::as_str));
-    other.map(|name| format!("{name} is not read, save the model as safetensors under the name {SINGLE}"))
+    let other =
+        other.into_iter().find(|name| has(name)).or(ends(".safetensors").map(String::as_str));
+    other.map(|name| {
+        format!("{name} is not read, save the model as safetensors under the name {SINGLE}")
+    })
 }

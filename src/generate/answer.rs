@@ -21,7 +21,8 @@ pub enum FinishReason {
 pub struct Answer {
     /// Every id chosen, the end of turn included.
     pub ids: Vec<u32>,
-    /// Their text, without special tokens, up to a stop string. A character cut short at the end is left out.
+    /// Their text, without special tokens, up to a stop string. A character cut short at the end is
+    /// left out.
     pub text: String,
     /// Why it ended.
     pub finish_reason: FinishReason,

@@ -4,8 +4,9 @@ use super::answer::Answer;
 use crate::text::{ChatTemplate, Message, Tokenizer};
 use crate::{Error, Result};
 
-/// Messages that become prompts. A prompt continues the ids of the one before wherever the template lets it, so that
-/// only the new tokens need computing; encoding the whole text anew could split an answer into other tokens.
+/// Messages that become prompts. A prompt continues the ids of the one before wherever the template
+/// lets it, so that only the new tokens need computing; encoding the whole text anew could split an
+/// answer into other tokens.
 pub struct Conversation {
     template: ChatTemplate,
     state: State,
@@ -42,8 +43,8 @@ pub struct PromptRoom {
     pub context: usize,
     /// Where the prompt leaves less than this to the answer, the oldest turns leave.
     pub answer: usize,
-    /// They leave until the prompt leaves as much as this, so that not every question makes the prompts begin elsewhere,
-    /// which costs reading them anew.
+    /// They leave until the prompt leaves as much as this, so that not every question makes the
+    /// prompts begin elsewhere, which costs reading them anew.
     pub spare: usize,
 }
 
@@ -54,7 +55,8 @@ impl PromptRoom {
         Self { context, answer: most.min(context / 8).max(1), spare: (context / 4).max(1) }
     }
 
-    /// The longest prompt that leaves `left` tokens. The last token of an answer takes no room in the context.
+    /// The longest prompt that leaves `left` tokens. The last token of an answer takes no room in
+    /// the context.
     fn longest(self, left: usize) -> usize {
         (self.context + 1).saturating_sub(left)
     }
@@ -72,7 +74,8 @@ pub struct Prompt {
 impl Conversation {
     /// An empty conversation, with a system message if there is one.
     pub fn new(template: ChatTemplate, system: Option<&str>) -> Self {
-        let messages: Vec<_> = system.map(|content| Message::new("system", content)).into_iter().collect();
+        let messages: Vec<_> =
+            system.map(|content| Message::new("system", content)).into_iter().collect();
         let first = messages.len();
         Self { template, state: State { messages, first, start: first, ..State::default() } }
     }
@@ -155,7 +158,8 @@ impl Conversation {
         Ok(())
     }
 
-    /// Adds a user's message and gives the prompt for the answer. [`Self::answered`] or [`Self::unanswered`] follows.
+    /// Adds a user's message and gives the prompt for the answer. [`Self::answered`] or
+    /// [`Self::unanswered`] follows.
     ///
     /// # Errors
     /// When the template refuses the conversation.
@@ -164,12 +168,18 @@ impl Conversation {
         Ok(self.ask_within(tokenizer, content, room)?.ids)
     }
 
-    /// The same in a prompt that leaves room to the answer: the oldest turns leave where it would not. The system message
-    /// stays, and so does the question, so that the prompt may still be too long.
+    /// The same in a prompt that leaves room to the answer: the oldest turns leave where it would
+    /// not. The system message stays, and so does the question, so that the prompt may still be too
+    /// long.
     ///
     /// # Errors
     /// When the template refuses the conversation.
-    pub fn ask_within(&mut self, tokenizer: &Tokenizer, content: &str, room: PromptRoom) -> Result<Prompt> {
+    pub fn ask_within(
+        &mut self,
+        tokenizer: &Tokenizer,
+        content: &str,
+        room: PromptRoom,
+    ) -> Result<Prompt> {
         let start = self.state.start;
         self.state.messages.push(Message::new("user", content));
         let found = self.prompt(tokenizer, room);
@@ -199,12 +209,18 @@ impl Conversation {
         Ok((Prompt { ids, left: 0 }, text))
     }
 
-    /// The prompt and its text without the fewest of the oldest turns that make it as short as `longest`, or without all but
-    /// the question. None where that is all there is.
-    fn shortened(&mut self, tokenizer: &Tokenizer, longest: usize) -> Result<Option<(Prompt, String)>> {
+    /// The prompt and its text without the fewest of the oldest turns that make it as short as
+    /// `longest`, or without all but the question. None where that is all there is.
+    fn shortened(
+        &mut self,
+        tokenizer: &Tokenizer,
+        longest: usize,
+    ) -> Result<Option<(Prompt, String)>> {
         let messages = self.state.messages.iter().enumerate().skip(self.state.start);
-        let starts: Vec<usize> =
-            messages.filter(|(_, message)| message.role == "user").map(|(index, _)| index).collect();
+        let starts: Vec<usize> = messages
+            .filter(|(_, message)| message.role == "user")
+            .map(|(index, _)| index)
+            .collect();
         let (mut left, mut most) = (1, starts.len().saturating_sub(1));
         if most == 0 {
             return Ok(None);
@@ -225,8 +241,9 @@ impl Conversation {
         Ok(Some((Prompt { ids, left }, text)))
     }
 
-    /// The prompt of the question that is being answered once more, when the answer has filled the context with its `written`
-    /// tokens: more of the oldest turns leave, so that it can go on. None where that makes no room.
+    /// The prompt of the question that is being answered once more, when the answer has filled the
+    /// context with its `written` tokens: more of the oldest turns leave, so that it can go on.
+    /// None where that makes no room.
     ///
     /// # Errors
     /// When the template refuses the conversation.
@@ -252,7 +269,8 @@ impl Conversation {
     /// The text of what the prompts hold.
     fn rendered(&self, add_generation_prompt: bool) -> Result<String> {
         let State { messages, first, start, .. } = &self.state;
-        let shown: Vec<Message> = messages[..*first].iter().chain(&messages[*start..]).cloned().collect();
+        let shown: Vec<Message> =
+            messages[..*first].iter().chain(&messages[*start..]).cloned().collect();
         self.template.render(&shown, add_generation_prompt)
     }
 
@@ -263,7 +281,8 @@ impl Conversation {
                 let rest = tokenizer.encode(rest, false)?;
                 let special = |id: Option<&u32>| id.is_some_and(|&id| tokenizer.is_special(id));
                 // Text on both sides of the seam might have become one token.
-                (special(said.ids.last()) || special(rest.first())).then(|| [&said.ids[..], &rest].concat())
+                (special(said.ids.last()) || special(rest.first()))
+                    .then(|| [&said.ids[..], &rest].concat())
             }
             _ => None,
         };
@@ -327,7 +346,8 @@ impl Conversation {
     /// Prompts as before the last question. Of an earlier time only the messages are known.
     fn go_back(&mut self) {
         let state = &mut self.state;
-        // Where nothing would be left of the prompts, they begin at the beginning, and lose what is too much again.
+        // Where nothing would be left of the prompts, they begin at the beginning, and lose what is
+        // too much again.
         let start = if state.start < state.messages.len() { state.start } else { state.first };
         let unknown = (start, Said::default());
         (state.start, state.said) = state.before.take().unwrap_or(unknown);

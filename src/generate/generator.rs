@@ -23,9 +23,11 @@ pub struct Options {
     pub stop: Vec<String>,
     /// Most ids; `None` for as many as the context holds.
     pub max_tokens: Option<usize>,
-    /// Compute every step through the references too, and fail at the first kernel that parts from its own.
+    /// Compute every step through the references too, and fail at the first kernel that parts from
+    /// its own.
     pub check: bool,
-    /// Say of each id how likely it was, and which so many ids were the likeliest. Their logits leave the device for it.
+    /// Say of each id how likely it was, and which so many ids were the likeliest. Their logits
+    /// leave the device for it.
     pub logprobs: Option<usize>,
 }
 
@@ -45,7 +47,8 @@ pub enum Event<'a> {
     Token {
         /// The id.
         id: u32,
-        /// How likely the model held it to be, before temperature, penalties and biases; where it is asked for.
+        /// How likely the model held it to be, before temperature, penalties and biases; where it
+        /// is asked for.
         likelihoods: Option<&'a Likelihoods>,
     },
 }
@@ -74,7 +77,8 @@ impl Generator {
         Self { runner, tokenizer, cached: vec![], interrupt: Arc::default() }
     }
 
-    /// Set to true, this flag ends the answer that is being made; it is cleared when the next one begins.
+    /// Set to true, this flag ends the answer that is being made; it is cleared when the next one
+    /// begins.
     pub fn interrupt(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.interrupt)
     }
@@ -94,11 +98,12 @@ impl Generator {
         &self.tokenizer
     }
 
-    /// Answers `prompt`. Of the prompt, only what the cache does not hold already is computed. `on_event` hears of
-    /// progress and text; an error of it ends the answer and is returned.
+    /// Answers `prompt`. Of the prompt, only what the cache does not hold already is computed.
+    /// `on_event` hears of progress and text; an error of it ends the answer and is returned.
     ///
     /// # Errors
-    /// When the prompt is empty or exceeds the context, settings are out of range, the device fails, or a check does.
+    /// When the prompt is empty or exceeds the context, settings are out of range, the device
+    /// fails, or a check does.
     pub fn answer(
         &mut self,
         prompt: &[u32],
@@ -109,7 +114,8 @@ impl Generator {
         self.interrupt.store(false, Ordering::Relaxed);
         let tokenizer = Arc::clone(&self.tokenizer);
         let mut writer = Writer::new(&tokenizer, options.stop.clone())?;
-        let mut sampler = options.sampling.needs_logits().then(|| Sampler::new(options.sampling.clone()));
+        let mut sampler =
+            options.sampling.needs_logits().then(|| Sampler::new(options.sampling.clone()));
 
         let (start, before) = (Instant::now(), self.runner.counters());
         let reused = self.reuse(prompt);
@@ -160,7 +166,8 @@ impl Generator {
                 choices
             } else {
                 self.compute(&[last], options.check)?;
-                let (next, how_likely) = self.choose(sampler.as_mut(), &history, options.logprobs)?;
+                let (next, how_likely) =
+                    self.choose(sampler.as_mut(), &history, options.logprobs)?;
                 likelihoods = how_likely;
                 vec![next]
             };
@@ -181,8 +188,8 @@ impl Generator {
         })
     }
 
-    /// Rewinds to what the cache and `prompt` have in common, and gives its length. The last token of the prompt is
-    /// always computed, for its logits.
+    /// Rewinds to what the cache and `prompt` have in common, and gives its length. The last token
+    /// of the prompt is always computed, for its logits.
     fn reuse(&mut self, prompt: &[u32]) -> usize {
         let common = self.cached.iter().zip(prompt).take_while(|(a, b)| a == b).count();
         self.forget(common.min(prompt.len().saturating_sub(1)))
@@ -279,6 +286,9 @@ impl Generator {
                 sampler.sample(&mut logits, history)?
             }
         };
-        Ok((id, plain.zip(logprobs).and_then(|(logits, count)| Likelihoods::new(&logits, id, count))))
+        Ok((
+            id,
+            plain.zip(logprobs).and_then(|(logits, count)| Likelihoods::new(&logits, id, count)),
+        ))
     }
 }

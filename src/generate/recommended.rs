@@ -5,8 +5,9 @@ use crate::format::{Folder, Gguf, Source, Value as Entry};
 use crate::sample::SamplerSettings;
 use serde_json::Value;
 
-/// Settings that a model's files recommend: `generation_config.json` of a folder, as `transformers` reads it, or
-/// `general.sampling.*` of a GGUF file. None where they say nothing, or that the likeliest is to be taken.
+/// Settings that a model's files recommend: `generation_config.json` of a folder, as `transformers`
+/// reads it, or `general.sampling.*` of a GGUF file. None where they say nothing, or that the
+/// likeliest is to be taken.
 ///
 /// # Errors
 /// When a setting is of another type than it should be.
@@ -19,16 +20,20 @@ pub fn recommended(source: &Source) -> Result<Option<SamplerSettings>> {
 
 fn of_folder(folder: &Folder) -> Result<Option<SamplerSettings>> {
     let Some(fields) = folder.opt_object("generation_config.json")? else { return Ok(None) };
-    let number = |name: &str, default: f64| match fields.get(name).filter(|value| !value.is_null()) {
+    let number = |name: &str, default: f64| match fields.get(name).filter(|value| !value.is_null())
+    {
         None => Ok(default),
         Some(value) => value.as_f64().ok_or_else(|| {
-            folder.path_error(format!("generation_config.json: {name} should be a number, but is {value}"))
+            folder.path_error(format!(
+                "generation_config.json: {name} should be a number, but is {value}"
+            ))
         }),
     };
     let samples = fields.get("do_sample").and_then(Value::as_bool) == Some(true);
     let repetition_penalty = number("repetition_penalty", 1.0)? as f32;
     // Penalties look at the whole conversation there.
-    let plain = SamplerSettings { repetition_penalty, penalty_window: 0, ..SamplerSettings::default() };
+    let plain =
+        SamplerSettings { repetition_penalty, penalty_window: 0, ..SamplerSettings::default() };
     if !samples {
         return Ok(plain.has_penalties().then_some(plain));
     }

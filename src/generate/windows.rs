@@ -10,21 +10,25 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// Cuts `ids` into windows of `context` tokens, the last one shorter. `bos` begins every window where it is given,
-    /// so that a window then has room for one token of the text less.
+    /// Cuts `ids` into windows of `context` tokens, the last one shorter. `bos` begins every window
+    /// where it is given, so that a window then has room for one token of the text less.
     ///
     /// # Errors
     /// When `context` leaves nothing to score, or the text does.
     pub fn new(ids: &[u32], context: usize, bos: Option<u32>) -> Result<Self> {
         if context < 2 {
-            return Err(Error::Usage(format!("in a window of {context} tokens there is nothing to score")));
+            return Err(Error::Usage(format!(
+                "in a window of {context} tokens there is nothing to score"
+            )));
         }
         let text = context - usize::from(bos.is_some());
         let windows: Vec<Vec<u32>> =
             ids.chunks(text).map(|ids| bos.iter().chain(ids).copied().collect()).collect();
         let all = Self { windows };
         match all.scored() {
-            0 => Err(Error::Usage(format!("a text of {} tokens leaves nothing to score", ids.len()))),
+            0 => {
+                Err(Error::Usage(format!("a text of {} tokens leaves nothing to score", ids.len())))
+            }
             _ => Ok(all),
         }
     }

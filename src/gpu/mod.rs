@@ -1,8 +1,8 @@
 //! The only module that names `wgpu`: adapters, memory, shaders, and the recording of kernel calls.
 //!
-//! A [`Recording`] is a list of kernels with their operands. It can be compiled into a [`Program`] and run on the
-//! device, run through each kernel's plain-loop reference ([`HostMemory`]), compared step by step
-//! ([`first_divergence`]), counted, timed or printed.
+//! A [`Recording`] is a list of kernels with their operands. It can be compiled into a [`Program`]
+//! and run on the device, run through each kernel's plain-loop reference ([`HostMemory`]), compared
+//! step by step ([`first_divergence`]), counted, timed or printed.
 
 mod device;
 mod kernel;
@@ -20,7 +20,8 @@ pub use kernel::compare::{
     Comparison, Divergence, check_entry, compare_entry, compare_outputs, first_divergence,
 };
 pub use kernel::kernel::{
-    Access, Constant, Cost, FOLD, Kernel, Needs, Operand, Parameter, Strategy, Surplus, Tolerance, folded,
+    Access, Constant, Cost, FOLD, Kernel, Needs, Operand, Parameter, Strategy, Surplus, Tolerance,
+    folded,
 };
 pub use kernel::shader::{LIBRARY, render, signature};
 pub use recording::gradients::{Gradients, Target};

@@ -1,5 +1,6 @@
-//! The hub's cache on disk: a folder for each model, with its files by what the hub calls their bytes (`blobs`), the names
-//! of branches and tags (`refs`), and for each commit a folder of links to its files (`snapshots`).
+//! The hub's cache on disk: a folder for each model, with its files by what the hub calls their
+//! bytes (`blobs`), the names of branches and tags (`refs`), and for each commit a folder of links
+//! to its files (`snapshots`).
 
 use super::name::MAIN;
 use crate::{Error, Result};
@@ -34,7 +35,9 @@ pub(super) struct Stored {
 pub(super) fn present(path: &Path) -> Result<Option<u64>> {
     match fs::metadata(path) {
         Ok(found) => Ok(Some(found.len())),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) => Err(Error::io("read", path)(error)),
     }
 }
@@ -46,7 +49,8 @@ pub(super) fn is_plain(part: &str) -> bool {
 
 /// Whether a path leads downwards only.
 fn is_below(path: &str) -> bool {
-    !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
+    !path.is_empty()
+        && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// All paths below a folder that is there, relative to it. Links to folders are not followed.
@@ -119,7 +123,9 @@ impl Stored {
         let mut named = vec![];
         for path in files_below(&folder)? {
             // What is no text names no revision that could be asked for.
-            let Some(revision) = path.to_str().map(|path| path.replace('\\', "/")) else { continue };
+            let Some(revision) = path.to_str().map(|path| path.replace('\\', "/")) else {
+                continue;
+            };
             if let Some(commit) = self.commit(&revision)? {
                 named.push((revision, commit));
             }

@@ -103,12 +103,14 @@ impl Answer {
 
     /// How the bytes are packed, if they are.
     pub(super) fn packing(&self) -> Option<&str> {
-        self.own("content-encoding").filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
+        self.own("content-encoding")
+            .filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
     }
 
     /// Whether this is a page for people.
     pub(super) fn is_page(&self) -> bool {
-        self.own("content-type").is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"))
+        self.own("content-type")
+            .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"))
     }
 }
 
@@ -152,7 +154,9 @@ impl Client {
     /// Headers only, of the file itself or of the last answer before it that names its bytes.
     pub(super) fn head(&self, url: &str) -> Outcome<Answer> {
         let answer = self.ask(url, &|uri| self.agent.head(uri), true)?;
-        match answer.response.status().is_client_error() || answer.response.status().is_server_error() {
+        match answer.response.status().is_client_error()
+            || answer.response.status().is_server_error()
+        {
             // One that does not know such requests: the body is left unread.
             true => self.ask(url, &|uri| self.agent.get(uri), true),
             false => Ok(answer),
@@ -163,7 +167,11 @@ impl Client {
     pub(super) fn get(&self, url: &str, start: u64) -> Outcome<Answer> {
         let request = |uri: &Uri| {
             let request = self.agent.get(uri);
-            if start > 0 { request.header(header::RANGE, format!("bytes={start}-")) } else { request }
+            if start > 0 {
+                request.header(header::RANGE, format!("bytes={start}-"))
+            } else {
+                request
+            }
         };
         self.ask(url, &request, false)
     }
@@ -176,7 +184,9 @@ impl Client {
         let body = answer.response.body_mut().with_config().limit(LONGEST_LIST).reader();
         let read = match packed {
             // Packed bytes may become a thousand times as many.
-            true => serde_json::from_reader(flate2::read::MultiGzDecoder::new(body).take(LONGEST_LIST)),
+            true => {
+                serde_json::from_reader(flate2::read::MultiGzDecoder::new(body).take(LONGEST_LIST))
+            }
             false => serde_json::from_reader(std::io::BufReader::new(body)),
         };
         read.map_err(|error| match error.is_io() {
@@ -195,7 +205,8 @@ impl Client {
         request: &dyn Fn(&Uri) -> RequestBuilder<WithoutBody>,
         is_head: bool,
     ) -> Outcome<Answer> {
-        let mut uri: Uri = url.parse().map_err(|error| Failure::Lasting(format!("{url}: {error}")))?;
+        let mut uri: Uri =
+            url.parse().map_err(|error| Failure::Lasting(format!("{url}: {error}")))?;
         // Once another host was in between, nobody knows who chose the address.
         let mut at_home = Origin::of(&uri).as_ref() == Some(&self.origin);
         let mut passed = vec![];
@@ -216,13 +227,16 @@ impl Client {
                 };
             };
             let to = location.to_str().ok().and_then(|location| joined(&uri, location));
-            let to = to.ok_or_else(|| Failure::Lasting(format!("{uri} is a redirect to {location:?}")))?;
+            let to =
+                to.ok_or_else(|| Failure::Lasting(format!("{uri} is a redirect to {location:?}")))?;
             at_home &= Origin::of(&to).as_ref() == Some(&self.origin);
             if is_head && !at_home && response.headers().contains_key(LINKED_ETAG) {
                 return Ok(Answer { response, passed });
             }
             if passed.len() == REDIRECTS {
-                return Err(Failure::Lasting(format!("{url} is redirected more than {REDIRECTS} times")));
+                return Err(Failure::Lasting(format!(
+                    "{url} is redirected more than {REDIRECTS} times"
+                )));
             }
             passed.push(response.headers().clone());
             uri = to;
@@ -232,21 +246,27 @@ impl Client {
     /// What an answer with a status of failure means.
     fn refused(&self, mut response: Response<Body>, uri: &Uri, at_home: bool) -> Failure {
         let status = response.status();
-        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let header =
+            |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         // Words of a stranger's: few, and without line breaks or escapes of terminals.
         let words = header("x-error-message").map(|words| {
             let plain = words.chars().filter(|c| !c.is_control()).take(200);
             format!(" ({})", plain.collect::<String>())
         });
         let words = words.unwrap_or_default();
-        let wait = header("retry-after").and_then(|text| text.trim().parse().ok()).map(Duration::from_secs);
+        let wait = header("retry-after")
+            .and_then(|text| text.trim().parse().ok())
+            .map(Duration::from_secs);
         let _ = response.body_mut().with_config().limit(1 << 16).read_to_vec();
         match status.as_u16() {
             // Signed addresses of other hosts expire; the hub gives new ones.
-            400..500 if !at_home => {
-                Failure::passing(format!("{} answered {status}{words}", uri.host().unwrap_or("the host")))
+            400..500 if !at_home => Failure::passing(format!(
+                "{} answered {status}{words}",
+                uri.host().unwrap_or("the host")
+            )),
+            408 | 425 | 429 | 500.. => {
+                Failure::Passing(format!("the hub answered {status}{words}"), wait)
             }
-            408 | 425 | 429 | 500.. => Failure::Passing(format!("the hub answered {status}{words}"), wait),
             401 | 403 | 404 | 410 => {
                 let remedy = match self.token {
                     None => "set HF_TOKEN",

@@ -56,7 +56,8 @@ impl Fetch<'_> {
         fs::create_dir_all(&blobs).map_err(Error::io("create", &blobs))?;
         let blob = blobs.join(&wanted.etag);
         let _lock = locked(&blob.with_extension("lock"))?;
-        // Another revision may have the same bytes, and another process may have fetched them by now.
+        // Another revision may have the same bytes, and another process may have fetched them by
+        // now.
         if !wanted.fits(present(&blob)?) {
             self.download(wanted, &blob, progress)?;
         }
@@ -98,10 +99,14 @@ impl Fetch<'_> {
         }
         let own = |action| move |error| Failure::Own(Error::io(action, part)(error));
         let status = answer.response.status();
-        let begins =
-            answer.own("content-range").and_then(content_range).is_none_or(|(at, _)| at == Some(start));
+        let begins = answer
+            .own("content-range")
+            .and_then(content_range)
+            .is_none_or(|(at, _)| at == Some(start));
         if !begins || !matches!(status.as_u16(), 200 | 206) {
-            return Err(Failure::Lasting(format!("the hub answered {status} with another part of {url}")));
+            return Err(Failure::Lasting(format!(
+                "the hub answered {status} with another part of {url}"
+            )));
         }
         let packing = answer.packing().map(str::to_ascii_lowercase);
         let length = answer.own("content-length").and_then(|text| text.parse().ok());
@@ -113,7 +118,8 @@ impl Fetch<'_> {
             None => Box::new(body),
             Some("gzip" | "x-gzip") => Box::new(MultiGzDecoder::new(body)),
             Some(other) => {
-                let message = format!("the hub sent {url} packed as {other:?}, although asked not to");
+                let message =
+                    format!("the hub sent {url} packed as {other:?}, although asked not to");
                 return Err(Failure::Lasting(message));
             }
         };
@@ -158,8 +164,12 @@ fn continues(answer: &Answer, start: u64, wanted: &Wanted) -> bool {
 /// Waits until nobody else has this lock. It ends with the file.
 fn locked(path: &Path) -> Result<File> {
     let mut options = File::options();
-    let file =
-        options.create(true).write(true).truncate(false).open(path).map_err(Error::io("create", path))?;
+    let file = options
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(path)
+        .map_err(Error::io("create", path))?;
     let mut said = false;
     while let Err(TryLockError::WouldBlock) = file.try_lock() {
         if !said {
@@ -172,7 +182,8 @@ fn locked(path: &Path) -> Result<File> {
     Ok(file)
 }
 
-/// What is wrong with a file that came: its length, or its bytes, if the name the hub has for them is their SHA-256.
+/// What is wrong with a file that came: its length, or its bytes, if the name the hub has for them
+/// is their SHA-256.
 fn wrong(wanted: &Wanted, path: &Path) -> Result<Option<String>> {
     let found = present(path)?.unwrap_or(0);
     if let Some(size) = wanted.size.filter(|&size| size != found) {

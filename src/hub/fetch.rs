@@ -37,7 +37,8 @@ impl Fetch<'_> {
             Some(file) => parts_of(file),
             None => self.files(info.insert(self.info()?))?,
         };
-        let wanted = files.into_iter().map(|file| self.metadata(file)).collect::<Result<Vec<_>>>()?;
+        let wanted =
+            files.into_iter().map(|file| self.metadata(file)).collect::<Result<Vec<_>>>()?;
         let commit = self.commit(&wanted, info)?;
         let revision = self.name.revision();
         // A name that is there already stays what it is until all of the new commit is here.
@@ -47,7 +48,8 @@ impl Fetch<'_> {
         let total = wanted.iter().filter_map(|wanted| wanted.size).sum();
         let (mut done, mut first) = (0, None);
         for wanted in &wanted {
-            let path = self.file(wanted, &commit, &mut |bytes| progress((done + bytes).min(total), total))?;
+            let path = self
+                .file(wanted, &commit, &mut |bytes| progress((done + bytes).min(total), total))?;
             done += wanted.size.unwrap_or(0);
             progress(done, total);
             first.get_or_insert(path);
@@ -59,20 +61,27 @@ impl Fetch<'_> {
     /// What the hub says of the model.
     fn info(&self) -> Result<Value> {
         let revision = self.name.revision().replace('/', "%2F");
-        let url = format!("{}/api/models/{}/revision/{revision}", self.client.endpoint, self.name.repository);
+        let url = format!(
+            "{}/api/models/{}/revision/{revision}",
+            self.client.endpoint, self.name.repository
+        );
         self.retry(&mut || self.client.json(&url))
     }
 
     /// The files a model consists of, the configuration first.
     fn files(&self, info: &Value) -> Result<Vec<String>> {
         let siblings = info["siblings"].as_array();
-        let siblings = siblings.ok_or_else(|| failed(self.name, "the hub's answer has no list of files"))?;
-        let listed: Vec<&str> = siblings.iter().filter_map(|file| file["rfilename"].as_str()).collect();
+        let siblings =
+            siblings.ok_or_else(|| failed(self.name, "the hub's answer has no list of files"))?;
+        let listed: Vec<&str> =
+            siblings.iter().filter_map(|file| file["rfilename"].as_str()).collect();
         let has = |name: &str| listed.contains(&name);
         let is_shard = |file: &str| {
             let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             file == INDEX
-                || (file.starts_with("model-") && file.ends_with(".safetensors") && file.chars().all(plain))
+                || (file.starts_with("model-")
+                    && file.ends_with(".safetensors")
+                    && file.chars().all(plain))
         };
         let weights: Vec<&str> = match has(WEIGHTS) {
             true => vec![WEIGHTS],
@@ -82,7 +91,8 @@ impl Fetch<'_> {
             let small = SMALL_FILES.iter().copied().filter(|name| has(name));
             return Ok(small.chain(weights).map(str::to_owned).collect());
         }
-        let ggufs: Vec<&str> = listed.iter().copied().filter(|file| file.ends_with(".gguf")).collect();
+        let ggufs: Vec<&str> =
+            listed.iter().copied().filter(|file| file.ends_with(".gguf")).collect();
         let message = match ggufs.first() {
             None => "it has neither safetensors with a config.json nor GGUF files".to_owned(),
             Some(first) => format!(
@@ -96,7 +106,8 @@ impl Fetch<'_> {
 
     /// The one commit of all files.
     fn commit(&self, wanted: &[Wanted], info: Option<Value>) -> Result<String> {
-        let mut commits: Vec<&String> = wanted.iter().filter_map(|wanted| wanted.commit.as_ref()).collect();
+        let mut commits: Vec<&String> =
+            wanted.iter().filter_map(|wanted| wanted.commit.as_ref()).collect();
         commits.dedup();
         let of_info;
         let commit = match commits[..] {
@@ -118,12 +129,19 @@ impl Fetch<'_> {
                     failed(self.name, &message)
                 })?
             }
-            _ => return Err(failed(self.name, "it changed on the hub at this moment; run it again")),
+            _ => {
+                return Err(failed(
+                    self.name,
+                    "it changed on the hub at this moment; run it again",
+                ));
+            }
         };
         // It becomes a part of paths.
         match is_plain(commit) {
             true => Ok(commit.clone()),
-            false => Err(failed(self.name, &format!("the hub gives its commit the odd name {commit:?}"))),
+            false => {
+                Err(failed(self.name, &format!("the hub gives its commit the odd name {commit:?}")))
+            }
         }
     }
 
@@ -156,7 +174,8 @@ impl Fetch<'_> {
         }
         // A packed answer and a redirect have lengths of their own.
         let length = answer.own("content-length").filter(|_| success && answer.packing().is_none());
-        let of_range = answer.own("content-range").and_then(content_range).and_then(|(_, total)| total);
+        let of_range =
+            answer.own("content-range").and_then(content_range).and_then(|(_, total)| total);
         let linked = answer.any("x-linked-size").and_then(|text| text.trim().parse().ok());
         let size = of_range.or(linked).or_else(|| length?.trim().parse().ok());
         let commit = answer.any("x-repo-commit").map(|commit| commit.trim().to_owned());
@@ -211,7 +230,9 @@ impl Fetch<'_> {
 /// How to place by hand what is at `url`.
 pub(super) fn by_hand(name: &ModelName, url: &str) -> String {
     if let Some(file) = &name.file {
-        return format!("fetch {url}{file} elsewhere, place it anywhere here, and give its path with -m");
+        return format!(
+            "fetch {url}{file} elsewhere, place it anywhere here, and give its path with -m"
+        );
     }
     let folder = Path::new("models").join(&name.repository);
     format!(

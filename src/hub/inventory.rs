@@ -28,7 +28,8 @@ pub(super) fn list(cache: &Path) -> Result<Vec<Cached>> {
     let mut found = vec![];
     for entry in fs::read_dir(cache).map_err(Error::io("read", cache))? {
         let folder = entry.map_err(Error::io("read", cache))?.file_name();
-        let name = folder.to_str().and_then(|folder| folder.strip_prefix("models--")?.split_once("--"));
+        let name =
+            folder.to_str().and_then(|folder| folder.strip_prefix("models--")?.split_once("--"));
         let Some((owner, name)) = name else { continue };
         let Some(name) = ModelName::parse(&format!("{owner}/{name}")) else { continue };
         let stored = Stored::new(cache, &name.repository);
@@ -82,7 +83,9 @@ fn of_model(stored: &Stored, name: &ModelName) -> Result<Vec<Cached>> {
                 let bytes = sizes.sum::<Result<u64>>()?;
                 add(None, folder, Ok(bytes));
             }
-            Parts::Without(part) if ggufs.is_empty() => add(None, folder, Err(format!("without {part}"))),
+            Parts::Without(part) if ggufs.is_empty() => {
+                add(None, folder, Err(format!("without {part}")))
+            }
             Parts::None if ggufs.is_empty() => {
                 add(None, folder, Err("has neither a config.json nor GGUF files".into()));
             }
@@ -127,15 +130,19 @@ impl Removal {
     /// What removing `name` takes away; `None` if the cache has nothing of this name.
     pub(super) fn plan(stored: &Stored, name: &ModelName) -> Result<Option<Self>> {
         refuse_link(&stored.folder)?;
-        ["refs", "snapshots", "blobs"].iter().try_for_each(|part| refuse_link(&stored.folder.join(part)))?;
+        ["refs", "snapshots", "blobs"]
+            .iter()
+            .try_for_each(|part| refuse_link(&stored.folder.join(part)))?;
         if present(&stored.folder)?.is_none() {
             return Ok(None);
         }
         let (named, commits) = (stored.named()?, stored.commits()?);
         let Some(commit) = stored.commit(name.revision())? else {
             // An attempt to fetch it that did not get as far as a commit.
-            let begun =
-                named.is_empty() && commits.is_empty() && name.file.is_none() && name.revision() == MAIN;
+            let begun = named.is_empty()
+                && commits.is_empty()
+                && name.file.is_none()
+                && name.revision() == MAIN;
             return if begun { Self::whole(stored).map(Some) } else { Ok(None) };
         };
         let folder = stored.snapshot(&commit);
@@ -148,7 +155,8 @@ impl Removal {
         };
         let mut removal = Self { files: vec![], folders: vec![], bytes: 0 };
         if gone.len() == files.len() {
-            let names = named.iter().filter(|(_, known)| *known == commit).map(|(name, _)| name.as_str());
+            let names =
+                named.iter().filter(|(_, known)| *known == commit).map(|(name, _)| name.as_str());
             let names: Vec<&str> = names.collect();
             if name.file.is_none() && names.contains(&name.revision()) && names.len() > 1 {
                 // The same files stay by another name.

@@ -8,8 +8,8 @@ pub(super) const MAIN: &str = "main";
 /// `owner/name`, or `owner/name/file.gguf` for one file of several; `owner/name@revision` and
 /// `owner/name@revision/file.gguf` at a branch, tag or commit.
 ///
-/// A slash of a revision is written as `%2F` where a file follows, unless the revision is one of the hub's own, such as
-/// `refs/pr/1`.
+/// A slash of a revision is written as `%2F` where a file follows, unless the revision is one of
+/// the hub's own, such as `refs/pr/1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelName {
     pub(super) repository: String,
@@ -39,7 +39,10 @@ fn revision_and_file(text: &str) -> Option<(String, Option<&str>)> {
     if !text.ends_with(".gguf") || !text.contains('/') {
         return Some((text.replace("%2F", "/"), None));
     }
-    let own = ["refs/pr/", "refs/convert/"].into_iter().find(|own| text.starts_with(own)).map_or(0, str::len);
+    let own = ["refs/pr/", "refs/convert/"]
+        .into_iter()
+        .find(|own| text.starts_with(own))
+        .map_or(0, str::len);
     let (revision, file) = text.split_at(own + text[own..].find('/')?);
     Some((revision.replace("%2F", "/"), Some(&file[1..])))
 }
@@ -63,14 +66,17 @@ impl ModelName {
             Some(file) => file.ends_with(".gguf") && file.split('/').all(plain),
             None => !name.ends_with(".gguf"),
         };
-        let sound = plain(owner) && plain(name) && is_file && revision.as_deref().is_none_or(is_revision);
+        let sound =
+            plain(owner) && plain(name) && is_file && revision.as_deref().is_none_or(is_revision);
         let repository = format!("{owner}/{name}");
         sound.then(|| Self { repository, revision, file: file.map(str::to_owned) })
     }
 
-    /// The same at this revision; `None` where it is no name of one, or the name has another already.
+    /// The same at this revision; `None` where it is no name of one, or the name has another
+    /// already.
     pub fn at(mut self, revision: &str) -> Option<Self> {
-        let fits = is_revision(revision) && self.revision.as_deref().is_none_or(|own| own == revision);
+        let fits =
+            is_revision(revision) && self.revision.as_deref().is_none_or(|own| own == revision);
         self.revision = Some(revision.to_owned());
         fits.then_some(self)
     }
@@ -81,7 +87,8 @@ impl ModelName {
     }
 }
 
-/// The files that belong to one of this name, itself first: all parts of a model in several, `…-00001-of-00003.gguf`.
+/// The files that belong to one of this name, itself first: all parts of a model in several,
+/// `…-00001-of-00003.gguf`.
 pub(super) fn parts_of(file: &str) -> Vec<String> {
     fn number(digits: &str) -> Option<u32> {
         let is_number = digits.len() == 5 && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -106,7 +113,8 @@ impl fmt::Display for ModelName {
             None => write!(f, "@{revision}"),
             Some(file) if revision == MAIN => write!(f, "/{file}"),
             Some(file) => {
-                let own = ["refs/pr/", "refs/convert/"].iter().find_map(|own| revision.strip_prefix(own));
+                let own =
+                    ["refs/pr/", "refs/convert/"].iter().find_map(|own| revision.strip_prefix(own));
                 match own.is_some_and(|rest| !rest.contains('/')) {
                     true => write!(f, "@{revision}/{file}"),
                     false => write!(f, "@{}/{file}", revision.replace('/', "%2F")),

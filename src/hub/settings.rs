@@ -34,11 +34,13 @@ impl Settings {
         let variable = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
         let path = |name: &str| variable(name).map(|value| expanded(value, &text, home.as_deref()));
-        let yes = |value: String| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str());
+        let yes =
+            |value: String| ["1", "ON", "YES", "TRUE"].contains(&value.to_uppercase().as_str());
 
         let caches = || {
             let own = || home.clone().unwrap_or_default().join(".cache");
-            variable("XDG_CACHE_HOME").map_or_else(own, |value| expanded(value, &text, home.as_deref()))
+            variable("XDG_CACHE_HOME")
+                .map_or_else(own, |value| expanded(value, &text, home.as_deref()))
         };
         let folder = path("HF_HOME").unwrap_or_else(|| caches().join("huggingface"));
         let cache = path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE"));
@@ -60,15 +62,24 @@ impl Settings {
             cache: cache.unwrap_or_else(|| folder.join("hub")),
             endpoint: endpoint.trim().trim_end_matches('/').to_owned(),
             token,
-            offline: text("HF_HUB_OFFLINE").or_else(|| text("TRANSFORMERS_OFFLINE")).is_some_and(yes),
-            patience: Duration::from_secs(seconds.filter(|&seconds| seconds > 0).unwrap_or(PATIENCE)),
+            offline: text("HF_HUB_OFFLINE")
+                .or_else(|| text("TRANSFORMERS_OFFLINE"))
+                .is_some_and(yes),
+            patience: Duration::from_secs(
+                seconds.filter(|&seconds| seconds > 0).unwrap_or(PATIENCE),
+            ),
         }
     }
 }
 
-/// A path with the home folder for a `~` at its beginning and with the values of `$NAME` and `${NAME}`: what shells do, but
-/// not the files from which containers and services read their environment.
-fn expanded(path: OsString, variable: &dyn Fn(&str) -> Option<String>, home: Option<&Path>) -> PathBuf {
+/// A path with the home folder for a `~` at its beginning and with the values of `$NAME` and
+/// `${NAME}`: what shells do, but not the files from which containers and services read their
+/// environment.
+fn expanded(
+    path: OsString,
+    variable: &dyn Fn(&str) -> Option<String>,
+    home: Option<&Path>,
+) -> PathBuf {
     let path = PathBuf::from(path);
     let path = match (path.strip_prefix("~"), home) {
         (Ok(rest), Some(home)) => home.join(rest),
@@ -154,6 +165,9 @@ mod tests {
     fn an_endpoint_has_no_slash_at_its_end() {
         assert_eq!(settings(&[]).endpoint, ENDPOINT);
         assert_eq!(settings(&[("HF_ENDPOINT", "http://a:1/b/")]).endpoint, "http://a:1/b");
-        assert_eq!(settings(&[("HF_HUB_DOWNLOAD_TIMEOUT", "0")]).patience, Duration::from_secs(PATIENCE));
+        assert_eq!(
+            settings(&[("HF_HUB_DOWNLOAD_TIMEOUT", "0")]).patience,
+            Duration::from_secs(PATIENCE)
+        );
     }
 }

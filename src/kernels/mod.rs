@@ -20,12 +20,16 @@ pub use linear::{
     QueryKeyValue, RowSource, TILE,
 };
 pub use lookup::{AddPositions, Embed, Gather, Scatter};
-pub use loss::{CrossEntropy, CrossEntropyGradient, Divergence, Likelihood, MeanLoss, MeanLossGradient};
+pub use loss::{
+    CrossEntropy, CrossEntropyGradient, Divergence, Likelihood, MeanLoss, MeanLossGradient,
+};
 pub use moe::{Experts, GroupChoices, MixExperts, Route};
 pub use pointwise::{Activate, ActivateGradient, Activation, Add, Swiglu, SwigluGradient};
 pub use roofline::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead};
 pub use rows::{Argmax, Norm, NormGainGradient, NormGradient, RowNorm, SumRows};
-pub use training::{Adamw, Diagonal, DiagonalGradient, Draw, Pick, Sgd, Spread, SquareSum, Step, Tick};
+pub use training::{
+    Adamw, Diagonal, DiagonalGradient, Draw, Pick, Sgd, Spread, SquareSum, Step, Tick,
+};
 
 /// Every kernel, by the name its struct, tests, benches and profile rows use.
 pub const REGISTRY: &[&str] = &[

@@ -68,7 +68,8 @@ pub struct Chart {
     pub panels: Vec<Panel>,
 }
 
-/// Colours that also colour-blind people tell apart (Okabe and Ito 2008), and dashes for those who see none, as in print.
+/// Colours that also colour-blind people tell apart (Okabe and Ito 2008), and dashes for those who
+/// see none, as in print.
 const STYLES: [(&str, &str); 6] = [
     ("#d55e00", ""),
     ("#0072b2", "9 5"),
@@ -114,11 +115,14 @@ impl Axis {
             let all = powers.flat_map(|power| {
                 (1..=9).map(move |n| (f64::from(n) * 10f64.powi(power), named.contains(&n)))
             });
-            return all.filter(|(value, _)| (self.from * 0.999..=self.to * 1.001).contains(value)).collect();
+            return all
+                .filter(|(value, _)| (self.from * 0.999..=self.to * 1.001).contains(value))
+                .collect();
         }
         let span = self.to - self.from;
         let power = 10f64.powf((span / 5.0).log10().floor());
-        let step = [1.0, 2.0, 5.0, 10.0].map(|n| n * power).into_iter().find(|step| span / step <= 6.0);
+        let step =
+            [1.0, 2.0, 5.0, 10.0].map(|n| n * power).into_iter().find(|step| span / step <= 6.0);
         let step = step.unwrap_or(span);
         let first = (self.from / step - 1e-9).ceil() as i64;
         let last = (self.to / step + 1e-9).floor() as i64;
@@ -166,7 +170,9 @@ impl Chart {
         let (from, to) = self.x_range;
         let x = Axis { from, to, pixels: (LEFT, RIGHT), logarithmic: self.x_logarithmic };
         let ticks = match &self.x_ticks[..] {
-            [] => x.ticks().into_iter().map(|(at, named)| (at, named.then(|| number(at)))).collect(),
+            [] => {
+                x.ticks().into_iter().map(|(at, named)| (at, named.then(|| number(at)))).collect()
+            }
             given => given.iter().map(|(at, name)| (*at, Some(name.clone()))).collect::<Vec<_>>(),
         };
         for (index, panel) in self.panels.iter().enumerate() {
@@ -179,7 +185,14 @@ impl Chart {
 }
 
 impl Panel {
-    fn draw(&self, svg: &mut String, x: &Axis, ticks: &[(f64, Option<String>)], top: f64, is_last: bool) {
+    fn draw(
+        &self,
+        svg: &mut String,
+        x: &Axis,
+        ticks: &[(f64, Option<String>)],
+        top: f64,
+        is_last: bool,
+    ) {
         let bottom = top + PANEL;
         let (from, to) = self.y_range;
         let y = Axis { from, to, pixels: (bottom, top), logarithmic: self.y_logarithmic };
@@ -188,8 +201,10 @@ impl Panel {
             let _ = writeln!(svg, r##"<path d="M{at:.1} {top}V{bottom}" stroke="{colour}"/>"##);
             if let Some(name) = name.as_ref().filter(|_| is_last) {
                 let (below, text) = (bottom + 20.0, escaped(name));
-                let _ =
-                    writeln!(svg, r##"<text x="{at:.1}" y="{below}" text-anchor="middle">{text}</text>"##);
+                let _ = writeln!(
+                    svg,
+                    r##"<text x="{at:.1}" y="{below}" text-anchor="middle">{text}</text>"##
+                );
             }
         }
         for (value, named) in y.ticks() {
@@ -197,7 +212,10 @@ impl Panel {
             let _ = writeln!(svg, r##"<path d="M{LEFT} {at:.1}H{RIGHT}" stroke="{colour}"/>"##);
             if named {
                 let (left, text, base) = (LEFT - 9.0, number(value), at + 5.0);
-                let _ = writeln!(svg, r##"<text x="{left}" y="{base:.1}" text-anchor="end">{text}</text>"##);
+                let _ = writeln!(
+                    svg,
+                    r##"<text x="{left}" y="{base:.1}" text-anchor="end">{text}</text>"##
+                );
             }
         }
         let _ = writeln!(
@@ -249,8 +267,11 @@ impl Series {
     fn stroke(&self, svg: &mut String, path: &str) {
         let (colour, dashes) = self.style();
         let (width, dashes) = if self.mark == Mark::Bars { (9.0, "") } else { (2.4, dashes) };
-        let dashes =
-            if dashes.is_empty() { String::new() } else { format!(r#" stroke-dasharray="{dashes}""#) };
+        let dashes = if dashes.is_empty() {
+            String::new()
+        } else {
+            format!(r#" stroke-dasharray="{dashes}""#)
+        };
         let _ = writeln!(
             svg,
             r##"<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}" stroke-linejoin="round"{dashes}/>"##
@@ -294,7 +315,8 @@ impl Series {
             // A single point is no line.
             [one] => self.marker(svg, one, false),
             [(px, py), ref rest @ ..] => {
-                let rest: String = rest.iter().map(|(px, py)| format!("L{px:.1} {py:.1}")).collect();
+                let rest: String =
+                    rest.iter().map(|(px, py)| format!("L{px:.1} {py:.1}")).collect();
                 self.stroke(svg, &format!("M{px:.1} {py:.1}{rest}"));
             }
         }

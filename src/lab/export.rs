@@ -23,7 +23,8 @@ fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 pub fn export(run: &Grok, folder: &Path) -> Result<()> {
     let write_json = |name: &str, value: &Value| {
         let path = folder.join(name);
-        let text = serde_json::to_string_pretty(value).map_err(|e| Error::format(&path, e.to_string()))?;
+        let text =
+            serde_json::to_string_pretty(value).map_err(|e| Error::format(&path, e.to_string()))?;
         write_whole(&path, text + "\n")
     };
     let shape = &run.trainer.shape;
@@ -39,7 +40,8 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
             vector(part(&format!("{theirs}.bias")), read(&format!("blk.{layer}.{ours}.bias"))?);
         }
         // The matrices have no biases here; GPT-2 has.
-        let biases = [("attn.c_attn", 3 * width), ("attn.c_proj", width), ("mlp.c_fc", shape.hidden)];
+        let biases =
+            [("attn.c_attn", 3 * width), ("attn.c_proj", width), ("mlp.c_fc", shape.hidden)];
         for (name, count) in biases.into_iter().chain([("mlp.c_proj", width)]) {
             vector(part(&format!("{name}.bias")), vec![0.0; count]);
         }
@@ -49,7 +51,8 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
 
     for layer in 0..shape.layers {
         let stacked =
-            [read(&format!("blk.{layer}.attn_q"))?, read(&format!("blk.{layer}.attn_kv"))?].concat();
+            [read(&format!("blk.{layer}.attn_q"))?, read(&format!("blk.{layer}.attn_kv"))?]
+                .concat();
         let matrices = [
             ("attn.c_attn", 3 * width, width, stacked),
             ("attn.c_proj", width, width, read(&format!("blk.{layer}.attn_output"))?),
@@ -97,7 +100,8 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
     let GrokSettings { operation, modulus, .. } = run.settings;
     let signs = [operation.sign().to_string(), "=".into()];
     let words = operation.elements(modulus).into_iter().chain(signs);
-    let vocabulary: Map<String, Value> = words.zip(0..).map(|(word, id)| (word, json!(id))).collect();
+    let vocabulary: Map<String, Value> =
+        words.zip(0..).map(|(word, id)| (word, json!(id))).collect();
     let tokenizer = json!({
         "version": "1.0",
         "truncation": null,

@@ -25,7 +25,9 @@ fn how(settings: &GrokSettings) -> String {
     let GrokSettings { fraction, rate, weight_decay, seed, .. } = settings;
     let (share, network) = (100.0 * fraction, with(settings));
     let decay = decimal(*weight_decay);
-    format!("{share:.0} % of the table; {network}; AdamW, rate {rate}, weight decay {decay}; seed {seed}")
+    format!(
+        "{share:.0} % of the table; {network}; AdamW, rate {rate}, weight decay {decay}; seed {seed}"
+    )
 }
 
 /// An f32 as it was written, without the digits that f64 would add.
@@ -43,7 +45,8 @@ pub fn curves(settings: &GrokSettings, rows: &[Row]) -> Chart {
     let last = rows.last().map_or(10.0, |row| row.step as f64);
     let losses = rows.iter().flat_map(|row| [row.train_loss, row.validation_loss]);
     let positive = losses.filter(|loss| loss.is_finite() && *loss > 0.0);
-    let (low, high) = positive.fold((1.0f64, 1.0f64), |(low, high), loss| (low.min(loss), high.max(loss)));
+    let (low, high) =
+        positive.fold((1.0f64, 1.0f64), |(low, high), loss| (low.min(loss), high.max(loss)));
     let accuracy = Panel {
         y_label: "accuracy".into(),
         // Lines at 0 and 1 are not on the frame.
@@ -86,7 +89,13 @@ pub fn fourier_chart(settings: &GrokSettings, before: &[f64], after: &[f64]) -> 
             y_range: (0.0, top.max(1e-3)),
             y_logarithmic: false,
             limit: None,
-            series: vec![Series { name: name.into(), style, mark: Mark::Bars, points, dots: vec![] }],
+            series: vec![Series {
+                name: name.into(),
+                style,
+                mark: Mark::Bars,
+                points,
+                dots: vec![],
+            }],
         }
     };
     let permutes = settings.operation.permutes();
@@ -95,7 +104,8 @@ pub fn fourier_chart(settings: &GrokSettings, before: &[f64], after: &[f64]) -> 
         true => "frequency over the discrete logarithm of the number",
         false => "frequency over the number",
     };
-    let title = if permutes { "Parts of the embedding" } else { "Fourier components of the embedding" };
+    let title =
+        if permutes { "Parts of the embedding" } else { "Fourier components of the embedding" };
     let names = if permutes { &REPRESENTATIONS[..] } else { &[] };
     Chart {
         title: format!("{title}: {}", what(settings)),
@@ -122,8 +132,9 @@ fn sorted<T: Copy>(
     all
 }
 
-/// Steps until validation passes 0.9, against the fraction: a marker a run, a line a weight decay through the medians over
-/// seeds. What did not pass is an open marker at the limit. Figure 2 of the paper.
+/// Steps until validation passes 0.9, against the fraction: a marker a run, a line a weight decay
+/// through the medians over seeds. What did not pass is an open marker at the limit. Figure 2 of
+/// the paper.
 pub fn sweep_chart(runs: &[Passed]) -> Chart {
     let decays = sorted(runs, |settings| settings.weight_decay, f32::total_cmp);
     let fractions = sorted(runs, |settings| settings.fraction, f64::total_cmp);
@@ -133,8 +144,9 @@ pub fn sweep_chart(runs: &[Passed]) -> Chart {
     let (low, high) = (*fractions.first().unwrap_or(&0.0), *fractions.last().unwrap_or(&1.0));
     let margin = ((high - low) / 4.0).max(0.05);
     // Markers at one fraction stand side by side.
-    let beside =
-        |place: usize, count: usize, room: f64| (place as f64 + 0.5) / count as f64 * room - room / 2.0;
+    let beside = |place: usize, count: usize, room: f64| {
+        (place as f64 + 0.5) / count as f64 * room - room / 2.0
+    };
     let nearest = fractions.windows(2).map(|pair| pair[1] - pair[0]).fold(2.0 * margin, f64::min);
     let group = 0.4 * nearest;
     let line = |(index, decay): (usize, &f32)| {
@@ -148,7 +160,8 @@ pub fn sweep_chart(runs: &[Passed]) -> Chart {
                     continue;
                 }
                 let seed = seeds.binary_search(&settings.seed).unwrap_or_default();
-                let x = fraction + aside + beside(seed, seeds.len(), 0.5 * group / decays.len() as f64);
+                let x =
+                    fraction + aside + beside(seed, seeds.len(), 0.5 * group / decays.len() as f64);
                 let y = passed.unwrap_or(settings.steps) as f64;
                 dots.push(Dot { x, y, open: passed.is_none() });
                 steps.push(y);
@@ -157,7 +170,13 @@ pub fn sweep_chart(runs: &[Passed]) -> Chart {
             let middle = steps.get(steps.len().saturating_sub(1) / 2);
             points.extend(middle.map(|&middle| (fraction + aside, middle)));
         }
-        Series { name: format!("decay {}", decimal(*decay)), style: index, mark: Mark::Line, points, dots }
+        Series {
+            name: format!("decay {}", decimal(*decay)),
+            style: index,
+            mark: Mark::Line,
+            points,
+            dots,
+        }
     };
     let panel = Panel {
         y_label: "steps to a validation accuracy of 0.9".into(),
@@ -194,9 +213,12 @@ pub fn learning_curve(run: &TextRun) -> Chart {
         points: rows.iter().filter_map(|row| Some((row.step as f64, value(row)?))).collect(),
         dots: vec![],
     };
-    let losses = || rows.iter().flat_map(|row| [Some(row.train_loss), row.validation_loss]).flatten();
-    let (low, high) = losses().fold((f64::MAX, 0.0f64), |(low, high), loss| (low.min(loss), high.max(loss)));
-    let TextSettings { layers, width, heads, context, batch, accumulate, rate, seed, .. } = run.settings;
+    let losses =
+        || rows.iter().flat_map(|row| [Some(row.train_loss), row.validation_loss]).flatten();
+    let (low, high) =
+        losses().fold((f64::MAX, 0.0f64), |(low, high), loss| (low.min(loss), high.max(loss)));
+    let TextSettings { layers, width, heads, context, batch, accumulate, rate, seed, .. } =
+        run.settings;
     let (title, how) = match &run.pupil {
         Pupil::New(_) => ("Learning a text", String::new()),
         Pupil::Tuned(Tuning { lora: None, .. }) => ("Going on with a model", String::new()),
@@ -221,7 +243,10 @@ pub fn learning_curve(run: &TextRun) -> Chart {
             y_range: (if low < high { low.floor() } else { 0.0 }, high.ceil().max(1.0)),
             y_logarithmic: false,
             limit: None,
-            series: [learned, kept].into_iter().filter(|series| !series.points.is_empty()).collect(),
+            series: [learned, kept]
+                .into_iter()
+                .filter(|series| !series.points.is_empty())
+                .collect(),
         }],
     }
 }
@@ -233,7 +258,8 @@ mod tests {
     #[test]
     fn runs_that_did_not_pass_are_drawn_at_the_limit() {
         let run = |fraction: f64, weight_decay: f32, seed: u64, passed| {
-            let settings = GrokSettings { fraction, weight_decay, seed, steps: 3000, ..GrokSettings::tiny() };
+            let settings =
+                GrokSettings { fraction, weight_decay, seed, steps: 3000, ..GrokSettings::tiny() };
             (settings, passed)
         };
         let runs = [
@@ -252,7 +278,8 @@ mod tests {
         let medians: Vec<_> = series[0].points.iter().map(|point| point.1).collect();
         assert_eq!(medians, [3000.0, 400.0]);
         // No two markers lie on one another, and all are within the axes.
-        let mut places: Vec<_> = series.iter().flat_map(|series| &series.dots).map(|dot| dot.x).collect();
+        let mut places: Vec<_> =
+            series.iter().flat_map(|series| &series.dots).map(|dot| dot.x).collect();
         places.sort_by(f64::total_cmp);
         assert!(places.windows(2).all(|pair| pair[1] - pair[0] > 1e-3), "{places:?}");
         assert!(places[0] > chart.x_range.0 && places[4] < chart.x_range.1);

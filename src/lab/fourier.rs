@@ -1,5 +1,6 @@
-//! What an embedding has learned: its Fourier components (Nanda et al. 2023, arXiv:2301.05217), and of permutations what
-//! stands in their place, the parts that belong to the irreducible representations (Chughtai et al. 2023, arXiv:2302.03025).
+//! What an embedding has learned: its Fourier components (Nanda et al. 2023, arXiv:2301.05217), and
+//! of permutations what stands in their place, the parts that belong to the irreducible
+//! representations (Chughtai et al. 2023, arXiv:2302.03025).
 
 use super::table::{Operation, Permutation, inverted, is_prime, symmetric_group};
 
@@ -8,8 +9,8 @@ pub fn is_logarithmic(operation: Operation, modulus: u32) -> bool {
     operation.is_multiplicative() && is_prime(modulus.into())
 }
 
-/// The order in which numbers lie on a circle: as they are for sums; for products the powers of the smallest primitive
-/// root, since products of powers are sums of exponents.
+/// The order in which numbers lie on a circle: as they are for sums; for products the powers of the
+/// smallest primitive root, since products of powers are sums of exponents.
 fn circle(modulus: usize, logarithmic: bool) -> Vec<usize> {
     if !logarithmic {
         return (0..modulus).collect();
@@ -22,12 +23,16 @@ fn circle(modulus: usize, logarithmic: bool) -> Vec<usize> {
     powers((1..modulus).find(is_primitive).unwrap_or(1))
 }
 
-/// The share of each component in the variance of an embedding `[elements or more, width]`: of the frequencies from 1 to half
-/// of the numbers, or of [`REPRESENTATIONS`].
+/// The share of each component in the variance of an embedding `[elements or more, width]`: of the
+/// frequencies from 1 to half of the numbers, or of [`REPRESENTATIONS`].
 pub fn spectrum(embedding: &[f32], width: usize, operation: Operation, modulus: u32) -> Vec<f64> {
     let powers = match operation.permutes() {
         true => of_permutations(embedding, width),
-        false => of_numbers(embedding, width, &circle(modulus as usize, is_logarithmic(operation, modulus))),
+        false => of_numbers(
+            embedding,
+            width,
+            &circle(modulus as usize, is_logarithmic(operation, modulus)),
+        ),
     };
     let total: f64 = powers.iter().sum();
     powers.iter().map(|power| power / total.max(f64::MIN_POSITIVE)).collect()
@@ -53,11 +58,12 @@ fn of_numbers(embedding: &[f32], width: usize, circle: &[usize]) -> Vec<f64> {
     (1..=count / 2).map(power).collect()
 }
 
-/// The irreducible representations of the permutations of five things but for the trivial one, by their dimension; a dash
-/// marks those that are another one times the sign.
+/// The irreducible representations of the permutations of five things but for the trivial one, by
+/// their dimension; a dash marks those that are another one times the sign.
 pub const REPRESENTATIONS: [&str; 6] = ["sign", "4", "4'", "5", "5'", "6"];
 
-/// Their characters, by how many things stay where they are, and whether the permutation is odd. No two classes agree in both.
+/// Their characters, by how many things stay where they are, and whether the permutation is odd. No
+/// two classes agree in both.
 fn characters(permutation: &Permutation) -> [f64; 6] {
     let fixed = (0..5).filter(|&thing| usize::from(permutation[thing]) == thing).count();
     let swaps = |i: usize| (0..i).filter(|&j| permutation[j] > permutation[i]).count();
@@ -81,11 +87,16 @@ fn of_permutations(embedding: &[f32], width: usize) -> Vec<f64> {
     for (first, g) in group.iter().enumerate() {
         let back = inverted(g);
         for (second, h) in group.iter().enumerate() {
-            let dot: f64 =
-                row(first).iter().zip(row(second)).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
+            let dot: f64 = row(first)
+                .iter()
+                .zip(row(second))
+                .map(|(&x, &y)| f64::from(x) * f64::from(y))
+                .sum();
             let between = h.map(|middle| back[usize::from(middle)]);
             let dimensions = characters(&[0, 1, 2, 3, 4]);
-            for (power, (d, x)) in powers.iter_mut().zip(dimensions.into_iter().zip(characters(&between))) {
+            for (power, (d, x)) in
+                powers.iter_mut().zip(dimensions.into_iter().zip(characters(&between)))
+            {
                 *power += d * x * dot;
             }
         }
@@ -121,7 +132,9 @@ mod tests {
     fn shares_are_of_the_variance() {
         let turn = std::f64::consts::TAU / 12.0;
         let embedding: Vec<f32> = (0..12)
-            .flat_map(|n| [f64::from(n % 2) * 2.0 - 1.0, 2f64.sqrt() * (turn * f64::from(3 * n)).cos()])
+            .flat_map(|n| {
+                [f64::from(n % 2) * 2.0 - 1.0, 2f64.sqrt() * (turn * f64::from(3 * n)).cos()]
+            })
             .map(|value| value as f32)
             .collect();
         let shares = spectrum(&embedding, 2, Operation::Add, 12);

@@ -5,7 +5,8 @@ use super::table::{Operation, QUESTION, Table};
 use crate::gpu::Gpu;
 use crate::model::unsupported_heads;
 use crate::train::{
-    Checkpoint, Method, Order, Schedule, Score, Settings, Shape, Trainer, read_metrics, write_metrics,
+    Checkpoint, Method, Order, Schedule, Score, Settings, Shape, Trainer, read_metrics,
+    write_metrics,
 };
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -203,7 +204,16 @@ impl Grok {
         let start = trainer.parameters.get("token_embd").read_f32(gpu)?;
         let order = Order::new(table.training.len(), settings.seed);
         let settings = settings.clone();
-        Ok(Self { settings, trainer, rows: vec![], start, table, order, pending: vec![], seconds: 0.0 })
+        Ok(Self {
+            settings,
+            trainer,
+            rows: vec![],
+            start,
+            table,
+            order,
+            pending: vec![],
+            seconds: 0.0,
+        })
     }
 
     /// Whether a folder holds a run that can be resumed.
@@ -263,14 +273,17 @@ impl Grok {
 
     /// Whether there is nothing left to do: the steps are done, or validation has held.
     pub fn is_done(&self) -> bool {
-        self.trainer.done() >= self.settings.steps || (!self.settings.to_the_end && self.has_understood())
+        self.trainer.done() >= self.settings.steps
+            || (!self.settings.to_the_end && self.has_understood())
     }
 
     /// Whether validation has been above 0.99 for 200 steps.
     pub fn has_understood(&self) -> bool {
         let below = self.rows.iter().rev().find(|row| row.validation_accuracy < UNDERSTOOD);
         let since = below.map_or(0, |row| row.step);
-        self.rows.last().is_some_and(|row| row.step >= since + HELD && row.validation_accuracy >= UNDERSTOOD)
+        self.rows
+            .last()
+            .is_some_and(|row| row.step >= since + HELD && row.validation_accuracy >= UNDERSTOOD)
             && self.rows.iter().any(|row| row.step > since)
     }
 
@@ -279,7 +292,8 @@ impl Grok {
         self.rows.iter().find(|row| row.validation_accuracy >= accuracy)
     }
 
-    /// Trains up to the next row and gives it, or up to `interrupt` and gives nothing. `tell` hears of the steps done.
+    /// Trains up to the next row and gives it, or up to `interrupt` and gives nothing. `tell` hears
+    /// of the steps done.
     ///
     /// # Errors
     /// When the device fails.
@@ -292,7 +306,8 @@ impl Grok {
             let next = next.unwrap_or((step / self.settings.every + 1) * self.settings.every);
             let next = next.min(self.settings.steps.max(step + 1));
             let count = (next - step).min(TOGETHER);
-            let scores = self.trainer.train(count as usize, &self.table.training, &mut self.order)?;
+            let scores =
+                self.trainer.train(count as usize, &self.table.training, &mut self.order)?;
             self.pending.extend(scores);
             self.seconds = before + since.elapsed().as_secs_f64();
             tell(self.trainer.done());

@@ -8,7 +8,8 @@ use std::path::Path;
 /// Pixels for a unit of the SVG: about 300 a printed inch at a column's width.
 const SCALE: f32 = 2.0;
 
-/// Draws an SVG of ours into a PNG file, with a font of our own: machines without one get the same picture.
+/// Draws an SVG of ours into a PNG file, with a font of our own: machines without one get the same
+/// picture.
 ///
 /// # Errors
 /// When the SVG cannot be read or the file cannot be written.
@@ -17,12 +18,14 @@ pub fn write_png(svg: &str, path: &Path) -> Result<()> {
     let mut options = usvg::Options::default();
     let fonts = options.fontdb_mut();
     fonts.load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
-    let family = fonts.faces().next().and_then(|face| face.families.first().map(|family| family.0.clone()));
+    let family =
+        fonts.faces().next().and_then(|face| face.families.first().map(|family| family.0.clone()));
     if let Some(family) = family {
         fonts.set_sans_serif_family(family);
     }
     let tree = usvg::Tree::from_str(svg, &options).map_err(|error| failed(error.to_string()))?;
-    let size = tree.size().to_int_size().scale_by(SCALE).ok_or_else(|| failed("it is empty".into()))?;
+    let size =
+        tree.size().to_int_size().scale_by(SCALE).ok_or_else(|| failed("it is empty".into()))?;
     let mut pixels = tiny_skia::Pixmap::new(size.width(), size.height())
         .ok_or_else(|| failed("it is too large".into()))?;
     resvg::render(&tree, tiny_skia::Transform::from_scale(SCALE, SCALE), &mut pixels.as_mut());

@@ -4,7 +4,8 @@ use crate::train::permutation;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The operations of the grokking paper (Power et al. 2022, arXiv:2201.02177, appendix A.1.1), and multiplication.
+/// The operations of the grokking paper (Power et al. 2022, arXiv:2201.02177, appendix A.1.1), and
+/// multiplication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operation {
@@ -150,7 +151,8 @@ pub(super) fn symmetric_group() -> Vec<Permutation> {
     all
 }
 
-/// All equations `a ∘ b = c`, five tokens each: the elements are themselves, then come the sign and the equals sign.
+/// All equations `a ∘ b = c`, five tokens each: the elements are themselves, then come the sign and
+/// the equals sign.
 pub struct Table {
     /// Tokens of all equations, one after another.
     pub words: Vec<u32>,
@@ -169,8 +171,8 @@ pub(super) fn is_prime(n: u64) -> bool {
 }
 
 impl Table {
-    /// The table modulo `modulus`, which permutations have no need of. A share of `fraction`, drawn from `seed`, is for
-    /// training.
+    /// The table modulo `modulus`, which permutations have no need of. A share of `fraction`, drawn
+    /// from `seed`, is for training.
     ///
     /// # Errors
     /// When there is no such table, or a half of it is empty.
@@ -186,10 +188,12 @@ impl Table {
         let count = words.len() / step as usize;
         let kept = (count as f64 * fraction).round();
         if !(kept >= 2.0 && kept <= count as f64 - 1.0) {
-            let what = format!("a fraction of {fraction} leaves one half of {count} equations empty");
+            let what =
+                format!("a fraction of {fraction} leaves one half of {count} equations empty");
             return Err(Error::Usage(what));
         }
-        let order: Vec<u32> = permutation(count, seed).into_iter().map(|index| index * step).collect();
+        let order: Vec<u32> =
+            permutation(count, seed).into_iter().map(|index| index * step).collect();
         let (training, validation) = order.split_at(kept as usize);
         Ok(Self { words, training: training.to_vec(), validation: validation.to_vec() })
     }
@@ -207,7 +211,8 @@ fn of_numbers(operation: Operation, modulus: u32) -> Result<Vec<[u32; 3]>> {
     }
     let p = u64::from(modulus);
     let inverse = |b: u64| (1..p).find(|inverse| inverse * b % p == 1).unwrap_or(0);
-    let inverses: Vec<u64> = if operation.divides() { (0..p).map(inverse).collect() } else { vec![] };
+    let inverses: Vec<u64> =
+        if operation.divides() { (0..p).map(inverse).collect() } else { vec![] };
     let mut equations = vec![];
     for a in 0..p {
         for b in u64::from(operation == Operation::Divide)..p {
@@ -260,7 +265,9 @@ mod tests {
         let count = elements.len() as u32;
         let word = |token: u32| elements[token as usize].clone();
         let equation = |words: &[u32]| match *words {
-            [a, sign, b, equals, c] if (sign, equals) == (count, count + 1) => ((word(a), word(b)), word(c)),
+            [a, sign, b, equals, c] if (sign, equals) == (count, count + 1) => {
+                ((word(a), word(b)), word(c))
+            }
             _ => panic!("{words:?}"),
         };
         let mut all = [table.training, table.validation].concat();
@@ -318,7 +325,9 @@ mod tests {
                 let [left, right] = match operation {
                     Operation::S5Product => [moved(&moved("abcde", b), a), moved("abcde", c)],
                     // c = a b 1/a, so c a = a b.
-                    Operation::S5Conjugate => [moved(&moved("abcde", b), a), moved(&moved("abcde", a), c)],
+                    Operation::S5Conjugate => {
+                        [moved(&moved("abcde", b), a), moved(&moved("abcde", a), c)]
+                    }
                     _ => [moved(&moved(&moved("abcde", a), b), a), moved("abcde", c)],
                 };
                 assert_eq!(left, right, "{operation:?}: {a}, {b} gives {c}");
@@ -344,7 +353,10 @@ mod tests {
         // The signs must be told from numbers, and from one another.
         for operation in ALL {
             let sign = operation.sign();
-            assert!(!sign.contains(|c: char| c.is_ascii_digit() || c.is_whitespace() || c == '='), "{sign}");
+            assert!(
+                !sign.contains(|c: char| c.is_ascii_digit() || c.is_whitespace() || c == '='),
+                "{sign}"
+            );
         }
     }
 }

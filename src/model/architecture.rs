@@ -1,4 +1,5 @@
-//! The families of models, one row each. What differs between models of a family is in their [`super::Config`].
+//! The families of models, one row each. What differs between models of a family is in their
+//! [`super::Config`].
 
 /// How the stream is normalised before a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +21,8 @@ pub enum FeedForward {
     Plain,
 }
 
-/// Which numbers of a head the rotation turns together, as the file orders them. Packed, they are always neighbours.
+/// Which numbers of a head the rotation turns together, as the file orders them. Packed, they are
+/// always neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pairs {
     /// Numbers 2 i and 2 i + 1.
@@ -54,7 +56,8 @@ pub struct Architecture {
     pub head_norms: bool,
     /// What a block gives is normalised before it joins the stream.
     pub post_norms: bool,
-    /// Products for queries, keys and values have biases; [`super::Config`] may say so of a model, too.
+    /// Products for queries, keys and values have biases; [`super::Config`] may say so of a model,
+    /// too.
     pub qkv_bias: bool,
     /// All others have.
     pub bias: bool,
@@ -124,7 +127,13 @@ pub static TABLE: [Architecture; 7] = [
         ..LLAMA
     },
     // Abdin et al. 2024, arXiv:2404.14219.
-    Architecture { name: "phi3", model_types: &["phi3"], gguf_pairs: Pairs::Halves, fused: true, ..LLAMA },
+    Architecture {
+        name: "phi3",
+        model_types: &["phi3"],
+        gguf_pairs: Pairs::Halves,
+        fused: true,
+        ..LLAMA
+    },
     // Radford et al. 2019, "Language Models are Unsupervised Multitask Learners".
     Architecture {
         name: "gpt2",

@@ -12,7 +12,8 @@ impl Loader<'_> {
         let Config { architecture, head, heads, key_heads, .. } = *self.config;
         let (query, key) = (heads * head, key_heads * head);
         let name = |part: &str| format!("blk.{index}.{part}");
-        let floats = |part: &str, count| self.bias_floats(&name(part), count, architecture.qkv_bias);
+        let floats =
+            |part: &str, count| self.bias_floats(&name(part), count, architecture.qkv_bias);
         let mut all = match architecture.fused {
             true => floats("attn_qkv", query + 2 * key)?,
             false => {
@@ -33,7 +34,8 @@ impl Loader<'_> {
         self.vector(&name, self.bias_floats(&name, width, architecture.bias)?)
     }
 
-    /// The numbers of a bias of attention. Files of a family that does without may have some of them all the same.
+    /// The numbers of a bias of attention. Files of a family that does without may have some of
+    /// them all the same.
     fn bias_floats(&self, name: &str, count: usize, required: bool) -> Result<Vec<f32>> {
         let name = format!("{name}.bias");
         let is_optional = !required && matches!(self.source, Source::Gguf(_));

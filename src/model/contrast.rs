@@ -28,7 +28,8 @@ pub struct Comparer {
 }
 
 impl Comparer {
-    /// Compares the models of two runners on one device, among the ids that both have: one may be padded further.
+    /// Compares the models of two runners on one device, among the ids that both have: one may be
+    /// padded further.
     ///
     /// # Errors
     /// When the device's memory does not suffice.
@@ -63,16 +64,22 @@ impl Comparer {
         Ok(())
     }
 
-    /// Begins anew and has both models judge every token of `ids` after the first; `progress` is told how many are done.
+    /// Begins anew and has both models judge every token of `ids` after the first; `progress` is
+    /// told how many are done.
     ///
     /// # Errors
     /// When a context is too short, an id is unknown, or the device fails.
-    pub fn compare(&mut self, ids: &[u32], mut progress: impl FnMut(usize)) -> Result<Vec<Contrast>> {
+    pub fn compare(
+        &mut self,
+        ids: &[u32],
+        mut progress: impl FnMut(usize),
+    ) -> Result<Vec<Contrast>> {
         self.a.runner().rewind(0);
         self.b.runner().rewind(0);
         let rows = self.a.rows();
         let mut all = Vec::with_capacity(ids.len());
-        let (inputs, targets) = (&ids[..ids.len().saturating_sub(1)], ids.get(1..).unwrap_or_default());
+        let (inputs, targets) =
+            (&ids[..ids.len().saturating_sub(1)], ids.get(1..).unwrap_or_default());
         for (inputs, targets) in inputs.chunks(rows).zip(targets.chunks(rows)) {
             let tokens = inputs.len();
             self.a.run(inputs, targets)?;

@@ -46,7 +46,11 @@ impl Loader<'_> {
     pub(super) fn padded(&self, rows: Rows) -> Rows {
         let columns = rows.columns();
         let padded = columns.next_multiple_of(64);
-        if columns.next_multiple_of(32) == padded { rows } else { Arc::new(lengthened(&*rows, padded)) }
+        if columns.next_multiple_of(32) == padded {
+            rows
+        } else {
+            Arc::new(lengthened(&*rows, padded))
+        }
     }
 
     /// The biases of gate and up, where their rows are: each padded to whole tiles.

@@ -1,7 +1,9 @@
-//! A Hugging Face folder's model in the words and the order of GGUF, as llama.cpp reads it (`docs/gguf.md` of ggml-org/ggml).
+//! A Hugging Face folder's model in the words and the order of GGUF, as llama.cpp reads it
+//! (`docs/gguf.md` of ggml-org/ggml).
 //!
-//! Numbers of a head that are rotated together become neighbours for the family `llama`; gains are stored whole; vectors are
-//! f32; matrices of the family `gpt2` are turned round; experts are stacked.
+//! Numbers of a head that are rotated together become neighbours for the family `llama`; gains are
+//! stored whole; vectors are f32; matrices of the family `gpt2` are turned round; experts are
+//! stacked.
 
 use super::architecture::{Architecture, Norm, Pairs};
 use super::config::{Config, LayerType};
@@ -21,7 +23,8 @@ use std::sync::Arc;
 enum Change {
     /// Nothing.
     None,
-    /// Rows of heads of so many rows, of which so many are rotated, are put into the order of neighbours.
+    /// Rows of heads of so many rows, of which so many are rotated, are put into the order of
+    /// neighbours.
     Paired(usize, usize),
     /// A number is added to each.
     Offset(f32),
@@ -64,13 +67,18 @@ impl Export {
         // Shapes and names of all tensors; nothing is copied.
         let model = Model::load(&Place::Host, &source, |_| ())?;
         let config = &model.config;
-        let cannot = |message: String| source.path_error(format!("{message}; a GGUF file cannot say so"));
+        let cannot =
+            |message: String| source.path_error(format!("{message}; a GGUF file cannot say so"));
         let mut metadata = metadata(config).map_err(cannot)?;
-        // How vectors are made that GGUF has no words for does not keep a text's model from being written.
-        let pooling =
-            Pooling::declared(&source).ok().flatten().and_then(|declared| declared.pooling.gguf_number());
+        // How vectors are made that GGUF has no words for does not keep a text's model from being
+        // written.
+        let pooling = Pooling::declared(&source)
+            .ok()
+            .flatten()
+            .and_then(|declared| declared.pooling.gguf_number());
         if let Some(number) = pooling {
-            metadata.push((format!("{}.pooling_type", config.architecture.name), Value::U32(number)));
+            metadata
+                .push((format!("{}.pooling_type", config.architecture.name), Value::U32(number)));
         }
         let name = name(folder.path());
         let mut planned = vec![];
@@ -80,7 +88,9 @@ impl Export {
                 continue;
             }
             match expert(&tensor.name) {
-                Some((name, expert)) => stacks.entry(name).or_default().push((expert, tensor.clone())),
+                Some((name, expert)) => {
+                    stacks.entry(name).or_default().push((expert, tensor.clone()))
+                }
                 None => planned.push(plan(config, tensor)),
             }
         }
@@ -88,14 +98,24 @@ impl Export {
             experts.sort_by_key(|(expert, _)| *expert);
             let (shape, dtype) = (experts[0].1.shape.clone(), experts[0].1.dtype);
             if experts.iter().any(|(_, tensor)| tensor.dtype != dtype) {
-                return Err(source.path_error(format!("the experts of {name} are of several types")));
+                return Err(
+                    source.path_error(format!("the experts of {name} are of several types"))
+                );
             }
             let shape = [vec![experts.len() as u64], shape].concat();
             let from = From::Folder(experts.into_iter().map(|(_, tensor)| tensor).collect());
-            planned.push(Planned { new: NewTensor { name, shape, dtype }, from, change: Change::None });
+            planned.push(Planned {
+                new: NewTensor { name, shape, dtype },
+                from,
+                change: Change::None,
+            });
         }
         for (name, numbers) in divisors(&config.ropes[0], config.context) {
-            let new = NewTensor { name: name.into(), shape: vec![numbers.len() as u64], dtype: DType::F32 };
+            let new = NewTensor {
+                name: name.into(),
+                shape: vec![numbers.len() as u64],
+                dtype: DType::F32,
+            };
             planned.push(Planned { new, from: From::Made(numbers), change: Change::None });
         }
         let vocabulary = config.vocabulary;
@@ -130,7 +150,8 @@ impl Export {
             From::Made(numbers) => return Ok(bytemuck::cast_slice(numbers).to_vec()),
             From::Folder(tensors) => (tensors, tensors[0].dtype),
         };
-        let bytes: Vec<u8> = tensors.iter().flat_map(|tensor| self.source.data(tensor)).copied().collect();
+        let bytes: Vec<u8> =
+            tensors.iter().flat_map(|tensor| self.source.data(tensor)).copied().collect();
         let columns = new.shape.last().map_or(1, |&n| n as usize);
         let bytes = match *change {
             Change::None => bytes,
@@ -200,15 +221,22 @@ fn divisors(rope: &Rope, context: usize) -> Vec<(&'static str, Vec<f32>)> {
         Scaling::Llama3 { .. } => {
             let plain = Rope { scaling: Scaling::None, ..rope.clone() }.frequencies(context);
             let divided = rope.frequencies(context);
-            vec![("rope_freqs.weight", plain.iter().zip(divided).map(|(p, d)| (p / d) as f32).collect())]
+            vec![(
+                "rope_freqs.weight",
+                plain.iter().zip(divided).map(|(p, d)| (p / d) as f32).collect(),
+            )]
         }
         Scaling::Long { short, long, .. } => {
-            vec![("rope_factors_short.weight", short.clone()), ("rope_factors_long.weight", long.clone())]
+            vec![
+                ("rope_factors_short.weight", short.clone()),
+                ("rope_factors_long.weight", long.clone()),
+            ]
         }
     }
 }
 
-/// What a folder's model is called: the folder's name, or in the hub's cache, where that is a commit, the repository's.
+/// What a folder's model is called: the folder's name, or in the hub's cache, where that is a
+/// commit, the repository's.
 fn name(folder: &Path) -> String {
     let path = match folder.file_name() {
         Some(_) => folder.to_owned(),
@@ -217,7 +245,9 @@ fn name(folder: &Path) -> String {
     let mut names = path.iter().rev().map(|part| part.to_string_lossy());
     let own = names.next().unwrap_or_default();
     match (names.next(), names.next()) {
-        (Some(above), Some(repository)) if above == "snapshots" && repository.starts_with("models--") => {
+        (Some(above), Some(repository))
+            if above == "snapshots" && repository.starts_with("models--") =>
+        {
             repository.rsplit("--").next().unwrap_or_default().to_owned()
         }
         _ => own.into_owned(),
@@ -227,14 +257,19 @@ fn name(folder: &Path) -> String {
 /// What the file says of the model's shape, or what it cannot say.
 fn metadata(config: &Config) -> std::result::Result<Vec<(String, Value)>, String> {
     let architecture = config.architecture;
-    let mut all = vec![("general.architecture".to_owned(), Value::String(architecture.name.into()))];
-    let mut add = |name: &str, value: Value| all.push((format!("{}.{name}", architecture.name), value));
+    let mut all =
+        vec![("general.architecture".to_owned(), Value::String(architecture.name.into()))];
+    let mut add =
+        |name: &str, value: Value| all.push((format!("{}.{name}", architecture.name), value));
     // Configurations have counts of up to 2^24.
     let count = |n: usize| Value::U32(n as u32);
 
-    // Readers look for such biases in files of this family; in those of others they are strange tensors.
+    // Readers look for such biases in files of this family; in those of others they are strange
+    // tensors.
     let may_have = architecture.name == "llama";
-    if !may_have && (config.qkv_bias != architecture.qkv_bias || config.output_bias != architecture.bias) {
+    if !may_have
+        && (config.qkv_bias != architecture.qkv_bias || config.output_bias != architecture.bias)
+    {
         return Err(format!(
             "attention has biases, which readers of {} files do not look for",
             architecture.name
@@ -254,7 +289,10 @@ fn metadata(config: &Config) -> std::result::Result<Vec<(String, Value)>, String
     }
     let scale = 1.0 / (config.head as f32).sqrt();
     if (config.attention_scale / scale - 1.0).abs() > 1e-5 {
-        return Err(format!("attention is scaled by {} instead of {scale}", config.attention_scale));
+        return Err(format!(
+            "attention is scaled by {} instead of {scale}",
+            config.attention_scale
+        ));
     }
     add("block_count", count(config.layers));
     add("context_length", count(config.context));
@@ -268,9 +306,10 @@ fn metadata(config: &Config) -> std::result::Result<Vec<(String, Value)>, String
         Norm::Layer => "attention.layer_norm_epsilon",
     };
     add(epsilon, Value::F32(config.norm_eps));
-    for (name, cap) in
-        [("attn_logit_softcapping", config.attention_cap), ("final_logit_softcapping", config.logits_cap)]
-    {
+    for (name, cap) in [
+        ("attn_logit_softcapping", config.attention_cap),
+        ("final_logit_softcapping", config.logits_cap),
+    ] {
         cap.into_iter().for_each(|cap| add(name, Value::F32(cap)));
     }
     if let Some(experts) = &config.experts {
@@ -320,7 +359,10 @@ fn scaling(rope: &Rope) -> std::result::Result<Vec<(&'static str, Value)>, Strin
             ("attn_factor", number(magnitude / (1.0 + 0.1 * factor.max(1.0).ln()))),
         ],
         &Scaling::Long { original, magnitude, .. } => {
-            vec![("original_context_length", Value::U32(original as u32)), ("attn_factor", number(magnitude))]
+            vec![
+                ("original_context_length", Value::U32(original as u32)),
+                ("attn_factor", number(magnitude)),
+            ]
         }
     })
 }
@@ -339,7 +381,10 @@ fn windows(config: &Config) -> std::result::Result<Vec<(&'static str, Value)>, S
     // Of so many layers, the last one sees all.
     let is_local = |layer: &LayerType| layer.window.is_some();
     let fits = |pattern: &usize| {
-        types.iter().enumerate().all(|(at, layer)| is_local(layer) != (at + 1).is_multiple_of(*pattern))
+        types
+            .iter()
+            .enumerate()
+            .all(|(at, layer)| is_local(layer) != (at + 1).is_multiple_of(*pattern))
     };
     let Some(pattern) = (1..=types.len() + 1).rev().find(fits) else {
         return Err("the layers that see a window are in no regular order".into());

@@ -6,12 +6,13 @@ use crate::Result;
 use crate::format::{Source, blocks};
 use crate::gpu::Place;
 
-/// Gives `take` the name and the numbers of each parameter. Numbers of a head that are rotated together are neighbours;
-/// `blk.N.attn_kv` has the rows of keys and then of values, `blk.N.ffn_up` those of gate and then up, and there is no
-/// `output` where the embedding serves for both.
+/// Gives `take` the name and the numbers of each parameter. Numbers of a head that are rotated
+/// together are neighbours; `blk.N.attn_kv` has the rows of keys and then of values, `blk.N.ffn_up`
+/// those of gate and then up, and there is no `output` where the embedding serves for both.
 ///
 /// # Errors
-/// When a tensor is missing, has another shape, or has no place in such a model; or when `take` fails.
+/// When a tensor is missing, has another shape, or has no place in such a model; or when `take`
+/// fails.
 pub fn floats(
     source: &Source,
     config: &Config,
@@ -45,7 +46,10 @@ pub fn floats(
         give(&name("attn_q"), &qkv[..1])?;
         give(&name("attn_kv"), &qkv[1..])?;
         give(&name("attn_output"), &[matrix("attn_output", width, heads * head)?])?;
-        give(&name("ffn_up"), &[matrix("ffn_gate", hidden, width)?, matrix("ffn_up", hidden, width)?])?;
+        give(
+            &name("ffn_up"),
+            &[matrix("ffn_gate", hidden, width)?, matrix("ffn_up", hidden, width)?],
+        )?;
         give(&name("ffn_down"), &[matrix("ffn_down", width, hidden)?])?;
     }
     let norms = (0..config.layers)

@@ -27,8 +27,8 @@ pub struct Footprint {
 }
 
 impl Footprint {
-    /// That of the model in `source` with `adapters` and a full context of `room`, grown to from what `room` expects. Of the
-    /// model nothing is read but tables and vectors.
+    /// That of the model in `source` with `adapters` and a full context of `room`, grown to from
+    /// what `room` expects. Of the model nothing is read but tables and vectors.
     ///
     /// # Errors
     /// When the model is not supported or damaged, or an adapter is for another one.
@@ -58,7 +58,9 @@ impl Footprint {
         model.adapt(&Place::Host, adapters)?;
         let weights = match quantization {
             None => model.bytes(),
-            Some(quantization) => quantised(source, extent, quantization) + (model.bytes() - matrices),
+            Some(quantization) => {
+                quantised(source, extent, quantization) + (model.bytes() - matrices)
+            }
         };
         Self::of(&model, weights, room)
     }
@@ -79,7 +81,8 @@ impl Footprint {
             context,
             weights_bytes,
             cache_bytes,
-            outgrown_bytes: outgrown.map_or(0, |capacity| room.bytes_apart(config, capacity, context)),
+            outgrown_bytes: outgrown
+                .map_or(0, |capacity| room.bytes_apart(config, capacity, context)),
             activation_bytes: 2 * largest + 4 * config.vocabulary.next_multiple_of(4) as u64,
             beside_bytes: 0,
             total_bytes: 0,
@@ -89,7 +92,8 @@ impl Footprint {
 
     fn summed(self) -> Self {
         let parts =
-            [self.cache_bytes, self.outgrown_bytes, self.activation_bytes, self.beside_bytes].into_iter();
+            [self.cache_bytes, self.outgrown_bytes, self.activation_bytes, self.beside_bytes]
+                .into_iter();
         Self { total_bytes: parts.fold(self.weights_bytes, u64::saturating_add), ..self }
     }
 
@@ -139,7 +143,8 @@ impl Footprint {
     }
 }
 
-/// Bytes of all tensors in the types that `quantization` gives them; packed they take as much, but for what fills tiles.
+/// Bytes of all tensors in the types that `quantization` gives them; packed they take as much, but
+/// for what fills tiles.
 fn quantised(source: &Source, extent: Extent, quantization: Quantization) -> u64 {
     let tensors = source.tensors();
     let types = quantize::plan(quantization, tensors);

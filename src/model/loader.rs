@@ -1,4 +1,5 @@
-//! From the tensors of a file or folder to packed weights, in the order and the shapes that kernels want.
+//! From the tensors of a file or folder to packed weights, in the order and the shapes that kernels
+//! want.
 
 use super::architecture::{Norm, Pairs};
 use super::config::Config;
@@ -34,7 +35,14 @@ impl<'a> Loader<'a> {
         config: &'a Config,
         quantization: Option<Quantization>,
     ) -> Self {
-        Self { place, source, config, quantization, used: Mutex::default(), reserved: Mutex::default() }
+        Self {
+            place,
+            source,
+            config,
+            quantization,
+            used: Mutex::default(),
+            reserved: Mutex::default(),
+        }
     }
 
     /// Room for a matrix, whose parts are whole steps of `step` rows.
@@ -49,10 +57,12 @@ impl<'a> Loader<'a> {
         self.reserved.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A tensor that the forward pass does not know would change the result. An output matrix may be left over.
+    /// A tensor that the forward pass does not know would change the result. An output matrix may
+    /// be left over.
     pub(super) fn all_used(&self) -> Result<()> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        // The configuration has read the divisors of the frequencies, and chosen what the output is.
+        // The configuration has read the divisors of the frequencies, and chosen what the output
+        // is.
         let known = |name: &str| {
             used.contains(name)
                 || name.starts_with("rope_")
@@ -77,7 +87,8 @@ impl<'a> Loader<'a> {
         those.map(|tensor| tensor.bytes).sum()
     }
 
-    /// All layers, on as many threads as there are cores, for turning weights into another type takes a while.
+    /// All layers, on as many threads as there are cores, for turning weights into another type
+    /// takes a while.
     pub(super) fn layers(&self, mut read: impl FnMut(u64)) -> Result<Vec<Layer>> {
         let count = self.config.layers;
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(count);
@@ -122,11 +133,18 @@ impl<'a> Loader<'a> {
             attn_qkv: self.stack(&name("attn_qkv"), self.query_key_value(index)?)?,
             attn_qkv_bias: if qkv_bias { Some(self.query_key_value_bias(index)?) } else { None },
             head_norms: match architecture.head_norms {
-                true => Some([self.head_gain(index, "attn_q_norm")?, self.head_gain(index, "attn_k_norm")?]),
+                true => Some([
+                    self.head_gain(index, "attn_q_norm")?,
+                    self.head_gain(index, "attn_k_norm")?,
+                ]),
                 false => None,
             },
             attn_output: self.matrix(&weight("attn_output"), width, attended)?,
-            attn_output_bias: if output_bias { Some(self.attention_output_bias(index)?) } else { None },
+            attn_output_bias: if output_bias {
+                Some(self.attention_output_bias(index)?)
+            } else {
+                None
+            },
             post_attention_norm: post("post_attention_norm")?,
             ffn_norm: self.gain(&name("ffn_norm"), width)?,
             ffn: match self.config.experts_of(index) {
@@ -140,7 +158,10 @@ impl<'a> Loader<'a> {
 
     pub(super) fn bias(&self, name: &str, count: usize, there: bool) -> Result<Option<Tensor>> {
         match there {
-            true => self.floats(&format!("{name}.bias"), count).and_then(|b| self.vector(name, b)).map(Some),
+            true => self
+                .floats(&format!("{name}.bias"), count)
+                .and_then(|b| self.vector(name, b))
+                .map(Some),
             false => Ok(None),
         }
     }
@@ -231,8 +252,10 @@ impl<'a> Loader<'a> {
     ) -> Result<Rows> {
         let info = self.info(name, stored)?;
         let row_bytes = info.dtype.bytes_for(columns as u64).ok_or_else(|| {
-            self.source
-                .path_error(format!("tensor {name}: rows of {columns} are not whole {} blocks", info.dtype))
+            self.source.path_error(format!(
+                "tensor {name}: rows of {columns} are not whole {} blocks",
+                info.dtype
+            ))
         })?;
         let info = TensorInfo { shape: vec![rows as u64, columns as u64], ..info.clone() };
         let output = quantize::output(self.source.tensors());
@@ -242,8 +265,11 @@ impl<'a> Loader<'a> {
             let turned = is_transposed.then(|| transposed(info.dtype, data, rows, columns));
             let mut bytes = turned.unwrap_or_default();
             if dtype != info.dtype {
-                bytes = quantize::convert(info.dtype, if is_transposed { &bytes } else { data }, dtype)
-                    .map_err(|message| self.source.path_error(format!("tensor {name}: {message}")))?;
+                bytes =
+                    quantize::convert(info.dtype, if is_transposed { &bytes } else { data }, dtype)
+                        .map_err(|message| {
+                            self.source.path_error(format!("tensor {name}: {message}"))
+                        })?;
             }
             self.source.release(&info);
             return Ok(Arc::new(OwnedRows::new(dtype, columns, bytes)));
@@ -274,7 +300,9 @@ impl<'a> Loader<'a> {
             first += rows;
         }
         runs.into_iter()
-            .map(|(first, run)| Ok((first, self.reserve(label, Arc::new(Stacked::new(run, 1)), TILE)?)))
+            .map(|(first, run)| {
+                Ok((first, self.reserve(label, Arc::new(Stacked::new(run, 1)), TILE)?))
+            })
             .collect()
     }
 
@@ -293,8 +321,9 @@ impl<'a> Loader<'a> {
 
     fn dequantised(&self, info: &TensorInfo, count: usize) -> Result<Vec<f32>> {
         let mut values = vec![0.0; count];
-        blocks::dequantise(info.dtype, self.source.data(info), &mut values)
-            .map_err(|message| self.source.path_error(format!("tensor {}: {message}", info.name)))?;
+        blocks::dequantise(info.dtype, self.source.data(info), &mut values).map_err(|message| {
+            self.source.path_error(format!("tensor {}: {message}", info.name))
+        })?;
         Ok(values)
     }
 

@@ -1,8 +1,10 @@
-//! Low-rank additions to the products (Hu et al. 2021, arXiv:2106.09685), computed beside them: the weights stay as they are.
+//! Low-rank additions to the products (Hu et al. 2021, arXiv:2106.09685), computed beside them: the
+//! weights stay as they are.
 //!
-//! All that is added to what one product gives, of all adapters, is one A and one B: the rows of A on top of one another, and
-//! the columns of B, in the order in which the product has its rows, side by side. B (A x) is a bias of each token's own,
-//! which the product adds before the rotation or the activation.
+//! All that is added to what one product gives, of all adapters, is one A and one B: the rows of A
+//! on top of one another, and the columns of B, in the order in which the product has its rows,
+//! side by side. B (A x) is a bias of each token's own, which the product adds before the rotation
+//! or the activation.
 
 use super::architecture::{FeedForward, Pairs};
 use super::config::Config;
@@ -88,7 +90,8 @@ pub(super) fn with_addition(
     let (Some(act), Some(addition)) = (act, addition) else { return input };
     let function = Function::Identity;
     for w in addition.a.parts() {
-        let (plain, w, y, first_row) = (input.clone().with_bias(None), w.clone(), act.low.clone(), w.first);
+        let (plain, w, y, first_row) =
+            (input.clone().with_bias(None), w.clone(), act.low.clone(), w.first);
         rec.push(format!("{label}_lora_a"), Project { input: plain, w, first_row, function, y });
     }
     for w in addition.b.parts() {
@@ -107,7 +110,8 @@ struct Piece {
     rows: Range<usize>,
     /// The product's row of the first one.
     first: usize,
-    /// Rows of a head and how many of them are rotated, where the product has those that are rotated together as neighbours.
+    /// Rows of a head and how many of them are rotated, where the product has those that are
+    /// rotated together as neighbours.
     head: Option<(usize, usize)>,
 }
 
@@ -126,22 +130,28 @@ struct Site {
 }
 
 impl Model {
-    /// Adds `adapters`, each with its scale, to what the matrices give, in place of any additions before.
+    /// Adds `adapters`, each with its scale, to what the matrices give, in place of any additions
+    /// before.
     ///
     /// # Errors
-    /// When an adapter is for another model, or adds to something else than the matrices of attention and of feed-forward
-    /// parts without experts, or the device cannot hold it.
+    /// When an adapter is for another model, or adds to something else than the matrices of
+    /// attention and of feed-forward parts without experts, or the device cannot hold it.
     pub fn adapt(&mut self, place: &Place, adapters: &[(Lora, f32)]) -> Result<()> {
         let mut used = HashSet::new();
         // The widest of all, so that they share their activations.
         let mut layers = vec![];
         for index in 0..self.layers.len() {
-            layers.push(sites(&self.config, index, matches!(self.layers[index].ffn, Ffn::Dense(_))));
+            layers.push(sites(
+                &self.config,
+                index,
+                matches!(self.layers[index].ffn, Ffn::Dense(_)),
+            ));
         }
         layers.iter().flatten().try_for_each(|site| site.check(adapters))?;
         let ranks = layers.iter().flatten().map(|site| site.rank(adapters)).max().unwrap_or(0);
         for (layer, sites) in self.layers.iter_mut().zip(&layers) {
-            let mut additions = sites.iter().map(|site| site.load(place, adapters, ranks, &mut used));
+            let mut additions =
+                sites.iter().map(|site| site.load(place, adapters, ranks, &mut used));
             let mut next = || additions.next().transpose().map(Option::flatten);
             layer.additions = Additions {
                 attn_qkv: next()?,
@@ -151,7 +161,9 @@ impl Model {
             };
         }
         for (lora, _) in adapters {
-            if let Some(addition) = lora.additions().iter().find(|addition| !used.contains(&addition.name)) {
+            if let Some(addition) =
+                lora.additions().iter().find(|addition| !used.contains(&addition.name))
+            {
                 return Err(lora.path_error(format!(
                     "adds to {:?}, which this model does not have or which cannot be added to; attention and feed-forward \
                      parts without experts can",
@@ -163,7 +175,8 @@ impl Model {
     }
 }
 
-/// The products of layer `index`, in the order of [`Additions`], and how the stored matrices make up their rows.
+/// The products of layer `index`, in the order of [`Additions`], and how the stored matrices make
+/// up their rows.
 fn sites(config: &Config, index: usize, dense: bool) -> Vec<Site> {
     let Config { architecture, width, hidden, head, heads, key_heads, .. } = *config;
     let (query, key) = (heads * head, key_heads * head);
@@ -172,7 +185,14 @@ fn sites(config: &Config, index: usize, dense: bool) -> Vec<Site> {
     let piece = |part: &str, rows, first, head| Piece { name: name(part), rows, first, head };
     let site = |label: &str, pieces, inputs, padded_inputs, rows: usize| {
         let rows = rows.next_multiple_of(4);
-        Site { label: name(label), pieces, inputs, padded_inputs, rows, gguf_pairs: architecture.gguf_pairs }
+        Site {
+            label: name(label),
+            pieces,
+            inputs,
+            padded_inputs,
+            rows,
+            gguf_pairs: architecture.gguf_pairs,
+        }
     };
 
     let qkv = match architecture.fused {
@@ -196,16 +216,28 @@ fn sites(config: &Config, index: usize, dense: bool) -> Vec<Site> {
         let (pieces, rows) = match (architecture.feed_forward, architecture.fused) {
             (FeedForward::Plain, _) => (vec![piece("ffn_up", 0..hidden, 0, None)], hidden),
             (_, true) => (
-                vec![piece("ffn_up", 0..hidden, 0, None), piece("ffn_up", hidden..2 * hidden, tiles, None)],
+                vec![
+                    piece("ffn_up", 0..hidden, 0, None),
+                    piece("ffn_up", hidden..2 * hidden, tiles, None),
+                ],
                 2 * tiles,
             ),
             (_, false) => (
-                vec![piece("ffn_gate", 0..hidden, 0, None), piece("ffn_up", 0..hidden, tiles, None)],
+                vec![
+                    piece("ffn_gate", 0..hidden, 0, None),
+                    piece("ffn_up", 0..hidden, tiles, None),
+                ],
                 2 * tiles,
             ),
         };
         all.push(site("ffn_gate_up", pieces, width, width, rows));
-        all.push(site("ffn_down", vec![piece("ffn_down", 0..width, 0, None)], hidden, tiles, width));
+        all.push(site(
+            "ffn_down",
+            vec![piece("ffn_down", 0..width, 0, None)],
+            hidden,
+            tiles,
+            width,
+        ));
     }
     all
 }
@@ -257,7 +289,8 @@ impl Site {
         }
         let ranks = ranks.next_multiple_of(32);
         // As long as the activations, which the gain of a norm is not padded for.
-        let columns = if self.padded_inputs.next_multiple_of(32) == self.inputs.next_multiple_of(32) {
+        let columns = if self.padded_inputs.next_multiple_of(32) == self.inputs.next_multiple_of(32)
+        {
             self.inputs
         } else {
             self.padded_inputs
@@ -277,7 +310,9 @@ impl Site {
                 for (at, stored) in piece.rows.clone().enumerate() {
                     let stored = match piece.head {
                         None => stored,
-                        Some((head, width)) => stored - at % head + unpaired(pairs, at % head, width),
+                        Some((head, width)) => {
+                            stored - at % head + unpaired(pairs, at % head, width)
+                        }
                     };
                     let from = &addition.b[stored * rank..][..*rank];
                     let to = &mut b[(piece.first + at) * ranks + first_rank..][..*rank];

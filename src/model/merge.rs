@@ -12,7 +12,8 @@ use std::collections::HashMap;
 pub struct Merge {
     /// By the name of the matrix: what is added to it, and times what.
     additions: HashMap<String, Vec<(LowRank, f32)>>,
-    /// Rows of a head and how many of them are rotated, where GGUF has those that are rotated together as neighbours.
+    /// Rows of a head and how many of them are rotated, where GGUF has those that are rotated
+    /// together as neighbours.
     paired: Option<(usize, usize)>,
 }
 
@@ -22,7 +23,8 @@ impl Merge {
     /// # Errors
     /// When one is for another model, or adds to what cannot be added to.
     pub fn new(source: &Source, adapters: &[(Lora, f32)]) -> Result<Self> {
-        // Names and shapes are held against the model's as when it runs; on the host nothing of it is copied.
+        // Names and shapes are held against the model's as when it runs; on the host nothing of it
+        // is copied.
         let mut model = Model::load(&Place::Host, source, |_| ())?;
         model.adapt(&Place::Host, adapters)?;
         let mut additions: HashMap<String, Vec<(LowRank, f32)>> = HashMap::new();
@@ -46,11 +48,15 @@ impl Merge {
     pub fn add(&self, tensor: &str, values: &mut [f32]) {
         let is_paired = tensor.ends_with(".attn_q.weight") || tensor.ends_with(".attn_k.weight");
         let paired = self.paired.filter(|_| is_paired);
-        for (LowRank { rank, inputs, a, b, .. }, scale) in self.additions.get(tensor).into_iter().flatten() {
+        for (LowRank { rank, inputs, a, b, .. }, scale) in
+            self.additions.get(tensor).into_iter().flatten()
+        {
             for (at, row) in values.chunks_exact_mut(*inputs).enumerate() {
                 let theirs = match paired {
                     None => at,
-                    Some((head, width)) => at - at % head + unpaired(Pairs::Halves, at % head, width),
+                    Some((head, width)) => {
+                        at - at % head + unpaired(Pairs::Halves, at % head, width)
+                    }
                 };
                 let factors = &b[theirs * rank..][..*rank];
                 for (factor, a) in factors.iter().zip(a.chunks_exact(*inputs)) {

@@ -1,5 +1,5 @@
-//! A feed-forward part that is a mixture of experts: a router chooses a few for each token, and only their weights are
-//! read (Shazeer et al. 2017, arXiv:1701.06538).
+//! A feed-forward part that is a mixture of experts: a router chooses a few for each token, and
+//! only their weights are read (Shazeer et al. 2017, arXiv:1701.06538).
 
 use super::config::{Config, Experts as Shape};
 use super::loader::{Loader, Rows};
@@ -9,19 +9,21 @@ use super::weights::Layer;
 use crate::Result;
 use crate::gpu::{Element, Place, Recording, Tensor};
 use crate::kernels::{
-    Experts, Function, Gate, GateUp, GroupChoices, Input, Matrix, MixExperts, Product, Project, Route,
+    Experts, Function, Gate, GateUp, GroupChoices, Input, Matrix, MixExperts, Product, Project,
+    Route,
 };
 use std::sync::Arc;
 
-/// Choices an expert, on average, from which on tokens are sorted by expert: at 4 the tiles were too empty to pay on lavapipe, at 16
-/// they did.
+/// Choices an expert, on average, from which on tokens are sorted by expert: at 4 the tiles were
+/// too empty to pay on lavapipe, at 16 they did.
 const GROUP_FROM: usize = 8;
 
 /// Weights of a mixture of E experts.
 pub struct Mixture {
     /// Logits of the experts [E, C].
     pub router: Matrix,
-    /// The experts on top of one another, of each gate rows and then up rows, padded to whole tiles [E * 2 F, C].
+    /// The experts on top of one another, of each gate rows and then up rows, padded to whole tiles
+    /// [E * 2 F, C].
     pub gate_up: Matrix,
     /// The experts on top of one another, padded to whole tiles [E * C, F].
     pub down: Matrix,
@@ -46,7 +48,12 @@ impl MixtureActivations {
     ///
     /// # Errors
     /// When the device cannot hold them.
-    pub(super) fn new(place: &Place, config: &Config, experts: &Shape, tokens: usize) -> Result<Self> {
+    pub(super) fn new(
+        place: &Place,
+        config: &Config,
+        experts: &Shape,
+        tokens: usize,
+    ) -> Result<Self> {
         let tensor = |label: &str, rows: usize, width: usize| {
             Tensor::zeros(place, label, &[rows, width], Element::F32)
         };
@@ -81,9 +88,11 @@ pub(super) fn record(
     let (Some(shape), Some(own)) = (&config.experts, &act.mixture) else { return };
     let chosen = shape.chosen;
     let choices = tokens * chosen;
-    let input = normed(rec, &name("ffn_norm"), config, act, &act.middle, &layer.ffn_norm, 0, tokens);
+    let input =
+        normed(rec, &name("ffn_norm"), config, act, &act.middle, &layer.ffn_norm, 0, tokens);
 
-    // Which experts, and their shares                                                       [T * chosen, 4]
+    // Which experts, and their shares                                                       [T *
+    // chosen, 4]
     for w in ffn.router.parts() {
         let (input, w, y) = (input.clone(), w.clone(), own.logits.clone());
         let (first_row, function) = (w.first, Function::Identity);
@@ -97,17 +106,23 @@ pub(super) fn record(
     let many = choices >= GROUP_FROM * experts && experts <= GroupChoices::MOST;
     let groups = many.then(|| own.groups.clone());
     if let Some(groups) = groups.clone() {
-        rec.push(name("ffn_group"), GroupChoices { routes: own.routes.clone(), experts, choices, groups });
+        rec.push(
+            name("ffn_group"),
+            GroupChoices { routes: own.routes.clone(), experts, choices, groups },
+        );
     }
 
-    // Each choice is a token of these products; those of a token of the model read the same activations.
+    // Each choice is a token of these products; those of a token of the model read the same
+    // activations.
     let chose = |rows: usize, share: usize, input: Input| {
-        let experts = Some(Experts { routes: own.routes.clone(), rows, share, groups: groups.clone() });
+        let experts =
+            Some(Experts { routes: own.routes.clone(), rows, share, groups: groups.clone() });
         Input { tokens: choices, experts, ..input }
     };
     let (hidden, given) = (own.hidden.dim(1), own.given.dim(1));
     for w in ffn.gate_up.parts() {
-        let (input, w, y) = (chose(2 * hidden, chosen, input.clone()), w.clone(), own.hidden.clone());
+        let (input, w, y) =
+            (chose(2 * hidden, chosen, input.clone()), w.clone(), own.hidden.clone());
         rec.push(name("ffn_gate_up_exps"), GateUp { input, w, y, gate: Gate::Silu });
     }
     for w in ffn.down.parts() {
@@ -129,7 +144,8 @@ pub(super) fn record(
 }
 
 impl Loader<'_> {
-    /// The experts of a layer. A Hugging Face folder has a tensor for each, a GGUF file one for all.
+    /// The experts of a layer. A Hugging Face folder has a tensor for each, a GGUF file one for
+    /// all.
     pub(super) fn mixture(&self, index: usize, shape: &Shape) -> Result<Mixture> {
         let (width, hidden) = (self.config.width, shape.hidden);
         let name = |part: &str| format!("blk.{index}.{part}");

@@ -28,10 +28,12 @@ pub struct Declared {
     pub said_by: String,
 }
 
-/// Steps of sentence-transformers that a vector of length 1 has behind it, whatever they are called within.
+/// Steps of sentence-transformers that a vector of length 1 has behind it, whatever they are called
+/// within.
 const KNOWN: [&str; 3] = ["Transformer", "Pooling", "Normalize"];
 
-/// Names of a setting that is true, or of a value, in the configuration of sentence-transformers' pooling.
+/// Names of a setting that is true, or of a value, in the configuration of sentence-transformers'
+/// pooling.
 const MODES: [(&str, &str, Pooling); 6] = [
     ("pooling_mode_mean_tokens", "mean", Pooling::Mean),
     // The root of the count instead of the count: the same direction.
@@ -54,7 +56,8 @@ impl Pooling {
         }
     }
 
-    /// Its number in a GGUF file, of llama.cpp's `enum llama_pooling_type`, which has no word for some.
+    /// Its number in a GGUF file, of llama.cpp's `enum llama_pooling_type`, which has no word for
+    /// some.
     pub fn gguf_number(self) -> Option<u32> {
         match self {
             Self::Mean => Some(1),
@@ -64,8 +67,8 @@ impl Pooling {
         }
     }
 
-    /// How the files of a model would have it done, if they say: `<architecture>.pooling_type` of a GGUF file, or
-    /// `modules.json` of a folder and the configuration of pooling that it names.
+    /// How the files of a model would have it done, if they say: `<architecture>.pooling_type` of a
+    /// GGUF file, or `modules.json` of a folder and the configuration of pooling that it names.
     ///
     /// # Errors
     /// Where vectors are made in a way that is not known here, or a file is damaged.
@@ -76,7 +79,8 @@ impl Pooling {
         }
     }
 
-    /// Adds the hidden states of one token, the one at `position` of the text, to what is pooled so far.
+    /// Adds the hidden states of one token, the one at `position` of the text, to what is pooled so
+    /// far.
     pub(super) fn add(self, pooled: &mut [f64], row: &[f32], position: usize) {
         let pairs = pooled.iter_mut().zip(row.iter().map(|&x| f64::from(x)));
         match self {
@@ -104,16 +108,20 @@ fn of_gguf(gguf: &Gguf) -> Result<Option<Declared>> {
         // Of each token a vector: nothing is said of what a text's is.
         None | Some(0) => return Ok(None),
         Some(4) => {
-            let message = format!("{key} = 4: the model ranks texts and makes no vectors of them; {OR_SAY}");
+            let message =
+                format!("{key} = 4: the model ranks texts and makes no vectors of them; {OR_SAY}");
             return Err(gguf.path_error(message));
         }
-        Some(number) => match known.into_iter().find(|pooling| pooling.gguf_number() == Some(number)) {
-            Some(pooling) => pooling,
-            None => {
-                let message = format!("{key} = {number} is not known to this version; {OR_SAY}");
-                return Err(gguf.path_error(message));
+        Some(number) => {
+            match known.into_iter().find(|pooling| pooling.gguf_number() == Some(number)) {
+                Some(pooling) => pooling,
+                None => {
+                    let message =
+                        format!("{key} = {number} is not known to this version; {OR_SAY}");
+                    return Err(gguf.path_error(message));
+                }
             }
-        },
+        }
     };
     Ok(Some(Declared { pooling, said_by: key }))
 }
@@ -123,7 +131,9 @@ fn of_folder(folder: &Folder) -> Result<Option<Declared>> {
     let modules = "modules.json";
     let Some(list) = folder.opt_json(modules)? else { return Ok(None) };
     let Value::Array(list) = list else {
-        return Err(folder.path_error(format!("{modules} should be a list of steps; fetch it again")));
+        return Err(
+            folder.path_error(format!("{modules} should be a list of steps; fetch it again"))
+        );
     };
     let mut pooling = None;
     for step in &list {
@@ -143,14 +153,17 @@ fn of_folder(folder: &Folder) -> Result<Option<Declared>> {
     let Some(within) = pooling else { return Ok(None) };
     let file = format!("{within}/config.json");
     if within.is_empty() || within.contains(['/', '\\', ':']) || within == ".." {
-        let message = format!("{modules} names {within:?}, which is no folder within; fetch it again");
+        let message =
+            format!("{modules} names {within:?}, which is no folder within; fetch it again");
         return Err(folder.path_error(message));
     }
-    let missing = || folder.path_error(format!("has no {file}, which {modules} names; fetch it again"));
+    let missing =
+        || folder.path_error(format!("has no {file}, which {modules} names; fetch it again"));
     let settings = folder.opt_object(&file)?.ok_or_else(missing)?;
     match &named(&settings)[..] {
         [] => {
-            let message = format!("{file} names no pooling that is known to this version; {OR_SAY}");
+            let message =
+                format!("{file} names no pooling that is known to this version; {OR_SAY}");
             Err(folder.path_error(message))
         }
         &[pooling] => Ok(Some(Declared { pooling, said_by: file })),
@@ -160,8 +173,8 @@ fn of_folder(folder: &Folder) -> Result<Option<Declared>> {
     }
 }
 
-/// All that a configuration of pooling asks for: one by name or, in files of old, those that are true. The mean is asked for
-/// there unless it is declined.
+/// All that a configuration of pooling asks for: one by name or, in files of old, those that are
+/// true. The mean is asked for there unless it is declined.
 fn named(settings: &Map<String, Value>) -> Vec<Pooling> {
     let mode = settings.get("pooling_mode").and_then(Value::as_str);
     let is_asked = |flag: &str, name: &str| match mode {

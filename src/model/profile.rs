@@ -34,12 +34,13 @@ pub struct KernelTime {
     pub gb_per_s: f64,
     /// Floating-point operations a second, in 10^9.
     pub gflop_per_s: f64,
-    /// The least time that the adapter's roofs allow, by the time it took; 0 where they are not known.
+    /// The least time that the adapter's roofs allow, by the time it took; 0 where they are not
+    /// known.
     pub share_of_roof: f64,
 }
 
-/// Sums by kernel, the most expensive first. `least` gives the seconds that the roofs allow for a dispatch; 0 where they are
-/// not known.
+/// Sums by kernel, the most expensive first. `least` gives the seconds that the roofs allow for a
+/// dispatch; 0 where they are not known.
 pub fn by_kernel(timings: &[Timing], least: impl Fn(Cost) -> f64) -> Vec<KernelTime> {
     let total: f64 = timings.iter().map(|timing| timing.seconds).sum();
     let per = |amount: f64, seconds: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
@@ -67,8 +68,8 @@ pub fn by_kernel(timings: &[Timing], least: impl Fn(Cost) -> f64) -> Vec<KernelT
     rows
 }
 
-/// The list in Chrome's trace event format, which Perfetto reads: one row of dispatches, laid end to end, and above
-/// it one of steps. Time between dispatches is not in it.
+/// The list in Chrome's trace event format, which Perfetto reads: one row of dispatches, laid end
+/// to end, and above it one of steps. Time between dispatches is not in it.
 pub fn trace(timings: &[Timing], adapter: &str) -> Value {
     const STEPS: u32 = 1;
     const DISPATCHES: u32 = 2;
@@ -140,7 +141,8 @@ mod tests {
         let trace = trace(&timings, "some adapter");
         let events = trace["traceEvents"].as_array().unwrap();
         let spans = |thread: u32| {
-            let all = events.iter().filter(move |event| event["ph"] == "X" && event["tid"] == thread);
+            let all =
+                events.iter().filter(move |event| event["ph"] == "X" && event["tid"] == thread);
             all.map(|event| (event["ts"].as_f64().unwrap(), event["dur"].as_f64().unwrap()))
                 .collect::<Vec<_>>()
         };

@@ -1,5 +1,5 @@
-//! Rotary position embeddings (Su et al. 2021, arXiv:2104.09864): the angle of each pair at each position, with the ways
-//! to stretch it over longer contexts.
+//! Rotary position embeddings (Su et al. 2021, arXiv:2104.09864): the angle of each pair at each
+//! position, with the ways to stretch it over longer contexts.
 
 use std::f64::consts::TAU;
 
@@ -49,8 +49,8 @@ pub enum Scaling {
         /// Whether the ends of the ramp are whole pairs.
         truncate: bool,
     },
-    /// Phi-3's: divisors for short and for long contexts (Ding et al. 2024, arXiv:2402.13753), [width / 2] each. The most
-    /// that a conversation may have decides, for all of it.
+    /// Phi-3's: divisors for short and for long contexts (Ding et al. 2024, arXiv:2402.13753),
+    /// [width / 2] each. The most that a conversation may have decides, for all of it.
     Long {
         /// For contexts up to `original`.
         short: Vec<f32>,
@@ -90,8 +90,9 @@ impl Rope {
             }
             &Scaling::Yarn { factor, fast, slow, original, truncate, .. } => {
                 // The pair that makes so many turns over the original context.
-                let pair_of =
-                    |turns: f64| self.width as f64 * (original / (turns * TAU)).ln() / (2.0 * self.base.ln());
+                let pair_of = |turns: f64| {
+                    self.width as f64 * (original / (turns * TAU)).ln() / (2.0 * self.base.ln())
+                };
                 let (mut first, mut last) = (pair_of(fast), pair_of(slow));
                 if truncate {
                     (first, last) = (first.floor(), last.ceil());
@@ -115,8 +116,8 @@ impl Rope {
         }
     }
 
-    /// cos and sin of every pair at positions from 0 on [positions, head], in double precision: angles reach thousands
-    /// of radians. Pairs beyond `width` stay as they are.
+    /// cos and sin of every pair at positions from 0 on [positions, head], in double precision:
+    /// angles reach thousands of radians. Pairs beyond `width` stay as they are.
     pub fn table(&self, positions: usize, head: usize, context: usize) -> Vec<f32> {
         let frequencies = self.frequencies(context);
         let magnitude = self.magnitude();
@@ -143,8 +144,9 @@ impl Rope {
             return Some(format!("a rotary base of {} is absurd", self.base));
         }
         let positive = |numbers: &[f64]| numbers.iter().all(|n| n.is_finite() && *n > 0.0);
-        let divisors =
-            |numbers: &[f32]| numbers.len() == width / 2 && numbers.iter().all(|n| n.is_finite() && *n > 0.0);
+        let divisors = |numbers: &[f32]| {
+            numbers.len() == width / 2 && numbers.iter().all(|n| n.is_finite() && *n > 0.0)
+        };
         let sane = match &self.scaling {
             Scaling::None => true,
             Scaling::Linear(factor) => positive(&[*factor]),

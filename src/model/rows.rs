@@ -1,4 +1,5 @@
-//! Rows of weight matrices as the packing takes them: from a file, stacked, in another order, or widened.
+//! Rows of weight matrices as the packing takes them: from a file, stacked, in another order, or
+//! widened.
 
 use super::architecture::Pairs;
 use crate::format::{DType, Source, TensorInfo, blocks};
@@ -33,7 +34,8 @@ impl RowSource for FileRows {
     }
 }
 
-/// Matrices of one format on top of one another, each padded with zero rows to a multiple of `step`.
+/// Matrices of one format on top of one another, each padded with zero rows to a multiple of
+/// `step`.
 pub(super) struct Stacked {
     sources: Vec<Arc<dyn RowSource>>,
     /// The first row of each, and the count of all.
@@ -109,8 +111,8 @@ impl RowSource for Widened {
     }
 }
 
-/// Where number `at` of a packed head, whose rotated pairs are neighbours, is in a file that orders them as `pairs`.
-/// `width` numbers are rotated; the others stay behind them.
+/// Where number `at` of a packed head, whose rotated pairs are neighbours, is in a file that orders
+/// them as `pairs`. `width` numbers are rotated; the others stay behind them.
 pub(super) fn unpaired(pairs: Pairs, at: usize, width: usize) -> usize {
     match pairs {
         Pairs::Halves if at < width => at / 2 + at % 2 * (width / 2),
@@ -159,7 +161,8 @@ pub(super) fn transposed(dtype: DType, stored: &[u8], rows: usize, columns: usiz
     bytes
 }
 
-/// A matrix whose rows are as long as `columns`, the new weights being zero: of no bits set, in every format.
+/// A matrix whose rows are as long as `columns`, the new weights being zero: of no bits set, in
+/// every format.
 pub(super) fn lengthened(source: &dyn RowSource, columns: usize) -> OwnedRows {
     let dtype = source.dtype();
     let added = (columns - source.columns()) / dtype.block_len() * dtype.block_bytes();

@@ -1,4 +1,5 @@
-//! Running a model: token ids in, logits or greedy choices out, on the device or through the references.
+//! Running a model: token ids in, logits or greedy choices out, on the device or through the
+//! references.
 
 mod check;
 mod compiled;
@@ -73,7 +74,12 @@ impl Runner {
     ///
     /// # Errors
     /// When the context exceeds the model's own or the device's memory.
-    pub fn new(place: &Place, model: &Arc<Model>, context: Option<usize>, expected: usize) -> Result<Self> {
+    pub fn new(
+        place: &Place,
+        model: &Arc<Model>,
+        context: Option<usize>,
+        expected: usize,
+    ) -> Result<Self> {
         Self::with_room(place, model, Room { context, expected, ..Room::default() })
     }
 
@@ -90,7 +96,8 @@ impl Runner {
                 "a context of {context} tokens is not possible: the model was made for 1 to {longest}"
             )));
         }
-        let cache = Cache::new(place, &model.config, room.expected.clamp(1, context), context, &room)?;
+        let cache =
+            Cache::new(place, &model.config, room.expected.clamp(1, context), context, &room)?;
         let vocabulary = model.config.vocabulary.next_multiple_of(4);
         let one = Arc::new(Activations::new(place, model, 1, room.cache)?);
         let chosen = one.ids.clone();
@@ -148,8 +155,8 @@ impl Runner {
         self.counters.readback_bytes += submits * readback_bytes;
     }
 
-    /// Forgets all tokens from `position` on, and says how many are left: all before it, or none where a layer with a
-    /// window has let go of what the next token would see.
+    /// Forgets all tokens from `position` on, and says how many are left: all before it, or none
+    /// where a layer with a window has let go of what the next token would see.
     pub fn rewind(&mut self, position: usize) -> usize {
         let position = position.min(self.position);
         let there = self.cache.reaches(&self.model.config, position, self.written);
@@ -207,9 +214,11 @@ impl Runner {
                 let more = self.room.bytes_apart(config, capacity, self.cache.capacity);
                 let what = format!("the model and a cache grown to {capacity} tokens");
                 // The conversation may go on without the text that needs them.
-                gpu.refuse_beyond(self.held(), more, &what).map_err(|e| Error::Usage(e.to_string()))?;
+                gpu.refuse_beyond(self.held(), more, &what)
+                    .map_err(|e| Error::Usage(e.to_string()))?;
             }
-            let larger = Cache::grown(&self.place, config, capacity, self.context, &self.room, old)?;
+            let larger =
+                Cache::grown(&self.place, config, capacity, self.context, &self.room, old)?;
             larger.take_over(&self.place, &mut self.host, &self.cache);
             self.cache = larger;
             self.steps.clear();
@@ -240,20 +249,34 @@ impl Runner {
             let act = self.activations(tokens)?;
             let logits = match want {
                 Want::Nothing | Want::Last => self.logits.clone(),
-                Want::All => {
-                    Tensor::zeros(&self.place, "all logits", &[tokens, self.logits.dim(1)], Element::F32)?
-                }
+                Want::All => Tensor::zeros(
+                    &self.place,
+                    "all logits",
+                    &[tokens, self.logits.dim(1)],
+                    Element::F32,
+                )?,
             };
-            let recording =
-                record(&self.model, &self.cache, &act, &self.step, &self.chosen, &logits, tokens, want);
+            let recording = record(
+                &self.model,
+                &self.cache,
+                &act,
+                &self.step,
+                &self.chosen,
+                &logits,
+                tokens,
+                want,
+            );
             let compiled = Compiled::new(&self.place, recording)?;
             self.steps.insert((tokens, want), Step { compiled, logits, warm: false });
         }
-        self.steps.get_mut(&(tokens, want)).ok_or_else(|| Error::Model("a step went missing".into()))
+        self.steps
+            .get_mut(&(tokens, want))
+            .ok_or_else(|| Error::Model("a step went missing".into()))
     }
 
-    /// Compiles what reading `tokens` tokens and writing after them takes, as far as the driver allows before it is used:
-    /// best done while the weights are not there yet, for compilers take memory.
+    /// Compiles what reading `tokens` tokens and writing after them takes, as far as the driver
+    /// allows before it is used: best done while the weights are not there yet, for compilers take
+    /// memory.
     ///
     /// # Errors
     /// When the device cannot hold the activations, or a kernel does not compile.
@@ -285,7 +308,9 @@ impl Runner {
     fn check_ids(&self, ids: &[u32]) -> Result<()> {
         let vocabulary = self.model.config.vocabulary;
         match ids.iter().find(|&&id| id as usize >= vocabulary) {
-            Some(id) => Err(Error::Usage(format!("token id {id} is outside the vocabulary of {vocabulary}"))),
+            Some(id) => Err(Error::Usage(format!(
+                "token id {id} is outside the vocabulary of {vocabulary}"
+            ))),
             None => Ok(()),
         }
     }
@@ -319,8 +344,8 @@ impl Runner {
         Ok(())
     }
 
-    /// Reads ids, in chunks; `progress` is told how many have been submitted. The logits of the last and the greedy
-    /// choice are then at hand.
+    /// Reads ids, in chunks; `progress` is told how many have been submitted. The logits of the
+    /// last and the greedy choice are then at hand.
     ///
     /// # Errors
     /// When the context is full, an id is unknown, or the device fails.

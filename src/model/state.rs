@@ -18,7 +18,8 @@ pub struct Room {
     pub context: Option<usize>,
     /// Tokens there is room for to begin with; the cache grows as needed.
     pub expected: usize,
-    /// Most tokens of a prompt computed at once, at least one: fewer take less memory and more time.
+    /// Most tokens of a prompt computed at once, at least one: fewer take less memory and more
+    /// time.
     pub chunk: usize,
     /// How keys and values are stored.
     pub cache: CacheType,
@@ -31,11 +32,12 @@ impl Default for Room {
 }
 
 impl Room {
-    /// Positions that a layer with this window keeps in a cache of `capacity`, and whether they are a ring: enough for what
-    /// the first token of a step sees before it, and the step.
+    /// Positions that a layer with this window keeps in a cache of `capacity`, and whether they are
+    /// a ring: enough for what the first token of a step sees before it, and the step.
     pub(super) fn kept(&self, window: Option<usize>, capacity: usize) -> (usize, bool) {
         let step = self.chunk.max(MOST_STEPS);
-        let ring = window.and_then(|window| window.saturating_add(step).checked_next_multiple_of(GRANULE));
+        let ring =
+            window.and_then(|window| window.saturating_add(step).checked_next_multiple_of(GRANULE));
         ring.filter(|&ring| ring < capacity).map_or((capacity, false), |ring| (ring, true))
     }
 
@@ -49,15 +51,18 @@ impl Room {
         self.bytes_apart(config, tokens, 0)
     }
 
-    /// Of a cache of `tokens` positions, the bytes that it does not share with the same one of `other` positions.
+    /// Of a cache of `tokens` positions, the bytes that it does not share with the same one of
+    /// `other` positions.
     pub(super) fn bytes_apart(&self, config: &Config, tokens: usize, other: usize) -> u64 {
         let capacities = [tokens, other].map(rounded);
         let kept = config.layer_types.iter().map(|layer| {
-            let [kept, of_other] = capacities.map(|capacity| self.kept(layer.window, capacity).0 as u64);
+            let [kept, of_other] =
+                capacities.map(|capacity| self.kept(layer.window, capacity).0 as u64);
             if kept == of_other { 0 } else { kept }
         });
         let position = 2 * self.position_bytes(config);
-        let ropes = ((4 * config.head * config.ropes.len()) as u64).saturating_mul(capacities[0] as u64);
+        let ropes =
+            ((4 * config.head * config.ropes.len()) as u64).saturating_mul(capacities[0] as u64);
         kept.fold(ropes, |sum, kept| sum.saturating_add(kept.saturating_mul(position)))
     }
 
@@ -68,8 +73,9 @@ impl Room {
         config.layer_types.iter().flat_map(move |layer| [position * kept(layer.window); 2])
     }
 
-    /// What a cache of `capacity` positions grows to when it needs room for `needed`, of at most `context`: twice as much
-    /// as often as it takes, and all of it rather than more than half, so that old and new are at most one and a half.
+    /// What a cache of `capacity` positions grows to when it needs room for `needed`, of at most
+    /// `context`: twice as much as often as it takes, and all of it rather than more than half, so
+    /// that old and new are at most one and a half.
     pub(super) fn grown(capacity: usize, needed: usize, context: usize) -> usize {
         let mut grown = capacity.max(1);
         while grown < needed {
@@ -78,7 +84,8 @@ impl Room {
         if grown > context / 2 { context } else { grown }
     }
 
-    /// The largest cache that has to be copied into one of the whole `context`, if it grows to that.
+    /// The largest cache that has to be copied into one of the whole `context`, if it grows to
+    /// that.
     pub(super) fn outgrown(&self, context: usize) -> Option<usize> {
         let mut capacity = rounded(self.expected.clamp(1, context));
         if capacity >= context {
@@ -113,7 +120,13 @@ impl Cache {
     ///
     /// # Errors
     /// When the device cannot hold it.
-    pub fn new(place: &Place, config: &Config, tokens: usize, context: usize, room: &Room) -> Result<Self> {
+    pub fn new(
+        place: &Place,
+        config: &Config,
+        tokens: usize,
+        context: usize,
+        room: &Room,
+    ) -> Result<Self> {
         Self::grown(place, config, tokens, context, room, &[])
     }
 
@@ -131,9 +144,12 @@ impl Cache {
     ) -> Result<Self> {
         let capacity = rounded(tokens);
         // Layers that grow apart must not keep each other's memory.
-        let alike = config.layer_types.iter().all(|layer| layer.window == config.layer_types[0].window);
+        let alike =
+            config.layer_types.iter().all(|layer| layer.window == config.layer_types[0].window);
         let arena = match place {
-            Place::Device(gpu) if alike => Some(gpu.open_arena(room.tensor_bytes(config, capacity), true)),
+            Place::Device(gpu) if alike => {
+                Some(gpu.open_arena(room.tensor_bytes(config, capacity), true))
+            }
             _ => None,
         };
         let mut layers = Vec::with_capacity(config.layers);
@@ -155,7 +171,8 @@ impl Cache {
         Ok(Self { capacity, layers, kind: room.cache, ropes })
     }
 
-    /// Copies what `old` holds, on the device and for the references: of each head, as far as it goes.
+    /// Copies what `old` holds, on the device and for the references: of each head, as far as it
+    /// goes.
     pub fn take_over(&self, place: &Place, host: &mut HostMemory, old: &Self) {
         for (old, new) in old.layers.iter().zip(&self.layers) {
             for (from, to) in [(&old.keys, &new.keys), (&old.values, &new.values)] {
@@ -175,12 +192,15 @@ impl Cache {
         }
     }
 
-    /// Whether all that a token at `position` may see is still there, positions below `written` having been written.
+    /// Whether all that a token at `position` may see is still there, positions below `written`
+    /// having been written.
     pub fn reaches(&self, config: &Config, position: usize, written: usize) -> bool {
-        config.layer_types.iter().zip(&self.layers).filter(|(_, layer)| layer.ring).all(|(kind, layer)| {
-            let first = kind.window.map_or(0, |window| (position + 1).saturating_sub(window));
-            first == position || written.saturating_sub(first) <= layer.positions()
-        })
+        config.layer_types.iter().zip(&self.layers).filter(|(_, layer)| layer.ring).all(
+            |(kind, layer)| {
+                let first = kind.window.map_or(0, |window| (position + 1).saturating_sub(window));
+                first == position || written.saturating_sub(first) <= layer.positions()
+            },
+        )
     }
 
     /// Bytes on the device.

@@ -1,5 +1,5 @@
-//! The forward pass of a transformer as a list of kernel calls: a Llama-like one (Touvron et al. 2023, arXiv:2302.13971),
-//! with what other families do differently where they do it.
+//! The forward pass of a transformer as a list of kernel calls: a Llama-like one (Touvron et al.
+//! 2023, arXiv:2302.13971), with what other families do differently where they do it.
 
 use super::architecture::{FeedForward, Norm as NormKind};
 use super::config::Config;
@@ -11,8 +11,8 @@ use super::weights::{Dense, Ffn, Gain, Layer, Model};
 use crate::Result;
 use crate::gpu::{Element, Place, Recording, Tensor};
 use crate::kernels::{
-    AddPositions, Argmax, Attention, CacheType, Embed, Function, Gate, GateUp, Input, Matrix, MergePieces,
-    Norm, Pieces, Product, Project, QueryKeyValue, RotateHeads,
+    AddPositions, Argmax, Attention, CacheType, Embed, Function, Gate, GateUp, Input, Matrix,
+    MergePieces, Norm, Pieces, Product, Project, QueryKeyValue, RotateHeads,
 };
 
 /// What a step of up to T tokens needs beside weights and cache.
@@ -31,10 +31,11 @@ pub struct Activations {
     pub partial: Option<(Tensor, Pieces)>,
     /// Feed-forward activations [T, F].
     pub hidden: Tensor,
-    /// Queries, keys and values before their heads are normalised, or stored as bytes [T, (H + 2 K) D]; empty where they
-    /// are not.
+    /// Queries, keys and values before their heads are normalised, or stored as bytes [T, (H + 2 K)
+    /// D]; empty where they are not.
     pub projected: Tensor,
-    /// The stream normalised by a pass of its own, or what a block gives before it is [T, C]; empty where neither is.
+    /// The stream normalised by a pass of its own, or what a block gives before it is [T, C]; empty
+    /// where neither is.
     pub aside: Tensor,
     /// What mixtures of experts need besides.
     pub mixture: Option<MixtureActivations>,
@@ -63,8 +64,14 @@ impl Activations {
             attended: tensor("attended", config.heads * config.head)?,
             partial: if tokens == 1 { partial(place, config)? } else { None },
             hidden: tensor("hidden", config.hidden.next_multiple_of(64))?,
-            projected: tensor("projected", if_so(family.head_norms || cache == CacheType::Q8_0, all_heads))?,
-            aside: tensor("aside", if_so(family.post_norms || family.norm == NormKind::Layer, config.width))?,
+            projected: tensor(
+                "projected",
+                if_so(family.head_norms || cache == CacheType::Q8_0, all_heads),
+            )?,
+            aside: tensor(
+                "aside",
+                if_so(family.post_norms || family.norm == NormKind::Layer, config.width),
+            )?,
             mixture: match &config.experts {
                 Some(experts) => Some(MixtureActivations::new(place, config, experts, tokens)?),
                 None => None,
@@ -75,9 +82,21 @@ impl Activations {
 
     /// Bytes on the device.
     pub fn bytes(&self) -> u64 {
-        let Self { ids, x, middle, q, attended, partial, hidden, projected, aside, mixture, additions } =
-            self;
-        let own = [ids, x, middle, q, attended, hidden, projected, aside].into_iter().map(Tensor::bytes);
+        let Self {
+            ids,
+            x,
+            middle,
+            q,
+            attended,
+            partial,
+            hidden,
+            projected,
+            aside,
+            mixture,
+            additions,
+        } = self;
+        let own =
+            [ids, x, middle, q, attended, hidden, projected, aside].into_iter().map(Tensor::bytes);
         own.sum::<u64>()
             + partial.as_ref().map_or(0, |(sums, pieces)| sums.bytes() + pieces.stats.bytes())
             + mixture.as_ref().map_or(0, MixtureActivations::bytes)
@@ -85,12 +104,13 @@ impl Activations {
     }
 }
 
-/// Room for the pieces that one token's cache is read in: as many as let workgroups that run at once, of which a device tells,
-/// each have as many pieces of key heads.
+/// Room for the pieces that one token's cache is read in: as many as let workgroups that run at
+/// once, of which a device tells, each have as many pieces of key heads.
 fn partial(place: &Place, config: &Config) -> Result<Option<(Tensor, Pieces)>> {
     let Place::Device(gpu) = place else { return Ok(None) };
     let workers = gpu.workers().unwrap_or(1) as usize;
-    let count = (1..=workers).find(|count| (count * config.key_heads).is_multiple_of(workers)).unwrap_or(1);
+    let count =
+        (1..=workers).find(|count| (count * config.key_heads).is_multiple_of(workers)).unwrap_or(1);
     // Their sums meet in an order that depends on how many tokens a step has.
     if count == 1 || gpu.capabilities().deterministic {
         return Ok(None);
@@ -103,22 +123,24 @@ fn partial(place: &Place, config: &Config) -> Result<Option<(Tensor, Pieces)>> {
 /// Positions of the cache from which on pieces gain more than putting them together costs.
 const LONG: usize = 512;
 
-/// Turns of loops that one of two workers takes for a layer of one token: eight positions each, and blocks of 32 columns for
-/// tiles of 64 rows.
+/// Turns of loops that one of two workers takes for a layer of one token: eight positions each, and
+/// blocks of 32 columns for tiles of 64 rows.
 fn turns(config: &Config, layer: &Layer, capacity: usize) -> usize {
     // A mixture has more calls than a chain.
     let Ffn::Dense(ffn) = &layer.ffn else { return usize::MAX };
     let matrices = layer.attn_qkv.iter().map(|(_, matrix)| matrix);
-    let tiles =
-        |matrix: &Matrix| matrix.rows().div_ceil(64).div_ceil(2) * (matrix.columns().div_ceil(32) + 1);
-    let products: usize = matrices.chain([&layer.attn_output, &ffn.gate_up, &ffn.down]).map(tiles).sum();
+    let tiles = |matrix: &Matrix| {
+        matrix.rows().div_ceil(64).div_ceil(2) * (matrix.columns().div_ceil(32) + 1)
+    };
+    let products: usize =
+        matrices.chain([&layer.attn_output, &ffn.gate_up, &ffn.down]).map(tiles).sum();
     products + config.key_heads.div_ceil(2) * (capacity.div_ceil(8) + 2)
 }
 
 /// Records a step of `tokens` tokens whose ids are in `act.ids`, the first at position `step[0]`.
 ///
-/// With [`Want::Last`] it ends with the logits of the last token [1, V], the greedy choice in `chosen[0]`, and `step`
-/// advanced; with [`Want::All`] with the logits of all tokens [T, V].
+/// With [`Want::Last`] it ends with the logits of the last token [1, V], the greedy choice in
+/// `chosen[0]`, and `step` advanced; with [`Want::All`] with the logits of all tokens [T, V].
 #[allow(clippy::too_many_arguments)] // a forward pass has this many things to do with
 pub fn record(
     model: &Model,
@@ -139,7 +161,8 @@ pub fn record(
     // x[t] = embedding of ids[t], plus that of its position where it is learned             [T, C]
     let embedded = if family.learned_positions { &act.middle } else { &act.x };
     for w in model.token_embd.parts() {
-        let (ids, w, y, scale) = (act.ids.clone(), w.clone(), embedded.clone(), config.embedding_scale);
+        let (ids, w, y, scale) =
+            (act.ids.clone(), w.clone(), embedded.clone(), config.embedding_scale);
         rec.push("token_embd", Embed { ids, w, y, tokens, scale });
     }
     if let Some(w) = &model.position_embd {
@@ -154,13 +177,18 @@ pub fn record(
         let layer_type = config.layer_types[index];
         let rope = &cache.ropes[layer_type.rope];
 
-        // Attention: q, k, v = rotated projections of norm(x); k and v go to the cache      [T, H * D]
-        let normed = normed(&mut rec, &name("attn_norm"), config, act, &act.x, &layer.attn_norm, 0, tokens);
+        // Attention: q, k, v = rotated projections of norm(x); k and v go to the cache      [T, H *
+        // D]
+        let normed =
+            normed(&mut rec, &name("attn_norm"), config, act, &act.x, &layer.attn_norm, 0, tokens);
         let normed = normed.with_bias(layer.attn_qkv_bias.as_ref());
         let (additions, room) = (&layer.additions, act.additions.as_ref());
-        let normed = with_addition(&mut rec, &name("attn_qkv"), room, normed, additions.attn_qkv.as_ref());
-        for (first, part) in
-            layer.attn_qkv.iter().flat_map(|(first, w)| w.parts().iter().map(move |part| (first, part)))
+        let normed =
+            with_addition(&mut rec, &name("attn_qkv"), room, normed, additions.attn_qkv.as_ref());
+        for (first, part) in layer
+            .attn_qkv
+            .iter()
+            .flat_map(|(first, w)| w.parts().iter().map(move |part| (first, part)))
         {
             let (input, w) = (normed.clone(), part.clone());
             let first_row = first + part.first;
@@ -209,8 +237,13 @@ pub fn record(
         }
         // middle = x + W_o · attended                                                       [T, C]
         let input = Input::plain(&act.attended, tokens).with_bias(layer.attn_output_bias.as_ref());
-        let input =
-            with_addition(&mut rec, &name("attn_output"), room, input, additions.attn_output.as_ref());
+        let input = with_addition(
+            &mut rec,
+            &name("attn_output"),
+            room,
+            input,
+            additions.attn_output.as_ref(),
+        );
         let (w, after) = (&layer.attn_output, &layer.post_attention_norm);
         join(&mut rec, &name("attn_output"), config, act, input, w, after, &act.x, &act.middle);
 
@@ -224,13 +257,23 @@ pub fn record(
         }
     }
 
-    // logits = W_out · norm(x), of the last token or of all                                 [1 or T, V]
+    // logits = W_out · norm(x), of the last token or of all                                 [1 or
+    // T, V]
     let (first_token, count) = match want {
         Want::Nothing => return rec,
         Want::Last => (tokens - 1, 1),
         Want::All => (0, tokens),
     };
-    let input = normed(&mut rec, "output_norm", config, act, &act.x, &model.output_norm, first_token, count);
+    let input = normed(
+        &mut rec,
+        "output_norm",
+        config,
+        act,
+        &act.x,
+        &model.output_norm,
+        first_token,
+        count,
+    );
     for w in model.output_matrix().parts() {
         let (input, w, y) = (input.clone(), w.clone(), logits.clone());
         match config.logits_cap {
@@ -256,7 +299,8 @@ pub fn record(
     rec
 }
 
-/// hidden = gate(W_gate · norm(middle)) * (W_up · norm(middle)) [T, F], and x = middle + W_down · hidden [T, C].
+/// hidden = gate(W_gate · norm(middle)) * (W_up · norm(middle)) [T, F], and x = middle + W_down ·
+/// hidden [T, C].
 fn feed_forward(
     rec: &mut Recording,
     name: &dyn Fn(&str) -> String,
@@ -266,27 +310,47 @@ fn feed_forward(
     ffn: &Dense,
     tokens: usize,
 ) {
-    let normed = normed(rec, &name("ffn_norm"), config, act, &act.middle, &layer.ffn_norm, 0, tokens);
+    let normed =
+        normed(rec, &name("ffn_norm"), config, act, &act.middle, &layer.ffn_norm, 0, tokens);
     let (additions, room) = (&layer.additions, act.additions.as_ref());
     let normed = normed.with_bias(ffn.up_bias.as_ref());
-    let normed = with_addition(rec, &name("ffn_gate_up"), room, normed, additions.ffn_gate_up.as_ref());
+    let normed =
+        with_addition(rec, &name("ffn_gate_up"), room, normed, additions.ffn_gate_up.as_ref());
     for w in ffn.gate_up.parts() {
         let (input, w, y) = (normed.clone(), w.clone(), act.hidden.clone());
         match config.architecture.feed_forward {
-            FeedForward::SwiGlu => rec.push(name("ffn_gate_up"), GateUp { input, w, y, gate: Gate::Silu }),
-            FeedForward::GeGlu => rec.push(name("ffn_gate_up"), GateUp { input, w, y, gate: Gate::Gelu }),
+            FeedForward::SwiGlu => {
+                rec.push(name("ffn_gate_up"), GateUp { input, w, y, gate: Gate::Silu })
+            }
+            FeedForward::GeGlu => {
+                rec.push(name("ffn_gate_up"), GateUp { input, w, y, gate: Gate::Gelu })
+            }
             FeedForward::Plain => {
                 let first_row = w.first;
-                rec.push(name("ffn_up"), Project { input, w, first_row, function: config.activation, y });
+                rec.push(
+                    name("ffn_up"),
+                    Project { input, w, first_row, function: config.activation, y },
+                );
             }
         }
     }
     let input = Input::plain(&act.hidden, tokens).with_bias(ffn.down_bias.as_ref());
     let input = with_addition(rec, &name("ffn_down"), room, input, additions.ffn_down.as_ref());
-    join(rec, &name("ffn_down"), config, act, input, &ffn.down, &layer.post_ffw_norm, &act.middle, &act.x);
+    join(
+        rec,
+        &name("ffn_down"),
+        config,
+        act,
+        input,
+        &ffn.down,
+        &layer.post_ffw_norm,
+        &act.middle,
+        &act.x,
+    );
 }
 
-/// `tokens` rows of x from `first_token` on, normalised: within the product that follows, or before it in a pass.
+/// `tokens` rows of x from `first_token` on, normalised: within the product that follows, or before
+/// it in a pass.
 #[allow(clippy::too_many_arguments)] // a norm and where it goes
 pub(super) fn normed(
     rec: &mut Recording,

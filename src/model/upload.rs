@@ -17,15 +17,16 @@ pub struct Unfilled {
 }
 
 impl Unfilled {
-    /// Packs the weights on as many threads as there are cores, and sends them; `progress` is told the bytes of the file
-    /// read so far.
+    /// Packs the weights on as many threads as there are cores, and sends them; `progress` is told
+    /// the bytes of the file read so far.
     ///
     /// # Errors
     /// When the device fails.
     pub fn fill(self, place: &Place, mut progress: impl FnMut(u64)) -> Result<()> {
         let Self { source, matrices, told } = self;
         if let Place::Device(gpu) = place {
-            let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(matrices.len());
+            let threads =
+                std::thread::available_parallelism().map_or(1, |n| n.get()).min(matrices.len());
             let next = AtomicUsize::new(0);
             std::thread::scope(|scope| {
                 let (sender, receiver) = mpsc::channel();
@@ -33,7 +34,8 @@ impl Unfilled {
                     let (sender, next, matrices) = (sender.clone(), &next, &matrices);
                     scope.spawn(move || {
                         // The receiver leaves at the first error; what remains is not needed then.
-                        while let Some(matrix) = matrices.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        while let Some(matrix) = matrices.get(next.fetch_add(1, Ordering::Relaxed))
+                        {
                             let filled = matrix.fill(gpu).map(|()| matrix.source_bytes());
                             if sender.send(filled).is_err() {
                                 return;

@@ -22,7 +22,8 @@ pub struct Gain {
 pub struct Layer {
     /// Before attention.
     pub attn_norm: Gain,
-    /// Rows of queries, keys and values, stacked where they share a format: (first row, matrix [.., C]).
+    /// Rows of queries, keys and values, stacked where they share a format: (first row, matrix [..,
+    /// C]).
     pub attn_qkv: Vec<(usize, Matrix)>,
     /// For all of these rows.
     pub attn_qkv_bias: Option<Tensor>,
@@ -54,7 +55,8 @@ pub enum Ffn {
 
 /// A feed-forward part that all tokens go through.
 pub struct Dense {
-    /// Gate rows and then up rows, each padded to whole tiles, [2 F, C]; up rows alone where there is no gate, [F, C].
+    /// Gate rows and then up rows, each padded to whole tiles, [2 F, C]; up rows alone where there
+    /// is no gate, [F, C].
     pub gate_up: Matrix,
     /// Of these rows, if they have one, in the same order.
     pub up_bias: Option<Tensor>,
@@ -90,19 +92,24 @@ pub struct Model {
 }
 
 impl Model {
-    /// Packs all weights of `source` and sends them to `place`; `progress` is told the bytes of the file read so far.
+    /// Packs all weights of `source` and sends them to `place`; `progress` is told the bytes of the
+    /// file read so far.
     ///
     /// # Errors
     /// A missing tensor, a wrong shape, one that nothing uses, or a device that cannot hold them.
-    pub fn load(place: &Place, source: impl Into<Source>, mut progress: impl FnMut(u64)) -> Result<Self> {
+    pub fn load(
+        place: &Place,
+        source: impl Into<Source>,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Self> {
         let (model, unfilled) = Self::reserve(place, source, Extent::Whole, None, &mut progress)?;
         unfilled.fill(place, progress)?;
         Ok(model)
     }
 
-    /// The model with room for its matrices, which are filled later: what is compiled in between uses memory that the
-    /// weights then take. The matrices are turned into another type first if asked for, and that is what `progress` is
-    /// told.
+    /// The model with room for its matrices, which are filled later: what is compiled in between
+    /// uses memory that the weights then take. The matrices are turned into another type first if
+    /// asked for, and that is what `progress` is told.
     ///
     /// # Errors
     /// As [`Model::load`], and where a weight that is turned into another type is no number.
@@ -136,7 +143,9 @@ impl Model {
         let output = match extent {
             Extent::WithoutOutput => None,
             Extent::Whole if tied => None,
-            Extent::Whole if is_stored => Some(loader.matrix("output.weight", vocabulary, width)?),
+            Extent::Whole if is_stored => {
+                Some(loader.matrix("output.weight", vocabulary, width)?)
+            }
             Extent::Whole => {
                 return Err(source.path_error(
                     "has no output matrix (lm_head.weight), and tie_word_embeddings of config.json is not true: such a \
@@ -148,7 +157,9 @@ impl Model {
         // Packed weights take about as much as those of the file.
         let stored = source.tensors().iter().filter(|tensor| tensor.name.starts_with("blk."));
         let arena = match place {
-            Place::Device(gpu) => Some(gpu.open_arena(stored.map(|tensor| tensor.bytes / 8 * 9), false)),
+            Place::Device(gpu) => {
+                Some(gpu.open_arena(stored.map(|tensor| tensor.bytes / 8 * 9), false))
+            }
             Place::Host => None,
         };
         let layers = loader.layers(read)?;

@@ -1,4 +1,5 @@
-//! How likely a model holds its tokens to be: logarithms of the probabilities that logits stand for.
+//! How likely a model holds its tokens to be: logarithms of the probabilities that logits stand
+//! for.
 
 use serde::Serialize;
 
@@ -21,7 +22,8 @@ pub struct Likelihoods {
 }
 
 impl Likelihoods {
-    /// Of `chosen` and the `count` likeliest, by the logits \[V\] that the model gave; `None` for an id outside them.
+    /// Of `chosen` and the `count` likeliest, by the logits \[V\] that the model gave; `None` for
+    /// an id outside them.
     pub fn new(logits: &[f32], chosen: u32, count: usize) -> Option<Self> {
         let logit = *logits.get(chosen as usize)?;
         let all = logsumexp(logits);
@@ -33,7 +35,8 @@ impl Likelihoods {
 pub fn likeliest(logits: &[f32], count: usize) -> Vec<Likely> {
     let all = logsumexp(logits);
     let mut ids: Vec<u32> = (0u32..).zip(logits).map(|(id, _)| id).collect();
-    let order = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
+    let order =
+        |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
     let count = count.min(ids.len());
     if (1..ids.len()).contains(&count) {
         // A vocabulary is sorted no further than it is asked for.
@@ -59,7 +62,8 @@ mod tests {
     #[test]
     fn the_likeliest_come_first_and_the_sum_does_not_overflow() {
         let logits: Vec<f32> = (0..40).map(|n| 1000.0 + (n % 20) as f32).collect();
-        let ids = |count| likeliest(&logits, count).iter().map(|likely| likely.id).collect::<Vec<_>>();
+        let ids =
+            |count| likeliest(&logits, count).iter().map(|likely| likely.id).collect::<Vec<_>>();
         assert_eq!(ids(4), [19, 39, 18, 38]);
         assert_eq!((ids(0).len(), ids(1), ids(40).len(), ids(99).len()), (0, vec![19], 40, 40));
         assert!((logsumexp(&[1000.0; 4]) - (1000.0 + 4f64.ln())).abs() < 1e-9);
@@ -70,9 +74,13 @@ mod tests {
         let logits = [0.0, 3f32.ln(), f32::NEG_INFINITY, 0.0];
         let found = Likelihoods::new(&logits, 3, 2).unwrap();
         assert!((found.logprob - 0.2f32.ln()).abs() < 1e-6);
-        let top: Vec<_> = found.top.iter().map(|likely| (likely.id, likely.logprob.exp())).collect();
+        let top: Vec<_> =
+            found.top.iter().map(|likely| (likely.id, likely.logprob.exp())).collect();
         assert!(
-            top[0].0 == 1 && (top[0].1 - 0.6).abs() < 1e-6 && top[1].0 == 0 && (top[1].1 - 0.2).abs() < 1e-6
+            top[0].0 == 1
+                && (top[0].1 - 0.6).abs() < 1e-6
+                && top[1].0 == 0
+                && (top[1].1 - 0.2).abs() < 1e-6
         );
         assert_eq!(Likelihoods::new(&logits, 4, 2), None);
         let sum: f32 = likeliest(&logits, 4).iter().map(|likely| likely.logprob.exp()).sum();

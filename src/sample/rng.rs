@@ -20,7 +20,9 @@ impl Rng {
         match number {
             0 => seed,
             // Odd, and not the step between states: no answer goes on where another one began.
-            _ => Self::new(seed.wrapping_add(number.wrapping_mul(0xd1b5_4a32_d192_ed03))).next_u64(),
+            _ => {
+                Self::new(seed.wrapping_add(number.wrapping_mul(0xd1b5_4a32_d192_ed03))).next_u64()
+            }
         }
     }
 

@@ -3,17 +3,18 @@
 //! The steps, in order, and why in this order:
 //!
 //! 1. **bias**: what the caller demands of single tokens, in units of the raw logits;
-//! 2. **penalties** for tokens seen before, on the raw logits too, as their published formulas say: the
-//!    repetition penalty of CTRL (Keskar et al. 2019), then frequency and presence as in OpenAI's API;
+//! 2. **penalties** for tokens seen before, on the raw logits too, as their published formulas say:
+//!    the repetition penalty of CTRL (Keskar et al. 2019), then frequency and presence as in
+//!    OpenAI's API;
 //! 3. **temperature**; at 0 the largest logit is taken here and nothing below runs;
 //! 4. **top-k**, which depends on the order only and leaves little for the steps below;
 //! 5. **top-p** (Holtzman et al. 2019), over the probabilities of what top-k left, renormalised;
 //! 6. **min-p**, a share of the largest probability; then the draw from what is left, renormalised.
 //!
-//! Temperature comes before the filters, as in Hugging Face `generate`, so that a nucleus of 0.9 holds nine
-//! tenths of the distribution that is drawn from. (llama.cpp's default chain scales last: there the
-//! filters cut the distribution at temperature 1.) Each filter keeps at least the likeliest token. Among
-//! equal logits the lower id is the likelier one.
+//! Temperature comes before the filters, as in Hugging Face `generate`, so that a nucleus of 0.9
+//! holds nine tenths of the distribution that is drawn from. (llama.cpp's default chain scales
+//! last: there the filters cut the distribution at temperature 1.) Each filter keeps at least the
+//! likeliest token. Among equal logits the lower id is the likelier one.
 
 use std::cmp::Ordering;
 
@@ -29,7 +30,8 @@ pub struct Sampler {
     seen: Vec<u32>,
 }
 
-/// A token still in the race. `weight` is its logit, and after the softmax its unnormalised probability.
+/// A token still in the race. `weight` is its logit, and after the softmax its unnormalised
+/// probability.
 #[derive(Clone, Copy, Debug)]
 struct Candidate {
     id: u32,
@@ -54,10 +56,12 @@ impl Sampler {
         &self.settings
     }
 
-    /// The next token id from `logits` \[V\], given the ids so far (prompt and answer), oldest first.
+    /// The next token id from `logits` \[V\], given the ids so far (prompt and answer), oldest
+    /// first.
     ///
-    /// Bias and penalties are applied to `logits` in place. Logits that are not finite are an error: they
-    /// come from a broken kernel or a damaged model, and no choice among them means anything.
+    /// Bias and penalties are applied to `logits` in place. Logits that are not finite are an
+    /// error: they come from a broken kernel or a damaged model, and no choice among them means
+    /// anything.
     pub fn sample(&mut self, logits: &mut [f32], history: &[u32]) -> Result<u32> {
         if let Some(id) = logits.iter().position(|x| !x.is_finite()) {
             return Err(Error::Model(format!(
@@ -74,10 +78,11 @@ impl Sampler {
         }
 
         self.candidates.clear();
-        self.candidates.extend((0u32..).zip(logits.iter()).map(|(id, &weight)| Candidate { id, weight }));
+        self.candidates
+            .extend((0u32..).zip(logits.iter()).map(|(id, &weight)| Candidate { id, weight }));
         self.keep_top_k();
-        // The largest exponent is 0, so nothing overflows and the largest weight is 1, which is what min-p
-        // measures against.
+        // The largest exponent is 0, so nothing overflows and the largest weight is 1, which is
+        // what min-p measures against.
         let temperature = self.settings.temperature;
         for c in &mut self.candidates {
             c.weight = ((c.weight - max) / temperature).exp();
@@ -93,7 +98,8 @@ impl Sampler {
     fn add_bias(&self, logits: &mut [f32]) -> Result<()> {
         let vocab = logits.len();
         for &(id, bias) in &self.settings.logit_bias {
-            let logit = logits.get_mut(id as usize).ok_or_else(|| outside("logit_bias", id, vocab))?;
+            let logit =
+                logits.get_mut(id as usize).ok_or_else(|| outside("logit_bias", id, vocab))?;
             *logit += bias;
         }
         Ok(())
@@ -104,15 +110,21 @@ impl Sampler {
         if !s.has_penalties() {
             return Ok(());
         }
-        let start = if s.penalty_window == 0 { 0 } else { history.len().saturating_sub(s.penalty_window) };
+        let start =
+            if s.penalty_window == 0 { 0 } else { history.len().saturating_sub(s.penalty_window) };
         self.seen.clear();
         self.seen.extend_from_slice(&history[start..]);
         self.seen.sort_unstable();
         let vocab = logits.len();
         for run in self.seen.chunk_by(|a, b| a == b) {
-            let logit =
-                logits.get_mut(run[0] as usize).ok_or_else(|| outside("the history", run[0], vocab))?;
-            *logit = if *logit > 0.0 { *logit / s.repetition_penalty } else { *logit * s.repetition_penalty };
+            let logit = logits
+                .get_mut(run[0] as usize)
+                .ok_or_else(|| outside("the history", run[0], vocab))?;
+            *logit = if *logit > 0.0 {
+                *logit / s.repetition_penalty
+            } else {
+                *logit * s.repetition_penalty
+            };
             *logit -= s.frequency_penalty * run.len() as f32 + s.presence_penalty;
         }
         Ok(())
@@ -128,7 +140,8 @@ impl Sampler {
         }
     }
 
-    /// Sorts only as much of the front as the nucleus needs: most nuclei are tens of tokens of 262144.
+    /// Sorts only as much of the front as the nucleus needs: most nuclei are tens of tokens of
+    /// 262144.
     fn keep_top_p(&mut self) {
         if self.settings.top_p >= 1.0 {
             return;
@@ -186,7 +199,9 @@ fn largest(logits: &[f32]) -> Result<(u32, f32)> {
         }
     }
     if best.1 == f32::NEG_INFINITY {
-        return Err(Error::Usage("no token is left to choose from: logit_bias bans them all".into()));
+        return Err(Error::Usage(
+            "no token is left to choose from: logit_bias bans them all".into(),
+        ));
     }
     Ok(best)
 }

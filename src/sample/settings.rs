@@ -53,17 +53,19 @@ impl SamplerSettings {
 
     /// True when tokens seen before are made less (or more) likely.
     pub fn has_penalties(&self) -> bool {
-        self.repetition_penalty != 1.0 || self.frequency_penalty != 0.0 || self.presence_penalty != 0.0
+        self.repetition_penalty != 1.0
+            || self.frequency_penalty != 0.0
+            || self.presence_penalty != 0.0
     }
 
-    /// False when the index of the largest logit is all that sampling reads, so that the logits need not
-    /// leave the device.
+    /// False when the index of the largest logit is all that sampling reads, so that the logits
+    /// need not leave the device.
     pub fn needs_logits(&self) -> bool {
         !self.is_greedy() || self.has_penalties() || !self.logit_bias.is_empty()
     }
 
-    /// The same for the answer with this number of a conversation, which has draws of its own. Those of answer 0 are the
-    /// seed's; a seed fixes them all.
+    /// The same for the answer with this number of a conversation, which has draws of its own.
+    /// Those of answer 0 are the seed's; a seed fixes them all.
     pub fn for_answer(&self, number: u64) -> Self {
         Self { seed: Rng::of_answer(self.seed, number), ..self.clone() }
     }
@@ -71,12 +73,21 @@ impl SamplerSettings {
     /// Checks each setting's range, for a vocabulary of `vocab` tokens.
     pub fn validate(&self, vocab: usize) -> Result<()> {
         let bounded = |name: &str, value: f32, ok: bool, range: &str| {
-            if ok { Ok(()) } else { Err(Error::Usage(format!("{name} is {value}, it must be {range}"))) }
+            if ok {
+                Ok(())
+            } else {
+                Err(Error::Usage(format!("{name} is {value}, it must be {range}")))
+            }
         };
         let positive = |v: f32| v.is_finite() && v > 0.0;
         let t = self.temperature;
         bounded("temperature", t, t == 0.0 || positive(t), "0 (greedy) or a positive number")?;
-        bounded("top_p", self.top_p, self.top_p > 0.0 && self.top_p <= 1.0, "above 0 and at most 1")?;
+        bounded(
+            "top_p",
+            self.top_p,
+            self.top_p > 0.0 && self.top_p <= 1.0,
+            "above 0 and at most 1",
+        )?;
         bounded("min_p", self.min_p, (0.0..=1.0).contains(&self.min_p), "from 0 to 1")?;
         let r = self.repetition_penalty;
         bounded("repetition_penalty", r, positive(r), "a positive number; 1 is off")?;
@@ -91,7 +102,12 @@ impl SamplerSettings {
                 )));
             }
             let ok = bias.is_finite() || bias == f32::NEG_INFINITY;
-            bounded(&format!("logit_bias of token {id}"), bias, ok, "a finite number, or -inf to ban it")?;
+            bounded(
+                &format!("logit_bias of token {id}"),
+                bias,
+                ok,
+                "a finite number, or -inf to ban it",
+            )?;
         }
         Ok(())
     }

@@ -4,8 +4,8 @@ use crate::error::{Error, Result};
 
 /// Watches a stream of text for stop strings, and holds back what might be the start of one.
 ///
-/// The answer ends at the stop string that is complete first (the longest one of those that are complete at
-/// the same place), so the result does not depend on how the text was cut into pieces.
+/// The answer ends at the stop string that is complete first (the longest one of those that are
+/// complete at the same place), so the result does not depend on how the text was cut into pieces.
 #[derive(Clone, Debug, Default)]
 pub struct StopStrings {
     stops: Vec<String>,
@@ -26,7 +26,9 @@ impl StopStrings {
     /// Watches for each of `stops`; an empty list lets everything through at once.
     pub fn new(stops: Vec<String>) -> Result<Self> {
         if stops.iter().any(String::is_empty) {
-            return Err(Error::Usage("a stop string is empty: it would end every answer at once".into()));
+            return Err(Error::Usage(
+                "a stop string is empty: it would end every answer at once".into(),
+            ));
         }
         Ok(Self { stops, held: String::new(), stopped: false })
     }
@@ -46,7 +48,9 @@ impl StopStrings {
             .stops
             .iter()
             .enumerate()
-            .filter_map(|(index, stop)| self.held.find(stop).map(|start| (start + stop.len(), start, index)))
+            .filter_map(|(index, stop)| {
+                self.held.find(stop).map(|start| (start + stop.len(), start, index))
+            })
             .min();
         if let Some((_, start, index)) = first {
             self.stopped = true;
@@ -113,7 +117,11 @@ mod tests {
             for width in 1..=chars.len() {
                 let pieces: Vec<String> = chars.chunks(width).map(|c| c.concat()).collect();
                 let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
-                assert_eq!(watch(stops, &pieces), (want.to_owned(), stop), "{stops:?} in {pieces:?}");
+                assert_eq!(
+                    watch(stops, &pieces),
+                    (want.to_owned(), stop),
+                    "{stops:?} in {pieces:?}"
+                );
             }
         }
     }

@@ -46,9 +46,9 @@ impl Message {
 
 /// A Jinja chat template, with the environment Hugging Face's `apply_chat_template` gives it.
 ///
-/// Special tokens the template writes are plain text in the result; [`Tokenizer::encode`] reads them, without
-/// `add_special`, for the template writes BOS itself where it belongs. A control token spelled out in a
-/// message is read as one, too.
+/// Special tokens the template writes are plain text in the result; [`Tokenizer::encode`] reads
+/// them, without `add_special`, for the template writes BOS itself where it belongs. A control
+/// token spelled out in a message is read as one, too.
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
@@ -100,13 +100,16 @@ impl ChatTemplate {
         Ok(Some(template))
     }
 
-    /// The text of a folder's template: `chat_template.jinja`, or that of `tokenizer_config.json`; of several there the
-    /// one called "default".
+    /// The text of a folder's template: `chat_template.jinja`, or that of `tokenizer_config.json`;
+    /// of several there the one called "default".
     pub(super) fn folder_text(folder: &Folder) -> Result<Option<String>> {
         let wrong = |what: &str| folder.path_error(format!("the chat template {what}"));
         Ok(match folder.opt_bytes("chat_template.jinja")? {
             Some(bytes) => Some(String::from_utf8(bytes).map_err(|_| wrong("is not UTF-8"))?),
-            None => match folder.opt_object("tokenizer_config.json")?.and_then(|mut map| map.remove(NAME)) {
+            None => match folder
+                .opt_object("tokenizer_config.json")?
+                .and_then(|mut map| map.remove(NAME))
+            {
                 None | Some(serde_json::Value::Null) => None,
                 Some(serde_json::Value::String(source)) => Some(source),
                 Some(several) => Some(of_several(&several).map_err(|why| wrong(&why))?),
@@ -114,23 +117,28 @@ impl ChatTemplate {
         })
     }
 
-    /// Compiles a template. `bos_token` and `eos_token` are the texts of these tokens, empty if there is none.
+    /// Compiles a template. `bos_token` and `eos_token` are the texts of these tokens, empty if
+    /// there is none.
     pub fn new(source: &str, bos_token: &str, eos_token: &str) -> Result<Self> {
         if source.len() > MAX_TEMPLATE_BYTES {
             let bytes = source.len();
-            return Err(Error::Text(format!("the {NAME} has {bytes} bytes; at most 1 MiB is read")));
+            return Err(Error::Text(format!(
+                "the {NAME} has {bytes} bytes; at most 1 MiB is read"
+            )));
         }
-        let environment =
-            template::environment(NAME, source).map_err(|why| Error::Text(format!("the {NAME}{why}")))?;
+        let environment = template::environment(NAME, source)
+            .map_err(|why| Error::Text(format!("the {NAME}{why}")))?;
         let tokens = [("bos_token", bos_token), ("eos_token", eos_token)];
         let tokens = tokens.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
         Ok(Self { environment, tokens })
     }
 
-    /// The prompt for `messages`. With `add_generation_prompt`, it ends where the assistant's answer begins.
+    /// The prompt for `messages`. With `add_generation_prompt`, it ends where the assistant's
+    /// answer begins.
     ///
     /// # Errors
-    /// If the template refuses the conversation (a role it does not know, say), fails, or does too much work.
+    /// If the template refuses the conversation (a role it does not know, say), fails, or does too
+    /// much work.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
         let own = [
             ("messages", messages.iter().map(Message::to_value).collect::<Value>()),
@@ -142,41 +150,50 @@ impl ChatTemplate {
         self.rendered(own.map(|(name, value)| (name.to_owned(), value)))
     }
 
-    /// The prompt from all the variables of a template, as `apply_chat_template` names them: `messages` with tool
-    /// calls and their results, `tools`, `documents`, `add_generation_prompt`, and what a model's template adds.
-    /// Special tokens by their names need not be among them.
+    /// The prompt from all the variables of a template, as `apply_chat_template` names them:
+    /// `messages` with tool calls and their results, `tools`, `documents`, `add_generation_prompt`,
+    /// and what a model's template adds. Special tokens by their names need not be among them.
     ///
     /// # Errors
     /// As [`ChatTemplate::render`].
-    pub fn render_with(&self, variables: &serde_json::Map<String, serde_json::Value>) -> Result<String> {
+    pub fn render_with(
+        &self,
+        variables: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<String> {
         self.rendered(variables.iter().map(|(name, value)| (name.clone(), of_json(value))))
     }
 
     fn rendered(&self, variables: impl IntoIterator<Item = (String, Value)>) -> Result<String> {
-        let tokens = self.tokens.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str())));
+        let tokens =
+            self.tokens.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str())));
         let context = Value::from_pairs(tokens.chain(variables));
         let template = self.environment.get_template(NAME).map_err(|e| described(&e))?;
         template.render(context).map_err(|e| described(&e))
     }
 }
 
-/// The template called "default", or the only one, of several: a list of names and texts, or texts by their names.
+/// The template called "default", or the only one, of several: a list of names and texts, or texts
+/// by their names.
 fn of_several(several: &serde_json::Value) -> std::result::Result<String, String> {
-    let text =
-        |value: Option<&serde_json::Value>| value.and_then(serde_json::Value::as_str).map(str::to_owned);
+    let text = |value: Option<&serde_json::Value>| {
+        value.and_then(serde_json::Value::as_str).map(str::to_owned)
+    };
     let named: Vec<(String, String)> = match several {
         serde_json::Value::Array(list) => list
             .iter()
             .filter_map(|item| Some((text(item.get("name"))?, text(item.get("template"))?)))
             .collect(),
-        serde_json::Value::Object(map) => {
-            map.iter().filter_map(|(name, value)| Some((name.clone(), text(Some(value))?))).collect()
-        }
+        serde_json::Value::Object(map) => map
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), text(Some(value))?)))
+            .collect(),
         _ => return Err("of tokenizer_config.json is no text".to_owned()),
     };
     match (named.iter().find(|(name, _)| name == "default"), &named[..]) {
         (Some((_, source)), _) | (None, [(_, source)]) => Ok(source.clone()),
-        (None, []) => Err("of tokenizer_config.json is no text, nor texts by their names".to_owned()),
+        (None, []) => {
+            Err("of tokenizer_config.json is no text, nor texts by their names".to_owned())
+        }
         (None, several) => {
             let names: Vec<&str> = several.iter().map(|(name, _)| name.as_str()).collect();
             let names = names.join(", ");
@@ -219,7 +236,8 @@ mod tests {
 
     #[test]
     fn renders_as_pythons_jinja_does() {
-        let messages = [Message::new("system", " Be brief. "), Message::new("user", "Say \"é\" <b>")];
+        let messages =
+            [Message::new("system", " Be brief. "), Message::new("user", "Say \"é\" <b>")];
         let rows = [
             ("{{ bos_token }}{{ messages[1].content }}{{ eos_token }}", "<s>Say \"é\" <b></s>"),
             // The newline after a block and the spaces before one go; the others stay.
@@ -228,7 +246,10 @@ mod tests {
                 "system\nuser\n",
             ),
             ("a\n", "a"),
-            ("{{ messages[0].content.strip() }}|{{ messages[0]['content'] | trim }}", "Be brief.|Be brief."),
+            (
+                "{{ messages[0].content.strip() }}|{{ messages[0]['content'] | trim }}",
+                "Be brief.|Be brief.",
+            ),
             ("{{ messages[0].content.split('.')[0].upper() }}", " BE BRIEF"),
             (
                 "{{ messages | tojson }}",
@@ -261,7 +282,10 @@ mod tests {
             ("\n\n{% if %}", "line 3"),
             ("\n{{ raise_exception('roles must alternate') }}", "line 2: roles must alternate"),
             ("{{ messages.nothing() }}", "line 1"),
-            ("\n{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}", "more work"),
+            (
+                "\n{% for i in range(9999) %}{% for j in range(9999) %}x{% endfor %}{% endfor %}",
+                "more work",
+            ),
             ("{{ 'x' * 4000000000 }}", "chat_template"),
             ("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "chat_template"),
         ];

@@ -18,12 +18,14 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
-const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const DAYS: [&str; 7] =
+    ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
 /// What one call may write; formats come from strangers' files.
 const LONGEST: usize = 1 << 16;
 
-/// `strftime_now` of chat templates: the present moment in local time, as Python's `datetime.now()` gives it.
+/// `strftime_now` of chat templates: the present moment in local time, as Python's `datetime.now()`
+/// gives it.
 pub(crate) fn strftime_now(format: &str) -> Result<String, Error> {
     strftime(format, &Zoned::now())
 }
@@ -31,7 +33,10 @@ pub(crate) fn strftime_now(format: &str) -> Result<String, Error> {
 /// C's `strftime` in English. The moment stands for Python's naive one: it names no zone.
 fn strftime(format: &str, now: &Zoned) -> Result<String, Error> {
     if format.len() > LONGEST {
-        return Err(Error::new(ErrorKind::InvalidOperation, "strftime_now: the format is too long"));
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "strftime_now: the format is too long",
+        ));
     }
     let mut text = String::new();
     let mut chars = format.chars();
@@ -66,9 +71,12 @@ fn converted(letter: char, pad: Option<char>, now: &Zoned) -> Option<String> {
     };
     let two = |value: i64| number(value, 2, '0');
     let whole = |format: &str| strftime(format, now).ok();
-    let (year, month, hour) = (i64::from(now.year()), i64::from(now.month()), i64::from(now.hour()));
-    let (from_sunday, from_monday) =
-        (i64::from(now.weekday().to_sunday_zero_offset()), i64::from(now.weekday().to_monday_zero_offset()));
+    let (year, month, hour) =
+        (i64::from(now.year()), i64::from(now.month()), i64::from(now.hour()));
+    let (from_sunday, from_monday) = (
+        i64::from(now.weekday().to_sunday_zero_offset()),
+        i64::from(now.weekday().to_monday_zero_offset()),
+    );
     let day_of_year = i64::from(now.day_of_year());
     // The week of the year, of which the first begins with the first Sunday, or Monday.
     let week = |weekday: i64| two((day_of_year + 6 - weekday) / 7);

@@ -8,7 +8,8 @@ use crate::text::tokenizer::decoders::{Position, WholeText};
 pub struct TextStream<'a> {
     tokenizer: &'a Tokenizer,
     skip_special: bool,
-    /// The beginning of a character whose other bytes are in tokens to come: at most 3 bytes between calls.
+    /// The beginning of a character whose other bytes are in tokens to come: at most 3 bytes
+    /// between calls.
     pending: Vec<u8>,
     /// The next text may begin with the space that encoding added.
     strip_space: bool,
@@ -22,7 +23,8 @@ impl<'a> TextStream<'a> {
         Self::at(Position::Beginning, tokenizer, skip_special)
     }
 
-    /// A stream that goes on from text before it, such as a prompt: a leading space is part of the text.
+    /// A stream that goes on from text before it, such as a prompt: a leading space is part of the
+    /// text.
     pub fn continuing(tokenizer: &'a Tokenizer, skip_special: bool) -> Self {
         Self::at(Position::AfterText, tokenizer, skip_special)
     }
@@ -33,8 +35,8 @@ impl<'a> TextStream<'a> {
         Self { tokenizer, skip_special, pending: Vec::new(), strip_space, position, whole }
     }
 
-    /// Takes the next id and returns the characters it completes, often none. Bytes that cannot be UTF-8
-    /// become U+FFFD.
+    /// Takes the next id and returns the characters it completes, often none. Bytes that cannot be
+    /// UTF-8 become U+FFFD.
     pub fn push(&mut self, id: u32) -> String {
         let held = self.pending.len();
         if self.tokenizer.append_bytes(id, self.skip_special, self.position, &mut self.pending) {

@@ -1,7 +1,9 @@
-//! Training: a forward pass of f32 kernels, its gradient by walking it in reverse, optimiser, batches, checkpoints.
+//! Training: a forward pass of f32 kernels, its gradient by walking it in reverse, optimiser,
+//! batches, checkpoints.
 //!
-//! Parameters, gradients, moments, data and batches stay on the device. A submission holds many steps; the host writes
-//! which sequences they draw and at which rate, and reads a loss and an accuracy of each.
+//! Parameters, gradients, moments, data and batches stay on the device. A submission holds many
+//! steps; the host writes which sequences they draw and at which rate, and reads a loss and an
+//! accuracy of each.
 
 mod data;
 mod model;

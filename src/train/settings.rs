@@ -48,18 +48,29 @@ impl Settings {
             ));
         }
         if self.batch.saturating_mul(self.accumulate) > 1 << 16 {
-            return wrong(format!("{} sequences a step are too many", self.batch * self.accumulate));
+            return wrong(format!(
+                "{} sequences a step are too many",
+                self.batch * self.accumulate
+            ));
         }
         // The device computes in f32.
         let rate = self.schedule.rate as f32;
         if !(rate > 0.0 && rate.is_finite()) {
-            return wrong(format!("a learning rate of {}; it must be a number above 0", self.schedule.rate));
+            return wrong(format!(
+                "a learning rate of {}; it must be a number above 0",
+                self.schedule.rate
+            ));
         }
         if !(self.decay >= 0.0 && self.decay.is_finite()) {
-            return wrong(format!("a weight decay of {}; it must be a number, 0 or more", self.decay));
+            return wrong(format!(
+                "a weight decay of {}; it must be a number, 0 or more",
+                self.decay
+            ));
         }
         if let Some(clip) = self.clip.filter(|&clip| !(clip > 0.0 && clip.is_finite())) {
-            return wrong(format!("gradients clipped to a norm of {clip}; it must be a number above 0"));
+            return wrong(format!(
+                "gradients clipped to a norm of {clip}; it must be a number above 0"
+            ));
         }
         Ok(())
     }

@@ -49,7 +49,8 @@ struct State {
     pending: Vec<[f32; 3]>,
 }
 
-/// Seconds of steps that go to the device at once, so that progress and the interrupt are seen to in between.
+/// Seconds of steps that go to the device at once, so that progress and the interrupt are seen to
+/// in between.
 const TOGETHER: f64 = 0.5;
 
 /// What learns.
@@ -116,10 +117,12 @@ impl TextRun {
         Self::begin(gpu, Pupil::New(Box::new(tokenizer)), tuned, data)
     }
 
-    /// A run at step 0 of a model that is there. Its settings are chosen for the data where nobody wishes otherwise.
+    /// A run at step 0 of a model that is there. Its settings are chosen for the data where nobody
+    /// wishes otherwise.
     ///
     /// # Errors
-    /// When the model cannot be read or trained, the settings are impossible, or the device cannot hold it.
+    /// When the model cannot be read or trained, the settings are impossible, or the device cannot
+    /// hold it.
     pub fn tune(gpu: &Arc<Gpu>, tuning: &Tuning, wishes: &Wishes, data: &Data) -> Result<Self> {
         Self::begin(gpu, Pupil::Tuned(tuning.clone()), tuning.begin(gpu, wishes, data)?, data)
     }
@@ -155,8 +158,8 @@ impl TextRun {
         Ok((step, state.settings, state.tuning))
     }
 
-    /// The run of a folder, where its checkpoint left it, on the text that it began with. With other `steps`, the rate follows
-    /// the cosine over all of these from there on.
+    /// The run of a folder, where its checkpoint left it, on the text that it began with. With
+    /// other `steps`, the rate follows the cosine over all of these from there on.
     ///
     /// # Errors
     /// When there is none, it is damaged, or the text is another.
@@ -181,7 +184,8 @@ impl TextRun {
             }
         };
         let step = Checkpoint::<State>::read(&path, &mut run.trainer)?.step;
-        (run.seconds, run.pending) = (state.seconds, state.pending.into_iter().map(Score::from).collect());
+        (run.seconds, run.pending) =
+            (state.seconds, state.pending.into_iter().map(Score::from).collect());
         run.rows = read_metrics(folder, |row: &TextRow| row.step <= step)?;
         Ok(run)
     }
@@ -210,7 +214,8 @@ impl TextRun {
         Checkpoint::write(&checkpoint(folder), &self.trainer, state)
     }
 
-    /// Writes what other commands take: a model's folder, its adapter, or its file, and gives the path.
+    /// Writes what other commands take: a model's folder, its adapter, or its file, and gives the
+    /// path.
     ///
     /// # Errors
     /// When the device or a file fails.
@@ -234,8 +239,8 @@ impl TextRun {
         write_metrics(folder, &self.rows)
     }
 
-    /// Refuses to go on with a model that finds all tokens equally likely, to the last digit: numbers in it are no numbers any
-    /// more, and there is no way back.
+    /// Refuses to go on with a model that finds all tokens equally likely, to the last digit:
+    /// numbers in it are no numbers any more, and there is no way back.
     fn refuse_lost(&self, scores: &[Score]) -> Result<()> {
         let vocabulary = self.trainer.shape.vocabulary;
         let equal = (vocabulary as f64).ln();
@@ -256,11 +261,16 @@ impl TextRun {
         self.trainer.done() >= self.settings.steps
     }
 
-    /// Trains up to the next row and gives it, or up to `interrupt` and gives nothing. `tell` hears of the steps done.
+    /// Trains up to the next row and gives it, or up to `interrupt` and gives nothing. `tell` hears
+    /// of the steps done.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn advance(&mut self, interrupt: &AtomicBool, tell: impl Fn(u64)) -> Result<Option<TextRow>> {
+    pub fn advance(
+        &mut self,
+        interrupt: &AtomicBool,
+        tell: impl Fn(u64),
+    ) -> Result<Option<TextRow>> {
         let (since, before) = (Instant::now(), self.seconds);
         loop {
             let step = self.trainer.done();

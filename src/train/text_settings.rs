@@ -8,7 +8,8 @@ use crate::train::settings::Settings;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The configuration file: JSON, in which what is left out has its default. `examples/train.json` is one.
+/// The configuration file: JSON, in which what is left out has its default. `examples/train.json`
+/// is one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextSettings {
@@ -76,7 +77,8 @@ impl Default for TextSettings {
 }
 
 impl TextSettings {
-    /// A model of Llama's kind over so many tokens: RMSNorm, rotary positions, SwiGLU, one matrix for both ends.
+    /// A model of Llama's kind over so many tokens: RMSNorm, rotary positions, SwiGLU, one matrix
+    /// for both ends.
     pub fn shape(&self, vocabulary: usize) -> Shape {
         Shape::llama(self, vocabulary)
     }
@@ -106,11 +108,18 @@ impl TextSettings {
         if !(0.0..=0.5).contains(&self.validation) {
             return wrong(format!("validation is {}; it must be from 0 to 0.5", self.validation));
         }
-        if !(self.rate > 0.0 && self.rate.is_finite() && self.weight_decay >= 0.0 && self.clip >= 0.0) {
+        if !(self.rate > 0.0
+            && self.rate.is_finite()
+            && self.weight_decay >= 0.0
+            && self.clip >= 0.0)
+        {
             return wrong("rate must be above 0, weight_decay and clip 0 or more".into());
         }
         if self.heads == 0 || !self.width.is_multiple_of(8 * self.heads) {
-            return wrong(format!("width {} is no multiple of 8 * {} heads", self.width, self.heads));
+            return wrong(format!(
+                "width {} is no multiple of 8 * {} heads",
+                self.width, self.heads
+            ));
         }
         if let Some(what) = unsupported_heads(self.heads, self.width / self.heads) {
             return wrong(format!("width {} and {} heads: {what}", self.width, self.heads));

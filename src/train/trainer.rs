@@ -59,8 +59,8 @@ impl Trainer {
         Self::of(gpu, Network::random(gpu, shape, settings.seed)?, settings, data)
     }
 
-    /// Bytes that a network of `shape`, `lora` beside it, and its training over `words` words of data take on a device; `in_place`
-    /// as in [`Optimiser::new`]. Nothing is allocated.
+    /// Bytes that a network of `shape`, `lora` beside it, and its training over `words` words of
+    /// data take on a device; `in_place` as in [`Optimiser::new`]. Nothing is allocated.
     ///
     /// # Errors
     /// When shape or settings are impossible.
@@ -93,19 +93,28 @@ impl Trainer {
         } else {
             "--lora, a smaller --batch or --context, or a smaller model"
         };
-        gpu.refuse_more(0, Self::bytes_of(shape, lora, settings, words, gpu.aliases())?, &what, advice)
+        gpu.refuse_more(
+            0,
+            Self::bytes_of(shape, lora, settings, words, gpu.aliases())?,
+            &what,
+            advice,
+        )
     }
 
-    /// A trainer at step 0. `data` holds token ids, where a set top bit says that one is no target, and [`Draw::NONE`] where
-    /// there is none.
+    /// A trainer at step 0. `data` holds token ids, where a set top bit says that one is no target,
+    /// and [`Draw::NONE`] where there is none.
     ///
     /// # Errors
     /// When settings are impossible, or the device cannot hold it all.
     pub fn of(gpu: &Arc<Gpu>, network: Network, settings: &Settings, data: &[u32]) -> Result<Self> {
         let (shape, parameters) = (network.shape.clone(), network.trained().clone());
-        let ids = data.iter().filter(|word| **word != Draw::NONE).map(|word| word & (u32::MAX >> 1));
+        let ids =
+            data.iter().filter(|word| **word != Draw::NONE).map(|word| word & (u32::MAX >> 1));
         if let Some(id) = ids.into_iter().find(|&id| id as usize >= shape.vocabulary) {
-            return Err(Error::Model(format!("token {id} is beyond the vocabulary of {}", shape.vocabulary)));
+            return Err(Error::Model(format!(
+                "token {id} is beyond the vocabulary of {}",
+                shape.vocabulary
+            )));
         }
         let place = Place::Device(Arc::clone(gpu));
         let step = Step::record(&place, &network, settings, data.len(), gpu.aliases())?;
@@ -172,12 +181,14 @@ impl Trainer {
             self.reset(&[0.0; 4], &[0; 4]);
             self.shares.write(&self.gpu, 0, bytemuck::cast_slice(&[1f32; 4]));
             let seconds = self.step.profile(&self.gpu)?;
-            timings.extend(self.recording.entries().iter().zip(seconds).map(|(entry, seconds)| Timing {
-                tokens: self.settings.batch * self.settings.accumulate * self.shape.context,
-                label: entry.label.clone(),
-                kernel: entry.kernel.name(),
-                cost: entry.kernel.cost(0),
-                seconds,
+            timings.extend(self.recording.entries().iter().zip(seconds).map(|(entry, seconds)| {
+                Timing {
+                    tokens: self.settings.batch * self.settings.accumulate * self.shape.context,
+                    label: entry.label.clone(),
+                    kernel: entry.kernel.name(),
+                    cost: entry.kernel.cost(0),
+                    seconds,
+                }
             }));
         }
         Ok(timings)
@@ -198,8 +209,8 @@ impl Trainer {
         }
     }
 
-    /// Takes `count` steps over sequences that begin at `places` of the data, in the order `order` has for them, and
-    /// gives the score of each.
+    /// Takes `count` steps over sequences that begin at `places` of the data, in the order `order`
+    /// has for them, and gives the score of each.
     ///
     /// # Errors
     /// When the device fails, or a loss is no number.
@@ -216,7 +227,8 @@ impl Trainer {
             }
             let each = (batch * accumulate) as u64;
             let drawn = self.done * each..(self.done + steps as u64) * each;
-            let starts: Vec<u32> = drawn.map(|position| places[order.at(position) as usize]).collect();
+            let starts: Vec<u32> =
+                drawn.map(|position| places[order.at(position) as usize]).collect();
             self.reset(&rows, &starts);
             let shares = self.shares_of(&starts);
             self.shares.write(&self.gpu, 0, bytemuck::cast_slice(&shares));
@@ -226,7 +238,9 @@ impl Trainer {
                     submission.hand_over();
                 }
                 submission.run(&self.step);
-                self.optimiser.copies(&self.parameters).for_each(|(next, now)| submission.copy(next, now));
+                self.optimiser
+                    .copies(&self.parameters)
+                    .for_each(|(next, now)| submission.copy(next, now));
                 self.totals.iter().for_each(|total| submission.keep(total));
             }
             let found: Vec<Score> =
@@ -239,8 +253,9 @@ impl Trainer {
         Ok(scores)
     }
 
-    /// What each forward pass over sequences that begin at `starts` counts for in its step: its part of the targets. The
-    /// gradient is then that of the mean over all of them, however they are parted. Padded to fours.
+    /// What each forward pass over sequences that begin at `starts` counts for in its step: its
+    /// part of the targets. The gradient is then that of the mean over all of them, however they
+    /// are parted. Padded to fours.
     fn shares_of(&self, starts: &[u32]) -> Vec<f32> {
         let Settings { batch, accumulate, kept, .. } = self.settings;
         let before = |word: usize| self.learned[word.min(self.learned.len() - 1)];
@@ -250,7 +265,8 @@ impl Trainer {
         };
         let mut shares = vec![];
         for step in starts.chunks(accumulate * batch) {
-            let passes: Vec<u32> = step.chunks(batch).map(|pass| pass.iter().map(targets).sum()).collect();
+            let passes: Vec<u32> =
+                step.chunks(batch).map(|pass| pass.iter().map(targets).sum()).collect();
             let all = passes.iter().sum::<u32>().max(1);
             shares.extend(passes.iter().map(|&pass| (f64::from(pass) / f64::from(all)) as f32));
         }
@@ -298,7 +314,8 @@ impl Trainer {
     }
 }
 
-/// How many of the words before each of `data`, and of all of them, are targets: those without a set top bit.
+/// How many of the words before each of `data`, and of all of them, are targets: those without a
+/// set top bit.
 fn learned(data: &[u32]) -> Vec<u32> {
     let counts = data.iter().scan(0, |count, word| {
         *count += u32::from(word >> 31 == 0);

@@ -84,8 +84,8 @@ pub(super) struct Tuned {
 }
 
 impl Tuning {
-    /// Opens the model and chooses settings: a few passes over the data; no decay and nothing kept for evaluation where
-    /// examples are learned by heart.
+    /// Opens the model and chooses settings: a few passes over the data; no decay and nothing kept
+    /// for evaluation where examples are learned by heart.
     pub(super) fn begin(&self, gpu: &Arc<Gpu>, wishes: &Wishes, data: &Data) -> Result<Tuned> {
         let source = Source::open_ignoring(&self.model, &self.ignored)?;
         let config = Config::from_source(&source)?;
@@ -119,7 +119,12 @@ impl Tuning {
     }
 
     /// The same with settings from a checkpoint.
-    pub(super) fn again(&self, gpu: &Arc<Gpu>, settings: &TextSettings, data: &Data) -> Result<Tuned> {
+    pub(super) fn again(
+        &self,
+        gpu: &Arc<Gpu>,
+        settings: &TextSettings,
+        data: &Data,
+    ) -> Result<Tuned> {
         let source = Source::open_ignoring(&self.model, &self.ignored)?;
         let lesson = lesson_of(&source, settings, Some(settings.context), data)?;
         let network = self.load(gpu, &source, settings, &lesson)?;
@@ -135,7 +140,13 @@ impl Tuning {
         lesson: &Lesson,
     ) -> Result<Network> {
         let (shape, lora) = (Network::shape_of(source, lesson.context)?, self.lora.as_ref());
-        Trainer::refuse_beyond(gpu, &shape, lora, &settings.training(lesson.kept), lesson.words.len())?;
+        Trainer::refuse_beyond(
+            gpu,
+            &shape,
+            lora,
+            &settings.training(lesson.kept),
+            lesson.words.len(),
+        )?;
         Network::loaded(gpu, source, lesson.context, lora, settings.seed)
     }
 }
@@ -149,7 +160,11 @@ fn lesson_of(
     settings.check()?;
     let tokenizer = Tokenizer::from_source(source)?;
     if data.examples().is_none() {
-        return Lesson::text(tokenizer.encode(data.text(), true)?, settings.context, settings.validation);
+        return Lesson::text(
+            tokenizer.encode(data.text(), true)?,
+            settings.context,
+            settings.validation,
+        );
     }
     let template = ChatTemplate::from_source(source, &tokenizer)?;
     let longest = Config::from_source(source)?.context.min(MOST_CONTEXT);

@@ -7,8 +7,8 @@ pub use kaiwu::workbench::cases::Table;
 use std::io::Write;
 use std::sync::Arc;
 
-/// Whether the adapter can hold tensors in `storage`. Where it cannot, a line says so on standard error itself, which
-/// the test harness does not capture: no coverage is lost in silence.
+/// Whether the adapter can hold tensors in `storage`. Where it cannot, a line says so on standard
+/// error itself, which the test harness does not capture: no coverage is lost in silence.
 pub fn can_store(storage: StorageKind) -> bool {
     let adapters = list_adapters(None).unwrap_or_else(|error| panic!("{error}"));
     let adapter = adapters.iter().find(|adapter| adapter.chosen).expect("one adapter is chosen");

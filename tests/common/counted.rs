@@ -19,7 +19,8 @@ fn add(bytes: isize) {
     });
 }
 
-// SAFETY: everything is passed on to the system's allocator; the count neither allocates nor unwinds.
+// SAFETY: everything is passed on to the system's allocator; the count neither allocates nor
+// unwinds.
 unsafe impl GlobalAlloc for Counted {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         add(layout.size() as isize);

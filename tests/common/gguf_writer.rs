@@ -1,4 +1,5 @@
-//! Writes small GGUF files, valid unless told otherwise: every count and offset can be overridden with a lie.
+//! Writes small GGUF files, valid unless told otherwise: every count and offset can be overridden
+//! with a lie.
 
 use kaiwu::format::dtype::DType;
 
@@ -10,7 +11,8 @@ pub struct Writer {
     /// Counts to write instead of the true ones.
     pub tensor_count: Option<u64>,
     pub entry_count: Option<u64>,
-    /// The alignment that tensors are laid out by; `general.alignment` is written only by `with_u32`.
+    /// The alignment that tensors are laid out by; `general.alignment` is written only by
+    /// `with_u32`.
     pub alignment: u64,
     /// Keys with their values, as bytes.
     pub entries: Vec<Vec<u8>>,

@@ -1,4 +1,5 @@
-//! A small hub on this machine, which can be as odd as the hubs, mirrors and networks that people have.
+//! A small hub on this machine, which can be as odd as the hubs, mirrors and networks that people
+//! have.
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -127,13 +128,15 @@ pub fn files_of(folder: &std::path::Path) -> HashMap<String, Vec<u8>> {
     files.chain([("README.md".to_owned(), b"unwanted".to_vec())]).collect()
 }
 
-/// A name that is the same for the same bytes, as the hub's are: of weights their SHA-256, of small files another.
+/// A name that is the same for the same bytes, as the hub's are: of weights their SHA-256, of small
+/// files another.
 pub fn etag(name: &str, bytes: &[u8]) -> String {
     if name.ends_with(".safetensors") {
         let sum = ring::digest::digest(&ring::digest::SHA256, bytes);
         return sum.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     }
-    let hash = bytes.iter().fold(0u64, |hash, &byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    let hash =
+        bytes.iter().fold(0u64, |hash, &byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
     format!("{hash:040x}")
 }
 
@@ -150,14 +153,24 @@ fn request(stream: &TcpStream) -> Option<Asked> {
     let (method, path) = (words.next()?, words.next()?);
     let headers: Vec<(String, String)> = lines
         .take_while(|line| !line.is_empty())
-        .filter_map(|line| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned())))
+        .filter_map(|line| {
+            line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()))
+        })
         .collect();
-    let header = |name: &str| headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+    let header = |name: &str| {
+        headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    };
     let range = header("range").map(|range| {
         let start = range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap();
         start.parse().unwrap()
     });
-    Some(Asked { method, path, range, token: header("authorization"), encoding: header("accept-encoding") })
+    Some(Asked {
+        method,
+        path,
+        range,
+        token: header("authorization"),
+        encoding: header("accept-encoding"),
+    })
 }
 
 /// Answers one request and closes the connection, or gives it back to be kept.
@@ -172,8 +185,9 @@ fn answer(
     let mut manner = manner.lock().unwrap();
     let is_head = asked.method == "HEAD";
     let mut send = |status: &str, more: &str, body: &[u8], length: usize| {
-        let head =
-            format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{more}\r\n");
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{more}\r\n"
+        );
         let body = if is_head { &[] } else { body };
         let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
     };
@@ -216,7 +230,8 @@ fn answer(
         Some((revision, name))
     });
     let asked_for = at_home.or_else(|| Some((&revisions[0], path.strip_prefix("/cdn/")?)));
-    let found = asked_for.and_then(|(revision, name)| Some((revision, name, revision.files.get(name)?)));
+    let found =
+        asked_for.and_then(|(revision, name)| Some((revision, name, revision.files.get(name)?)));
     let Some((revision, name, bytes)) = found else {
         send("404 Not Found", "X-Error-Message: Entry not found\r\n", b"", 0);
         return None;
@@ -252,7 +267,8 @@ fn answer(
 
     let mut more = commit;
     if !manner.no_etag {
-        more += &format!("ETag: {}\"{name_of_bytes}\"\r\n", if manner.weak_etag { "W/" } else { "" });
+        more +=
+            &format!("ETag: {}\"{name_of_bytes}\"\r\n", if manner.weak_etag { "W/" } else { "" });
     }
     if manner.linked_size {
         more += &format!("X-Linked-Size: {}\r\n", bytes.len());
@@ -269,15 +285,17 @@ fn answer(
     }
     let status = match start {
         Some(start) => {
-            more += &format!("Content-Range: bytes {start}-{}/{}\r\n", bytes.len() - 1, bytes.len());
+            more +=
+                &format!("Content-Range: bytes {start}-{}/{}\r\n", bytes.len() - 1, bytes.len());
             "206 Partial Content"
         }
         None => "200 OK",
     };
     let mut body = bytes[start.unwrap_or(0)..].to_vec();
     let length = body.len();
-    let hit =
-        manner.fault.filter(|(Fault::Cut(at) | Fault::Silence(at) | Fault::Spoilt(at, _))| *at < length);
+    let hit = manner
+        .fault
+        .filter(|(Fault::Cut(at) | Fault::Silence(at) | Fault::Spoilt(at, _))| *at < length);
     let hit = hit.filter(|_| !is_head);
     match hit {
         Some(Fault::Cut(at)) | Some(Fault::Silence(at)) => body.truncate(at),

@@ -1,4 +1,5 @@
-//! What several test files need: temporary files, writers, where the models are, and the reference results.
+//! What several test files need: temporary files, writers, where the models are, and the reference
+//! results.
 #![allow(dead_code)] // each test binary uses a part of it
 
 pub mod cases;
@@ -71,7 +72,8 @@ pub fn share(logits: &[f32], reference: &[f32]) -> f32 {
     shares.fold(0.0, f32::max)
 }
 
-/// The model most tests run on, SmolLM2-135M-Instruct: `KAIWU_MODEL`, or the file that `make model` fetches.
+/// The model most tests run on, SmolLM2-135M-Instruct: `KAIWU_MODEL`, or the file that `make model`
+/// fetches.
 ///
 /// # Panics
 /// If it is not there: a test that needs it must not pass without it.
@@ -90,7 +92,11 @@ pub fn gemma_model() -> PathBuf {
 fn model(variable: &str, name: &str, remedy: &str) -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name);
     let path = std::env::var_os(variable).map_or_else(default, PathBuf::from);
-    assert!(path.is_file(), "no model at {}; run: {remedy} (or set {variable} to its path)", path.display());
+    assert!(
+        path.is_file(),
+        "no model at {}; run: {remedy} (or set {variable} to its path)",
+        path.display()
+    );
     path
 }
 

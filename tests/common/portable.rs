@@ -1,4 +1,5 @@
-//! Shaders seen by naga alone: translated to what every backend takes, and held against limits. No driver is asked.
+//! Shaders seen by naga alone: translated to what every backend takes, and held against limits. No
+//! driver is asked.
 
 use kaiwu::workbench::Shader;
 use naga::proc::Layouter;
@@ -44,7 +45,8 @@ impl Portable {
         let mut written = vec!["SPIR-V", "MSL", "HLSL 6.0", "GLSL 4.30"];
         if !self.shader.subgroups() {
             let text = self.hlsl(true)?;
-            // naga writes these into shader model 5.1 without a word, and the compiler of that model refuses them.
+            // naga writes these into shader model 5.1 without a word, and the compiler of that
+            // model refuses them.
             if let Some(name) = ["Wave", "int64_t"].iter().find(|&&name| text.contains(name)) {
                 return Err(format!("HLSL 5.1 has no {name}"));
             }
@@ -59,7 +61,8 @@ impl Portable {
         self.shader.f16()
     }
 
-    /// The words for Vulkan, with bounds checks or without, as a device opened with `unchecked` gets them.
+    /// The words for Vulkan, with bounds checks or without, as a device opened with `unchecked`
+    /// gets them.
     pub fn spirv(&self, checked: bool) -> Result<Vec<u32>, String> {
         self.shader.spirv(checked).map_err(|error| error.to_string())
     }

@@ -47,7 +47,8 @@ pub fn run(arguments: &[&str]) -> Ran {
     run_with(kaiwu().args(arguments), "")
 }
 
-/// Has it hear the signals that whoever started the tests may have them ignore, as `nohup` and background jobs do.
+/// Has it hear the signals that whoever started the tests may have them ignore, as `nohup` and
+/// background jobs do.
 #[cfg(unix)]
 pub fn hears_signals(command: &mut Command) -> &mut Command {
     use std::os::unix::process::CommandExt;

@@ -27,7 +27,8 @@ impl Terminal {
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let pair = openpty(Some(&size), None).expect("a pseudo-terminal");
         let end = || Stdio::from(pair.slave.try_clone().expect("another handle"));
-        let child = command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("the program starts");
+        let child =
+            command.stdin(end()).stdout(end()).stderr(end()).spawn().expect("the program starts");
         let keys = File::from(pair.master);
         let mut screen = keys.try_clone().expect("another handle");
         drop::<OwnedFd>(pair.slave);

@@ -73,7 +73,8 @@ impl<'a> Command<'a> {
         let trimmed = text.trim();
         let (word, rest) = trimmed.split_once(char::is_whitespace).unwrap_or((trimmed, ""));
         let rest = rest.trim();
-        // Text behind a command that takes none makes it a message: nothing should be lost by an unlucky word.
+        // Text behind a command that takes none makes it a message: nothing should be lost by an
+        // unlucky word.
         match (word, rest.is_empty()) {
             ("", _) => Self::Nothing,
             ("/reset", true) => Self::Reset,
@@ -96,7 +97,9 @@ impl<'a> Command<'a> {
                 Self::Set { name, value: value.trim_start_matches('=').trim() }
             }
             // A path is no command.
-            (word, true) if word.starts_with('/') && !word[1..].contains('/') => Self::Unknown(word),
+            (word, true) if word.starts_with('/') && !word[1..].contains('/') => {
+                Self::Unknown(word)
+            }
             _ => Self::Message(message(text)),
         }
     }
@@ -156,7 +159,10 @@ mod tests {
     fn every_command_of_the_help_is_one() {
         for (usage, _) in COMMANDS.iter().filter(|(usage, _)| usage.starts_with('/')) {
             let found = Command::of(usage);
-            assert!(!matches!(found, Command::Unknown(_) | Command::Message(_)), "{usage}: {found:?}");
+            assert!(
+                !matches!(found, Command::Unknown(_) | Command::Message(_)),
+                "{usage}: {found:?}"
+            );
             assert!(help().contains(usage));
         }
     }

@@ -1,4 +1,5 @@
-//! The line editor of a terminal: arrows, history, pasted text in one piece, messages of several lines.
+//! The line editor of a terminal: arrows, history, pasted text in one piece, messages of several
+//! lines.
 
 use super::block::{Block, goes_on, joined};
 use super::command::COMMANDS;
@@ -11,8 +12,8 @@ use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{
-    Behavior, Cmd, ConditionalEventHandler, Config, Context, Event, EventContext, EventHandler, Helper,
-    KeyCode, KeyEvent, Modifiers, RepeatCount,
+    Behavior, Cmd, ConditionalEventHandler, Config, Context, Event, EventContext, EventHandler,
+    Helper, KeyCode, KeyEvent, Modifiers, RepeatCount,
 };
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -121,7 +122,12 @@ impl Validator for Words {
 impl Completer for Words {
     type Candidate = String;
 
-    fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+    fn complete(
+        &self,
+        line: &str,
+        at: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<String>)> {
         let begun = line.get(..at).unwrap_or_default();
         let names = COMMANDS.iter().filter_map(|(usage, _)| usage.split(' ').next());
         let fitting = names.filter(|name| begun.starts_with('/') && name.starts_with(begun));

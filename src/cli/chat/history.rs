@@ -5,9 +5,11 @@ use std::path::PathBuf;
 
 const FILE: &str = "chat_history";
 
-/// The file of messages in the user's state folder, which is made for its owner alone. None where there is no such folder.
+/// The file of messages in the user's state folder, which is made for its owner alone. None where
+/// there is no such folder.
 pub(super) fn path() -> Option<PathBuf> {
-    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let variable =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let own = if cfg!(windows) { variable("LOCALAPPDATA") } else { variable("XDG_STATE_HOME") };
     let state = own.or_else(|| variable("HOME").map(|home| home.join(".local/state")))?;
     let folder = state.join("kaiwu");

@@ -9,7 +9,8 @@ use std::io::{BufRead, IsTerminal, Read as _};
 /// Longer lines are no messages for any model.
 const MOST_BYTES: usize = 64 << 20;
 
-/// Bytes of a line that a terminal passes on without an editor, its end included; what is beyond is lost.
+/// Bytes of a line that a terminal passes on without an editor, its end included; what is beyond is
+/// lost.
 const TERMINAL_LINE: usize = if cfg!(target_os = "macos") { 1024 } else { 4096 };
 
 /// What was read.
@@ -108,13 +109,16 @@ impl<R: BufRead> Lines<R> {
                     TERMINAL_LINE - 1
                 )));
             }
-            let bytes =
-                bytes.strip_prefix(b"\xef\xbb\xbf").filter(|_| first && text.is_empty()).unwrap_or(&bytes);
+            let bytes = bytes
+                .strip_prefix(b"\xef\xbb\xbf")
+                .filter(|_| first && text.is_empty())
+                .unwrap_or(&bytes);
             text.push_str(&String::from_utf8_lossy(bytes));
             match Block::of(&text) {
                 Block::Open => {}
                 Block::Closed(text) => return Ok(Read::Block(text.to_owned())),
-                Block::Plain(line) if self.terminal && goes_on(line.trim_end_matches(['\r', '\n'])) => {}
+                Block::Plain(line)
+                    if self.terminal && goes_on(line.trim_end_matches(['\r', '\n'])) => {}
                 Block::Plain(_) if self.terminal => return Ok(Read::Line(joined(&text))),
                 Block::Plain(_) => return Ok(Read::Line(text)),
             }
@@ -127,7 +131,9 @@ impl<R: BufRead> Lines<R> {
         let read = self.reader.by_ref().take(most).read_until(b'\n', &mut bytes);
         read.map_err(Error::io("read", "standard input"))?;
         match bytes.len() > MOST_BYTES {
-            true => Err(Error::Usage(format!("a line of standard input has more than {MOST_BYTES} bytes"))),
+            true => Err(Error::Usage(format!(
+                "a line of standard input has more than {MOST_BYTES} bytes"
+            ))),
             false => Ok(bytes),
         }
     }

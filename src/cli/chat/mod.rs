@@ -40,7 +40,8 @@ pub(super) struct Arguments {
     /// End an answer before this text; repeatable
     #[arg(long, value_name = "TEXT")]
     stop: Vec<String>,
-    /// Most tokens of the conversation; beyond, its oldest turns leave [default: the model's own context]
+    /// Most tokens of the conversation; beyond, its oldest turns leave [default: the model's own
+    /// context]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = parse_tokens)]
     context: Option<u32>,
     /// Do not keep what is sent for the arrow keys of next time
@@ -133,7 +134,8 @@ impl Chat {
         let mut hinted = false;
         loop {
             let edited = self.edited.take();
-            // In an editor's terminal Ctrl-C is a key while it reads, and never the program's end at other times.
+            // In an editor's terminal Ctrl-C is a key while it reads, and never the program's end
+            // at other times.
             self.answering.store(false, Ordering::Relaxed);
             let read = self.input.read(edited.as_deref().unwrap_or_default())?;
             self.answering.store(self.quiet.is_some(), Ordering::Relaxed);
@@ -164,7 +166,9 @@ impl Chat {
     fn follow(&mut self, command: Command<'_>) -> crate::Result<()> {
         match command {
             Command::Nothing => {}
-            Command::Edit if !self.input.edits() => notice("/edit needs a terminal with a line to edit"),
+            Command::Edit if !self.input.edits() => {
+                notice("/edit needs a terminal with a line to edit")
+            }
             Command::Edit => match self.talk.last_question() {
                 Some(question) => self.edited = Some(question),
                 None => notice("there is no message to change"),
@@ -180,7 +184,9 @@ impl Chat {
             },
             Command::Help => eprintln!("kaiwu: {}", command::help()),
             Command::Short(usage) => notice(&format!("{usage} is how this is written")),
-            Command::Unknown(name) => notice(&format!("there is no {name}; /help lists the commands")),
+            Command::Unknown(name) => {
+                notice(&format!("there is no {name}; /help lists the commands"))
+            }
             other => match self.talk.follow(other) {
                 Ok(said) => notice(&said),
                 Err(error) => notice(&error.to_string()),

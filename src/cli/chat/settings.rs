@@ -113,7 +113,8 @@ pub(super) fn set(
         "seed" => sampling.seed = parse_seed(value).map_err(wrong)?.number(),
         _ if value == "all" => tokens = None,
         _ => {
-            let message = "it must be a whole number, 1 or more, or \"all\" for what the context holds";
+            let message =
+                "it must be a whole number, 1 or more, or \"all\" for what the context holds";
             tokens = value.parse::<Limit>().map_err(|_| wrong(message.into()))?.most();
         }
     }
@@ -209,7 +210,8 @@ mod tests {
 
     #[test]
     fn settings_come_back_as_they_were() {
-        let sampling = SamplerSettings { temperature: 0.7, top_k: 3, seed: 9, ..Default::default() };
+        let sampling =
+            SamplerSettings { temperature: 0.7, top_k: 3, seed: 9, ..Default::default() };
         let options = Options { sampling, max_tokens: Some(5), ..Options::default() };
         let mut other = Options::default();
         assert_eq!(Settings::of(&options, 4).apply(&mut other, 10).unwrap(), Some(4));

@@ -55,18 +55,21 @@ impl Talk {
 
     /// The question that was answered last.
     pub(super) fn last_question(&self) -> Option<String> {
-        let question = self.conversation.messages().iter().rev().find(|message| message.role == "user");
+        let question =
+            self.conversation.messages().iter().rev().find(|message| message.role == "user");
         question.map(|message| message.content.clone())
     }
 
     /// Why another answer to the same question may be the same.
     pub(super) fn same_again(&self) -> Option<&'static str> {
         let greedy = self.options.sampling.is_greedy();
-        greedy
-            .then_some("at temperature 0 an answer is the same again; /set temperature 0.8 draws another one")
+        greedy.then_some(
+            "at temperature 0 an answer is the same again; /set temperature 0.8 draws another one",
+        )
     }
 
-    /// Answers a question, or the last turn's anew if `instead`. That turn stays if nothing comes of it.
+    /// Answers a question, or the last turn's anew if `instead`. That turn stays if nothing comes
+    /// of it.
     pub(super) fn answer(&mut self, question: &str, instead: bool) -> Result<()> {
         let earlier = self.conversation.snapshot();
         if instead {
@@ -104,12 +107,18 @@ impl Talk {
         match answer.finish_reason {
             FinishReason::Interrupted => notice("interrupted"),
             FinishReason::Length if self.options.max_tokens == Some(answer.ids.len()) => {
-                notice(&format!("cut short after {}", counted(answer.ids.len(), "token", "tokens")));
+                notice(&format!(
+                    "cut short after {}",
+                    counted(answer.ids.len(), "token", "tokens")
+                ));
             }
-            FinishReason::Length => notice(&format!("cut short: the context of {context} tokens is full")),
+            FinishReason::Length => {
+                notice(&format!("cut short: the context of {context} tokens is full"))
+            }
             FinishReason::Stop => {}
         }
-        let rate = answer.decode_rate().map_or(String::new(), |rate| format!(" at {rate:.1} tokens/s"));
+        let rate =
+            answer.decode_rate().map_or(String::new(), |rate| format!(" at {rate:.1} tokens/s"));
         let last = format!(
             "{}{rate}, after a prompt of {}, of them {} new",
             counted(answer.ids.len(), "token", "tokens"),
@@ -126,19 +135,21 @@ impl Talk {
         Ok(())
     }
 
-    /// Makes the answer to a prompt. Where it fills the context, it goes on while there are older turns to leave, and says
-    /// how many left.
+    /// Makes the answer to a prompt. Where it fills the context, it goes on while there are older
+    /// turns to leave, and says how many left.
     fn whole_answer(&mut self, prompt: &[u32], room: PromptRoom) -> Result<(Answer, usize)> {
         let tokenizer = Arc::clone(self.generator.tokenizer());
         let most = self.options.max_tokens;
         let mut answer = self.generate(prompt, most, true)?;
         let mut left = 0;
-        while answer.finish_reason == FinishReason::Length && most.is_none_or(|most| answer.ids.len() < most)
+        while answer.finish_reason == FinishReason::Length
+            && most.is_none_or(|most| answer.ids.len() < most)
         {
             // A character cut short has to be written anew.
-            let whole = |ids: &[u32]| tokenizer.decode(ids, true).trim_start() == answer.text.trim_start();
-            let Some(cut) =
-                (0..answer.ids.len().min(4)).find(|cut| whole(&answer.ids[..answer.ids.len() - cut]))
+            let whole =
+                |ids: &[u32]| tokenizer.decode(ids, true).trim_start() == answer.text.trim_start();
+            let Some(cut) = (0..answer.ids.len().min(4))
+                .find(|cut| whole(&answer.ids[..answer.ids.len() - cut]))
             else {
                 break;
             };
@@ -156,7 +167,8 @@ impl Talk {
         Ok((answer, left))
     }
 
-    /// Makes an answer of at most so many tokens and prints it as it comes, behind a bar at its beginning if `bar`.
+    /// Makes an answer of at most so many tokens and prints it as it comes, behind a bar at its
+    /// beginning if `bar`.
     fn generate(&mut self, prompt: &[u32], most: Option<usize>, bar: bool) -> Result<Answer> {
         let sampling = self.options.sampling.for_answer(self.answers);
         let options = Options { sampling, max_tokens: most, ..self.options.clone() };
@@ -165,7 +177,8 @@ impl Talk {
             Event::Prompt { done, total } => {
                 // In the midst of an answer a bar would take the place of its last line.
                 if bar {
-                    let bar = progress.get_or_insert_with(|| Progress::tokens("reading", total as u64));
+                    let bar =
+                        progress.get_or_insert_with(|| Progress::tokens("reading", total as u64));
                     bar.set(done as u64);
                 }
                 Ok(())
@@ -205,13 +218,19 @@ impl Talk {
             }),
             Command::ShowSystem => Ok(match self.conversation.system() {
                 Some(text) => format!("the system message is: {text}"),
-                None => "there is no system message of yours; the model's template may have one".into(),
+                None => {
+                    "there is no system message of yours; the model's template may have one".into()
+                }
             }),
             Command::System(text) => {
                 let text = Some(text).filter(|&text| text != "\"\"");
                 self.conversation.set_system(text)?;
-                Ok(if text.is_some() { "the system message is set" } else { "the system message is gone" }
-                    .into())
+                Ok(if text.is_some() {
+                    "the system message is set"
+                } else {
+                    "the system message is gone"
+                }
+                .into())
             }
             Command::ShowSettings => Ok(format!("settings:\n{}", settings::listed(&self.options))),
             Command::Set { name, value } => self.set(name, value),

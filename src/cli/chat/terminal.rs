@@ -1,13 +1,15 @@
 //! The mode of a terminal between prompts: what is typed ahead is neither shown nor cut.
 //!
-//! In its own mode a terminal echoes keys into the answer, and loses what a line has beyond 4095 bytes. Ctrl-C stays a
-//! signal.
+//! In its own mode a terminal echoes keys into the answer, and loses what a line has beyond 4095
+//! bytes. Ctrl-C stays a signal.
 
 pub(super) use system::Quiet;
 
 #[cfg(unix)]
 mod system {
-    use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
+    use nix::sys::termios::{
+        LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr,
+    };
     use std::io::{IsTerminal, Write, stderr, stdin, stdout};
     use std::sync::{Mutex, OnceLock};
 
@@ -29,7 +31,8 @@ mod system {
 
         /// Quiet once more: a shell may have had the terminal in between.
         pub(in crate::cli::chat) fn again(&self) {
-            let Some(mut mode) = ORIGINAL.get().and_then(|mode| mode.lock().ok().map(|mode| mode.clone()))
+            let Some(mut mode) =
+                ORIGINAL.get().and_then(|mode| mode.lock().ok().map(|mode| mode.clone()))
             else {
                 return;
             };

@@ -54,10 +54,11 @@ pub(super) fn save(
     messages: &[Message],
     settings: &Settings,
 ) -> Result<()> {
-    let messages = messages.iter().map(|m| WrittenMessage { role: &m.role, content: &m.content }).collect();
+    let messages =
+        messages.iter().map(|m| WrittenMessage { role: &m.role, content: &m.content }).collect();
     let written = Written { model, messages, settings };
-    let text =
-        serde_json::to_string_pretty(&written).map_err(|error| Error::Text(format!("JSON: {error}")))?;
+    let text = serde_json::to_string_pretty(&written)
+        .map_err(|error| Error::Text(format!("JSON: {error}")))?;
     let failed = |error: std::io::Error| match error.kind() {
         ErrorKind::AlreadyExists => Error::Usage(format!(
             "{} is there already and stays as it is; /save! {0} replaces it",
@@ -66,10 +67,12 @@ pub(super) fn save(
         _ => Error::io("write", path)(error),
     };
     if !replace {
-        let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
+        let mut file =
+            OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
         return file.write_all((text + "\n").as_bytes()).map_err(failed);
     }
-    // What is there is replaced whole or not at all; a link stays one, and so does what is no plain file.
+    // What is there is replaced whole or not at all; a link stays one, and so does what is no plain
+    // file.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
         return fs::write(&target, text + "\n").map_err(failed);
@@ -84,7 +87,8 @@ pub(super) fn save(
     .map_err(failed)
 }
 
-/// Reads what [`save`] wrote, or a list of messages with `role` and `content`, as many programs keep them.
+/// Reads what [`save`] wrote, or a list of messages with `role` and `content`, as many programs
+/// keep them.
 ///
 /// # Errors
 /// When it cannot be read, or is something else.
@@ -103,21 +107,25 @@ pub(super) fn load(path: &Path) -> Result<Transcript> {
 }
 
 fn parse(bytes: &[u8]) -> std::result::Result<Transcript, String> {
-    let mut value: Value =
-        serde_json::from_slice(bytes).map_err(|error| format!("is damaged, or no JSON: {error}"))?;
+    let mut value: Value = serde_json::from_slice(bytes)
+        .map_err(|error| format!("is damaged, or no JSON: {error}"))?;
     let settings = match value.get_mut("settings").map(Value::take) {
         None | Some(Value::Null) => Settings::default(),
-        Some(settings) => serde_json::from_value(settings).map_err(|error| format!("settings: {error}"))?,
+        Some(settings) => {
+            serde_json::from_value(settings).map_err(|error| format!("settings: {error}"))?
+        }
     };
     let messages = match &value {
         Value::Array(messages) => Some(messages),
         value => value.get("messages").and_then(Value::as_array),
     };
     let messages = messages.ok_or("has no list of messages; it is not what /save writes")?;
-    let text = |index: usize, message: &Value, name: &str| match message.get(name).and_then(Value::as_str) {
-        Some(text) => Ok(text.to_owned()),
-        None => Err(format!("message {} has no {name} that is a text", index + 1)),
-    };
+    let text =
+        |index: usize, message: &Value, name: &str| match message.get(name).and_then(Value::as_str)
+        {
+            Some(text) => Ok(text.to_owned()),
+            None => Err(format!("message {} has no {name} that is a text", index + 1)),
+        };
     let messages = messages.iter().enumerate().map(|(index, message)| {
         Ok(Message::new(text(index, message, "role")?, text(index, message, "content")?))
     });

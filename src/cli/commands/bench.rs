@@ -155,7 +155,8 @@ mod tests {
 
     #[test]
     fn the_median_of_few_is_right() {
-        for (rates, median) in [(vec![3.0], 3.0), (vec![4.0, 1.0], 2.5), (vec![9.0, 1.0, 2.0], 2.0)] {
+        for (rates, median) in [(vec![3.0], 3.0), (vec![4.0, 1.0], 2.5), (vec![9.0, 1.0, 2.0], 2.0)]
+        {
             assert_eq!(Rates::new(rates.clone()).median, median, "{rates:?}");
         }
     }

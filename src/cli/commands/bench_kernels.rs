@@ -9,8 +9,8 @@ use crate::files::write_whole;
 use crate::format::DType;
 use crate::gpu::{Gpu, GpuOptions, StorageKind};
 use crate::workbench::{
-    Change, Measurement, Refused, Roofs, Shape, Stopwatch, all_shapes, changes, measure_roofs, product_shape,
-    roofline, settle, vanished,
+    Change, Measurement, Refused, Roofs, Shape, Stopwatch, all_shapes, changes, measure_roofs,
+    product_shape, roofline, settle, vanished,
 };
 use crate::{Error, Result};
 use clap::Args;
@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Time each strategy of the kernels on shapes of real models, and hold it against what the adapter can do
+/// Time each strategy of the kernels on shapes of real models, and hold it against what the adapter
+/// can do
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(in crate::cli) struct Arguments {
@@ -47,7 +48,8 @@ pub(in crate::cli) struct Arguments {
     /// Write a roofline chart
     #[arg(long, value_name = "FILE.svg")]
     plot: Option<PathBuf>,
-    /// Compare with an earlier --json; exit code 1 if something is slower than the tolerance allows, or no longer there
+    /// Compare with an earlier --json; exit code 1 if something is slower than the tolerance
+    /// allows, or no longer there
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
     /// Share by which a median may exceed the baseline's
@@ -88,8 +90,11 @@ fn parse_shape(text: &str) -> std::result::Result<[usize; 3], String> {
         text.split('x').map(str::parse).collect::<std::result::Result<_, _>>().unwrap_or_default();
     let &[m, n, k]: &[usize; 3] =
         numbers[..].try_into().map_err(|_| "expected MxNxK, such as 1x4096x4096")?;
-    if [m, n, k].iter().any(|&axis| axis == 0 || axis > LONGEST) || m > 4096 || n * k > MOST_WEIGHTS {
-        return Err(format!("axes are 1 to {LONGEST}, M at most 4096, N times K at most {MOST_WEIGHTS}"));
+    if [m, n, k].iter().any(|&axis| axis == 0 || axis > LONGEST) || m > 4096 || n * k > MOST_WEIGHTS
+    {
+        return Err(format!(
+            "axes are 1 to {LONGEST}, M at most 4096, N times K at most {MOST_WEIGHTS}"
+        ));
     }
     if k % 32 != 0 {
         return Err(format!("K is {k}, but the rows of packed weights are whole blocks of 32"));
@@ -117,15 +122,20 @@ struct Baseline {
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     // A file that cannot be read should be known of before minutes of measuring.
     let baseline = arguments.baseline.as_deref().map(read_baseline).transpose()?;
-    let [too_long] = [arguments.shape.iter().find(|shape| shape[2] % arguments.format.block_len() != 0)];
+    let [too_long] =
+        [arguments.shape.iter().find(|shape| shape[2] % arguments.format.block_len() != 0)];
     if let Some([_, _, k]) = too_long {
         let (format, block) = (arguments.format, arguments.format.block_len());
-        return Err(Error::Usage(format!("K is {k}, but {format} weights come in blocks of {block}")));
+        return Err(Error::Usage(format!(
+            "K is {k}, but {format} weights come in blocks of {block}"
+        )));
     }
     let mut shapes = match (&arguments.own.wgsl, &arguments.shape[..]) {
         (Some(_), _) => vec![],
         (None, []) => all_shapes(),
-        (None, own) => own.iter().map(|&[m, n, k]| product_shape(arguments.format, m, n, k)).collect(),
+        (None, own) => {
+            own.iter().map(|&[m, n, k]| product_shape(arguments.format, m, n, k)).collect()
+        }
     };
     let filter = arguments.filter.to_lowercase();
     shapes.retain(|shape| shape.what.to_lowercase().contains(&filter));
@@ -135,7 +145,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     if arguments.own.wgsl.is_some() && arguments.plot.is_some() {
         arguments.own.check_plot()?;
     }
-    // A device of its own: whatever a stranger's shader does to it, the roofs are measured on another.
+    // A device of its own: whatever a stranger's shader does to it, the roofs are measured on
+    // another.
     let own = match &arguments.own.wgsl {
         Some(file) => {
             let gpu = Gpu::open(&GpuOptions { immediates: true, ..device.options() })?;
@@ -173,7 +184,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         };
         // What keeps the machine busy may be over a little later.
         let pause = |round: usize| std::thread::sleep(PAUSE * round as u32);
-        let settled = settle(&baseline.results, &mut results, arguments.tolerance, ROUNDS, pause, again)?;
+        let settled =
+            settle(&baseline.results, &mut results, arguments.tolerance, ROUNDS, pause, again)?;
         if settled > 0 {
             eprintln!("kaiwu: {settled} looked slower, and were not when measured again");
         }
@@ -196,7 +208,9 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         })?;
     }
     for Refused { shape, kernel, strategy, reason } in &refused {
-        eprintln!("kaiwu: {shape}: {kernel} ({strategy}) gets no figure, for it is wrong: {reason}");
+        eprintln!(
+            "kaiwu: {shape}: {kernel} ({strategy}) gets no figure, for it is wrong: {reason}"
+        );
     }
     let slower = changes.map_or(0, |changes| report_changes(&changes, arguments.tolerance));
     let mut gone = 0;
@@ -229,19 +243,23 @@ fn storage_word(storage: StorageKind) -> String {
     format!("{storage:?}").to_lowercase()
 }
 
-/// Says on standard error what the baseline has and this run has not, and how much that is. What is wrong was said already.
+/// Says on standard error what the baseline has and this run has not, and how much that is. What is
+/// wrong was said already.
 fn report_vanished(vanished: &[[String; 3]], refused: &[Refused]) -> usize {
     let said = |[shape, kernel, strategy]: &[String; 3]| {
         refused.iter().any(|r| (&r.shape, &r.kernel, &r.strategy) == (shape, kernel, strategy))
     };
     let gone: Vec<_> = vanished.iter().filter(|names| !said(names)).collect();
     for [shape, kernel, strategy] in &gone {
-        eprintln!("kaiwu: {shape}: {kernel} ({strategy}) is in the baseline, but was not timed now");
+        eprintln!(
+            "kaiwu: {shape}: {kernel} ({strategy}) is in the baseline, but was not timed now"
+        );
     }
     gone.len()
 }
 
-/// Says on standard error what else differs from the baseline, so that its figures are of something else.
+/// Says on standard error what else differs from the baseline, so that its figures are of something
+/// else.
 fn report_other(baseline: &Baseline, gpu: &Gpu, storage: StorageKind) {
     let now = serde_json::json!(gpu.report());
     for (what, key) in [("adapter", "name"), ("driver", "driver"), ("driver", "driver_info")] {
@@ -316,8 +334,16 @@ fn cells(m: &Measurement) -> [String; 8] {
 }
 
 fn as_table(results: &[Measurement], roofs: &Roofs, markdown: bool, clock: &str) -> String {
-    let heading =
-        ["shape", "kernel", "strategy", "median us", "middle half us", "GB/s", "GFLOP/s", "of roof"];
+    let heading = [
+        "shape",
+        "kernel",
+        "strategy",
+        "median us",
+        "middle half us",
+        "GB/s",
+        "GFLOP/s",
+        "of roof",
+    ];
     if markdown {
         let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
         let rule = "|---|---|---|--:|--:|--:|--:|--:|\n";
@@ -335,10 +361,13 @@ fn as_table(results: &[Measurement], roofs: &Roofs, markdown: bool, clock: &str)
         rows.push(row);
         last = &m.shape;
     }
-    let texture =
-        roofs.read_texture_gb_per_s.map_or(String::new(), |rate| format!(", textures {rate:.1} GB/s"));
+    let texture = roofs
+        .read_texture_gb_per_s
+        .map_or(String::new(), |rate| format!(", textures {rate:.1} GB/s"));
     let above = match results.iter().any(|m| m.share_of_roof.is_some_and(|share| share > 1.0)) {
-        true => "\nmore than 100 % of the roof: what is read stays in a cache, whose rate is no roof here",
+        true => {
+            "\nmore than 100 % of the roof: what is read stays in a cache, whose rate is no roof here"
+        }
         false => "",
     };
     format!(
@@ -383,7 +412,9 @@ mod tests {
     #[test]
     fn shapes_are_checked() {
         assert_eq!(parse_shape("1x4096x64"), Ok([1, 4096, 64]));
-        for wrong in ["", "1x2", "1x2x3x4", "axbxc", "1x2x33", "0x1x32", "1x131072x131072", "5000x1x32"] {
+        for wrong in
+            ["", "1x2", "1x2x3x4", "axbxc", "1x2x33", "0x1x32", "1x131072x131072", "5000x1x32"]
+        {
             assert!(parse_shape(wrong).is_err(), "{wrong}");
         }
         assert_eq!(parse_format("Q4_K").map(|dtype| dtype.block_len()), Ok(256));

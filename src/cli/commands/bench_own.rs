@@ -23,25 +23,28 @@ pub(in crate::cli) struct OwnArguments {
     /// Its entry point, where it has several
     #[arg(long, value_name = "NAME", requires = "wgsl")]
     entry: Option<String>,
-    /// Size of a buffer in bytes (64MiB) or of a texture in texels (1024x1024), with what fills a buffer after a colon
-    /// (zeros, random, count); @FILE binds a file's bytes. Repeatable [default: 16MiB, 1024x1024]
+    /// Size of a buffer in bytes (64MiB) or of a texture in texels (1024x1024), with what fills a
+    /// buffer after a colon (zeros, random, count); @FILE binds a file's bytes. Repeatable
+    /// [default: 16MiB, 1024x1024]
     #[arg(long, value_name = "NAME=SIZE", requires = "wgsl", value_parser = parse_bind)]
     bind: Vec<Bind>,
-    /// Workgroups [default: a lane for each element of the first variable that is written, in as many axes as a workgroup has]
+    /// Workgroups [default: a lane for each element of the first variable that is written, in as
+    /// many axes as a workgroup has]
     #[arg(long, value_name = "X,Y,Z", requires = "wgsl", value_parser = parse_grid)]
     grid: Option<Grid>,
-    /// Value of an overridable constant, by name or by the number of its @id, or of a number in a uniform or in immediates
-    /// (a, numbers.a, middle=1,2,3 for a vector); repeatable
+    /// Value of an overridable constant, by name or by the number of its @id, or of a number in a
+    /// uniform or in immediates (a, numbers.a, middle=1,2,3 for a vector); repeatable
     #[arg(long, value_name = "NAME=VALUE", requires = "wgsl", value_parser = parse_set)]
     set: Vec<Settings>,
-    /// Bytes that one run moves (64MiB), for GB/s and the share of the roof: nobody can count them from the text
+    /// Bytes that one run moves (64MiB), for GB/s and the share of the roof: nobody can count them
+    /// from the text
     #[arg(long, value_name = "N", requires = "wgsl", value_parser = parse_bytes)]
     bytes: Option<u64>,
     /// Floating-point operations of one run, for GFLOP/s and the chart
     #[arg(long, value_name = "N", requires = "wgsl", default_value_t = 0)]
     operations: u64,
-    /// Write what a buffer or texture holds after one run: raw bytes, or numbers where the file ends in .npy or .json;
-    /// repeatable
+    /// Write what a buffer or texture holds after one run: raw bytes, or numbers where the file
+    /// ends in .npy or .json; repeatable
     #[arg(long, value_name = "NAME=FILE", requires = "wgsl", value_parser = dump::parse)]
     dump: Vec<Dump>,
     /// Seconds after which a run that has not come to its end is given up, and the program with it
@@ -96,10 +99,18 @@ fn parse_bind(text: &str) -> std::result::Result<Bind, String> {
 fn parse_size(text: &str) -> std::result::Result<Size, String> {
     let wrong = || format!("{text:?} is no size, such as 64MiB, 4096 or 1024x1024");
     if text.contains('x') {
-        let sides: Vec<u32> =
-            text.split('x').map(str::parse).collect::<std::result::Result<_, _>>().map_err(|_| wrong())?;
-        if sides.is_empty() || sides.len() > 3 || sides.iter().any(|side| !(1..=16384).contains(side)) {
-            return Err(format!("{text:?}: a texture has up to three sides, each of 1 to 16384 texels"));
+        let sides: Vec<u32> = text
+            .split('x')
+            .map(str::parse)
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|_| wrong())?;
+        if sides.is_empty()
+            || sides.len() > 3
+            || sides.iter().any(|side| !(1..=16384).contains(side))
+        {
+            return Err(format!(
+                "{text:?}: a texture has up to three sides, each of 1 to 16384 texels"
+            ));
         }
         let side = |axis: usize| sides.get(axis).copied().unwrap_or(1);
         return Ok(Size::Texels([side(0), side(1), side(2)]));
@@ -129,7 +140,9 @@ fn parse_grid(text: &str) -> std::result::Result<Grid, String> {
         .collect::<std::result::Result<_, _>>()
         .map_err(|_| format!("{text:?} is not X,Y,Z"))?;
     if sides.len() > 3 || sides.iter().any(|side| !(1..=65535).contains(side)) {
-        return Err(format!("{text:?}: a grid has up to three sides, each of 1 to 65535 workgroups"));
+        return Err(format!(
+            "{text:?}: a grid has up to three sides, each of 1 to 65535 workgroups"
+        ));
     }
     let side = |axis: usize| sides.get(axis).copied().unwrap_or(1);
     Ok(Grid([side(0), side(1), side(2)]))
@@ -152,7 +165,9 @@ fn parse_set(text: &str) -> std::result::Result<Settings, String> {
         [value] => Ok(Settings(vec![(name.to_owned(), *value)])),
         several if several.len() <= 4 => {
             let letters = ["x", "y", "z", "w"].into_iter().zip(several);
-            Ok(Settings(letters.map(|(letter, value)| (format!("{name}.{letter}"), *value)).collect()))
+            Ok(Settings(
+                letters.map(|(letter, value)| (format!("{name}.{letter}"), *value)).collect(),
+            ))
         }
         _ => Err(format!("a vector has up to four numbers, not {}", values.len())),
     }
@@ -169,18 +184,25 @@ pub(in crate::cli) struct Own {
 
 impl Own {
     /// Reads and binds the shader, runs it once, and writes what is to be dumped.
-    pub(in crate::cli) fn open(gpu: Arc<Gpu>, file: &Path, arguments: &OwnArguments) -> Result<Self> {
+    pub(in crate::cli) fn open(
+        gpu: Arc<Gpu>,
+        file: &Path,
+        arguments: &OwnArguments,
+    ) -> Result<Self> {
         let text = String::from_utf8(read(file, LARGEST)?)
             .map_err(|_| Error::format(file, "is not a text in UTF-8, as WGSL is"))?;
-        let settings: Vec<_> = arguments.set.iter().flat_map(|Settings(settings)| settings.clone()).collect();
+        let settings: Vec<_> =
+            arguments.set.iter().flat_map(|Settings(settings)| settings.clone()).collect();
         let interface = reflect(&text, arguments.entry.as_deref(), &settings)?;
         dump::check(&arguments.dump, &interface)?;
         let largest = gpu.capabilities().max_binding_bytes;
-        let wishes = arguments.bind.iter().map(|bind| wish(bind, largest)).collect::<Result<Vec<_>>>()?;
+        let wishes =
+            arguments.bind.iter().map(|bind| wish(bind, largest)).collect::<Result<Vec<_>>>()?;
         let grid = arguments.grid.map(|Grid(grid)| grid);
         let call = prepare(&interface, &wishes, &settings, grid, largest)?;
         let [x, y, z] = call.grid;
-        let name = file.file_name().unwrap_or_default().to_string_lossy().replace([',', '"', '\n'], "_");
+        let name =
+            file.file_name().unwrap_or_default().to_string_lossy().replace([',', '"', '\n'], "_");
         let what = format!("{name} {x}x{y}x{z}");
         for bound in &call.bound {
             let (bytes, name) = (bound.resource.bytes()?, &bound.name);
@@ -190,7 +212,8 @@ impl Own {
             eprintln!("kaiwu: {name}: left 0 without --set: {}", listed(&call.zeros));
         }
         let deadline = arguments.deadline(&what);
-        let program = Foreign::compile(&gpu, &text, &call.entry, &call.constants, &call.bound, call.grid)?;
+        let program =
+            Foreign::compile(&gpu, &text, &call.entry, &call.constants, &call.bound, call.grid)?;
         let took = program.run(&gpu)?;
         drop(deadline);
         if took > LONG {
@@ -252,9 +275,9 @@ impl OwnArguments {
     pub(in crate::cli) fn check_plot(&self) -> Result<()> {
         match self.bytes {
             Some(_) => Ok(()),
-            None => {
-                Err(Error::Usage("--plot of a shader of your own needs --bytes, what one run moves".into()))
-            }
+            None => Err(Error::Usage(
+                "--plot of a shader of your own needs --bytes, what one run moves".into(),
+            )),
         }
     }
 }
@@ -269,7 +292,13 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-fn write(gpu: &Gpu, program: &Foreign, dump: &Dump, interface: &Interface, call: &OwnCall) -> Result<()> {
+fn write(
+    gpu: &Gpu,
+    program: &Foreign,
+    dump: &Dump,
+    interface: &Interface,
+    call: &OwnCall,
+) -> Result<()> {
     let bytes = program.read(gpu, &dump.name)?;
     let texels = call.bound.iter().find_map(|bound| match &bound.resource {
         Resource::StorageTexture { size, .. } if bound.name == dump.name => Some(*size),
@@ -292,7 +321,10 @@ fn wish(bind: &Bind, largest: u64) -> Result<Wish> {
 fn read(file: &Path, most: u64) -> Result<Vec<u8>> {
     let bytes = std::fs::metadata(file).map_err(Error::io("read", file))?.len();
     if bytes > most {
-        return Err(Error::format(file, format!("has {bytes} bytes, more than the {most} that can be used")));
+        return Err(Error::format(
+            file,
+            format!("has {bytes} bytes, more than the {most} that can be used"),
+        ));
     }
     std::fs::read(file).map_err(Error::io("read", file))
 }
@@ -317,9 +349,14 @@ mod tests {
         assert!(parse_bind("x").is_err() && parse_bind("x=16:ones").is_err());
         assert_eq!(parse_grid("3"), Ok(Grid([3, 1, 1])));
         assert_eq!(parse_grid("3, 4,5"), Ok(Grid([3, 4, 5])));
-        assert!(parse_grid("0").is_err() && parse_grid("1,2,3,4").is_err() && parse_grid("65536").is_err());
-        let set =
-            |of: &[(&str, f64)]| Ok(Settings(of.iter().map(|&(name, value)| (name.into(), value)).collect()));
+        assert!(
+            parse_grid("0").is_err()
+                && parse_grid("1,2,3,4").is_err()
+                && parse_grid("65536").is_err()
+        );
+        let set = |of: &[(&str, f64)]| {
+            Ok(Settings(of.iter().map(|&(name, value)| (name.into(), value)).collect()))
+        };
         assert_eq!(parse_set("p.n=2.5"), set(&[("p.n", 2.5)]));
         assert_eq!(parse_set("v = 1, -2,3e1"), set(&[("v.x", 1.0), ("v.y", -2.0), ("v.z", 30.0)]));
         assert_eq!(parse_set("b=true"), set(&[("b", 1.0)]));

@@ -2,7 +2,9 @@
 
 use super::perplexity::TextArguments;
 use crate::cli::Outcome;
-use crate::cli::support::arguments::{CacheArgument, DeviceArguments, IgnoringArguments, model_path};
+use crate::cli::support::arguments::{
+    CacheArgument, DeviceArguments, IgnoringArguments, model_path,
+};
 use crate::cli::support::loaded::{Loaded, Needs, Opened};
 use crate::cli::support::output::{print, print_json, table};
 use crate::cli::support::progress::Progress;
@@ -21,7 +23,8 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Arguments {
-    /// A model (GGUF file, Hugging Face folder or owner/name), given twice: the one to compare with, then the one to be judged
+    /// A model (GGUF file, Hugging Face folder or owner/name), given twice: the one to compare
+    /// with, then the one to be judged
     #[arg(short, long, value_name = "PATH", required = true)]
     model: Vec<PathBuf>,
     /// Turn the matrices of the one to be judged into this type while loading
@@ -46,7 +49,9 @@ const EXAMPLES: &str = "Examples:
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let [a, b] = arguments.model.as_slice() else {
         let count = arguments.model.len();
-        return Err(Error::Usage(format!("two models are compared, and -m is given {count} times")));
+        return Err(Error::Usage(format!(
+            "two models are compared, and -m is given {count} times"
+        )));
     };
     let text = arguments.text.read()?;
     let cache = arguments.cache.cache;
@@ -112,15 +117,23 @@ fn as_text(a: &str, b: &str, found: &TextComparison) -> String {
 fn same_tokenizer(a: &Opened, b: &Opened) -> Result<()> {
     let differ = |what: String| {
         let (a, b) = (a.path.display(), b.path.display());
-        Err(Error::Usage(format!("{a} and {b} cannot be compared: {what}; compare models of one tokenizer")))
+        Err(Error::Usage(format!(
+            "{a} and {b} cannot be compared: {what}; compare models of one tokenizer"
+        )))
     };
     let (one, other): (&Tokenizer, &Tokenizer) = (a.tokenizer()?, b.tokenizer()?);
     // GGUF files name what fills up the embeddings, which no text becomes; folders leave it out.
-    let token = |tokenizer: &Tokenizer, id| tokenizer.token(id).filter(|_| !tokenizer.is_unused(id));
+    let token =
+        |tokenizer: &Tokenizer, id| tokenizer.token(id).filter(|_| !tokenizer.is_unused(id));
     let most = one.vocab_size().max(other.vocab_size()) as u32;
     if let Some(id) = (0..most).find(|&id| token(one, id) != token(other, id)) {
-        let token = |tokenizer| token(tokenizer, id).map_or("none".into(), |token| format!("{token:?}"));
-        return differ(format!("token {id} is {} in one and {} in the other", token(one), token(other)));
+        let token =
+            |tokenizer| token(tokenizer, id).map_or("none".into(), |token| format!("{token:?}"));
+        return differ(format!(
+            "token {id} is {} in one and {} in the other",
+            token(one),
+            token(other)
+        ));
     }
     if one.first() != other.first() {
         return differ("one begins texts with another token".into());

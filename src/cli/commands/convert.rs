@@ -6,7 +6,9 @@ use crate::cli::support::loaded::open_adapters;
 use crate::cli::support::output::{print, print_json, size};
 use crate::cli::support::progress::Progress;
 use crate::files::WholeFile;
-use crate::format::{DType, NewTensor, Quantization, Source, TensorInfo, Value, quantize, write_gguf_to};
+use crate::format::{
+    DType, NewTensor, Quantization, Source, TensorInfo, Value, quantize, write_gguf_to,
+};
 use crate::generate::{gguf_recommended, recommended};
 use crate::model::{Config, Export, Merge};
 use crate::text::gguf_tokenizer;
@@ -17,7 +19,8 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Write a model as a GGUF file, which llama.cpp reads too, its matrices in another type if asked for
+/// Write a model as a GGUF file, which llama.cpp reads too, its matrices in another type if asked
+/// for
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Arguments {
@@ -26,8 +29,8 @@ pub(in crate::cli) struct Arguments {
     /// What the matrices become; those of a Hugging Face folder may stay as they are
     #[arg(long, value_name = "TYPE")]
     quantize: Option<Quantization>,
-    /// Sum a LoRA adapter into the matrices, times SCALE where given: a folder of PEFT's or its adapter_model.safetensors;
-    /// repeatable
+    /// Sum a LoRA adapter into the matrices, times SCALE where given: a folder of PEFT's or its
+    /// adapter_model.safetensors; repeatable
     #[arg(long, value_name = "PATH[:SCALE]", value_parser = parse_lora)]
     lora: Vec<(PathBuf, f32)>,
     /// Leave the tokenizer out, which is written where it is byte-level BPE or SentencePiece
@@ -78,7 +81,9 @@ impl Model {
                     let tensor = &gguf.tensors()[index];
                     let bytes = quantize::convert(tensor.dtype, gguf.data(tensor), dtype);
                     gguf.release(tensor);
-                    bytes.map_err(|message| gguf.path_error(format!("tensor {}: {message}", tensor.name)))
+                    bytes.map_err(|message| {
+                        gguf.path_error(format!("tensor {}: {message}", tensor.name))
+                    })
                 });
                 Ok(Self { metadata, tensors, bytes_before, data })
             }
@@ -114,7 +119,9 @@ impl Model {
             let mut values: Vec<f32> = bytemuck::pod_collect_to_vec(&data(index, DType::F32)?);
             merge.add(name, &mut values);
             let bytes = quantize::convert(DType::F32, bytemuck::cast_slice(&values), dtype);
-            bytes.map_err(|message| Error::Model(format!("tensor {name} with what adapters add: {message}")))
+            bytes.map_err(|message| {
+                Error::Model(format!("tensor {name} with what adapters add: {message}"))
+            })
         });
         Self { data, ..self }
     }
@@ -133,8 +140,8 @@ fn merge(source: &Source, asked: &[(PathBuf, f32)]) -> Result<Option<Merge>> {
 fn warn_of_twice(tensors: &[TensorInfo], plan: &[DType], are_changed: bool) {
     let is_quantised = |dtype: DType| dtype.block_len() > 1;
     let mut pairs = tensors.iter().map(|tensor| tensor.dtype).zip(plan.iter().copied());
-    let twice =
-        pairs.find(|&(from, to)| (from != to || are_changed) && is_quantised(from) && is_quantised(to));
+    let twice = pairs
+        .find(|&(from, to)| (from != to || are_changed) && is_quantised(from) && is_quantised(to));
     if let Some((from, to)) = twice {
         eprintln!(
             "kaiwu: weights of {from} are rounded again, to {to}, and lose by both; begin with a model of f32, f16 or bf16 where \
@@ -148,13 +155,17 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
     let source = arguments.model.open()?;
     let (quantization, output) = (arguments.quantize, &arguments.output);
     if is_of_model(&source, output) {
-        let message =
-            format!("{} is a file of the model itself; give another file to write", output.display());
+        let message = format!(
+            "{} is a file of the model itself; give another file to write",
+            output.display()
+        );
         return Err(Error::Usage(message));
     }
     if quantization.is_none() && arguments.lora.is_empty() && matches!(source, Source::Gguf(_)) {
-        let message =
-            format!("{} is a GGUF file already; say what to turn it into by --quantize", path.display());
+        let message = format!(
+            "{} is a GGUF file already; say what to turn it into by --quantize",
+            path.display()
+        );
         return Err(Error::Usage(message));
     }
     let merge = merge(&source, &arguments.lora)?;
@@ -163,7 +174,8 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
         model = model.merged(merge);
     }
     let as_they_are = || model.tensors.iter().map(|tensor| tensor.dtype).collect();
-    let plan: Vec<DType> = quantization.map_or_else(as_they_are, |to| quantize::plan(to, &model.tensors));
+    let plan: Vec<DType> =
+        quantization.map_or_else(as_they_are, |to| quantize::plan(to, &model.tensors));
     let new = |(tensor, &dtype): (&TensorInfo, _)| NewTensor {
         name: tensor.name.clone(),
         shape: tensor.shape.clone(),
@@ -198,7 +210,11 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
         }))?;
     } else {
         let (before, after) = (size(model.bytes_before), size(bytes));
-        let name = if is_standard_output { "standard output".into() } else { output.display().to_string() };
+        let name = if is_standard_output {
+            "standard output".into()
+        } else {
+            output.display().to_string()
+        };
         let summary = format!("{name}: {after} ({before} before), {bits:.2} bits a weight\n");
         if is_standard_output {
             eprint!("kaiwu: {summary}");
@@ -220,10 +236,13 @@ fn open(arguments: &Arguments) -> Result<WholeFile> {
         return Ok(file);
     }
     if arguments.json {
-        return Err(Error::Usage("standard output has the model; --json needs another -o FILE".into()));
+        return Err(Error::Usage(
+            "standard output has the model; --json needs another -o FILE".into(),
+        ));
     }
     if std::io::stdout().is_terminal() {
-        let message = "standard output is a terminal; send it to a program or file, or give a name to -o";
+        let message =
+            "standard output is a terminal; send it to a program or file, or give a name to -o";
         return Err(Error::Usage(message.into()));
     }
     Ok(file)
@@ -246,7 +265,10 @@ fn metadata(model: &Model, quantization: Option<Quantization>) -> Vec<(String, V
         _ => 0,
     };
     let new = [
-        ("general.file_type", Value::U32(quantization.map_or_else(unchanged, Quantization::file_type))),
+        (
+            "general.file_type",
+            Value::U32(quantization.map_or_else(unchanged, Quantization::file_type)),
+        ),
         // Of ggml's block layouts; 2 since May 2023.
         ("general.quantization_version", Value::U32(2)),
     ];
@@ -255,7 +277,8 @@ fn metadata(model: &Model, quantization: Option<Quantization>) -> Vec<(String, V
     old.into_iter().chain(new.map(|(key, value)| (key.to_owned(), value))).collect()
 }
 
-/// Whether `output` is there and belongs to the model: one of its GGUF files, or anything in its folder that is no GGUF file.
+/// Whether `output` is there and belongs to the model: one of its GGUF files, or anything in its
+/// folder that is no GGUF file.
 fn is_of_model(source: &Source, output: &Path) -> bool {
     let Ok(output) = std::fs::canonicalize(output) else { return false };
     let is = |path: &Path| std::fs::canonicalize(path).is_ok_and(|path| path == output);

@@ -6,8 +6,8 @@ use crate::cli::support::output::{print, print_pretty, table};
 use crate::cli::support::progress::{BETWEEN_LINES, Progress};
 use crate::gpu::{AdapterReport, Gpu, GpuOptions, NO_FOLDER, Quarantine, StorageKind};
 use crate::workbench::{
-    Bounds, ChainReport, Ledger, Pace, Roofs, StrategyReport, cases, examine, examine_chains, healthy,
-    measure_roofs, not_remembered,
+    Bounds, ChainReport, Ledger, Pace, Roofs, StrategyReport, cases, examine, examine_chains,
+    healthy, measure_roofs, not_remembered,
 };
 use crate::{Error, Result};
 use clap::Args;
@@ -21,10 +21,12 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(in crate::cli) struct Arguments {
-    /// Open the adapter with less of what it has, one way after another, and check the kernels each time; remembers nothing
+    /// Open the adapter with less of what it has, one way after another, and check the kernels each
+    /// time; remembers nothing
     #[arg(long)]
     matrix: bool,
-    /// In the matrix, check only strategies that use subgroups: for an adapter checked before with subgroups of another size
+    /// In the matrix, check only strategies that use subgroups: for an adapter checked before with
+    /// subgroups of another size
     #[arg(long, requires = "matrix")]
     only_subgroups: bool,
     /// Time after which runs on further rows are left out; each strategy is run at least once
@@ -92,8 +94,9 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         reports[strategies..].iter().for_each(|report| ledger.ended(report));
         ledger.close();
     }
-    let [runs, rows] = [|report: &StrategyReport| report.cases, |report: &StrategyReport| report.rows]
-        .map(|count| reports[..strategies].iter().map(count).sum::<usize>());
+    let [runs, rows] =
+        [|report: &StrategyReport| report.cases, |report: &StrategyReport| report.rows]
+            .map(|count| reports[..strategies].iter().map(count).sum::<usize>());
     if runs < rows {
         let seconds = arguments.seconds;
         eprintln!(
@@ -121,7 +124,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     Ok(if fit { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Where to remember what is found. Shaders with checks are other machine code than those that runs take without being asked.
+/// Where to remember what is found. Shaders with checks are other machine code than those that runs
+/// take without being asked.
 fn ledger(adapter: &AdapterReport, checked: bool) -> Result<Option<Ledger>> {
     if checked {
         eprintln!(
@@ -268,6 +272,8 @@ fn verdict(adapter: &AdapterReport, fit: bool, reports: &[StrategyReport], all: 
         (true, 0) if all => format!("{}: all is well\n", adapter.name),
         (true, 0) => format!("{}: all is well that was run\n", adapter.name),
         (true, n) => format!("{}: usable; strategies left out: {n}\n", adapter.name),
-        (false, _) => format!("{}: some kernels have no strategy that is right here\n", adapter.name),
+        (false, _) => {
+            format!("{}: some kernels have no strategy that is right here\n", adapter.name)
+        }
     }
 }

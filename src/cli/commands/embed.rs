@@ -19,7 +19,8 @@ use std::process::ExitCode;
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     model: WeightsArguments,
-    /// The texts; `-` reads standard input as one of them. Where one begins with "-", put -- before them
+    /// The texts; `-` reads standard input as one of them. Where one begins with "-", put -- before
+    /// them
     #[arg(required_unless_present = "texts_file", value_name = "TEXT")]
     texts: Vec<String>,
     /// Take each line of this file as a text
@@ -27,7 +28,8 @@ pub(in crate::cli) struct Arguments {
     texts_file: Option<PathBuf>,
     #[command(flatten)]
     reading: Reading,
-    /// How a text's hidden states become one vector [default: as the model's files say, or else the mean]
+    /// How a text's hidden states become one vector [default: as the model's files say, or else the
+    /// mean]
     #[arg(long, value_name = "HOW")]
     pooling: Option<Pooling>,
     /// Print one JSON object with all of them instead of an array a line
@@ -69,7 +71,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         all.iter().try_for_each(print_json)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let one = |(ids, vector): (&Vec<u32>, &Vec<f32>)| json!({ "tokens": ids.len(), "embedding": vector });
+    let one =
+        |(ids, vector): (&Vec<u32>, &Vec<f32>)| json!({ "tokens": ids.len(), "embedding": vector });
     let embeddings: Vec<_> = ids.iter().zip(&all).map(one).collect();
     print_json(&json!({
         "model": loaded.name(),

@@ -87,7 +87,10 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         true => {
             let taken = |entry: &Entry| offered(entry, &place).into_iter().next();
             let cost = StepCost::of(recording.entries(), at, taken);
-            Some((StepCost { dispatches: dispatches as u64, ..cost }, arguments.roofline.adapter(&place)?))
+            Some((
+                StepCost { dispatches: dispatches as u64, ..cost },
+                arguments.roofline.adapter(&place)?,
+            ))
         }
         false => None,
     };
@@ -154,8 +157,8 @@ fn layer_of(label: &str) -> Option<(usize, &str)> {
 fn sections(entries: &[Entry], place: &Place, at: usize) -> Vec<Section> {
     let mut all: Vec<(Option<usize>, Vec<Row>)> = vec![];
     for entry in entries {
-        let (layer, part) =
-            layer_of(&entry.label).map_or((None, &*entry.label), |(layer, part)| (Some(layer), part));
+        let (layer, part) = layer_of(&entry.label)
+            .map_or((None, &*entry.label), |(layer, part)| (Some(layer), part));
         let row = row(entry, part, place, at);
         match all.last_mut() {
             Some((same, rows)) if *same == layer => rows.push(row),
@@ -164,7 +167,8 @@ fn sections(entries: &[Entry], place: &Place, at: usize) -> Vec<Section> {
     }
     let mut merged: Vec<Section> = vec![];
     for (layer, kernels) in all {
-        let alike = |section: &&mut Section| !section.layers.is_empty() && section.kernels == kernels;
+        let alike =
+            |section: &&mut Section| !section.layers.is_empty() && section.kernels == kernels;
         match (layer, merged.iter_mut().find(alike)) {
             (Some(layer), Some(section)) => section.layers.push(layer),
             _ => merged.push(Section { layers: layer.into_iter().collect(), kernels }),
@@ -173,8 +177,8 @@ fn sections(entries: &[Entry], place: &Place, at: usize) -> Vec<Section> {
     merged
 }
 
-/// The strategies of a call, the one that is taken first. Without a device, what any device could do still tells the
-/// format of the weights.
+/// The strategies of a call, the one that is taken first. Without a device, what any device could
+/// do still tells the format of the weights.
 fn offered(entry: &Entry, place: &Place) -> Vec<Strategy> {
     match place {
         Place::Device(gpu) => gpu.strategies(&*entry.kernel).unwrap_or_default(),
@@ -220,12 +224,15 @@ fn as_text(sections: &[Section]) -> String {
         let all = cells.iter().enumerate().filter(|(column, _)| with_strategy || *column != 2);
         all.map(|(_, cell)| cell.to_string()).collect::<Vec<_>>()
     };
-    let mut rows = vec![line(["", "kernel", "strategy", "weights", "read", "written", "operations"])];
+    let mut rows =
+        vec![line(["", "kernel", "strategy", "weights", "read", "written", "operations"])];
     for section in sections {
         match &section.layers[..] {
             [] => {}
             [one] => rows.push(vec![format!("layer {one}")]),
-            many => rows.push(vec![format!("layers {} ({} alike), each", ranges(many), many.len())]),
+            many => {
+                rows.push(vec![format!("layers {} ({} alike), each", ranges(many), many.len())])
+            }
         }
         for row in &section.kernels {
             rows.push(line([
@@ -250,7 +257,9 @@ mod tests {
     fn labels_and_ranges_read_as_people_write_them() {
         assert_eq!(layer_of("blk.12.ffn_down"), Some((12, "ffn_down")));
         assert_eq!([layer_of("output"), layer_of("blk.x.y")], [None, None]);
-        for (numbers, text) in [(vec![], ""), (vec![4], "4"), (vec![0, 1, 2, 5, 7, 8], "0-2, 5, 7-8")] {
+        for (numbers, text) in
+            [(vec![], ""), (vec![4], "4"), (vec![0, 1, 2, 5, 7, 8], "0-2, 5, 7-8")]
+        {
             assert_eq!(ranges(&numbers), text);
         }
     }

@@ -34,8 +34,8 @@ pub(in crate::cli) struct Arguments {
     /// Read the prompt from this file
     #[arg(short = 'f', long, value_name = "FILE", conflicts_with = "prompt")]
     prompt_file: Option<PathBuf>,
-    /// Answer many prompts, one a line of this file: texts, {"prompt": …} or {"messages": […]}. Prints a line of JSON for
-    /// each, {"index", "text", "ids", "finish_reason"}
+    /// Answer many prompts, one a line of this file: texts, {"prompt": …} or {"messages": […]}.
+    /// Prints a line of JSON for each, {"index", "text", "ids", "finish_reason"}
     #[arg(long, value_name = "FILE", conflicts_with_all = ["prompt", "prompt_file", "ids", "json", "json_lines"])]
     prompts: Option<PathBuf>,
     #[command(flatten)]
@@ -61,11 +61,12 @@ pub(in crate::cli) struct Arguments {
     /// Print one JSON object at the end instead of text as it comes
     #[arg(long)]
     json: bool,
-    /// Print a JSON object for each token as it comes, {"id", "text"}, and at the end the one that --json prints
+    /// Print a JSON object for each token as it comes, {"id", "text"}, and at the end the one that
+    /// --json prints
     #[arg(long, conflicts_with = "json")]
     json_lines: bool,
-    /// Say how likely each token was to the model, before temperature, penalties and biases, and which N tokens were the
-    /// likeliest; in JSON, or a line a token
+    /// Say how likely each token was to the model, before temperature, penalties and biases, and
+    /// which N tokens were the likeliest; in JSON, or a line a token
     #[arg(long, value_name = "N")]
     logprobs: Option<u32>,
     /// Compute with the plain-loop CPU references instead of a device
@@ -93,7 +94,11 @@ Without options of sampling the likeliest token is taken always, whatever the mo
 of standard input or of a prompt's file is no part of the prompt, unless --keep-newline is given. An answer that ends \
 for want of tokens is told on standard error, or by the finish_reason \"length\" of JSON.";
 
-pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments, started: Instant) -> Outcome {
+pub(in crate::cli) fn run(
+    device: &DeviceArguments,
+    arguments: &Arguments,
+    started: Instant,
+) -> Outcome {
     let options = arguments.options()?;
     if let Some(path) = &arguments.prompts {
         let prompts = prompts::read(path, arguments.reading)?;
@@ -113,7 +118,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments, start
     arguments.sampling.say_what_is_unused(&options.sampling);
 
     let expected = prompt.len() + arguments.limit().expected();
-    let (loaded, runner) = file.load_with_runner(device, arguments.reference, prompt.len(), expected)?;
+    let (loaded, runner) =
+        file.load_with_runner(device, arguments.reference, prompt.len(), expected)?;
     let mut generator = Generator::new(runner, Arc::clone(&tokenizer));
     if arguments.profile.wanted() {
         generator.runner().start_profile();
@@ -123,7 +129,9 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments, start
     let mut telling = Telling::new(arguments.form(), &tokenizer);
     let answer = generator.answer(&prompt, &options, |event| {
         match event {
-            Event::Prompt { done, .. } => progress.as_mut().into_iter().for_each(|bar| bar.set(done as u64)),
+            Event::Prompt { done, .. } => {
+                progress.as_mut().into_iter().for_each(|bar| bar.set(done as u64))
+            }
             Event::Text(_) | Event::Token { .. } => progress = None,
         }
         telling.hear(event)
@@ -174,8 +182,9 @@ impl Arguments {
     }
 
     fn options(&self) -> Result<Options> {
-        let hinted =
-            |stop: &&String| !self.reading.escapes && ["\\n", "\\t", "\\r"].iter().any(|e| stop.contains(e));
+        let hinted = |stop: &&String| {
+            !self.reading.escapes && ["\\n", "\\t", "\\r"].iter().any(|e| stop.contains(e))
+        };
         if let Some(stop) = self.stop.iter().find(hinted) {
             eprintln!(
                 "kaiwu: --stop '{stop}' waits for a backslash and a letter; with --escapes they are one character"
@@ -183,7 +192,11 @@ impl Arguments {
         }
         Ok(Options {
             sampling: self.sampling.settings(SamplerSettings::default()),
-            stop: self.stop.iter().map(|stop| self.reading.unescaped(stop)).collect::<Result<_>>()?,
+            stop: self
+                .stop
+                .iter()
+                .map(|stop| self.reading.unescaped(stop))
+                .collect::<Result<_>>()?,
             max_tokens: self.limit().most(),
             check: self.check,
             logprobs: self.logprobs.map(|count| count as usize),
@@ -195,8 +208,8 @@ impl Arguments {
         self.tokens.unwrap_or(Limit::Tokens(256))
     }
 
-    /// Why an answer of so many tokens has no end of its own, and how to get one that goes on; nothing where it has as many as
-    /// were asked for.
+    /// Why an answer of so many tokens has no end of its own, and how to get one that goes on;
+    /// nothing where it has as many as were asked for.
     fn why_cut(&self, written: usize, context: usize, longest: usize) -> Option<String> {
         let tokens = if written == 1 { "1 token".into() } else { format!("{written} tokens") };
         if self.limit().most().is_some_and(|most| written >= most) {
@@ -207,7 +220,9 @@ impl Arguments {
             true => format!(
                 "cut after {tokens}: the context of {context} is full; --context N allows up to {longest}"
             ),
-            false => format!("cut after {tokens}: the context of {context}, the model's own, is full"),
+            false => {
+                format!("cut after {tokens}: the context of {context}, the model's own, is full")
+            }
         })
     }
 }

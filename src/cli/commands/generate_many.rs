@@ -61,7 +61,8 @@ pub(in crate::cli) fn run(
             interrupted = true;
             break;
         }
-        // Nothing of the prompt before: it would be computed in other pieces then, whose sums are rounded otherwise.
+        // Nothing of the prompt before: it would be computed in other pieces then, whose sums are
+        // rounded otherwise.
         generator.forget_all();
         let mut options = options.clone();
         options.sampling.seed = arguments.sampling.seed_of(options.sampling.seed, index);

@@ -30,7 +30,8 @@ pub(in crate::cli) struct Arguments {
     /// Folder for metrics, figures, model and checkpoint
     #[arg(long, value_name = "DIR", default_value = "grok")]
     out: PathBuf,
-    /// Go on with the run of that folder, with its settings; only --steps and --to-the-end may differ
+    /// Go on with the run of that folder, with its settings; only --steps and --to-the-end may
+    /// differ
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
@@ -42,7 +43,8 @@ pub(in crate::cli) struct Arguments {
     sweep: super::grok_sweep::SweepArguments,
 }
 
-/// Settings as [`GrokSettings`] names them; what is not given has the paper's value, or that of the run that is resumed.
+/// Settings as [`GrokSettings`] names them; what is not given has the paper's value, or that of the
+/// run that is resumed.
 #[derive(Debug, Args, Serialize)]
 struct SettingArguments {
     /// The operation [default: divide]
@@ -57,7 +59,8 @@ struct SettingArguments {
     /// Layers of the transformer [default: 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     layers: Option<u32>,
-    /// Width of the transformer, a multiple of 32; each head has 8 to 256 of it, in eights [default: 128]
+    /// Width of the transformer, a multiple of 32; each head has 8 to 256 of it, in eights
+    /// [default: 128]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16384))]
     width: Option<u32>,
     /// Attention heads [default: 4]
@@ -220,10 +223,13 @@ fn report(grok: &Grok, arguments: &Arguments) -> Result<()> {
         }));
     }
     let understood = match first(0.99) {
-        Some((step, seconds)) => format!("validation reached 0.99 at step {step}, after {seconds:.0} s"),
+        Some((step, seconds)) => {
+            format!("validation reached 0.99 at step {step}, after {seconds:.0} s")
+        }
         None => format!("validation is at {:.3}", last.validation_accuracy),
     };
-    let learned = trained.map_or(String::new(), |step| format!("training reached 0.99 at step {step}; "));
+    let learned =
+        trained.map_or(String::new(), |step| format!("training reached 0.99 at step {step}; "));
     let out = arguments.out.display();
     let GrokSettings { operation, modulus, .. } = grok.settings;
     let elements = operation.elements(modulus);

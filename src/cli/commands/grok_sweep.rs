@@ -21,8 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sweep")]
 pub(in crate::cli) struct SweepArguments {
-    /// Run all fractions, decays and seeds below, each until validation passes 0.9, and draw when that was; the same command
-    /// goes on with a sweep that was stopped
+    /// Run all fractions, decays and seeds below, each until validation passes 0.9, and draw when
+    /// that was; the same command goes on with a sweep that was stopped
     #[arg(long, conflicts_with_all = ["resume", "profile"])]
     pub sweep: bool,
     /// Shares of the table
@@ -91,7 +91,8 @@ pub(in crate::cli) fn run(
             continue;
         }
         let was_stopped = Grok::is_in(&stopped) && Grok::settings_in(&stopped)? == *settings;
-        let mut grok = if was_stopped { Grok::resume(gpu, &stopped)? } else { Grok::new(gpu, settings)? };
+        let mut grok =
+            if was_stopped { Grok::resume(gpu, &stopped)? } else { Grok::new(gpu, settings)? };
         let name = format!("run {} of {runs}, ", index + 1);
         course.run(name, base.steps * index as u64, base.steps, grok.trainer.done());
         while !grok.is_done() && grok.first_at(0.9).is_none() {
@@ -111,7 +112,12 @@ pub(in crate::cli) fn run(
         }
         let passed_at = grok.first_at(0.9).map(|row| row.step);
         let seconds = grok.rows.last().map_or(0.0, |row| row.seconds);
-        lines.push(Line { settings: settings.clone(), passed_at, steps: grok.trainer.done(), seconds });
+        lines.push(Line {
+            settings: settings.clone(),
+            passed_at,
+            steps: grok.trainer.done(),
+            seconds,
+        });
         write_lines(&path, &lines)?;
     }
     drop(course);

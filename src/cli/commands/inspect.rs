@@ -17,8 +17,8 @@ use std::process::ExitCode;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Arguments {
-    /// Model: a GGUF file, a Hugging Face folder, or the owner/name of one that `kaiwu pull` fetched [default:
-    /// KAIWU_MODEL, or the one that `make model` fetches]
+    /// Model: a GGUF file, a Hugging Face folder, or the owner/name of one that `kaiwu pull`
+    /// fetched [default: KAIWU_MODEL, or the one that `make model` fetches]
     #[arg(value_name = "MODEL")]
     path: Option<PathBuf>,
     /// The same, as other commands take it
@@ -45,7 +45,8 @@ const EXAMPLES: &str = "Examples:
 pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
     let asked = arguments.path.clone().or_else(|| arguments.model.clone());
     let asked = asked.or_else(|| std::env::var_os("KAIWU_MODEL").map(PathBuf::from));
-    let source = Source::open_ignoring(&model_path(asked.as_deref())?, &arguments.ignoring.ignored())?;
+    let source =
+        Source::open_ignoring(&model_path(asked.as_deref())?, &arguments.ignoring.ignored())?;
     let footprint = footprint(&source, arguments);
     if let Err(error @ Error::Usage(_)) = footprint {
         return Err(error);
@@ -93,8 +94,12 @@ fn kind(source: &Source) -> String {
 }
 
 fn as_text(source: &Source, footprint: &Result<Footprint>) -> String {
-    let mut text =
-        format!("{}: {}, {}\n\nmetadata\n", source.path().display(), kind(source), size(source.file_bytes()));
+    let mut text = format!(
+        "{}: {}, {}\n\nmetadata\n",
+        source.path().display(),
+        kind(source),
+        size(source.file_bytes())
+    );
     let row = |key: &str, value: String| vec![format!("  {}", key.escape_debug()), value];
     let rows: Vec<_> = match source {
         Source::Gguf(gguf) => {
@@ -167,9 +172,8 @@ fn as_text(source: &Source, footprint: &Result<Footprint>) -> String {
 /// How vectors are pooled, in words, where the model's files say something of it.
 fn pooling(source: &Source) -> Option<String> {
     match Pooling::declared(source) {
-        Ok(declared) => {
-            declared.map(|Declared { pooling, said_by }| format!("{}, says {said_by}", pooling.name()))
-        }
+        Ok(declared) => declared
+            .map(|Declared { pooling, said_by }| format!("{}, says {said_by}", pooling.name())),
         Err(error) => Some(format!("cannot be made: {error}")),
     }
 }
@@ -177,7 +181,8 @@ fn pooling(source: &Source) -> Option<String> {
 fn as_json(source: &Source, footprint: &Result<Footprint>) -> serde_json::Value {
     let (version, metadata): (_, serde_json::Map<_, _>) = match source {
         Source::Gguf(gguf) => {
-            let metadata = gguf.metadata().iter().map(|(key, value)| (key.clone(), value_as_json(value)));
+            let metadata =
+                gguf.metadata().iter().map(|(key, value)| (key.clone(), value_as_json(value)));
             (Some(gguf.version()), metadata.collect())
         }
         Source::Folder(folder) => (None, folder.config().clone()),
@@ -207,7 +212,8 @@ fn as_json(source: &Source, footprint: &Result<Footprint>) -> serde_json::Value 
 
 /// Scalars as they are; of an array, its type and length, for a vocabulary is of no use here.
 fn value_as_json(value: &Value) -> serde_json::Value {
-    let array = |array: &Array| json!({ "array": array.element_type_name(), "length": array.len() });
+    let array =
+        |array: &Array| json!({ "array": array.element_type_name(), "length": array.len() });
     match value {
         Value::U8(v) => json!(v),
         Value::I8(v) => json!(v),

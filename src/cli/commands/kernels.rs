@@ -5,7 +5,9 @@ use crate::cli::support::arguments::DeviceArguments;
 use crate::cli::support::output::{print, print_pretty, size, table};
 use crate::files::write_whole;
 use crate::gpu::{Gpu, render};
-use crate::workbench::{ListedStrategy, Target, Translation, cases, chain_text, find, list, translate};
+use crate::workbench::{
+    ListedStrategy, Target, Translation, cases, chain_text, find, list, translate,
+};
 use crate::{Error, Result};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -81,8 +83,9 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         print_pretty(&kernels)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let mut lines =
-        vec![["kernel", "strategy", "shader", "on this adapter", "needs"].map(String::from).to_vec()];
+    let mut lines = vec![
+        ["kernel", "strategy", "shader", "on this adapter", "needs"].map(String::from).to_vec(),
+    ];
     for kernel in &kernels {
         for (index, strategy) in kernel.strategies.iter().enumerate() {
             lines.push(vec![
@@ -140,7 +143,9 @@ fn write(translation: &Translation, file: Option<&std::path::Path>) -> Result<()
     match (translation, file) {
         (Translation::Text(text), None) => print(text),
         (Translation::Text(text), Some(file)) => write_whole(file, text),
-        (Translation::Words(words), Some(file)) => write_whole(file, bytemuck::cast_slice::<u32, u8>(words)),
+        (Translation::Words(words), Some(file)) => {
+            write_whole(file, bytemuck::cast_slice::<u32, u8>(words))
+        }
         (Translation::Words(words), None) => {
             let line = |words: &[u32]| {
                 words.iter().map(|word| format!("{word:08x}")).collect::<Vec<_>>().join(" ") + "\n"

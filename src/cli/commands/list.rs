@@ -17,7 +17,8 @@ pub(in crate::cli) struct Arguments {
     /// Show those too that cannot be run, and why
     #[arg(long)]
     all: bool,
-    /// Print {"models": [{"name", "revision", "commit", "bytes", "path"}], "others": [{"name", "path", "reason"}]}
+    /// Print {"models": [{"name", "revision", "commit", "bytes", "path"}], "others": [{"name",
+    /// "path", "reason"}]}
     #[arg(long)]
     json: bool,
 }
@@ -63,8 +64,11 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
         let rows = models.iter().map(|(model, bytes)| {
             // Commits are long; their beginning tells them apart.
             let revision = model.name.revision();
-            let revision =
-                if revision == model.commit { revision.get(..12).unwrap_or(revision) } else { revision };
+            let revision = if revision == model.commit {
+                revision.get(..12).unwrap_or(revision)
+            } else {
+                revision
+            };
             vec![model.name.to_string(), revision.to_owned(), size(*bytes), path(&model.path)]
         });
         print(&table(&[vec![head], rows.collect()].concat(), 4))?;
@@ -72,11 +76,13 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
         eprintln!("no model in the cache that can be run; `kaiwu pull owner/name` fetches one");
     }
     match (arguments.all, others.len()) {
-        (true, _) => {
-            others.iter().for_each(|(model, reason)| eprintln!("not listed: {}: {reason}", model.name))
-        }
+        (true, _) => others
+            .iter()
+            .for_each(|(model, reason)| eprintln!("not listed: {}: {reason}", model.name)),
         (false, 0) => {}
-        (false, count) => eprintln!("not listed: {count} incomplete or of other kinds; --all says why"),
+        (false, count) => {
+            eprintln!("not listed: {count} incomplete or of other kinds; --all says why")
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

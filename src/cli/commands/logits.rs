@@ -17,7 +17,8 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Show which tokens come next: the 16 highest logits as JSON, or with --top N the likeliest as a table
+/// Show which tokens come next: the 16 highest logits as JSON, or with --top N the likeliest as a
+/// table
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Arguments {
@@ -37,7 +38,8 @@ pub(in crate::cli) struct Arguments {
     /// Show the N likeliest tokens with their probabilities
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     top: Option<u32>,
-    /// Print one JSON object, as without --top; with it, {"top": [{"id", "text", "logprob", "probability"}]}
+    /// Print one JSON object, as without --top; with it, {"top": [{"id", "text", "logprob",
+    /// "probability"}]}
     #[arg(long)]
     json: bool,
     /// Write the logits of all tokens to this safetensors file, as `logits` [T, V] f32
@@ -152,14 +154,21 @@ fn check(runner: &mut Runner, ids: &[u32]) -> Result<()> {
     Ok(())
 }
 
-/// Writes the logits of all tokens row by row, for all of them may exceed the memory, and gives those of the last.
-/// The layout is that of safetensors: the header's length as u64, a JSON header, the data.
-fn save(path: &Path, runner: &mut Runner, ids: &[u32], progress: &mut Progress) -> Result<Vec<f32>> {
+/// Writes the logits of all tokens row by row, for all of them may exceed the memory, and gives
+/// those of the last. The layout is that of safetensors: the header's length as u64, a JSON header,
+/// the data.
+fn save(
+    path: &Path,
+    runner: &mut Runner,
+    ids: &[u32],
+    progress: &mut Progress,
+) -> Result<Vec<f32>> {
     let vocabulary = runner.model().config.vocabulary;
     let bytes = 4 * ids.len() * vocabulary;
     let shape = [ids.len(), vocabulary];
     let mut header =
-        json!({ "logits": { "dtype": "F32", "shape": shape, "data_offsets": [0, bytes] } }).to_string();
+        json!({ "logits": { "dtype": "F32", "shape": shape, "data_offsets": [0, bytes] } })
+            .to_string();
     // Spaces, so that the data is aligned.
     header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
     let mut file = WholeFile::create(path)?;

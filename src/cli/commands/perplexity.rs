@@ -38,11 +38,11 @@ const EXAMPLES: &str = "Examples:
 /// Which text, and how it is cut.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct TextArguments {
-    /// The text, UTF-8; `-` reads standard input. It is taken as it is, newlines at the end too, but for a byte-order
-    /// mark; no spelling of a control token in it becomes one
+    /// The text, UTF-8; `-` reads standard input. It is taken as it is, newlines at the end too,
+    /// but for a byte-order mark; no spelling of a control token in it becomes one
     file: PathBuf,
-    /// Tokens of a window; each token after a window's first is scored [default: 512, or less if the model was made
-    /// for less]
+    /// Tokens of a window; each token after a window's first is scored [default: 512, or less if
+    /// the model was made for less]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     pub context: Option<u32>,
 }

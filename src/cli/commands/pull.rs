@@ -60,7 +60,9 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
     })?;
     drop(bar);
     match arguments.json {
-        true => print_json(&json!({ "name": name.to_string(), "path": path.display().to_string() }))?,
+        true => {
+            print_json(&json!({ "name": name.to_string(), "path": path.display().to_string() }))?
+        }
         false => print(&format!("{}\n", path.display()))?,
     }
     Ok(ExitCode::SUCCESS)

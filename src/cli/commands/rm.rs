@@ -44,7 +44,10 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
         }
         eprint!("remove {name} from the cache, {}? [y/N] ", size(bytes));
         let mut answer = String::new();
-        std::io::stdin().lock().read_line(&mut answer).map_err(Error::io("read", "standard input"))?;
+        std::io::stdin()
+            .lock()
+            .read_line(&mut answer)
+            .map_err(Error::io("read", "standard input"))?;
         if !["y", "yes"].contains(&answer.trim().to_lowercase().as_str()) {
             eprintln!("nothing is removed");
             return Ok(ExitCode::FAILURE);

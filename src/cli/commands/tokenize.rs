@@ -1,4 +1,5 @@
-//! `kaiwu tokenize` and `kaiwu detokenize`: the ids of a text, and the text of ids. They need no device.
+//! `kaiwu tokenize` and `kaiwu detokenize`: the ids of a text, and the text of ids. They need no
+//! device.
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::ModelArgument;
@@ -78,7 +79,8 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
         let ids: Vec<_> = ids.iter().map(u32::to_string).collect();
         print(&(ids.join(",") + "\n"))?;
     } else {
-        let lines = ids.iter().zip(&tokens).map(|(id, token)| format!("{id}\t{}\n", token.escape_debug()));
+        let lines =
+            ids.iter().zip(&tokens).map(|(id, token)| format!("{id}\t{}\n", token.escape_debug()));
         print(&lines.collect::<String>())?;
     }
     Ok(ExitCode::SUCCESS)
@@ -110,9 +112,9 @@ fn parse(text: &str, ids: &mut Vec<u32>) -> Result<()> {
     let text = text.trim();
     let list = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     for id in list.split(|c: char| c.is_whitespace() || c == ',').filter(|id| !id.is_empty()) {
-        let id = id
-            .parse()
-            .map_err(|_| Error::Usage(format!("{id:?} is not a token id; give numbers such as 504,3575")));
+        let id = id.parse().map_err(|_| {
+            Error::Usage(format!("{id:?} is not a token id; give numbers such as 504,3575"))
+        });
         ids.push(id?);
     }
     Ok(())

@@ -11,7 +11,9 @@ use crate::cli::support::profile::ProfileArgument;
 use crate::files::OwnFolder;
 use crate::gpu::{Gpu, Place};
 use crate::lab::learning_curve;
-use crate::train::{Data, LoraSettings, Pupil, Target, TextRow, TextRun, TextSettings, Tuning, Wishes};
+use crate::train::{
+    Data, LoraSettings, Pupil, Target, TextRow, TextRun, TextSettings, Tuning, Wishes,
+};
 use crate::{Error, Result};
 use clap::Args;
 use clap::builder::RangedU64ValueParser;
@@ -26,13 +28,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(in crate::cli) struct Arguments {
-    /// A model from scratch: its shape and how it learns, as JSON. Or a model to go on with: a GGUF file, a folder, or the
-    /// owner/name of one that `kaiwu pull` fetched
+    /// A model from scratch: its shape and how it learns, as JSON. Or a model to go on with: a GGUF
+    /// file, a folder, or the owner/name of one that `kaiwu pull` fetched
     #[arg(short, long, value_name = "CONFIG.json|MODEL", required_unless_present = "resume")]
     model: Option<PathBuf>,
     #[command(flatten)]
     ignoring: IgnoringArguments,
-    /// Files of UTF-8 text, read in this order; or .jsonl files with an example a line; - is standard input, either of them
+    /// Files of UTF-8 text, read in this order; or .jsonl files with an example a line; - is
+    /// standard input, either of them
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
     /// Leave the model's weights alone, and train a LoRA adapter of this rank beside them
@@ -151,7 +154,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     if arguments.resume {
         refuse_other(arguments)?;
     }
-    let model = arguments.model.as_deref().map(|model| Chosen::new(model, arguments)).transpose()?;
+    let model =
+        arguments.model.as_deref().map(|model| Chosen::new(model, arguments)).transpose()?;
     let gpu = Gpu::open(&device.options())?;
     let mut run = match model {
         Some(Chosen::New(settings)) => TextRun::new(&gpu, &wishes.applied(&settings), &data)?,
@@ -182,7 +186,10 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let made = run.export(out)?;
     if interrupted.load(Ordering::Relaxed) {
         let step = run.trainer.done();
-        eprintln!("kaiwu: stopped at step {step}; go on with --resume --data … --out {}", out.display());
+        eprintln!(
+            "kaiwu: stopped at step {step}; go on with --resume --data … --out {}",
+            out.display()
+        );
         return Ok(interrupt::exit_code());
     }
     report(&run, arguments, &made)?;
@@ -213,8 +220,7 @@ impl Chosen {
     fn new(model: &Path, arguments: &Arguments) -> Result<Self> {
         if model.is_file() && model.extension().is_some_and(|end| end == "json") {
             if arguments.lora.is_some() {
-                let message =
-                    "--lora goes on with a model that is there; give one with -m instead of a configuration";
+                let message = "--lora goes on with a model that is there; give one with -m instead of a configuration";
                 return Err(Error::Usage(message.into()));
             }
             return read_settings(model).map(Self::New);
@@ -254,7 +260,8 @@ fn what(run: &TextRun) -> String {
 }
 
 fn losses(row: &TextRow) -> String {
-    let validation = row.validation_loss.map_or_else(String::new, |loss| format!(", validation {loss:.3}"));
+    let validation =
+        row.validation_loss.map_or_else(String::new, |loss| format!(", validation {loss:.3}"));
     format!("training {:.3}{validation} nats", row.train_loss)
 }
 

@@ -9,7 +9,8 @@ use crate::format::{Ignored, Source, is_there};
 use crate::gpu::{Gpu, GpuOptions, NO_FOLDER, Place, Tuned, Tuning};
 use crate::model::{Config, Footprint, Room, Runner, Want};
 use crate::workbench::{
-    Shape, ShapeTuning, is_tunable, model_shapes, not_remembered, recorded_shapes, reference_seconds, tune,
+    Shape, ShapeTuning, is_tunable, model_shapes, not_remembered, recorded_shapes,
+    reference_seconds, tune,
 };
 use crate::{Error, Result};
 use clap::Args;
@@ -66,14 +67,17 @@ const PROMPT: usize = 256;
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let path = Tuning::default_path();
     if arguments.show || arguments.forget || arguments.import.is_some() {
-        let path = path.ok_or_else(|| Error::Usage(format!("{NO_FOLDER}, so nothing is remembered")))?;
+        let path =
+            path.ok_or_else(|| Error::Usage(format!("{NO_FOLDER}, so nothing is remembered")))?;
         let gpu = Gpu::open(&GpuOptions { tuning: Some(path.clone()), ..device.options() })?;
         return remembered(&gpu, &path, arguments);
     }
     let path = kept(path)?;
     let gpu = Gpu::open(&GpuOptions { tuning: path.clone(), ..device.options() })?;
     if gpu.capabilities().deterministic {
-        return Err(Error::Usage("with --deterministic the strategies are given; tune without it".into()));
+        return Err(Error::Usage(
+            "with --deterministic the strategies are given; tune without it".into(),
+        ));
     }
     let shapes = shapes(&gpu, arguments.model.as_deref(), &arguments.ignoring.ignored())?;
     // After each shape: what was found stays, whatever the next one does to the device.
@@ -104,7 +108,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         }))?;
     } else {
         let entries: Vec<_> = found.iter().filter_map(|found| found.tuned.as_ref()).collect();
-        let kept = path.map_or("not remembered".into(), |path| format!("remembered in {}", path.display()));
+        let kept = path
+            .map_or("not remembered".into(), |path| format!("remembered in {}", path.display()));
         print(&format!("{}\n{adapter}: {kept}\n", as_table(&entries)))?;
     }
     for found in &found {
@@ -115,13 +120,16 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         }
     }
     if left > 0 {
-        eprintln!("kaiwu: {left} shapes were not reached in {} s; tune again for them", arguments.seconds);
+        eprintln!(
+            "kaiwu: {left} shapes were not reached in {} s; tune again for them",
+            arguments.seconds
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The file that what is measured goes to; `None`, and a word on standard error, where it cannot be read. Better known now
-/// than after minutes of measuring.
+/// The file that what is measured goes to; `None`, and a word on standard error, where it cannot be
+/// read. Better known now than after minutes of measuring.
 fn kept(path: Option<PathBuf>) -> Result<Option<PathBuf>> {
     let Some(path) = path else {
         eprintln!("kaiwu: {NO_FOLDER}, so what is measured is not remembered");
@@ -153,8 +161,8 @@ fn shapes(gpu: &Arc<Gpu>, model: Option<&Path>, ignored: &Ignored) -> Result<Vec
     Ok(decode.into_iter().chain(prefill).collect())
 }
 
-/// Tunes what is not known yet, then what is, as long as there is time, and has each finding remembered; also says how many
-/// shapes were left out.
+/// Tunes what is not known yet, then what is, as long as there is time, and has each finding
+/// remembered; also says how many shapes were left out.
 fn measure(
     gpu: &Arc<Gpu>,
     shapes: &[Shape],
@@ -167,7 +175,8 @@ fn measure(
     let (mut found, mut left_out) = (vec![], 0);
     while let Some((shape, known)) = queue.pop_front() {
         let mut table = shape.table(gpu)?;
-        let Some(case) = table.cases.first_mut().filter(|case| is_tunable(gpu, &*case.kernel)) else {
+        let Some(case) = table.cases.first_mut().filter(|case| is_tunable(gpu, &*case.kernel))
+        else {
             continue;
         };
         if !known && gpu.tuned(&*case.kernel).is_some() {

@@ -9,7 +9,8 @@ use clap::Args;
 use serde_json::{Map, Value, json};
 use std::process::ExitCode;
 
-/// Show the version, what it was built from and for, and the adapters and their drivers: what a report should say
+/// Show the version, what it was built from and for, and the adapters and their drivers: what a
+/// report should say
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  kaiwu version\n  kaiwu version --json\n  kaiwu --version")]
 pub(in crate::cli) struct Arguments {

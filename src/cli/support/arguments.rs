@@ -13,9 +13,15 @@ use std::str::FromStr;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Device")]
 pub(in crate::cli) struct DeviceArguments {
-    /// Take the adapter of this number or backend, or the first whose name, driver or PCI address contains this: see
-    /// `kaiwu devices`
-    #[arg(long, global = true, value_name = "ADAPTER", env = "KAIWU_ADAPTER", hide_env_values = true)]
+    /// Take the adapter of this number or backend, or the first whose name, driver or PCI address
+    /// contains this: see `kaiwu devices`
+    #[arg(
+        long,
+        global = true,
+        value_name = "ADAPTER",
+        env = "KAIWU_ADAPTER",
+        hide_env_values = true
+    )]
     pub adapter: Option<String>,
     /// Where tensors live on the device [default: what the adapter reads faster]
     #[arg(long, global = true, value_name = "KIND")]
@@ -23,14 +29,16 @@ pub(in crate::cli) struct DeviceArguments {
     /// Pretend that the adapter has no subgroups
     #[arg(long, global = true)]
     pub no_subgroups: bool,
-    /// Give each token the same bits, however the prompt is cut into chunks and whatever the cache holds; slower
+    /// Give each token the same bits, however the prompt is cut into chunks and whatever the cache
+    /// holds; slower
     #[arg(long, global = true)]
     pub deterministic: bool,
-    /// Take at most so many MiB of the device's memory; a model and context that need more are refused
+    /// Take at most so many MiB of the device's memory; a model and context that need more are
+    /// refused
     #[arg(long, global = true, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..1 << 40))]
     pub memory: Option<u64>,
-    /// Workgroups that walk through a layer's kernels together on a software adapter; 1 makes each kernel a dispatch of its
-    /// own [default: one a core]
+    /// Workgroups that walk through a layer's kernels together on a software adapter; 1 makes each
+    /// kernel a dispatch of its own [default: one a core]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub workers: Option<u32>,
     /// Keep the bounds and loop checks in the shaders; slower
@@ -65,7 +73,8 @@ impl DeviceArguments {
 /// Which model.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ModelArgument {
-    /// Model: a GGUF file, a Hugging Face folder, or the owner/name or owner/name@revision of one that `kaiwu pull` fetched [default: the one that `make model` fetches]
+    /// Model: a GGUF file, a Hugging Face folder, or the owner/name or owner/name@revision of one
+    /// that `kaiwu pull` fetched [default: the one that `make model` fetches]
     #[arg(short, long, value_name = "PATH", env = "KAIWU_MODEL", hide_env_values = true)]
     pub model: Option<PathBuf>,
     #[command(flatten)]
@@ -75,11 +84,12 @@ pub(in crate::cli) struct ModelArgument {
 /// What is let pass in a model's files.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct IgnoringArguments {
-    /// Go on as if a field of config.json, or a key of the GGUF file, that is refused were not there: answers may be wrong; one
-    /// that has an effect here cannot be ignored; repeatable
+    /// Go on as if a field of config.json, or a key of the GGUF file, that is refused were not
+    /// there: answers may be wrong; one that has an effect here cannot be ignored; repeatable
     #[arg(long, value_name = "FIELD")]
     ignore_config: Vec<String>,
-    /// Leave out tensors that are refused, by a part of their names: answers may be wrong; repeatable
+    /// Leave out tensors that are refused, by a part of their names: answers may be wrong;
+    /// repeatable
     #[arg(long, value_name = "PART", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     ignore_tensor: Vec<String>,
 }
@@ -93,7 +103,8 @@ impl IgnoringArguments {
 /// How keys and values are stored.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CacheArgument {
-    /// Store keys and values in this type; f16 holds numbers up to 65504 and q8_0 up to 127 times that, f32 all
+    /// Store keys and values in this type; f16 holds numbers up to 65504 and q8_0 up to 127 times
+    /// that, f32 all
     #[arg(long, value_name = "TYPE", default_value = "f16")]
     pub cache: CacheType,
 }
@@ -115,7 +126,8 @@ pub(in crate::cli) struct LoadingArguments {
     pub quantize: Option<Quantization>,
     #[command(flatten)]
     pub cache: CacheArgument,
-    /// Add a LoRA adapter, times SCALE where given: a folder of PEFT's or mlx-lm's, its safetensors, or a GGUF file; repeatable
+    /// Add a LoRA adapter, times SCALE where given: a folder of PEFT's or mlx-lm's, its
+    /// safetensors, or a GGUF file; repeatable
     #[arg(long, value_name = "PATH[:SCALE]", value_parser = parse_lora)]
     pub lora: Vec<(PathBuf, f32)>,
 }
@@ -128,13 +140,16 @@ pub(in crate::cli) fn parse_lora(text: &str) -> std::result::Result<(PathBuf, f3
     };
     match scale.parse::<f32>() {
         Ok(scale) if scale.is_finite() && !path.is_empty() => Ok((path.into(), scale)),
-        Ok(_) => Err(format!("{scale} is no scale; expected PATH or PATH:SCALE, such as adapter:0.5")),
+        Ok(_) => {
+            Err(format!("{scale} is no scale; expected PATH or PATH:SCALE, such as adapter:0.5"))
+        }
         // A colon of the path's own.
         Err(_) => Ok((whole.to_owned(), 1.0)),
     }
 }
 
-/// Whether there is something at this path, as far as can be told: opening it says what is wrong if it cannot.
+/// Whether there is something at this path, as far as can be told: opening it says what is wrong if
+/// it cannot.
 fn may_be_there(path: &Path) -> bool {
     path.try_exists().unwrap_or(true)
 }
@@ -161,13 +176,16 @@ pub(in crate::cli) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
         let name = path.to_str().filter(|_| !may_be_there(path)).and_then(ModelName::parse);
         return name.map_or_else(|| Ok(path.to_owned()), |name| Hub::from_env().cached(&name));
     }
-    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let data = variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")));
-    let places: Vec<PathBuf> = [Some(PathBuf::from("models")), data.map(|data| data.join("kaiwu/models"))]
-        .into_iter()
-        .flatten()
-        .map(|folder| folder.join(DEFAULT_MODEL))
-        .collect();
+    let variable =
+        |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let data = variable("XDG_DATA_HOME")
+        .or_else(|| variable("HOME").map(|home| home.join(".local/share")));
+    let places: Vec<PathBuf> =
+        [Some(PathBuf::from("models")), data.map(|data| data.join("kaiwu/models"))]
+            .into_iter()
+            .flatten()
+            .map(|folder| folder.join(DEFAULT_MODEL))
+            .collect();
     if let Some(found) = places.iter().find(|path| may_be_there(path)) {
         return Ok(found.clone());
     }
@@ -195,7 +213,9 @@ impl FromStr for Limit {
         match text.parse::<i64>() {
             Ok(-1) => Ok(Self::Context),
             Ok(tokens @ 1..) => Ok(Self::Tokens(tokens.try_into().unwrap_or(u32::MAX))),
-            _ => Err("it must be a number of tokens above 0, or -1 for as many as the context holds"),
+            _ => {
+                Err("it must be a number of tokens above 0, or -1 for as many as the context holds")
+            }
         }
     }
 }
@@ -219,7 +239,9 @@ impl Limit {
 pub(in crate::cli) fn positive(text: &str) -> std::result::Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "it must be a number above 0")?;
     let on_device = number as f32;
-    (on_device > 0.0 && on_device.is_finite()).then_some(number).ok_or("it must be a number above 0".into())
+    (on_device > 0.0 && on_device.is_finite())
+        .then_some(number)
+        .ok_or("it must be a number above 0".into())
 }
 
 /// A number that is 0 or more.

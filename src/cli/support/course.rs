@@ -1,4 +1,5 @@
-//! The course of a training on standard error: a bar, and where that is no terminal, a line now and then.
+//! The course of a training on standard error: a bar, and where that is no terminal, a line now and
+//! then.
 
 use super::progress::BETWEEN_LINES;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -9,7 +10,8 @@ use std::time::{Duration, Instant};
 /// Steps done of all, how fast, how long it may take, and the last word on how well it goes.
 pub(in crate::cli) struct Course {
     bar: ProgressBar,
-    /// The run that steps are counted in, where there are several: its name, the steps before it, and its own.
+    /// The run that steps are counted in, where there are several: its name, the steps before it,
+    /// and its own.
     run: RefCell<(String, u64, u64)>,
     total: u64,
     /// Training may end before its last step.
@@ -45,7 +47,8 @@ impl Course {
         }
     }
 
-    /// From here on, steps are those of another run: `done` of its `steps` are done, and `before` in the runs before it.
+    /// From here on, steps are those of another run: `done` of its `steps` are done, and `before`
+    /// in the runs before it.
     pub(in crate::cli) fn run(&self, name: String, before: u64, steps: u64, done: u64) {
         *self.run.borrow_mut() = (name, before, steps);
         self.news.take();

@@ -32,7 +32,9 @@ impl Deadline {
                 }
                 if !waited.is_zero() {
                     let [so_far, most] = [waited, limit].map(|time| time.as_secs());
-                    eprintln!("kaiwu: {what} takes longer than {so_far} s; --timeout ends it after {most} s");
+                    eprintln!(
+                        "kaiwu: {what} takes longer than {so_far} s; --timeout ends it after {most} s"
+                    );
                 }
             }
         });
@@ -46,10 +48,12 @@ impl Deadline {
     }
 }
 
-/// Ends the program at once. A driver's own handlers for the end of a program may wait for the device.
+/// Ends the program at once. A driver's own handlers for the end of a program may wait for the
+/// device.
 fn end() -> ! {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: _exit takes any number and does not come back; standard error has no buffer, and nothing else was begun.
+    // SAFETY: _exit takes any number and does not come back; standard error has no buffer, and
+    // nothing else was begun.
     unsafe {
         libc::_exit(1)
     }

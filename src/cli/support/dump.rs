@@ -39,7 +39,9 @@ pub(in crate::cli) fn parse(text: &str) -> std::result::Result<Dump, String> {
 
 /// Each must be of something that a shader can write.
 pub(in crate::cli) fn check(dumps: &[Dump], interface: &Interface) -> Result<()> {
-    let can = |slot: &&Slot| matches!(slot.kind, SlotKind::Storage { .. } | SlotKind::StorageTexture { .. });
+    let can = |slot: &&Slot| {
+        matches!(slot.kind, SlotKind::Storage { .. } | SlotKind::StorageTexture { .. })
+    };
     let names: Vec<_> = interface.slots.iter().filter(can).map(|slot| &*slot.name).collect();
     match dumps.iter().find(|dump| !names.contains(&&*dump.name)) {
         None => Ok(()),
@@ -51,8 +53,14 @@ pub(in crate::cli) fn check(dumps: &[Dump], interface: &Interface) -> Result<()>
     }
 }
 
-/// Writes what `slot` holds, `texels` of a texture along x, y and z, and says on standard error what it is.
-pub(in crate::cli) fn write(dump: &Dump, slot: &Slot, texels: Option<[u32; 3]>, bytes: &[u8]) -> Result<()> {
+/// Writes what `slot` holds, `texels` of a texture along x, y and z, and says on standard error
+/// what it is.
+pub(in crate::cli) fn write(
+    dump: &Dump,
+    slot: &Slot,
+    texels: Option<[u32; 3]>,
+    bytes: &[u8],
+) -> Result<()> {
     let layout = layout(&slot.kind, texels, bytes.len());
     let ending = dump.file.extension().map(|ending| ending.to_string_lossy().to_lowercase());
     let (written, form) = match ending.as_deref() {
@@ -120,9 +128,13 @@ fn layout(kind: &SlotKind, texels: Option<[u32; 3]>, bytes: usize) -> Layout {
 /// Version 1.0 of NumPy's format.
 fn npy(layout: &Layout, bytes: &[u8]) -> Vec<u8> {
     let shape: String = layout.shape.iter().map(|side| format!("{side}, ")).collect();
-    let mut header =
-        format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", layout.numpy, shape.trim_end());
-    // Magic, version, and the header's length are ten bytes; with a newline all is a multiple of 64.
+    let mut header = format!(
+        "{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}",
+        layout.numpy,
+        shape.trim_end()
+    );
+    // Magic, version, and the header's length are ten bytes; with a newline all is a multiple of
+    // 64.
     let whole = (10 + header.len() + 1).next_multiple_of(64);
     header += &" ".repeat(whole - 10 - header.len() - 1);
     header.push('\n');
@@ -167,7 +179,8 @@ mod tests {
             layered: false,
             access: [false, true],
         };
-        let buffer = |stride, scalar| SlotKind::Storage { bytes: 0, stride, scalar, access: [true, true] };
+        let buffer =
+            |stride, scalar| SlotKind::Storage { bytes: 0, stride, scalar, access: [true, true] };
         for (kind, texels, bytes, expected) in [
             (texture("rgba16float"), Some([3, 2, 1]), 48, ("f16", vec![2, 3, 4])),
             (texture("r32sint"), Some([3, 2, 5]), 120, ("i32", vec![5, 2, 3])),
@@ -189,6 +202,9 @@ mod tests {
             header.starts_with("{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }")
                 && header.ends_with(" \n")
         );
-        assert_eq!(json(&layout, &bytes), b"{\"type\":\"f32\",\"shape\":[2],\"data\":[1.5,null]}\n");
+        assert_eq!(
+            json(&layout, &bytes),
+            b"{\"type\":\"f32\",\"shape\":[2],\"data\":[1.5,null]}\n"
+        );
     }
 }

@@ -43,10 +43,14 @@ impl Given {
     }
 
     /// `settings` with what is given in its place.
-    pub(in crate::cli) fn applied<S: Serialize + DeserializeOwned>(&self, settings: &S) -> Result<S> {
+    pub(in crate::cli) fn applied<S: Serialize + DeserializeOwned>(
+        &self,
+        settings: &S,
+    ) -> Result<S> {
         let mut fields = fields(settings)?;
         fields.extend(self.0.clone());
-        serde_json::from_value(Value::Object(fields)).map_err(|error| Error::Text(format!("JSON: {error}")))
+        serde_json::from_value(Value::Object(fields))
+            .map_err(|error| Error::Text(format!("JSON: {error}")))
     }
 
     /// Refuses what is not as in the run of a folder, but for what may be changed.
@@ -75,9 +79,9 @@ impl Given {
     pub(in crate::cli) fn begins(folder: &Path, is_there: bool, resumes: bool) -> Result<()> {
         let folder = folder.display();
         match (is_there, resumes) {
-            (true, false) => {
-                Err(Error::Usage(format!("{folder} has a run; go on with --resume, or choose another --out")))
-            }
+            (true, false) => Err(Error::Usage(format!(
+                "{folder} has a run; go on with --resume, or choose another --out"
+            ))),
             (false, true) => Err(Error::Usage(format!(
                 "{folder} has no run to go on with; name its folder with --out, or begin one without --resume"
             ))),
@@ -120,13 +124,16 @@ mod tests {
         assert_eq!(settings, expected);
 
         let refused = |run: GrokSettings| {
-            given.refuse_other(&run, &["steps"], Path::new("runs/a")).err().map(|error| error.to_string())
+            given
+                .refuse_other(&run, &["steps"], Path::new("runs/a"))
+                .err()
+                .map(|error| error.to_string())
         };
         assert_eq!(refused(GrokSettings { steps: 1, seed: 9, ..expected.clone() }), None);
         let message = refused(GrokSettings { weight_decay: 0.7, ..expected }).unwrap();
-        assert!(
-            message.starts_with("--weight-decay 0.3 contradicts the run in runs/a, which was begun with 0.7")
-        );
+        assert!(message.starts_with(
+            "--weight-decay 0.3 contradicts the run in runs/a, which was begun with 0.7"
+        ));
         assert!(Given::refuse_fewer(Some(5), 6, Path::new("a")).is_err());
         assert!(Given::refuse_fewer(Some(6), 6, Path::new("a")).is_ok());
     }

@@ -1,6 +1,6 @@
-//! Signals that ask the program to end. The first one ends an answer or a run that somebody watches over, the next one the
-//! program. What was ignored when the program began stays so: `nohup` and shells that start something in the background
-//! see to that.
+//! Signals that ask the program to end. The first one ends an answer or a run that somebody watches
+//! over, the next one the program. What was ignored when the program began stays so: `nohup` and
+//! shells that start something in the background see to that.
 
 use crate::files::remove_unfinished;
 use crate::{Error, Result};
@@ -34,11 +34,13 @@ pub(in crate::cli) fn begin() -> Result<()> {
 
 /// Sets `interrupt` at the first signal while `answering`; any other signal ends the program.
 pub(in crate::cli) fn watch(interrupt: Arc<AtomicBool>, answering: Arc<AtomicBool>) -> Result<()> {
-    *WATCHER.lock().unwrap_or_else(PoisonError::into_inner) = Some(Watcher { interrupt, answering });
+    *WATCHER.lock().unwrap_or_else(PoisonError::into_inner) =
+        Some(Watcher { interrupt, answering });
     begin()
 }
 
-/// The exit code of a program that was interrupted, as shells count it: 130 for Ctrl-C, 143 for SIGTERM, 129 for SIGHUP.
+/// The exit code of a program that was interrupted, as shells count it: 130 for Ctrl-C, 143 for
+/// SIGTERM, 129 for SIGHUP.
 pub(in crate::cli) fn exit_code() -> ExitCode {
     ExitCode::from(u8::try_from(code(CAME.load(Ordering::Relaxed))).unwrap_or(1))
 }
@@ -85,8 +87,8 @@ fn is_ignored(signal: i32) -> bool {
     asked == 0 && current.sa_sigaction == libc::SIG_IGN
 }
 
-/// Ends the program at once, for drivers may be at work in other threads. Where nobody watches it dies of the signal: a shell then
-/// ends its script, too.
+/// Ends the program at once, for drivers may be at work in other threads. Where nobody watches it
+/// dies of the signal: a shell then ends its script, too.
 #[cfg(unix)]
 fn end(signal: i32, is_watched: bool) {
     if !is_watched {

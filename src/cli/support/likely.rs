@@ -16,7 +16,11 @@ pub(in crate::cli) fn as_json(tokenizer: &Tokenizer, likely: &Likely) -> Value {
 }
 
 /// {"id", "text", "logprob", "top": […]} of a token that was chosen.
-pub(in crate::cli) fn chosen_as_json(tokenizer: &Tokenizer, id: u32, likelihoods: &Likelihoods) -> Value {
+pub(in crate::cli) fn chosen_as_json(
+    tokenizer: &Tokenizer,
+    id: u32,
+    likelihoods: &Likelihoods,
+) -> Value {
     let Likelihoods { logprob, top } = likelihoods;
     let mut row = as_json(tokenizer, &Likely { id, logprob: *logprob });
     row["top"] = top.iter().map(|likely| as_json(tokenizer, likely)).collect();
@@ -26,8 +30,9 @@ pub(in crate::cli) fn chosen_as_json(tokenizer: &Tokenizer, id: u32, likelihoods
 /// A token that was chosen, and what else might have been, as a line.
 pub(in crate::cli) fn line(tokenizer: &Tokenizer, id: u32, likelihoods: &Likelihoods) -> String {
     let Likelihoods { logprob, top } = likelihoods;
-    let others =
-        top.iter().map(|likely| format!("{:?} {}", text(tokenizer, likely.id), percent(likely.logprob)));
+    let others = top
+        .iter()
+        .map(|likely| format!("{:?} {}", text(tokenizer, likely.id), percent(likely.logprob)));
     let others = others.collect::<Vec<_>>().join("  ");
     let chosen = format!("{:?}", text(tokenizer, id));
     let line = format!("{chosen:<16} {:>8}  {logprob:>9.4}  {others}", percent(*logprob));

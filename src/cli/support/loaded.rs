@@ -1,4 +1,5 @@
-//! What most commands begin with: a model's file or folder, its tokenizer, a device, and the weights on it.
+//! What most commands begin with: a model's file or folder, its tokenizer, a device, and the
+//! weights on it.
 
 use super::arguments::{DeviceArguments, WeightsArguments};
 use super::progress::Progress;
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-/// A model's file or folder, opened but not loaded: what is wrong with a command line should show now.
+/// A model's file or folder, opened but not loaded: what is wrong with a command line should show
+/// now.
 pub(in crate::cli) struct Opened {
     pub path: PathBuf,
     pub source: Source,
@@ -79,7 +81,11 @@ impl Opened {
     }
 
     /// The same by its path, with the matrices as they are.
-    pub(in crate::cli) fn at(path: PathBuf, ignored: &Ignored, context: Option<u32>) -> Result<Self> {
+    pub(in crate::cli) fn at(
+        path: PathBuf,
+        ignored: &Ignored,
+        context: Option<u32>,
+    ) -> Result<Self> {
         let since = Instant::now();
         let source = Source::open_ignoring(&path, ignored)?;
         let config = Config::from_source(&source)?;
@@ -88,8 +94,9 @@ impl Opened {
         let context = context.map_or(config.context, |n| n as usize);
         if context > config.context {
             let longest = config.context;
-            let message =
-                format!("--context {context} exceeds what the model was made for, {longest} tokens");
+            let message = format!(
+                "--context {context} exceeds what the model was made for, {longest} tokens"
+            );
             return Err(Error::Usage(message));
         }
         Ok(Self {
@@ -128,8 +135,9 @@ impl Opened {
         Room { context: Some(self.context), expected, cache: self.cache, ..Room::default() }
     }
 
-    /// Some models turn with other frequencies in contexts beyond the one that they were first made for. Where neither the
-    /// command line nor `tokens` asks for more, that one is kept to, and its frequencies.
+    /// Some models turn with other frequencies in contexts beyond the one that they were first made
+    /// for. Where neither the command line nor `tokens` asks for more, that one is kept to, and its
+    /// frequencies.
     pub(in crate::cli) fn expect(&mut self, tokens: usize) {
         for rope in &self.config.ropes {
             if let Scaling::Long { original, .. } = rope.scaling
@@ -141,13 +149,19 @@ impl Opened {
         }
     }
 
-    /// What it takes on a device: with the context that was asked for, or else with as many tokens as are needed.
+    /// What it takes on a device: with the context that was asked for, or else with as many tokens
+    /// as are needed.
     pub(in crate::cli) fn footprint(&self, needs: Needs) -> Result<Footprint> {
         let tokens = needs.tokens.clamp(1, self.context);
         let context = Some(if self.context_asked { self.context } else { tokens });
         let room = Room { context, ..self.room(tokens) };
-        let found =
-            Footprint::of_extent(&self.source, self.extent, self.quantization, &self.adapters, &room)?;
+        let found = Footprint::of_extent(
+            &self.source,
+            self.extent,
+            self.quantization,
+            &self.adapters,
+            &room,
+        )?;
         Ok(found.with_beside(needs.beside))
     }
 
@@ -160,7 +174,8 @@ impl Opened {
         })
     }
 
-    /// Brings the weights to the device, or to the references, unless they and what is needed cannot fit.
+    /// Brings the weights to the device, or to the references, unless they and what is needed
+    /// cannot fit.
     pub(in crate::cli) fn load(
         self,
         device: &DeviceArguments,
@@ -170,8 +185,8 @@ impl Opened {
         self.reserve(device, reference, needs)?.filled()
     }
 
-    /// The same with a conversation that has room for `expected` tokens and begins with `prompt` tokens, for which all is
-    /// compiled before the weights are there: compilers take memory.
+    /// The same with a conversation that has room for `expected` tokens and begins with `prompt`
+    /// tokens, for which all is compiled before the weights are there: compilers take memory.
     pub(in crate::cli) fn load_with_runner(
         self,
         device: &DeviceArguments,
@@ -187,7 +202,12 @@ impl Opened {
     }
 
     /// Opens the device and makes room for the weights.
-    fn reserve(mut self, device: &DeviceArguments, reference: bool, needs: Needs) -> Result<Reserved> {
+    fn reserve(
+        mut self,
+        device: &DeviceArguments,
+        reference: bool,
+        needs: Needs,
+    ) -> Result<Reserved> {
         self.expect(needs.tokens);
         let place = match reference {
             true => Place::Host,
@@ -196,7 +216,8 @@ impl Opened {
         let mut at_once = false;
         if let Place::Device(gpu) = &place {
             let footprint = self.footprint(needs)?;
-            // A cache that grows is there twice for a moment; where that is too much, it does not grow.
+            // A cache that grows is there twice for a moment; where that is too much, it does not
+            // grow.
             at_once = footprint.check(gpu).is_err();
             if at_once {
                 footprint.at_once().check(gpu)?;
@@ -255,7 +276,10 @@ impl Loaded {
 }
 
 /// Opens adapters for a model of this configuration.
-pub(in crate::cli) fn open_adapters(asked: &[(PathBuf, f32)], config: &Config) -> Result<Vec<(Lora, f32)>> {
+pub(in crate::cli) fn open_adapters(
+    asked: &[(PathBuf, f32)],
+    config: &Config,
+) -> Result<Vec<(Lora, f32)>> {
     let open = |(path, scale): &(PathBuf, f32)| -> Result<(Lora, f32)> {
         Ok((Lora::open(path, config.architecture.name)?, *scale))
     };

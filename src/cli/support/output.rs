@@ -14,13 +14,15 @@ pub(in crate::cli) fn print(text: &str) -> Result<()> {
 
 /// Writes one JSON value and a newline.
 pub(in crate::cli) fn print_json(value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string(value).map_err(|error| Error::Text(format!("JSON: {error}")))?;
+    let text =
+        serde_json::to_string(value).map_err(|error| Error::Text(format!("JSON: {error}")))?;
     print(&(text + "\n"))
 }
 
 /// As [`print_json`], indented.
 pub(in crate::cli) fn print_pretty(value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Error::Text(format!("JSON: {error}")))?;
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::Text(format!("JSON: {error}")))?;
     print(&(text + "\n"))
 }
 
@@ -62,7 +64,8 @@ pub(in crate::cli) fn count(count: u64) -> String {
 /// Rows in columns: the first `left` ones aligned left, the others right.
 pub(in crate::cli) fn table(rows: &[Vec<String>], left: usize) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let width = |column: usize| rows.iter().filter_map(|row| Some(row.get(column)?.chars().count())).max();
+    let width =
+        |column: usize| rows.iter().filter_map(|row| Some(row.get(column)?.chars().count())).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let mut text = String::new();
     for row in rows {

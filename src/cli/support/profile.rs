@@ -13,8 +13,8 @@ use std::path::PathBuf;
 /// Whether kernels are timed one by one.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ProfileArgument {
-    /// Time each kernel and print a table on standard error; with a file name, also write a trace for Perfetto or
-    /// chrome://tracing. Slower, for kernels run one at a time
+    /// Time each kernel and print a table on standard error; with a file name, also write a trace
+    /// for Perfetto or chrome://tracing. Slower, for kernels run one at a time
     #[arg(long, value_name = "FILE.json", num_args = 0..=1, require_equals = true)]
     profile: Option<Option<PathBuf>>,
 }
@@ -25,12 +25,14 @@ impl ProfileArgument {
         self.profile.is_some()
     }
 
-    /// Prints the table on standard error, and writes the trace if a file is given. Measures the roofs of `place` for it.
+    /// Prints the table on standard error, and writes the trace if a file is given. Measures the
+    /// roofs of `place` for it.
     pub(in crate::cli) fn report(&self, timings: &[Timing], place: &Place) -> Result<()> {
         let (Some(file), Place::Device(gpu)) = (&self.profile, place) else { return Ok(()) };
         let roofs = measure_roofs(gpu)?;
         let storage = gpu.capabilities().storage;
-        let heading = ["kernel", "calls", "total ms", "mean us", "share", "GB/s", "GFLOP/s", "of roof"];
+        let heading =
+            ["kernel", "calls", "total ms", "mean us", "share", "GB/s", "GFLOP/s", "of roof"];
         let mut rows = vec![heading.map(String::from).to_vec()];
         for row in by_kernel(timings, |cost| roofs.seconds(cost, storage)) {
             rows.push(vec![

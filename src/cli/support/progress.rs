@@ -1,5 +1,5 @@
-//! A bar on standard error for what takes long; a line now and then on a terminal without cursor movement (TERM=dumb), and
-//! nothing where standard error is no terminal.
+//! A bar on standard error for what takes long; a line now and then on a terminal without cursor
+//! movement (TERM=dumb), and nothing where standard error is no terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt::Write;
@@ -49,9 +49,11 @@ impl Progress {
     }
 
     fn new(what: &'static str, total: u64, template: &str) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden()).with_prefix(what);
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden())
+            .with_prefix(what);
         // The templates are ours and parse; without one the bar has its default form.
-        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style =
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let rate = |state: &ProgressState, text: &mut dyn Write| {
             // A text takes whatever is written.
             let _ = text.write_str(&short(state.per_sec()));
@@ -67,7 +69,12 @@ impl Progress {
         if self.lines.is_some_and(|last| last.elapsed() > BETWEEN_LINES) {
             let share = done as f64 / self.bar.length().unwrap_or(0).max(1) as f64;
             let left = left(self.since.elapsed(), share);
-            eprintln!("kaiwu: {}: {:.0} %, about {} s left", self.what, share * 100.0, left.as_secs().max(1));
+            eprintln!(
+                "kaiwu: {}: {:.0} %, about {} s left",
+                self.what,
+                share * 100.0,
+                left.as_secs().max(1)
+            );
             self.lines = Some(Instant::now());
         }
         if self.lines.is_none() && !self.shown && self.since.elapsed() > PATIENCE {
@@ -91,7 +98,8 @@ fn short(rate: f64) -> String {
 
 /// What is left where this `share` took so long.
 fn left(so_far: Duration, share: f64) -> Duration {
-    Duration::try_from_secs_f64(so_far.as_secs_f64() * (1.0 / share.max(1e-6) - 1.0)).unwrap_or_default()
+    Duration::try_from_secs_f64(so_far.as_secs_f64() * (1.0 / share.max(1e-6) - 1.0))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

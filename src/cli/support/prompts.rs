@@ -38,14 +38,16 @@ struct Said {
     content: String,
 }
 
-/// Reads prompts, one a line: texts, or JSON objects if the first line begins with a brace. `-` is standard input.
+/// Reads prompts, one a line: texts, or JSON objects if the first line begins with a brace. `-` is
+/// standard input.
 pub(in crate::cli) fn read(path: &Path, reading: Reading) -> Result<Vec<Numbered>> {
     let all = whole(path)?;
     let numbered = all.lines().enumerate();
     let found: Result<Vec<Numbered>> = if all.trim_start().starts_with('{') {
         let filled = numbered.filter(|(_, text)| !text.trim().is_empty());
-        let parse =
-            |(line, text)| Ok(Numbered { line, prompt: parse(text).map_err(|e| at_line(path, line, e))? });
+        let parse = |(line, text)| {
+            Ok(Numbered { line, prompt: parse(text).map_err(|e| at_line(path, line, e))? })
+        };
         filled.map(parse).collect()
     } else {
         let take = |(line, text)| {
@@ -99,7 +101,8 @@ impl<'a> Encoder<'a> {
             Prompt::Messages(messages) => self.conversation(messages),
             Prompt::Text(text) if self.chat => {
                 let system = self.system.map(|content| Message::new("system", content));
-                let messages: Vec<_> = system.into_iter().chain([Message::new("user", text)]).collect();
+                let messages: Vec<_> =
+                    system.into_iter().chain([Message::new("user", text)]).collect();
                 self.conversation(&messages)
             }
             Prompt::Text(text) => self.file.tokenizer()?.encode(text, true),
@@ -125,8 +128,7 @@ mod tests {
     #[test]
     fn json_lines_are_prompts_or_conversations_and_nothing_else() {
         assert!(matches!(parse(r#"{"prompt": "a\nb"}"#), Ok(Prompt::Text(text)) if text == "a\nb"));
-        let two =
-            r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}"#;
+        let two = r#"{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}"#;
         assert!(matches!(parse(two), Ok(Prompt::Messages(messages)) if messages.len() == 2));
         for (wrong, message) in [
             (r#"{"prompt": "a"#, "column"),

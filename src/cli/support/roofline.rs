@@ -28,7 +28,11 @@ fn positive(text: &str) -> std::result::Result<f64, String> {
 
 fn positive_or_zero(text: &str) -> std::result::Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
-    if value.is_finite() && value >= 0.0 { Ok(value) } else { Err("must be a number from 0 on".into()) }
+    if value.is_finite() && value >= 0.0 {
+        Ok(value)
+    } else {
+        Err("must be a number from 0 on".into())
+    }
 }
 
 impl RooflineArguments {
@@ -69,8 +73,9 @@ pub(in crate::cli) fn as_json(cost: &StepCost, adapter: &PaperAdapter) -> Value 
 pub(in crate::cli) fn as_text(cost: &StepCost, adapter: &PaperAdapter) -> String {
     let Limit { memory_s, arithmetic_s, dispatch_s, tokens_per_s, .. } = cost.limit(adapter);
     let ms = |seconds: f64| format!("{:.3} ms", seconds * 1e3);
-    let row =
-        |what: &str, amount: String, time: String, how: String| vec![what.to_owned(), amount, time, how];
+    let row = |what: &str, amount: String, time: String, how: String| {
+        vec![what.to_owned(), amount, time, how]
+    };
     let mut rows = vec![
         row(
             "must be moved",

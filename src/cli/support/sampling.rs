@@ -60,23 +60,25 @@ impl Seed {
 pub(in crate::cli) fn parse_seed(text: &str) -> std::result::Result<Seed, String> {
     match text.trim() {
         "-1" => Ok(Seed::Random),
-        number => number
-            .parse()
-            .map(Seed::Fixed)
-            .map_err(|_| format!("a seed is a whole number from 0 to {}, or -1 for a random one", u64::MAX)),
+        number => number.parse().map(Seed::Fixed).map_err(|_| {
+            format!("a seed is a whole number from 0 to {}, or -1 for a random one", u64::MAX)
+        }),
     }
 }
 
 /// How many of the likeliest tokens are kept.
 pub(in crate::cli) fn parse_top_k(text: &str) -> std::result::Result<u32, String> {
-    text.trim().parse().map_err(|_| "top_k is a whole number of tokens, 0 or more; 0 keeps all".into())
+    text.trim()
+        .parse()
+        .map_err(|_| "top_k is a whole number of tokens, 0 or more; 0 keeps all".into())
 }
 
 /// A number of tokens.
 pub(in crate::cli) fn parse_tokens(text: &str) -> std::result::Result<u32, String> {
     let number = text.trim().parse().ok().filter(|&number: &u32| number > 0);
     number.ok_or(
-        "it must be a whole number of tokens, 1 or more; leave it out for as many as there may be".into(),
+        "it must be a whole number of tokens, 1 or more; leave it out for as many as there may be"
+            .into(),
     )
 }
 
@@ -104,7 +106,8 @@ impl SamplingArguments {
         }
     }
 
-    /// The seed of one of many answers: the one that was given, or another one for each where none was.
+    /// The seed of one of many answers: the one that was given, or another one for each where none
+    /// was.
     pub(in crate::cli) fn seed_of(&self, first: u64, index: usize) -> u64 {
         match self.seed {
             Some(Seed::Fixed(seed)) => seed,
@@ -126,7 +129,8 @@ impl SamplingArguments {
             ("--min-p", self.min_p.is_some_and(|p| p > 0.0)),
             ("--seed", matches!(self.seed, Some(Seed::Fixed(_)))),
         ];
-        let names: Vec<&str> = given.into_iter().filter_map(|(name, given)| given.then_some(name)).collect();
+        let names: Vec<&str> =
+            given.into_iter().filter_map(|(name, given)| given.then_some(name)).collect();
         let (last, others) = names.split_last().filter(|_| settings.is_greedy())?;
         let (names, verb) = match others {
             [] => ((*last).to_owned(), "does"),
@@ -144,18 +148,33 @@ mod tests {
 
     #[test]
     fn what_is_given_replaces_that_one_value() {
-        let base = SamplerSettings { temperature: 1.5, top_p: 0.9, penalty_window: 0, ..Default::default() };
-        let given = SamplingArguments { top_k: Some(7), seed: Some(Seed::Fixed(3)), ..Default::default() };
-        assert_eq!(given.settings(base.clone()), SamplerSettings { top_k: 7, seed: 3, ..base.clone() });
+        let base = SamplerSettings {
+            temperature: 1.5,
+            top_p: 0.9,
+            penalty_window: 0,
+            ..Default::default()
+        };
         let given =
-            SamplingArguments { temperature: Some(0.0), seed: Some(Seed::Fixed(0)), ..Default::default() };
+            SamplingArguments { top_k: Some(7), seed: Some(Seed::Fixed(3)), ..Default::default() };
+        assert_eq!(
+            given.settings(base.clone()),
+            SamplerSettings { top_k: 7, seed: 3, ..base.clone() }
+        );
+        let given = SamplingArguments {
+            temperature: Some(0.0),
+            seed: Some(Seed::Fixed(0)),
+            ..Default::default()
+        };
         assert_eq!(given.settings(base.clone()), SamplerSettings { temperature: 0.0, ..base });
     }
 
     #[test]
     fn without_a_seed_there_is_another_one_each_time() {
-        let seed =
-            |given| SamplingArguments { seed: given, ..Default::default() }.settings(Default::default()).seed;
+        let seed = |given| {
+            SamplingArguments { seed: given, ..Default::default() }
+                .settings(Default::default())
+                .seed
+        };
         for given in [None, Some(Seed::Random)] {
             assert!(seed(given) != seed(given) && seed(given) < 1 << 53);
         }
@@ -163,10 +182,15 @@ mod tests {
 
     #[test]
     fn what_does_nothing_is_named() {
-        let (greedy, warm) =
-            (SamplerSettings::default(), SamplerSettings { temperature: 0.8, ..Default::default() });
+        let (greedy, warm) = (
+            SamplerSettings::default(),
+            SamplerSettings { temperature: 0.8, ..Default::default() },
+        );
         let rows = [
-            (SamplingArguments { top_p: Some(0.5), ..Default::default() }, Some("--top-p does nothing")),
+            (
+                SamplingArguments { top_p: Some(0.5), ..Default::default() },
+                Some("--top-p does nothing"),
+            ),
             (
                 SamplingArguments {
                     top_k: Some(4),
@@ -183,7 +207,10 @@ mod tests {
         for (given, expected) in rows {
             let said = given.unused(&greedy);
             assert_eq!(said.is_some(), expected.is_some(), "{given:?}: {said:?}");
-            assert!(said.unwrap_or_default().starts_with(expected.unwrap_or_default()), "{given:?}");
+            assert!(
+                said.unwrap_or_default().starts_with(expected.unwrap_or_default()),
+                "{given:?}"
+            );
             assert_eq!(given.unused(&warm), None);
         }
     }
@@ -193,7 +220,10 @@ mod tests {
         assert_eq!(parse_seed("-1"), Ok(Seed::Random));
         assert_eq!(parse_seed("18446744073709551615"), Ok(Seed::Fixed(u64::MAX)));
         for text in ["-2", "1.5", "18446744073709551616", ""] {
-            assert!(parse_seed(text).unwrap_err().contains("from 0 to 18446744073709551615"), "{text}");
+            assert!(
+                parse_seed(text).unwrap_err().contains("from 0 to 18446744073709551615"),
+                "{text}"
+            );
         }
         for text in ["-1", "4294967296", "many"] {
             assert!(parse_top_k(text).unwrap_err().contains("0 or more"), "{text}");

@@ -76,7 +76,9 @@ impl<'t> Telling<'t> {
         match self.form {
             Form::Text if !answer.text.ends_with('\n') => print("\n")?,
             // What was held back in case that it became a stop string belongs to no token.
-            Form::Lines if !self.text.is_empty() => print_json(&json!({ "id": null, "text": self.text }))?,
+            Form::Lines if !self.text.is_empty() => {
+                print_json(&json!({ "id": null, "text": self.text }))?
+            }
             _ => {}
         }
         Ok(self.logprobs)

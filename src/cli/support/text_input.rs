@@ -10,10 +10,12 @@ const STDIN: &str = "standard input";
 /// How a text is taken.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub(in crate::cli) struct Reading {
-    /// Take \n, \t, \r, \\, \', \", \0, \x41 and \u{e9} in the text for the characters that they name
+    /// Take \n, \t, \r, \\, \', \", \0, \x41 and \u{e9} in the text for the characters that they
+    /// name
     #[arg(short = 'e', long)]
     pub escapes: bool,
-    /// Keep the newline at the end of standard input or a file; without this, the last one is no part of the text
+    /// Keep the newline at the end of standard input or a file; without this, the last one is no
+    /// part of the text
     #[arg(long)]
     keep_newline: bool,
 }

@@ -1,4 +1,5 @@
-//! The command line as it is read: its help in terminals of any width, and what is wrong with arguments.
+//! The command line as it is read: its help in terminals of any width, and what is wrong with
+//! arguments.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
@@ -7,7 +8,8 @@ use std::process::ExitCode;
 /// Widest example, so that it fits where most people's terminals end.
 const WIDTH: usize = 79;
 
-/// The command and those below it, with help that is wrapped where the terminal ends and values that may be negative.
+/// The command and those below it, with help that is wrapped where the terminal ends and values
+/// that may be negative.
 pub(in crate::cli) fn prepared(command: Command) -> Command {
     let command = match command.get_after_help().map(ToString::to_string) {
         Some(help) => command.after_help(reflowed(&help)),
@@ -16,20 +18,23 @@ pub(in crate::cli) fn prepared(command: Command) -> Command {
     command.mut_args(with_negatives).mut_subcommands(prepared)
 }
 
-/// The program with its commands by groups in its help, where clap would list them one after the other.
+/// The program with its commands by groups in its help, where clap would list them one after the
+/// other.
 pub(in crate::cli) fn grouped(program: Command, groups: &[(&str, &[&str])]) -> Command {
     let mut list = String::new();
     for (group, names) in groups {
         list += &format!("{group}:\n");
         for name in *names {
-            let found = program.find_subcommand(name).and_then(Command::get_about).map(ToString::to_string);
+            let found =
+                program.find_subcommand(name).and_then(Command::get_about).map(ToString::to_string);
             let about = found.unwrap_or_else(|| "Show the help of a command".into());
             list += &hanging(&format!("  {name:<12}"), &about);
         }
         list.push('\n');
     }
-    let template =
-        format!("{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}{{all-args}}{{after-help}}");
+    let template = format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}{{all-args}}{{after-help}}"
+    );
     // Hidden commands are not in the usage by themselves.
     let program = program.override_usage("kaiwu [OPTIONS] <COMMAND>").help_template(template);
     program.mut_subcommands(|command| command.hide(true))
@@ -58,8 +63,8 @@ fn with_negatives(argument: Arg) -> Arg {
     }
 }
 
-/// Joins the lines of paragraphs, for the terminal's width is not known where they are written, and breaks long examples,
-/// which are what is indented, in a way that a shell understands.
+/// Joins the lines of paragraphs, for the terminal's width is not known where they are written, and
+/// breaks long examples, which are what is indented, in a way that a shell understands.
 fn reflowed(help: &str) -> String {
     let mut text = String::new();
     let mut open = false;
@@ -79,8 +84,9 @@ fn reflowed(help: &str) -> String {
     text
 }
 
-/// A command over several lines, each but the last ending with a backslash. It is broken between words only, and before an
-/// option or another command if there is one, so that names and values stay together.
+/// A command over several lines, each but the last ending with a backslash. It is broken between
+/// words only, and before an option or another command if there is one, so that names and values
+/// stay together.
 fn broken(line: &str) -> String {
     let mut rest = line.trim_start();
     let indent = line.len() - rest.len();
@@ -158,7 +164,9 @@ fn command_of(usage: &str) -> String {
 fn hint(error: &mut clap::Error) -> Option<String> {
     match error.kind() {
         ErrorKind::UnknownArgument => {
-            let ContextValue::String(given) = error.get(ContextKind::InvalidArg)? else { return None };
+            let ContextValue::String(given) = error.get(ContextKind::InvalidArg)? else {
+                return None;
+            };
             let given = whole_argument(given);
             let similar = error.get(ContextKind::SuggestedArg).is_some();
             if !given.starts_with('-') {
@@ -166,7 +174,8 @@ fn hint(error: &mut clap::Error) -> Option<String> {
             }
             let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
             error.insert(ContextKind::InvalidArg, ContextValue::String(given.clone()));
-            // What clap would advise has no quotes, and is of no use where there is no text to give.
+            // What clap would advise has no quotes, and is of no use where there is no text to
+            // give.
             error.remove(ContextKind::Suggested);
             (!similar && TEXTS.iter().any(|text| usage.contains(text))).then(|| {
                 let command = command_of(&usage);
@@ -177,8 +186,11 @@ fn hint(error: &mut clap::Error) -> Option<String> {
             })
         }
         ErrorKind::ValueValidation | ErrorKind::InvalidValue => {
-            let ContextValue::String(value) = error.get(ContextKind::InvalidValue)? else { return None };
-            let negative = value.strip_prefix('-').is_some_and(|digits| digits.parse::<f64>().is_ok());
+            let ContextValue::String(value) = error.get(ContextKind::InvalidValue)? else {
+                return None;
+            };
+            let negative =
+                value.strip_prefix('-').is_some_and(|digits| digits.parse::<f64>().is_ok());
             let told = error.to_string().contains("invalid digit");
             (negative && told).then(|| "it must be a whole number, 0 or more".into())
         }
@@ -201,9 +213,9 @@ mod tests {
 
     #[test]
     fn paragraphs_are_joined_and_examples_stay() {
-        let written =
-            "One line\nand its end.\n\nExamples:\n  kaiwu a\n  kaiwu b\n\nAnother\nparagraph\nhere.";
-        let joined = "One line and its end.\n\nExamples:\n  kaiwu a\n  kaiwu b\n\nAnother paragraph here.";
+        let written = "One line\nand its end.\n\nExamples:\n  kaiwu a\n  kaiwu b\n\nAnother\nparagraph\nhere.";
+        let joined =
+            "One line and its end.\n\nExamples:\n  kaiwu a\n  kaiwu b\n\nAnother paragraph here.";
         assert_eq!(reflowed(written), joined);
     }
 
@@ -216,7 +228,10 @@ mod tests {
         );
         let broken = broken(&long);
         let lines: Vec<&str> = broken.lines().collect();
-        assert!(lines.len() > 1 && lines[0].len() <= WIDTH && lines[0].ends_with(" \\"), "{broken}");
+        assert!(
+            lines.len() > 1 && lines[0].len() <= WIDTH && lines[0].ends_with(" \\"),
+            "{broken}"
+        );
         assert!(lines[1].trim_start().starts_with(['-', '"']), "{broken}");
         let joined: Vec<&str> = broken.split(" \\\n").map(str::trim_start).collect();
         assert_eq!(joined.join(" "), long.trim_start());

@@ -59,7 +59,8 @@ the software adapter with: sudo apt-get install -y libvulkan1 mesa-vulkan-driver
 fn instance(backends: wgpu::Backends) -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = backends;
-    // Validation layers are a debugging aid, and cost every submit: RUST_LOG users can ask wgpu for them.
+    // Validation layers are a debugging aid, and cost every submit: RUST_LOG users can ask wgpu for
+    // them.
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     wgpu::Instance::new(descriptor)
 }
@@ -75,16 +76,24 @@ pub(in crate::gpu) struct Wish {
 impl Wish {
     /// `--adapter`, or the variable that programs with wgpu have in common.
     pub(in crate::gpu) fn new(option: Option<&str>) -> Option<Self> {
-        let variable = || variable("WGPU_ADAPTER_NAME").map(|text| Self { text, by: "WGPU_ADAPTER_NAME" });
+        let variable =
+            || variable("WGPU_ADAPTER_NAME").map(|text| Self { text, by: "WGPU_ADAPTER_NAME" });
         option.map(|text| Self { text: text.into(), by: "--adapter" }).or_else(variable)
     }
 
-    /// The first that it means: the one of that number, else of that backend, else one whose name, backend, driver, PCI
-    /// address or ids contain it.
+    /// The first that it means: the one of that number, else of that backend, else one whose name,
+    /// backend, driver, PCI address or ids contain it.
     fn find(&self, infos: &[wgpu::AdapterInfo]) -> Option<usize> {
         let wanted = self.text.to_lowercase();
         let label = |info: &wgpu::AdapterInfo| {
-            let wgpu::AdapterInfo { name, backend, driver, driver_info, device_pci_bus_id: pci, .. } = info;
+            let wgpu::AdapterInfo {
+                name,
+                backend,
+                driver,
+                driver_info,
+                device_pci_bus_id: pci,
+                ..
+            } = info;
             format!("{name} {backend} {driver} {driver_info} {pci} {}", id(info)).to_lowercase()
         };
         // No machine has a hundred adapters, and no name is told by fewer than three digits.
@@ -111,8 +120,9 @@ fn id(info: &wgpu::AdapterInfo) -> String {
     format!("{:04x}:{:04x}", info.vendor, info.device)
 }
 
-/// All adapters, of the backends in WGPU_BACKEND where it is set. Otherwise GL is the last resort, started only when nothing
-/// else answers or is what was `wanted`: it is slow to start, looks for a display, and lacks subgroups.
+/// All adapters, of the backends in WGPU_BACKEND where it is set. Otherwise GL is the last resort,
+/// started only when nothing else answers or is what was `wanted`: it is slow to start, looks for a
+/// display, and lacks subgroups.
 pub(in crate::gpu) fn enumerate(wanted: Option<&Wish>) -> Vec<wgpu::Adapter> {
     let list = |backends| pollster::block_on(instance(backends).enumerate_adapters(backends));
     if let Some(backends) = variable(BACKEND) {
@@ -148,11 +158,15 @@ fn kind_name(kind: wgpu::DeviceType) -> &'static str {
     }
 }
 
-/// Index of the adapter to take, and why: the first match of `wanted` if given, else a GPU before a software
-/// adapter, in the order the system lists them.
-pub(in crate::gpu) fn choose(infos: &[wgpu::AdapterInfo], wanted: Option<&Wish>) -> Result<(usize, String)> {
+/// Index of the adapter to take, and why: the first match of `wanted` if given, else a GPU before a
+/// software adapter, in the order the system lists them.
+pub(in crate::gpu) fn choose(
+    infos: &[wgpu::AdapterInfo],
+    wanted: Option<&Wish>,
+) -> Result<(usize, String)> {
     if infos.is_empty() {
-        let only = variable(BACKEND).map(|backends| format!("; {BACKEND} asks for {backends} only"));
+        let only =
+            variable(BACKEND).map(|backends| format!("; {BACKEND} asks for {backends} only"));
         return Err(Error::Device(NO_ADAPTER.to_owned() + &only.unwrap_or_default()));
     }
     if let Some(wish @ Wish { text, by }) = wanted {
@@ -181,9 +195,9 @@ pub(in crate::gpu) fn choose(infos: &[wgpu::AdapterInfo], wanted: Option<&Wish>)
     Ok((best, reason))
 }
 
-/// Whether this is Mesa's driver that computes on the CPU. Some of what it does is promised by nobody: a thread a core takes
-/// one workgroup after the other, a dispatch is over before the next one begins, a linear image is its rows, and a barrier touches no
-/// texel.
+/// Whether this is Mesa's driver that computes on the CPU. Some of what it does is promised by
+/// nobody: a thread a core takes one workgroup after the other, a dispatch is over before the next
+/// one begins, a linear image is its rows, and a barrier touches no texel.
 pub(in crate::gpu) fn is_lavapipe(driver: &str) -> bool {
     driver == "llvmpipe"
 }

@@ -1,6 +1,8 @@
-//! What this process may still take of the memory that the control groups it is in are limited to, in either version of them.
+//! What this process may still take of the memory that the control groups it is in are limited to,
+//! in either version of them.
 //!
-//! Linux: `Documentation/admin-guide/cgroup-v2.rst`, `cgroup-v1/memory.rst`, and `proc_pid_mountinfo(5)`.
+//! Linux: `Documentation/admin-guide/cgroup-v2.rst`, `cgroup-v1/memory.rst`, and
+//! `proc_pid_mountinfo(5)`.
 
 use std::collections::BTreeMap;
 use std::fs::read_to_string;
@@ -10,7 +12,8 @@ use std::path::{Path, PathBuf};
 struct Files {
     limit: &'static str,
     used: &'static str,
-    /// Rows of `memory.stat` with pages that the system takes back when they are needed: files that were read, and lists of them.
+    /// Rows of `memory.stat` with pages that the system takes back when they are needed: files that
+    /// were read, and lists of them.
     cached: &'static [&'static str],
 }
 
@@ -26,8 +29,8 @@ const SECOND: Files = Files {
     cached: &["inactive_file", "active_file", "slab_reclaimable"],
 };
 
-/// The least that is free in any of the groups around this process; `None` where none has a limit. `/proc` and the groups are
-/// read below `root`.
+/// The least that is free in any of the groups around this process; `None` where none has a limit.
+/// `/proc` and the groups are read below `root`.
 pub fn free_in_groups(root: &Path) -> Option<u64> {
     let own = read_to_string(root.join("proc/self/cgroup")).ok()?;
     let mounts = read_to_string(root.join("proc/self/mountinfo")).ok()?;
@@ -68,8 +71,8 @@ impl Mount {
         Some((place, Self { is_second, root }))
     }
 
-    /// Where the process is below the mount, by a line of its `cgroup` file if that is of this hierarchy. What lies outside, as a
-    /// container sees it, is taken for the mount's own group.
+    /// Where the process is below the mount, by a line of its `cgroup` file if that is of this
+    /// hierarchy. What lies outside, as a container sees it, is taken for the mount's own group.
     fn path_of(&self, line: &str) -> Option<PathBuf> {
         let mut parts = line.splitn(3, ':').skip(1);
         let (controllers, path) = (parts.next()?, Path::new(parts.next()?));
@@ -77,7 +80,8 @@ impl Mount {
             true => controllers.is_empty(),
             false => controllers.split(',').any(|name| name == "memory"),
         };
-        let is_plain = path.components().all(|part| !matches!(part, std::path::Component::ParentDir));
+        let is_plain =
+            path.components().all(|part| !matches!(part, std::path::Component::ParentDir));
         let inside = path.strip_prefix(&self.root).ok().filter(|_| is_plain);
         is_this.then(|| inside.unwrap_or(Path::new("")).to_owned())
     }

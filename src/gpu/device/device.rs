@@ -15,7 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// How to open a device.
 #[derive(Debug, Clone, Default)]
 pub struct GpuOptions {
-    /// The adapter's number, its backend, or a part of its name, driver or PCI address; without it WGPU_ADAPTER_NAME counts.
+    /// The adapter's number, its backend, or a part of its name, driver or PCI address; without it
+    /// WGPU_ADAPTER_NAME counts.
     pub adapter: Option<String>,
     /// Where weights and activations live; `None` asks the probe.
     pub storage: Option<StorageKind>,
@@ -25,7 +26,8 @@ pub struct GpuOptions {
     pub without_subgroups: bool,
     /// Pretend that the adapter has no half-precision arithmetic.
     pub without_f16: bool,
-    /// Sum each token's numbers in one order, however many tokens a step has: see [`Capabilities::deterministic`].
+    /// Sum each token's numbers in one order, however many tokens a step has: see
+    /// [`Capabilities::deterministic`].
     pub deterministic: bool,
     /// Bind at most so many bytes of a buffer or texture at once, as a smaller adapter would.
     pub max_binding_bytes: Option<u64>,
@@ -35,22 +37,27 @@ pub struct GpuOptions {
     pub max_lanes: Option<u32>,
     /// Open the device with at most so many storage buffers a kernel.
     pub max_storage_buffers: Option<u32>,
-    /// Open the device with offsets of bindings aligned to so many bytes or more, a power of two up to 256.
+    /// Open the device with offsets of bindings aligned to so many bytes or more, a power of two up
+    /// to 256.
     pub min_offset_alignment: Option<u32>,
     /// Take at most so many bytes of the device's memory, as if it had no more.
     pub memory_bytes: Option<u64>,
-    /// Workgroups that walk through a chain of calls together, on lavapipe: one for each core where nothing is said; with 1,
-    /// calls are not chained.
+    /// Workgroups that walk through a chain of calls together, on lavapipe: one for each core where
+    /// nothing is said; with 1, calls are not chained.
     pub workers: Option<u32>,
     /// Keep textures apart from buffers, also where they could share their memory.
     pub without_aliases: bool,
-    /// Open the device with immediates where the adapter has them: no kernel uses any, but other shaders may.
+    /// Open the device with immediates where the adapter has them: no kernel uses any, but other
+    /// shaders may.
     pub immediates: bool,
-    /// Leave naga's bounds and loop checks out of the shaders. Only for shaders that ship with this crate.
+    /// Leave naga's bounds and loop checks out of the shaders. Only for shaders that ship with this
+    /// crate.
     pub unchecked: bool,
-    /// The file with strategies found wrong, which are then not used: see [`crate::gpu::Quarantine::default_path`].
+    /// The file with strategies found wrong, which are then not used: see
+    /// [`crate::gpu::Quarantine::default_path`].
     pub quarantine: Option<PathBuf>,
-    /// The file with the fastest strategies by shape, which then come first: see [`crate::gpu::Tuning::default_path`].
+    /// The file with the fastest strategies by shape, which then come first: see
+    /// [`crate::gpu::Tuning::default_path`].
     pub tuning: Option<PathBuf>,
 }
 
@@ -65,11 +72,11 @@ pub struct Capabilities {
     pub max_lanes: u32,
     /// Most workgroup memory, bytes.
     pub max_workgroup_bytes: u32,
-    /// The adapter computes on the CPU: lanes are SIMD lanes, shared memory and barriers buy nothing.
-    /// [`GpuOptions::prefer_gpu_strategies`] denies it.
+    /// The adapter computes on the CPU: lanes are SIMD lanes, shared memory and barriers buy
+    /// nothing. [`GpuOptions::prefer_gpu_strategies`] denies it.
     pub software: bool,
-    /// Only strategies are wanted that give a token the same bits whatever other tokens are computed with it: not those
-    /// that sum in another order for one token, or for few.
+    /// Only strategies are wanted that give a token the same bits whatever other tokens are
+    /// computed with it: not those that sum in another order for one token, or for few.
     pub deterministic: bool,
     /// Storage of tensors that may choose.
     pub storage: StorageKind,
@@ -91,7 +98,8 @@ pub struct Gpu {
     workers: Option<u32>,
     pub(in crate::gpu) choice: Choice,
     first_error: Arc<Mutex<Option<Error>>>,
-    pub(in crate::gpu) pipelines: Mutex<HashMap<String, Arc<crate::gpu::kernel::pipeline::Pipeline>>>,
+    pub(in crate::gpu) pipelines:
+        Mutex<HashMap<String, Arc<crate::gpu::kernel::pipeline::Pipeline>>>,
     /// Where tensors go that share memory, while that is open.
     pub(in crate::gpu) arena: Mutex<Option<Arena>>,
 }
@@ -133,11 +141,13 @@ impl Capabilities {
             && self.max_workgroup_bytes >= needs.workgroup_bytes
     }
 
-    /// The strategies that run here in order of preference: on a software adapter those `for_lanes` come first, which
-    /// keep lanes apart, on a GPU those `for_gpus`, which share a workgroup's memory. Each list has its best guess
-    /// first, and as its last one that needs nothing beyond WebGPU's default limits.
+    /// The strategies that run here in order of preference: on a software adapter those `for_lanes`
+    /// come first, which keep lanes apart, on a GPU those `for_gpus`, which share a workgroup's
+    /// memory. Each list has its best guess first, and as its last one that needs nothing beyond
+    /// WebGPU's default limits.
     pub fn allowed(&self, for_lanes: Vec<Strategy>, for_gpus: Vec<Strategy>) -> Vec<Strategy> {
-        let (first, then) = if self.software { (for_lanes, for_gpus) } else { (for_gpus, for_lanes) };
+        let (first, then) =
+            if self.software { (for_lanes, for_gpus) } else { (for_gpus, for_lanes) };
         first.into_iter().chain(then).filter(|strategy| self.allows(&strategy.needs)).collect()
     }
 }
@@ -145,7 +155,8 @@ impl Capabilities {
 impl GpuOptions {
     /// The adapter's limits, or what is to be asked for instead.
     fn lowered(&self, mut limits: wgpu::Limits) -> wgpu::Limits {
-        let lower = |limit: &mut u32, most: Option<u32>| *limit = (*limit).min(most.unwrap_or(u32::MAX));
+        let lower =
+            |limit: &mut u32, most: Option<u32>| *limit = (*limit).min(most.unwrap_or(u32::MAX));
         lower(&mut limits.max_compute_workgroup_storage_size, self.max_workgroup_bytes);
         lower(&mut limits.max_compute_invocations_per_workgroup, self.max_lanes);
         lower(&mut limits.max_compute_workgroup_size_x, self.max_lanes);
@@ -159,8 +170,10 @@ impl GpuOptions {
         let most = self.max_binding_bytes.unwrap_or(u64::MAX);
         limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most);
         let least = self.min_offset_alignment.unwrap_or(0);
-        limits.min_storage_buffer_offset_alignment = limits.min_storage_buffer_offset_alignment.max(least);
-        limits.min_uniform_buffer_offset_alignment = limits.min_uniform_buffer_offset_alignment.max(least);
+        limits.min_storage_buffer_offset_alignment =
+            limits.min_storage_buffer_offset_alignment.max(least);
+        limits.min_uniform_buffer_offset_alignment =
+            limits.min_uniform_buffer_offset_alignment.max(least);
         limits
     }
 }
@@ -208,7 +221,8 @@ impl Gpu {
         let sink = Arc::clone(&first_error);
         device.set_device_lost_callback(move |reason, message| {
             if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
-                let message = format!("the device was lost ({message}); a smaller --context may help");
+                let message =
+                    format!("the device was lost ({message}); a smaller --context may help");
                 lock(&sink).get_or_insert(Error::Device(message));
             }
         });
@@ -219,7 +233,9 @@ impl Gpu {
                 false => 0,
             },
             f16: features.contains(wgpu::Features::SHADER_F16),
-            max_lanes: limits.max_compute_invocations_per_workgroup.min(limits.max_compute_workgroup_size_x),
+            max_lanes: limits
+                .max_compute_invocations_per_workgroup
+                .min(limits.max_compute_workgroup_size_x),
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             software: info.device_type == wgpu::DeviceType::Cpu && !options.prefer_gpu_strategies,
             deterministic: options.deterministic,
@@ -263,7 +279,8 @@ impl Gpu {
             },
             None => StorageKind::Buffer,
         };
-        gpu.aliases = gpu.aliases && gpu.capabilities.storage == StorageKind::Texture && alias::works(&gpu);
+        gpu.aliases =
+            gpu.aliases && gpu.capabilities.storage == StorageKind::Texture && alias::works(&gpu);
         Ok(Arc::new(gpu))
     }
 
@@ -277,12 +294,13 @@ impl Gpu {
         &self.capabilities
     }
 
-    /// Workgroups of eight lanes that surely run at once, where calls can be chained: as many as there are cores. Lavapipe has a
-    /// thread a core, but no more than 16.
+    /// Workgroups of eight lanes that surely run at once, where calls can be chained: as many as
+    /// there are cores. Lavapipe has a thread a core, but no more than 16.
     pub fn workers(&self) -> Option<u32> {
         let can = &self.capabilities;
         let able = can.software && can.subgroup >= 8 && adapter::is_lavapipe(&self.report.driver);
-        let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(16) as u32);
+        let cores =
+            || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(16) as u32);
         Some(self.workers.unwrap_or_else(cores)).filter(|&workers| able && workers > 1)
     }
 
@@ -299,14 +317,15 @@ impl Gpu {
         }
     }
 
-    /// Whether the device was opened with immediates, which WebGPU's defaults lack and no kernel uses: see
-    /// [`GpuOptions::immediates`].
+    /// Whether the device was opened with immediates, which WebGPU's defaults lack and no kernel
+    /// uses: see [`GpuOptions::immediates`].
     pub fn has_immediates(&self) -> bool {
         self.device.features().contains(wgpu::Features::IMMEDIATES)
             || self.device.limits().max_immediate_size > 0
     }
 
-    /// What the adapter was asked for, in one line: two devices of one adapter that agree in it are alike.
+    /// What the adapter was asked for, in one line: two devices of one adapter that agree in it are
+    /// alike.
     pub fn asked_for(&self) -> String {
         let Capabilities { subgroup, max_texture_bytes, .. } = self.capabilities;
         let (features, limits) = (self.device.features(), self.device.limits());
@@ -324,8 +343,8 @@ impl Gpu {
         }
     }
 
-    /// Hands what was written so far to the device and waits until it is there, so that its staging memory is used again
-    /// and never holds more than one such piece.
+    /// Hands what was written so far to the device and waits until it is there, so that its staging
+    /// memory is used again and never holds more than one such piece.
     ///
     /// # Errors
     /// What the device reported meanwhile.
@@ -343,7 +362,9 @@ impl Gpu {
     pub fn wait(&self) -> Result<()> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
         self.check()?;
-        polled.map(|_| ()).map_err(|error| Error::Device(format!("waiting for the device: {error}")))
+        polled
+            .map(|_| ())
+            .map_err(|error| Error::Device(format!("waiting for the device: {error}")))
     }
 
     pub(in crate::gpu) fn shader_module(&self, label: &str, source: &str) -> wgpu::ShaderModule {
@@ -352,10 +373,13 @@ impl Gpu {
             source: wgpu::ShaderSource::Wgsl(source.into()),
         };
         if self.unchecked {
-            // SAFETY: the shaders of this crate clamp what they index and bound their loops; the kernels' tests run
-            // with the checks on.
+            // SAFETY: the shaders of this crate clamp what they index and bound their loops; the
+            // kernels' tests run with the checks on.
             return unsafe {
-                self.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+                self.device.create_shader_module_trusted(
+                    descriptor,
+                    wgpu::ShaderRuntimeChecks::unchecked(),
+                )
             };
         }
         self.device.create_shader_module(descriptor)

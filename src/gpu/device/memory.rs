@@ -11,7 +11,8 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 pub enum Memory {
     /// Of a device of its own, or what was allowed: so much, with what is taken already.
     Device(u64),
-    /// The computer's: adapters that compute on the CPU, and GPUs without memory of their own, take from it.
+    /// The computer's: adapters that compute on the CPU, and GPUs without memory of their own, take
+    /// from it.
     System,
     /// Nobody says.
     Unknown,
@@ -19,7 +20,11 @@ pub enum Memory {
 
 impl Memory {
     /// What `adapter` has.
-    pub(in crate::gpu) fn of(adapter: &wgpu::Adapter, kind: wgpu::DeviceType, options: &GpuOptions) -> Self {
+    pub(in crate::gpu) fn of(
+        adapter: &wgpu::Adapter,
+        kind: wgpu::DeviceType,
+        options: &GpuOptions,
+    ) -> Self {
         if let Some(most) = options.memory_bytes {
             return Self::Device(most);
         }
@@ -58,25 +63,33 @@ fn free() -> Option<u64> {
     (system.total_memory() > 0).then_some(free)
 }
 
-/// Gives back what compiling left resident, for when all shaders are compiled. Compilers free many pages, which glibc keeps for
-/// what is allocated in small pieces later, and there is little of that here. The code of lavapipe's compiler is a file like
-/// a model's: pages of it come back from there, should it be called again.
+/// Gives back what compiling left resident, for when all shaders are compiled. Compilers free many
+/// pages, which glibc keeps for what is allocated in small pieces later, and there is little of
+/// that here. The code of lavapipe's compiler is a file like a model's: pages of it come back from
+/// there, should it be called again.
 pub fn return_compilers_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         // SAFETY: it takes no pointers, and may be called at any time from any thread.
         unsafe { libc::malloc_trim(0) };
-        for code in std::fs::read_to_string("/proc/self/smaps").iter().flat_map(|maps| compiler_code(maps)) {
-            // SAFETY: these are pages of a file, mapped to be read and run and by nobody changed, so that the next who
-            // reads or runs one finds the same bytes.
-            let done =
-                unsafe { libc::madvise(code.start as *mut _, code.end - code.start, libc::MADV_DONTNEED) };
-            log::debug!("{} KiB of the compiler's code given back: {done}", (code.end - code.start) >> 10);
+        for code in
+            std::fs::read_to_string("/proc/self/smaps").iter().flat_map(|maps| compiler_code(maps))
+        {
+            // SAFETY: these are pages of a file, mapped to be read and run and by nobody changed,
+            // so that the next who reads or runs one finds the same bytes.
+            let done = unsafe {
+                libc::madvise(code.start as *mut _, code.end - code.start, libc::MADV_DONTNEED)
+            };
+            log::debug!(
+                "{} KiB of the compiler's code given back: {done}",
+                (code.end - code.start) >> 10
+            );
         }
     }
 }
 
-/// Where LLVM's code lies by this `/proc/self/smaps`, without what was changed in memory, by a debugger for instance.
+/// Where LLVM's code lies by this `/proc/self/smaps`, without what was changed in memory, by a
+/// debugger for instance.
 #[cfg(any(test, all(target_os = "linux", target_env = "gnu")))]
 fn compiler_code(maps: &str) -> Vec<std::ops::Range<usize>> {
     let (mut all, mut current) = (Vec::new(), None);
@@ -101,7 +114,8 @@ fn compiler_code(maps: &str) -> Vec<std::ops::Range<usize>> {
 }
 
 impl Gpu {
-    /// Refuses what cannot fit: `more` bytes to allocate beside `held` ones that are there. `what` names them.
+    /// Refuses what cannot fit: `more` bytes to allocate beside `held` ones that are there. `what`
+    /// names them.
     ///
     /// # Errors
     /// When they do not fit, with the figures.

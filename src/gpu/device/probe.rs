@@ -15,9 +15,10 @@ use std::time::{Duration, Instant};
 const NARROW: usize = 8;
 const WIDE: usize = 256;
 
-/// A strategy with workgroups of 8 lanes, and one with 256 for GPUs where `lanes` are whole such workgroups. `names` are
-/// theirs, the first that of the shader too, which takes LANES and `constants`. Where there are more narrow workgroups than
-/// a grid's axis takes, only the wide ones are left.
+/// A strategy with workgroups of 8 lanes, and one with 256 for GPUs where `lanes` are whole such
+/// workgroups. `names` are theirs, the first that of the shader too, which takes LANES and
+/// `constants`. Where there are more narrow workgroups than a grid's axis takes, only the wide ones
+/// are left.
 pub fn widths(
     can: &Capabilities,
     names: [&'static str; 2],
@@ -35,12 +36,13 @@ pub fn widths(
         grid: [(lanes / width) as u32, 1, 1],
     };
     let wide = lanes.is_multiple_of(WIDE).then(|| strategy(names[1], WIDE));
-    let narrow = Some(strategy(names[0], NARROW)).filter(|narrow| narrow.grid[0] <= MOST_WORKGROUPS);
+    let narrow =
+        Some(strategy(names[0], NARROW)).filter(|narrow| narrow.grid[0] <= MOST_WORKGROUPS);
     can.allowed(narrow.into_iter().collect(), wide.into_iter().collect())
 }
 
-/// `y[lane]` = sum of `reads` texels of x, `times` times: a kernel like those of `src/kernels`, but here, for the probe runs
-/// it before any of them.
+/// `y[lane]` = sum of `reads` texels of x, `times` times: a kernel like those of `src/kernels`, but
+/// here, for the probe runs it before any of them.
 pub struct RoofRead {
     /// [L * reads, 4].
     pub x: Tensor,
@@ -89,13 +91,14 @@ impl Kernel for RoofRead {
     }
 }
 
-/// Texels each lane of the probe reads, and its lanes: 1 MiB. It is read several times, for on a software adapter one
-/// dispatch takes as long as reading it.
+/// Texels each lane of the probe reads, and its lanes: 1 MiB. It is read several times, for on a
+/// software adapter one dispatch takes as long as reading it.
 const READS: usize = 64;
 const LANES: usize = 1024;
 const TIMES: usize = 8;
 
-/// Rounds of the probe, and those that are enough where one storage is more than twice as fast as the other.
+/// Rounds of the probe, and those that are enough where one storage is more than twice as fast as
+/// the other.
 const ROUNDS: usize = 16;
 const CLEAR: usize = 3;
 
@@ -117,8 +120,9 @@ fn time(gpu: &Gpu, program: &Program) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// The storage that reads faster, textures only if by more than a tenth: buffers have fewer limits. Both run in turn, for
-/// on a busy machine some runs are interrupted, and the least time of each counts.
+/// The storage that reads faster, textures only if by more than a tenth: buffers have fewer limits.
+/// Both run in turn, for on a busy machine some runs are interrupted, and the least time of each
+/// counts.
 pub(in crate::gpu) fn faster_storage(gpu: &Gpu) -> Result<StorageKind> {
     let programs = [program(gpu, StorageKind::Buffer)?, program(gpu, StorageKind::Texture)?];
     let mut best = [Duration::MAX; 2];

@@ -1,4 +1,5 @@
-//! Running a recording on the device and through the references at once, to name the first wrong dispatch.
+//! Running a recording on the device and through the references at once, to name the first wrong
+//! dispatch.
 
 use super::kernel::{Access, Strategy, Tolerance};
 use crate::Result;
@@ -38,9 +39,9 @@ impl fmt::Display for Divergence {
     }
 }
 
-/// Runs `recording` on the device one dispatch at a time and each kernel's reference beside it, on the inputs the
-/// device had, so that an error is blamed on the kernel that made it. `memory` must hold what the host wrote
-/// (ids, positions); afterwards it holds the device's values.
+/// Runs `recording` on the device one dispatch at a time and each kernel's reference beside it, on
+/// the inputs the device had, so that an error is blamed on the kernel that made it. `memory` must
+/// hold what the host wrote (ids, positions); afterwards it holds the device's values.
 ///
 /// # Errors
 /// When the device fails.
@@ -76,7 +77,8 @@ pub fn check_entry(
 pub struct Comparison {
     /// The first value beyond the kernel's tolerance.
     pub divergence: Option<Divergence>,
-    /// The largest of |found - expected| / max(1, |expected|); infinite where something is not a number.
+    /// The largest of |found - expected| / max(1, |expected|); infinite where something is not a
+    /// number.
     pub max_error: f32,
 }
 
@@ -116,7 +118,9 @@ fn compare(gpu: &Gpu, entry: &Entry, expected: &mut HostMemory) -> Result<(Compa
     let tolerance = entry.kernel.tolerance();
     let mut comparison = Comparison { divergence: None, max_error: 0.0 };
     for operand in entry.kernel.operands() {
-        let Some(tensor) = operand.tensor.filter(|_| operand.access != Access::Read) else { continue };
+        let Some(tensor) = operand.tensor.filter(|_| operand.access != Access::Read) else {
+            continue;
+        };
         let words = tensor.read(gpu)?;
         let values = expected.u32(&tensor);
         let (found, expected) = (numbers(&tensor, &words), numbers(&tensor, &values));
@@ -132,7 +136,8 @@ fn compare(gpu: &Gpu, entry: &Entry, expected: &mut HostMemory) -> Result<(Compa
             }
             Element::F16 => {
                 let Tolerance { absolute, relative } = tolerance;
-                Tolerance { absolute, relative: relative + HALF_STEP }.accepts(expected[index], found[index])
+                Tolerance { absolute, relative: relative + HALF_STEP }
+                    .accepts(expected[index], found[index])
             }
         };
         comparison.max_error = found
@@ -179,14 +184,21 @@ fn numbers(tensor: &Tensor, words: &[u32]) -> Vec<f32> {
         }
         Element::Q8 => {
             let levels = bytemuck::cast_slice::<u32, i8>(words).iter();
-            steps(tensor, words).iter().zip(levels).map(|(step, &level)| step * f32::from(level)).collect()
+            steps(tensor, words)
+                .iter()
+                .zip(levels)
+                .map(|(step, &level)| step * f32::from(level))
+                .collect()
         }
     }
 }
 
-/// Of bytes, the scale of each; the bytes of the scales themselves have none. Of other elements, nothing.
+/// Of bytes, the scale of each; the bytes of the scales themselves have none. Of other elements,
+/// nothing.
 fn steps(tensor: &Tensor, words: &[u32]) -> Vec<f32> {
-    let (Element::Q8, &[.., texels, apart, 16]) = (tensor.element(), tensor.shape()) else { return vec![] };
+    let (Element::Q8, &[.., texels, apart, 16]) = (tensor.element(), tensor.shape()) else {
+        return vec![];
+    };
     let halves = bytemuck::cast_slice::<u32, half::f16>(words);
     let step = |byte: usize| {
         let (texel, row) = (byte / 16, texels * apart);

@@ -17,16 +17,19 @@ pub enum Access {
     ReadWrite,
 }
 
-/// A tensor under the name the shader uses: `load_<name>(i)`, `store_<name>(i, v)`, i counting texels.
+/// A tensor under the name the shader uses: `load_<name>(i)`, `store_<name>(i, v)`, i counting
+/// texels.
 #[derive(Clone)]
 pub struct Operand {
     /// Name in the shader.
     pub name: &'static str,
-    /// The tensor; `None` for an operand left out, whose loads give zeros (the shader can ask by `has_<name>`).
+    /// The tensor; `None` for an operand left out, whose loads give zeros (the shader can ask by
+    /// `has_<name>`).
     pub tensor: Option<Tensor>,
     /// Access.
     pub access: Access,
-    /// Its texels are eight halves, and strategies that need f16 read them as such where they are in a buffer.
+    /// Its texels are eight halves, and strategies that need f16 read them as such where they are
+    /// in a buffer.
     pub halves: bool,
 }
 
@@ -67,7 +70,9 @@ pub(in crate::gpu) fn bound(kernel: &dyn Kernel) -> Vec<Operand> {
         let tensors = operands.iter().filter(move |operand| operand.access == access);
         tensors.filter_map(|operand| operand.tensor.as_ref())
     };
-    if let Some(tensor) = of(Access::Write).find(|&written| of(Access::Read).any(|read| read.is(written))) {
+    if let Some(tensor) =
+        of(Access::Write).find(|&written| of(Access::Read).any(|read| read.is(written)))
+    {
         panic!("{} reads and writes {}", kernel.name(), tensor.label());
     }
     for operand in operands.iter_mut().filter(|operand| operand.access == Access::Write) {
@@ -96,7 +101,8 @@ pub enum Constant {
     Word(&'static str),
 }
 
-/// What a strategy needs of an adapter. Storage buffers are not here: they follow from the operands, eight at most.
+/// What a strategy needs of an adapter. Storage buffers are not here: they follow from the
+/// operands, eight at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needs {
     /// Lanes of its workgroup.
@@ -149,20 +155,22 @@ pub struct Strategy {
 }
 
 impl Strategy {
-    /// The same under another name, needing f16: the operands that are halves are then read as such.
+    /// The same under another name, needing f16: the operands that are halves are then read as
+    /// such.
     pub fn of_halves(self, name: &'static str) -> Self {
         Self { name, needs: self.needs.f16(), ..self }
     }
 }
 
-/// Most workgroups along one axis of a grid that every adapter dispatches (W3C, WebGPU, section 3.6.2).
+/// Most workgroups along one axis of a grid that every adapter dispatches (W3C, WebGPU, section
+/// 3.6.2).
 pub(in crate::gpu) const MOST_WORKGROUPS: u32 = 65_535;
 
 /// Workgroups that a folded grid has along its first axis: what shaders take as FOLD.
 pub const FOLD: u32 = 1 << 15;
 
-/// `workgroups` along two axes, for they may be more than one axis takes. A shader counts them as x + FOLD * y, and those
-/// of the last, ragged y have nothing to do.
+/// `workgroups` along two axes, for they may be more than one axis takes. A shader counts them as x
+/// + FOLD * y, and those of the last, ragged y have nothing to do.
 pub fn folded(workgroups: usize) -> [u32; 2] {
     let fold = FOLD as usize;
     [workgroups.min(fold) as u32, workgroups.div_ceil(fold) as u32]
@@ -184,7 +192,8 @@ pub struct Cost {
 pub struct Surplus {
     /// From memory: what nobody asked for, such as the rest of a block.
     pub memory: u64,
-    /// Again, by several workgroups each for itself: a cache answers, for it is small or was read just before.
+    /// Again, by several workgroups each for itself: a cache answers, for it is small or was read
+    /// just before.
     pub again: u64,
 }
 
@@ -223,7 +232,8 @@ impl Default for Tolerance {
 impl Tolerance {
     /// Whether `found` is right. Two equal infinities or bit patterns are; a NaN never is.
     pub fn accepts(&self, expected: f32, found: f32) -> bool {
-        expected == found || (expected - found).abs() <= self.absolute + self.relative * expected.abs()
+        expected == found
+            || (expected - found).abs() <= self.absolute + self.relative * expected.abs()
     }
 }
 
@@ -238,17 +248,18 @@ pub trait Kernel: Send + Sync {
     /// The parameters, in the order of the uniform block.
     fn parameters(&self) -> Vec<Parameter>;
 
-    /// The strategies this adapter allows ([`Capabilities::allowed`]), the best guess first. The last one needs nothing
-    /// beyond WebGPU's default limits.
+    /// The strategies this adapter allows ([`Capabilities::allowed`]), the best guess first. The
+    /// last one needs nothing beyond WebGPU's default limits.
     fn strategies(&self, capabilities: &Capabilities) -> Vec<Strategy>;
 
-    /// The strategies in other sizes than those [`Kernel::strategies`] gives them, for the tuner to try; as right as these.
-    /// What the adapter does not allow is left out by the caller.
+    /// The strategies in other sizes than those [`Kernel::strategies`] gives them, for the tuner to
+    /// try; as right as these. What the adapter does not allow is left out by the caller.
     fn sizes(&self, _: &Capabilities) -> Vec<Strategy> {
         vec![]
     }
 
-    /// What the fastest strategy may depend on, in words. Calls of equal shapes share what was tuned.
+    /// What the fastest strategy may depend on, in words. Calls of equal shapes share what was
+    /// tuned.
     fn shape(&self) -> String {
         let shapes = self
             .operands()
@@ -260,8 +271,8 @@ pub trait Kernel: Send + Sync {
     /// Bytes and operations with `context` tokens in the cache (only attention depends on it).
     fn cost(&self, context: usize) -> Cost;
 
-    /// Bytes that any implementation must move with `context` tokens in the cache: weights as their file stores them, and the
-    /// cache. Activations do not count, for they could stay on the chip.
+    /// Bytes that any implementation must move with `context` tokens in the cache: weights as their
+    /// file stores them, and the cache. Activations do not count, for they could stay on the chip.
     fn necessary(&self, _context: usize) -> u64 {
         0
     }
@@ -274,8 +285,8 @@ pub trait Kernel: Send + Sync {
     /// The same computation in plain loops over the same parameters.
     fn reference(&self, memory: &mut HostMemory);
 
-    /// Adds the calls that give the gradients of the inputs, from those of the outputs, to a recording that is walked in
-    /// reverse: see [`Gradients`].
+    /// Adds the calls that give the gradients of the inputs, from those of the outputs, to a
+    /// recording that is walked in reverse: see [`Gradients`].
     ///
     /// # Errors
     /// When there is no derivative, or no memory for it.

@@ -1,4 +1,5 @@
-//! One kernel: its operands, the rendering of its shader, its pipeline, and its comparison with its reference.
+//! One kernel: its operands, the rendering of its shader, its pipeline, and its comparison with its
+//! reference.
 
 pub(in crate::gpu) mod compare;
 pub(in crate::gpu) mod kernel;

@@ -1,7 +1,8 @@
-//! From operands and a strategy to WGSL: the bindings and accessors are rendered, the algorithm is the shader file.
+//! From operands and a strategy to WGSL: the bindings and accessors are rendered, the algorithm is
+//! the shader file.
 //!
-//! Shader files are templates: a line that begins with `//%` is a statement (`//% for t in range(TOKENS)`,
-//! `//% include "q4_1"`), and `{{ t }}` is a value. Everything else is plain WGSL.
+//! Shader files are templates: a line that begins with `//%` is a statement (`//% for t in
+//! range(TOKENS)`, `//% include "q4_1"`), and `{{ t }}` is a value. Everything else is plain WGSL.
 
 use super::kernel::{Access, Constant, Kernel, Operand, Parameter, Strategy, bound};
 use crate::gpu::tensor::tensor::{Element, Storage, TEXTURE_WIDTH, Tensor};
@@ -65,10 +66,14 @@ pub const LIBRARY: &[(&str, &str)] = library![
 ];
 
 fn environment() -> Result<&'static Environment<'static>> {
-    static ENVIRONMENT: OnceLock<std::result::Result<Environment<'static>, String>> = OnceLock::new();
+    static ENVIRONMENT: OnceLock<std::result::Result<Environment<'static>, String>> =
+        OnceLock::new();
     let made = ENVIRONMENT.get_or_init(|| {
         let mut environment = Environment::new();
-        let syntax = SyntaxConfig::builder().line_statement_prefix("//%").keep_trailing_newline(true).build();
+        let syntax = SyntaxConfig::builder()
+            .line_statement_prefix("//%")
+            .keep_trailing_newline(true)
+            .build();
         environment.set_syntax(syntax.map_err(|error| error.to_string())?);
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
         for (name, source) in LIBRARY {
@@ -76,7 +81,8 @@ fn environment() -> Result<&'static Environment<'static>> {
         }
         Ok(environment)
     });
-    made.as_ref().map_err(|message| Error::Kernel { kernel: "library".into(), message: message.clone() })
+    made.as_ref()
+        .map_err(|message| Error::Kernel { kernel: "library".into(), message: message.clone() })
 }
 
 /// What the text of a rendered shader depends on: equal signatures share a pipeline.
@@ -129,7 +135,8 @@ pub fn render(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
     Ok(text)
 }
 
-/// The global that an operand is bound as. DXC has a namespace `dx`, and naga 30 does not step around it.
+/// The global that an operand is bound as. DXC has a namespace `dx`, and naga 30 does not step
+/// around it.
 fn variable(name: &'static str) -> &'static str {
     if name == "dx" { "gradient_of_x" } else { name }
 }
@@ -159,13 +166,13 @@ pub(in crate::gpu) fn body(kernel: &dyn Kernel, strategy: &Strategy) -> Result<S
         (name.to_string(), value)
     }));
     let context: Value = context.into_iter().collect::<std::collections::BTreeMap<_, _>>().into();
-    environment()?
-        .render_named_str(strategy.entry, strategy.source, context)
-        .map_err(|error| Error::Kernel { kernel: strategy.name.into(), message: format!("{error:#}") })
+    environment()?.render_named_str(strategy.entry, strategy.source, context).map_err(|error| {
+        Error::Kernel { kernel: strategy.name.into(), message: format!("{error:#}") }
+    })
 }
 
-/// The entry point of a chain, and how its workers meet: see `super::chain`. A stage is the call of its function and the
-/// strategy's grid; a worker waits for `turns` of so many divisions.
+/// The entry point of a chain, and how its workers meet: see `super::chain`. A stage is the call of
+/// its function and the strategy's grid; a worker waits for `turns` of so many divisions.
 pub(in crate::gpu) fn chain(
     [workers, layers, turns, divisions]: [u32; 4],
     stages: &[(String, [u32; 3])],
@@ -253,8 +260,8 @@ pub(in crate::gpu) fn declare(
     let _ = writeln!(text, "@group(0) @binding({binding}) {declaration}");
 }
 
-/// `load_<name>` and `store_<name>` of an operand that is bound as the global `variable`, or, `in_span`, as a part of it that
-/// begins at the row that the parameters say.
+/// `load_<name>` and `store_<name>` of an operand that is bound as the global `variable`, or,
+/// `in_span`, as a part of it that begins at the row that the parameters say.
 pub(in crate::gpu) fn accessors(
     text: &mut String,
     operand: &Operand,

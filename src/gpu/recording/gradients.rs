@@ -1,7 +1,9 @@
-//! The gradient of a recording: walked in reverse, each kernel adds the calls of its own derivative.
+//! The gradient of a recording: walked in reverse, each kernel adds the calls of its own
+//! derivative.
 //!
-//! Nothing is added in place. Where a tensor had several readers, the gradient of each is a new tensor that takes the
-//! sum so far as an operand, `base`; so no call reads and writes one tensor, and storage textures serve.
+//! Nothing is added in place. Where a tensor had several readers, the gradient of each is a new
+//! tensor that takes the sum so far as an operand, `base`; so no call reads and writes one tensor,
+//! and storage textures serve.
 
 use super::recording::Recording;
 use crate::gpu::kernel::kernel::{Access, Kernel};
@@ -33,9 +35,10 @@ pub struct Target {
 }
 
 impl Gradients {
-    /// Walks `recording` in reverse from `seeds`, pairs of a tensor it wrote and the gradient with respect to it, to
-    /// `parameters`. After `before`, whose calls come first, its parameters' gradients are what this walk adds to, and its
-    /// memory is used again: of the two, only this one's gradients can be read. No tensor may be written twice.
+    /// Walks `recording` in reverse from `seeds`, pairs of a tensor it wrote and the gradient with
+    /// respect to it, to `parameters`. After `before`, whose calls come first, its parameters'
+    /// gradients are what this walk adds to, and its memory is used again: of the two, only this
+    /// one's gradients can be read. No tensor may be written twice.
     ///
     /// # Errors
     /// When a kernel on the way has no derivative, or the device cannot hold the gradients.
@@ -57,8 +60,11 @@ impl Gradients {
             let twice = operands.iter().filter(|operand| operand.access == Access::Write);
             let mut twice = twice.filter_map(|operand| operand.tensor.as_ref());
             if let Some(tensor) = twice.find(|tensor| !written.insert(tensor.id())) {
-                let message =
-                    format!("{}: {} was written before, and its value is lost", entry.label, tensor.label());
+                let message = format!(
+                    "{}: {} was written before, and its value is lost",
+                    entry.label,
+                    tensor.label()
+                );
                 return Err(Error::Kernel { kernel: entry.kernel.name().into(), message });
             }
             if touched(Access::Read).any(|id| reached.contains(&id)) {
@@ -120,7 +126,8 @@ impl Gradients {
         Ok(Some(Target { to, base }))
     }
 
-    /// Lets `gradient` itself be the gradient of `tensor`, where nothing else has flowed into it; tells whether it did.
+    /// Lets `gradient` itself be the gradient of `tensor`, where nothing else has flowed into it;
+    /// tells whether it did.
     pub fn pass(&mut self, tensor: &Tensor, gradient: &Tensor) -> bool {
         let first = self.reached.contains(&tensor.id()) && !self.of.contains_key(&tensor.id());
         if first {
@@ -134,8 +141,8 @@ impl Gradients {
         self.of.insert(tensor.id(), gradient.clone());
     }
 
-    /// Forgets the gradient of a tensor whose writer is done; its memory may serve again. Memory from outside, a seed's,
-    /// never does.
+    /// Forgets the gradient of a tensor whose writer is done; its memory may serve again. Memory
+    /// from outside, a seed's, never does.
     fn release(&mut self, id: u64) {
         let Some(gradient) = self.of.remove(&id) else { return };
         let Some(holders) = self.holders.get_mut(&gradient.id()) else { return };

@@ -6,8 +6,9 @@ use crate::gpu::device::device::Gpu;
 use crate::gpu::tensor::transfer::map_words;
 
 impl Program {
-    /// Runs once with a timestamp before and after each dispatch and gives the seconds each took. Dispatches cannot
-    /// overlap then; where the adapter has no timestamps, each is submitted alone and timed from the host.
+    /// Runs once with a timestamp before and after each dispatch and gives the seconds each took.
+    /// Dispatches cannot overlap then; where the adapter has no timestamps, each is submitted alone
+    /// and timed from the host.
     ///
     /// # Errors
     /// When the device fails.
@@ -54,7 +55,8 @@ impl Program {
             let ticks = |at: usize| u64::from(words[2 * at]) | u64::from(words[2 * at + 1]) << 32;
             let period = f64::from(gpu.queue.get_timestamp_period()) * 1e-9;
             seconds.extend(
-                (0..steps.len()).map(|at| ticks(2 * at + 1).saturating_sub(ticks(2 * at)) as f64 * period),
+                (0..steps.len())
+                    .map(|at| ticks(2 * at + 1).saturating_sub(ticks(2 * at)) as f64 * period),
             );
         }
         Ok(seconds)

@@ -1,4 +1,5 @@
-//! A recording compiled for a device: pipelines and bind groups made once, encoded again for every run.
+//! A recording compiled for a device: pipelines and bind groups made once, encoded again for every
+//! run.
 
 use super::recording::{Entry, Link, Recording};
 use crate::gpu::device::device::Gpu;
@@ -72,19 +73,25 @@ pub struct Readback {
 pub struct Runs {
     /// Its words before the first run.
     pub before: Vec<u32>,
-    /// Its words after each run, up to one in which the workers of a chain missed each other: that one and those after
-    /// it are worth nothing, and whoever asked for them runs them again by a program without chains.
+    /// Its words after each run, up to one in which the workers of a chain missed each other: that
+    /// one and those after it are worth nothing, and whoever asked for them runs them again by a
+    /// program without chains.
     pub after: Vec<Vec<u32>>,
 }
 
 impl Readback {
     /// Room for `runs` runs of `tensor`, a uniform tensor.
     pub fn new(gpu: &Gpu, tensor: &Tensor, runs: usize) -> Self {
-        // What was before comes first; behind the slots are two words of each for what became of its chains.
+        // What was before comes first; behind the slots are two words of each for what became of
+        // its chains.
         let (slot_bytes, slots) = (tensor.data_bytes(), runs + 1);
         use wgpu::BufferUsages as Usage;
         let size = (slot_bytes + 8) * slots as u64;
-        Self { buffer: buffer(gpu, "readback", size, Usage::MAP_READ | Usage::COPY_DST), slot_bytes, slots }
+        Self {
+            buffer: buffer(gpu, "readback", size, Usage::MAP_READ | Usage::COPY_DST),
+            slot_bytes,
+            slots,
+        }
     }
 }
 
@@ -95,8 +102,9 @@ const CHAIN: &str = "chain";
 pub(in crate::gpu) const PARAMETER_STRIDE: usize = 256;
 
 impl Program {
-    /// Compiles what is not compiled yet and binds the operands, taking each kernel's first strategy that is not
-    /// quarantined, and chaining the calls that the recording marks where the device can.
+    /// Compiles what is not compiled yet and binds the operands, taking each kernel's first
+    /// strategy that is not quarantined, and chaining the calls that the recording marks where the
+    /// device can.
     ///
     /// # Errors
     /// A kernel that does not compile, by name.
@@ -140,10 +148,15 @@ impl Program {
                 });
             }
             // Behind them, for chains, where the tensors begin in their arenas.
-            let rows =
-                bound(&*entry.kernel).into_iter().filter_map(|operand| Some(operand.tensor?.span()?.1));
+            let rows = bound(&*entry.kernel)
+                .into_iter()
+                .filter_map(|operand| Some(operand.tensor?.span()?.1));
             rows.for_each(|row| bytes.extend_from_slice(&row.to_le_bytes()));
-            assert!(bytes.len() <= (index + 1) * PARAMETER_STRIDE, "{}: too many parameters", entry.label);
+            assert!(
+                bytes.len() <= (index + 1) * PARAMETER_STRIDE,
+                "{}: too many parameters",
+                entry.label
+            );
             bytes.resize((index + 1) * PARAMETER_STRIDE, 0);
         }
         let parameters = gpu.device.create_buffer(&wgpu::BufferDescriptor {
@@ -167,9 +180,11 @@ impl Program {
                 let layers = chains[first..].iter().map_while(|link| {
                     let follows = link.calls.start == end;
                     end = link.calls.end;
-                    let stage =
-                        |entry| Ok(Stage { entry, strategy: choose(&mut gpu.strategies(&*entry.kernel)?) });
-                    let stages: Result<Vec<_>> = entries[link.calls.clone()].iter().map(stage).collect();
+                    let stage = |entry| {
+                        Ok(Stage { entry, strategy: choose(&mut gpu.strategies(&*entry.kernel)?) })
+                    };
+                    let stages: Result<Vec<_>> =
+                        entries[link.calls.clone()].iter().map(stage).collect();
                     follows.then_some(stages.map(|stages| (stages, link.turns)))
                 });
                 let before = index;
@@ -219,13 +234,19 @@ impl Program {
         gpu.queue.submit([encoder.finish()]);
     }
 
-    /// Submits `runs` runs at once, copying the uniform tensor `result` out before the first and after each, and waits
-    /// for all.
+    /// Submits `runs` runs at once, copying the uniform tensor `result` out before the first and
+    /// after each, and waits for all.
     ///
     /// # Errors
     /// When the device fails.
     #[track_caller]
-    pub fn run_and_read(&self, gpu: &Gpu, runs: usize, result: &Tensor, readback: &Readback) -> Result<Runs> {
+    pub fn run_and_read(
+        &self,
+        gpu: &Gpu,
+        runs: usize,
+        result: &Tensor,
+        readback: &Readback,
+    ) -> Result<Runs> {
         let Storage::Uniform(source) = result.storage() else {
             panic!("{} is not a uniform tensor", result.label())
         };
@@ -261,7 +282,9 @@ impl Program {
         let met = outcomes.chunks(2).take_while(|outcome| outcome[0] == 0).count();
         match outcomes.last().filter(|_| met == runs) {
             Some(&waited) => meeting.end(waited, runs),
-            None => log::debug!("workers of a chain missed each other in run {met} of {runs}: {outcomes:?}"),
+            None => log::debug!(
+                "workers of a chain missed each other in run {met} of {runs}: {outcomes:?}"
+            ),
         }
         Ok(Runs { before, after: slots.take(met).collect() })
     }
@@ -271,8 +294,10 @@ impl Program {
 fn single(gpu: &Gpu, entry: &Entry, strategy: &Strategy, parameters: Block) -> Result<Step> {
     let (label, kernel) = (&entry.label, &*entry.kernel);
     let operands = bound(kernel);
-    let tensors: Vec<_> =
-        operands.iter().filter_map(|operand| Some((operand.tensor.as_ref()?, operand.access))).collect();
+    let tensors: Vec<_> = operands
+        .iter()
+        .filter_map(|operand| Some((operand.tensor.as_ref()?, operand.access)))
+        .collect();
     let mut kinds = vec![pipeline::uniform_buffer()];
     kinds.extend(tensors.iter().map(|(tensor, access)| pipeline::binding_type(tensor, *access)));
     let name = format!("{} ({})", kernel.name(), strategy.name);
@@ -298,9 +323,12 @@ fn single(gpu: &Gpu, entry: &Entry, strategy: &Strategy, parameters: Block) -> R
 /// Calls as one step with the block of all their parameters.
 fn chained(gpu: &Gpu, chain: &Chain<'_>, meeting: &Meeting, parameters: Block) -> Result<Step> {
     let mut kinds = vec![pipeline::storage_buffer(Access::ReadWrite), pipeline::uniform_buffer()];
-    kinds.extend(chain.tensors().iter().map(|(tensor, access)| pipeline::binding_type(tensor, *access)));
+    kinds.extend(
+        chain.tensors().iter().map(|(tensor, access)| pipeline::binding_type(tensor, *access)),
+    );
     let label = chain.label();
-    let pipeline = pipeline::of(gpu, &label, "chain", &chain.signature(), &kinds, || chain.render())?;
+    let pipeline =
+        pipeline::of(gpu, &label, "chain", &chain.signature(), &kinds, || chain.render())?;
     let mut resources = vec![meeting.buffer.as_entire_binding(), parameters.binding()];
     resources.extend(chain.tensors().iter().map(|(tensor, _)| pipeline::resource(tensor, &label)));
     let bindings = vec![(0, pipeline::bind_group(gpu, &pipeline.layout, resources, &label))];

@@ -26,7 +26,8 @@ pub struct Recording {
 pub struct Link {
     /// The numbers of the calls.
     pub calls: Range<usize>,
-    /// Turns of loops that one of two workers takes for them: drivers end a shader's loops after so many.
+    /// Turns of loops that one of two workers takes for them: drivers end a shader's loops after so
+    /// many.
     pub turns: usize,
 }
 
@@ -46,8 +47,8 @@ impl Recording {
         self.entries.extend_from_slice(&other.entries);
     }
 
-    /// Marks the calls from number `first` on: a device may run them as one dispatch, and with the calls that are marked next,
-    /// if those do the same with other tensors. See [`Link::turns`].
+    /// Marks the calls from number `first` on: a device may run them as one dispatch, and with the
+    /// calls that are marked next, if those do the same with other tensors. See [`Link::turns`].
     pub fn chain_from(&mut self, first: usize, turns: usize) {
         self.chains.push(Link { calls: first..self.entries.len(), turns });
     }

@@ -17,7 +17,12 @@ pub struct Submission<'a> {
 impl<'a> Submission<'a> {
     /// Nothing yet. What is kept goes to the slots of `readback`.
     pub fn new(gpu: &'a Gpu, readback: &'a Readback) -> Self {
-        Self { gpu, readback, encoder: gpu.device.create_command_encoder(&Default::default()), kept: 0 }
+        Self {
+            gpu,
+            readback,
+            encoder: gpu.device.create_command_encoder(&Default::default()),
+            kept: 0,
+        }
     }
 
     /// A run of `program`.

@@ -1,5 +1,5 @@
-//! Which strategies of a kernel a device takes: those that the adapter allows, without those that were found wrong, the
-//! one that was measured to be fastest first.
+//! Which strategies of a kernel a device takes: those that the adapter allows, without those that
+//! were found wrong, the one that was measured to be fastest first.
 
 use super::fingerprint::fingerprint;
 use super::quarantine::{Quarantine, Quarantined, WHOLE_STORAGE};
@@ -28,13 +28,23 @@ impl Choice {
         let mut choice = Self::default();
         match options.quarantine.as_deref().map(Quarantine::read).transpose() {
             Ok(known) => {
-                choice.quarantined = known.iter().flat_map(|known| known.of(report)).cloned().collect();
+                choice.quarantined =
+                    known.iter().flat_map(|known| known.of(report)).cloned().collect();
             }
             Err(error) => log::warn!("the list of strategies to avoid is left out: {error}"),
         }
-        // A choice among strategies that sum in different orders must not depend on what was measured.
-        match options.tuning.as_deref().filter(|_| !options.deterministic).map(Tuning::read).transpose() {
-            Ok(known) => choice.tuned = known.iter().flat_map(|known| known.of(report)).cloned().collect(),
+        // A choice among strategies that sum in different orders must not depend on what was
+        // measured.
+        match options
+            .tuning
+            .as_deref()
+            .filter(|_| !options.deterministic)
+            .map(Tuning::read)
+            .transpose()
+        {
+            Ok(known) => {
+                choice.tuned = known.iter().flat_map(|known| known.of(report)).cloned().collect()
+            }
             Err(error) => log::warn!("what was tuned is left out: {error}"),
         }
         choice
@@ -45,8 +55,13 @@ impl Choice {
     /// The storage to take whichever is faster, where the other one was found wrong as a whole.
     pub(in crate::gpu) fn fit_storage(&self) -> Option<StorageKind> {
         let fit = |storage| {
-            let of_it = |entry: &&Quarantined| entry.kernel == WHOLE_STORAGE && entry.storage == storage;
-            !self.quarantined.iter().filter(of_it).any(|entry| entry.source == env!("CARGO_PKG_VERSION"))
+            let of_it =
+                |entry: &&Quarantined| entry.kernel == WHOLE_STORAGE && entry.storage == storage;
+            !self
+                .quarantined
+                .iter()
+                .filter(of_it)
+                .any(|entry| entry.source == env!("CARGO_PKG_VERSION"))
         };
         let storage = match [StorageKind::Buffer, StorageKind::Texture].map(fit) {
             [true, false] => StorageKind::Buffer,
@@ -54,7 +69,9 @@ impl Choice {
             // One is as good as the other.
             [true, true] | [false, false] => return None,
         };
-        log::warn!("taking {storage:?}s: kernels were found wrong in the other storage; see `kaiwu doctor`");
+        log::warn!(
+            "taking {storage:?}s: kernels were found wrong in the other storage; see `kaiwu doctor`"
+        );
         Some(storage)
     }
 }
@@ -96,8 +113,8 @@ impl Gpu {
         !chains.is_empty()
     }
 
-    /// The strategies of `kernel` that this device may use, the best guess first; at least one. Where `kaiwu autotune` measured
-    /// this shape, the fastest one, in its best size, comes first.
+    /// The strategies of `kernel` that this device may use, the best guess first; at least one.
+    /// Where `kaiwu autotune` measured this shape, the fastest one, in its best size, comes first.
     ///
     /// # Errors
     /// When all are quarantined.
@@ -124,8 +141,8 @@ impl Gpu {
         Ok(all)
     }
 
-    /// The strategies that `kaiwu autotune` chooses among: those of [`Gpu::strategies`] without an earlier choice, the one
-    /// that comes first by itself leading, and their other sizes.
+    /// The strategies that `kaiwu autotune` chooses among: those of [`Gpu::strategies`] without an
+    /// earlier choice, the one that comes first by itself leading, and their other sizes.
     pub fn tunable(&self, kernel: &dyn Kernel) -> Vec<Strategy> {
         let mut all = kernel.strategies(self.capabilities());
         let sizes = kernel.sizes(self.capabilities());
@@ -134,7 +151,8 @@ impl Gpu {
         all
     }
 
-    /// What was measured to be the fastest for this shape, if the shaders are still those it was chosen among.
+    /// What was measured to be the fastest for this shape, if the shaders are still those it was
+    /// chosen among.
     pub fn tuned(&self, kernel: &dyn Kernel) -> Option<(&Tuned, Strategy)> {
         if self.choice.tuned.is_empty() {
             return None;
@@ -145,7 +163,10 @@ impl Gpu {
         })?;
         let all = self.tunable(kernel);
         if entry.source != fingerprint(&all) {
-            log::debug!("{} {shape}: tuned with other shaders, which counts no more", kernel.name());
+            log::debug!(
+                "{} {shape}: tuned with other shaders, which counts no more",
+                kernel.name()
+            );
             return None;
         }
         let fastest = all.into_iter().find(|strategy| entry.means(strategy))?;

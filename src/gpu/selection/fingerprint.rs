@@ -1,4 +1,5 @@
-//! Which shaders a strategy is made of, as a number: what was learnt of one text says nothing of another.
+//! Which shaders a strategy is made of, as a number: what was learnt of one text says nothing of
+//! another.
 
 use crate::gpu::device::device::lock;
 use crate::gpu::kernel::kernel::Strategy;
@@ -6,8 +7,9 @@ use crate::gpu::kernel::shader::LIBRARY;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
-/// A fingerprint of the templates of `strategies` and of all that they can include, in sixteen hexadecimal digits. Sizes
-/// and formats make no difference, for they are values that the templates are given.
+/// A fingerprint of the templates of `strategies` and of all that they can include, in sixteen
+/// hexadecimal digits. Sizes and formats make no difference, for they are values that the templates
+/// are given.
 pub fn fingerprint(strategies: &[Strategy]) -> String {
     let texts: BTreeSet<(&str, u64)> =
         strategies.iter().map(|strategy| (strategy.name, template(strategy.source))).collect();
@@ -46,7 +48,8 @@ fn add_with_includes(hash: &mut Fnv, source: &'static str, seen: &mut BTreeSet<&
     }
 }
 
-/// The hash of Fowler, Noll and Vo, 64 bits, variant 1a: the same on every machine and in every version.
+/// The hash of Fowler, Noll and Vo, 64 bits, variant 1a: the same on every machine and in every
+/// version.
 struct Fnv(u64);
 
 impl Default for Fnv {
@@ -69,7 +72,14 @@ mod tests {
     use crate::gpu::Needs;
 
     fn strategy(name: &'static str, source: &'static str) -> Strategy {
-        Strategy { name, entry: "e", source, constants: vec![], needs: Needs::lanes(8), grid: [1, 1, 1] }
+        Strategy {
+            name,
+            entry: "e",
+            source,
+            constants: vec![],
+            needs: Needs::lanes(8),
+            grid: [1, 1, 1],
+        }
     }
 
     #[test]
@@ -82,9 +92,15 @@ mod tests {
         };
         assert_eq!([of(b""), of(b"a")], [0xcbf2_9ce4_8422_2325, 0xaf63_dc4c_8601_ec8c]);
 
-        let texts =
-            ["fn a() {}", "fn b() {}", "//% include \"halves\"", "//% include \"cubes\"", "//% include F"];
-        let all: BTreeSet<String> = texts.iter().map(|text| fingerprint(&[strategy("s", text)])).collect();
+        let texts = [
+            "fn a() {}",
+            "fn b() {}",
+            "//% include \"halves\"",
+            "//% include \"cubes\"",
+            "//% include F",
+        ];
+        let all: BTreeSet<String> =
+            texts.iter().map(|text| fingerprint(&[strategy("s", text)])).collect();
         assert_eq!(all.len(), texts.len());
         let (a, b) = (strategy("a", texts[0]), strategy("b", texts[1]));
         assert_eq!(fingerprint(&[a.clone(), b.clone()]), fingerprint(&[b.clone(), a.clone()]));

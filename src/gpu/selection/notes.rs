@@ -1,4 +1,5 @@
-//! Small files of what was learnt about an adapter, in the user's folder for caches: people can read and delete them.
+//! Small files of what was learnt about an adapter, in the user's folder for caches: people can
+//! read and delete them.
 
 use crate::files::write_whole;
 use crate::gpu::device::adapter::AdapterReport;
@@ -11,7 +12,8 @@ const LARGEST: u64 = 1 << 20;
 
 /// Where the program keeps the file `name`: in the folder `kaiwu` of the user's folder for caches.
 pub(in crate::gpu) fn path(name: &str) -> Option<PathBuf> {
-    let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let variable =
+        |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     folder(std::env::consts::OS, variable, |path| path.is_dir()).map(|folder| folder.join(name))
 }
 
@@ -21,8 +23,9 @@ pub const NO_FOLDER: &str = match cfg!(windows) {
     false => "neither HOME nor XDG_CACHE_HOME is set",
 };
 
-/// The program's folder for caches on a system: `$XDG_CACHE_HOME/kaiwu` where that is set (XDG Base Directory Specification
-/// 0.8), else where the system has them, which is `~/.cache/kaiwu` on all but Windows and macOS, and there too if it is there.
+/// The program's folder for caches on a system: `$XDG_CACHE_HOME/kaiwu` where that is set (XDG Base
+/// Directory Specification 0.8), else where the system has them, which is `~/.cache/kaiwu` on all
+/// but Windows and macOS, and there too if it is there.
 fn folder(
     system: &str,
     variable: impl Fn(&str) -> Option<PathBuf>,
@@ -51,8 +54,13 @@ pub(in crate::gpu) fn driver(report: &AdapterReport) -> String {
 /// What to do about a damaged file of our own.
 pub(in crate::gpu) const OURS: &str = "; delete this file to begin anew";
 
-/// Reads the file, `what` in words; `None` where it does not exist. `advice` follows what is said of a damaged one.
-pub(in crate::gpu) fn read<T: DeserializeOwned>(path: &Path, what: &str, advice: &str) -> Result<Option<T>> {
+/// Reads the file, `what` in words; `None` where it does not exist. `advice` follows what is said
+/// of a damaged one.
+pub(in crate::gpu) fn read<T: DeserializeOwned>(
+    path: &Path,
+    what: &str,
+    advice: &str,
+) -> Result<Option<T>> {
     let damaged = |problem: String| Error::format(path, format!("{problem}{advice}"));
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -63,7 +71,9 @@ pub(in crate::gpu) fn read<T: DeserializeOwned>(path: &Path, what: &str, advice:
         Ok(_) => {}
     }
     let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-    serde_json::from_str(&text).map(Some).map_err(|error| damaged(format!("is not a {what}: {error}")))
+    serde_json::from_str(&text)
+        .map(Some)
+        .map_err(|error| damaged(format!("is not a {what}: {error}")))
 }
 
 /// Writes the file in one piece, or deletes it where there is nothing to write.
@@ -109,7 +119,11 @@ mod tests {
             let variable = |name: &str| {
                 set.iter().find(|(known, _)| *known == name).map(|(_, value)| PathBuf::from(value))
             };
-            assert_eq!(folder(system, variable, |_| there), expected.map(PathBuf::from), "{system} {set:?}");
+            assert_eq!(
+                folder(system, variable, |_| there),
+                expected.map(PathBuf::from),
+                "{system} {set:?}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Strategies that were found wrong on an adapter with a driver, in a small file that people can read and delete.
+//! Strategies that were found wrong on an adapter with a driver, in a small file that people can
+//! read and delete.
 
 use super::notes::{self, driver};
 use crate::Result;
@@ -26,7 +27,8 @@ pub struct Quarantined {
     pub reason: String,
 }
 
-/// Stands for kernel and strategy in an entry that says a storage has kernels without a right strategy.
+/// Stands for kernel and strategy in an entry that says a storage has kernels without a right
+/// strategy.
 pub const WHOLE_STORAGE: &str = "storage";
 
 /// A strategy found wrong: what [`Quarantined`] says, without the adapter.
@@ -83,7 +85,8 @@ impl Quarantine {
         self.entries.iter().filter(move |entry| entry.adapter == adapter && entry.driver == driver)
     }
 
-    /// Replaces the entries of one adapter and driver that were `looked_at` again by `wrong`; the others stay.
+    /// Replaces the entries of one adapter and driver that were `looked_at` again by `wrong`; the
+    /// others stay.
     pub fn set(
         &mut self,
         report: &AdapterReport,
@@ -91,7 +94,9 @@ impl Quarantine {
         wrong: Vec<Wrong>,
     ) {
         let (adapter, driver) = (report.name.clone(), driver(report));
-        self.entries.retain(|entry| entry.adapter != adapter || entry.driver != driver || !looked_at(entry));
+        self.entries.retain(|entry| {
+            entry.adapter != adapter || entry.driver != driver || !looked_at(entry)
+        });
         self.entries.extend(wrong.into_iter().map(|wrong| Quarantined {
             adapter: adapter.clone(),
             driver: driver.clone(),

@@ -1,5 +1,5 @@
-//! Which strategy is fastest for a kernel's shape on an adapter with a driver, in a small file that people can read,
-//! share and delete.
+//! Which strategy is fastest for a kernel's shape on an adapter with a driver, in a small file that
+//! people can read, share and delete.
 
 use super::notes::{self, driver};
 use crate::Result;
@@ -31,7 +31,8 @@ pub struct Tuned {
     pub us: f64,
     /// The same of the strategy that comes first without this entry.
     pub first_us: f64,
-    /// The shaders among which it was chosen ([`crate::gpu::fingerprint()`]): other texts make the entry void.
+    /// The shaders among which it was chosen ([`crate::gpu::fingerprint()`]): other texts make the
+    /// entry void.
     pub source: String,
 }
 

@@ -1,18 +1,21 @@
 //! Textures that share their memory with a buffer.
 //!
-//! Lavapipe loads texels at a tenth of the price of words in a buffer, and stores them at five times that price: what is
-//! written often and read often wants to be both. Vulkan lets an image and a buffer be bound to the same memory
-//! (specification, "Memory Aliasing"), and in lavapipe a linear image is its rows, one after the other. So kernels read a
-//! tensor through its texture and write it through its buffer.
+//! Lavapipe loads texels at a tenth of the price of words in a buffer, and stores them at five
+//! times that price: what is written often and read often wants to be both. Vulkan lets an image
+//! and a buffer be bound to the same memory (specification, "Memory Aliasing"), and in lavapipe a
+//! linear image is its rows, one after the other. So kernels read a tensor through its texture and
+//! write it through its buffer.
 //!
-//! wgpu takes the two for strangers and puts no barrier between them, and its first one for the image is from an undefined layout,
-//! which may lose what was there. So this is for a driver that ends a dispatch before it
-//! begins the next, and has neither caches nor layouts: see `crate::gpu::device::adapter::is_lavapipe`.
+//! wgpu takes the two for strangers and puts no barrier between them, and its first one for the
+//! image is from an undefined layout, which may lose what was there. So this is for a driver that
+//! ends a dispatch before it begins the next, and has neither caches nor layouts: see
+//! `crate::gpu::device::adapter::is_lavapipe`.
 
 use crate::gpu::device::device::Gpu;
 use crate::gpu::tensor::tensor::{Element, StorageKind, TEXEL_BYTES, Tensor};
 
-/// Whether a texture and a buffer share memory here: what is written to the one is read from the other.
+/// Whether a texture and a buffer share memory here: what is written to the one is read from the
+/// other.
 pub(in crate::gpu) fn works(gpu: &Gpu) -> bool {
     let words = [0x1234_5678, 2, 3, 4];
     let shared = Tensor::made(gpu, StorageKind::Texture, "alias", &[4], Element::U32, true).ok();
@@ -48,8 +51,9 @@ pub(in crate::gpu) struct Memory(std::sync::Arc<shared::Memory>);
 #[derive(Clone)]
 pub(in crate::gpu) struct Memory;
 
-/// New memory with a texture and, where that is asked for, a buffer. What kernels write is zeros, and the host fills the rest.
-/// `None` where there is no such thing, no memory for it, or more of it than a buffer can bind.
+/// New memory with a texture and, where that is asked for, a buffer. What kernels write is zeros,
+/// and the host fills the rest. `None` where there is no such thing, no memory for it, or more of
+/// it than a buffer can bind.
 #[cfg(target_os = "linux")]
 pub(in crate::gpu) fn allocate(gpu: &Gpu, request: Request<'_>) -> Option<(Memory, Made)> {
     // SAFETY: the device is there, and what is made here keeps to what it was made for.
@@ -65,7 +69,12 @@ pub(in crate::gpu) fn allocate(gpu: &Gpu, request: Request<'_>) -> Option<(Memor
 
 /// The same in memory that is there, `offset` bytes into it.
 #[cfg(target_os = "linux")]
-pub(in crate::gpu) fn within(gpu: &Gpu, memory: &Memory, offset: u64, request: Request<'_>) -> Option<Made> {
+pub(in crate::gpu) fn within(
+    gpu: &Gpu,
+    memory: &Memory,
+    offset: u64,
+    request: Request<'_>,
+) -> Option<Made> {
     // SAFETY: as above.
     unsafe {
         let device = gpu.device.as_hal::<wgpu::hal::vulkan::Api>()?;
@@ -101,9 +110,9 @@ unsafe fn made(gpu: &Gpu, parts: shared::Parts, request: Request<'_>) -> Option<
         let owner = std::sync::Arc::clone(&parts);
         Box::new(move || drop(owner))
     };
-    // SAFETY: the handles are of this device and destroyed when the last of texture and buffer is, which wgpu
-    // tells after the device has done with them; their descriptions are those that they were made by, and what they hold
-    // this driver's barriers leave as it is.
+    // SAFETY: the handles are of this device and destroyed when the last of texture and buffer is,
+    // which wgpu tells after the device has done with them; their descriptions are those that they
+    // were made by, and what they hold this driver's barriers leave as it is.
     unsafe {
         let device = gpu.device.as_hal::<vulkan::Api>()?;
         let described = TextureDescriptor {
@@ -113,19 +122,28 @@ unsafe fn made(gpu: &Gpu, parts: shared::Parts, request: Request<'_>) -> Option<
             sample_count: 1,
             dimension: texture.dimension,
             format: texture.format,
-            usage: Uses::STORAGE_READ_ONLY | Uses::STORAGE_WRITE_ONLY | Uses::COPY_SRC | Uses::COPY_DST,
+            usage: Uses::STORAGE_READ_ONLY
+                | Uses::STORAGE_WRITE_ONLY
+                | Uses::COPY_SRC
+                | Uses::COPY_DST,
             memory_flags: MemoryFlags::empty(),
             view_formats: vec![],
         };
         let external = vulkan::TextureMemory::External;
         let image = device.texture_from_raw(parts.image, &described, Some(owner()), external);
         drop(device);
-        let image = gpu.device.create_texture_from_hal::<vulkan::Api>(image, texture, Uses::UNINITIALIZED);
+        let image =
+            gpu.device.create_texture_from_hal::<vulkan::Api>(image, texture, Uses::UNINITIALIZED);
         let buffer = request.written.then(|| {
-            let usage =
-                wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
-            let described =
-                wgpu::BufferDescriptor { label: texture.label, size, usage, mapped_at_creation: false };
+            let usage = wgpu::BufferUsages::STORAGE
+                | wgpu::BufferUsages::COPY_SRC
+                | wgpu::BufferUsages::COPY_DST;
+            let described = wgpu::BufferDescriptor {
+                label: texture.label,
+                size,
+                usage,
+                mapped_at_creation: false,
+            };
             let buffer = vulkan::Buffer::from_raw_externally_owned(parts.buffer, owner());
             gpu.device.create_buffer_from_hal::<vulkan::Api>(buffer, &described)
         });
@@ -161,7 +179,11 @@ mod shared {
         ///
         /// # Safety
         /// The device must live for as long as what is made here.
-        pub unsafe fn of(hal: &wgpu::hal::vulkan::Device, parts: &Parts, zeroed: bool) -> Option<Arc<Self>> {
+        pub unsafe fn of(
+            hal: &wgpu::hal::vulkan::Device,
+            parts: &Parts,
+            zeroed: bool,
+        ) -> Option<Arc<Self>> {
             let device = hal.raw_device();
             // SAFETY: the handles are of the device; what is mapped is as long as what is written.
             unsafe {
@@ -170,16 +192,19 @@ mod shared {
                     .raw_instance()
                     .get_physical_device_memory_properties(hal.raw_physical_device());
                 let (size, kinds) = parts.needs();
-                let ours = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
-                let kind = types.memory_types_as_slice().iter().enumerate().position(|(index, kind)| {
-                    kinds & (1 << index) != 0 && kind.property_flags.contains(ours)
-                })?;
-                let described =
-                    vk::MemoryAllocateInfo::default().allocation_size(size).memory_type_index(kind as u32);
+                let ours =
+                    vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
+                let kind = types.memory_types_as_slice().iter().enumerate().position(
+                    |(index, kind)| kinds & (1 << index) != 0 && kind.property_flags.contains(ours),
+                )?;
+                let described = vk::MemoryAllocateInfo::default()
+                    .allocation_size(size)
+                    .memory_type_index(kind as u32);
                 let memory = device.allocate_memory(&described, None).ok()?;
                 let made = Arc::new(Self { device: device.clone(), memory, size });
                 if zeroed {
-                    let bytes = device.map_memory(memory, 0, size, vk::MemoryMapFlags::empty()).ok()?;
+                    let bytes =
+                        device.map_memory(memory, 0, size, vk::MemoryMapFlags::empty()).ok()?;
                     advise_huge_pages(bytes.cast(), size as usize);
                     bytes.cast::<u8>().write_bytes(0, size as usize);
                     device.unmap_memory(memory);
@@ -189,9 +214,10 @@ mod shared {
         }
     }
 
-    /// Asks for pages of 2 MiB where the kernel gives them to who asks: a token goes through all of a cache, and a CPU looks up
-    /// its pages, and starts to fetch ahead, anew every 4 KiB. Not for weights: kernels are rehearsed before these are there, and
-    /// to read a huge page is to have it.
+    /// Asks for pages of 2 MiB where the kernel gives them to who asks: a token goes through all of
+    /// a cache, and a CPU looks up its pages, and starts to fetch ahead, anew every 4 KiB. Not for
+    /// weights: kernels are rehearsed before these are there, and to read a huge page is to have
+    /// it.
     ///
     /// # Safety
     /// The bytes must be mapped.
@@ -200,8 +226,8 @@ mod shared {
         const HUGE: usize = 2 << 20;
         let before = bytes.align_offset(PAGE);
         let Some(size) = size.checked_sub(before).filter(|&size| size >= HUGE) else { return };
-        // SAFETY: the pages are inside what is mapped, and none of what they hold is changed. A kernel that has no such
-        // pages refuses, which is no loss.
+        // SAFETY: the pages are inside what is mapped, and none of what they hold is changed. A
+        // kernel that has no such pages refuses, which is no loss.
         unsafe { libc::madvise(bytes.add(before).cast(), size / PAGE * PAGE, libc::MADV_HUGEPAGE) };
     }
 
@@ -221,7 +247,8 @@ mod shared {
     }
 
     impl Parts {
-        /// Of `request`, which has `size` bytes; `None` if the driver refuses, or lays an image's rows out in another way.
+        /// Of `request`, which has `size` bytes; `None` if the driver refuses, or lays an image's
+        /// rows out in another way.
         ///
         /// # Safety
         /// The device must live for as long as what is made here.
@@ -260,7 +287,8 @@ mod shared {
                     memory: None,
                 };
                 parts.image = device.create_image(&image, None).ok()?;
-                let aspect = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
+                let aspect =
+                    vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
                 let layout = device.get_image_subresource_layout(parts.image, aspect);
                 if layout.offset != 0 || layout.row_pitch != u64::from(width) * TEXEL_BYTES {
                     return None;
@@ -290,10 +318,12 @@ mod shared {
             (image.size.max(buffer.size), image.memory_type_bits & buffer.memory_type_bits)
         }
 
-        /// Binds them `offset` bytes into `memory`; `None` where they are not in it, or the driver wants them elsewhere.
+        /// Binds them `offset` bytes into `memory`; `None` where they are not in it, or the driver
+        /// wants them elsewhere.
         ///
         /// # Safety
-        /// The memory must be of the same device and of a type for both, and who uses them must not mind what else is there.
+        /// The memory must be of the same device and of a type for both, and who uses them must not
+        /// mind what else is there.
         pub unsafe fn bind(mut self, memory: Arc<Memory>, offset: u64) -> Option<Self> {
             let fits = |needs: vk::MemoryRequirements| {
                 offset.is_multiple_of(needs.alignment)

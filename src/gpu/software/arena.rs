@@ -1,9 +1,10 @@
 //! Memory that the tensors of many layers share, so that one binding reaches all of them.
 //!
-//! Where textures may share memory (`super::alias`), tensors that are made while an arena is open are textures over neighbouring rows
-//! of one memory, and another texture, the span, lies over all of it. To a kernel they are tensors like others. A chain of calls
-//! (`super::chain`) binds the span instead and learns from its parameters at which row a layer's tensor begins; so it
-//! can walk through many layers in one dispatch.
+//! Where textures may share memory (`super::alias`), tensors that are made while an arena is open
+//! are textures over neighbouring rows of one memory, and another texture, the span, lies over all
+//! of it. To a kernel they are tensors like others. A chain of calls (`super::chain`) binds the
+//! span instead and learns from its parameters at which row a layer's tensor begins; so it can walk
+//! through many layers in one dispatch.
 
 use super::alias::{self, Made, Memory, Request};
 use crate::gpu::device::device::{Gpu, lock};
@@ -29,9 +30,13 @@ impl Arena {
             return None;
         }
         let can = gpu.capabilities();
-        let most =
-            if written { can.max_texture_bytes.min(can.max_binding_bytes) } else { can.max_texture_bytes };
-        // A row more, for drivers want some bytes behind an image; and one less than there may be, as it must not be a power of two.
+        let most = if written {
+            can.max_texture_bytes.min(can.max_binding_bytes)
+        } else {
+            can.max_texture_bytes
+        };
+        // A row more, for drivers want some bytes behind an image; and one less than there may be,
+        // as it must not be a power of two.
         let most = (most / ROW_BYTES).saturating_sub(1);
         let rows = texture_height((rows + 1).min(most) * u64::from(TEXTURE_WIDTH));
         let texture = described("arena", TEXTURE_WIDTH, rows);
@@ -77,16 +82,20 @@ impl Drop for OpenArena<'_> {
 }
 
 impl Gpu {
-    /// From now on, tensors share memory, where this device can do that: those that kernels write (`written`), or those that the host
-    /// fills. There is room for tensors of so many `bytes` each; what has none is a tensor of its own.
+    /// From now on, tensors share memory, where this device can do that: those that kernels write
+    /// (`written`), or those that the host fills. There is room for tensors of so many `bytes`
+    /// each; what has none is a tensor of its own.
     pub fn open_arena(&self, bytes: impl IntoIterator<Item = u64>, written: bool) -> OpenArena<'_> {
-        let rows =
-            bytes.into_iter().map(|bytes| u64::from(texture_height(bytes.div_ceil(TEXEL_BYTES)))).sum();
+        let rows = bytes
+            .into_iter()
+            .map(|bytes| u64::from(texture_height(bytes.div_ceil(TEXEL_BYTES))))
+            .sum();
         *lock(&self.arena) = Arena::new(self, rows, written);
         OpenArena { gpu: self }
     }
 
-    /// A tensor's texture in the arena that is open, with the span and the row of it where the tensor begins.
+    /// A tensor's texture in the arena that is open, with the span and the row of it where the
+    /// tensor begins.
     pub(in crate::gpu) fn in_arena(
         &self,
         label: &str,

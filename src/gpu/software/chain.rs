@@ -1,12 +1,15 @@
-//! Several kernel calls as one dispatch: each workgroup walks through all of them and waits for the others in between.
+//! Several kernel calls as one dispatch: each workgroup walks through all of them and waits for the
+//! others in between.
 //!
-//! A dispatch costs a software adapter as much as a small product, for it wakes threads and joins them: 47 us of lavapipe
-//! in a virtual machine, 150 times a token. Calls whose strategies keep to workgroups of eight lanes without shared
-//! memory can be stages of one shader instead, with as many workgroups as the adapter has threads, and `meet`
-//! (`shaders/chain.wgsl`) between two stages. The stages' texts are those of single calls, under other names.
+//! A dispatch costs a software adapter as much as a small product, for it wakes threads and joins
+//! them: 47 us of lavapipe in a virtual machine, 150 times a token. Calls whose strategies keep to
+//! workgroups of eight lanes without shared memory can be stages of one shader instead, with as
+//! many workgroups as the adapter has threads, and `meet` (`shaders/chain.wgsl`) between two
+//! stages. The stages' texts are those of single calls, under other names.
 //!
-//! Layers that do the same follow one another in one dispatch. What differs between them are numbers in their parameters
-//! and tensors, and these are parts of one span (`super::arena`), so that a layer's begin at a row that is a parameter too.
+//! Layers that do the same follow one another in one dispatch. What differs between them are
+//! numbers in their parameters and tensors, and these are parts of one span (`super::arena`), so
+//! that a layer's begin at a row that is a parameter too.
 
 use super::stage::{Names, entry_as_function};
 use crate::gpu::device::device::Gpu;
@@ -19,19 +22,21 @@ use crate::{Error, Result};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Turns of loops that one workgroup may take in all: drivers end a shader's loops after so many together (lavapipe: 65,535).
+/// Turns of loops that one workgroup may take in all: drivers end a shader's loops after so many
+/// together (lavapipe: 65,535).
 const ALL_TURNS: usize = 65_000;
 
-/// Turns that a worker waits in one chain, if the layers leave so many, and divisions in each, one after the other: together 11
-/// ms at 3 GHz. Where two threads begin on one core, a Linux kernel lets each run for four before it moves one.
+/// Turns that a worker waits in one chain, if the layers leave so many, and divisions in each, one
+/// after the other: together 11 ms at 3 GHz. Where two threads begin on one core, a Linux kernel
+/// lets each run for four before it moves one.
 const WAITING_TURNS: usize = 48_000;
 const DIVISIONS: u32 = 40;
 
 /// Turns of a layer that is worth a chain though its workers may not wait for so long.
 const MOST_TURNS: usize = 50_000;
 
-/// Most calls of a chain: a Llama's layer with a long cache. Longer ones have not been looked at with valgrind since stages
-/// have one block of parameters.
+/// Most calls of a chain: a Llama's layer with a long cache. Longer ones have not been looked at
+/// with valgrind since stages have one block of parameters.
 const MOST_STAGES: usize = 6;
 
 /// What the workers of a program's chains share: the struct of that name in `shaders/chain.wgsl`.
@@ -45,20 +50,29 @@ impl Meeting {
     pub fn new(gpu: &Gpu) -> Self {
         use wgpu::BufferUsages as Usage;
         let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
-        Self { buffer: buffer(gpu, "meeting", 16, usage), usual: AtomicU32::new(WAITING_TURNS as u32) }
+        Self {
+            buffer: buffer(gpu, "meeting", 16, usage),
+            usual: AtomicU32::new(WAITING_TURNS as u32),
+        }
     }
 
-    /// Before a submission of so many runs: nobody has arrived, and in each run all workers together may wait for three
-    /// times what is usual, and once for long. A thread that has less to do than others waits for a few turns each time;
-    /// one that shares its core with other programs, for as long as these are let run. Now and then that is cheaper than to
-    /// run calls again, and if it goes on single calls are.
+    /// Before a submission of so many runs: nobody has arrived, and in each run all workers
+    /// together may wait for three times what is usual, and once for long. A thread that has less
+    /// to do than others waits for a few turns each time; one that shares its core with other
+    /// programs, for as long as these are let run. Now and then that is cheaper than to run calls
+    /// again, and if it goes on single calls are.
     pub fn begin(&self, gpu: &Gpu, runs: usize) {
-        let a_run = self.usual.load(Ordering::Relaxed).saturating_mul(3).saturating_add(WAITING_TURNS as u32);
+        let a_run = self
+            .usual
+            .load(Ordering::Relaxed)
+            .saturating_mul(3)
+            .saturating_add(WAITING_TURNS as u32);
         let most = a_run.saturating_mul(runs as u32);
         gpu.queue.write_buffer(&self.buffer, 0, bytemuck::bytes_of(&[0, 0, 0, most]));
     }
 
-    /// Learns what is usual from runs that went well. It follows a growing cache, but no disturbance.
+    /// Learns what is usual from runs that went well. It follows a growing cache, but no
+    /// disturbance.
     pub fn end(&self, waited: u32, runs: usize) {
         let usual = self.usual.load(Ordering::Relaxed);
         let most = (usual + usual / 4).max(64);
@@ -90,8 +104,9 @@ fn handle(tensor: &Tensor) -> (&Tensor, bool) {
 }
 
 impl<'a> Chain<'a> {
-    /// Layers, with the turns each takes, as chains: the longest that the device allows, of equal length if they can be, for each
-    /// length is a text of its own. From the first one on that cannot be a chain, or is unlike the first, none is asked for.
+    /// Layers, with the turns each takes, as chains: the longest that the device allows, of equal
+    /// length if they can be, for each length is a text of its own. From the first one on that
+    /// cannot be a chain, or is unlike the first, none is asked for.
     ///
     /// # Errors
     /// As the layers'.
@@ -104,7 +119,8 @@ impl<'a> Chain<'a> {
         let (mut alike, mut turns) = (Vec::<Self>::new(), 1);
         for layer in layers {
             let (stages, takes) = layer?;
-            let next = Self::of(stages, workers).filter(|next| takes <= MOST_TURNS && next.fits(&limits));
+            let next =
+                Self::of(stages, workers).filter(|next| takes <= MOST_TURNS && next.fits(&limits));
             match next.filter(|next| alike.first().is_none_or(|first| first.is_like(next))) {
                 Some(next) => alike.push(next),
                 None => break,
@@ -112,8 +128,8 @@ impl<'a> Chain<'a> {
             turns = takes.max(turns);
         }
         let Some(first) = alike.first() else { return Ok(vec![]) };
-        let blocks =
-            limits.max_uniform_buffer_binding_size as usize / (first.stages.len() * PARAMETER_STRIDE);
+        let blocks = limits.max_uniform_buffer_binding_size as usize
+            / (first.stages.len() * PARAMETER_STRIDE);
         let most = ((ALL_TURNS - WAITING_TURNS) / turns).min(blocks).max(1);
         let equal = (1..=most).rev().find(|&length| alike.len().is_multiple_of(length));
         let length = equal.filter(|length| 2 * length > most).unwrap_or(most);
@@ -128,9 +144,10 @@ impl<'a> Chain<'a> {
 
     /// Whether both do the same with what is bound for either.
     fn is_like(&self, other: &Self) -> bool {
-        let same = |((ours, to_ours), (theirs, to_theirs)): (&(Tensor, Access), &(Tensor, Access))| {
-            ours.is(theirs) && to_ours == to_theirs
-        };
+        let same =
+            |((ours, to_ours), (theirs, to_theirs)): (&(Tensor, Access), &(Tensor, Access))| {
+                ours.is(theirs) && to_ours == to_theirs
+            };
         self.tensors.len() == other.tensors.len()
             && self.tensors.iter().zip(&other.tensors).all(same)
             && self.layer_signature() == other.layer_signature()
@@ -152,13 +169,15 @@ impl<'a> Chain<'a> {
             && textures + buffers + uniforms <= limits.max_bindings_per_bind_group
     }
 
-    /// `None` where some call's workgroups are larger, share memory, or keep numbers in private variables, where one call reads a
-    /// texture that another one writes as such, or where there are too many.
+    /// `None` where some call's workgroups are larger, share memory, or keep numbers in private
+    /// variables, where one call reads a texture that another one writes as such, or where there
+    /// are too many.
     pub fn of(stages: Vec<Stage<'a>>, workers: u32) -> Option<Self> {
         if stages.len() > MOST_STAGES {
             return None;
         }
-        // A stage is called for one share after the other, and private variables are zero for the first one only.
+        // A stage is called for one share after the other, and private variables are zero for the
+        // first one only.
         let callable = |Stage { strategy, .. }: &Stage<'_>| {
             strategy.needs.lanes == 8
                 && strategy.needs.workgroup_bytes == 0
@@ -179,7 +198,8 @@ impl<'a> Chain<'a> {
             }
         }
         let in_texture = |tensor: &Tensor| matches!(tensor.storage(), Storage::Texture(..));
-        if tensors.iter().any(|(tensor, access)| *access == Access::ReadWrite && in_texture(tensor)) {
+        if tensors.iter().any(|(tensor, access)| *access == Access::ReadWrite && in_texture(tensor))
+        {
             return None;
         }
         Some(Self { stages, tensors, workers, layers: 1, turns: 0 })
@@ -210,8 +230,12 @@ impl<'a> Chain<'a> {
         let mut text = format!("a chain of {}", self.workers);
         for stage in &self.stages {
             let kernel = &*stage.entry.kernel;
-            let _ =
-                write!(text, "\n{} {:?}", shader::signature(kernel, &stage.strategy), stage.strategy.grid);
+            let _ = write!(
+                text,
+                "\n{} {:?}",
+                shader::signature(kernel, &stage.strategy),
+                stage.strategy.grid
+            );
             let tensors = bound(kernel).into_iter().filter_map(|operand| operand.tensor);
             tensors.for_each(|tensor| {
                 let _ = write!(text, " {:?}", self.variable(&tensor));
@@ -222,8 +246,12 @@ impl<'a> Chain<'a> {
 
     /// The calls' labels.
     pub fn label(&self) -> String {
-        let labels =
-            self.stages.iter().map(|stage| stage.entry.label.as_str()).collect::<Vec<_>>().join(" + ");
+        let labels = self
+            .stages
+            .iter()
+            .map(|stage| stage.entry.label.as_str())
+            .collect::<Vec<_>>()
+            .join(" + ");
         match self.layers {
             1 => labels,
             layers => format!("{labels}, and so on, {layers} layers"),
@@ -236,8 +264,9 @@ impl<'a> Chain<'a> {
         Some((self.tensors.iter().position(|(known, _)| known.is(tensor))?, in_span))
     }
 
-    /// The WGSL text: binding 0 is the meeting, 1 has the stages' parameters, then come the tensors. One block of parameters
-    /// and not one a stage: with nine, Mesa 22.3.6 writes beyond its memory while it makes the pipeline.
+    /// The WGSL text: binding 0 is the meeting, 1 has the stages' parameters, then come the
+    /// tensors. One block of parameters and not one a stage: with nine, Mesa 22.3.6 writes beyond
+    /// its memory while it makes the pipeline.
     ///
     /// # Errors
     /// When a template does not render.
@@ -251,19 +280,25 @@ impl<'a> Chain<'a> {
         for (number, Stage { entry, strategy }) in self.stages.iter().enumerate() {
             let mut stage = String::new();
             let operands = bound(&*entry.kernel);
-            let in_span = |operand: &&Operand| operand.tensor.as_ref().is_some_and(|tensor| handle(tensor).1);
-            let rows = operands.iter().filter(in_span).map(|operand| shader::row_parameter(operand.name));
+            let in_span =
+                |operand: &&Operand| operand.tensor.as_ref().is_some_and(|tensor| handle(tensor).1);
+            let rows =
+                operands.iter().filter(in_span).map(|operand| shader::row_parameter(operand.name));
             shader::parameter_struct(&mut stage, &entry.kernel.parameters(), rows);
             for operand in &operands {
-                let (index, in_span) =
-                    operand.tensor.as_ref().and_then(|tensor| self.variable(tensor)).unwrap_or_default();
+                let (index, in_span) = operand
+                    .tensor
+                    .as_ref()
+                    .and_then(|tensor| self.variable(tensor))
+                    .unwrap_or_default();
                 shader::accessors(&mut stage, operand, &format!("tensor{index}"), false, in_span);
             }
             stage.push_str(&shader::body(&*entry.kernel, strategy)?);
-            let (stage, arguments) = entry_as_function(&stage, strategy).ok_or_else(|| Error::Kernel {
-                kernel: strategy.name.into(),
-                message: "its entry point cannot be called as a stage".into(),
-            })?;
+            let (stage, arguments) =
+                entry_as_function(&stage, strategy).ok_or_else(|| Error::Kernel {
+                    kernel: strategy.name.into(),
+                    message: "its entry point cannot be called as a stage".into(),
+                })?;
             let names = Names::of(&stage);
             let _ = writeln!(text, "{}", names.numbered(&stage, number));
             let call = format!("{}({arguments})", strategy.entry);
@@ -271,10 +306,14 @@ impl<'a> Chain<'a> {
         }
         text.push_str("struct Layer {\n");
         for number in 0..self.stages.len() {
-            let _ = writeln!(text, "    @size({PARAMETER_STRIDE}) p_{number}: Parameters_{number},");
+            let _ =
+                writeln!(text, "    @size({PARAMETER_STRIDE}) p_{number}: Parameters_{number},");
         }
         let layers = self.layers;
-        let _ = writeln!(text, "}}\n@group(0) @binding(1) var<uniform> layers: array<Layer, {layers}>;");
+        let _ = writeln!(
+            text,
+            "}}\n@group(0) @binding(1) var<uniform> layers: array<Layer, {layers}>;"
+        );
         let waiting = (ALL_TURNS - self.turns).min(WAITING_TURNS);
         let numbers = [self.workers, layers as u32, waiting as u32, DIVISIONS];
         text.push_str(&shader::chain(numbers, &calls)?);
@@ -289,9 +328,14 @@ pub fn as_strategy() -> Strategy {
     Strategy { name: "chain", entry: "chain", source, constants: vec![], needs, grid: [1, 1, 1] }
 }
 
-/// The text of `entries`, split as `strategies` say, as one dispatch of `workers` workgroups; `None` where they
-/// cannot be stages: see `Chain::of`.
-pub fn render_chain(entries: &[Entry], strategies: Vec<Strategy>, workers: u32) -> Option<Result<String>> {
-    let stages = entries.iter().zip(strategies).map(|(entry, strategy)| Stage { entry, strategy }).collect();
+/// The text of `entries`, split as `strategies` say, as one dispatch of `workers` workgroups;
+/// `None` where they cannot be stages: see `Chain::of`.
+pub fn render_chain(
+    entries: &[Entry],
+    strategies: Vec<Strategy>,
+    workers: u32,
+) -> Option<Result<String>> {
+    let stages =
+        entries.iter().zip(strategies).map(|(entry, strategy)| Stage { entry, strategy }).collect();
     Chain::of(stages, workers).map(|chain| chain.render())
 }

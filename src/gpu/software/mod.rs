@@ -1,4 +1,5 @@
-//! What is there for one software driver alone: shared memory of textures and buffers, layers in one dispatch, compiling ahead.
+//! What is there for one software driver alone: shared memory of textures and buffers, layers in
+//! one dispatch, compiling ahead.
 
 pub(in crate::gpu) mod alias;
 pub(in crate::gpu) mod arena;

@@ -1,9 +1,10 @@
 //! Having a driver compile what it otherwise compiles when a pipeline is first used.
 //!
-//! Lavapipe makes machine code at the first dispatch, for the textures that are bound then, and its compiler takes tens of
-//! MiB meanwhile. A dispatch of no workgroups is enough for it, bound to small stand-ins; so that can be over before the
-//! weights take the same memory. The parameters are the step's own: lavapipe tries what a shader becomes when those that bound
-//! its loops are constants, and compiles it again when they change.
+//! Lavapipe makes machine code at the first dispatch, for the textures that are bound then, and its
+//! compiler takes tens of MiB meanwhile. A dispatch of no workgroups is enough for it, bound to
+//! small stand-ins; so that can be over before the weights take the same memory. The parameters are
+//! the step's own: lavapipe tries what a shader becomes when those that bound its loops are
+//! constants, and compiles it again when they change.
 
 use crate::Result;
 use crate::gpu::Element;
@@ -12,7 +13,8 @@ use crate::gpu::kernel::pipeline;
 use crate::gpu::recording::program::{Program, Step};
 use crate::gpu::tensor::tensor::{StorageKind, Tensor, buffer};
 
-/// What pipelines are bound to that compute nothing: nothing is both read and written by one of them.
+/// What pipelines are bound to that compute nothing: nothing is both read and written by one of
+/// them.
 struct StandIns {
     read: wgpu::Buffer,
     written: wgpu::Buffer,
@@ -21,7 +23,8 @@ struct StandIns {
 }
 
 impl StandIns {
-    /// As large as any uniform block; textures are as wide and as little powers of two as tensors are.
+    /// As large as any uniform block; textures are as wide and as little powers of two as tensors
+    /// are.
     fn new(gpu: &Gpu) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let size = gpu.device.limits().max_uniform_buffer_binding_size.min(1 << 16);
@@ -40,7 +43,9 @@ impl StandIns {
             BindingType::StorageTexture { access: StorageTextureAccess::ReadOnly, .. } => {
                 pipeline::resource(&self.read_texture, "rehearsal")
             }
-            BindingType::StorageTexture { .. } => pipeline::resource(&self.written_texture, "rehearsal"),
+            BindingType::StorageTexture { .. } => {
+                pipeline::resource(&self.written_texture, "rehearsal")
+            }
             BindingType::Buffer { ty: BufferBindingType::Storage { read_only: false }, .. } => {
                 self.written.as_entire_binding()
             }
@@ -51,19 +56,20 @@ impl StandIns {
     fn bind(&self, gpu: &Gpu, step: &Step) -> wgpu::BindGroup {
         // The first uniform buffer is `p`, in chains too.
         let mut parameters = step.parameters.as_ref();
-        let resource =
-            |kind: &wgpu::BindingType| match parameters.take_if(|_| *kind == pipeline::uniform_buffer()) {
-                Some(block) => block.binding(),
-                None => self.of(kind),
-            };
+        let resource = |kind: &wgpu::BindingType| match parameters
+            .take_if(|_| *kind == pipeline::uniform_buffer())
+        {
+            Some(block) => block.binding(),
+            None => self.of(kind),
+        };
         let resources = step.pipeline.kinds.iter().map(resource).collect();
         pipeline::bind_group(gpu, &step.pipeline.layout, resources, "rehearsal")
     }
 }
 
 impl Program {
-    /// Uses each pipeline for nothing, where drivers compile at the first use, and waits for that. Nothing that the program
-    /// is bound to is touched.
+    /// Uses each pipeline for nothing, where drivers compile at the first use, and waits for that.
+    /// Nothing that the program is bound to is touched.
     ///
     /// # Errors
     /// When the device fails.

@@ -1,11 +1,15 @@
-//! A kernel's text as a stage of a chain: its entry point as a function, under names that stand beside those of other stages.
+//! A kernel's text as a stage of a chain: its entry point as a function, under names that stand
+//! beside those of other stages.
 
 use crate::gpu::kernel::kernel::Strategy;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// The entry point as a plain function, and the arguments of its call.
-pub(in crate::gpu) fn entry_as_function(text: &str, strategy: &Strategy) -> Option<(String, String)> {
+pub(in crate::gpu) fn entry_as_function(
+    text: &str,
+    strategy: &Strategy,
+) -> Option<(String, String)> {
     let head = format!("@compute @workgroup_size(8)\nfn {}(\n", strategy.entry);
     let (before, rest) = text.split_once(&head)?;
     let (parameters, body) = rest.split_once("\n) {\n")?;
@@ -37,10 +41,13 @@ fn is_name(c: char) -> bool {
 
 impl<'a> Names<'a> {
     pub fn of(text: &'a str) -> Self {
-        let declared = |line: &'a str, word: &str| line.strip_prefix(word)?.split(|c| !is_name(c)).next();
+        let declared =
+            |line: &'a str, word: &str| line.strip_prefix(word)?.split(|c| !is_name(c)).next();
         let words = ["fn ", "struct ", "const "];
-        let all =
-            text.lines().filter_map(|line| words.iter().find_map(|word| declared(line, word))).collect();
+        let all = text
+            .lines()
+            .filter_map(|line| words.iter().find_map(|word| declared(line, word)))
+            .collect();
         // Functions by the names in them.
         let mut functions: Vec<(&str, BTreeSet<&str>)> = vec![];
         let mut inside = false;
@@ -55,18 +62,18 @@ impl<'a> Names<'a> {
             inside &= !line.ends_with('}') || line.starts_with(' ');
         }
         let mut readers = BTreeSet::from(["p"]);
-        while let Some((name, _)) = functions
-            .iter()
-            .find(|(name, names)| !readers.contains(name) && names.iter().any(|name| readers.contains(name)))
-        {
+        while let Some((name, _)) = functions.iter().find(|(name, names)| {
+            !readers.contains(name) && names.iter().any(|name| readers.contains(name))
+        }) {
             readers.insert(name);
         }
         readers.remove("p");
         Self { all, readers }
     }
 
-    /// `text` with a number behind every declared name, so that it can stand beside others, and with the parameters `p` as an
-    /// argument of the functions that read them: as a global variable nobody could tell that all lanes see the same.
+    /// `text` with a number behind every declared name, so that it can stand beside others, and
+    /// with the parameters `p` as an argument of the functions that read them: as a global variable
+    /// nobody could tell that all lanes see the same.
     pub fn numbered(&self, text: &str, number: usize) -> String {
         let mut numbered = String::with_capacity(text.len() + text.len() / 8);
         let mut in_struct = false;
@@ -75,14 +82,17 @@ impl<'a> Names<'a> {
             let (mut rest, mut last) = (line, "");
             while let Some(start) = rest.find(is_name) {
                 let (before, from) = rest.split_at(start);
-                let (name, mut after) = from.split_at(from.find(|c| !is_name(c)).unwrap_or(from.len()));
+                let (name, mut after) =
+                    from.split_at(from.find(|c| !is_name(c)).unwrap_or(from.len()));
                 let is_member = before.ends_with('.') || in_struct && after.starts_with(':');
                 numbered.push_str(before);
                 numbered.push_str(name);
                 if self.all.contains(name) && !is_member {
                     let _ = write!(numbered, "_{number}");
                 }
-                if let Some(arguments) = after.strip_prefix('(').filter(|_| self.readers.contains(name)) {
+                if let Some(arguments) =
+                    after.strip_prefix('(').filter(|_| self.readers.contains(name))
+                {
                     numbered.push_str("(p");
                     if last == "fn" {
                         let _ = write!(numbered, ": Parameters_{number}");

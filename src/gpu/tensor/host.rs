@@ -6,7 +6,8 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The references' memory: a tensor appears here, with its constant or zeros, when it is first touched.
+/// The references' memory: a tensor appears here, with its constant or zeros, when it is first
+/// touched.
 #[derive(Default)]
 pub struct HostMemory {
     tensors: HashMap<u64, Arc<Vec<u32>>>,
@@ -47,7 +48,8 @@ impl HostMemory {
         bytemuck::cast_slice_mut(Arc::<Vec<u32>>::make_mut(self.slot(tensor)))
     }
 
-    /// The numbers of a u32 tensor, or the words of one of halves, to write to. Copies them if a view of them is still held.
+    /// The numbers of a u32 tensor, or the words of one of halves, to write to. Copies them if a
+    /// view of them is still held.
     pub fn u32_mut(&mut self, tensor: &Tensor) -> &mut [u32] {
         Arc::<Vec<u32>>::make_mut(self.slot(tensor))
     }

@@ -1,7 +1,7 @@
 //! A tensor: shape, element kind and storage, shared by reference.
 //!
-//! Both storages hold texels of 16 bytes, so that a shader reads and writes four numbers at a time through
-//! `load_x(i)` and `store_x(i, v)` and never names the storage.
+//! Both storages hold texels of 16 bytes, so that a shader reads and writes four numbers at a time
+//! through `load_x(i)` and `store_x(i, v)` and never names the storage.
 
 use crate::gpu::device::device::Gpu;
 use crate::gpu::software::alias::{self, Request};
@@ -18,8 +18,8 @@ pub enum Element {
     U32,
     /// `vec4<u32>` of eight halves, as `pack2x16float` makes them
     F16,
-    /// `vec4<u32>` of sixteen bytes. The shape ends with [R, S, 16]: of the R texels, S apart, the first one holds halves, each
-    /// the scale of 32 signed bytes of those that follow.
+    /// `vec4<u32>` of sixteen bytes. The shape ends with [R, S, 16]: of the R texels, S apart, the
+    /// first one holds halves, each the scale of 32 signed bytes of those that follow.
     Q8,
 }
 
@@ -35,7 +35,9 @@ impl Element {
 }
 
 /// Where a tensor's texels live on the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum StorageKind {
     /// A storage buffer: what GPUs like.
@@ -109,10 +111,17 @@ impl Tensor {
     ///
     /// # Errors
     /// When it exceeds what the device can bind.
-    pub fn read_only(place: &Place, label: &str, shape: &[usize], element: Element) -> Result<Self> {
+    pub fn read_only(
+        place: &Place,
+        label: &str,
+        shape: &[usize],
+        element: Element,
+    ) -> Result<Self> {
         match place {
             Place::Host => Ok(Self::new(label, shape, element, Storage::Host, None)),
-            Place::Device(gpu) => Self::stored(gpu, gpu.capabilities().storage, label, shape, element),
+            Place::Device(gpu) => {
+                Self::stored(gpu, gpu.capabilities().storage, label, shape, element)
+            }
         }
     }
 
@@ -122,7 +131,11 @@ impl Tensor {
     /// When it exceeds what the device can bind.
     #[track_caller]
     pub fn constant(place: &Place, label: &str, shape: &[usize], values: &[f32]) -> Result<Self> {
-        assert_eq!(values.len(), shape.iter().product::<usize>(), "{label}: values do not fill {shape:?}");
+        assert_eq!(
+            values.len(),
+            shape.iter().product::<usize>(),
+            "{label}: values do not fill {shape:?}"
+        );
         let bytes = bytemuck::cast_slice::<f32, u8>(values);
         let initial = Some(bytes.to_vec());
         match place {
@@ -137,8 +150,8 @@ impl Tensor {
         }
     }
 
-    /// A few u32 that every lane reads alike (positions, ids): a buffer that shaders read as a uniform and may
-    /// write as storage.
+    /// A few u32 that every lane reads alike (positions, ids): a buffer that shaders read as a
+    /// uniform and may write as storage.
     ///
     /// # Errors
     /// When it exceeds what the device can bind.
@@ -169,7 +182,8 @@ impl Tensor {
         Self::made(gpu, kind, label, shape, element, false)
     }
 
-    /// The same; with `alias`, kernels write a texture through a buffer over the same memory where the two can share it.
+    /// The same; with `alias`, kernels write a texture through a buffer over the same memory where
+    /// the two can share it.
     pub(in crate::gpu) fn made(
         gpu: &Gpu,
         kind: StorageKind,
@@ -183,11 +197,21 @@ impl Tensor {
     }
 
     /// Words in a texture that is there.
-    pub(in crate::gpu) fn over(label: &str, shape: &[usize], (texture, buffer): alias::Made) -> Self {
+    pub(in crate::gpu) fn over(
+        label: &str,
+        shape: &[usize],
+        (texture, buffer): alias::Made,
+    ) -> Self {
         Self::of(label, shape, Element::U32, Room::texture(texture, buffer), None)
     }
 
-    fn of(label: &str, shape: &[usize], element: Element, room: Room, initial: Option<Vec<u8>>) -> Self {
+    fn of(
+        label: &str,
+        shape: &[usize],
+        element: Element,
+        room: Room,
+        initial: Option<Vec<u8>>,
+    ) -> Self {
         let Room { storage, written, span } = room;
         let made = Inner::new(label, shape, element, storage);
         let written = written.map(|buffer| Inner {
@@ -209,8 +233,8 @@ impl Tensor {
         Self(Arc::new(Inner { initial, ..Inner::new(label, shape, element, storage) }))
     }
 
-    /// The tensor that kernels bind to write this one: another handle to its memory, where it is a texture that shares it
-    /// with a buffer.
+    /// The tensor that kernels bind to write this one: another handle to its memory, where it is a
+    /// texture that shares it with a buffer.
     pub(crate) fn written(&self) -> &Self {
         self.0.written.as_ref().unwrap_or(self)
     }
@@ -220,7 +244,8 @@ impl Tensor {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The arena that it is a part of, as this handle binds it, and its first row there: see `super::arena`.
+    /// The arena that it is a part of, as this handle binds it, and its first row there: see
+    /// `super::arena`.
     pub(in crate::gpu) fn span(&self) -> Option<&(Self, u32)> {
         self.0.span.as_ref()
     }
@@ -298,12 +323,18 @@ fn texels(label: &str, shape: &[usize], element: Element) -> Result<u64> {
         .ok_or_else(|| Error::Device(format!("{label}: shape {shape:?} overflows")))
 }
 
-/// Texels of the buffer of a uniform of `texels`: few sizes, for a shader's text names the size, and each text is a pipeline.
+/// Texels of the buffer of a uniform of `texels`: few sizes, for a shader's text names the size,
+/// and each text is a pipeline.
 fn uniform_texels(texels: u64) -> u64 {
     texels.next_multiple_of(64)
 }
 
-pub(in crate::gpu) fn buffer(gpu: &Gpu, label: &str, size: u64, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+pub(in crate::gpu) fn buffer(
+    gpu: &Gpu,
+    label: &str,
+    size: u64,
+    usage: wgpu::BufferUsages,
+) -> wgpu::Buffer {
     gpu.device.create_buffer(&wgpu::BufferDescriptor {
         label: Some(label),
         size,
@@ -365,7 +396,11 @@ fn allocate(gpu: &Gpu, kind: StorageKind, label: &str, texels: u64, alias: bool)
 }
 
 /// A texture of so many texels.
-pub(in crate::gpu) fn described(label: &str, width: u32, height: u32) -> wgpu::TextureDescriptor<'_> {
+pub(in crate::gpu) fn described(
+    label: &str,
+    width: u32,
+    height: u32,
+) -> wgpu::TextureDescriptor<'_> {
     use wgpu::TextureUsages as Usage;
     wgpu::TextureDescriptor {
         label: Some(label),
@@ -379,8 +414,8 @@ pub(in crate::gpu) fn described(label: &str, width: u32, height: u32) -> wgpu::T
     }
 }
 
-/// Rows for so many texels, never a power of two: lavapipe compiles a shader once more for each combination of bound
-/// textures whose sides are and are not powers of two.
+/// Rows for so many texels, never a power of two: lavapipe compiles a shader once more for each
+/// combination of bound textures whose sides are and are not powers of two.
 pub(in crate::gpu) fn texture_height(texels: u64) -> u32 {
     let rows = texels.div_ceil(u64::from(TEXTURE_WIDTH)).max(3) as u32;
     if rows.is_power_of_two() { rows + 1 } else { rows }

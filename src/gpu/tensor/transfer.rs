@@ -5,8 +5,8 @@ use crate::gpu::device::device::Gpu;
 use crate::{Error, Result};
 
 impl Tensor {
-    /// Writes `bytes` (whole texels; in a texture starting at a whole row or ending the write within one) from
-    /// texel `first` on.
+    /// Writes `bytes` (whole texels; in a texture starting at a whole row or ending the write
+    /// within one) from texel `first` on.
     #[track_caller]
     pub fn write(&self, gpu: &Gpu, first: u64, bytes: &[u8]) {
         assert_eq!(bytes.len() % TEXEL_BYTES as usize, 0, "{}: not whole texels", self.label());
@@ -25,7 +25,9 @@ impl Tensor {
     /// When the device fails meanwhile.
     pub fn read(&self, gpu: &Gpu) -> Result<Vec<u32>> {
         let size = match self.storage() {
-            Storage::Texture(texture, _) => u64::from(texture.width() * texture.height()) * TEXEL_BYTES,
+            Storage::Texture(texture, _) => {
+                u64::from(texture.width() * texture.height()) * TEXEL_BYTES
+            }
             _ => self.data_bytes().max(4),
         };
         use wgpu::BufferUsages as Usage;
@@ -67,8 +69,8 @@ impl Tensor {
         Ok(bytemuck::cast_vec(self.read(gpu)?))
     }
 
-    /// Copies each of `parts` equal parts to the beginning of the same part of `target`, a tensor of the same storage whose parts
-    /// are at least as large: how a cache grows, part by head.
+    /// Copies each of `parts` equal parts to the beginning of the same part of `target`, a tensor
+    /// of the same storage whose parts are at least as large: how a cache grows, part by head.
     #[track_caller]
     pub fn copy_parts(&self, gpu: &Gpu, target: &Self, parts: usize) {
         let [part, room] = [self, target].map(|tensor| tensor.words() as u64 / 4 / parts as u64);
@@ -91,8 +93,8 @@ impl Tensor {
     }
 }
 
-/// Records a copy of `count` texels from one texture to another, each from texel `first` of it on: of as much at a time as lies in a
-/// row of both, or of whole rows.
+/// Records a copy of `count` texels from one texture to another, each from texel `first` of it on:
+/// of as much at a time as lies in a row of both, or of whole rows.
 fn copy_texels(
     encoder: &mut wgpu::CommandEncoder,
     textures: [&wgpu::Texture; 2],
@@ -107,17 +109,23 @@ fn copy_texels(
             false => (count.min(width - column.max(to_column)), 1),
         };
         let [from, to] = [0, 1].map(|side| wgpu::TexelCopyTextureInfo {
-            origin: wgpu::Origin3d { x: (first[side] % width) as u32, y: (first[side] / width) as u32, z: 0 },
+            origin: wgpu::Origin3d {
+                x: (first[side] % width) as u32,
+                y: (first[side] / width) as u32,
+                z: 0,
+            },
             ..textures[side].as_image_copy()
         });
-        let size = wgpu::Extent3d { width: columns as u32, height: rows as u32, depth_or_array_layers: 1 };
+        let size =
+            wgpu::Extent3d { width: columns as u32, height: rows as u32, depth_or_array_layers: 1 };
         encoder.copy_texture_to_texture(from, to, size);
         first = first.map(|at| at + columns * rows);
         count -= columns * rows;
     }
 }
 
-/// A run of texels covers up to three rectangles of a texture: the rest of a row, whole rows, the start of a row.
+/// A run of texels covers up to three rectangles of a texture: the rest of a row, whole rows, the
+/// start of a row.
 fn write_texture(gpu: &Gpu, texture: &wgpu::Texture, first: u64, bytes: &[u8]) {
     let width = u64::from(TEXTURE_WIDTH);
     let (mut at, mut rest) = (first, bytes);
@@ -146,7 +154,8 @@ fn write_texture(gpu: &Gpu, texture: &wgpu::Texture, first: u64, bytes: &[u8]) {
     }
 }
 
-/// Records a copy of the first `texels` of a buffer to a texture: its whole rows, and the rest of one.
+/// Records a copy of the first `texels` of a buffer to a texture: its whole rows, and the rest of
+/// one.
 pub(in crate::gpu) fn copy_to_texture(
     encoder: &mut wgpu::CommandEncoder,
     buffer: &wgpu::Buffer,
@@ -184,7 +193,10 @@ pub(in crate::gpu) fn map_words(gpu: &Gpu, staging: &wgpu::Buffer) -> Result<Vec
     });
     gpu.wait()?;
     let failed = |what: String| Error::Device(format!("reading back from the device: {what}"));
-    receiver.recv().map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))?;
+    receiver
+        .recv()
+        .map_err(|error| failed(error.to_string()))?
+        .map_err(|error| failed(error.to_string()))?;
     let view = staging.get_mapped_range(..).map_err(|error| failed(error.to_string()))?;
     let words = bytemuck::pod_collect_to_vec(&view);
     drop(view);

@@ -14,7 +14,10 @@ pub fn readable(text: &str) -> (Cow<'_, str>, bool) {
     }
     let mut bytes = text.as_bytes().to_vec();
     for blank in blanks {
-        bytes[blank].iter_mut().filter(|byte| !byte.is_ascii_whitespace()).for_each(|byte| *byte = b' ');
+        bytes[blank]
+            .iter_mut()
+            .filter(|byte| !byte.is_ascii_whitespace())
+            .for_each(|byte| *byte = b' ');
     }
     // Only whole words and punctuation of ASCII became spaces.
     (Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()), true)
@@ -50,7 +53,9 @@ fn refused(text: &str) -> Vec<Range<usize>> {
                 found.push(begin..end + 1);
                 names.clear();
             }
-            for (index, (_, range)) in names.iter().enumerate().filter(|(_, (name, _))| *name == REFUSED) {
+            for (index, (_, range)) in
+                names.iter().enumerate().filter(|(_, (name, _))| *name == REFUSED)
+            {
                 found.push(range.clone());
                 // The comma before the last name goes with it.
                 if index + 1 == names.len() && !text[range.clone()].ends_with(',') {

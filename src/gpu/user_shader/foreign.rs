@@ -105,9 +105,12 @@ impl Resource {
     pub fn bytes(&self) -> Result<u64> {
         let texels = |size: &[u32; 3]| size.iter().map(|&side| u64::from(side)).product::<u64>();
         Ok(match self {
-            Self::Uniform(bytes) | Self::Immediates(bytes) | Self::Storage(bytes) => bytes.len() as u64,
+            Self::Uniform(bytes) | Self::Immediates(bytes) | Self::Storage(bytes) => {
+                bytes.len() as u64
+            }
             Self::StorageTexture { format, size, .. } => {
-                texels(size) * u64::from(storage_format(format)?.block_copy_size(None).unwrap_or(16))
+                texels(size)
+                    * u64::from(storage_format(format)?.block_copy_size(None).unwrap_or(16))
             }
             Self::Texture { samples, size, .. } => {
                 let bytes = if matches!(samples, Samples::Float | Samples::Depth) { 4 } else { 16 };
@@ -121,7 +124,10 @@ impl Resource {
 fn storage_format(name: &str) -> Result<wgpu::TextureFormat> {
     let found = FORMATS.iter().find(|format| format!("{format:?}").eq_ignore_ascii_case(name));
     found.copied().ok_or_else(|| {
-        Error::Usage(format!("storage textures of {} are not among WebGPU's formats", name.to_lowercase()))
+        Error::Usage(format!(
+            "storage textures of {} are not among WebGPU's formats",
+            name.to_lowercase()
+        ))
     })
 }
 
@@ -133,9 +139,9 @@ pub struct Foreign {
 }
 
 impl Foreign {
-    /// Compiles the entry point `entry` of `text` and binds `bound`, all that it uses. `constants` are its pipeline-
-    /// overridable constants by their number, or name where they have none. Bounds and loops are checked, for who knows what it
-    /// does.
+    /// Compiles the entry point `entry` of `text` and binds `bound`, all that it uses. `constants`
+    /// are its pipeline- overridable constants by their number, or name where they have none.
+    /// Bounds and loops are checked, for who knows what it does.
     ///
     /// # Errors
     /// What the compiler or the device refuses, in their words.
@@ -148,7 +154,10 @@ impl Foreign {
         grid: [u32; 3],
     ) -> Result<Self> {
         let lacks = |what: &str| {
-            Err(Error::Device(format!("{entry} needs {what}, which {} lacks here", gpu.report().name)))
+            Err(Error::Device(format!(
+                "{entry} needs {what}, which {} lacks here",
+                gpu.report().name
+            )))
         };
         let (text, subgroups) = readable(text);
         if subgroups && gpu.capabilities().subgroup == 0 {
@@ -161,7 +170,8 @@ impl Foreign {
         if immediates.is_some() && !gpu.has_immediates() {
             return lacks("immediates");
         }
-        let refused = |error: wgpu::Error| Error::Kernel { kernel: entry.into(), message: error.to_string() };
+        let refused =
+            |error: wgpu::Error| Error::Kernel { kernel: entry.into(), message: error.to_string() };
         let memory = gpu.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
         let module = gpu.device.create_shader_module(wgpu::ShaderModuleDescriptor {
@@ -185,8 +195,10 @@ impl Foreign {
             return Err(refused(error));
         }
         let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
-        let placed = || bound.iter().filter(|bound| !matches!(bound.resource, Resource::Immediates(_)));
-        let made: Vec<_> = placed().map(|bound| Ok((bound, make(gpu, bound)?))).collect::<Result<_>>()?;
+        let placed =
+            || bound.iter().filter(|bound| !matches!(bound.resource, Resource::Immediates(_)));
+        let made: Vec<_> =
+            placed().map(|bound| Ok((bound, make(gpu, bound)?))).collect::<Result<_>>()?;
         let mut groups: Vec<u32> = placed().map(|bound| bound.group).collect();
         groups.sort_unstable();
         groups.dedup();
@@ -220,7 +232,8 @@ impl Foreign {
         let mut immediates = immediates.unwrap_or_default();
         immediates.resize(immediates.len().next_multiple_of(4), 0);
         let label = entry.into();
-        let step = Step { label, strategy: "own", pipeline, bindings, grid, parameters, immediates };
+        let step =
+            Step { label, strategy: "own", pipeline, bindings, grid, parameters, immediates };
         let held = made.into_iter().map(|(bound, made)| (bound.name.clone(), made)).collect();
         Ok(Self { program: Program { steps: vec![step], meeting: None }, held })
     }
@@ -233,7 +246,8 @@ impl Foreign {
         Ok(self.program.profile(gpu)?.into_iter().sum())
     }
 
-    /// What the buffer or storage texture `name` holds: its bytes, those of a texture row by row and layer by layer.
+    /// What the buffer or storage texture `name` holds: its bytes, those of a texture row by row
+    /// and layer by layer.
     ///
     /// # Errors
     /// Where nothing of that name can be read back, and when the device fails.
@@ -315,7 +329,9 @@ fn make(gpu: &Gpu, bound: &Bound) -> Result<Made> {
         Made::Buffer(made, bytes.len())
     };
     Ok(match &bound.resource {
-        Resource::Uniform(bytes) | Resource::Immediates(bytes) => filled(wgpu::BufferUsages::UNIFORM, bytes),
+        Resource::Uniform(bytes) | Resource::Immediates(bytes) => {
+            filled(wgpu::BufferUsages::UNIFORM, bytes)
+        }
         Resource::Storage(bytes) => filled(wgpu::BufferUsages::STORAGE, bytes),
         Resource::StorageTexture { format, size, dimension, layered } => {
             let usage = wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_SRC;
@@ -367,5 +383,6 @@ fn view(
         usage,
         view_formats: &[],
     });
-    texture.create_view(&wgpu::TextureViewDescriptor { dimension: Some(seen), ..Default::default() })
+    texture
+        .create_view(&wgpu::TextureViewDescriptor { dimension: Some(seen), ..Default::default() })
 }

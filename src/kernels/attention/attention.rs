@@ -2,8 +2,8 @@
 
 use super::cache::{CacheType, LayerCache, Side};
 use crate::gpu::{
-    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, StorageKind, Strategy,
-    Surplus, Tensor,
+    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, StorageKind,
+    Strategy, Surplus, Tensor,
 };
 use crate::kernels::linear::product_cost::few_or_many;
 
@@ -13,8 +13,8 @@ const NEVER: f32 = -1e30;
 /// Blocks of eight positions that pieces of the cache are whole fours of.
 const STEP: usize = 4;
 
-/// One token's cache in pieces, each with a softmax of its own, for [`super::MergePieces`] to put together: where cores are no
-/// divisor of key heads, or far more.
+/// One token's cache in pieces, each with a softmax of its own, for [`super::MergePieces`] to put
+/// together: where cores are no divisor of key heads, or far more.
 #[derive(Clone)]
 pub struct Pieces {
     /// Count of pieces P.
@@ -23,16 +23,18 @@ pub struct Pieces {
     pub stats: Tensor,
 }
 
-/// `y[t, h] = softmax(q[t, h] · keys * scale) · values`, token t seeing all positions up to its own, or the last ones of
-/// them.
+/// `y[t, h] = softmax(q[t, h] · keys * scale) · values`, token t seeing all positions up to its
+/// own, or the last ones of them.
 pub struct Attention {
     /// Word 0: position of token 0.
     pub step: Tensor,
     /// Rotated queries [T, H * D].
     pub q: Tensor,
-    /// The layer's keys and values. As a ring, it holds what the window reaches and the tokens of the step.
+    /// The layer's keys and values. As a ring, it holds what the window reaches and the tokens of
+    /// the step.
     pub cache: LayerCache,
-    /// The result [T, H * D]; of one token in pieces, their weighted sums [P, H * D], not divided by those of weights.
+    /// The result [T, H * D]; of one token in pieces, their weighted sums [P, H * D], not divided
+    /// by those of weights.
     pub y: Tensor,
     /// The pieces that one token's cache is read in.
     pub pieces: Option<Pieces>,
@@ -121,7 +123,8 @@ impl Attention {
         self.workgroup_of(if self.tokens == 1 && !can.deterministic { 16 } else { 8 })
     }
 
-    /// After the same strategy on a cache that is read as halves, where it is one of halves in a buffer.
+    /// After the same strategy on a cache that is read as halves, where it is one of halves in a
+    /// buffer.
     fn and_with_halves(&self, strategy: Strategy, can: &Capabilities) -> Vec<Strategy> {
         let halves = self.cache.kind == CacheType::F16 && can.storage == StorageKind::Buffer;
         let read = halves.then(|| strategy.clone().of_halves("attention_workgroup_half"));
@@ -146,7 +149,8 @@ impl Attention {
                 ("TEAMS", Constant::Count(teams)),
                 ("PARTS", Constant::Count(parts)),
             ]),
-            needs: Needs::lanes(lanes).workgroup_bytes(16 * rows * head4 + 8 * rows * lanes + 32 * lanes),
+            needs: Needs::lanes(lanes)
+                .workgroup_bytes(16 * rows * head4 + 8 * rows * lanes + 32 * lanes),
             grid: [
                 (self.tokens as u32).div_ceil(at_once),
                 self.heads() as u32 / together,
@@ -171,7 +175,12 @@ impl Kernel for Attention {
         ];
         if let Some(Pieces { count, stats }) = &self.pieces {
             assert_eq!(self.tokens, 1, "{}: more tokens than one in pieces", self.y.label());
-            assert_eq!(self.y.shape(), [*count, self.heads() * self.head()], "{}: shape", self.y.label());
+            assert_eq!(
+                self.y.shape(),
+                [*count, self.heads() * self.head()],
+                "{}: shape",
+                self.y.label()
+            );
             assert_eq!(stats.shape(), [*count, self.heads(), 4], "{}: shape", stats.label());
             all.push(Operand::write("stats", stats));
         }
@@ -199,8 +208,9 @@ impl Kernel for Attention {
         if can.deterministic {
             return vec![];
         }
-        let teams =
-            [4, 8, 16, 32].into_iter().flat_map(|teams| self.and_with_halves(self.workgroup_of(teams), can));
+        let teams = [4, 8, 16, 32]
+            .into_iter()
+            .flat_map(|teams| self.and_with_halves(self.workgroup_of(teams), can));
         let usual = self.workgroup(can).constants;
         teams.filter(|size| size.constants != usual).collect()
     }
@@ -212,8 +222,10 @@ impl Kernel for Attention {
             CacheType::F16 => String::new(),
             other => format!(", {other:?}"),
         };
-        let pieces =
-            self.pieces.as_ref().map_or(String::new(), |pieces| format!(", {} pieces", pieces.count));
+        let pieces = self
+            .pieces
+            .as_ref()
+            .map_or(String::new(), |pieces| format!(", {} pieces", pieces.count));
         let (heads, key_heads) = (self.heads(), self.key_heads());
         format!("{tokens} x {heads}/{key_heads} heads of {}{window}{kind}{pieces}", self.head())
     }
@@ -267,19 +279,24 @@ impl Kernel for Attention {
             for h in 0..heads {
                 let key_head = h / (heads / key_heads);
                 let at = (token * heads + h) * head;
-                let key = |position, d| self.cache.number(Side::Keys, &keys, position, key_head * head + d);
-                let value =
-                    |position, d| self.cache.number(Side::Values, &values, position, key_head * head + d);
+                let key = |position, d| {
+                    self.cache.number(Side::Keys, &keys, position, key_head * head + d)
+                };
+                let value = |position, d| {
+                    self.cache.number(Side::Values, &values, position, key_head * head + d)
+                };
                 let last = start + token;
                 let first = self.window.map_or(0, |window| (last + 1).saturating_sub(window));
                 let score = |position| {
-                    let score = (0..head).map(|d| q[at + d] * key(position, d)).sum::<f32>() * self.scale;
+                    let score =
+                        (0..head).map(|d| q[at + d] * key(position, d)).sum::<f32>() * self.scale;
                     self.cap.map_or(score, |cap| cap * (score / cap).tanh())
                 };
                 let softmax = |positions: std::ops::Range<usize>, y: &mut [f32]| {
                     let scores: Vec<f32> = positions.clone().map(score).collect();
                     let top = scores.iter().copied().fold(NEVER, f32::max);
-                    let weights: Vec<f32> = scores.iter().map(|score| (score - top).exp()).collect();
+                    let weights: Vec<f32> =
+                        scores.iter().map(|score| (score - top).exp()).collect();
                     for (d, y) in y.iter_mut().enumerate() {
                         let terms = weights.iter().zip(positions.clone());
                         *y = terms.map(|(weight, position)| weight * value(position, d)).sum();
@@ -295,7 +312,8 @@ impl Kernel for Attention {
                 let begin = first / (8 * STEP) * STEP;
                 let step = (last / 8 + 1 - begin).div_ceil(pieces.count).next_multiple_of(STEP);
                 for piece in 0..pieces.count {
-                    let bounds = [piece, piece + 1].map(|n| (8 * (begin + n * step)).clamp(first, last + 1));
+                    let bounds =
+                        [piece, piece + 1].map(|n| (8 * (begin + n * step)).clamp(first, last + 1));
                     let row = piece * heads + h;
                     let (top, total) = softmax(bounds[0]..bounds[1], &mut y[row * head..][..head]);
                     stats[4 * row..][..4].copy_from_slice(&[top, total, 0.0, 0.0]);

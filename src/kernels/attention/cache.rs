@@ -1,5 +1,5 @@
-//! What a layer keeps of the tokens so far: keys and values, those of a head together. `shaders/lib/cache.wgsl` has the same
-//! addresses for shaders.
+//! What a layer keeps of the tokens so far: keys and values, those of a head together.
+//! `shaders/lib/cache.wgsl` has the same addresses for shaders.
 
 use crate::Result;
 use crate::gpu::{Constant, Element, Parameter, Place, StorageKind, Tensor};
@@ -40,8 +40,8 @@ impl CacheType {
         }
     }
 
-    /// Texels that hold the keys, or the values, of one head of width `head` at one position. Of bytes, the first one holds
-    /// the scales: a texel is stored as a whole.
+    /// Texels that hold the keys, or the values, of one head of width `head` at one position. Of
+    /// bytes, the first one holds the scales: a texel is stored as a whole.
     pub fn texels(self, head: usize) -> usize {
         match self {
             Self::F16 => head / 8,
@@ -60,11 +60,13 @@ pub enum Side {
     Values,
 }
 
-/// Keys and values of a layer: K key heads, N positions, R texels a head and position, of C numbers each.
+/// Keys and values of a layer: K key heads, N positions, R texels a head and position, of C numbers
+/// each.
 #[derive(Clone)]
 pub struct LayerCache {
-    /// [K, N / 8, R, 8, C]: lanes that own neighbouring positions read neighbouring texels. In textures, which CPUs like, as the
-    /// values: what is read one after the other lies so, for their prefetchers.
+    /// [K, N / 8, R, 8, C]: lanes that own neighbouring positions read neighbouring texels. In
+    /// textures, which CPUs like, as the values: what is read one after the other lies so, for
+    /// their prefetchers.
     pub keys: Tensor,
     /// [K, N, R, 1, C]: lanes that own neighbouring parts of a head do.
     pub values: Tensor,
@@ -176,7 +178,14 @@ impl LayerCache {
     ///
     /// # Panics
     /// In a cache of bytes, where the numbers of a head share a scale.
-    pub fn set_number(&self, side: Side, words: &mut [u32], position: usize, row: usize, value: f32) {
+    pub fn set_number(
+        &self,
+        side: Side,
+        words: &mut [u32],
+        position: usize,
+        row: usize,
+        value: f32,
+    ) {
         let (head, d) = (row / self.head, row % self.head);
         match self.kind {
             CacheType::F16 => {
@@ -191,7 +200,14 @@ impl LayerCache {
     }
 
     /// Stores the numbers `[D]` of a key head at a position.
-    pub fn set_head(&self, side: Side, words: &mut [u32], position: usize, head: usize, numbers: &[f32]) {
+    pub fn set_head(
+        &self,
+        side: Side,
+        words: &mut [u32],
+        position: usize,
+        head: usize,
+        numbers: &[f32],
+    ) {
         if self.kind != CacheType::Q8_0 {
             for (d, &value) in numbers.iter().enumerate() {
                 self.set_number(side, words, position, head * self.head + d, value);
@@ -203,12 +219,15 @@ impl LayerCache {
         (0..self.kind.texels(self.head)).for_each(|at| words[4 * texel(at)..][..4].fill(0));
         for (block, numbers) in numbers.chunks(32).enumerate() {
             // What a scale cannot reach is kept as large as one can.
-            let largest = numbers.iter().fold(0.0f32, |largest, x| largest.max(x.abs())).min(127.0 * 65504.0);
+            let largest =
+                numbers.iter().fold(0.0f32, |largest, x| largest.max(x.abs())).min(127.0 * 65504.0);
             set_half(words, texel(0) * 8 + block, largest / 127.0);
             let inverse = if largest == 0.0 { 0.0 } else { 127.0 / largest };
             for (i, value) in numbers.iter().enumerate() {
-                let (d, level) =
-                    (32 * block + i, (value * inverse).clamp(-127.0, 127.0).round_ties_even() as i8);
+                let (d, level) = (
+                    32 * block + i,
+                    (value * inverse).clamp(-127.0, 127.0).round_ties_even() as i8,
+                );
                 let (at, shift) = (texel(1 + d / 16) * 4 + d % 16 / 4, 8 * (d % 4));
                 words[at] |= u32::from(level as u8) << shift;
             }

@@ -3,8 +3,8 @@
 use super::causal_gradient::{CausalKeyGradient, CausalQueryGradient};
 use crate::Result;
 use crate::gpu::{
-    Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Target,
-    Tensor,
+    Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Needs, Operand, Parameter,
+    Strategy, Target, Tensor,
 };
 use crate::kernels::pointwise::pointwise::rowwise;
 
@@ -38,7 +38,10 @@ impl Heads {
 
     pub(in crate::kernels) fn check(&self, q: &Tensor, kv: &Tensor) {
         let Self { batch, tokens, queries, heads, key_heads, head } = *self;
-        assert!(head.is_multiple_of(4) && heads.is_multiple_of(key_heads) && queries <= tokens, "{self:?}");
+        assert!(
+            head.is_multiple_of(4) && heads.is_multiple_of(key_heads) && queries <= tokens,
+            "{self:?}"
+        );
         assert_eq!(q.len(), batch * queries * heads * head, "{}: {self:?}", q.label());
         assert_eq!(kv.len(), batch * tokens * 2 * key_heads * head, "{}: {self:?}", kv.label());
     }
@@ -55,8 +58,9 @@ impl Heads {
         ]
     }
 
-    /// Both strategies of a kernel: `apart`, in which a lane owns one of `rows` rows, and `shared`, in which a workgroup of
-    /// lanes owns as many of a sequence's `places` in one of `heads` heads, and `bytes` of workgroup memory beside a tile's rows.
+    /// Both strategies of a kernel: `apart`, in which a lane owns one of `rows` rows, and `shared`,
+    /// in which a workgroup of lanes owns as many of a sequence's `places` in one of `heads` heads,
+    /// and `bytes` of workgroup memory beside a tile's rows.
     pub(in crate::kernels) fn strategies(
         &self,
         can: &Capabilities,
@@ -85,8 +89,8 @@ impl Heads {
         can.allowed(lanes, workgroups)
     }
 
-    /// Calls `visit` for each query that sees a key: index of query and head, index of its first number in q, of the
-    /// key's and of the value's in kv; keys of one query follow one another.
+    /// Calls `visit` for each query that sees a key: index of query and head, index of its first
+    /// number in q, of the key's and of the value's in kv; keys of one query follow one another.
     pub(in crate::kernels) fn each(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
         let Self { tokens, queries, heads, key_heads, head, .. } = *self;
         for row in 0..self.rows() {
@@ -103,7 +107,8 @@ impl Heads {
     /// Pairs of query and key, all heads.
     pub(in crate::kernels) fn pairs(&self) -> u64 {
         let hidden = self.tokens - self.queries;
-        (self.batch * self.heads * (self.queries * hidden + self.queries * (self.queries + 1) / 2)) as u64
+        (self.batch * self.heads * (self.queries * hidden + self.queries * (self.queries + 1) / 2))
+            as u64
     }
 }
 
@@ -176,14 +181,21 @@ impl Kernel for CausalAttention {
         let (q, kv) = (memory.f32(&self.q), memory.f32(&self.kv));
         let mut scores: Vec<Vec<(f32, usize)>> = vec![vec![]; self.heads.rows() * self.heads.heads];
         self.heads.each(|query, q_at, key, value| {
-            scores[query].push((dot(&q[q_at..][..head], &kv[key..][..head]) * self.heads.scale(), value));
+            scores[query]
+                .push((dot(&q[q_at..][..head], &kv[key..][..head]) * self.heads.scale(), value));
         });
         for (query, scores) in scores.iter().enumerate() {
             let top = scores.iter().map(|score| score.0).fold(f32::NEG_INFINITY, f32::max);
             let total: f32 = scores.iter().map(|score| (score.0 - top).exp()).sum();
-            memory.f32_mut(&self.stats)[4 * query..][..4].copy_from_slice(&[top + total.ln(), 0.0, 0.0, 0.0]);
+            memory.f32_mut(&self.stats)[4 * query..][..4].copy_from_slice(&[
+                top + total.ln(),
+                0.0,
+                0.0,
+                0.0,
+            ]);
             for d in 0..head {
-                let sum: f32 = scores.iter().map(|(s, value)| (s - top).exp() * kv[value + d]).sum();
+                let sum: f32 =
+                    scores.iter().map(|(s, value)| (s - top).exp() * kv[value + d]).sum();
                 memory.f32_mut(&self.y)[query * head + d] = sum / total;
             }
         }
@@ -196,7 +208,8 @@ impl Kernel for CausalAttention {
         if target.is_none() && !gradients.wants(kv) {
             return Ok(());
         }
-        // Keys and values need what the queries' call finds on its way, even where nobody needs its result.
+        // Keys and values need what the queries' call finds on its way, even where nobody needs its
+        // result.
         let (dq, base) = match target {
             Some(Target { to, base }) => (to, base),
             None => (gradients.scratch("dq", q.shape())?, None),

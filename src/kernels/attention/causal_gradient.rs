@@ -75,7 +75,8 @@ impl Kernel for CausalQueryGradient {
         let (stats, dy) = (memory.f32(&self.stats), memory.f32(&self.dy));
         let base = self.base.as_ref().map(|base| memory.f32(base));
         let mut dq = base.map_or(vec![0.0; self.dq.len()], |base| base.to_vec());
-        let delta: Vec<f32> = dy.chunks(head).zip(y.chunks(head)).map(|(dy, y)| dot(dy, y)).collect();
+        let delta: Vec<f32> =
+            dy.chunks(head).zip(y.chunks(head)).map(|(dy, y)| dot(dy, y)).collect();
         self.heads.each(|query, at, key, value| {
             let (key, value) = (&kv[key..][..head], &kv[value..][..head]);
             let weight = (dot(&q[at..][..head], key) * scale - stats[4 * query]).exp();

@@ -1,9 +1,12 @@
 //! One token's attention, from pieces of the cache.
 
 use super::attention::Pieces;
-use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor};
+use crate::gpu::{
+    Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
 
-/// What [`super::Attention`] gives for pieces of one token's cache, put together as if there were one.
+/// What [`super::Attention`] gives for pieces of one token's cache, put together as if there were
+/// one.
 pub struct MergePieces {
     /// Weighted sums of each piece [P, H * D].
     pub x: Tensor,
@@ -60,7 +63,11 @@ impl Kernel for MergePieces {
 
     fn cost(&self, _: usize) -> Cost {
         let (all, width) = (self.x.len() as u64, self.width() as u64);
-        Cost { read: 4 * all + self.pieces.stats.bytes(), written: 4 * width, operations: 2 * all + width }
+        Cost {
+            read: 4 * all + self.pieces.stats.bytes(),
+            written: 4 * width,
+            operations: 2 * all + width,
+        }
     }
 
     fn reference(&self, memory: &mut HostMemory) {

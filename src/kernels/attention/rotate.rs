@@ -6,7 +6,8 @@ use crate::gpu::{
 };
 use crate::kernels::pointwise::pointwise::pointwise;
 
-/// Turns neighbouring numbers by the angle of their row's position (Su et al. 2021, arXiv:2104.09864).
+/// Turns neighbouring numbers by the angle of their row's position (Su et al. 2021,
+/// arXiv:2104.09864).
 #[derive(Clone)]
 pub struct Rotate {
     /// Rows [T, W].
@@ -34,7 +35,11 @@ impl Kernel for Rotate {
 
     fn operands(&self) -> Vec<Operand> {
         let head = self.rope.dim(1);
-        assert!(self.rotated.is_multiple_of(head) && head.is_multiple_of(4), "{}: heads", self.x.label());
+        assert!(
+            self.rotated.is_multiple_of(head) && head.is_multiple_of(4),
+            "{}: heads",
+            self.x.label()
+        );
         assert!(self.first + self.period <= self.rope.dim(0), "{}: positions", self.x.label());
         vec![
             Operand::read("x", &self.x),
@@ -76,14 +81,16 @@ impl Kernel for Rotate {
             for column in (0..width).step_by(2) {
                 let at = row * width + column;
                 let (cos, sin) = match column < self.rotated {
-                    true => {
-                        (rope[position * head + column % head], rope[position * head + column % head + 1])
-                    }
+                    true => (
+                        rope[position * head + column % head],
+                        rope[position * head + column % head + 1],
+                    ),
                     false => (1.0, 0.0),
                 };
                 let sin = if self.backwards { -sin } else { sin };
                 y[at] = x[at] * cos - x[at + 1] * sin + base.as_ref().map_or(0.0, |base| base[at]);
-                y[at + 1] = x[at] * sin + x[at + 1] * cos + base.as_ref().map_or(0.0, |base| base[at + 1]);
+                y[at + 1] =
+                    x[at] * sin + x[at + 1] * cos + base.as_ref().map_or(0.0, |base| base[at + 1]);
             }
         }
     }

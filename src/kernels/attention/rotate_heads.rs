@@ -7,10 +7,11 @@ use crate::gpu::{
 
 /// Queries and keys normalised by head and rotated; keys and values written to the cache.
 pub struct RotateHeads {
-    /// Projected queries, keys and values [T, (H + 2 K) D, padded]. In queries and keys, the two numbers that are
-    /// rotated together are neighbours.
+    /// Projected queries, keys and values [T, (H + 2 K) D, padded]. In queries and keys, the two
+    /// numbers that are rotated together are neighbours.
     pub x: Tensor,
-    /// Gains of a head of queries and of one of keys, `[D]` each; without them heads are only rotated.
+    /// Gains of a head of queries and of one of keys, `[D]` each; without them heads are only
+    /// rotated.
     pub gains: Option<[Tensor; 2]>,
     /// Added to the mean square.
     pub eps: f32,
@@ -89,7 +90,8 @@ impl Kernel for RotateHeads {
 
     fn cost(&self, _: usize) -> Cost {
         let (head, tokens) = (self.head() as u64, self.tokens as u64);
-        let (queries, keys) = (self.heads() as u64 * head * tokens, self.key_heads() as u64 * head * tokens);
+        let (queries, keys) =
+            (self.heads() as u64 * head * tokens, self.key_heads() as u64 * head * tokens);
         Cost {
             read: 4 * (queries + 2 * keys + head * tokens),
             written: 4 * queries + self.cache.position_bytes() * tokens,
@@ -98,7 +100,8 @@ impl Kernel for RotateHeads {
     }
 
     fn reference(&self, memory: &mut HostMemory) {
-        let (heads, key_heads, head, width) = (self.heads(), self.key_heads(), self.head(), self.x.dim(1));
+        let (heads, key_heads, head, width) =
+            (self.heads(), self.key_heads(), self.head(), self.x.dim(1));
         let start = memory.u32(&self.step)[0] as usize;
         let (x, rope) = (memory.f32(&self.x), memory.f32(&self.rope));
         let gains = self.gains.as_ref().map(|gains| [memory.f32(&gains[0]), memory.f32(&gains[1])]);
@@ -108,7 +111,13 @@ impl Kernel for RotateHeads {
                 let mut own = x[token * width + h * head..][..head].to_vec();
                 if h >= heads + key_heads {
                     let values = memory.u32_mut(&self.cache.values);
-                    self.cache.set_head(Side::Values, values, position, h - heads - key_heads, &own);
+                    self.cache.set_head(
+                        Side::Values,
+                        values,
+                        position,
+                        h - heads - key_heads,
+                        &own,
+                    );
                     continue;
                 }
                 if let Some(gains) = &gains {
@@ -123,7 +132,8 @@ impl Kernel for RotateHeads {
                     pair[1] = even * turn[1] + odd * turn[0];
                 }
                 if h < heads {
-                    memory.f32_mut(&self.q)[(token * heads + h) * head..][..head].copy_from_slice(&own);
+                    memory.f32_mut(&self.q)[(token * heads + h) * head..][..head]
+                        .copy_from_slice(&own);
                 } else {
                     let keys = memory.u32_mut(&self.cache.keys);
                     self.cache.set_head(Side::Keys, keys, position, h - heads, &own);

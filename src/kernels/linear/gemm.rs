@@ -2,7 +2,8 @@
 
 use crate::Result;
 use crate::gpu::{
-    Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+    Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Needs, Operand, Parameter,
+    Strategy, Tensor,
 };
 use crate::kernels::pointwise::add::Add;
 
@@ -37,7 +38,14 @@ pub struct Gemm {
 impl Gemm {
     /// `y = x · Wᵀ (+ residual)`: x [T, K], W [N, K].
     pub fn linear(x: &Tensor, w: &Tensor, residual: Option<&Tensor>, y: &Tensor) -> Self {
-        Self { a: x.clone(), b: w.clone(), base: residual.cloned(), c: y.clone(), form: Form::Nt, alpha: 1.0 }
+        Self {
+            a: x.clone(),
+            b: w.clone(),
+            base: residual.cloned(),
+            c: y.clone(),
+            form: Form::Nt,
+            alpha: 1.0,
+        }
     }
 
     /// M, N, K.
@@ -83,15 +91,17 @@ impl Gemm {
         }
     }
 
-    /// Not measured on a GPU: smaller tiles where the larger ones are too few to keep a GPU's cores busy.
+    /// Not measured on a GPU: smaller tiles where the larger ones are too few to keep a GPU's cores
+    /// busy.
     fn usual_workgroup_tile(&self) -> Strategy {
         let large = self.workgroup_tile(64);
         if large.grid[0] * large.grid[1] >= 128 { large } else { self.workgroup_tile(32) }
     }
 
-    /// A lane owns `rows` rows and `texels` texels of columns, and a turn of its loop takes `steps` times four columns of the
-    /// depth. Large tiles load less, and long turns keep sums where they are for longer, but the code of a turn must fit a
-    /// core's cache of instructions: 32 KiB, of which 32 rows times two texels or two steps take most.
+    /// A lane owns `rows` rows and `texels` texels of columns, and a turn of its loop takes `steps`
+    /// times four columns of the depth. Large tiles load less, and long turns keep sums where they
+    /// are for longer, but the code of a turn must fit a core's cache of instructions: 32 KiB, of
+    /// which 32 rows times two texels or two steps take most.
     fn tile(&self, broadcast: bool, rows: u32, texels: u32, steps: u32) -> Strategy {
         let [m, n, k] = self.sizes();
         Strategy {
@@ -112,8 +122,9 @@ impl Gemm {
         }
     }
 
-    /// A lane holds `texels` texels of columns of B and walks through rows of A, where the depth is small enough: what the
-    /// lanes hold, 16 KiB for each 128 of the depth and texel, is to stay in a core's nearest cache.
+    /// A lane holds `texels` texels of columns of B and walks through rows of A, where the depth is
+    /// small enough: what the lanes hold, 16 KiB for each 128 of the depth and texel, is to stay in
+    /// a core's nearest cache.
     fn stationary(&self, texels: u32) -> Option<Strategy> {
         const TURNS: u32 = 64;
         let [m, n, k] = self.sizes();
@@ -132,9 +143,12 @@ impl Gemm {
         })
     }
 
-    /// Two texels load a row of A half as often; few workgroups leave a core idle at the end, and two cores want four at least.
+    /// Two texels load a row of A half as often; few workgroups leave a core idle at the end, and
+    /// two cores want four at least.
     fn usual_stationary(&self) -> Option<Strategy> {
-        let of = |texels, least| self.stationary(texels).filter(|tile| tile.grid[0] * tile.grid[1] >= least);
+        let of = |texels, least| {
+            self.stationary(texels).filter(|tile| tile.grid[0] * tile.grid[1] >= least)
+        };
         of(2, 16).or_else(|| of(1, 4))
     }
 }
@@ -186,7 +200,10 @@ impl Kernel for Gemm {
         let lanes = lanes.into_iter().filter(|(.., steps)| depth4.is_multiple_of(*steps));
         let lanes = lanes.map(|(rows, texels, steps)| self.tile(true, rows, texels, steps));
         // A GPU has no cache that would hold what its lanes keep of B.
-        let held = [1, 2].into_iter().filter(|_| can.software).filter_map(|texels| self.stationary(texels));
+        let held = [1, 2]
+            .into_iter()
+            .filter(|_| can.software)
+            .filter_map(|texels| self.stationary(texels));
         lanes.chain(held).chain(tiles.filter(|tile| tile.constants != usual)).collect()
     }
 
@@ -200,13 +217,18 @@ impl Kernel for Gemm {
         let [m, n, depth] = self.sizes();
         let (a, b) = (memory.f32(&self.a), memory.f32(&self.b));
         let base = self.base.as_ref().map(|base| memory.f32(base));
-        let left = |i: usize, k: usize| if self.form == Form::Tn { a[k * m + i] } else { a[i * depth + k] };
-        let right = |k: usize, j: usize| if self.form == Form::Nt { b[j * depth + k] } else { b[k * n + j] };
+        let left = |i: usize, k: usize| {
+            if self.form == Form::Tn { a[k * m + i] } else { a[i * depth + k] }
+        };
+        let right = |k: usize, j: usize| {
+            if self.form == Form::Nt { b[j * depth + k] } else { b[k * n + j] }
+        };
         let c = memory.f32_mut(&self.c);
         for i in 0..m {
             for j in 0..n {
                 let product: f32 = (0..depth).map(|k| left(i, k) * right(k, j)).sum();
-                c[i * n + j] = self.alpha * product + base.as_ref().map_or(0.0, |base| base[i * n + j]);
+                c[i * n + j] =
+                    self.alpha * product + base.as_ref().map_or(0.0, |base| base[i * n + j]);
             }
         }
     }

@@ -14,7 +14,8 @@ pub struct Input {
     pub gain: Option<Tensor>,
     /// RMSNorm's epsilon.
     pub eps: f32,
-    /// What is added to the rows of the whole matrix, padded to fours: to all tokens alike `[R]`, or to each its own [T, R].
+    /// What is added to the rows of the whole matrix, padded to fours: to all tokens alike `[R]`,
+    /// or to each its own [T, R].
     pub bias: Option<Tensor>,
     /// Row of x that token 0 stands for.
     pub first_token: usize,
@@ -35,7 +36,15 @@ impl Input {
 
     /// `tokens` tokens from the first on, as they are.
     pub fn plain(x: &Tensor, tokens: usize) -> Self {
-        Self { x: x.clone(), gain: None, eps: 0.0, bias: None, first_token: 0, tokens, experts: None }
+        Self {
+            x: x.clone(),
+            gain: None,
+            eps: 0.0,
+            bias: None,
+            first_token: 0,
+            tokens,
+            experts: None,
+        }
     }
 
     /// And with a bias.
@@ -87,8 +96,8 @@ impl Input {
         self.bias.as_ref().filter(|bias| bias.shape().len() == 2).map_or(0, |bias| bias.dim(1))
     }
 
-    /// The tokens' products in plain loops, each with its token, padded to fours. Row 0 takes number `first` of the bias.
-    /// A token whose expert is in another part has none.
+    /// The tokens' products in plain loops, each with its token, padded to fours. Row 0 takes
+    /// number `first` of the bias. A token whose expert is in another part has none.
     pub(in crate::kernels) fn reference(
         &self,
         w: &Part,
@@ -121,7 +130,8 @@ impl Input {
                 let row = stack_row - begin;
                 let x = &normed[token * width..];
                 let sum: f32 = weights.iter().zip(x).map(|(w, x)| w * x).sum();
-                y[token][row] = sum + bias.as_ref().map_or(0.0, |bias| bias[token * stride + first + row]);
+                y[token][row] =
+                    sum + bias.as_ref().map_or(0.0, |bias| bias[token * stride + first + row]);
             }
         }
         let computed = y.into_iter().enumerate();

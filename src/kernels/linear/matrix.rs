@@ -1,4 +1,5 @@
-//! A weight matrix on the device: packed, and split by rows where it exceeds what can be bound at once.
+//! A weight matrix on the device: packed, and split by rows where it exceeds what can be bound at
+//! once.
 
 use super::pack::{Planes, pack_row};
 use crate::format::{DType, blocks};
@@ -102,12 +103,17 @@ impl Matrix {
         Self::reserve_parts(place, label, source, part_rows)?.filled(place)
     }
 
-    /// Room for `source` at `place`, to be filled later. Parts are whole steps of `step` rows, a multiple of 64: the rows
-    /// of an expert, for instance.
+    /// Room for `source` at `place`, to be filled later. Parts are whole steps of `step` rows, a
+    /// multiple of 64: the rows of an expert, for instance.
     ///
     /// # Errors
     /// When the device cannot hold it.
-    pub fn reserve(place: &Place, label: &str, source: Arc<dyn RowSource>, step: usize) -> Result<Self> {
+    pub fn reserve(
+        place: &Place,
+        label: &str,
+        source: Arc<dyn RowSource>,
+        step: usize,
+    ) -> Result<Self> {
         let (dtype, rows, columns) = (source.dtype(), source.rows(), source.columns());
         let most = match place {
             Place::Host => u64::MAX,
@@ -116,7 +122,9 @@ impl Matrix {
         // Parts are equal but for the last.
         let steps_that_fit = most / Planes::new(dtype, step, columns).texels as u64;
         if steps_that_fit == 0 {
-            return Err(Error::Device(format!("{label}: {step} rows of {columns} weights exceed a binding")));
+            return Err(Error::Device(format!(
+                "{label}: {step} rows of {columns} weights exceed a binding"
+            )));
         }
         let steps = rows.div_ceil(step);
         let count = (steps as u64).div_ceil(steps_that_fit).max(1) as usize;
@@ -162,7 +170,13 @@ impl Matrix {
                 words.clear();
                 words.resize(piece.texels * 4, 0);
                 for row in 0..piece_rows.min(rows - start) {
-                    pack_row(dtype, &piece, row, self.source.row(part.first + start + row), &mut words);
+                    pack_row(
+                        dtype,
+                        &piece,
+                        row,
+                        self.source.row(part.first + start + row),
+                        &mut words,
+                    );
                 }
                 for (at, texels) in piece.placed(&part.planes, start / TILE) {
                     let words = &words[4 * texels.start..4 * texels.end];
@@ -258,11 +272,18 @@ impl Part {
         }
     }
 
-    /// What `shaders/lib/matrix.wgsl` asks of the parameters of a kernel that computes `rows4` groups of rows.
+    /// What `shaders/lib/matrix.wgsl` asks of the parameters of a kernel that computes `rows4`
+    /// groups of rows.
     pub fn parameters(&self, rows4: usize) -> Vec<Parameter> {
         let Planes { blocks, high, scales, supers, .. } = self.planes;
-        [("rows4", rows4), ("blocks", blocks), ("high", high), ("scales", scales), ("supers", supers)]
-            .map(|(name, value)| Parameter::U32(name, value as u32))
-            .into()
+        [
+            ("rows4", rows4),
+            ("blocks", blocks),
+            ("high", high),
+            ("scales", scales),
+            ("supers", supers),
+        ]
+        .map(|(name, value)| Parameter::U32(name, value as u32))
+        .into()
     }
 }

@@ -1,4 +1,5 @@
-//! Matrix products: one token or many by packed weights, with what follows them fused in, and products of f32 matrices.
+//! Matrix products: one token or many by packed weights, with what follows them fused in, and
+//! products of f32 matrices.
 
 mod gemm;
 mod input;

@@ -1,7 +1,8 @@
 //! From rows as files store them to the texels that shaders read.
 //!
-//! `shaders/lib/matrix.wgsl` says what a texel holds: the same columns of four rows, so that packing is mostly a
-//! transposition. Every format fills up to four planes, one after the other in one tensor:
+//! `shaders/lib/matrix.wgsl` says what a texel holds: the same columns of four rows, so that
+//! packing is mostly a transposition. Every format fills up to four planes, one after the other in
+//! one tensor:
 //!
 //! | format | levels, texels a block of 32 columns | high bits, a block | scales | supers |
 //! |---|---|---|---|---|
@@ -23,7 +24,8 @@ use crate::format::DType;
 use crate::format::small_blocks::q3_k_scale;
 use std::ops::Range;
 
-/// Planes of a matrix of `rows4 * 4` rows and `blocks * 32` columns. A plane is `[slot / 8][step][8]`.
+/// Planes of a matrix of `rows4 * 4` rows and `blocks * 32` columns. A plane is `[slot /
+/// 8][step][8]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Planes {
     /// Row groups of four.
@@ -79,9 +81,13 @@ const SCALES: usize = 2;
 const SUPERS: usize = 3;
 
 impl Planes {
-    /// Where the planes of this piece go in those of the `whole` matrix, of which it is the rows from tile `tile` on:
-    /// the first texel there, and the texels here.
-    pub fn placed(&self, whole: &Planes, tile: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+    /// Where the planes of this piece go in those of the `whole` matrix, of which it is the rows
+    /// from tile `tile` on: the first texel there, and the texels here.
+    pub fn placed(
+        &self,
+        whole: &Planes,
+        tile: usize,
+    ) -> impl Iterator<Item = (usize, Range<usize>)> {
         let (here, there) = (self.bounds(), whole.bounds());
         let offset = whole.steps.map(|steps| tile * 16 * steps);
         (0..4).map(move |plane| (there[plane] + offset[plane], here[plane]..here[plane + 1]))
@@ -92,7 +98,8 @@ impl Planes {
     }
 }
 
-/// Packs row `row` of the matrix, given as the file stores it, into `words` (4 u32 a texel), which starts zeroed.
+/// Packs row `row` of the matrix, given as the file stores it, into `words` (4 u32 a texel), which
+/// starts zeroed.
 pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: &mut [u32]) {
     let (r4, part) = (row / 4, row % 4);
     let slot = r4 / 16 * 16 + r4 % 2 * 8 + r4 % 16 / 2;
@@ -102,8 +109,8 @@ pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: 
         words[texel * 4 + word] |= value;
     };
     for (block, bytes) in bytes.chunks_exact(dtype.block_bytes()).enumerate() {
-        // A half a block, two blocks a texel: words 0 and 1 hold rows 0, 1 and 2, 3 of the even block, words 2 and 3
-        // those of the odd one.
+        // A half a block, two blocks a texel: words 0 and 1 hold rows 0, 1 and 2, 3 of the even
+        // block, words 2 and 3 those of the odd one.
         let half_word = 2 * (block % 2) + part / 2;
         let half = |at| u32::from(le16(bytes, at)) << (16 * (part % 2));
         match dtype {
@@ -148,11 +155,13 @@ pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: 
                     put(SCALES, block * 4 + word, le32(bytes, 4 * word));
                 }
                 for group in 0..8 {
-                    // Groups 2i and 2i+1 share 32 bytes of nibbles; group g has bit g of the 32 high bytes.
+                    // Groups 2i and 2i+1 share 32 bytes of nibbles; group g has bit g of the 32
+                    // high bytes.
                     let level = |at: usize| nibbles[group / 2 * 32 + at] >> (4 * (group % 2)) & 15;
                     put_nibbles(&mut put, block * 8 + group, level);
                     if let Some(high) = high {
-                        let bits = (0..32).fold(0, |bits, at| bits | u32::from(high[at] >> group & 1) << at);
+                        let bits = (0..32)
+                            .fold(0, |bits, at| bits | u32::from(high[at] >> group & 1) << at);
                         put(HIGH, block * 8 + group, spread_fifth_bits(bits));
                     }
                 }
@@ -163,10 +172,12 @@ pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: 
                     put(SCALES, block * 4 + word, le32(bytes, 192 + 4 * word));
                 }
                 for group in 0..8 {
-                    // 128 weights at a time: four groups share 64 bytes of nibbles and 32 of high bits.
+                    // 128 weights at a time: four groups share 64 bytes of nibbles and 32 of high
+                    // bits.
                     let (half, quarter) = (group / 4, group % 4);
-                    let level =
-                        |at: usize| low[half * 64 + quarter % 2 * 32 + at] >> (4 * (quarter / 2)) & 15;
+                    let level = |at: usize| {
+                        low[half * 64 + quarter % 2 * 32 + at] >> (4 * (quarter / 2)) & 15
+                    };
                     put_nibbles(&mut put, block * 8 + group, level);
                     let top = |at: usize| u32::from(high[half * 32 + at] >> (2 * quarter) & 3);
                     put_pairs(&mut put, HIGH, block * 8 + group, top);
@@ -180,7 +191,8 @@ pub fn pack_row(dtype: DType, planes: &Planes, row: usize, bytes: &[u8], words: 
                     let pair = |at: usize| u32::from(byte(at) >> (2 * (group % 4)) & 3);
                     put_pairs(&mut put, LEVELS, block * 8 + group, pair);
                     if dtype == DType::Q3K {
-                        let bits = (0..32).fold(0, |bits, at| bits | u32::from(bytes[at] >> group & 1) << at);
+                        let bits = (0..32)
+                            .fold(0, |bits, at| bits | u32::from(bytes[at] >> group & 1) << at);
                         put(HIGH, block * 8 + group, spread_fifth_bits(bits));
                     }
                 }
@@ -211,7 +223,8 @@ fn le32(bytes: &[u8], at: usize) -> u32 {
 /// Levels i and 16 + i share a byte, as in Q4_0.
 fn put_nibbles(put: &mut impl FnMut(usize, usize, u32), block: usize, level: impl Fn(usize) -> u8) {
     for word in 0..4 {
-        let byte = |i: usize| u32::from(level(4 * word + i) | level(16 + 4 * word + i) << 4) << (8 * i);
+        let byte =
+            |i: usize| u32::from(level(4 * word + i) | level(16 + 4 * word + i) << 4) << (8 * i);
         put(LEVELS, block * 4 + word, byte(0) | byte(1) | byte(2) | byte(3));
     }
 }
@@ -229,8 +242,8 @@ fn put_pairs(
     }
 }
 
-/// Moves the fifth bit of weight i from bit i to where the shader expects it: bit 8c + j for weight 4j + c, bit
-/// 8c + 4 + j for weight 16 + 4j + c.
+/// Moves the fifth bit of weight i from bit i to where the shader expects it: bit 8c + j for weight
+/// 4j + c, bit 8c + 4 + j for weight 16 + 4j + c.
 fn spread_fifth_bits(bits: u32) -> u32 {
     (0..32).fold(0, |spread, i| {
         let to = 8 * (i % 4) + i % 16 / 4 + 4 * (i / 16);

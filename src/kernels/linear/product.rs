@@ -1,9 +1,11 @@
-//! Products of a weight matrix with activations, with the normalisation before and what follows in the same kernel.
+//! Products of a weight matrix with activations, with the normalisation before and what follows in
+//! the same kernel.
 
 use super::input::{Input, TOLERANCE};
 use super::matrix::Part;
 use crate::gpu::{
-    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor, Tolerance,
+    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor,
+    Tolerance,
 };
 
 /// `y[t] = W · norm(x[t]) + bias + residual[t]`.
@@ -120,8 +122,8 @@ pub(in crate::kernels) fn gelu(x: f32) -> f32 {
     0.5 * x * (1.0 + (0.797_884_6 * (x + 0.044_715 * x * x * x)).tanh())
 }
 
-/// `y[t] = gate(W_gate · x) * (W_up · x)`, the rows of W, or of each of its experts, being those of the gate and then those
-/// of up.
+/// `y[t] = gate(W_gate · x) * (W_up · x)`, the rows of W, or of each of its experts, being those of
+/// the gate and then those of up.
 pub struct GateUp {
     /// Activations and their normalisation.
     pub input: Input,
@@ -142,7 +144,12 @@ impl Kernel for GateUp {
         // The slots of a gate group and its up group differ by a whole number of sixteens.
         let rows = self.input.rows(&self.w);
         assert_eq!(rows % 128, 0, "{}: gate and up are not whole tiles", self.w.tensor.label());
-        assert_eq!(rows, 2 * self.y.dim(1), "{}: gate and up are of another width", self.w.tensor.label());
+        assert_eq!(
+            rows,
+            2 * self.y.dim(1),
+            "{}: gate and up are of another width",
+            self.w.tensor.label()
+        );
         let mut all = self.input.operands(&self.w);
         all.push(Operand::write("y", &self.y));
         all

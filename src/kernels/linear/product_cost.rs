@@ -26,15 +26,16 @@ impl Input {
         format!("{} {tokens} x {rows} x {}{norm}{chosen}", w.format(), w.columns())
     }
 
-    /// How often the rows of all of W are read at least: of experts, the tokens' own. That two tokens may choose the same
-    /// is not known before.
+    /// How often the rows of all of W are read at least: of experts, the tokens' own. That two
+    /// tokens may choose the same is not known before.
     fn share_of(&self, w: &Part, bytes: u64) -> u64 {
         match &self.experts {
             None => bytes,
             Some(experts) => {
                 let count = experts.count(w).max(1);
                 // Of many, all at most, each once.
-                let read = if experts.groups.is_some() { self.tokens.min(count) } else { self.tokens };
+                let read =
+                    if experts.groups.is_some() { self.tokens.min(count) } else { self.tokens };
                 bytes / count as u64 * read as u64
             }
         }
@@ -60,7 +61,8 @@ impl Input {
         4 * (w.planes.blocks * 32 * rows) as u64
     }
 
-    /// Every workgroup reads the activations of its tokens, and for many tokens its rows of the weights.
+    /// Every workgroup reads the activations of its tokens, and for many tokens its rows of the
+    /// weights.
     pub(in crate::kernels) fn surplus(&self, w: &Part, strategy: &Strategy) -> Surplus {
         let workgroups: u64 = strategy.grid.iter().map(|&count| u64::from(count)).product();
         let tile = strategy.constants.iter().find_map(|constant| match constant {

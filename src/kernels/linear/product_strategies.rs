@@ -1,4 +1,5 @@
-//! How the products' work is split: between lanes that never meet, or over workgroups that share their memory.
+//! How the products' work is split: between lanes that never meet, or over workgroups that share
+//! their memory.
 
 use super::input::Input;
 use super::matrix::Part;
@@ -50,9 +51,12 @@ impl Input {
             return vec![];
         }
         if self.one(can) {
-            let mut all = split.and_with_halves(split.subgroup_columns_of(can.subgroup.clamp(8, 32), 4), can);
+            let mut all =
+                split.and_with_halves(split.subgroup_columns_of(can.subgroup.clamp(8, 32), 4), can);
             let splits = [4, 8, 16, 32].map(|splits| split.workgroup_columns_of(splits));
-            all.extend(splits.into_iter().flat_map(|strategy| split.and_with_halves(strategy, can)));
+            all.extend(
+                splits.into_iter().flat_map(|strategy| split.and_with_halves(strategy, can)),
+            );
             let usual = [split.subgroup_columns(can), split.workgroup_columns()];
             all.retain(|size| usual.iter().all(|usual| usual.constants != size.constants));
             return all;
@@ -75,7 +79,8 @@ impl Input {
         let split = self.split(w, finish, paired);
         // Tokens with experts of their own are all summed like one.
         if can.deterministic && self.experts.is_none() {
-            // One token is summed like many: a tile's width does not change the order in which a token is summed.
+            // One token is summed like many: a tile's width does not change the order in which a
+            // token is summed.
             let tokens = if self.tokens == 1 { 1 } else { 8 };
             let lanes = vec![split.matmul(true, tokens), split.matmul(false, tokens)];
             return can.allowed(lanes, split.workgroup_tiles(32));
@@ -112,10 +117,12 @@ impl Split<'_> {
         all
     }
 
-    /// What is smaller, weights or activations, is gone over again and again, and should stay in the caches.
+    /// What is smaller, weights or activations, is gone over again and again, and should stay in
+    /// the caches.
     fn tokens_first(&self) -> bool {
         // Groups that follow one another have experts of their own.
-        self.groups.is_none() && self.w.tensor.bytes() > 4 * (self.tokens * self.w.planes.blocks * 32) as u64
+        self.groups.is_none()
+            && self.w.tensor.bytes() > 4 * (self.tokens * self.w.planes.blocks * 32) as u64
     }
 
     fn tiles(&self, tokens: u32) -> [u32; 3] {
@@ -133,7 +140,8 @@ impl Split<'_> {
             entry: "matvec",
             source: include_str!("../../../shaders/linear/matvec.wgsl"),
             constants: self.constants(&[("BROADCAST", Constant::Switch(broadcast))]),
-            // A workgroup of eight lanes lies within one subgroup only where subgroups have eight lanes or more.
+            // A workgroup of eight lanes lies within one subgroup only where subgroups have eight
+            // lanes or more.
             needs: Needs::lanes(8).subgroup(if broadcast { 8 } else { 0 }),
             grid: [self.pairs().div_ceil(8) as u32, self.alone, 1],
         }
@@ -187,8 +195,11 @@ impl Split<'_> {
             name: "matvec_subgroup_columns",
             entry: "matvec_subgroup_columns",
             source: include_str!("../../../shaders/linear/matvec_subgroup_columns.wgsl"),
-            constants: self.constants(&[("SPAN", Constant::Count(span)), ("SLOTS", Constant::Count(slots))]),
-            needs: Needs::lanes(lanes).workgroup_bytes(lanes / span * slots * (16 + 16 + 4)).subgroup(8),
+            constants: self
+                .constants(&[("SPAN", Constant::Count(span)), ("SLOTS", Constant::Count(slots))]),
+            needs: Needs::lanes(lanes)
+                .workgroup_bytes(lanes / span * slots * (16 + 16 + 4))
+                .subgroup(8),
             grid: [self.pairs().div_ceil(slots as usize) as u32, self.alone, 1],
         }
     }
@@ -204,8 +215,8 @@ impl Split<'_> {
         read.into_iter().chain([strategy]).collect()
     }
 
-    /// Tiles of `tokens` tokens, a multiple of 32. Weights that are halves may stay so in workgroup memory, exactly and in half
-    /// of it, whatever storage they come from.
+    /// Tiles of `tokens` tokens, a multiple of 32. Weights that are halves may stay so in workgroup
+    /// memory, exactly and in half of it, whatever storage they come from.
     fn workgroup_tiles(&self, tokens: u32) -> Vec<Strategy> {
         let halves = (self.w.dtype() == DType::F16).then(|| {
             let tile = self.workgroup_tile(tokens, true);

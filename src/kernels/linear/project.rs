@@ -4,7 +4,8 @@ use super::input::{Input, TOLERANCE};
 use super::matrix::Part;
 use super::product::gelu;
 use crate::gpu::{
-    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor, Tolerance,
+    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor,
+    Tolerance,
 };
 use crate::kernels::pointwise::normal::gelu_exact;
 

@@ -1,18 +1,21 @@
-//! Projection of queries, keys and values, with the rotation and the writing to the cache in the same kernel.
+//! Projection of queries, keys and values, with the rotation and the writing to the cache in the
+//! same kernel.
 
 use super::input::{Input, TOLERANCE};
 use super::matrix::Part;
 use crate::gpu::{
-    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor, Tolerance,
+    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor,
+    Tolerance,
 };
 use crate::kernels::attention::cache::{CacheType, LayerCache, Side};
 
-/// Queries, keys and values of the tokens: projected, rotated, and the latter two written to the cache.
+/// Queries, keys and values of the tokens: projected, rotated, and the latter two written to the
+/// cache.
 pub struct QueryKeyValue {
     /// Activations and their normalisation.
     pub input: Input,
-    /// Weights [(H + 2 K) D, C]: rows of the queries, the keys and the values, or some of them. In queries and
-    /// keys, the two numbers that are rotated together are neighbours.
+    /// Weights [(H + 2 K) D, C]: rows of the queries, the keys and the values, or some of them. In
+    /// queries and keys, the two numbers that are rotated together are neighbours.
     pub w: Part,
     /// Row of that stack with which w begins.
     pub first_row: usize,
@@ -22,7 +25,8 @@ pub struct QueryKeyValue {
     pub rope: Tensor,
     /// Rotated queries [T, H * D].
     pub q: Tensor,
-    /// Where the layer's keys and values go: not bytes, for which a head's numbers must meet ([`crate::kernels::RotateHeads`]).
+    /// Where the layer's keys and values go: not bytes, for which a head's numbers must meet
+    /// ([`crate::kernels::RotateHeads`]).
     pub cache: LayerCache,
 }
 
@@ -39,7 +43,9 @@ impl QueryKeyValue {
 
     /// With what their texts depend on beside the product.
     fn stored(&self, mut strategies: Vec<Strategy>) -> Vec<Strategy> {
-        strategies.iter_mut().for_each(|strategy| strategy.constants.extend(self.cache.constants()));
+        strategies
+            .iter_mut()
+            .for_each(|strategy| strategy.constants.extend(self.cache.constants()));
         strategies
     }
 }

@@ -1,6 +1,8 @@
 //! Learned positions.
 
-use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor};
+use crate::gpu::{
+    Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
 
 /// `y[t] = x[t] + W[step + t]`.
 pub struct AddPositions {
@@ -23,7 +25,11 @@ impl Kernel for AddPositions {
 
     fn operands(&self) -> Vec<Operand> {
         let widths = [&self.x, &self.w, &self.y].map(|tensor| tensor.dim(1));
-        assert!(widths.iter().all(|width| *width == widths[0]), "{}: widths differ", self.w.label());
+        assert!(
+            widths.iter().all(|width| *width == widths[0]),
+            "{}: widths differ",
+            self.w.label()
+        );
         vec![
             Operand::read("step", &self.step),
             Operand::read("x", &self.x),

@@ -67,7 +67,9 @@ impl Kernel for Embed {
         let y = memory.f32_mut(&self.y);
         let mut weights = vec![0.0; self.w.columns()];
         for (y, &id) in y.chunks_mut(width).zip(ids.iter()).take(self.tokens) {
-            let Some(row) = (id as usize).checked_sub(self.w.first).filter(|&row| row < self.w.rows()) else {
+            let Some(row) =
+                (id as usize).checked_sub(self.w.first).filter(|&row| row < self.w.rows())
+            else {
                 continue;
             };
             self.w.row_f32(row, &mut weights);

@@ -2,8 +2,8 @@
 
 use crate::Result;
 use crate::gpu::{
-    Capabilities, Constant, Cost, FOLD, Gradients, HostMemory, Kernel, Needs, Operand, Parameter, Strategy,
-    Target, Tensor, folded,
+    Capabilities, Constant, Cost, FOLD, Gradients, HostMemory, Kernel, Needs, Operand, Parameter,
+    Strategy, Target, Tensor, folded,
 };
 use crate::kernels::pointwise::pointwise::pointwise;
 use crate::kernels::rows::sum_rows::SumRows;
@@ -35,7 +35,10 @@ impl Kernel for Gather {
         let (label, width) = (self.y.label(), self.y.dim(1));
         assert!(self.table.dim(1) == width && width.is_multiple_of(4), "{label}: width");
         assert!(self.ids.len() >= self.y.dim(0), "{label}: ids");
-        assert!(self.places.as_ref().is_none_or(|places| places.dim(1) == width), "{label}: width of places");
+        assert!(
+            self.places.as_ref().is_none_or(|places| places.dim(1) == width),
+            "{label}: width of places"
+        );
         vec![
             Operand::read("ids", &self.ids),
             Operand::read("table", &self.table),
@@ -163,7 +166,10 @@ impl Kernel for Scatter {
             None => dtable.fill(0.0),
         }
         for (dy, &id) in dy.chunks(width).zip(ids.iter()) {
-            dtable[id as usize * width..][..width].iter_mut().zip(dy).for_each(|(sum, dy)| *sum += dy);
+            dtable[id as usize * width..][..width]
+                .iter_mut()
+                .zip(dy)
+                .for_each(|(sum, dy)| *sum += dy);
         }
     }
 }

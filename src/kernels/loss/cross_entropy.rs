@@ -2,8 +2,8 @@
 
 use crate::Result;
 use crate::gpu::{
-    Capabilities, Constant, Cost, FOLD, Gradients, HostMemory, Kernel, Needs, Operand, Parameter, Strategy,
-    Target, Tensor, folded,
+    Capabilities, Constant, Cost, FOLD, Gradients, HostMemory, Kernel, Needs, Operand, Parameter,
+    Strategy, Target, Tensor, folded,
 };
 use crate::kernels::pointwise::pointwise::pointwise;
 use crate::kernels::rows::shared_row::{self, SharedRow};
@@ -42,7 +42,11 @@ impl Kernel for CrossEntropy {
     fn operands(&self) -> Vec<Operand> {
         let [rows, width] = [self.logits.dim(0), self.logits.dim(1)];
         assert!(width.is_multiple_of(4) && self.count <= width, "{}: width", self.logits.label());
-        assert!(self.targets.len() >= rows && self.rows.len() == 4 * rows, "{}: rows", self.rows.label());
+        assert!(
+            self.targets.len() >= rows && self.rows.len() == 4 * rows,
+            "{}: rows",
+            self.rows.label()
+        );
         vec![
             Operand::read("logits", &self.logits),
             Operand::read("targets", &self.targets),
@@ -94,7 +98,15 @@ impl Kernel for CrossEntropy {
             let (logits, targets) = (self.logits.clone(), self.targets.clone());
             let rows = self.rows.clone();
             let count = self.count;
-            gradients.push(CrossEntropyGradient { logits, targets, rows, drows, base, dlogits, count });
+            gradients.push(CrossEntropyGradient {
+                logits,
+                targets,
+                rows,
+                drows,
+                base,
+                dlogits,
+                count,
+            });
         }
         Ok(())
     }
@@ -150,7 +162,10 @@ impl Kernel for CrossEntropyGradient {
             needs: Needs::lanes(lanes),
             grid: [x, y, 1],
         };
-        can.allowed(row_per_lane("cross_entropy_gradient", source, self.logits.dim(0)), vec![shared])
+        can.allowed(
+            row_per_lane("cross_entropy_gradient", source, self.logits.dim(0)),
+            vec![shared],
+        )
     }
 
     fn cost(&self, _: usize) -> Cost {
@@ -165,7 +180,8 @@ impl Kernel for CrossEntropyGradient {
         let base = self.base.as_ref().map(|base| memory.f32(base));
         for (i, dlogit) in memory.f32_mut(&self.dlogits).iter_mut().enumerate() {
             let (row, column) = (i / width, i % width);
-            let chance = if column < self.count { (logits[i] - rows[4 * row + 1]).exp() } else { 0.0 };
+            let chance =
+                if column < self.count { (logits[i] - rows[4 * row + 1]).exp() } else { 0.0 };
             let hit = if column == targets[row] as usize { 1.0 } else { 0.0 };
             let slope = drows[4 * row] * rows[4 * row + 3];
             *dlogit = (chance - hit) * slope + base.as_ref().map_or(0.0, |base| base[i]);
@@ -224,7 +240,8 @@ impl Kernel for MeanLoss {
         if let Some(dtotals) = gradients.get(&self.totals)
             && let Some(Target { to: drows, .. }) = gradients.target(&self.rows)?
         {
-            let (rows, totals, clock) = (self.rows.clone(), self.totals.clone(), self.clock.clone());
+            let (rows, totals, clock) =
+                (self.rows.clone(), self.totals.clone(), self.clock.clone());
             gradients.push(MeanLossGradient { rows, totals, dtotals, clock, drows });
         }
         Ok(())

@@ -5,8 +5,8 @@ use crate::gpu::{
 };
 use crate::kernels::rows::shared_row::SharedRow;
 
-/// `y[t][0] = Σ a (ln a - ln b)`, a and b the softmax of row t of both logits: the divergence of b from a, in nats
-/// (Kullback and Leibler 1951). The other three numbers of `y[t]` are zero.
+/// `y[t][0] = Σ a (ln a - ln b)`, a and b the softmax of row t of both logits: the divergence of b
+/// from a, in nats (Kullback and Leibler 1951). The other three numbers of `y[t]` are zero.
 pub struct Divergence {
     /// The first model's logits [T or more, at least V].
     pub logits_a: Tensor,

@@ -1,6 +1,9 @@
-//! What judging a text needs of the logits, computed where they are: 16 bytes a token instead of a row.
+//! What judging a text needs of the logits, computed where they are: 16 bytes a token instead of a
+//! row.
 
-use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor};
+use crate::gpu::{
+    Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
 use crate::kernels::rows::shared_row::SharedRow;
 
 /// `scores[t] = (ln Σ exp(logits[t]), logits[t][targets[t]], argmax of logits[t], 0)`.

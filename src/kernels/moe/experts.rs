@@ -1,10 +1,12 @@
-//! Products with a stack of experts, of which each token has chosen one: only the chosen rows are read.
+//! Products with a stack of experts, of which each token has chosen one: only the chosen rows are
+//! read.
 
 use super::group_choices::GroupChoices;
 use crate::gpu::{HostMemory, Parameter, Tensor};
 use crate::kernels::linear::matrix::Part;
 
-/// The choice of each "token" of a product. A token of the model that chose k experts is k tokens of the product.
+/// The choice of each "token" of a product. A token of the model that chose k experts is k tokens
+/// of the product.
 #[derive(Clone)]
 pub struct Experts {
     /// For each token of the product (expert, share, 0, 0), as [`super::Route`] writes it [T, 4].
@@ -36,7 +38,8 @@ impl Experts {
         GroupChoices::tiles(tokens, w.all_rows() / self.rows)
     }
 
-    /// The part holds the experts `first_expert .. first_expert + experts`; choices by place begin after `tiles` groups.
+    /// The part holds the experts `first_expert .. first_expert + experts`; choices by place begin
+    /// after `tiles` groups.
     pub(in crate::kernels) fn parameters(&self, w: &Part, tokens: usize) -> [Parameter; 4] {
         [
             Parameter::U32("tiles", self.tiles(w, tokens) as u32),

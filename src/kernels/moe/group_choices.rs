@@ -4,7 +4,8 @@ use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
 
-/// Sorts the choices of a step's tokens by expert, into groups of up to [`GroupChoices::GROUP`] that chose the same.
+/// Sorts the choices of a step's tokens by expert, into groups of up to [`GroupChoices::GROUP`]
+/// that chose the same.
 pub struct GroupChoices {
     /// As [`super::Route`] writes them [choices or more, 4].
     pub routes: Tensor,
@@ -12,8 +13,8 @@ pub struct GroupChoices {
     pub experts: usize,
     /// Count of choices.
     pub choices: usize,
-    /// For each group (expert, place of its first choice, choices, 0), then for each place (choice, 0, 0, 0)
-    /// [[`GroupChoices::rows`] or more, 4].
+    /// For each group (expert, place of its first choice, choices, 0), then for each place (choice,
+    /// 0, 0, 0) [[`GroupChoices::rows`] or more, 4].
     pub groups: Tensor,
 }
 
@@ -43,7 +44,10 @@ impl Kernel for GroupChoices {
         let label = self.groups.label();
         assert!((1..=Self::MOST).contains(&self.experts), "{label}: count of experts");
         assert!(self.routes.dim(0) >= self.choices, "{label}: fewer routes than choices");
-        assert!(self.groups.dim(0) >= Self::rows(self.choices, self.experts), "{label}: too few rows");
+        assert!(
+            self.groups.dim(0) >= Self::rows(self.choices, self.experts),
+            "{label}: too few rows"
+        );
         vec![Operand::read("routes", &self.routes), Operand::write("groups", &self.groups)]
     }
 
@@ -90,7 +94,12 @@ impl Kernel for GroupChoices {
                 ]);
                 group += 1;
                 for &choice in own {
-                    groups[4 * (tiles + place)..][..4].copy_from_slice(&[choice as f32, 0.0, 0.0, 0.0]);
+                    groups[4 * (tiles + place)..][..4].copy_from_slice(&[
+                        choice as f32,
+                        0.0,
+                        0.0,
+                        0.0,
+                    ]);
                     place += 1;
                 }
             }

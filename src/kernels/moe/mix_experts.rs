@@ -46,12 +46,22 @@ impl Kernel for MixExperts {
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         let texels = self.tokens * self.y.dim(1) / 4;
-        pointwise("mix_experts", include_str!("../../../shaders/moe/mix_experts.wgsl"), texels, vec![], can)
+        pointwise(
+            "mix_experts",
+            include_str!("../../../shaders/moe/mix_experts.wgsl"),
+            texels,
+            vec![],
+            can,
+        )
     }
 
     fn cost(&self, _: usize) -> Cost {
         let (numbers, chosen) = ((self.tokens * self.y.dim(1)) as u64, self.chosen as u64);
-        Cost { read: 4 * numbers * (1 + chosen), written: 4 * numbers, operations: 2 * numbers * chosen }
+        Cost {
+            read: 4 * numbers * (1 + chosen),
+            written: 4 * numbers,
+            operations: 2 * numbers * chosen,
+        }
     }
 
     fn reference(&self, memory: &mut HostMemory) {

@@ -33,7 +33,10 @@ impl Kernel for Route {
     fn operands(&self) -> Vec<Operand> {
         let label = self.logits.label();
         assert!(self.experts <= self.logits.dim(1), "{label}: fewer logits than experts");
-        assert!((1..=Self::MOST.min(self.experts)).contains(&self.chosen), "{label}: count of choices");
+        assert!(
+            (1..=Self::MOST.min(self.experts)).contains(&self.chosen),
+            "{label}: count of choices"
+        );
         vec![Operand::read("logits", &self.logits), Operand::write("routes", &self.routes)]
     }
 
@@ -61,7 +64,8 @@ impl Kernel for Route {
     }
 
     fn cost(&self, _: usize) -> Cost {
-        let (logits, routes) = ((self.tokens * self.experts) as u64, (self.tokens * self.chosen) as u64);
+        let (logits, routes) =
+            ((self.tokens * self.experts) as u64, (self.tokens * self.chosen) as u64);
         Cost { read: 4 * logits, written: 16 * routes, operations: logits * self.experts as u64 }
     }
 

@@ -3,7 +3,8 @@
 use super::pointwise::pointwise;
 use crate::Result;
 use crate::gpu::{
-    Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
+    Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy,
+    Target, Tensor,
 };
 use crate::kernels::linear::product::gelu;
 

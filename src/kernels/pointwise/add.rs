@@ -18,7 +18,11 @@ pub struct Add {
 
 impl Add {
     /// Lets the gradient `dy` of a sum flow on into the summand `x`.
-    pub(in crate::kernels) fn pass(gradients: &mut Gradients, x: &Tensor, dy: &Tensor) -> Result<()> {
+    pub(in crate::kernels) fn pass(
+        gradients: &mut Gradients,
+        x: &Tensor,
+        dy: &Tensor,
+    ) -> Result<()> {
         if !gradients.pass(x, dy)
             && let Some(Target { to: y, base: Some(a) }) = gradients.target(x)?
         {

@@ -1,7 +1,8 @@
 //! The normal distribution, for GELU as it is meant.
 
-/// The error function, by a series whose terms are all of one sign (formula 7.1.6 of Abramowitz and Stegun, Handbook of
-/// Mathematical Functions, 1964): 2 / √π exp(-x²) Σ 2ⁿ x²ⁿ⁺¹ / (1 · 3 · … · (2n + 1)).
+/// The error function, by a series whose terms are all of one sign (formula 7.1.6 of Abramowitz and
+/// Stegun, Handbook of Mathematical Functions, 1964): 2 / √π exp(-x²) Σ 2ⁿ x²ⁿ⁺¹ / (1 · 3 · … · (2n
+/// + 1)).
 fn erf(x: f64) -> f64 {
     // From here on it is 1 in any float.
     if x.abs() > 6.0 {
@@ -39,7 +40,11 @@ mod tests {
             (7.0, 1.0),
         ];
         for (x, expected) in rows {
-            assert!((erf(x) - expected).abs() < 1e-9 && erf(-x) == -erf(x), "erf({x}) = {}", erf(x));
+            assert!(
+                (erf(x) - expected).abs() < 1e-9 && erf(-x) == -erf(x),
+                "erf({x}) = {}",
+                erf(x)
+            );
         }
         assert!(erf(f64::NAN).is_nan());
         // Not the approximation by tanh, which gives 0.8411920.

@@ -2,7 +2,8 @@
 
 use crate::gpu::{Capabilities, Constant, FOLD, Needs, Operand, Strategy, Tensor, folded};
 
-/// Lanes of a workgroup, and texels that each owns: a workgroup has a price of its own on software adapters.
+/// Lanes of a workgroup, and texels that each owns: a workgroup has a price of its own on software
+/// adapters.
 const LANES: usize = 64;
 const EACH: usize = 4;
 
@@ -25,7 +26,11 @@ pub(in crate::kernels) fn pointwise(
 }
 
 /// The operands of a gradient that follows from the result's alone.
-pub(in crate::kernels) fn gradient_operands(dy: &Tensor, base: Option<&Tensor>, dx: &Tensor) -> Vec<Operand> {
+pub(in crate::kernels) fn gradient_operands(
+    dy: &Tensor,
+    base: Option<&Tensor>,
+    dx: &Tensor,
+) -> Vec<Operand> {
     vec![Operand::read("dy", dy), Operand::optional("base", base), Operand::write("dx", dx)]
 }
 

@@ -2,7 +2,8 @@
 
 use super::roofs::{CHAINS, UNROLL, chain_operands, chain_parameters};
 use crate::gpu::{
-    Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, Tolerance, widths,
+    Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor,
+    Tolerance, widths,
 };
 use half::f16;
 
@@ -60,7 +61,8 @@ impl Kernel for RoofMultiplyAddHalf {
 
     fn reference(&self, memory: &mut HostMemory) {
         let x = memory.f32(&self.x);
-        let (factor, addend) = (f16::from_f32(self.factor).to_f32(), f16::from_f32(self.addend).to_f32());
+        let (factor, addend) =
+            (f16::from_f32(self.factor).to_f32(), f16::from_f32(self.addend).to_f32());
         for (y, x) in memory.f32_mut(&self.y).iter_mut().zip(x.iter()) {
             let chain = |k: usize| {
                 let start = f16::from_f32(x + k as f32);
@@ -71,7 +73,8 @@ impl Kernel for RoofMultiplyAddHalf {
         }
     }
 
-    /// Devices may round the product too, or not: a chain near 2 is then off by a few steps of 2^-9, and eight are summed.
+    /// Devices may round the product too, or not: a chain near 2 is then off by a few steps of
+    /// 2^-9, and eight are summed.
     fn tolerance(&self) -> Tolerance {
         Tolerance { absolute: 0.06, relative: 0.004 }
     }

@@ -2,7 +2,8 @@
 
 pub use crate::gpu::RoofRead;
 use crate::gpu::{
-    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor, widths,
+    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+    widths,
 };
 
 /// `y = x`.
@@ -71,7 +72,11 @@ pub(in crate::kernels) fn chain_operands(x: &Tensor, y: &Tensor) -> Vec<Operand>
 }
 
 /// The parameters of multiply-adds.
-pub(in crate::kernels) fn chain_parameters(rounds: usize, factor: f32, addend: f32) -> Vec<Parameter> {
+pub(in crate::kernels) fn chain_parameters(
+    rounds: usize,
+    factor: f32,
+    addend: f32,
+) -> Vec<Parameter> {
     vec![
         Parameter::U32("rounds", rounds as u32),
         Parameter::F32("factor", factor),
@@ -80,8 +85,8 @@ pub(in crate::kernels) fn chain_parameters(rounds: usize, factor: f32, addend: f
 }
 
 impl RoofMultiplyAdd {
-    /// Counts of chains to try: a core that starts two multiplications and additions at a time and has each four steps later
-    /// wants sixteen, one of few registers has room for twelve.
+    /// Counts of chains to try: a core that starts two multiplications and additions at a time and
+    /// has each four steps later wants sixteen, one of few registers has room for twelve.
     pub const CHAINS: [usize; 4] = [8, 12, 16, 24];
 }
 
@@ -100,8 +105,10 @@ impl Kernel for RoofMultiplyAdd {
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         let source = include_str!("../../../shaders/roofline/roof_multiply_add.wgsl");
-        let chains =
-            [("CHAINS", Constant::Count(self.chains as u32)), ("UNROLL", Constant::Count(UNROLL as u32))];
+        let chains = [
+            ("CHAINS", Constant::Count(self.chains as u32)),
+            ("UNROLL", Constant::Count(UNROLL as u32)),
+        ];
         let names = ["roof_multiply_add", "roof_multiply_add_wide"];
         widths(can, names, source, self.y.dim(0), &chains)
     }
@@ -117,7 +124,8 @@ impl Kernel for RoofMultiplyAdd {
             sums.fill(0.0);
             for chain in 0..self.chains {
                 let start = x[chain % 4] + chain as f32;
-                let end = (0..UNROLL * self.rounds).fold(start, |value, _| value * self.factor + self.addend);
+                let end = (0..UNROLL * self.rounds)
+                    .fold(start, |value, _| value * self.factor + self.addend);
                 sums[chain % 4] += end;
             }
         }

@@ -1,9 +1,12 @@
 //! Greedy choice on the device.
 
 use super::shared_row::SharedRow;
-use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor};
+use crate::gpu::{
+    Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
 
-/// `ids[0]` = index of the largest logit (the lowest where several are equal, V where none is a number), `step[0]` += advance.
+/// `ids[0]` = index of the largest logit (the lowest where several are equal, V where none is a
+/// number), `step[0]` += advance.
 pub struct Argmax {
     /// Logits [1, V padded to fours].
     pub logits: Tensor,
@@ -31,7 +34,10 @@ impl Kernel for Argmax {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter::U32("count", self.count as u32), Parameter::U32("advance", self.advance as u32)]
+        vec![
+            Parameter::U32("count", self.count as u32),
+            Parameter::U32("advance", self.advance as u32),
+        ]
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {

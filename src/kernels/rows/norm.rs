@@ -36,7 +36,12 @@ impl Kernel for Norm {
 
     fn operands(&self) -> Vec<Operand> {
         assert_eq!(self.x.dim(1), self.y.dim(1), "{}: x and y differ in width", self.x.label());
-        assert_eq!(self.x.dim(1), self.gain.dim(0), "{}: x and gain differ in width", self.x.label());
+        assert_eq!(
+            self.x.dim(1),
+            self.gain.dim(0),
+            "{}: x and gain differ in width",
+            self.x.label()
+        );
         vec![
             Operand::read("x", &self.x),
             Operand::read("gain", &self.gain),

@@ -68,7 +68,8 @@ impl Kernel for NormGradient {
 
     fn reference(&self, memory: &mut HostMemory) {
         let width = self.x.dim(1);
-        let (x, stats, gain) = (memory.f32(&self.x), memory.f32(&self.stats), memory.f32(&self.gain));
+        let (x, stats, gain) =
+            (memory.f32(&self.x), memory.f32(&self.stats), memory.f32(&self.gain));
         let dy = memory.f32(&self.dy);
         let base = self.base.as_ref().map(|base| memory.f32(base));
         let dx = memory.f32_mut(&self.dx);
@@ -81,7 +82,8 @@ impl Kernel for NormGradient {
             let slope = average(&|c| g(c) * h(c));
             for c in 0..width {
                 let at = row * width + c;
-                dx[at] = scale * (g(c) - level - h(c) * slope) + base.as_ref().map_or(0.0, |base| base[at]);
+                dx[at] = scale * (g(c) - level - h(c) * slope)
+                    + base.as_ref().map_or(0.0, |base| base[at]);
             }
         }
     }

@@ -4,14 +4,15 @@ use super::norm_gradient::{NormGainGradient, NormGradient};
 use super::shared_row::SharedRow;
 use crate::Result;
 use crate::gpu::{
-    Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
+    Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy,
+    Target, Tensor,
 };
 use crate::kernels::pointwise::pointwise::rowwise;
 
 /// `y[r] = (x[r] - mean) / deviation * gain (+ bias)`.
 ///
-/// LayerNorm (Ba et al. 2016, arXiv:1607.06450), or RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467), which takes
-/// the mean as 0.
+/// LayerNorm (Ba et al. 2016, arXiv:1607.06450), or RMSNorm (Zhang and Sennrich 2019,
+/// arXiv:1910.07467), which takes the mean as 0.
 pub struct RowNorm {
     /// Rows [T, C].
     pub x: Tensor,
@@ -44,7 +45,11 @@ impl Kernel for RowNorm {
 
     fn operands(&self) -> Vec<Operand> {
         let [rows, width] = [self.x.dim(0), self.x.dim(1)];
-        assert!(self.y.len() == self.x.len() && self.stats.len() == 4 * rows, "{}: rows", self.y.label());
+        assert!(
+            self.y.len() == self.x.len() && self.stats.len() == 4 * rows,
+            "{}: rows",
+            self.y.label()
+        );
         assert!(self.gain.len() == width && width.is_multiple_of(4), "{}: width", self.y.label());
         let mut all = vec![
             Operand::read("x", &self.x),
@@ -73,7 +78,10 @@ impl Kernel for RowNorm {
             rows: self.x.dim(0),
         };
         let source = include_str!("../../../shaders/rows/row_norm.wgsl");
-        can.allowed(rowwise("row_norm", source, self.x.dim(0), &constants), shared.strategies(&constants))
+        can.allowed(
+            rowwise("row_norm", source, self.x.dim(0), &constants),
+            shared.strategies(&constants),
+        )
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -1,4 +1,5 @@
-//! Strategies in which the lanes of a workgroup share a row: for GPUs, where neighbouring lanes should read neighbouring texels.
+//! Strategies in which the lanes of a workgroup share a row: for GPUs, where neighbouring lanes
+//! should read neighbouring texels.
 
 use crate::gpu::{Constant, FOLD, Needs, Strategy, folded};
 
@@ -25,8 +26,12 @@ pub(in crate::kernels) fn lanes(texels: usize) -> u32 {
 }
 
 impl SharedRow {
-    /// Both strategies, for the second list of [`crate::gpu::Capabilities::allowed`]; `constants` are the shader's own.
-    pub(in crate::kernels) fn strategies(self, constants: &[(&'static str, Constant)]) -> Vec<Strategy> {
+    /// Both strategies, for the second list of [`crate::gpu::Capabilities::allowed`]; `constants`
+    /// are the shader's own.
+    pub(in crate::kernels) fn strategies(
+        self,
+        constants: &[(&'static str, Constant)],
+    ) -> Vec<Strategy> {
         let lanes = lanes(self.texels);
         let [x, y] = folded(self.rows);
         let strategy = |name, subgroups: bool| Strategy {

@@ -1,6 +1,8 @@
 //! Sums over rows: gradients of what all rows share.
 
-use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor};
+use crate::gpu::{
+    Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
 
 /// `y` = sum of the rows of x (+ base), x taken as `rows` rows as large as y.
 pub struct SumRows {
@@ -29,7 +31,10 @@ impl Kernel for SumRows {
     }
 
     fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter::U32("rows", self.rows as u32), Parameter::U32("width4", self.y.len() as u32 / 4)]
+        vec![
+            Parameter::U32("rows", self.rows as u32),
+            Parameter::U32("width4", self.y.len() as u32 / 4),
+        ]
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {

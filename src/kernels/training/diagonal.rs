@@ -1,4 +1,5 @@
-//! Two matrices on a diagonal: where one product holds two, each with a low-rank addition of its own.
+//! Two matrices on a diagonal: where one product holds two, each with a low-rank addition of its
+//! own.
 
 use crate::Result;
 use crate::gpu::{

@@ -1,6 +1,8 @@
 //! Batches, drawn on the device, and the clock that tells one step of a submission from the next.
 
-use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor};
+use crate::gpu::{
+    Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
 
 /// Copies sequences from the data: B of T words, and the words that follow their last N as targets.
 #[derive(Clone)]

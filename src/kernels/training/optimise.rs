@@ -1,9 +1,11 @@
 //! Optimisers: from a parameter and its gradient to the next parameter.
 //!
-//! A lane reads what it writes and nothing else: where a tensor can be bound to be read and to be written, its successor may take its
-//! place. Elsewhere it is beside it.
+//! A lane reads what it writes and nothing else: where a tensor can be bound to be read and to be
+//! written, its successor may take its place. Elsewhere it is beside it.
 
-use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor};
+use crate::gpu::{
+    Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
 use crate::kernels::pointwise::pointwise::pointwise;
 
 /// What the steps of all parameters share.
@@ -146,7 +148,9 @@ impl Kernel for Sgd {
         let read = [("w", &self.w), ("g", &self.g), ("m", &self.m)];
         all.extend(read.map(|(name, tensor)| Operand::read(name, tensor)));
         let [w, m] = &self.next;
-        all.extend([("w_next", w), ("m_next", m)].map(|(name, tensor)| Operand::write(name, tensor)));
+        all.extend(
+            [("w_next", w), ("m_next", m)].map(|(name, tensor)| Operand::write(name, tensor)),
+        );
         all
     }
 

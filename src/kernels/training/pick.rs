@@ -38,7 +38,12 @@ impl Kernel for Pick {
             "{}: rows",
             self.y.label()
         );
-        assert_eq!(self.x.dim(0) / self.period * self.kept, self.y.dim(0), "{}: rows", self.y.label());
+        assert_eq!(
+            self.x.dim(0) / self.period * self.kept,
+            self.y.dim(0),
+            "{}: rows",
+            self.y.label()
+        );
         vec![Operand::read("x", &self.x), Operand::write("y", &self.y)]
     }
 
@@ -47,7 +52,13 @@ impl Kernel for Pick {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        pointwise("pick", include_str!("../../../shaders/training/pick.wgsl"), self.y.len() / 4, vec![], can)
+        pointwise(
+            "pick",
+            include_str!("../../../shaders/training/pick.wgsl"),
+            self.y.len() / 4,
+            vec![],
+            can,
+        )
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -1,4 +1,5 @@
-//! The fields of a `config.json`, and which of them were read: what nobody read may change the result.
+//! The fields of a `config.json`, and which of them were read: what nobody read may change the
+//! result.
 
 use super::harmless::{Effect, effect};
 use super::{HAS_AN_EFFECT, LARGEST, way_round};
@@ -22,7 +23,13 @@ pub(super) struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     pub(super) fn new(folder: &'a Folder, within: &str, map: &'a Map<String, Value>) -> Self {
-        Self { folder, within: within.into(), map, seen: RefCell::default(), checked: RefCell::default() }
+        Self {
+            folder,
+            within: within.into(),
+            map,
+            seen: RefCell::default(),
+            checked: RefCell::default(),
+        }
     }
 
     /// An error about a field.
@@ -45,8 +52,8 @@ impl<'a> Fields<'a> {
         self.folder.opt_tensor(name).is_some()
     }
 
-    /// Whether the embedding table serves for the output where it is meant to: the library uses another matrix if one is
-    /// stored all the same.
+    /// Whether the embedding table serves for the output where it is meant to: the library uses
+    /// another matrix if one is stored all the same.
     pub(super) fn repeats_embedding(&self) -> bool {
         !self.has_tensor("output.weight") || self.folder.output_repeats()
     }
@@ -81,7 +88,10 @@ impl<'a> Fields<'a> {
     /// A count of 1 to what models have, if it is there.
     pub(super) fn opt_count(&self, name: &str) -> Result<Option<usize>> {
         let in_range = |value: &Value| {
-            value.as_u64().and_then(|n| usize::try_from(n).ok()).filter(|n| (1..=LARGEST).contains(n))
+            value
+                .as_u64()
+                .and_then(|n| usize::try_from(n).ok())
+                .filter(|n| (1..=LARGEST).contains(n))
         };
         self.typed(name, "a count that models have", in_range)
     }
@@ -91,7 +101,8 @@ impl<'a> Fields<'a> {
         self.required(name, value)
     }
 
-    /// A count as the library that wrote the file has it: one that is not written is `default`, and null is none.
+    /// A count as the library that wrote the file has it: one that is not written is `default`, and
+    /// null is none.
     pub(super) fn count_or(&self, name: &str, default: Option<usize>) -> Result<Option<usize>> {
         if self.is_absent(name) { Ok(default) } else { self.opt_count(name) }
     }
@@ -138,22 +149,26 @@ impl<'a> Fields<'a> {
         numbers.ok_or_else(|| self.wrong(name, "should be a list of numbers"))
     }
 
-    /// Refuses a field with another value than those that are supported, all of which mean the same.
+    /// Refuses a field with another value than those that are supported, all of which mean the
+    /// same.
     pub(super) fn only(&self, name: &str, supported: &[Value]) -> Result<()> {
         self.checked.borrow_mut().insert(name.to_owned());
         match self.map.get(name).filter(|value| !value.is_null()) {
             Some(value) if !supported.contains(value) && !self.is_ignored(name) => {
                 let names: Vec<String> = supported.iter().map(Value::to_string).collect();
                 let (shown, way) = (shown(value), way_round(&self.path_of(name)));
-                let message =
-                    format!("= {shown} changes the result; only {} is supported; {way}", names.join(" or "));
+                let message = format!(
+                    "= {shown} changes the result; only {} is supported; {way}",
+                    names.join(" or ")
+                );
                 Err(self.wrong(name, message))
             }
             _ => Ok(()),
         }
     }
 
-    /// Refuses what nobody has read, unless it is known to be harmless or somebody would have it let pass.
+    /// Refuses what nobody has read, unless it is known to be harmless or somebody would have it
+    /// let pass.
     pub(super) fn finish(self) -> Result<()> {
         let (seen, checked) = (self.seen.borrow(), self.checked.borrow());
         for (name, value) in self.map {

@@ -11,7 +11,10 @@ use crate::model::rope::{Rope, Scaling};
 pub(super) fn read(gguf: &Gguf) -> Result<Config> {
     let named = gguf.str("general.architecture")?;
     let architecture = TABLE.iter().find(|row| row.name == named).ok_or_else(|| {
-        gguf.path_error(format!("the architecture {named:?} is not supported; known are {}", names()))
+        gguf.path_error(format!(
+            "the architecture {named:?} is not supported; known are {}",
+            names()
+        ))
     })?;
     let keys = Keys::new(gguf, named);
     let (width, layers) = (keys.count("embedding_length")?, keys.count("block_count")?);
@@ -32,7 +35,9 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
     let base = keys.opt_f32("rope.freq_base")?.unwrap_or(10_000.0);
     let rope = match architecture.learned_positions {
         true => Rope::none(),
-        false => Rope { base: base.into(), width: width_of_rope, scaling: scaling(&keys, context)? },
+        false => {
+            Rope { base: base.into(), width: width_of_rope, scaling: scaling(&keys, context)? }
+        }
     };
     let (mut ropes, mut layer_types) = (vec![rope], vec![LayerType { window, rope: 0 }; layers]);
     if named == "gemma3" {
@@ -59,7 +64,8 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
         }),
         false => None,
     };
-    // Of Gemma 3 the one with 27 billion weights scales by another width than its heads'; its files do not say so.
+    // Of Gemma 3 the one with 27 billion weights scales by another width than its heads'; its files
+    // do not say so.
     let scale_of = if named == "gemma3" && layers == 62 { width / heads } else { head };
     let epsilon = match architecture.norm {
         Norm::Rms => "attention.layer_norm_rms_epsilon",
@@ -108,7 +114,8 @@ fn local_layers(keys: &Keys, layers: usize) -> Result<Vec<bool>> {
     match keys.get(name) {
         Some(Value::Array(Array::Bool(list))) if list.len() == layers => Ok(list.clone()),
         Some(Value::Array(list)) => {
-            let message = format!("has {} entries of type {}", list.len(), list.element_type_name());
+            let message =
+                format!("has {} entries of type {}", list.len(), list.element_type_name());
             Err(keys.wrong(name, format!("{message}, not one bool for each of {layers} layers")))
         }
         _ => {
@@ -129,7 +136,9 @@ fn scaling(keys: &Keys, context: usize) -> Result<Scaling> {
             let magnitude = match keys.opt_f32("rope.scaling.attn_factor")? {
                 Some(magnitude) => f64::from(magnitude),
                 None if context <= original => 1.0,
-                None => (1.0 + (context as f64 / original as f64).ln() / (original as f64).ln()).sqrt(),
+                None => {
+                    (1.0 + (context as f64 / original as f64).ln() / (original as f64).ln()).sqrt()
+                }
             };
             Scaling::Long { short, long, original, magnitude }
         }
@@ -138,7 +147,9 @@ fn scaling(keys: &Keys, context: usize) -> Result<Scaling> {
     match (keys.opt_str("rope.scaling.type")?, &by_tensors) {
         (Some("longrope"), Scaling::Long { .. }) => Ok(by_tensors),
         _ if scaling_by_keys(keys)? == Scaling::None => Ok(by_tensors),
-        _ => Err(keys.wrong("rope.scaling.type", "stretches frequencies that tensors stretch, too")),
+        _ => {
+            Err(keys.wrong("rope.scaling.type", "stretches frequencies that tensors stretch, too"))
+        }
     }
 }
 

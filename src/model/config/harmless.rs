@@ -1,9 +1,10 @@
-//! Fields of `config.json` that have no effect on a text's logits: some whatever they say, some as long as they say what is
-//! so anyway.
+//! Fields of `config.json` that have no effect on a text's logits: some whatever they say, some as
+//! long as they say what is so anyway.
 
 use serde_json::Value;
 
-/// Fields that describe training, other tasks, how the library computes or chooses tokens, or the file itself.
+/// Fields that describe training, other tasks, how the library computes or chooses tokens, or the
+/// file itself.
 const ANY: &[&str] = &[
     // The file, its tokenizer, and the library that wrote it.
     "_commit_hash",
@@ -189,7 +190,8 @@ pub(super) enum Effect {
     Unknown,
 }
 
-/// The effect of a field of this name and value. `within` is where it stands: nothing, or an object's name and a dot.
+/// The effect of a field of this name and value. `within` is where it stands: nothing, or an
+/// object's name and a dot.
 pub(super) fn effect(within: &str, name: &str, value: &Value) -> Effect {
     let is_of_rope = within.contains("rope");
     // Training alone leaves numbers out at random.

@@ -11,12 +11,13 @@ use serde_json::json;
 
 pub(super) fn read(folder: &Folder) -> Result<Config> {
     let named = folder.model_type()?;
-    let architecture = TABLE.iter().find(|row| row.model_types.contains(&named)).ok_or_else(|| {
-        folder.path_error(format!(
-            "config.json: the model_type {named:?} is not supported; known are {}",
-            model_types()
-        ))
-    })?;
+    let architecture =
+        TABLE.iter().find(|row| row.model_types.contains(&named)).ok_or_else(|| {
+            folder.path_error(format!(
+                "config.json: the model_type {named:?} is not supported; known are {}",
+                model_types()
+            ))
+        })?;
     let fields = Fields::new(folder, "", folder.config());
     let config = match named {
         "gpt2" => gpt2(&fields, architecture)?,
@@ -51,8 +52,8 @@ const EYES: [&str; 6] = [
     "mm_tokens_per_image",
 ];
 
-/// What `transformers` takes for fields that a file leaves out, where models differ in it. Files of some models leave out
-/// all that is so.
+/// What `transformers` takes for fields that a file leaves out, where models differ in it. Files of
+/// some models leave out all that is so.
 struct Defaults {
     heads: Option<usize>,
     /// None: as many as heads.
@@ -81,9 +82,13 @@ fn defaults(named: &str) -> Defaults {
     match named {
         "mistral" => Defaults { key_heads: Some(8), context: 131_072, window: Some(4096), ..none },
         "qwen2" => Defaults { key_heads: Some(32), context: 32_768, window: Some(4096), ..none },
-        "qwen3" => {
-            Defaults { key_heads: Some(32), head: Some(128), context: 32_768, window: Some(4096), ..none }
-        }
+        "qwen3" => Defaults {
+            key_heads: Some(32),
+            head: Some(128),
+            context: 32_768,
+            window: Some(4096),
+            ..none
+        },
         "qwen3_moe" => Defaults { key_heads: Some(4), context: 32_768, window: Some(4096), ..none },
         "phi3" => Defaults { context: 4096, norm_eps: 1e-5, ..none },
         "gemma3_text" => Defaults {
@@ -134,7 +139,9 @@ fn gpt2(fields: &Fields, architecture: &'static Architecture) -> Result<Config> 
     fields.only("scale_attn_weights", &[json!(true)])?;
     let head = width / heads;
     if head * heads != width {
-        return Err(fields.wrong("n_embd", format!("= {width} is not shared evenly by {heads} heads")));
+        return Err(
+            fields.wrong("n_embd", format!("= {width} is not shared evenly by {heads} heads"))
+        );
     }
     Ok(Config {
         architecture,
@@ -187,11 +194,14 @@ fn decoder(fields: &Fields, architecture: &'static Architecture, named: &str) ->
     let bias = fields.flag("attention_bias", false)?;
     // Families that the library gives no such biases have them only where they are stored.
     let is_fixed = matches!(named, "mistral" | "qwen2" | "phi3");
-    let has_bias = |part: &str| bias && (!is_fixed || fields.has_tensor(&format!("blk.0.{part}.bias")));
+    let has_bias =
+        |part: &str| bias && (!is_fixed || fields.has_tensor(&format!("blk.0.{part}.bias")));
     let qkv = if architecture.fused { "attn_qkv" } else { "attn_q" };
     let cap = |name: &str| fields.opt_number(name).map(|cap| cap.map(|cap| cap as f32));
-    // Gemma's is a number of its own, which only happens to be the width of a head in most of its models.
-    let scale = if gemma && fields.is_absent("query_pre_attn_scalar") { 256.0 } else { head as f64 };
+    // Gemma's is a number of its own, which only happens to be the width of a head in most of its
+    // models.
+    let scale =
+        if gemma && fields.is_absent("query_pre_attn_scalar") { 256.0 } else { head as f64 };
     let scale_of = fields.opt_number("query_pre_attn_scalar")?.unwrap_or(scale);
     Ok(Config {
         architecture,
@@ -220,8 +230,8 @@ fn decoder(fields: &Fields, architecture: &'static Architecture, named: &str) ->
     })
 }
 
-/// A mixture of experts, with the names of old and new versions of the library. Every so many layers have experts, but for
-/// those listed.
+/// A mixture of experts, with the names of old and new versions of the library. Every so many
+/// layers have experts, but for those listed.
 fn experts(fields: &Fields, layers: usize) -> Result<Experts> {
     let count = match fields.opt_count("num_experts")? {
         Some(count) => count,
@@ -238,12 +248,14 @@ fn experts(fields: &Fields, layers: usize) -> Result<Experts> {
         chosen: fields.count("num_experts_per_tok")?,
         hidden: fields.count("moe_intermediate_size")?,
         among_chosen: fields.flag("norm_topk_prob", false)?,
-        layers: (0..layers).map(|layer| (layer + 1).is_multiple_of(step) && !is_dense(layer)).collect(),
+        layers: (0..layers)
+            .map(|layer| (layer + 1).is_multiple_of(step) && !is_dense(layer))
+            .collect(),
     })
 }
 
-/// Which layers see a window only: those listed as such, those from a number on, or all. Of Gemma's, these have a rotary
-/// embedding of their own.
+/// Which layers see a window only: those listed as such, those from a number on, or all. Of
+/// Gemma's, these have a rotary embedding of their own.
 fn layer_types(
     fields: &Fields,
     layers: usize,
@@ -258,8 +270,11 @@ fn layer_types(
     let (old, new) =
         (fields.opt_count("sliding_window_pattern")?, fields.opt_count("_sliding_window_pattern")?);
     let Some(list) = fields.opt_list("layer_types")? else {
-        let first =
-            if named.starts_with("qwen") { fields.opt_count("max_window_layers")?.unwrap_or(28) } else { 0 };
+        let first = if named.starts_with("qwen") {
+            fields.opt_count("max_window_layers")?.unwrap_or(28)
+        } else {
+            0
+        };
         // Of so many, Gemma's last one sees all.
         let pattern = old.or(new).unwrap_or(6);
         let is_full = |layer: usize| {
@@ -268,7 +283,9 @@ fn layer_types(
         return Ok((0..layers).map(|layer| if is_full(layer) { full } else { local }).collect());
     };
     if list.len() != layers {
-        return Err(fields.wrong("layer_types", format!("has {} entries for {layers} layers", list.len())));
+        return Err(
+            fields.wrong("layer_types", format!("has {} entries for {layers} layers", list.len()))
+        );
     }
     let layer_type = |named: &serde_json::Value| match (named.as_str(), window) {
         (Some("full_attention"), _) => Ok(full),
@@ -278,13 +295,20 @@ fn layer_types(
     list.iter().map(layer_type).collect()
 }
 
-/// The rotary embeddings, as old and new versions of the library write them: one, and of Gemma's layers with a window
-/// another.
-fn ropes(fields: &Fields, head: usize, context: usize, gemma: bool, theta: f64) -> Result<Vec<Rope>> {
+/// The rotary embeddings, as old and new versions of the library write them: one, and of Gemma's
+/// layers with a window another.
+fn ropes(
+    fields: &Fields,
+    head: usize,
+    context: usize,
+    gemma: bool,
+    theta: f64,
+) -> Result<Vec<Rope>> {
     let theta = fields.opt_number("rope_theta")?.or(Some(theta));
     let local_theta = fields.opt_number("rope_local_base_freq")?;
     let partial = fields.opt_number("partial_rotary_factor")?;
-    let (parameters, old) = (fields.opt_object("rope_parameters")?, fields.opt_object("rope_scaling")?);
+    let (parameters, old) =
+        (fields.opt_object("rope_parameters")?, fields.opt_object("rope_scaling")?);
     let read = |parameters: Option<Fields>, theta| -> Result<Rope> {
         let rope = embedding(parameters.as_ref(), theta, partial, head, context, fields)?;
         parameters.map_or(Ok(()), Fields::finish)?;
@@ -297,7 +321,8 @@ fn ropes(fields: &Fields, head: usize, context: usize, gemma: bool, theta: f64) 
     let local_theta = local_theta.or(Some(10_000.0));
     match parameters {
         Some(both) if both.get("full_attention").is_some() => {
-            let (full, local) = (both.opt_object("full_attention")?, both.opt_object("sliding_attention")?);
+            let (full, local) =
+                (both.opt_object("full_attention")?, both.opt_object("sliding_attention")?);
             let all = vec![read(full, theta)?, read(local, local_theta)?];
             both.finish()?;
             Ok(all)
@@ -332,8 +357,14 @@ fn embedding(
     Ok(Rope { base: base.unwrap_or(10_000.0), width, scaling })
 }
 
-fn read_scaling(parameters: &Fields, fields: &Fields, context: usize, width: usize) -> Result<Scaling> {
-    let named = parameters.opt_text("rope_type")?.or(parameters.opt_text("type")?).unwrap_or("default");
+fn read_scaling(
+    parameters: &Fields,
+    fields: &Fields,
+    context: usize,
+    width: usize,
+) -> Result<Scaling> {
+    let named =
+        parameters.opt_text("rope_type")?.or(parameters.opt_text("type")?).unwrap_or("default");
     // The context that the model was made for at first.
     let original = || -> Result<f64> {
         let own = parameters.opt_count("original_max_position_embeddings")?;
@@ -359,10 +390,13 @@ fn read_scaling(parameters: &Fields, fields: &Fields, context: usize, width: usi
             let factor = parameters.number("factor")?;
             // As the paper has it, 0.1 ln(s) + 1, with a factor of the logarithm for some models.
             let grown = |by: f64| if factor <= 1.0 { 1.0 } else { 0.1 * by * factor.ln() + 1.0 };
-            let (over, under) = (parameters.opt_number("mscale")?, parameters.opt_number("mscale_all_dim")?);
+            let (over, under) =
+                (parameters.opt_number("mscale")?, parameters.opt_number("mscale_all_dim")?);
             let magnitude = match (parameters.opt_number("attention_factor")?, over, under) {
                 (Some(given), ..) => given,
-                (None, Some(over), Some(under)) if over != 0.0 && under != 0.0 => grown(over) / grown(under),
+                (None, Some(over), Some(under)) if over != 0.0 && under != 0.0 => {
+                    grown(over) / grown(under)
+                }
                 _ => grown(1.0),
             };
             Ok(Scaling::Yarn {
@@ -378,7 +412,8 @@ fn read_scaling(parameters: &Fields, fields: &Fields, context: usize, width: usi
         "longrope" | "su" => {
             let original = original()?;
             let factor = parameters.opt_number("factor")?.unwrap_or(context as f64 / original);
-            let grown = if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / original.ln()).sqrt() };
+            let grown =
+                if factor <= 1.0 { 1.0 } else { (1.0 + factor.ln() / original.ln()).sqrt() };
             Ok(Scaling::Long {
                 short: parameters.numbers("short_factor", width / 2)?,
                 long: parameters.numbers("long_factor", width / 2)?,

@@ -1,4 +1,5 @@
-//! The metadata of a GGUF file about its model, and which keys of it were read: what nobody read may change the result.
+//! The metadata of a GGUF file about its model, and which keys of it were read: what nobody read
+//! may change the result.
 
 use super::{HAS_AN_EFFECT, LARGEST, way_round};
 use crate::format::{Gguf, Value};
@@ -6,7 +7,8 @@ use crate::{Error, Result};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-/// Keys that say what follows from others or from the tensors, or nothing of the text that comes out.
+/// Keys that say what follows from others or from the tensors, or nothing of the text that comes
+/// out.
 const HARMLESS: &[&str] = &[
     "attention.layer_norm_epsilon",
     "attention.layer_norm_rms_epsilon",
@@ -126,11 +128,16 @@ impl<'a> Keys<'a> {
         let Some(Value::Array(list)) = self.get(name) else { return self.count(name) };
         let counts = list.as_u32s().ok_or_else(|| {
             let found = list.element_type_name();
-            self.wrong(name, format!("should be one count or one for each layer, but is an array of {found}"))
+            self.wrong(
+                name,
+                format!("should be one count or one for each layer, but is an array of {found}"),
+            )
         })?;
         if counts.len() != layers {
-            let message =
-                format!("has {} counts, but there are {layers} layers; the file is damaged", counts.len());
+            let message = format!(
+                "has {} counts, but there are {layers} layers; the file is damaged",
+                counts.len()
+            );
             return Err(self.wrong(name, message));
         }
         let (least, most) = (counts.iter().min().copied(), counts.iter().max().copied());
@@ -165,7 +172,9 @@ impl<'a> Keys<'a> {
                 }
                 continue;
             }
-            if is_ignored || HARMLESS.contains(&name) || ELSEWHERE.iter().any(|start| name.starts_with(start))
+            if is_ignored
+                || HARMLESS.contains(&name)
+                || ELSEWHERE.iter().any(|start| name.starts_with(start))
             {
                 continue;
             }
@@ -174,12 +183,14 @@ impl<'a> Keys<'a> {
             match ONLY.iter().find(|(known, _)| *known == name) {
                 Some((_, harmless)) if harmless.contains(&&*value.to_string()) => {}
                 Some(_) => {
-                    let message = format!("= {value} changes the result and is not supported; {way}");
+                    let message =
+                        format!("= {value} changes the result and is not supported; {way}");
                     return Err(self.wrong(&shown, message));
                 }
                 None => {
-                    let message =
-                        format!("= {value} is not known to this version and may change the result; {way}");
+                    let message = format!(
+                        "= {value} is not known to this version and may change the result; {way}"
+                    );
                     return Err(self.wrong(&shown, message));
                 }
             }

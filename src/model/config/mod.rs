@@ -12,8 +12,8 @@ use crate::Result;
 use crate::format::{Gguf, Source};
 use crate::kernels::{Function, Route};
 
-/// Shape and constants of a model. T tokens, C width, H heads, K key heads, D head width, F hidden width, L layers, V
-/// vocabulary.
+/// Shape and constants of a model. T tokens, C width, H heads, K key heads, D head width, F hidden
+/// width, L layers, V vocabulary.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The family.
@@ -50,7 +50,8 @@ pub struct Config {
     pub attention_cap: Option<f32>,
     /// And so are logits.
     pub logits_cap: Option<f32>,
-    /// Whether the embedding table is the output matrix, too; `None` if the absence of the latter says so.
+    /// Whether the embedding table is the output matrix, too; `None` if the absence of the latter
+    /// says so.
     pub tied: Option<bool>,
     /// Products for queries, keys and values have biases.
     pub qkv_bias: bool,
@@ -99,7 +100,9 @@ const MOST_LAYERS: usize = 1 << 12;
 
 /// What can be done about a field or key that is refused.
 fn way_round(name: &str) -> String {
-    format!("--ignore-config {name} goes on as if it were not there, and the answers may then be wrong")
+    format!(
+        "--ignore-config {name} goes on as if it were not there, and the answers may then be wrong"
+    )
 }
 
 /// Why attention cannot be computed with so many heads of such a width, in words, if it cannot.
@@ -116,7 +119,8 @@ impl Config {
     /// Reads it from a file or folder.
     ///
     /// # Errors
-    /// An unknown architecture, a missing or absurd value, or a setting that changes the result and is not supported.
+    /// An unknown architecture, a missing or absurd value, or a setting that changes the result and
+    /// is not supported.
     pub fn from_source(source: &Source) -> Result<Self> {
         let config = match source {
             Source::Gguf(gguf) => gguf::read(gguf)?,
@@ -140,7 +144,8 @@ impl Config {
         }
     }
 
-    /// With the context that YaRN stretches to: people add its settings to a file, and leave the context as it was.
+    /// With the context that YaRN stretches to: people add its settings to a file, and leave the
+    /// context as it was.
     fn stretched(mut self) -> Self {
         for rope in &self.ropes {
             if let Scaling::Yarn { original, factor, .. } = rope.scaling {

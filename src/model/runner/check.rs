@@ -6,13 +6,14 @@ use crate::{Error, Result};
 use std::sync::Arc;
 
 impl Runner {
-    /// From now on steps are run with a timestamp around each dispatch, one at a time. Slower: dispatches cannot
-    /// overlap.
+    /// From now on steps are run with a timestamp around each dispatch, one at a time. Slower:
+    /// dispatches cannot overlap.
     pub fn start_profile(&mut self) {
         self.profile.get_or_insert_default();
     }
 
-    /// The dispatches since [`Runner::start_profile`], in order, and an end to profiling. Empty without a device.
+    /// The dispatches since [`Runner::start_profile`], in order, and an end to profiling. Empty
+    /// without a device.
     pub fn take_profile(&mut self) -> Vec<Timing> {
         self.profile.take().unwrap_or_default()
     }
@@ -56,7 +57,8 @@ impl Runner {
     /// Runs the step of `ids` dispatch by dispatch on the device and through the references.
     ///
     /// # Errors
-    /// When the context is full, an id is unknown, what is computed is no number, or the device fails.
+    /// When the context is full, an id is unknown, what is computed is no number, or the device
+    /// fails.
     pub fn check(&mut self, ids: &[u32]) -> Result<Option<Divergence>> {
         self.check_ids(ids)?;
         let place = self.place.clone();
@@ -69,7 +71,9 @@ impl Runner {
             match divergence {
                 None => {}
                 // No device is to blame for what comes out of its reference.
-                Some(Divergence { label, kernel, operand, index, expected, .. }) if !expected.is_finite() => {
+                Some(Divergence { label, kernel, operand, index, expected, .. })
+                    if !expected.is_finite() =>
+                {
                     return Err(Error::Model(format!(
                         "{operand}[{index}] of {label} (kernel {kernel}) is {expected} by its reference, too: the weights are \
                          no numbers or too large, and not the device is wrong; fetch the model again"

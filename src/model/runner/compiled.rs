@@ -45,7 +45,8 @@ impl Compiled {
 }
 
 impl Runner {
-    /// Runs a step of `tokens` tokens, whose words are written and that has no chains, without waiting for it.
+    /// Runs a step of `tokens` tokens, whose words are written and that has no chains, without
+    /// waiting for it.
     pub(super) fn advance(&mut self, tokens: usize, step: &Compiled) {
         match (&self.place, &step.program) {
             (Place::Device(gpu), Some(program)) => program.run(gpu),

@@ -1,4 +1,5 @@
-//! Steps of one token: several in a submission, and again where the workers of a chain missed each other.
+//! Steps of one token: several in a submission, and again where the workers of a chain missed each
+//! other.
 
 use super::compiled::Compiled;
 use super::{MOST_STEPS, Runner, Want};
@@ -6,8 +7,9 @@ use crate::gpu::{Gpu, Place};
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// When chains are left alone, because their workers missed each other, or waited for long: once in a while that happens to
-/// any thread, and then it is for 8 steps; on a machine that has other work it goes on, and each time is twice as long.
+/// When chains are left alone, because their workers missed each other, or waited for long: once in
+/// a while that happens to any thread, and then it is for 8 steps; on a machine that has other work
+/// it goes on, and each time is twice as long.
 #[derive(Debug, Default)]
 pub(super) struct Patience {
     /// Steps until chains are tried again.
@@ -20,7 +22,10 @@ impl Patience {
     fn missed(&mut self) {
         self.last = (2 * self.last).clamp(8, 4096);
         self.left = self.last;
-        log::info!("threads of the adapter wait for each other in vain; {} tokens call by call", self.left);
+        log::info!(
+            "threads of the adapter wait for each other in vain; {} tokens call by call",
+            self.left
+        );
     }
 
     fn went_well(&mut self, steps: usize, chained: bool) {
@@ -41,8 +46,8 @@ impl Runner {
         self.run(&[id], Want::Last)
     }
 
-    /// Computes `steps` greedy steps in one submission, each feeding its choice to the next on the device; the first
-    /// reads the last choice. Gives the choices.
+    /// Computes `steps` greedy steps in one submission, each feeding its choice to the next on the
+    /// device; the first reads the last choice. Gives the choices.
     ///
     /// # Errors
     /// When the context is full or the device fails.
@@ -67,7 +72,12 @@ impl Runner {
     }
 
     /// Runs `steps` steps of one token, whose words are written, and gives their choices.
-    pub(super) fn steps_of_one(&mut self, gpu: &Gpu, compiled: &Compiled, steps: usize) -> Result<Vec<u32>> {
+    pub(super) fn steps_of_one(
+        &mut self,
+        gpu: &Gpu,
+        compiled: &Compiled,
+        steps: usize,
+    ) -> Result<Vec<u32>> {
         let mut choices = Vec::with_capacity(steps);
         while choices.len() < steps {
             let program = match &compiled.program {

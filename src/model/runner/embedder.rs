@@ -47,7 +47,8 @@ impl Embedder {
         if !self.steps.contains_key(&key) {
             let act = self.runner.activations(tokens)?;
             let Runner { model, cache, step, chosen, logits, .. } = &self.runner;
-            let mut recording = record(model, cache, &act, step, chosen, logits, tokens, Want::Nothing);
+            let mut recording =
+                record(model, cache, &act, step, chosen, logits, tokens, Want::Nothing);
             let (config, norm) = (&model.config, &model.output_norm);
             let kernel = Norm {
                 x: act.x.clone(),
@@ -89,7 +90,9 @@ impl Embedder {
         }
         let length = pooled.iter().map(|x| x * x).sum::<f64>().sqrt();
         if !length.is_finite() || length == 0.0 {
-            return Err(Error::Model("the hidden states are not numbers: the model is damaged".into()));
+            return Err(Error::Model(
+                "the hidden states are not numbers: the model is damaged".into(),
+            ));
         }
         Ok(pooled.into_iter().map(|x| (x / length) as f32).collect())
     }

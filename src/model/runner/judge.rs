@@ -11,7 +11,8 @@ use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Room for logits, bytes: enough for dozens of tokens of any vocabulary, and below every limit on bindings.
+/// Room for logits, bytes: enough for dozens of tokens of any vocabulary, and below every limit on
+/// bindings.
 const LOGITS_BYTES: usize = 32 << 20;
 
 /// What a model thought of one token.
@@ -114,7 +115,8 @@ impl Judge {
         if !self.steps.contains_key(&key) {
             let act = self.runner.activations(tokens)?;
             let Runner { model, cache, step, chosen, .. } = &self.runner;
-            let mut recording = record(model, cache, &act, step, chosen, &self.logits, tokens, Want::All);
+            let mut recording =
+                record(model, cache, &act, step, chosen, &self.logits, tokens, Want::All);
             let kernel = Likelihood {
                 logits: self.logits.clone(),
                 count: self.count,
@@ -128,8 +130,8 @@ impl Judge {
         self.steps.get(&key).cloned().ok_or_else(|| Error::Model("a step went missing".into()))
     }
 
-    /// Reads `ids`, at most [`Judge::rows`], and has each judged by what follows it, `targets`. The scores stay on the
-    /// device.
+    /// Reads `ids`, at most [`Judge::rows`], and has each judged by what follows it, `targets`. The
+    /// scores stay on the device.
     ///
     /// # Errors
     /// When the context is full, an id is unknown, or the device fails.
@@ -178,14 +180,16 @@ impl Judge {
         }
     }
 
-    /// Begins anew and scores every token of `ids` after the first; `progress` is told how many are done.
+    /// Begins anew and scores every token of `ids` after the first; `progress` is told how many are
+    /// done.
     ///
     /// # Errors
     /// When the context is too short, an id is unknown, or the device fails.
     pub fn score(&mut self, ids: &[u32], mut progress: impl FnMut(usize)) -> Result<Vec<Score>> {
         self.runner.rewind(0);
         let mut scores = Vec::with_capacity(ids.len());
-        let (inputs, targets) = (&ids[..ids.len().saturating_sub(1)], ids.get(1..).unwrap_or_default());
+        let (inputs, targets) =
+            (&ids[..ids.len().saturating_sub(1)], ids.get(1..).unwrap_or_default());
         for (inputs, targets) in inputs.chunks(self.rows).zip(targets.chunks(self.rows)) {
             self.run(inputs, targets)?;
             scores.extend(self.read(inputs.len())?);

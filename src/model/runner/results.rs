@@ -46,7 +46,8 @@ impl Runner {
         ))
     }
 
-    /// Bytes on a device that [`Runner::all_logits`] takes: for steps of so many tokens and for one of fewer.
+    /// Bytes on a device that [`Runner::all_logits`] takes: for steps of so many tokens and for one
+    /// of fewer.
     pub fn all_logits_bytes(vocabulary: usize) -> u64 {
         (2 * 4 * CHUNK_ALL * vocabulary.next_multiple_of(4)) as u64
     }

@@ -58,7 +58,8 @@ impl Arguments {
     }
 
     pub(super) fn needed(&self, index: usize) -> Done<&Value> {
-        self.any(index).ok_or_else(|| error(format!("{} needs {}", self.function, self.names[index])))
+        self.any(index)
+            .ok_or_else(|| error(format!("{} needs {}", self.function, self.names[index])))
     }
 
     pub(super) fn text(&self, index: usize) -> Done<Option<&str>> {
@@ -86,7 +87,9 @@ pub(super) fn integer(value: &Value, function: &str) -> Done<i64> {
     match Type::of(value) {
         Type::Bool => Ok(i64::from(value.is_true())),
         Type::Int => i64::try_from(value.clone()),
-        other => Err(error(format!("{function} takes a whole number, but is given '{}'", other.name()))),
+        other => {
+            Err(error(format!("{function} takes a whole number, but is given '{}'", other.name())))
+        }
     }
 }
 

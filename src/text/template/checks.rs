@@ -34,8 +34,9 @@ pub(super) fn add_to(environment: &mut Environment) {
     environment.add_test("ne", |a: &Value, b: &Value| !equal(a, b));
     environment.add_test("!=", |a: &Value, b: &Value| !equal(a, b));
     environment.add_test("in", |a: &Value, b: &Value| contains(b, a));
-    environment
-        .add_test("iterable", |value: &Value| is_iterable(value) || Type::of(value) == Type::Generator);
+    environment.add_test("iterable", |value: &Value| {
+        is_iterable(value) || Type::of(value) == Type::Generator
+    });
     environment.add_test("sequence", |value: &Value| is_iterable(value));
     environment.add_test("mapping", |value: &Value| Type::of(value) == Type::Dict);
     environment.add_test("number", |value: &Value| Type::of(value).is_number());
@@ -48,12 +49,16 @@ pub(super) fn add_to(environment: &mut Environment) {
     environment.add_test("callable", |value: &Value| is_callable(value));
     environment.add_test("odd", |value: &Value| remainder_of_two(value).map(|rest| rest == 1.0));
     environment.add_test("even", |value: &Value| remainder_of_two(value).map(|rest| rest == 0.0));
-    environment.add_test("divisibleby", |value: &Value, by: &Value| match integer(by, "divisibleby")? {
-        0 => Err(error("divisibleby: modulo by zero")),
-        by => Ok(integer(value, "divisibleby")?.checked_rem(by).unwrap_or(0) == 0),
+    environment.add_test("divisibleby", |value: &Value, by: &Value| {
+        match integer(by, "divisibleby")? {
+            0 => Err(error("divisibleby: modulo by zero")),
+            by => Ok(integer(value, "divisibleby")?.checked_rem(by).unwrap_or(0) == 0),
+        }
     });
-    environment.add_test("lower", |value: &Value| case(value, char::is_lowercase, char::is_uppercase));
-    environment.add_test("upper", |value: &Value| case(value, char::is_uppercase, char::is_lowercase));
+    environment
+        .add_test("lower", |value: &Value| case(value, char::is_lowercase, char::is_uppercase));
+    environment
+        .add_test("upper", |value: &Value| case(value, char::is_uppercase, char::is_lowercase));
     environment.add_test("sameas", |a: &Value, b: &Value| same(a, b));
 }
 
@@ -80,7 +85,8 @@ fn is_iterable(value: &Value) -> bool {
     matches!(Type::of(value), Type::Undefined | Type::Text | Type::List | Type::Tuple | Type::Dict)
 }
 
-/// Functions, macros and methods. Undefined values can be called in Jinja, to fail with a better message.
+/// Functions, macros and methods. Undefined values can be called in Jinja, to fail with a better
+/// message.
 fn is_callable(value: &Value) -> bool {
     match Type::of(value) {
         Type::Undefined => true,

@@ -23,7 +23,9 @@ const FILTERS: [(&str, Filter); 24] = [
     ("list", |_, value, _| items(value).map(Value::from)),
     ("items", |_, value, _| match Type::of(value) {
         Type::Undefined => Ok(generator::of(vec![])),
-        _ => Ok(generator::of(pairs(value)?.into_iter().map(|(key, value)| pair(key, value)).collect())),
+        _ => Ok(generator::of(
+            pairs(value)?.into_iter().map(|(key, value)| pair(key, value)).collect(),
+        )),
     }),
     ("reverse", |_, value, _| match value.as_str() {
         Some(text) => Ok(Value::from(text.chars().rev().collect::<String>())),
@@ -61,21 +63,28 @@ pub(super) fn add_to(environment: &mut Environment) {
 pub(super) fn to_float(value: &Value) -> Option<f64> {
     match Type::of(value) {
         Type::Bool => Some(f64::from(u8::from(value.is_true()))),
-        Type::Int | Type::Float => {
-            f64::try_from(value.clone()).ok().or_else(|| Some(i128::try_from(value.clone()).ok()? as f64))
-        }
+        Type::Int | Type::Float => f64::try_from(value.clone())
+            .ok()
+            .or_else(|| Some(i128::try_from(value.clone()).ok()? as f64)),
         Type::Text => {
             let text = value.as_str()?.trim();
             let is_number = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b));
             let plain = text.replace('_', "");
-            plain.parse().ok().filter(|_| is_number && !text.starts_with('_') && !text.ends_with('_'))
+            plain
+                .parse()
+                .ok()
+                .filter(|_| is_number && !text.starts_with('_') && !text.ends_with('_'))
         }
         _ => None,
     }
 }
 
 fn no_undefined(value: &Value) -> Done<()> {
-    if value.is_undefined() { Err(error("a number is needed, but the value is undefined")) } else { Ok(()) }
+    if value.is_undefined() {
+        Err(error("a number is needed, but the value is undefined"))
+    } else {
+        Ok(())
+    }
 }
 
 fn abs(_: &mut State, value: &Value, _: &[Value]) -> Done<Value> {
@@ -92,8 +101,9 @@ fn abs(_: &mut State, value: &Value, _: &[Value]) -> Done<Value> {
 fn int(_: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
     let arguments = Arguments::of("int", arguments, &["default", "base"])?;
     no_undefined(value)?;
-    let base =
-        u32::try_from(arguments.integer(1, 10)?).ok().filter(|base| *base == 0 || (2..=36).contains(base));
+    let base = u32::try_from(arguments.integer(1, 10)?)
+        .ok()
+        .filter(|base| *base == 0 || (2..=36).contains(base));
     let from_text = |text: &str| -> Option<i128> {
         let text = text.trim();
         let (minus, digits) = match text.strip_prefix('-') {
@@ -112,7 +122,8 @@ fn int(_: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
             return None;
         }
         let number =
-            i128::from_str_radix(&digits.replace('_', ""), if base == 0 { 10 } else { base }).ok()?;
+            i128::from_str_radix(&digits.replace('_', ""), if base == 0 { 10 } else { base })
+                .ok()?;
         if minus { number.checked_neg() } else { Some(number) }
     };
     let number = match value.as_str() {
@@ -152,8 +163,12 @@ fn round(_: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
     let number = to_float(value).unwrap_or_default();
     let scale = 10f64.powi(precision);
     Ok(match method {
-        "common" if kind != Type::Float && precision >= 0 => Value::from(i128::try_from(value.clone())?),
-        "common" if kind != Type::Float => Value::from(((number * scale).round_ties_even() / scale) as i128),
+        "common" if kind != Type::Float && precision >= 0 => {
+            Value::from(i128::try_from(value.clone())?)
+        }
+        "common" if kind != Type::Float => {
+            Value::from(((number * scale).round_ties_even() / scale) as i128)
+        }
         // As a decimal number it is rounded exactly, halves to even.
         "common" if precision >= 0 && number.is_finite() => {
             let digits = usize::try_from(precision).unwrap_or(0);
@@ -169,7 +184,9 @@ fn round(_: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
 fn length(_: &mut State, value: &Value, _: &[Value]) -> Done<Value> {
     match (Type::of(value), value.len()) {
         (Type::Undefined, _) => Ok(Value::from(0)),
-        (Type::Text | Type::List | Type::Tuple | Type::Dict, Some(length)) => Ok(Value::from(length)),
+        (Type::Text | Type::List | Type::Tuple | Type::Dict, Some(length)) => {
+            Ok(Value::from(length))
+        }
         (Type::List, None) => Ok(Value::from(items(value)?.len())),
         (other, _) => Err(error(format!("object of type '{}' has no len()", other.name()))),
     }
@@ -216,7 +233,9 @@ fn sum(state: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
     let arguments = Arguments::of("sum", arguments, &["attribute", "start"])?;
     let mut total = arguments.any(1).cloned().unwrap_or_else(|| Value::from(0));
     for item in items(value)? {
-        let item = arguments.given(0).map_or_else(|| Ok(item.clone()), |path| attribute_of(&item, path))?;
+        let item = arguments
+            .given(0)
+            .map_or_else(|| Ok(item.clone()), |path| attribute_of(&item, path))?;
         if total.as_str().is_some() || item.as_str().is_some() {
             return Err(error("sum adds numbers and lists, not texts"));
         }
@@ -241,9 +260,11 @@ fn sorted(_: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
             let by = match &paths[..] {
                 [] => key(&item, None, case)?,
                 [path] => key(&item, Some(path), case)?,
-                several => {
-                    several.iter().map(|path| key(&item, Some(path), case)).collect::<Done<Vec<_>>>()?.into()
-                }
+                several => several
+                    .iter()
+                    .map(|path| key(&item, Some(path), case))
+                    .collect::<Done<Vec<_>>>()?
+                    .into(),
             };
             Ok((by, item))
         })
@@ -324,16 +345,22 @@ fn slice(_: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
 fn default(_: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
     let arguments = Arguments::of("default", arguments, &["default_value", "boolean"])?;
     let is_missing = value.is_undefined() || (arguments.is_true(1, false) && !value.is_true());
-    Ok(if is_missing { arguments.any(0).cloned().unwrap_or_else(|| Value::from("")) } else { value.clone() })
+    Ok(if is_missing {
+        arguments.any(0).cloned().unwrap_or_else(|| Value::from(""))
+    } else {
+        value.clone()
+    })
 }
 
 fn groupby(_: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
-    let arguments = Arguments::of("groupby", arguments, &["attribute", "default", "case_sensitive"])?;
+    let arguments =
+        Arguments::of("groupby", arguments, &["attribute", "default", "case_sensitive"])?;
     let (path, case) = (arguments.needed(0)?, arguments.is_true(2, false));
     let mut keyed = vec![];
     for item in items(value)? {
         let found = attribute_of(&item, path)?;
-        let found = if found.is_undefined() { arguments.any(1).cloned().unwrap_or(found) } else { found };
+        let found =
+            if found.is_undefined() { arguments.any(1).cloned().unwrap_or(found) } else { found };
         keyed.push((key(&found, None, case)?, found, item));
     }
     sort(&mut keyed, |(by, ..)| by, false)?;

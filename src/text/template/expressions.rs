@@ -243,7 +243,9 @@ impl Parser<'_, '_> {
                     continue;
                 }
                 let name = self.name()?;
-                let Some(named) = named.filter(|_| methods::NAMES.contains(&name)) else { continue };
+                let Some(named) = named.filter(|_| methods::NAMES.contains(&name)) else {
+                    continue;
+                };
                 self.edits.replace(named, format!("{name:?}"));
                 self.edits.replace(token, ",");
                 if self.is_operator("(") {

@@ -41,7 +41,9 @@ const FILTERS: [(&str, Filter); 25] = [
         let (places, named) = split(arguments)?;
         super::json::to_json(state, value, places, named)
     }),
-    ("urlize", |_, _, _| Err(error("the filter urlize makes HTML and is not supported in chat templates"))),
+    ("urlize", |_, _, _| {
+        Err(error("the filter urlize makes HTML and is not supported in chat templates"))
+    }),
 ];
 
 pub(super) fn add_to(environment: &mut Environment) {
@@ -51,10 +53,13 @@ pub(super) fn add_to(environment: &mut Environment) {
 /// Adds filters that sort their arguments themselves.
 pub(super) fn add(environment: &mut Environment, filters: &'static [(&'static str, Filter)]) {
     for (name, filter) in filters {
-        environment.add_filter(*name, move |state: &mut State, value: &Value, rest: Rest<ValueOrKwargs>| {
-            let arguments: Vec<Value> = rest.0.into_iter().map(Value::from).collect();
-            filter(state, value, &arguments)
-        });
+        environment.add_filter(
+            *name,
+            move |state: &mut State, value: &Value, rest: Rest<ValueOrKwargs>| {
+                let arguments: Vec<Value> = rest.0.into_iter().map(Value::from).collect();
+                filter(state, value, &arguments)
+            },
+        );
     }
 }
 
@@ -162,8 +167,10 @@ fn join(state: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
 
 fn format(state: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
     let (places, named) = split(arguments)?;
-    let named: Vec<_> =
-        named.args().map(|name| Ok((name.to_owned(), named.peek::<Value>(name)?))).collect::<Done<_>>()?;
+    let named: Vec<_> = named
+        .args()
+        .map(|name| Ok((name.to_owned(), named.peek::<Value>(name)?)))
+        .collect::<Done<_>>()?;
     let given = match (places.is_empty(), named.is_empty()) {
         (false, false) => {
             return Err(error("can't handle positional and keyword arguments at the same time"));
@@ -175,19 +182,24 @@ fn format(state: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> 
 }
 
 fn truncate(_: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
-    let arguments = Arguments::of("truncate", arguments, &["length", "killwords", "end", "leeway"])?;
-    let text = if value.is_undefined() { String::new() } else { only_text(value, "truncate")?.to_owned() };
+    let arguments =
+        Arguments::of("truncate", arguments, &["length", "killwords", "end", "leeway"])?;
+    let text =
+        if value.is_undefined() { String::new() } else { only_text(value, "truncate")?.to_owned() };
     let end = arguments.any(2).map_or(Ok("...".to_owned()), str)?;
     let leeway = if arguments.given(3).is_some() { arguments.integer(3, 5)? } else { 5 };
     let length = arguments.integer(0, 255)?;
     let own = i64::try_from(end.chars().count()).unwrap_or(i64::MAX);
     if length < own || leeway < 0 {
-        return Err(error("truncate: the length is less than that of the end, or the leeway is negative"));
+        return Err(error(
+            "truncate: the length is less than that of the end, or the leeway is negative",
+        ));
     }
     if i64::try_from(text.chars().count()).unwrap_or(i64::MAX) <= length.saturating_add(leeway) {
         return Ok(Value::from(text));
     }
-    let kept: String = text.chars().take(usize::try_from(length - own).unwrap_or(usize::MAX)).collect();
+    let kept: String =
+        text.chars().take(usize::try_from(length - own).unwrap_or(usize::MAX)).collect();
     let kept = if arguments.is_true(1, false) {
         &kept
     } else {
@@ -209,12 +221,15 @@ fn wordwrap(state: &mut State, value: &Value, arguments: &[Value]) -> Done<Value
     let text = only_text(value, "wordwrap")?;
     let mut lines = vec![];
     for line in text_methods::lines(text, false) {
-        let wrapped = wrap::wrapped(line, width, arguments.is_true(1, true), arguments.is_true(3, true));
+        let wrapped =
+            wrap::wrapped(line, width, arguments.is_true(1, true), arguments.is_true(3, true));
         lines.push(wrapped);
     }
     let count: usize = lines.iter().map(Vec::len).sum();
     pay(state, count.saturating_mul(between.len()))?;
-    Ok(Value::from(lines.into_iter().map(|line| line.join(&between)).collect::<Vec<_>>().join(&between)))
+    Ok(Value::from(
+        lines.into_iter().map(|line| line.join(&between)).collect::<Vec<_>>().join(&between),
+    ))
 }
 
 fn strip_tags(text: &str) -> String {
@@ -228,8 +243,11 @@ fn strip_tags(text: &str) -> String {
         out + rest
     };
     let text = without(&without(text, "<!--", "-->"), "<", ">");
-    let text =
-        text.split(text_methods::is_space).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let text = text
+        .split(text_methods::is_space)
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
     unescaped(&text)
 }
 
@@ -258,7 +276,9 @@ fn unescaped(text: &str) -> String {
                 }
                 .and_then(char::from_u32)
                 .map(|c| c.to_string()),
-                None => NAMES.iter().find(|(known, _)| *known == name).map(|(_, c)| (*c).to_owned()),
+                None => {
+                    NAMES.iter().find(|(known, _)| *known == name).map(|(_, c)| (*c).to_owned())
+                }
             }
         });
         match (found, end) {
@@ -279,7 +299,9 @@ fn quoted(text: &str, in_query: bool) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' => out.push(char::from(byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'.' | b'-' | b'~' => {
+                out.push(char::from(byte))
+            }
             b'/' if !in_query => out.push('/'),
             b' ' if in_query => out.push('+'),
             byte => out += &format!("%{byte:02X}"),
@@ -325,7 +347,8 @@ fn xmlattr(_: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
 
 fn filesize(_: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
     let binary = Arguments::of("filesizeformat", arguments, &["binary"])?.is_true(0, false);
-    let bytes = super::data::to_float(value).ok_or_else(|| error("filesizeformat takes a number"))?;
+    let bytes =
+        super::data::to_float(value).ok_or_else(|| error("filesizeformat takes a number"))?;
     let base: f64 = if binary { 1024.0 } else { 1000.0 };
     if bytes == 1.0 {
         return Ok(Value::from("1 Byte"));
@@ -335,7 +358,8 @@ fn filesize(_: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
     }
     let (mut unit, mut shown) = (base * base, String::new());
     for prefix in ["k", "M", "G", "T", "P", "E", "Z", "Y"] {
-        let prefix = if binary { format!("{}iB", prefix.to_uppercase()) } else { format!("{prefix}B") };
+        let prefix =
+            if binary { format!("{}iB", prefix.to_uppercase()) } else { format!("{prefix}B") };
         shown = format!("{:.1} {prefix}", base * bytes / unit);
         if bytes < unit {
             break;

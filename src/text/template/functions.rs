@@ -1,4 +1,5 @@
-//! The functions that templates find: `dict`, `cycler`, `joiner`, `raise_exception`, `strftime_now`.
+//! The functions that templates find: `dict`, `cycler`, `joiner`, `raise_exception`,
+//! `strftime_now`.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,8 +27,9 @@ pub(super) fn add_to(environment: &mut Environment) {
     });
     environment.add_function("dict", dict);
     // Templates refuse conversations with this; the message is meant for people.
-    environment
-        .add_function("raise_exception", |message: Value| -> Done<Value> { Err(error(str(&message)?)) });
+    environment.add_function("raise_exception", |message: Value| -> Done<Value> {
+        Err(error(str(&message)?))
+    });
     environment.add_function("strftime_now", clock::strftime_now);
 }
 
@@ -72,10 +74,16 @@ impl Object for Cycler {
     }
 
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        (key.as_str() == Some("current")).then(|| self.items[self.at.load(Ordering::Relaxed)].clone())
+        (key.as_str() == Some("current"))
+            .then(|| self.items[self.at.load(Ordering::Relaxed)].clone())
     }
 
-    fn call_method(self: &Arc<Self>, _: &mut State<'_, '_>, name: &str, _: &[Value]) -> Done<Value> {
+    fn call_method(
+        self: &Arc<Self>,
+        _: &mut State<'_, '_>,
+        name: &str,
+        _: &[Value],
+    ) -> Done<Value> {
         match name {
             "next" => {
                 let at = self.at.load(Ordering::Relaxed);

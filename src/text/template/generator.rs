@@ -36,14 +36,21 @@ pub(super) fn is_one(value: &Value) -> bool {
 
 /// What these filters go through. For them, what is false is empty.
 fn iterable(value: Value) -> Done<Value> {
-    if !value.is_true() { Ok(Value::from(Vec::<Value>::new())) } else { items(&value).map(Value::from) }
+    if !value.is_true() {
+        Ok(Value::from(Vec::<Value>::new()))
+    } else {
+        items(&value).map(Value::from)
+    }
 }
 
 pub(super) fn add_to(environment: &mut Environment) {
-    environment.add_filter("map", |state: &mut minijinja::State, value: Value, rest: Rest<ValueOrKwargs>| {
-        let value = iterable(value)?;
-        filters::map(state, value, rest).map(of)
-    });
+    environment.add_filter(
+        "map",
+        |state: &mut minijinja::State, value: Value, rest: Rest<ValueOrKwargs>| {
+            let value = iterable(value)?;
+            filters::map(state, value, rest).map(of)
+        },
+    );
     macro_rules! chosen {
         ($name:literal, $filter:path) => {
             environment.add_filter(

@@ -15,10 +15,20 @@ struct Style {
     sort_keys: bool,
 }
 
-/// `tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false)`, also without the names.
-pub(super) fn to_json(state: &State, value: &Value, rest: &[Value], options: Kwargs) -> Done<Value> {
-    let arguments =
-        Arguments::new("tojson", rest, &options, &["ensure_ascii", "indent", "separators", "sort_keys"])?;
+/// `tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false)`, also without the
+/// names.
+pub(super) fn to_json(
+    state: &State,
+    value: &Value,
+    rest: &[Value],
+    options: Kwargs,
+) -> Done<Value> {
+    let arguments = Arguments::new(
+        "tojson",
+        rest,
+        &options,
+        &["ensure_ascii", "indent", "separators", "sort_keys"],
+    )?;
     let indent = match arguments.given(1) {
         None => None,
         Some(given) if given.as_str().is_some() => Some(text(given, "tojson")?.to_owned()),
@@ -30,7 +40,9 @@ pub(super) fn to_json(state: &State, value: &Value, rest: &[Value], options: Kwa
     let (comma, colon) = match arguments.given(2) {
         None => (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned()),
         Some(pair) => match &super::python::items(pair)?[..] {
-            [comma, colon] => (text(comma, "separators")?.to_owned(), text(colon, "separators")?.to_owned()),
+            [comma, colon] => {
+                (text(comma, "separators")?.to_owned(), text(colon, "separators")?.to_owned())
+            }
             _ => return Err(error("tojson: separators are two texts")),
         },
     };
@@ -112,7 +124,10 @@ impl Style {
                 out.push('}');
             }
             other => {
-                return Err(error(format!("Object of type {} is not JSON serializable", other.name())));
+                return Err(error(format!(
+                    "Object of type {} is not JSON serializable",
+                    other.name()
+                )));
             }
         }
         Ok(())
@@ -143,7 +158,9 @@ impl Style {
 fn number(value: f64) -> String {
     match value {
         value if value.is_nan() => "NaN".to_owned(),
-        value if value.is_infinite() => if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned(),
+        value if value.is_infinite() => {
+            if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned()
+        }
         value => float(value),
     }
 }
@@ -156,7 +173,10 @@ fn key_text(key: &Value) -> Done<String> {
         Type::Int => key.to_string(),
         Type::Float => number(f64::try_from(key.clone())?),
         other => {
-            return Err(error(format!("keys must be str, int, float, bool or None, not {}", other.name())));
+            return Err(error(format!(
+                "keys must be str, int, float, bool or None, not {}",
+                other.name()
+            )));
         }
     })
 }

@@ -55,11 +55,12 @@ impl<'a> Tag<'a> {
 }
 
 const OPERATORS: [&str; 25] = [
-    "//", "**", "==", "!=", ">=", "<=", "+", "-", "*", "/", "%", "~", ".", ",", ":", "|", "=", ">", "<", "(",
-    ")", "[", "]", "{", "}",
+    "//", "**", "==", "!=", ">=", "<=", "+", "-", "*", "/", "%", "~", ".", ",", ":", "|", "=", ">",
+    "<", "(", ")", "[", "]", "{", "}",
 ];
 
-/// All tags of a template; comments and raw blocks hold none. Besides, where the first tags of raw blocks end.
+/// All tags of a template; comments and raw blocks hold none. Besides, where the first tags of raw
+/// blocks end.
 pub(super) fn tags(source: &str) -> Result<(Vec<Tag<'_>>, Vec<usize>), Wrong> {
     let (mut found, mut raw) = (vec![], vec![]);
     let mut at = 0;
@@ -98,7 +99,8 @@ fn only_word(source: &str, at: usize, word: &str) -> Option<usize> {
     Some(source.len() - rest.len())
 }
 
-/// Where the first tag of a raw block ends, if one begins here, and where the last does, if there is one.
+/// Where the first tag of a raw block ends, if one begins here, and where the last does, if there
+/// is one.
 fn raw_block(source: &str, at: usize) -> Option<(usize, Option<usize>)> {
     let begun = only_word(source, at, "raw")?;
     let mut at = begun;
@@ -113,7 +115,12 @@ fn raw_block(source: &str, at: usize) -> Option<(usize, Option<usize>)> {
 }
 
 /// Reads the tag that begins at `start`, and gives the place behind its end.
-fn tag<'a>(source: &'a str, start: usize, close: &str, found: &mut Vec<Tag<'a>>) -> Result<usize, Wrong> {
+fn tag<'a>(
+    source: &'a str,
+    start: usize,
+    close: &str,
+    found: &mut Vec<Tag<'a>>,
+) -> Result<usize, Wrong> {
     let bytes = source.as_bytes();
     let mut at = start + 2;
     if matches!(bytes.get(at), Some(b'-' | b'+')) {
@@ -130,7 +137,8 @@ fn tag<'a>(source: &'a str, start: usize, close: &str, found: &mut Vec<Tag<'a>>)
             continue;
         }
         if open.is_empty() {
-            let signed = rest.strip_prefix(if close == "%}" { &['-', '+'][..] } else { &['-'][..] });
+            let signed =
+                rest.strip_prefix(if close == "%}" { &['-', '+'][..] } else { &['-'][..] });
             let end = if rest.starts_with(close) {
                 Some(at)
             } else {
@@ -171,7 +179,8 @@ fn token<'a>(rest: &'a str, before: Option<&Token>) -> Result<(Kind<'a>, usize),
         return Ok((Kind::Number(number), length));
     }
     if first == b'_' || first.is_ascii_alphabetic() {
-        let length = rest.find(|c: char| c != '_' && !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        let length =
+            rest.find(|c: char| c != '_' && !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
         return Ok((Kind::Name(&rest[..length]), length));
     }
     match OPERATORS.iter().find(|mark| rest.starts_with(**mark)) {

@@ -19,7 +19,9 @@ fn unescaped(inside: &str) -> Result<String, String> {
     while let Some(at) = rest.find('\\') {
         text += &rest[..at];
         rest = &rest[at + 1..];
-        let Some(letter) = rest.chars().next() else { return Err("a string ends with \\".to_owned()) };
+        let Some(letter) = rest.chars().next() else {
+            return Err("a string ends with \\".to_owned());
+        };
         let behind = &rest[letter.len_utf8()..];
         rest = behind;
         match letter {
@@ -47,18 +49,21 @@ fn unescaped(inside: &str) -> Result<String, String> {
                 let (code, after) = code(behind, length, letter)?;
                 rest = after;
                 text.push(if (0xd800..0xdc00).contains(&code) {
-                    let low = after.strip_prefix("\\u").and_then(|low| self::code(low, 4, 'u').ok());
+                    let low =
+                        after.strip_prefix("\\u").and_then(|low| self::code(low, 4, 'u').ok());
                     let (low, after) =
                         low.filter(|(low, _)| (0xdc00..0xe000).contains(low)).ok_or_else(lone)?;
                     rest = after;
-                    char::from_u32(0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00)).ok_or_else(lone)?
+                    char::from_u32(0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00))
+                        .ok_or_else(lone)?
                 } else {
                     char::from_u32(code).ok_or_else(lone)?
                 });
             }
             'N' => {
                 return Err(
-                    "characters by name (\\N{…}) are not supported; write the character itself".to_owned()
+                    "characters by name (\\N{…}) are not supported; write the character itself"
+                        .to_owned(),
                 );
             }
             // Python keeps what it does not know.
@@ -109,8 +114,8 @@ fn digits(rest: &[u8], is_digit: impl Fn(u8) -> bool) -> usize {
     end
 }
 
-/// The number that `rest` begins with, as the engine reads it, and its length in the source. Behind a dot it
-/// is an index, which has no fraction.
+/// The number that `rest` begins with, as the engine reads it, and its length in the source. Behind
+/// a dot it is an index, which has no fraction.
 pub(super) fn number(rest: &str, after_dot: bool) -> Result<(String, usize), String> {
     let bytes = rest.as_bytes();
     let radix = match bytes.get(1).map(u8::to_ascii_lowercase) {
@@ -119,9 +124,13 @@ pub(super) fn number(rest: &str, after_dot: bool) -> Result<(String, usize), Str
         Some(b'b') if bytes[0] == b'0' => 2,
         _ => 10,
     };
-    let decimal = |from: usize| digits(bytes.get(from..).unwrap_or_default(), |b| b.is_ascii_digit());
-    let mut end =
-        if radix == 10 { decimal(0) } else { 2 + digits(&bytes[2..], |b| char::from(b).is_digit(radix)) };
+    let decimal =
+        |from: usize| digits(bytes.get(from..).unwrap_or_default(), |b| b.is_ascii_digit());
+    let mut end = if radix == 10 {
+        decimal(0)
+    } else {
+        2 + digits(&bytes[2..], |b| char::from(b).is_digit(radix))
+    };
     let mut is_float = false;
     if radix == 10 && !after_dot {
         if bytes.get(end) == Some(&b'.') && decimal(end + 1) > 0 {
@@ -165,9 +174,16 @@ mod tests {
         for (source, want) in rows {
             assert_eq!(string(source).unwrap(), (want.to_owned(), source.len()), "{source}");
         }
-        for source in
-            ["'", "'a", r"'\'", r"'\x4'", r"'\u12é4'", r"'\ud83d'", r"'\U00110000'", r"'\N{BULLET}'"]
-        {
+        for source in [
+            "'",
+            "'a",
+            r"'\'",
+            r"'\x4'",
+            r"'\u12é4'",
+            r"'\ud83d'",
+            r"'\U00110000'",
+            r"'\N{BULLET}'",
+        ] {
             assert!(string(source).is_err(), "{source}");
         }
     }

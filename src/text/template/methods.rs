@@ -75,9 +75,21 @@ pub(super) const NAMES: [&str; 62] = [
     "append",
 ];
 
-const DICT: [&str; 11] =
-    ["clear", "copy", "fromkeys", "get", "items", "keys", "pop", "popitem", "setdefault", "update", "values"];
-const LIST: [&str; 9] = ["append", "clear", "copy", "count", "index", "pop", "remove", "reverse", "sort"];
+const DICT: [&str; 11] = [
+    "clear",
+    "copy",
+    "fromkeys",
+    "get",
+    "items",
+    "keys",
+    "pop",
+    "popitem",
+    "setdefault",
+    "update",
+    "values",
+];
+const LIST: [&str; 9] =
+    ["append", "clear", "copy", "count", "index", "pop", "remove", "reverse", "sort"];
 
 fn has(value: &Value, name: &str) -> bool {
     match Type::of(value) {
@@ -93,7 +105,12 @@ fn has(value: &Value, name: &str) -> bool {
 }
 
 /// `value.name(arguments)`.
-pub(super) fn call(state: &mut State, value: &Value, name: &str, arguments: &[Value]) -> Done<Value> {
+pub(super) fn call(
+    state: &mut State,
+    value: &Value,
+    name: &str,
+    arguments: &[Value],
+) -> Done<Value> {
     if !has(value, name) {
         if matches!(value.kind(), minijinja::value::ValueKind::Undefined) {
             return Err(error(format!("{name}() of an undefined value")));
@@ -105,7 +122,9 @@ pub(super) fn call(state: &mut State, value: &Value, name: &str, arguments: &[Va
         };
     }
     match Type::of(value) {
-        Type::Text => text_methods::call(state, value.as_str().unwrap_or_default(), name, arguments),
+        Type::Text => {
+            text_methods::call(state, value.as_str().unwrap_or_default(), name, arguments)
+        }
         Type::Dict => of_dict(value, name, arguments),
         _ => of_list(value, name, arguments),
     }
@@ -180,7 +199,11 @@ fn of_dict(value: &Value, name: &str, arguments: &[Value]) -> Done<Value> {
             let arguments = Arguments::of("get", arguments, &["key", "default"])?;
             let found = value.get_item(arguments.needed(0)?)?;
             let is_there = !found.is_undefined();
-            if is_there { found } else { arguments.any(1).cloned().unwrap_or_else(|| Value::from(())) }
+            if is_there {
+                found
+            } else {
+                arguments.any(1).cloned().unwrap_or_else(|| Value::from(()))
+            }
         }
         "fromkeys" => {
             let arguments = Arguments::of("fromkeys", arguments, &["iterable", "value"])?;
@@ -207,7 +230,8 @@ fn of_list(value: &Value, name: &str, arguments: &[Value]) -> Done<Value> {
             let arguments = Arguments::of("index", arguments, &["value", "start", "stop"])?;
             let wanted = arguments.needed(0)?;
             let bound = |index, otherwise: usize| -> Done<usize> {
-                let given = arguments.any(index).map(|value| integer(value, "index")).transpose()?;
+                let given =
+                    arguments.any(index).map(|value| integer(value, "index")).transpose()?;
                 Ok(given.map_or(otherwise, |at| place(at, list.len())))
             };
             let (start, stop) = (bound(1, 0)?, bound(2, list.len())?);

@@ -1,8 +1,9 @@
-//! Jinja as Hugging Face's chat templates know it: Python's jinja2, sandboxed, on the engine of minijinja.
+//! Jinja as Hugging Face's chat templates know it: Python's jinja2, sandboxed, on the engine of
+//! minijinja.
 //!
-//! The source is rewritten first ([`rewrite`]): string literals, numbers, and the operators, items and methods in
-//! which Python differs. Filters and tests are jinja2's own, over Python's rules of what prints, compares and
-//! iterates how.
+//! The source is rewritten first ([`rewrite`]): string literals, numbers, and the operators, items
+//! and methods in which Python differs. Filters and tests are jinja2's own, over Python's rules of
+//! what prints, compares and iterates how.
 
 mod args;
 mod checks;
@@ -25,15 +26,18 @@ mod wrap;
 
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, syntax::SyntaxConfig};
 
-/// The work one rendering may do: about this many instructions, or 64 bytes of text for each. Templates come
-/// from strangers' files; real ones need some hundred a message.
+/// The work one rendering may do: about this many instructions, or 64 bytes of text for each.
+/// Templates come from strangers' files; real ones need some hundred a message.
 const FUEL: u64 = 4_000_000;
 
 /// An environment with one template, by the name `name`.
 ///
 /// # Errors
 /// A message, which names the line, if the source is no template.
-pub(crate) fn environment(name: &'static str, source: &str) -> Result<Environment<'static>, String> {
+pub(crate) fn environment(
+    name: &'static str,
+    source: &str,
+) -> Result<Environment<'static>, String> {
     let mut environment = Environment::new();
     let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
     environment.set_syntax(syntax.map_err(|error| described(&error))?);
@@ -66,7 +70,9 @@ pub(crate) fn environment(name: &'static str, source: &str) -> Result<Environmen
 pub(crate) fn described(error: &Error) -> String {
     let line = error.line().map(|line| format!(", line {line}")).unwrap_or_default();
     match error.kind() {
-        ErrorKind::OutOfFuel => format!("{line}: it does more work than a template should; stopped"),
+        ErrorKind::OutOfFuel => {
+            format!("{line}: it does more work than a template should; stopped")
+        }
         kind => match error.detail() {
             Some(detail) => format!("{line}: {detail}"),
             None => format!("{line}: {kind}"),

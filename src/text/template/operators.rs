@@ -28,7 +28,8 @@ pub(super) fn add_to(environment: &mut Environment) {
     environment.add_function("__concat", concatenated);
     environment.add_function("__item", item);
     environment.add_function("__iterate", iterated);
-    environment.add_function("__attribute", |value: Value, name: &str| methods::attribute(&value, name));
+    environment
+        .add_function("__attribute", |value: Value, name: &str| methods::attribute(&value, name));
     environment.add_function(
         "__call",
         |state: &mut State, value: Value, name: &str, rest: Rest<ValueOrKwargs>| {
@@ -40,16 +41,20 @@ pub(super) fn add_to(environment: &mut Environment) {
         Done::Ok(value)
     });
     environment.add_function("__field", |state: &State, value: Value| {
-        // A loop holds what it goes through; of a namespace, loops could so hold each other without end.
+        // A loop holds what it goes through; of a namespace, loops could so hold each other without
+        // end.
         if value.as_object().is_some_and(|object| object.type_name().ends_with("Loop")) {
             return Err(error("a loop cannot be kept in a namespace"));
         }
         bounded(state, &value, 0, &mut 0)?;
         Ok(value)
     });
-    environment.add_function("__apply", |state: &mut State, value: Value, rest: Rest<ValueOrKwargs>| {
-        value.call(state, &values(rest))
-    });
+    environment.add_function(
+        "__apply",
+        |state: &mut State, value: Value, rest: Rest<ValueOrKwargs>| {
+            value.call(state, &values(rest))
+        },
+    );
     environment.add_function("__spread", spread);
 }
 
@@ -68,7 +73,9 @@ fn bounded(state: &State, value: &Value, depth: usize, seen: &mut u64) -> Done<(
         state.consume_fuel(1)?;
     }
     let inner: Vec<Value> = match Type::of(value) {
-        Type::List | Type::Tuple | Type::Generator => value.try_iter()?.checked().collect::<Done<_>>()?,
+        Type::List | Type::Tuple | Type::Generator => {
+            value.try_iter()?.checked().collect::<Done<_>>()?
+        }
         Type::Dict | Type::Namespace => {
             let keys: Vec<Value> = value.try_iter()?.checked().collect::<Done<_>>()?;
             let values = keys.iter().map(|key| value.get_item(key)).collect::<Done<Vec<_>>>()?;
@@ -110,15 +117,20 @@ pub(super) fn added(state: &State, a: &Value, b: &Value) -> Done<Value> {
             if !a.is_safe() && !b.is_safe() {
                 return Ok(Value::from([left, right].concat()));
             }
-            let safe =
-                |value: &Value, text: &str| if value.is_safe() { text.to_owned() } else { escaped(text) };
+            let safe = |value: &Value, text: &str| {
+                if value.is_safe() { text.to_owned() } else { escaped(text) }
+            };
             Value::from_safe_string(safe(a, left) + &safe(b, right))
         }
         (Type::List, Type::List) | (Type::Tuple, Type::Tuple) => {
             let mut all = items(a)?;
             all.extend(items(b)?);
             state.consume_fuel(all.len() as u64 / 8)?;
-            if a.is_tuple() { Value::from(minijinja::value::Tuple::from(all)) } else { Value::from(all) }
+            if a.is_tuple() {
+                Value::from(minijinja::value::Tuple::from(all))
+            } else {
+                Value::from(all)
+            }
         }
         (x, y) if !x.is_number() || !y.is_number() => {
             let (x, y) = (x.name(), y.name());
@@ -140,7 +152,11 @@ fn modulo(state: &State, a: Value, b: Value) -> Done<Value> {
     }
     let (x, y) = (Type::of(&a), Type::of(&b));
     if !x.is_number() || !y.is_number() {
-        return Err(error(format!("unsupported operand type(s) for %: '{}' and '{}'", x.name(), y.name())));
+        return Err(error(format!(
+            "unsupported operand type(s) for %: '{}' and '{}'",
+            x.name(),
+            y.name()
+        )));
     }
     if x != Type::Float && y != Type::Float {
         let (a, b) = (i128::try_from(a)?, i128::try_from(b)?);
@@ -198,9 +214,10 @@ pub(super) fn item(value: Value, key: Value) -> Done<Value> {
                         Some(at) if value.kind() == minijinja::value::ValueKind::Seq => {
                             value.get_item_by_index(at)
                         }
-                        Some(at) => {
-                            value.try_iter()?.nth(at).ok_or_else(|| error("a list changed its length"))
-                        }
+                        Some(at) => value
+                            .try_iter()?
+                            .nth(at)
+                            .ok_or_else(|| error("a list changed its length")),
                         None => Ok(Value::UNDEFINED),
                     };
                 }
@@ -209,7 +226,9 @@ pub(super) fn item(value: Value, key: Value) -> Done<Value> {
             Ok(from_sequence(list.len())?.map_or(Value::UNDEFINED, |at| list[at].clone()))
         }
         Type::Dict | Type::Namespace | Type::Other => match key.as_str() {
-            Some(name) if Type::of(&value) == Type::Dict && value.get_item(&key)?.is_undefined() => {
+            Some(name)
+                if Type::of(&value) == Type::Dict && value.get_item(&key)?.is_undefined() =>
+            {
                 methods::attribute(&value, name)
             }
             _ => value.get_item(&key),
@@ -224,12 +243,15 @@ pub(super) fn item(value: Value, key: Value) -> Done<Value> {
 /// What a loop runs over: values that Python cannot iterate are an error, not an empty list.
 fn iterated(value: Value) -> Done<Value> {
     match Type::of(&value) {
-        Type::Undefined | Type::List | Type::Tuple | Type::Dict | Type::Text | Type::Generator => Ok(value),
+        Type::Undefined | Type::List | Type::Tuple | Type::Dict | Type::Text | Type::Generator => {
+            Ok(value)
+        }
         other => Err(error(format!("'{}' object is not iterable", other.name()))),
     }
 }
 
-/// Calls a macro that takes any arguments: what its parameters do not name becomes `varargs` and `kwargs`.
+/// Calls a macro that takes any arguments: what its parameters do not name becomes `varargs` and
+/// `kwargs`.
 fn spread(state: &mut State, function: Value, rest: Rest<ValueOrKwargs>) -> Done<Value> {
     let arguments = values(rest);
     let parameters = match function.get_attr("arguments") {
@@ -244,7 +266,8 @@ fn spread(state: &mut State, function: Value, rest: Rest<ValueOrKwargs>) -> Done
     let is_own = |name: &str| {
         name == "caller" || parameters[..declared].iter().any(|known| known.as_str() == Some(name))
     };
-    let mut given = vec![("varargs".to_owned(), Value::from(minijinja::value::Tuple::from(more.to_vec())))];
+    let mut given =
+        vec![("varargs".to_owned(), Value::from(minijinja::value::Tuple::from(more.to_vec())))];
     let mut others = vec![];
     for name in named.args() {
         let value = named.peek::<Value>(name)?;

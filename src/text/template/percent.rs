@@ -41,7 +41,10 @@ pub(super) fn percent(state: &State, template: &str, given: &Value) -> Done<Valu
                 found
             }
             Some(_) => return Err(error("format requires a mapping")),
-            None => next.next().cloned().ok_or_else(|| error("not enough arguments for format string"))?,
+            None => next
+                .next()
+                .cloned()
+                .ok_or_else(|| error("not enough arguments for format string"))?,
         };
         pay(state, conversion.width.max(conversion.precision.unwrap_or(0)))?;
         out += &conversion.of(&value)?;
@@ -66,7 +69,8 @@ fn parse<'a>(rest: &'a str, next: &mut std::slice::Iter<Value>) -> Done<(Convers
     let (flags, rest) = rest.split_at(end);
     let mut number = |rest: &'a str| -> Done<(usize, &'a str)> {
         if let Some(rest) = rest.strip_prefix('*') {
-            let value = next.next().ok_or_else(|| error("not enough arguments for format string"))?;
+            let value =
+                next.next().ok_or_else(|| error("not enough arguments for format string"))?;
             let width = usize::try_from(value.clone()).map_err(|_| error("* wants int"))?;
             return Ok((width, rest));
         }
@@ -117,11 +121,18 @@ impl Conversion<'_> {
     fn number(&self, value: &Value) -> Done<String> {
         let kind = Type::of(value);
         if !kind.is_number() {
-            return Err(error(format!("%{} format: a number is required, not {}", self.letter, kind.name())));
+            return Err(error(format!(
+                "%{} format: a number is required, not {}",
+                self.letter,
+                kind.name()
+            )));
         }
         let whole = matches!(self.letter, 'd' | 'i' | 'u' | 'x' | 'X' | 'o');
         if kind == Type::Float && matches!(self.letter, 'x' | 'X' | 'o') {
-            return Err(error(format!("%{} format: an integer is required, not float", self.letter)));
+            return Err(error(format!(
+                "%{} format: an integer is required, not float",
+                self.letter
+            )));
         }
         let number = match kind {
             Type::Float if whole => {
@@ -137,6 +148,10 @@ impl Conversion<'_> {
         let width = if self.width > 0 { self.width.to_string() } else { String::new() };
         let precision = self.precision.map(|precision| format!(".{precision}")).unwrap_or_default();
         let letter = if matches!(self.letter, 'i' | 'u') { 'd' } else { self.letter };
-        format(FormatStyle::Printf, &format!("%{}{width}{precision}{letter}", self.flags), &[number])
+        format(
+            FormatStyle::Printf,
+            &format!("%{}{width}{precision}{letter}", self.flags),
+            &[number],
+        )
     }
 }

@@ -106,9 +106,9 @@ pub(super) fn items(value: &Value) -> Done<Vec<Value>> {
 
 /// The text of `value` if it is text; otherwise an error that names `what` wants it.
 pub(super) fn text<'a>(value: &'a Value, what: &str) -> Done<&'a str> {
-    value
-        .as_str()
-        .ok_or_else(|| error(format!("{what} takes a text, but is given '{}'", Type::of(value).name())))
+    value.as_str().ok_or_else(|| {
+        error(format!("{what} takes a text, but is given '{}'", Type::of(value).name()))
+    })
 }
 
 /// Python's `str`.
@@ -216,7 +216,8 @@ fn quote(text: &str, out: &mut String) {
     out.push(mark);
 }
 
-/// Whether Python prints a character as it is; of spaces only the plain one, of marks without a picture none.
+/// Whether Python prints a character as it is; of spaces only the plain one, of marks without a
+/// picture none.
 fn is_printable(c: char) -> bool {
     let hidden = matches!(c as u32, 0xad | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x180e | 0x200b..=0x200f | 0x202a..=0x202e
         | 0x2060..=0x206f | 0xd800..=0xf8ff | 0xfeff | 0xfff0..=0xfffb | 0xfffe..=0xffff | 0xe0000..=0xe0fff | 0xf0000..);
@@ -257,7 +258,9 @@ pub(super) fn equal(a: &Value, b: &Value) -> bool {
 pub(super) fn order(a: &Value, b: &Value, mark: &str, depth: usize) -> Done<Option<Ordering>> {
     let kinds = (Type::of(a), Type::of(b));
     match kinds {
-        (Type::Undefined, _) | (_, Type::Undefined) => Err(error("an undefined value cannot be compared")),
+        (Type::Undefined, _) | (_, Type::Undefined) => {
+            Err(error("an undefined value cannot be compared"))
+        }
         (x, y) if x.is_number() && y.is_number() => {
             let is_nan = |value: &Value| f64::try_from(value.clone()).is_ok_and(f64::is_nan);
             Ok(if is_nan(a) || is_nan(b) { None } else { Some(a.cmp(b)) })
@@ -280,7 +283,8 @@ pub(super) fn order(a: &Value, b: &Value, mark: &str, depth: usize) -> Done<Opti
     }
 }
 
-/// Sorts as Python does: it keeps the order of what is equal, and fails where two cannot be compared.
+/// Sorts as Python does: it keeps the order of what is equal, and fails where two cannot be
+/// compared.
 pub(super) fn sort<T>(values: &mut [T], key: impl Fn(&T) -> &Value, reverse: bool) -> Done<()> {
     let mut failed = None;
     values.sort_by(|a, b| {

@@ -1,13 +1,15 @@
-//! From Jinja as Python reads it to what the engine reads: operators and methods that differ become calls.
+//! From Jinja as Python reads it to what the engine reads: operators and methods that differ become
+//! calls.
 //!
-//! The source is edited in place, token by token: text outside tags stays, and so does the order of everything
-//! in them, and with it the lines that errors name.
+//! The source is edited in place, token by token: text outside tags stays, and so does the order of
+//! everything in them, and with it the lines that errors name.
 
 use std::collections::{BTreeMap, HashSet};
 
 use super::lexer::{self, Kind, Tag, Token, Wrong};
 
-/// How many operators, filters and the like one tag may chain: in the engine each is one level of a tree.
+/// How many operators, filters and the like one tag may chain: in the engine each is one level of a
+/// tree.
 const MOST_LINKS: usize = 1000;
 
 /// What is inserted at a place, behind what is closed there, and what stands instead of tokens.
@@ -19,7 +21,8 @@ pub(super) struct Edits {
 }
 
 impl Edits {
-    /// An outer expression is known after the inner ones: it closes behind them and opens before them.
+    /// An outer expression is known after the inner ones: it closes behind them and opens before
+    /// them.
     pub(super) fn close(&mut self, at: usize, text: &str) {
         *self.closing.entry(at).or_default() += text;
     }
@@ -33,15 +36,22 @@ impl Edits {
     }
 
     fn apply(&self, source: &str) -> String {
-        let mut places: Vec<usize> =
-            self.closing.keys().chain(self.opening.keys()).chain(self.instead.keys()).copied().collect();
+        let mut places: Vec<usize> = self
+            .closing
+            .keys()
+            .chain(self.opening.keys())
+            .chain(self.instead.keys())
+            .copied()
+            .collect();
         places.sort_unstable();
         places.dedup();
         let (mut text, mut done) = (String::with_capacity(source.len() * 2), 0);
         for place in places {
             text += &source[done..place];
             done = place;
-            for inserted in [self.closing.get(&place), self.opening.get(&place)].into_iter().flatten() {
+            for inserted in
+                [self.closing.get(&place), self.opening.get(&place)].into_iter().flatten()
+            {
                 text += inserted;
             }
             if let Some((end, instead)) = self.instead.get(&place) {
@@ -63,7 +73,8 @@ pub(super) fn rewritten(source: &str) -> Result<String, Wrong> {
     }
     let spread = super::statements::spreading_macros(&tags);
     for tag in &tags {
-        let mut parser = Parser { tag, at: 0, depth: 0, links: 0, edits: &mut edits, spread: &spread };
+        let mut parser =
+            Parser { tag, at: 0, depth: 0, links: 0, edits: &mut edits, spread: &spread };
         if tag.is_block {
             parser.statement()?
         } else {

@@ -36,11 +36,12 @@ impl Parser<'_, '_> {
                 self.at = self.tag.tokens.len();
                 Ok(())
             }
-            "else" | "endif" | "endfor" | "endset" | "endwith" | "endmacro" | "endcall" | "endfilter"
-            | "endautoescape" | "break" | "continue" => Ok(()),
-            "extends" | "include" | "import" | "from" => {
-                Err(Wrong::new(token.place.start, "a chat template is one file; it cannot take in others"))
-            }
+            "else" | "endif" | "endfor" | "endset" | "endwith" | "endmacro" | "endcall"
+            | "endfilter" | "endautoescape" | "break" | "continue" => Ok(()),
+            "extends" | "include" | "import" | "from" => Err(Wrong::new(
+                token.place.start,
+                "a chat template is one file; it cannot take in others",
+            )),
             other => Err(Wrong::new(token.place.start, format!("unknown statement {other}"))),
         }
     }
@@ -64,7 +65,8 @@ impl Parser<'_, '_> {
         while self.token().is_some() && !self.is_operator("=") && !self.is_operator("|") {
             self.at += 1;
         }
-        let is_field = self.tag.tokens[..self.at].iter().any(|token| token.kind == Kind::Operator("."));
+        let is_field =
+            self.tag.tokens[..self.at].iter().any(|token| token.kind == Kind::Operator("."));
         if self.skip("=") {
             let start = self.start();
             self.tuple(true)?;
@@ -104,7 +106,8 @@ impl Parser<'_, '_> {
             let at = self.at - 1;
             let first = matches!(self.tag.tokens[at - 1].kind, Kind::Operator("(" | ","));
             let separator = if first { "" } else { ", " };
-            self.edits.replace(&self.tag.tokens[at], format!("{separator}varargs=(), kwargs={{}})"));
+            self.edits
+                .replace(&self.tag.tokens[at], format!("{separator}varargs=(), kwargs={{}})"));
         }
         Ok(())
     }
@@ -136,7 +139,8 @@ pub(super) fn spreading_macros<'a>(tags: &[Tag<'a>]) -> HashSet<&'a str> {
                 open.pop();
             }
             _ => {
-                let is_named = |token: &Token| matches!(token.kind, Kind::Name("varargs" | "kwargs"));
+                let is_named =
+                    |token: &Token| matches!(token.kind, Kind::Name("varargs" | "kwargs"));
                 if let (Some(name), true) = (open.last(), tag.tokens.iter().any(is_named)) {
                     found.insert(*name);
                 }

@@ -16,8 +16,9 @@ pub(super) fn is_space(c: char) -> bool {
 /// `text.name(arguments)`.
 pub(super) fn call(state: &State, value: &str, name: &str, arguments: &[Value]) -> Done<Value> {
     let none = || Arguments::of("the method", arguments, &[]);
-    let all =
-        |test: fn(char) -> bool| none().map(|_| Value::from(!value.is_empty() && value.chars().all(test)));
+    let all = |test: fn(char) -> bool| {
+        none().map(|_| Value::from(!value.is_empty() && value.chars().all(test)))
+    };
     let made = |made: String| none().map(|_| Value::from(made));
     match name {
         "upper" => made(value.to_uppercase()),
@@ -36,15 +37,20 @@ pub(super) fn call(state: &State, value: &str, name: &str, arguments: &[Value]) 
         "isnumeric" => all(char::is_numeric),
         "isalnum" => all(char::is_alphanumeric),
         "isascii" => none().map(|_| Value::from(value.is_ascii())),
-        "isprintable" => none()
-            .map(|_| Value::from(value.chars().all(|c| c == ' ' || !(c.is_control() || c.is_whitespace())))),
+        "isprintable" => none().map(|_| {
+            Value::from(value.chars().all(|c| c == ' ' || !(c.is_control() || c.is_whitespace())))
+        }),
         "isidentifier" => {
             let mut rest = value.chars();
             let starts = rest.next().is_some_and(|c| c == '_' || c.is_alphabetic());
             none().map(|_| Value::from(starts && rest.all(|c| c == '_' || c.is_alphanumeric())))
         }
-        "islower" => none().map(|_| Value::from(has_case(value, char::is_lowercase, char::is_uppercase))),
-        "isupper" => none().map(|_| Value::from(has_case(value, char::is_uppercase, char::is_lowercase))),
+        "islower" => {
+            none().map(|_| Value::from(has_case(value, char::is_lowercase, char::is_uppercase)))
+        }
+        "isupper" => {
+            none().map(|_| Value::from(has_case(value, char::is_uppercase, char::is_lowercase)))
+        }
         "istitle" => none().map(|_| Value::from(is_title(value))),
         "strip" => strip(value, arguments, true, true),
         "lstrip" => strip(value, arguments, true, false),
@@ -58,8 +64,11 @@ pub(super) fn call(state: &State, value: &str, name: &str, arguments: &[Value]) 
         "removeprefix" | "removesuffix" => {
             let arguments = Arguments::of("removeprefix", arguments, &["affix"])?;
             let affix = arguments.needed_text(0)?;
-            let rest =
-                if name == "removeprefix" { value.strip_prefix(affix) } else { value.strip_suffix(affix) };
+            let rest = if name == "removeprefix" {
+                value.strip_prefix(affix)
+            } else {
+                value.strip_suffix(affix)
+            };
             Ok(Value::from(rest.unwrap_or(value)))
         }
         "replace" => {
@@ -109,8 +118,8 @@ pub(super) fn widest(format: &str) -> usize {
 fn is_decimal(c: char) -> bool {
     // Blocks of ten digits, in the order of Unicode: the first of each block.
     const ZEROS: [u32; 24] = [
-        0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66, 0xde6,
-        0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0xa620, 0xff10,
+        0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66,
+        0xde6, 0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0xa620, 0xff10,
     ];
     ZEROS.iter().any(|zero| (*zero..zero + 10).contains(&(c as u32)))
 }
@@ -168,7 +177,12 @@ fn strip(value: &str, arguments: &[Value], left: bool, right: bool) -> Done<Valu
 }
 
 /// Without characters of `chars`, or without whitespace, at its ends.
-pub(super) fn stripped<'a>(value: &'a str, chars: Option<&str>, left: bool, right: bool) -> &'a str {
+pub(super) fn stripped<'a>(
+    value: &'a str,
+    chars: Option<&str>,
+    left: bool,
+    right: bool,
+) -> &'a str {
     let goes = |c: char| chars.map_or_else(|| is_space(c), |chars| chars.contains(c));
     let value = if left { value.trim_start_matches(goes) } else { value };
     if right { value.trim_end_matches(goes) } else { value }
@@ -225,7 +239,8 @@ fn words(value: &str, most: Option<usize>, from_right: bool) -> Vec<&str> {
 
 /// Lines by Python's many line ends.
 pub(super) fn lines(value: &str, keep: bool) -> Vec<&str> {
-    let ends = ['\n', '\r', '\x0b', '\x0c', '\x1c', '\x1d', '\x1e', '\u{85}', '\u{2028}', '\u{2029}'];
+    let ends =
+        ['\n', '\r', '\x0b', '\x0c', '\x1c', '\x1d', '\x1e', '\u{85}', '\u{2028}', '\u{2029}'];
     let (mut found, mut rest) = (vec![], value);
     while !rest.is_empty() {
         let at = rest.find(ends).unwrap_or(rest.len());
@@ -258,10 +273,15 @@ pub(super) fn replace(state: &State, value: &str, old: &str, new: &str, count: i
     let most = usize::try_from(count).unwrap_or(usize::MAX);
     let found = (value.len() / old.len().max(1) + 1).min(most);
     pay(state, found.saturating_mul(new.len().saturating_sub(old.len())))?;
-    Ok(Value::from(if most == usize::MAX { value.replace(old, new) } else { value.replacen(old, new, most) }))
+    Ok(Value::from(if most == usize::MAX {
+        value.replace(old, new)
+    } else {
+        value.replacen(old, new, most)
+    }))
 }
 
-/// The part of `value` between two places, as byte offsets; `None` where the first is behind the last.
+/// The part of `value` between two places, as byte offsets; `None` where the first is behind the
+/// last.
 fn window(value: &str, arguments: &Arguments) -> Done<Option<(usize, usize)>> {
     let length = value.chars().count();
     let bound = |index, otherwise: usize| -> Done<usize> {

@@ -11,14 +11,15 @@ use crate::text::TokenKind;
 pub(in crate::text) struct AddedTokens {
     by_id: HashMap<u32, (Arc<str>, TokenKind)>,
     by_text: HashMap<Arc<str>, u32>,
-    /// For each first byte, the lengths in bytes of the tokens that start with it, the longest first.
+    /// For each first byte, the lengths in bytes of the tokens that start with it, the longest
+    /// first.
     lengths: HashMap<u8, Vec<usize>>,
     /// Whether tokens take the spaces after them, as Phi-3's do.
     take_spaces: bool,
 }
 
-/// Whether a GGUF file of this name has tokens that take the spaces after them. There is no other word for it: llama.cpp, too,
-/// knows Phi-3 by its name.
+/// Whether a GGUF file of this name has tokens that take the spaces after them. There is no other
+/// word for it: llama.cpp, too, knows Phi-3 by its name.
 pub(in crate::text) fn named_phi3(name: &str) -> bool {
     let name = name.to_lowercase();
     name.contains("phi-3") || name.contains("phi3")
@@ -42,7 +43,8 @@ pub(in crate::text) enum Segment<'a> {
 impl AddedTokens {
     /// From a whole vocabulary and the kinds of its tokens.
     pub fn new(tokens: &Strings, kinds: &[TokenKind]) -> Self {
-        let all = (0u32..).zip(tokens.iter()).zip(kinds).map(|((id, text), &kind)| (id, text, kind));
+        let all =
+            (0u32..).zip(tokens.iter()).zip(kinds).map(|((id, text), &kind)| (id, text, kind));
         let mut added = Self::from_tokens(all);
         // No text has these bytes.
         added.by_text.retain(|_, id| tokens.raw(*id as usize).is_none());
@@ -85,8 +87,8 @@ impl AddedTokens {
         self.by_text.get(text).copied()
     }
 
-    /// Cuts `text` at the added tokens in it: the leftmost first, the longest of those that start there.
-    /// Control tokens count only with `parse_special`.
+    /// Cuts `text` at the added tokens in it: the leftmost first, the longest of those that start
+    /// there. Control tokens count only with `parse_special`.
     pub fn cut<'a>(&self, text: &'a str, parse_special: bool) -> Vec<Segment<'a>> {
         let mut segments = Vec::new();
         let mut start = 0;
@@ -155,7 +157,11 @@ mod tests {
             ("é<s", true, &[Text("é<s")]),
         ];
         for (text, parse_special, want) in rows {
-            assert_eq!(added.cut(text, parse_special), want, "{text:?} parse_special {parse_special}");
+            assert_eq!(
+                added.cut(text, parse_special),
+                want,
+                "{text:?} parse_special {parse_special}"
+            );
         }
         assert_eq!(added.get(4), Some(("<pad>", TokenKind::Unused)));
         let phi3 = added.named(Some("Microsoft Phi-3 mini"));
@@ -166,7 +172,11 @@ mod tests {
             ("a<s> é!", false, &[Text("a<s> "), Token(5)]),
         ];
         for (text, parse_special, want) in rows {
-            assert_eq!(phi3.cut(text, parse_special), want, "{text:?} parse_special {parse_special}");
+            assert_eq!(
+                phi3.cut(text, parse_special),
+                want,
+                "{text:?} parse_special {parse_special}"
+            );
         }
         let added = phi3.named(Some("Phi 4"));
         assert_eq!(added.cut("é! a", true), [Token(5), Text(" a")]);

@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::text::TokenKind;
 use crate::text::TokenizerParts;
 
-/// The character that stands for each byte: itself where it is printable Latin-1, else one from 256 on.
+/// The character that stands for each byte: itself where it is printable Latin-1, else one from 256
+/// on.
 const ALPHABET: [char; 256] = {
     let mut alphabet = ['\0'; 256];
     let mut next = 256;
@@ -47,15 +48,16 @@ pub(in crate::text) struct ByteLevel {
     words: WordCutter,
     /// Bytes the vocabulary has no token for: some models were trained without the rare ones.
     missing: Vec<u8>,
-    /// Tokens whose text another, later token has as well: the merges find only that one. And those that are no text.
+    /// Tokens whose text another, later token has as well: the merges find only that one. And those
+    /// that are no text.
     shadowed: Vec<(u32, String)>,
     /// What the file's silence on BOS means.
     pub add_bos: bool,
 }
 
 impl ByteLevel {
-    /// Builds from the file's parts. Only normal, user-defined and byte tokens take part in merging, so no
-    /// text can be merged into a control token.
+    /// Builds from the file's parts. Only normal, user-defined and byte tokens take part in
+    /// merging, so no text can be merged into a control token.
     pub fn new(parts: &TokenizerParts, kinds: &[TokenKind]) -> Result<Self> {
         let rule = match parts.pre {
             Some(name) => pretokenizers::by_name(name).ok_or_else(|| {
@@ -63,11 +65,15 @@ impl ByteLevel {
                 Error::Text(format!("the pre-tokenizer {name:?} is not known; known are {known}"))
             })?,
             None => {
-                log::warn!("the model file names no pre-tokenizer; \"default\" may split words wrongly");
-                pretokenizers::by_name("default").ok_or_else(|| Error::Text("no default rule".into()))?
+                log::warn!(
+                    "the model file names no pre-tokenizer; \"default\" may split words wrongly"
+                );
+                pretokenizers::by_name("default")
+                    .ok_or_else(|| Error::Text("no default rule".into()))?
             }
         };
-        let words = WordCutter::new(rule).map_err(|e| Error::Text(format!("a word pattern: {e}")))?;
+        let words =
+            WordCutter::new(rule).map_err(|e| Error::Text(format!("a word pattern: {e}")))?;
 
         let mut vocab = Vocab::with_capacity(parts.tokens.len());
         let mut shadowed = Vec::new();
@@ -160,11 +166,13 @@ pub(in crate::text) fn append_spelled(token: &str, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Splits "left right" pairs. The library trusts their lengths, so they are checked here; that each part is
-/// in the vocabulary it checks itself.
+/// Splits "left right" pairs. The library trusts their lengths, so they are checked here; that each
+/// part is in the vocabulary it checks itself.
 fn read_merges(parts: &TokenizerParts, longest: usize, excluded: &HashSet<&str>) -> Result<Merges> {
     let Some(merges) = &parts.merges else {
-        return Err(Error::Text("tokenizer.ggml.merges is missing; choose a complete model file".into()));
+        return Err(Error::Text(
+            "tokenizer.ggml.merges is missing; choose a complete model file".into(),
+        ));
     };
     // Most merges differ in length from every excluded token, and need no look-up.
     let lengths: HashSet<usize> = excluded.iter().map(|token| token.len()).collect();

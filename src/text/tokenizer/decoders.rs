@@ -1,7 +1,9 @@
-//! From tokens to text as the decoder of a `tokenizer.json` says, a token at a time, so that text can be shown as it comes.
+//! From tokens to text as the decoder of a `tokenizer.json` says, a token at a time, so that text
+//! can be shown as it comes.
 //!
-//! Some steps are for each token by itself; those behind a step that joins all are for the whole text. Of bytes that make no
-//! character, each U+FFFD stands for what cannot be part of one, where the `tokenizers` crate replaces all bytes beside them, too.
+//! Some steps are for each token by itself; those behind a step that joins all are for the whole
+//! text. Of bytes that make no character, each U+FFFD stands for what cannot be part of one, where
+//! the `tokenizers` crate replaces all bytes beside them, too.
 
 use super::byte_level::append_spelled;
 use super::sentencepiece::byte_of;
@@ -51,14 +53,18 @@ impl Decoders {
             DecoderWrapper::ByteLevel(_) if !*joined => (self.byte_level, *joined) = (true, true),
             DecoderWrapper::Fuse(_) => *joined = true,
             DecoderWrapper::ByteFallback(_) => self.bytes |= !*joined,
-            DecoderWrapper::Replace(_) | DecoderWrapper::Strip(_) | DecoderWrapper::Metaspace(_) => {
-                let steps = if *joined { &mut self.whole } else { &mut self.each[usize::from(self.bytes)] };
+            DecoderWrapper::Replace(_)
+            | DecoderWrapper::Strip(_)
+            | DecoderWrapper::Metaspace(_) => {
+                let steps =
+                    if *joined { &mut self.whole } else { &mut self.each[usize::from(self.bytes)] };
                 steps.push(decoder.clone());
             }
             other => {
                 let kind = format!("{other:?}");
                 let kind = kind.split('(').next().unwrap_or_default();
-                let message = format!("tokenizer.json: decoders of kind {kind} are not supported here");
+                let message =
+                    format!("tokenizer.json: decoders of kind {kind} are not supported here");
                 return Err(Error::Text(message));
             }
         }
@@ -109,10 +115,12 @@ impl Decoders {
 fn decoded(decoder: &DecoderWrapper, text: String, position: Position) -> String {
     if let DecoderWrapper::Strip(strip) = decoder {
         let cut = |text: &str, most: usize| {
-            text.chars().take(most).take_while(|c| *c == strip.content).count() * strip.content.len_utf8()
+            text.chars().take(most).take_while(|c| *c == strip.content).count()
+                * strip.content.len_utf8()
         };
         let text = &text[cut(&text, strip.start)..];
-        let trailing = text.chars().rev().take(strip.stop).take_while(|c| *c == strip.content).count();
+        let trailing =
+            text.chars().rev().take(strip.stop).take_while(|c| *c == strip.content).count();
         return text[..text.len() - trailing * strip.content.len_utf8()].to_owned();
     }
     // Some steps treat the first token in another way.
@@ -132,7 +140,8 @@ pub(in crate::text) struct WholeText {
 
 #[derive(Debug)]
 enum Step {
-    /// Up to `start` characters go at the beginning, and up to `stop` at the end; so many of them may be the last ones.
+    /// Up to `start` characters go at the beginning, and up to `stop` at the end; so many of them
+    /// may be the last ones.
     Strip { content: char, start: usize, stop: usize, held: usize },
     /// Needs all of the text.
     Held { decoder: DecoderWrapper, position: Position, text: String },
@@ -164,7 +173,9 @@ impl Step {
 
     fn finish(&mut self) -> String {
         match self {
-            Self::Held { decoder, position, text } => decoded(decoder, std::mem::take(text), *position),
+            Self::Held { decoder, position, text } => {
+                decoded(decoder, std::mem::take(text), *position)
+            }
             Self::Strip { .. } => String::new(),
         }
     }

@@ -16,8 +16,8 @@ pub(in crate::text) struct FolderTokens {
 }
 
 impl FolderTokens {
-    /// Reads `tokenizer_config.json` and `special_tokens_map.json`, which name tokens, then `generation_config.json` and `config.json`, which have
-    /// their ids.
+    /// Reads `tokenizer_config.json` and `special_tokens_map.json`, which name tokens, then
+    /// `generation_config.json` and `config.json`, which have their ids.
     pub(in crate::text) fn read(folder: &Folder, id: impl Fn(&str) -> Option<u32>) -> Result<Self> {
         let tokenizer = folder.opt_object("tokenizer_config.json")?.unwrap_or_default();
         let generation = folder.opt_object("generation_config.json")?.unwrap_or_default();
@@ -35,7 +35,8 @@ impl FolderTokens {
     }
 }
 
-/// Special tokens by name, as templates know them: `pad_token`, and what else ends so, and extra ones.
+/// Special tokens by name, as templates know them: `pad_token`, and what else ends so, and extra
+/// ones.
 pub(in crate::text) fn named_tokens(folder: &Folder) -> Result<BTreeMap<String, String>> {
     let mut named = BTreeMap::new();
     // What the tokenizer's own file says counts before the older one.

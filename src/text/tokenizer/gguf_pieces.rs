@@ -1,5 +1,6 @@
-//! A SentencePiece tokenizer, as a `tokenizer.json` writes it: BPE with byte fallback. GGUF has the pieces' scores instead of
-//! the list of merges, and joins the two neighbours whose piece has the highest.
+//! A SentencePiece tokenizer, as a `tokenizer.json` writes it: BPE with byte fallback. GGUF has the
+//! pieces' scores instead of the list of merges, and joins the two neighbours whose piece has the
+//! highest.
 
 use super::sentencepiece::{SPACE, byte_of};
 use crate::format::Strings;
@@ -20,8 +21,13 @@ fn kind(value: &Json) -> &str {
 }
 
 /// Whether a text is read as if a space stood before it, if that and the rest can be said in GGUF.
-pub(in crate::text) fn space_prefix(json: &Map<String, Json>, model: &Map<String, Json>) -> Wrong<bool> {
-    let given = |map: &Map<String, Json>, name: &str| map.get(name).filter(|value| !value.is_null()).cloned();
+pub(in crate::text) fn space_prefix(
+    json: &Map<String, Json>,
+    model: &Map<String, Json>,
+) -> Wrong<bool> {
+    let given = |map: &Map<String, Json>, name: &str| {
+        map.get(name).filter(|value| !value.is_null()).cloned()
+    };
     for name in ["dropout", "continuing_subword_prefix", "end_of_word_suffix"] {
         if let Some(value) = given(model, name).filter(|value| value.as_str() != Some("")) {
             return Err(format!("{name} {value} cannot be written as GGUF"));
@@ -60,7 +66,9 @@ pub(in crate::text) fn space_prefix(json: &Map<String, Json>, model: &Map<String
             }
             replaced = true;
         }
-        Some(step) => return Err(format!("a pre-tokenizer {:?} cannot be written as GGUF", kind(&step))),
+        Some(step) => {
+            return Err(format!("a pre-tokenizer {:?} cannot be written as GGUF", kind(&step)));
+        }
     }
     if !replaced {
         return Err(format!("it does not write spaces as {SPACE:?}, as SentencePiece does"));
@@ -91,18 +99,27 @@ pub(in crate::text) fn find_bytes(
 
 /// The scores by which joining gives what `merges` give: the first merge has the highest.
 ///
-/// That is the same where the merges are those of scores: all ways to join two pieces to a third are there, one after the other.
-pub(in crate::text) fn scores(tokens: &Strings, kinds: &[i32], merges: &Strings) -> Wrong<Vec<f32>> {
+/// That is the same where the merges are those of scores: all ways to join two pieces to a third
+/// are there, one after the other.
+pub(in crate::text) fn scores(
+    tokens: &Strings,
+    kinds: &[i32],
+    merges: &Strings,
+) -> Wrong<Vec<f32>> {
     let ids: HashMap<&str, usize> = tokens.iter().zip(0..).collect();
-    let mergeable =
-        |id: usize| [TokenKind::Normal, TokenKind::UserDefined].iter().any(|&kind| kind as i32 == kinds[id]);
-    let foreign = |piece: &str| format!("its merges to {piece:?} are not those of a SentencePiece model");
+    let mergeable = |id: usize| {
+        [TokenKind::Normal, TokenKind::UserDefined].iter().any(|&kind| kind as i32 == kinds[id])
+    };
+    let foreign =
+        |piece: &str| format!("its merges to {piece:?} are not those of a SentencePiece model");
     let mut rank = vec![None; tokens.len()];
     let mut joins = vec![0; tokens.len()];
     let (mut last, mut ranks) = (None, 0u32);
     for merge in merges.iter() {
         let piece = merge.replacen(' ', "", 1);
-        let id = *ids.get(&*piece).ok_or_else(|| format!("a merge gives {piece:?}, which is no token"))?;
+        let id = *ids
+            .get(&*piece)
+            .ok_or_else(|| format!("a merge gives {piece:?}, which is no token"))?;
         if !mergeable(id) {
             continue;
         }

@@ -12,11 +12,12 @@ use crate::text::chat::ChatTemplate;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 
-/// What `tokenizer.ggml.*` and `tokenizer.chat_template` say of a folder with `count` embeddings, in a file whose
-/// `general.name` is `name`.
+/// What `tokenizer.ggml.*` and `tokenizer.chat_template` say of a folder with `count` embeddings,
+/// in a file whose `general.name` is `name`.
 ///
 /// # Errors
-/// If the tokenizer is of a kind that GGUF files have no words for, or that this version does not write.
+/// If the tokenizer is of a kind that GGUF files have no words for, or that this version does not
+/// write.
 pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(String, Value)>> {
     let missing = "has no tokenizer.json; save the model's tokenizer in the fast format";
     let json = folder.opt_object("tokenizer.json")?.ok_or_else(|| folder.path_error(missing))?;
@@ -24,7 +25,8 @@ pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(
         let remedy = "the folder itself runs, and --no-tokenizer writes its model alone";
         folder.path_error(format!("tokenizer.json: {message} ({remedy})"))
     };
-    let model = json.get("model").and_then(Json::as_object).ok_or_else(|| wrong("has no model".into()))?;
+    let model =
+        json.get("model").and_then(Json::as_object).ok_or_else(|| wrong("has no model".into()))?;
     let pieces = gguf_pieces::is_sentencepiece(model);
     let (pre, space_prefix) = match pieces {
         true => ("default", gguf_pieces::space_prefix(&json, model).map_err(&wrong)?),
@@ -37,7 +39,8 @@ pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(
     let [eot, eom] = further_ends(&special, |id| tokens.get(id as usize));
 
     let text = |text: &str| Value::String(text.into());
-    let mut all = vec![("ggml.model", text(if pieces { "llama" } else { "gpt2" })), ("ggml.pre", text(pre))];
+    let mut all =
+        vec![("ggml.model", text(if pieces { "llama" } else { "gpt2" })), ("ggml.pre", text(pre))];
     if pieces {
         let unknown = gguf_pieces::find_bytes(model, &tokens, &mut kinds).map_err(&wrong)?;
         let scores = gguf_pieces::scores(&tokens, &kinds, &merges).map_err(&wrong)?;
@@ -72,9 +75,12 @@ pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(
     Ok(all.into_iter().map(|(name, value)| (format!("tokenizer.{name}"), value)).collect())
 }
 
-/// The two tokens beside `eos` that GGUF has keys for, of those that end an answer. Those that readers know by name come last,
-/// for they need none.
-fn further_ends<'a>(special: &FolderTokens, text: impl Fn(u32) -> Option<&'a str>) -> [Option<u32>; 2] {
+/// The two tokens beside `eos` that GGUF has keys for, of those that end an answer. Those that
+/// readers know by name come last, for they need none.
+fn further_ends<'a>(
+    special: &FolderTokens,
+    text: impl Fn(u32) -> Option<&'a str>,
+) -> [Option<u32>; 2] {
     let mut ends: Vec<(u32, &str)> = vec![];
     for &id in &special.ends {
         let is_new = Some(id) != special.eos && ends.iter().all(|(end, _)| *end != id);
@@ -103,11 +109,14 @@ type Wrong<T> = std::result::Result<T, String>;
 
 /// The name of the rule that cuts text into words.
 fn rule(json: &Map<String, Json>, model: &Map<String, Json>) -> Wrong<&'static str> {
-    let kind = |value: &Json| value.get("type").and_then(Json::as_str).unwrap_or_default().to_owned();
+    let kind =
+        |value: &Json| value.get("type").and_then(Json::as_str).unwrap_or_default().to_owned();
     if model.get("type").and_then(Json::as_str) != Some("BPE")
         || json.get("decoder").map(kind).as_deref() != Some("ByteLevel")
     {
-        return Err("only byte-level BPE and SentencePiece are written as GGUF by this version".into());
+        return Err(
+            "only byte-level BPE and SentencePiece are written as GGUF by this version".into()
+        );
     }
     // GGUF has no word for a normaliser; llama.cpp leaves out NFC, too.
     let normaliser = json.get("normalizer").filter(|value| !value.is_null()).map(kind);
@@ -115,7 +124,9 @@ fn rule(json: &Map<String, Json>, model: &Map<String, Json>) -> Wrong<&'static s
         return Err(format!("a normaliser {normaliser:?} cannot be written as GGUF"));
     }
     let steps = match json.get("pre_tokenizer") {
-        Some(one) if kind(one) == "Sequence" => one.get("pretokenizers").and_then(Json::as_array).cloned(),
+        Some(one) if kind(one) == "Sequence" => {
+            one.get("pretokenizers").and_then(Json::as_array).cloned()
+        }
         Some(one) => Some(vec![one.clone()]),
         None => None,
     };
@@ -126,11 +137,19 @@ fn rule(json: &Map<String, Json>, model: &Map<String, Json>) -> Wrong<&'static s
             "ByteLevel" if flag("add_prefix_space") == Some(true) => {
                 return Err("a space before each text cannot be written as GGUF".into());
             }
-            "ByteLevel" if flag("use_regex") != Some(false) => patterns.push(pretokenizers::GPT2.to_owned()),
+            "ByteLevel" if flag("use_regex") != Some(false) => {
+                patterns.push(pretokenizers::GPT2.to_owned())
+            }
             "ByteLevel" => {}
-            "Digits" if flag("individual_digits") == Some(true) => patterns.push(r"\p{N}".to_owned()),
+            "Digits" if flag("individual_digits") == Some(true) => {
+                patterns.push(r"\p{N}".to_owned())
+            }
             "Split" => {
-                match step.get("pattern").and_then(|pattern| pattern.get("Regex")).and_then(Json::as_str) {
+                match step
+                    .get("pattern")
+                    .and_then(|pattern| pattern.get("Regex"))
+                    .and_then(Json::as_str)
+                {
                     Some(pattern) => patterns.push(pattern.to_owned()),
                     None => return Err("it cuts text by something else than an expression".into()),
                 }
@@ -148,7 +167,8 @@ fn check_added(json: &Map<String, Json>, space_prefix: bool, name: &str) -> Wron
     let all = json.get("added_tokens").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
     let is = |token: &Json, name: &str| token.get(name).and_then(Json::as_bool) == Some(true);
     let phi3 = all.iter().any(|token| is(token, "rstrip"));
-    let text = |token: &Json| token.get("content").and_then(Json::as_str).unwrap_or_default().to_owned();
+    let text =
+        |token: &Json| token.get("content").and_then(Json::as_str).unwrap_or_default().to_owned();
     if phi3 != named_phi3(name) && !all.is_empty() {
         let (do_they, with) = if phi3 { ("take", "with") } else { ("do not take", "without") };
         return Err(format!(
@@ -169,10 +189,14 @@ fn check_added(json: &Map<String, Json>, space_prefix: bool, name: &str) -> Wron
             || is(token, "single_word")
             || is(token, "rstrip") != (phi3 && phi3_takes_spaces(&text))
         {
-            return Err(format!("how {text:?} takes the spaces beside it cannot be written as GGUF"));
+            return Err(format!(
+                "how {text:?} takes the spaces beside it cannot be written as GGUF"
+            ));
         }
         if space_prefix && is(token, "normalized") {
-            return Err(format!("that {text:?} is a token after spaces only cannot be written as GGUF"));
+            return Err(format!(
+                "that {text:?} is a token after spaces only cannot be written as GGUF"
+            ));
         }
     }
     Ok(())
@@ -193,14 +217,21 @@ fn tokens(json: &Map<String, Json>, model: &Map<String, Json>, count: usize) -> 
         put(text, id.as_u64(), TokenKind::Normal)?;
     }
     for token in json.get("added_tokens").and_then(Json::as_array).into_iter().flatten() {
-        let text = token.get("content").and_then(Json::as_str).ok_or("an added token has no text")?;
+        let text =
+            token.get("content").and_then(Json::as_str).ok_or("an added token has no text")?;
         let special = token.get("special").and_then(Json::as_bool) == Some(true);
         let kind = if special { TokenKind::Control } else { TokenKind::UserDefined };
         put(text, token.get("id").and_then(Json::as_u64), kind)?;
     }
-    let ids =
-        texts.iter().zip(0u32..).filter_map(|(token, id)| Some((token.as_ref()?.0.to_owned(), id))).collect();
-    let kinds = texts.iter().map(|token| token.map_or(TokenKind::Unused, |(_, kind)| kind) as i32).collect();
+    let ids = texts
+        .iter()
+        .zip(0u32..)
+        .filter_map(|(token, id)| Some((token.as_ref()?.0.to_owned(), id)))
+        .collect();
+    let kinds = texts
+        .iter()
+        .map(|token| token.map_or(TokenKind::Unused, |(_, kind)| kind) as i32)
+        .collect();
     let text = |(id, token): (usize, &Option<(&str, TokenKind)>)| match token {
         Some((text, _)) => (*text).to_owned(),
         None => format!("[PAD{id}]"),

@@ -1,5 +1,6 @@
-//! A tokenizer of one's own, learned from a text: byte-level BPE (Sennrich et al. 2016, arXiv:1508.07909, over bytes as
-//! GPT-2 has it). With 256 tokens there are no merges, and each byte is a token: a model of characters.
+//! A tokenizer of one's own, learned from a text: byte-level BPE (Sennrich et al. 2016,
+//! arXiv:1508.07909, over bytes as GPT-2 has it). With 256 tokens there are no merges, and each
+//! byte is a token: a model of characters.
 
 use crate::error::{Error, Result};
 use crate::files::write_whole;
@@ -32,13 +33,16 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> + Send {
 }
 
 impl LearnedTokenizer {
-    /// Learns at most `vocabulary` tokens, 256 or more; fewer where the text has no more pairs that come twice.
+    /// Learns at most `vocabulary` tokens, 256 or more; fewer where the text has no more pairs that
+    /// come twice.
     ///
     /// # Errors
     /// When `vocabulary` is too small.
     pub fn new(text: &str, vocabulary: usize) -> Result<Self> {
         if vocabulary < BYTES {
-            return Err(Error::Text(format!("a vocabulary of {vocabulary}; the bytes alone are {BYTES}")));
+            return Err(Error::Text(format!(
+                "a vocabulary of {vocabulary}; the bytes alone are {BYTES}"
+            )));
         }
         let mut tokenizer = Tokenizer::new(BPE::default());
         let bytes = ByteLevel::new(false, false, true);
@@ -61,7 +65,8 @@ impl LearnedTokenizer {
     /// When the file cannot be read.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
-        let tokenizer = Tokenizer::from_bytes(bytes).map_err(|e| Error::format(path, e.to_string()))?;
+        let tokenizer =
+            Tokenizer::from_bytes(bytes).map_err(|e| Error::format(path, e.to_string()))?;
         Ok(Self { tokenizer })
     }
 
@@ -70,7 +75,8 @@ impl LearnedTokenizer {
     /// # Errors
     /// When it cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let text = self.tokenizer.to_string(false).map_err(|e| Error::format(path, e.to_string()))?;
+        let text =
+            self.tokenizer.to_string(false).map_err(|e| Error::format(path, e.to_string()))?;
         write_whole(path, text)
     }
 
@@ -92,7 +98,9 @@ impl LearnedTokenizer {
         let mut ids = vec![];
         for piece in pieces(text) {
             let encoding = self.tokenizer.encode_fast(piece, false);
-            ids.extend_from_slice(encoding.map_err(|error| Error::Text(error.to_string()))?.get_ids());
+            ids.extend_from_slice(
+                encoding.map_err(|error| Error::Text(error.to_string()))?.get_ids(),
+            );
         }
         Ok(ids)
     }

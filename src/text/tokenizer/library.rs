@@ -1,4 +1,5 @@
-//! A tokenizer as `tokenizer.json` describes it, built and run by the `tokenizers` crate, but for decoding.
+//! A tokenizer as `tokenizer.json` describes it, built and run by the `tokenizers` crate, but for
+//! decoding.
 
 use super::decoders::Decoders;
 use crate::error::{Error, Result};
@@ -26,7 +27,9 @@ impl Library {
         let built = std::panic::catch_unwind(|| Whole::from_bytes(json));
         let mut whole = match built {
             Ok(Ok(whole)) => whole,
-            Ok(Err(error)) => return Err(Error::Text(format!("tokenizer.json: {error}; fetch it again"))),
+            Ok(Err(error)) => {
+                return Err(Error::Text(format!("tokenizer.json: {error}; fetch it again")));
+            }
             Err(_) => return Err(Error::Text("tokenizer.json is damaged; fetch it again".into())),
         };
         whole.with_padding(None);
@@ -62,7 +65,8 @@ impl Library {
         self.whole.id_to_token(id)
     }
 
-    /// The ids of `text` with the special tokens in it, and those that go around it with `add_special`.
+    /// The ids of `text` with the special tokens in it, and those that go around it with
+    /// `add_special`.
     pub(in crate::text) fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>> {
         encode(&self.whole, text, add_special)
     }
@@ -83,8 +87,10 @@ fn check_template(whole: &Whole) -> Result<()> {
     let processor = serde_json::to_value(whole.get_post_processor()).unwrap_or_default();
     let several = processor.get("processors").and_then(Value::as_array);
     for one in several.map_or(std::slice::from_ref(&processor), Vec::as_slice) {
-        let pieces = ["single", "pair"].iter().filter_map(|name| one.get(*name)?.as_array()).flatten();
-        let known = |name: &str| one.get("special_tokens").is_some_and(|all| all.get(name).is_some());
+        let pieces =
+            ["single", "pair"].iter().filter_map(|name| one.get(*name)?.as_array()).flatten();
+        let known =
+            |name: &str| one.get("special_tokens").is_some_and(|all| all.get(name).is_some());
         let mut names = pieces.filter_map(|piece| piece.get("SpecialToken")?.get("id")?.as_str());
         if let Some(name) = names.find(|name| !known(name)) {
             return Err(Error::Text(format!(
@@ -97,14 +103,17 @@ fn check_template(whole: &Whole) -> Result<()> {
 
 fn encode(whole: &Whole, text: &str, add_special: bool) -> Result<Vec<u32>> {
     // As in building: what it does not check must not end the program.
-    let encoded = std::panic::catch_unwind(AssertUnwindSafe(|| whole.encode_fast(text, add_special)));
-    let damaged = || Error::Text("cannot encode the text: tokenizer.json is damaged; fetch it again".into());
-    let encoding = encoded.map_err(|_| damaged())?.map_err(|error| match unknown_word(whole, text) {
-        Some(word) => {
-            Error::Text(format!("cannot encode the text: {word:?} is no word that the model knows"))
-        }
-        None => Error::Text(format!("cannot encode the text: {error}")),
-    })?;
+    let encoded =
+        std::panic::catch_unwind(AssertUnwindSafe(|| whole.encode_fast(text, add_special)));
+    let damaged =
+        || Error::Text("cannot encode the text: tokenizer.json is damaged; fetch it again".into());
+    let encoding =
+        encoded.map_err(|_| damaged())?.map_err(|error| match unknown_word(whole, text) {
+            Some(word) => Error::Text(format!(
+                "cannot encode the text: {word:?} is no word that the model knows"
+            )),
+            None => Error::Text(format!("cannot encode the text: {error}")),
+        })?;
     Ok(encoding.get_ids().to_vec())
 }
 
@@ -116,5 +125,9 @@ fn unknown_word(whole: &Whole, text: &str) -> Option<String> {
     let mut words = PreTokenizedString::from(text);
     whole.get_pre_tokenizer()?.pre_tokenize(&mut words).ok()?;
     let words = words.get_splits(OffsetReferential::Original, OffsetType::Byte);
-    words.into_iter().map(|(word, ..)| word).find(|word| whole.token_to_id(word).is_none()).map(String::from)
+    words
+        .into_iter()
+        .map(|(word, ..)| word)
+        .find(|word| whole.token_to_id(word).is_none())
+        .map(String::from)
 }

@@ -4,8 +4,8 @@ use super::added::AddedTokens;
 use crate::format::Strings;
 use crate::text::TokenKind;
 
-/// Names of tokens that end a turn, in the families of models that have been seen. The metadata names one or
-/// two; models are often trained to end with another.
+/// Names of tokens that end a turn, in the families of models that have been seen. The metadata
+/// names one or two; models are often trained to end with another.
 const ENDS: [&str; 18] = [
     "<|im_end|>",
     "<|endoftext|>",
@@ -56,7 +56,10 @@ pub(in crate::text) fn ends_turn(text: &str) -> bool {
 }
 
 /// Every token that ends an answer, in ascending order: `known` ones, and those of well-known name.
-pub(in crate::text) fn turn_ends(known: impl Iterator<Item = u32>, added: &AddedTokens) -> Vec<u32> {
+pub(in crate::text) fn turn_ends(
+    known: impl Iterator<Item = u32>,
+    added: &AddedTokens,
+) -> Vec<u32> {
     let named = |name: &str| added.id(name);
     // Where messages have channels, <|end|> ends only one of several messages of a turn.
     let channels = named("<|return|>").is_some() && named("<|call|>").is_some();
@@ -68,11 +71,16 @@ pub(in crate::text) fn turn_ends(known: impl Iterator<Item = u32>, added: &Added
     ends
 }
 
-/// Makes control tokens of markers that are typed as pieces of text or as fillers, for no text is to be merged into them, and a
-/// prompt that spells one out means the token. The texts of those that were changed.
-pub(in crate::text) fn mend_kinds<'a>(tokens: &'a Strings, kinds: &mut [TokenKind]) -> Vec<&'a str> {
-    let is_marker =
-        |text: &str| text.starts_with(['<', '[']) && (ENDS.contains(&text) || BEGINNINGS.contains(&text));
+/// Makes control tokens of markers that are typed as pieces of text or as fillers, for no text is
+/// to be merged into them, and a prompt that spells one out means the token. The texts of those
+/// that were changed.
+pub(in crate::text) fn mend_kinds<'a>(
+    tokens: &'a Strings,
+    kinds: &mut [TokenKind],
+) -> Vec<&'a str> {
+    let is_marker = |text: &str| {
+        text.starts_with(['<', '[']) && (ENDS.contains(&text) || BEGINNINGS.contains(&text))
+    };
     let mut changed: Vec<&str> = vec![];
     for (text, kind) in tokens.iter().zip(kinds) {
         if matches!(kind, TokenKind::Normal | TokenKind::Unused) && is_marker(text) {

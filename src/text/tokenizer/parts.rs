@@ -9,7 +9,8 @@ use crate::format::{Gguf, Strings};
 /// The tokenizer's metadata, under the names of GGUF's `tokenizer.ggml.*` keys.
 #[derive(Clone, Debug, Default)]
 pub struct TokenizerParts<'a> {
-    /// `general.name`: what the model is called, which tells whether its tokens take the spaces after them.
+    /// `general.name`: what the model is called, which tells whether its tokens take the spaces
+    /// after them.
     pub name: Option<&'a str>,
     /// `model`: "gpt2" is byte-level BPE, "llama" is SentencePiece.
     pub model: &'a str,
@@ -63,11 +64,14 @@ impl<'a> TokenizerParts<'a> {
         all.into_iter().filter_map(|(name, id)| Some((name, id?)))
     }
 
-    /// The same without ids that no token has. Some writers put such a number where a model has no token of this kind.
+    /// The same without ids that no token has. Some writers put such a number where a model has no
+    /// token of this kind.
     pub(in crate::text) fn with_known_ids(&self) -> Self {
         let count = self.tokens.len();
         for (name, id) in self.special_ids().filter(|(_, id)| *id as usize >= count) {
-            log::warn!("tokenizer.ggml.{name}_token_id is {id}, but there are {count} tokens; it is ignored");
+            log::warn!(
+                "tokenizer.ggml.{name}_token_id is {id}, but there are {count} tokens; it is ignored"
+            );
         }
         let known = |id: Option<u32>| id.filter(|&id| (id as usize) < count);
         Self {
@@ -155,7 +159,9 @@ impl TokenKind {
     /// The kind of a number in a model file.
     pub fn from_number(number: i32) -> Option<Self> {
         use TokenKind::*;
-        [Normal, Unknown, Control, UserDefined, Unused, Byte].into_iter().find(|&kind| kind as i32 == number)
+        [Normal, Unknown, Control, UserDefined, Unused, Byte]
+            .into_iter()
+            .find(|&kind| kind as i32 == number)
     }
 
     /// Whether it carries no text of its own: decoding may leave it out.

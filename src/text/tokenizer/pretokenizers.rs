@@ -1,8 +1,8 @@
 //! How text is cut into words before byte-pair merging, by the names GGUF files use.
 //!
-//! The patterns are those of the models' own `tokenizer.json` files; the names, and which models share a
-//! pattern, are those of llama.cpp's `tokenizer.ggml.pre`. Each pattern cuts the pieces the one before it left;
-//! what lies between matches is a piece too.
+//! The patterns are those of the models' own `tokenizer.json` files; the names, and which models
+//! share a pattern, are those of llama.cpp's `tokenizer.ggml.pre`. Each pattern cuts the pieces the
+//! one before it left; what lies between matches is a piece too.
 
 use tokenizers::tokenizer::pattern::Pattern;
 use tokenizers::utils::SysRegex;
@@ -67,7 +67,16 @@ const KNOWN: [PreTokenizer; 11] = [
         add_bos: false,
     },
     PreTokenizer {
-        names: &["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"],
+        names: &[
+            "llama-bpe",
+            "llama3",
+            "llama-v3",
+            "falcon3",
+            "falcon-h1",
+            "pixtral",
+            "midm-2.0",
+            "lfm2",
+        ],
         patterns: &[LLAMA3],
         ignore_merges: true,
         add_bos: true,
@@ -100,8 +109,9 @@ const KNOWN: [PreTokenizer; 11] = [
     },
 ];
 
-/// The expression library panics once a match has backtracked ten million times. Matches end at the latest
-/// where white space begins or ends, and the patterns backtrack over a stretch a few times at most.
+/// The expression library panics once a match has backtracked ten million times. Matches end at the
+/// latest where white space begins or ends, and the patterns backtrack over a stretch a few times
+/// at most.
 const MAX_STRETCH: usize = 1 << 21;
 
 /// Whether a stretch, all white space or all other characters, is too long to be matched.
@@ -130,8 +140,9 @@ pub(in crate::text) fn by_name(name: &str) -> Option<&'static PreTokenizer> {
 
 /// The name of the rule of these patterns.
 pub(in crate::text) fn name_of(patterns: &[String], ignore_merges: bool) -> Option<&'static str> {
-    let mut same =
-        KNOWN.iter().filter(|rule| rule.patterns == patterns && rule.ignore_merges == ignore_merges);
+    let mut same = KNOWN
+        .iter()
+        .filter(|rule| rule.patterns == patterns && rule.ignore_merges == ignore_merges);
     same.next().map(|rule| rule.names[0])
 }
 
@@ -149,7 +160,9 @@ pub(in crate::text) struct WordCutter {
 impl WordCutter {
     /// Compiles the patterns; the error is the expression library's.
     pub fn new(rule: &PreTokenizer) -> tokenizers::Result<Self> {
-        Ok(Self { patterns: rule.patterns.iter().map(|p| SysRegex::new(p)).collect::<Result<_, _>>()? })
+        Ok(Self {
+            patterns: rule.patterns.iter().map(|p| SysRegex::new(p)).collect::<Result<_, _>>()?,
+        })
     }
 
     /// The words of `text`, in order; together they are the text.
@@ -166,7 +179,10 @@ impl WordCutter {
             let mut finer = Vec::with_capacity(words.len());
             for word in words {
                 finer.extend(
-                    pattern.find_matches(word)?.into_iter().map(|((start, end), _)| &word[start..end]),
+                    pattern
+                        .find_matches(word)?
+                        .into_iter()
+                        .map(|((start, end), _)| &word[start..end]),
                 );
             }
             words = finer;
@@ -218,7 +234,9 @@ mod tests {
         let mut names: Vec<_> = known_names().collect();
         for name in &names {
             let cutter = WordCutter::new(by_name(name).unwrap()).unwrap();
-            for text in ["", " ", "a  b\t\r\n c", "日本 12 ½ don't 🙂\u{200d}x", "\u{0}\u{85}\u{a0}"] {
+            for text in
+                ["", " ", "a  b\t\r\n c", "日本 12 ½ don't 🙂\u{200d}x", "\u{0}\u{85}\u{a0}"]
+            {
                 assert_eq!(cutter.cut(text).unwrap().concat(), text, "{name}");
             }
         }

@@ -1,8 +1,10 @@
-//! SentencePiece's BPE: characters are merged by the score of the piece they form, across the whole text.
+//! SentencePiece's BPE: characters are merged by the score of the piece they form, across the whole
+//! text.
 //!
-//! After Kudo and Richardson (2018) and the behaviour of llama.cpp for `tokenizer.ggml.model` = "llama": of all
-//! neighbours whose joined text is a piece, the pair with the highest score is joined first, the leftmost among
-//! equals. Spaces are written ▁ (U+2581). What is left without a piece is written in byte tokens.
+//! After Kudo and Richardson (2018) and the behaviour of llama.cpp for `tokenizer.ggml.model` =
+//! "llama": of all neighbours whose joined text is a piece, the pair with the highest score is
+//! joined first, the leftmost among equals. Spaces are written ▁ (U+2581). What is left without a
+//! piece is written in byte tokens.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -66,11 +68,13 @@ impl PartialEq for Pair {
 impl Eq for Pair {}
 
 impl SentencePiece {
-    /// Builds from the file's parts. Only normal and user-defined tokens can be merged into, so text can form
-    /// neither control nor byte tokens by spelling them.
+    /// Builds from the file's parts. Only normal and user-defined tokens can be merged into, so
+    /// text can form neither control nor byte tokens by spelling them.
     pub fn new(parts: &TokenizerParts, kinds: &[TokenKind]) -> Result<Self> {
         let Some(scores) = parts.scores else {
-            return Err(Error::Text("tokenizer.ggml.scores is missing; choose a complete model file".into()));
+            return Err(Error::Text(
+                "tokenizer.ggml.scores is missing; choose a complete model file".into(),
+            ));
         };
         if scores.len() != parts.tokens.len() {
             return Err(Error::Text(format!(
@@ -80,9 +84,12 @@ impl SentencePiece {
             )));
         }
         if let Some(id) = scores.iter().position(|score| score.is_nan()) {
-            return Err(Error::Text(format!("the score of token {id} is NaN; the file is damaged")));
+            return Err(Error::Text(format!(
+                "the score of token {id} is NaN; the file is damaged"
+            )));
         }
-        let mergeable = |id: u32| matches!(kinds[id as usize], TokenKind::Normal | TokenKind::UserDefined);
+        let mergeable =
+            |id: u32| matches!(kinds[id as usize], TokenKind::Normal | TokenKind::UserDefined);
         let pieces = Vocabulary::new(&parts.tokens, mergeable)
             .ok_or_else(|| Error::Text("the vocabulary is larger than 4 GiB".into()))?;
         let mut bytes = vec![None; 256];
@@ -93,7 +100,9 @@ impl SentencePiece {
                     _ => None,
                 };
                 let byte = byte_of(token).or(raw).ok_or_else(|| {
-                    Error::Text(format!("byte token {id} is {token:?}, not like <0x0A>; the file is damaged"))
+                    Error::Text(format!(
+                        "byte token {id} is {token:?}, not like <0x0A>; the file is damaged"
+                    ))
                 })?;
                 bytes[byte as usize] = Some(id);
             }
@@ -114,8 +123,8 @@ impl SentencePiece {
         })
     }
 
-    /// Appends the ids of `text`, which holds no added tokens and is as long as it can be: at its beginning, or
-    /// after an added token, is where a space prefix goes.
+    /// Appends the ids of `text`, which holds no added tokens and is as long as it can be: at its
+    /// beginning, or after an added token, is where a space prefix goes.
     pub fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
         if text.is_empty() {
             return Ok(());

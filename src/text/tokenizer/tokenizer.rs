@@ -38,7 +38,8 @@ enum Model {
 }
 
 impl Tokenizer {
-    /// Whether a model's file or folder has a tokenizer, sound or not. Models are also fed with ids alone.
+    /// Whether a model's file or folder has a tokenizer, sound or not. Models are also fed with ids
+    /// alone.
     pub fn is_in(source: &Source) -> bool {
         match source {
             Source::Gguf(gguf) => TokenizerParts::are_in(gguf),
@@ -57,8 +58,8 @@ impl Tokenizer {
         }
     }
 
-    /// Builds the tokenizer of a Hugging Face folder: `tokenizer.json`, with the special tokens that
-    /// `tokenizer_config.json`, `generation_config.json` and `config.json` name.
+    /// Builds the tokenizer of a Hugging Face folder: `tokenizer.json`, with the special tokens
+    /// that `tokenizer_config.json`, `generation_config.json` and `config.json` name.
     ///
     /// # Errors
     /// If there is none, or it is damaged or of a kind that is not known.
@@ -72,8 +73,9 @@ impl Tokenizer {
         let library = library.map_err(|error| folder.path_error(error.to_string()))?;
         let special = FolderTokens::read(folder, |text| library.id(text))?;
         let added = library.added();
-        let added =
-            AddedTokens::from_tokens(added.iter().map(|(id, text, kind)| (*id, text.as_str(), *kind)));
+        let added = AddedTokens::from_tokens(
+            added.iter().map(|(id, text, kind)| (*id, text.as_str(), *kind)),
+        );
         let end_of_turn = turn_ends(special.eos.iter().chain(&special.ends).copied(), &added);
         // The post-processor may put a token before any text, whatever the other files say.
         // A vocabulary of whole words need not have this one.
@@ -120,13 +122,16 @@ impl Tokenizer {
     pub fn from_parts(parts: &TokenizerParts) -> Result<Self> {
         let vocab_size = parts.tokens.len();
         if vocab_size == 0 || u32::try_from(vocab_size).is_err() {
-            return Err(Error::Text(format!("the vocabulary has {vocab_size} tokens; the file is damaged")));
+            return Err(Error::Text(format!(
+                "the vocabulary has {vocab_size} tokens; the file is damaged"
+            )));
         }
         let parts = &parts.with_known_ids();
         let mut kinds = read_kinds(parts)?;
         let mended = mend_kinds(&parts.tokens, &mut kinds);
         if parts.kinds.is_none() {
-            // Names, and which ids the file has a use for, are all there is to tell control tokens by.
+            // Names, and which ids the file has a use for, are all there is to tell control tokens
+            // by.
             parts.special_ids().for_each(|(_, id)| kinds[id as usize] = TokenKind::Control);
         } else if !mended.is_empty() {
             log::warn!(
@@ -149,7 +154,8 @@ impl Tokenizer {
             }
         };
         let added = AddedTokens::new(&parts.tokens, &kinds).named(parts.name);
-        let end_of_turn = turn_ends([parts.eos, parts.eot, parts.eom].into_iter().flatten(), &added);
+        let end_of_turn =
+            turn_ends([parts.eos, parts.eot, parts.eom].into_iter().flatten(), &added);
         Ok(Self {
             model,
             added,
@@ -163,8 +169,9 @@ impl Tokenizer {
         })
     }
 
-    /// The ids of `text`. Special tokens written in it become what they name, as chat templates need; with
-    /// `add_special`, BOS and EOS are added as the model file asks, unless the text brings its own.
+    /// The ids of `text`. Special tokens written in it become what they name, as chat templates
+    /// need; with `add_special`, BOS and EOS are added as the model file asks, unless the text
+    /// brings its own.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>> {
         let mut ids = match &self.model {
             Model::Library(library) => library.encode(text, add_special)?,
@@ -188,7 +195,8 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// The ids of `text` as nothing but text: no spelling of a control token becomes one, none is added.
+    /// The ids of `text` as nothing but text: no spelling of a control token becomes one, none is
+    /// added.
     pub fn encode_plain(&self, text: &str) -> Result<Vec<u32>> {
         match &self.model {
             Model::Library(library) => library.encode_plain(text),
@@ -203,16 +211,20 @@ impl Tokenizer {
             match (segment, &self.model) {
                 (Segment::Token(id), _) => ids.push(id),
                 (Segment::Text(text), Model::ByteLevel(model)) => model.encode(text, &mut ids)?,
-                (Segment::Text(text), Model::SentencePiece(model)) => model.encode(text, &mut ids)?,
+                (Segment::Text(text), Model::SentencePiece(model)) => {
+                    model.encode(text, &mut ids)?
+                }
                 // It finds its added tokens itself, and is not asked for segments.
-                (Segment::Text(text), Model::Library(model)) => ids.extend(model.encode(text, false)?),
+                (Segment::Text(text), Model::Library(model)) => {
+                    ids.extend(model.encode(text, false)?)
+                }
             }
         }
         Ok(ids)
     }
 
-    /// The text of `ids`; what is not UTF-8 becomes U+FFFD. With `skip_special`, control and unknown tokens
-    /// leave nothing behind.
+    /// The text of `ids`; what is not UTF-8 becomes U+FFFD. With `skip_special`, control and
+    /// unknown tokens leave nothing behind.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> String {
         let mut stream = TextStream::new(self, skip_special);
         let mut text: String = ids.iter().map(|&id| stream.push(id)).collect();
@@ -220,8 +232,8 @@ impl Tokenizer {
         text
     }
 
-    /// Appends the bytes of one token; they may end inside a character. Ids outside the vocabulary have none. Whether the token
-    /// is one of the text's.
+    /// Appends the bytes of one token; they may end inside a character. Ids outside the vocabulary
+    /// have none. Whether the token is one of the text's.
     pub(in crate::text) fn append_bytes(
         &self,
         id: u32,
@@ -231,7 +243,9 @@ impl Tokenizer {
     ) -> bool {
         match (self.added.get(id), &self.model) {
             (Some((_, kind)), _) if skip_special && kind.is_special() => return false,
-            (Some((text, _)), Model::Library(model)) => model.decoders.append(text, true, position, bytes),
+            (Some((text, _)), Model::Library(model)) => {
+                model.decoders.append(text, true, position, bytes)
+            }
             _ if self.raw.contains_key(&id) => bytes.extend_from_slice(&self.raw[&id]),
             (Some((text, _)), _) => bytes.extend_from_slice(text.as_bytes()),
             (None, Model::ByteLevel(model)) => model.decode(id, bytes),
@@ -297,7 +311,8 @@ impl Tokenizer {
         self.eos
     }
 
-    /// Every token that ends an answer, in ascending order: those the file names, and those of well-known name.
+    /// Every token that ends an answer, in ascending order: those the file names, and those of
+    /// well-known name.
     pub fn end_of_turn(&self) -> &[u32] {
         &self.end_of_turn
     }
@@ -309,17 +324,23 @@ const ONLY_IDS: &str = "`kaiwu logits --ids` needs none";
 /// The error for a folder without `tokenizer.json`, which says what there is instead.
 fn missing(folder: &Folder) -> Result<Error> {
     let mut slow = vec![];
-    for name in ["tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt", "tekken.json"] {
+    for name in
+        ["tokenizer.model", "spiece.model", "vocab.json", "merges.txt", "vocab.txt", "tekken.json"]
+    {
         if is_there(&folder.path().join(name))? {
             slow.push(name);
         }
     }
     let instead = match slow[..] {
         [] => "save the model's tokenizer beside it".into(),
-        _ => format!("{} cannot be read, save the model's tokenizer in the fast format", slow.join(" and ")),
+        _ => format!(
+            "{} cannot be read, save the model's tokenizer in the fast format",
+            slow.join(" and ")
+        ),
     };
-    let message =
-        format!("has no tokenizer.json, so that texts cannot be read or written; {instead}; {ONLY_IDS}");
+    let message = format!(
+        "has no tokenizer.json, so that texts cannot be read or written; {instead}; {ONLY_IDS}"
+    );
     Ok(folder.path_error(message))
 }
 

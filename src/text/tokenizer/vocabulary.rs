@@ -6,8 +6,8 @@ use crate::format::Strings;
 
 const EMPTY: u32 = u32::MAX;
 
-/// A table from id to text, and a hash index from text to id that holds ids alone: a vocabulary of 262144
-/// pieces takes its text once, plus 4 bytes a piece for where it ends and 8 for the index.
+/// A table from id to text, and a hash index from text to id that holds ids alone: a vocabulary of
+/// 262144 pieces takes its text once, plus 4 bytes a piece for where it ends and 8 for the index.
 #[derive(Clone, Debug)]
 pub(in crate::text) struct Vocabulary {
     text: String,
@@ -20,8 +20,9 @@ pub(in crate::text) struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// All of `tokens` by id; only those `findable` by text, which those that are no text never are. Of equal texts the last one is found.
-    /// `None` if there are more than 2^32 - 2 tokens or bytes.
+    /// All of `tokens` by id; only those `findable` by text, which those that are no text never
+    /// are. Of equal texts the last one is found. `None` if there are more than 2^32 - 2 tokens or
+    /// bytes.
     pub fn new(tokens: &Strings, findable: impl Fn(u32) -> bool) -> Option<Self> {
         let bytes: usize = tokens.iter().map(str::len).sum();
         if bytes >= EMPTY as usize || tokens.len() >= EMPTY as usize {
@@ -95,7 +96,10 @@ mod tests {
     fn of_equal_texts_the_last_is_found_and_empty_works() {
         let tokens: Strings = ["a", "b", "a", ""].iter().collect();
         let vocabulary = Vocabulary::new(&tokens, |_| true).unwrap();
-        assert_eq!((vocabulary.id("a"), vocabulary.id("b"), vocabulary.id("")), (Some(2), Some(1), Some(3)));
+        assert_eq!(
+            (vocabulary.id("a"), vocabulary.id("b"), vocabulary.id("")),
+            (Some(2), Some(1), Some(3))
+        );
         assert_eq!(vocabulary.get(0), Some("a"));
         let nothing = Vocabulary::new(&Strings::default(), |_| true).unwrap();
         assert_eq!((nothing.id(""), nothing.get(0)), (None, None));

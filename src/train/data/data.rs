@@ -26,8 +26,9 @@ impl From<&str> for Data {
 }
 
 impl Data {
-    /// Reads files, one after another: all are plain text, or all are called `.jsonl` and have an example a line. `-` is standard
-    /// input, which has examples if its first line is a JSON object.
+    /// Reads files, one after another: all are plain text, or all are called `.jsonl` and have an
+    /// example a line. `-` is standard input, which has examples if its first line is a JSON
+    /// object.
     ///
     /// # Errors
     /// When one cannot be read, is not UTF-8, or a line is no example.
@@ -42,7 +43,9 @@ impl Data {
         };
         let examples = files.iter().zip(&texts).filter(|file| is_jsonl(*file)).count();
         if examples != 0 && examples != files.len() {
-            return Err(Error::Usage("some files are .jsonl and some are not; give one kind".into()));
+            return Err(Error::Usage(
+                "some files are .jsonl and some are not; give one kind".into(),
+            ));
         }
         let mut data = Self { text: String::new(), examples: (examples != 0).then(Vec::new) };
         for (path, text) in files.iter().zip(&texts) {
@@ -51,7 +54,9 @@ impl Data {
                     true => Cow::Borrowed("standard input"),
                     false => path.to_string_lossy(),
                 };
-                for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+                for (number, line) in
+                    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty())
+                {
                     examples.push(Example::parse(&name, number + 1, line)?);
                 }
             }
@@ -70,7 +75,8 @@ impl Data {
         self.examples.as_deref()
     }
 
-    /// All as plain text, for models without a chat template: examples must be texts, which follow one another in lines.
+    /// All as plain text, for models without a chat template: examples must be texts, which follow
+    /// one another in lines.
     ///
     /// # Errors
     /// When there are other examples.

@@ -1,4 +1,5 @@
-//! An example to learn from: a line of JSON in one of the forms that data sets have, and the tokens that it becomes.
+//! An example to learn from: a line of JSON in one of the forms that data sets have, and the tokens
+//! that it becomes.
 
 use crate::text::{ChatTemplate, Message, Tokenizer};
 use crate::{Error, Result};
@@ -21,14 +22,16 @@ pub struct Example {
 
 #[derive(Debug, Clone, PartialEq)]
 enum Form {
-    /// A conversation, of which the assistant's part is learned; a single pair needs no chat template.
+    /// A conversation, of which the assistant's part is learned; a single pair needs no chat
+    /// template.
     Chat { messages: Vec<Message>, is_pair: bool },
     /// A text, all of which is learned.
     Text(String),
 }
 
 impl Example {
-    /// Reads line `number` of `file`. What else it has, such as sources or categories, is not looked at.
+    /// Reads line `number` of `file`. What else it has, such as sources or categories, is not
+    /// looked at.
     ///
     /// # Errors
     /// When it is no JSON, is in none of the forms, or has nothing to learn.
@@ -48,7 +51,8 @@ impl Example {
         let has_nothing = match &form {
             Form::Text(text) => text.is_empty(),
             Form::Chat { messages, .. } => {
-                let mut answers = messages.iter().filter(|message| message.role == "assistant").peekable();
+                let mut answers =
+                    messages.iter().filter(|message| message.role == "assistant").peekable();
                 answers.peek().is_none() || answers.any(|message| message.content.is_empty())
             }
         };
@@ -71,7 +75,8 @@ impl Example {
         }
     }
 
-    /// Its tokens as the model will see them: those that are not to be learned have the bit [`READ`].
+    /// Its tokens as the model will see them: those that are not to be learned have the bit
+    /// [`READ`].
     ///
     /// # Errors
     /// When the template refuses the conversation, or there is none and it needs one.
@@ -82,13 +87,16 @@ impl Example {
     ) -> Result<Vec<u32>> {
         let words = match (&self.form, template) {
             (Form::Text(text), _) => learned(tokenizer, vec![], text, true),
-            (Form::Chat { messages, .. }, Some(template)) => by_template(messages, tokenizer, template),
+            (Form::Chat { messages, .. }, Some(template)) => {
+                by_template(messages, tokenizer, template)
+            }
             (Form::Chat { messages, is_pair: true }, None) => {
                 let asked = tokenizer.encode(&messages[0].content, true);
                 asked.and_then(|asked| learned(tokenizer, asked, &messages[1].content, false))
             }
             (Form::Chat { is_pair: false, .. }, None) => {
-                let message = "the model has no chat template; give prompt and response instead of messages";
+                let message =
+                    "the model has no chat template; give prompt and response instead of messages";
                 Err(Error::Text(message.into()))
             }
         };
@@ -99,12 +107,20 @@ impl Example {
 /// A text and the token of its end, after what is only read.
 fn learned(tokenizer: &Tokenizer, read: Vec<u32>, text: &str, is_first: bool) -> Result<Vec<u32>> {
     let mut words: Vec<u32> = read.into_iter().map(|id| id | READ).collect();
-    words.extend(if is_first { tokenizer.encode(text, true) } else { tokenizer.encode_plain(text) }?);
+    words.extend(if is_first {
+        tokenizer.encode(text, true)
+    } else {
+        tokenizer.encode_plain(text)
+    }?);
     words.extend(tokenizer.eos());
     Ok(words)
 }
 
-fn by_template(messages: &[Message], tokenizer: &Tokenizer, template: &ChatTemplate) -> Result<Vec<u32>> {
+fn by_template(
+    messages: &[Message],
+    tokenizer: &Tokenizer,
+    template: &ChatTemplate,
+) -> Result<Vec<u32>> {
     let (mut words, mut done): (Vec<u32>, String) = (vec![], String::new());
     for (at, _) in messages.iter().enumerate().filter(|(_, message)| message.role == "assistant") {
         let before = template.render(&messages[..at], true)?;
@@ -172,13 +188,17 @@ fn text<'a>(line: &'a Map<String, Value>, key: &str) -> std::result::Result<&'a 
 
 /// Messages as Hugging Face's sets have them, or as ShareGPT's do.
 fn messages(line: &Map<String, Value>, key: &str) -> std::result::Result<Vec<Message>, String> {
-    let list = line.get(key).and_then(Value::as_array).ok_or_else(|| format!("its {key} is no list"))?;
+    let list =
+        line.get(key).and_then(Value::as_array).ok_or_else(|| format!("its {key} is no list"))?;
     let message = |(at, value): (usize, &Value)| {
         let said = |keys: [&str; 2]| {
             let found = keys.iter().find_map(|key| value.get(key));
             let [ours, theirs] = keys;
             found.and_then(Value::as_str).ok_or_else(|| {
-                format!("message {} of its {key} has no text for \"{ours}\" or \"{theirs}\"", at + 1)
+                format!(
+                    "message {} of its {key} has no text for \"{ours}\" or \"{theirs}\"",
+                    at + 1
+                )
             })
         };
         let role = match said(["role", "from"])? {

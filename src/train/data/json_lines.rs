@@ -21,7 +21,8 @@ pub fn write_lines<R: Serialize>(path: &Path, rows: &[R]) -> Result<()> {
     write_whole(path, text)
 }
 
-/// Reads them. A last line without an end was cut off while it was written, and is left out if it is no object.
+/// Reads them. A last line without an end was cut off while it was written, and is left out if it
+/// is no object.
 ///
 /// # Errors
 /// When the file cannot be read, or another line is no such object.

@@ -59,15 +59,18 @@ impl Lesson {
                 2 * context + 1,
             )));
         }
-        // Sequences begin half a context apart, so that what begins one stands in the middle of another.
-        let training = (0..split - context).step_by(context.div_ceil(2)).map(|start| start as u32).collect();
-        let rest = (split..tokens.saturating_sub(context)).step_by(context).map(|start| start as u32);
+        // Sequences begin half a context apart, so that what begins one stands in the middle of
+        // another.
+        let training =
+            (0..split - context).step_by(context.div_ceil(2)).map(|start| start as u32).collect();
+        let rest =
+            (split..tokens.saturating_sub(context)).step_by(context).map(|start| start as u32);
         let validation = evenly(rest.collect());
         Ok(Self { words, context, kept: context, training, validation, tokens, skipped: 0 })
     }
 
-    /// Examples, each a sequence of its own, filled up with nothing; the last `validation` of them are kept for evaluation.
-    /// The longest decides on the context, unless `lengths` do.
+    /// Examples, each a sequence of its own, filled up with nothing; the last `validation` of them
+    /// are kept for evaluation. The longest decides on the context, unless `lengths` do.
     ///
     /// # Errors
     /// When one cannot be rendered, or is too long.
@@ -87,7 +90,9 @@ impl Lesson {
         let before = all.len();
         if skip_long {
             all.retain(|words| !is_long(words));
-        } else if let Some((example, words)) = examples.iter().zip(&all).find(|(_, words)| is_long(words)) {
+        } else if let Some((example, words)) =
+            examples.iter().zip(&all).find(|(_, words)| is_long(words))
+        {
             let (place, tokens) = (example.place(), words.len());
             return Err(Error::Model(format!(
                 "{place} has {tokens} tokens, more than a context of {limit}; shorten it, or leave out what is too long with \
@@ -96,7 +101,8 @@ impl Lesson {
         }
         let skipped = before - all.len();
         if all.is_empty() && skipped > 0 {
-            let message = format!("all {skipped} examples are longer than a context of {limit} tokens");
+            let message =
+                format!("all {skipped} examples are longer than a context of {limit} tokens");
             return Err(Error::Model(message));
         }
         let longest = all.iter().map(Vec::len).max().unwrap_or(0);
@@ -117,6 +123,14 @@ impl Lesson {
         }
         let split = starts.len() - (starts.len() as f64 * validation) as usize;
         let validation = evenly(starts.split_off(split));
-        Ok(Self { words, context, kept: context - unlearned, training: starts, validation, tokens, skipped })
+        Ok(Self {
+            words,
+            context,
+            kept: context - unlearned,
+            training: starts,
+            validation,
+            tokens,
+            skipped,
+        })
     }
 }

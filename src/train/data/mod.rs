@@ -1,4 +1,5 @@
-//! What is learned: texts and examples as sequences of tokens, in which order, and the lines they come in.
+//! What is learned: texts and examples as sequences of tokens, in which order, and the lines they
+//! come in.
 
 pub(in crate::train) mod data;
 pub(in crate::train) mod example;

@@ -1,5 +1,5 @@
-//! Which sequences a step draws: one permutation after another, each fixed by seed and epoch, so that any step can be
-//! drawn without those before it.
+//! Which sequences a step draws: one permutation after another, each fixed by seed and epoch, so
+//! that any step can be drawn without those before it.
 
 use crate::sample::Rng;
 
@@ -24,7 +24,8 @@ impl Order {
         let (epoch, place) = (position / self.count as u64, position % self.count as u64);
         if self.epoch != Some(epoch) {
             self.epoch = Some(epoch);
-            self.permutation = permutation(self.count, self.seed ^ epoch.wrapping_mul(0xd134_2543_de82_ef95));
+            self.permutation =
+                permutation(self.count, self.seed ^ epoch.wrapping_mul(0xd134_2543_de82_ef95));
         }
         self.permutation[place as usize]
     }

@@ -84,8 +84,15 @@ fn epsilon() -> f32 {
 }
 
 impl Shape {
-    /// The network of the grokking paper (Power et al. 2022, arXiv:2201.02177): ReLU, LayerNorm, learned places.
-    pub fn grokking(vocabulary: usize, context: usize, layers: usize, width: usize, heads: usize) -> Self {
+    /// The network of the grokking paper (Power et al. 2022, arXiv:2201.02177): ReLU, LayerNorm,
+    /// learned places.
+    pub fn grokking(
+        vocabulary: usize,
+        context: usize,
+        layers: usize,
+        width: usize,
+        heads: usize,
+    ) -> Self {
         Self {
             vocabulary,
             context,
@@ -105,7 +112,8 @@ impl Shape {
         }
     }
 
-    /// A Llama over so many tokens: RMSNorm, rotary positions, SwiGLU. Sizes are those of the configuration file.
+    /// A Llama over so many tokens: RMSNorm, rotary positions, SwiGLU. Sizes are those of the
+    /// configuration file.
     pub(in crate::train) fn llama(settings: &TextSettings, vocabulary: usize) -> Self {
         Self {
             vocabulary,
@@ -133,10 +141,14 @@ impl Shape {
     pub fn of(config: &Config, tied: bool, context: usize) -> Result<Self> {
         let Config { heads, head, width, .. } = *config;
         let rope = config.ropes.first().filter(|_| config.ropes.len() == 1);
-        let windowed =
-            |most: usize| config.layer_types.iter().any(|layer| layer.window.is_some_and(|n| n < most));
+        let windowed = |most: usize| {
+            config.layer_types.iter().any(|layer| layer.window.is_some_and(|n| n < most))
+        };
         let refused = [
-            (config.architecture.name != "llama", format!("architecture is {:?}", config.architecture.name)),
+            (
+                config.architecture.name != "llama",
+                format!("architecture is {:?}", config.architecture.name),
+            ),
             (config.qkv_bias || config.output_bias, "products of the attention have biases".into()),
             (config.ffn_bias, "products of the feed-forward parts have biases".into()),
             (
@@ -148,10 +160,14 @@ impl Shape {
                 format!("{heads} heads of {head} are not as wide as its stream, {width}"),
             ),
             (rope.is_none_or(|rope| rope.width != head), "heads are rotated in part".into()),
-            (windowed(context), format!("attention has a window smaller than the context of {context}")),
+            (
+                windowed(context),
+                format!("attention has a window smaller than the context of {context}"),
+            ),
         ];
         if let Some((_, what)) = refused.into_iter().find(|(wrong, _)| *wrong) {
-            let message = format!("the model cannot be trained here: its {what}; Llama and its like can be");
+            let message =
+                format!("the model cannot be trained here: its {what}; Llama and its like can be");
             return Err(Error::Model(message));
         }
         if context > config.context {
@@ -199,7 +215,9 @@ impl Shape {
         ];
         for (name, count, most) in counts {
             if count == 0 || count > most {
-                return Err(Error::Model(format!("{name} is {count}; it must be from 1 to {most}")));
+                return Err(Error::Model(format!(
+                    "{name} is {count}; it must be from 1 to {most}"
+                )));
             }
         }
         let wrong = |what: String| Err(Error::Model(what));
@@ -208,13 +226,19 @@ impl Shape {
             return wrong(format!("width {} is no multiple of 4 * {heads} heads", self.width));
         }
         if !self.heads.is_multiple_of(self.key_heads) {
-            return wrong(format!("{} heads cannot share {} key heads", self.heads, self.key_heads));
+            return wrong(format!(
+                "{} heads cannot share {} key heads",
+                self.heads, self.key_heads
+            ));
         }
         if !self.hidden.is_multiple_of(4) {
             return wrong(format!("hidden {} is no multiple of 4", self.hidden));
         }
         if !(self.embedding_deviation > 0.0 && self.embedding_deviation.is_finite()) {
-            return wrong(format!("embedding_deviation {} is not above 0", self.embedding_deviation));
+            return wrong(format!(
+                "embedding_deviation {} is not above 0",
+                self.embedding_deviation
+            ));
         }
         Ok(())
     }

@@ -1,8 +1,10 @@
-//! What LoRA trains (Hu et al. 2021, arXiv:2106.09685): beside a frozen matrix W, two small ones, y = W x + scale · B (A x).
+//! What LoRA trains (Hu et al. 2021, arXiv:2106.09685): beside a frozen matrix W, two small ones, y
+//! = W x + scale · B (A x).
 //!
-//! Where one product of ours holds two matrices, keys and values or gate and up, their As are on top of one another, and
-//! their Bs on a diagonal. A matrix of a pair that is no target has zeros for A and B: neither has a gradient then, so both
-//! stay. The rank is padded to fours in the same way.
+//! Where one product of ours holds two matrices, keys and values or gate and up, their As are on
+//! top of one another, and their Bs on a diagonal. A matrix of a pair that is no target has zeros
+//! for A and B: neither has a gradient then, so both stay. The rank is padded to fours in the same
+//! way.
 
 use super::config::Shape;
 use super::parameters::Parameters;
@@ -33,7 +35,8 @@ pub enum Target {
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 7] = [Self::Q, Self::K, Self::V, Self::O, Self::Gate, Self::Up, Self::Down];
+    pub const ALL: [Self; 7] =
+        [Self::Q, Self::K, Self::V, Self::O, Self::Gate, Self::Up, Self::Down];
 
     /// As a user writes it.
     pub fn word(self) -> &'static str {
@@ -106,7 +109,8 @@ impl LoraSettings {
         self.rank.next_multiple_of(4)
     }
 
-    /// Name, held matrices and sizes of the sites of layer `layer` that have a target: rows of each held matrix, and columns.
+    /// Name, held matrices and sizes of the sites of layer `layer` that have a target: rows of each
+    /// held matrix, and columns.
     fn sites(&self, shape: &Shape, layer: usize) -> Vec<Site> {
         let Shape { width, hidden, .. } = *shape;
         let keys = shape.key_heads * shape.head();
@@ -175,8 +179,8 @@ impl Adapter {
         Ok(Self { settings: settings.clone(), parameters: Parameters::named(place, all)? })
     }
 
-    /// Where training starts from: A drawn from `seed` as PEFT draws it (He et al. 2015, arXiv:1502.01852, with a slope of
-    /// the square root of five), B zero.
+    /// Where training starts from: A drawn from `seed` as PEFT draws it (He et al. 2015,
+    /// arXiv:1502.01852, with a slope of the square root of five), B zero.
     pub fn start(shape: &Shape, settings: &LoraSettings, seed: u64) -> Vec<Vec<f32>> {
         let (mut rng, padded) = (Rng::new(seed), settings.padded());
         let mut all = vec![];
@@ -206,11 +210,13 @@ impl Adapter {
         Some(Added { a, b, split, scale: self.scale() })
     }
 
-    /// The numbers of every target, without padding. `values` are those of all parameters, in their order.
+    /// The numbers of every target, without padding. `values` are those of all parameters, in their
+    /// order.
     pub(in crate::train) fn pairs(&self, shape: &Shape, values: &[Vec<f32>]) -> Vec<Pair> {
         let (rank, padded) = (self.settings.rank, self.settings.padded());
-        let sites = (0..shape.layers)
-            .flat_map(|layer| self.settings.sites(shape, layer).into_iter().map(move |site| (layer, site)));
+        let sites = (0..shape.layers).flat_map(|layer| {
+            self.settings.sites(shape, layer).into_iter().map(move |site| (layer, site))
+        });
         let mut all = vec![];
         for ((layer, site), values) in sites.zip(values.chunks(2)) {
             let [a, b] = values else { continue };

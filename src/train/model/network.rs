@@ -1,4 +1,5 @@
-//! What is trained: a network from scratch, a loaded one, or what LoRA adds to one that stands still.
+//! What is trained: a network from scratch, a loaded one, or what LoRA adds to one that stands
+//! still.
 
 use super::config::Shape;
 use super::low_rank::{Adapter, LoraSettings};
@@ -53,8 +54,8 @@ impl Network {
         Ok(network)
     }
 
-    /// The weights of a model as f32, for sequences of `context` tokens. With `lora` they stand still, and the adapter's A is
-    /// drawn from `seed`.
+    /// The weights of a model as f32, for sequences of `context` tokens. With `lora` they stand
+    /// still, and the adapter's A is drawn from `seed`.
     ///
     /// # Errors
     /// When the model cannot be trained here, is damaged, or the device cannot hold it.
@@ -66,13 +67,16 @@ impl Network {
         seed: u64,
     ) -> Result<Self> {
         let config = Config::from_source(source)?;
-        let network = Self::zeros(&Place::Device(Arc::clone(gpu)), &Self::shape_of(source, context)?, lora)?;
+        let network =
+            Self::zeros(&Place::Device(Arc::clone(gpu)), &Self::shape_of(source, context)?, lora)?;
         floats(source, &config, |name, mut values| {
             let tensor = network
                 .weights
                 .find(name)
                 .filter(|tensor| tensor.len() >= values.len())
-                .ok_or_else(|| Error::Model(format!("{name} is not part of a model of this shape")))?;
+                .ok_or_else(|| {
+                Error::Model(format!("{name} is not part of a model of this shape"))
+            })?;
             if let Some(value) = values.iter().find(|value| !value.is_finite()) {
                 return Err(source.path_error(format!("{name} holds {value}, which is no number")));
             }
@@ -83,7 +87,9 @@ impl Network {
         })?;
         source.release_all();
         if let Some(adapter) = &network.adapter {
-            adapter.parameters.write(gpu, &Adapter::start(&network.shape, &adapter.settings, seed))?;
+            adapter
+                .parameters
+                .write(gpu, &Adapter::start(&network.shape, &adapter.settings, seed))?;
         }
         Ok(network)
     }

@@ -1,4 +1,5 @@
-//! The parameters of a model in training: named f32 tensors, where they start, and how they come and go.
+//! The parameters of a model in training: named f32 tensors, where they start, and how they come
+//! and go.
 
 use super::config::{Feedforward, NormKind, Positions, Shape};
 use crate::gpu::{Element, Gpu, Place, StorageKind, Tensor};
@@ -28,7 +29,8 @@ fn listed(shape: &Shape) -> Vec<(String, Vec<usize>, Start)> {
     let Shape { layers, width, hidden, .. } = *shape;
     let rows = shape.padded_vocabulary();
     let keys = shape.key_heads * shape.head();
-    // As PyTorch starts its linear layers (He et al. 2015, arXiv:1502.01852, with a slope of the square root of five).
+    // As PyTorch starts its linear layers (He et al. 2015, arXiv:1502.01852, with a slope of the
+    // square root of five).
     let linear = |columns: usize| Start::Uniform(1.0 / (columns as f32).sqrt());
     let embedding = Start::Normal(shape.embedding_deviation);
     let mut all = vec![("token_embd".to_string(), vec![rows, width], embedding)];
@@ -66,7 +68,10 @@ impl Parameters {
     /// When the shape is impossible or the device cannot hold them.
     pub fn zeros(place: &Place, shape: &Shape) -> Result<Self> {
         shape.check()?;
-        Self::named(place, listed(shape).into_iter().map(|(name, shape, _)| (name, shape)).collect())
+        Self::named(
+            place,
+            listed(shape).into_iter().map(|(name, shape, _)| (name, shape)).collect(),
+        )
     }
 
     /// Parameters of these names and shapes, all zero.
@@ -92,7 +97,9 @@ impl Parameters {
                 Start::Uniform(bound) => {
                     (0..count).map(|_| (2.0 * rng.uniform() - 1.0) as f32 * bound).collect()
                 }
-                Start::Normal(deviation) => (0..count).map(|_| normal(&mut rng) as f32 * deviation).collect(),
+                Start::Normal(deviation) => {
+                    (0..count).map(|_| normal(&mut rng) as f32 * deviation).collect()
+                }
             }
         };
         listed(shape).into_iter().map(draw).collect()
@@ -103,14 +110,15 @@ impl Parameters {
     /// # Errors
     /// When the device cannot hold them.
     pub fn like(&self, place: &Place) -> Result<Self> {
-        let zeros = |tensor: &Tensor| Tensor::zeros(place, tensor.label(), tensor.shape(), Element::F32);
+        let zeros =
+            |tensor: &Tensor| Tensor::zeros(place, tensor.label(), tensor.shape(), Element::F32);
         let tensors = self.tensors.iter().map(zeros).collect::<Result<_>>()?;
         Ok(Self { names: self.names.clone(), tensors })
     }
 
-    /// Where a kernel that reads all of these may write their successors: in their place, where they have another handle for
-    /// it, or on no device stand for such ones; else in buffers of their own, where they fit, for copies from there are the
-    /// fastest.
+    /// Where a kernel that reads all of these may write their successors: in their place, where
+    /// they have another handle for it, or on no device stand for such ones; else in buffers of
+    /// their own, where they fit, for copies from there are the fastest.
     ///
     /// # Errors
     /// When the device cannot hold them.
@@ -119,7 +127,13 @@ impl Parameters {
             Place::Host if in_place => Ok(tensor.clone()),
             Place::Device(_) if !tensor.written().is(tensor) => Ok(tensor.written().clone()),
             Place::Device(gpu) if tensor.bytes() <= gpu.capabilities().max_binding_bytes => {
-                Tensor::stored(gpu, StorageKind::Buffer, tensor.label(), tensor.shape(), Element::F32)
+                Tensor::stored(
+                    gpu,
+                    StorageKind::Buffer,
+                    tensor.label(),
+                    tensor.shape(),
+                    Element::F32,
+                )
             }
             _ => Tensor::zeros(place, tensor.label(), tensor.shape(), Element::F32),
         };
@@ -141,7 +155,8 @@ impl Parameters {
         }
         for ((name, tensor), values) in self.iter().zip(values) {
             if values.len() != tensor.len() {
-                let message = format!("{name} has {} numbers, expected {:?}", values.len(), tensor.shape());
+                let message =
+                    format!("{name} has {} numbers, expected {:?}", values.len(), tensor.shape());
                 return Err(Error::Model(message));
             }
             // Every parameter's last axis is a multiple of four.

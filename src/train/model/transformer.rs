@@ -5,8 +5,8 @@ use super::network::Network;
 use crate::Result;
 use crate::gpu::{Element, Place, Recording, Tensor};
 use crate::kernels::{
-    Activate, Activation, CausalAttention, CrossEntropy, Diagonal, Gather, Gemm, Heads, MeanLoss, Pick,
-    Rotate, RowNorm, Swiglu,
+    Activate, Activation, CausalAttention, CrossEntropy, Diagonal, Gather, Gemm, Heads, MeanLoss,
+    Pick, Rotate, RowNorm, Swiglu,
 };
 use crate::model::rope::{Rope, Scaling};
 use std::collections::HashMap;
@@ -74,7 +74,13 @@ struct Pass<'a> {
 
 impl Pass<'_> {
     /// `y = x · Wᵀ (+ residual)`.
-    fn linear(&mut self, name: &str, x: &Tensor, w: &str, residual: Option<&Tensor>) -> Result<Tensor> {
+    fn linear(
+        &mut self,
+        name: &str,
+        x: &Tensor,
+        w: &str,
+        residual: Option<&Tensor>,
+    ) -> Result<Tensor> {
         let added = self.low_rank(name, x, w, residual)?;
         let (w, residual) = (self.network.weights.get(w), added.as_ref().or(residual));
         let y = self.space.get(name, &[x.dim(0), w.dim(0)])?;
@@ -93,7 +99,8 @@ impl Pass<'_> {
         let Some(added) = self.network.adapter.as_ref().and_then(|adapter| adapter.of(w)) else {
             return Ok(None);
         };
-        let [low_name, b_name, sum_name] = ["low", "lora_b", "added"].map(|part| format!("{name}.{part}"));
+        let [low_name, b_name, sum_name] =
+            ["low", "lora_b", "added"].map(|part| format!("{name}.{part}"));
         let low = self.space.get(&low_name, &[x.dim(0), added.a.dim(0)])?;
         self.recording.push(low_name, Gemm::linear(x, added.a, None, &low));
         let b = match added.split {
@@ -154,14 +161,15 @@ impl Pass<'_> {
         }
         let (rope, y) = (self.space.rope(&self.network.shape)?, self.space.get(name, x.shape())?);
         let base = None;
-        let turned = Rotate { x, rope, base, y: y.clone(), rotated, first, period, backwards: false };
+        let turned =
+            Rotate { x, rope, base, y: y.clone(), rotated, first, period, backwards: false };
         self.recording.push(name, turned);
         Ok(y)
     }
 }
 
-/// Records the loss of predicting the targets of `batch`. In the last layer only the places that have targets are
-/// computed, but for their keys and values, which all are.
+/// Records the loss of predicting the targets of `batch`. In the last layer only the places that
+/// have targets are computed, but for their keys and values, which all are.
 ///
 /// # Errors
 /// When the device cannot hold the activations.
@@ -171,7 +179,8 @@ pub fn record(network: &Network, space: &mut Workspace, batch: &Batch) -> Result
     let Batch { size, tokens, .. } = *batch;
     let mut pass = Pass { network, space, recording: Recording::default() };
 
-    // x[t] = embedding of token t, and of its place                                          [B * T, C]
+    // x[t] = embedding of token t, and of its place                                          [B *
+    // T, C]
     let mut x = pass.space.get("x", &[size * tokens, width])?;
     let places = weights.find("position_embd").cloned();
     let (ids, table) = (batch.ids.clone(), weights.get("token_embd").clone());
@@ -182,31 +191,42 @@ pub fn record(network: &Network, space: &mut Workspace, batch: &Batch) -> Result
         let last = layer + 1 == layers;
         let kept = if last { batch.kept } else { tokens };
 
-        // Attention: keys and values of all places, queries of those that are kept           [B * N, C]
+        // Attention: keys and values of all places, queries of those that are kept           [B *
+        // N, C]
         let normed = pass.norm(&name("attn_norm"), &x)?;
         let kv = pass.linear(&name("attn_kv"), &normed, &name("attn_kv"), None)?;
         let kv = pass.rotate(&name("attn_kv.rotated"), kv, key_heads * shape.head(), 0, tokens)?;
         let (seeing, residual) = match last {
-            true => (pass.pick(&name("attn_norm.kept"), &normed, batch)?, pass.pick("x.kept", &x, batch)?),
+            true => (
+                pass.pick(&name("attn_norm.kept"), &normed, batch)?,
+                pass.pick("x.kept", &x, batch)?,
+            ),
             false => (normed, x),
         };
         let q = pass.linear(&name("attn_q"), &seeing, &name("attn_q"), None)?;
         let q = pass.rotate(&name("attn_q.rotated"), q, width, tokens - kept, kept)?;
         let attended = pass.space.get(&name("attention"), &[size * kept, width])?;
         let stats = pass.space.get(&name("attention.stats"), &[size * kept * heads, 4])?;
-        let sizes = Heads { batch: size, tokens, queries: kept, heads, key_heads, head: shape.head() };
+        let sizes =
+            Heads { batch: size, tokens, queries: kept, heads, key_heads, head: shape.head() };
         let attention = CausalAttention { q, kv, y: attended.clone(), stats, heads: sizes };
         pass.recording.push(name("attention"), attention);
-        let middle = pass.linear(&name("attn_output"), &attended, &name("attn_output"), Some(&residual))?;
+        let middle =
+            pass.linear(&name("attn_output"), &attended, &name("attn_output"), Some(&residual))?;
 
-        // Feed-forward                                                                       [B * N, F]
+        // Feed-forward                                                                       [B *
+        // N, F]
         let normed = pass.norm(&name("ffn_norm"), &middle)?;
         let up = pass.linear(&name("ffn_up"), &normed, &name("ffn_up"), None)?;
         let y = pass.space.get(&name("ffn_activation"), &[size * kept, hidden])?;
         let activation = |kind| Activate { x: up.clone(), y: y.clone(), kind };
         match shape.feedforward {
-            Feedforward::Relu => pass.recording.push(name("ffn_activation"), activation(Activation::Relu)),
-            Feedforward::Gelu => pass.recording.push(name("ffn_activation"), activation(Activation::Gelu)),
+            Feedforward::Relu => {
+                pass.recording.push(name("ffn_activation"), activation(Activation::Relu))
+            }
+            Feedforward::Gelu => {
+                pass.recording.push(name("ffn_activation"), activation(Activation::Gelu))
+            }
             Feedforward::Swiglu => {
                 pass.recording.push(name("ffn_activation"), Swiglu { x: up.clone(), y: y.clone() });
             }
@@ -214,14 +234,18 @@ pub fn record(network: &Network, space: &mut Workspace, batch: &Batch) -> Result
         x = pass.linear(&name("ffn_down"), &y, &name("ffn_down"), Some(&middle))?;
     }
 
-    // The loss over the logits                                                               [B * N, V]
+    // The loss over the logits                                                               [B *
+    // N, V]
     let normed = pass.norm("output_norm", &x)?;
     let output = if shape.tied { "token_embd" } else { "output" };
     let logits = pass.linear("output", &normed, output, None)?;
     let rows = pass.space.get("losses", &[logits.dim(0), 4])?;
     let (targets, count) = (batch.targets.clone(), shape.vocabulary);
-    pass.recording.push("cross_entropy", CrossEntropy { logits, targets, rows: rows.clone(), count });
     pass.recording
-        .push("mean_loss", MeanLoss { rows, totals: batch.totals.clone(), clock: batch.clock.clone() });
+        .push("cross_entropy", CrossEntropy { logits, targets, rows: rows.clone(), count });
+    pass.recording.push(
+        "mean_loss",
+        MeanLoss { rows, totals: batch.totals.clone(), clock: batch.clock.clone() },
+    );
     Ok(pass.recording)
 }

@@ -47,8 +47,9 @@ pub struct Optimiser {
 }
 
 impl Optimiser {
-    /// Moments of zero for `parameters`. Gradients whose norm is above `limit` are scaled down to it. `in_place` says of no device
-    /// whether it stands for one on which kernels read and write a tensor by different handles.
+    /// Moments of zero for `parameters`. Gradients whose norm is above `limit` are scaled down to
+    /// it. `in_place` says of no device whether it stands for one on which kernels read and write a
+    /// tensor by different handles.
     ///
     /// # Errors
     /// When the device cannot hold them.
@@ -60,7 +61,8 @@ impl Optimiser {
         limit: Option<f32>,
         in_place: bool,
     ) -> Result<Self> {
-        let moments = (0..method.moments()).map(|_| parameters.like(place)).collect::<Result<Vec<_>>>()?;
+        let moments =
+            (0..method.moments()).map(|_| parameters.like(place)).collect::<Result<Vec<_>>>()?;
         let now = std::iter::once(parameters).chain(&moments);
         let next = now.map(|now| now.successors(place, in_place)).collect::<Result<_>>()?;
         Ok(Self { moments, next, method, decay, limit })
@@ -80,7 +82,10 @@ impl Optimiser {
         schedule: &Tensor,
     ) -> Result<()> {
         let of = |w: &Tensor| {
-            gradients.iter().find(|(parameter, _)| parameter.id() == w.id()).map(|(_, gradient)| gradient)
+            gradients
+                .iter()
+                .find(|(parameter, _)| parameter.id() == w.id())
+                .map(|(_, gradient)| gradient)
         };
         let known: Vec<_> = parameters.tensors().iter().map(of).collect();
         let mut clip = None;
@@ -88,7 +93,10 @@ impl Optimiser {
             let mut sum = None;
             for &gradient in known.iter().flatten() {
                 let total = Tensor::uniform(place, "squares", 4)?;
-                recording.push("clip", SquareSum { x: gradient.clone(), base: sum, total: total.clone() });
+                recording.push(
+                    "clip",
+                    SquareSum { x: gradient.clone(), base: sum, total: total.clone() },
+                );
                 sum = Some(total);
             }
             clip = sum.map(|sum| (sum, limit));
@@ -102,7 +110,8 @@ impl Optimiser {
             match self.method {
                 Method::Adamw(b1, b2, eps) => {
                     let (m, v, next) = (moment(0), moment(1), [next(0), next(1), next(2)]);
-                    recording.push(name, Adamw { step, w, g, m, v, next, betas: [b1, b2], eps, decay });
+                    recording
+                        .push(name, Adamw { step, w, g, m, v, next, betas: [b1, b2], eps, decay });
                 }
                 Method::Sgd(momentum) => {
                     let (m, next) = (moment(0), [next(0), next(1)]);
@@ -113,15 +122,18 @@ impl Optimiser {
         Ok(())
     }
 
-    /// What is to be copied after a step: the next parameters and moments, over those of the step, unless they are in their
-    /// place already.
+    /// What is to be copied after a step: the next parameters and moments, over those of the step,
+    /// unless they are in their place already.
     pub fn copies<'a>(
         &'a self,
         parameters: &'a Parameters,
     ) -> impl Iterator<Item = (&'a Tensor, &'a Tensor)> {
         let sets = std::iter::once(parameters).chain(&self.moments);
-        let pairs =
-            self.next.iter().zip(sets).flat_map(|(next, now)| next.tensors().iter().zip(now.tensors()));
+        let pairs = self
+            .next
+            .iter()
+            .zip(sets)
+            .flat_map(|(next, now)| next.tensors().iter().zip(now.tensors()));
         pairs.filter(|(next, now)| next.id() != now.id())
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A linear warm-up, then a constant rate or a cosine down to a floor (Loshchilov and Hutter 2017, arXiv:1608.03983).
+/// A linear warm-up, then a constant rate or a cosine down to a floor (Loshchilov and Hutter 2017,
+/// arXiv:1608.03983).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     /// The highest rate.
@@ -26,7 +27,9 @@ impl Schedule {
         if step < self.warmup {
             return self.rate * step as f64 / self.warmup as f64;
         }
-        let Some(end) = self.cosine_until.filter(|&end| end > self.warmup) else { return self.rate };
+        let Some(end) = self.cosine_until.filter(|&end| end > self.warmup) else {
+            return self.rate;
+        };
         let done = ((step - self.warmup) as f64 / (end - self.warmup) as f64).min(1.0);
         let share = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
         self.rate * (self.floor + (1.0 - self.floor) * share)

@@ -43,11 +43,14 @@ impl Step {
     ) -> Result<Self> {
         settings.check(&network.shape)?;
         let (shape, parameters) = (&network.shape, network.trained());
-        let data = Tensor::read_only(place, "data", &[words.next_multiple_of(4).max(4)], Element::U32)?;
+        let data =
+            Tensor::read_only(place, "data", &[words.next_multiple_of(4).max(4)], Element::U32)?;
         let Settings { batch: size, accumulate, kept, .. } = *settings;
         let fours = |count: usize| [count.next_multiple_of(4)];
-        let starts = Tensor::read_only(place, "starts", &fours(AT_ONCE * accumulate * size), Element::U32)?;
-        let shares = Tensor::read_only(place, "shares", &fours(AT_ONCE * accumulate), Element::F32)?;
+        let starts =
+            Tensor::read_only(place, "starts", &fours(AT_ONCE * accumulate * size), Element::U32)?;
+        let shares =
+            Tensor::read_only(place, "shares", &fours(AT_ONCE * accumulate), Element::F32)?;
         let clock = Tensor::uniform(place, "clock", 4)?;
         let draw_clock = Tensor::uniform(place, "draw clock", 4)?;
         let schedule = Tensor::uniform(place, "schedule", 4 * AT_ONCE)?;
@@ -89,8 +92,14 @@ impl Step {
         }
         let pair = |tensor: &Tensor| Some((tensor.clone(), sum.as_ref()?.get(tensor)?));
         let sums: Vec<_> = parameters.tensors().iter().filter_map(pair).collect();
-        let optimiser =
-            Optimiser::new(place, parameters, settings.method, settings.decay, settings.clip, in_place)?;
+        let optimiser = Optimiser::new(
+            place,
+            parameters,
+            settings.method,
+            settings.decay,
+            settings.clip,
+            in_place,
+        )?;
         optimiser.record(place, &mut recording, parameters, &sums, &clock, &schedule)?;
         recording.push("tick", Tick { clock: clock.clone() });
         Ok(Self {

@@ -1,4 +1,5 @@
-//! Checkpoints: parameters, moments and whatever the caller wants to remember, in one safetensors file.
+//! Checkpoints: parameters, moments and whatever the caller wants to remember, in one safetensors
+//! file.
 
 use super::tensor_file::write_each;
 use crate::format::Mapped;
@@ -28,10 +29,14 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
     /// # Errors
     /// When a parameter is no number any more, or the device or the file fails.
     pub fn write(path: &Path, trainer: &Trainer, state: T) -> Result<()> {
-        let sets = std::iter::once(&trainer.parameters).chain(&trainer.optimiser.moments).enumerate();
-        let named = sets.flat_map(|(index, set)| set.iter().map(move |(name, tensor)| (index, name, tensor)));
+        let sets =
+            std::iter::once(&trainer.parameters).chain(&trainer.optimiser.moments).enumerate();
+        let named = sets
+            .flat_map(|(index, set)| set.iter().map(move |(name, tensor)| (index, name, tensor)));
         let (names, tensors): (Vec<_>, Vec<_>) = named
-            .map(|(index, name, tensor)| ((format!("{index}.{name}"), tensor.shape().to_vec()), tensor))
+            .map(|(index, name, tensor)| {
+                ((format!("{index}.{name}"), tensor.shape().to_vec()), tensor)
+            })
             .unzip();
         let step = trainer.done();
         let text = serde_json::to_string(&Self { step, state });
@@ -61,8 +66,10 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
     }
 
     fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
-        let damaged = |what: String| Error::format(path, format!("not a checkpoint of Kaiwu: {what}"));
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
+        let damaged =
+            |what: String| Error::format(path, format!("not a checkpoint of Kaiwu: {what}"));
+        let (_, metadata) =
+            SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
         let text = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
         let text = text.ok_or_else(|| damaged("it has no word of its step".into()))?;
         serde_json::from_str(text).map_err(|error| damaged(error.to_string()))
@@ -85,7 +92,9 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
                 let view = view.map_err(|error| damaged(format!("{name}: {error}")))?;
                 if view.dtype() != Dtype::F32 || view.shape() != tensor.shape() {
                     let (found, wanted) = (view.shape(), tensor.shape());
-                    return Err(damaged(format!("{name} is {found:?}, the run asked for has {wanted:?}")));
+                    return Err(damaged(format!(
+                        "{name} is {found:?}, the run asked for has {wanted:?}"
+                    )));
                 }
                 // Every parameter's last axis is a multiple of four.
                 tensor.write(trainer.gpu(), 0, view.data());

@@ -8,8 +8,8 @@ use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
 
-/// Rows of queries or keys in the order that folders have: of each head, the first numbers of all pairs before the second
-/// ones. Here, as in GGUF, the two of a pair are neighbours.
+/// Rows of queries or keys in the order that folders have: of each head, the first numbers of all
+/// pairs before the second ones. Here, as in GGUF, the two of a pair are neighbours.
 pub(in crate::train) fn halves(values: &[f32], head: usize, columns: usize) -> Vec<f32> {
     let rows = values.len() / columns;
     let from = |row: usize| {
@@ -66,7 +66,9 @@ pub fn export_llama(trainer: &Trainer, folder: &Path) -> Result<()> {
     let shape = &trainer.shape;
     let kinds = (shape.norm, shape.feedforward, shape.positions);
     if kinds != (NormKind::RmsNorm, Feedforward::Swiglu, Positions::Rotary) {
-        return Err(Error::Model("only models with RMSNorm, SwiGLU and rotary positions are Llamas".into()));
+        return Err(Error::Model(
+            "only models with RMSNorm, SwiGLU and rotary positions are Llamas".into(),
+        ));
     }
     let (width, hidden) = (shape.width, shape.hidden);
     let metadata = [("format".to_string(), "pt".to_string())].into();
@@ -91,7 +93,8 @@ pub fn export_llama(trainer: &Trainer, folder: &Path) -> Result<()> {
         "torch_dtype": "float32",
     });
     let path = folder.join("config.json");
-    let text = serde_json::to_string_pretty(&config).map_err(|e| Error::format(&path, e.to_string()))?;
+    let text =
+        serde_json::to_string_pretty(&config).map_err(|e| Error::format(&path, e.to_string()))?;
     write_whole(&path, text + "\n")
 }
 

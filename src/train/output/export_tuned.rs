@@ -1,4 +1,5 @@
-//! What became of a model that was trained on: an adapter as PEFT writes it, or the model in the form it had.
+//! What became of a model that was trained on: an adapter as PEFT writes it, or the model in the
+//! form it had.
 
 use super::export::{halves, llama_tensors};
 use super::tensor_file::write_tensors;
@@ -63,13 +64,19 @@ pub(in crate::train) fn export_adapter(
         "use_dora": false,
     });
     let path = folder.join("adapter_config.json");
-    let text = serde_json::to_string_pretty(&config).map_err(|e| Error::format(&path, e.to_string()))?;
+    let text =
+        serde_json::to_string_pretty(&config).map_err(|e| Error::format(&path, e.to_string()))?;
     write_whole(&path, text + "\n")?;
     Ok(folder.to_owned())
 }
 
-/// Writes the model in the form it was read: a folder, its tokenizer copied, or `model.gguf` with the same metadata.
-pub(in crate::train) fn export_model(trainer: &Trainer, tuning: &Tuning, folder: &Path) -> Result<PathBuf> {
+/// Writes the model in the form it was read: a folder, its tokenizer copied, or `model.gguf` with
+/// the same metadata.
+pub(in crate::train) fn export_model(
+    trainer: &Trainer,
+    tuning: &Tuning,
+    folder: &Path,
+) -> Result<PathBuf> {
     let Tuning { model, ignored, .. } = tuning;
     match Source::open_ignoring(model, ignored)? {
         Source::Gguf(gguf) => {
@@ -79,7 +86,11 @@ pub(in crate::train) fn export_model(trainer: &Trainer, tuning: &Tuning, folder:
         }
         Source::Folder(_) => {
             let metadata = [("format".to_string(), "pt".to_string())].into();
-            write_tensors(&folder.join("model.safetensors"), &llama_tensors(trainer)?, Some(metadata))?;
+            write_tensors(
+                &folder.join("model.safetensors"),
+                &llama_tensors(trainer)?,
+                Some(metadata),
+            )?;
             for name in KEPT {
                 let (from, to) = (model.join(name), folder.join(name));
                 if is_there(&from)? {

@@ -12,7 +12,10 @@ const NAME: &str = "metrics.jsonl";
 ///
 /// # Errors
 /// When the file cannot be read, or a line is no row.
-pub fn read_metrics<R: DeserializeOwned>(folder: &Path, keep: impl Fn(&R) -> bool) -> Result<Vec<R>> {
+pub fn read_metrics<R: DeserializeOwned>(
+    folder: &Path,
+    keep: impl Fn(&R) -> bool,
+) -> Result<Vec<R>> {
     let mut rows = read_lines(&folder.join(NAME))?;
     rows.retain(keep);
     Ok(rows)

@@ -1,4 +1,5 @@
-//! f32 tensors written as a safetensors file, one after another: it never has to be in memory as a whole.
+//! f32 tensors written as a safetensors file, one after another: it never has to be in memory as a
+//! whole.
 
 use crate::files::WholeFile;
 use crate::{Error, Result};
@@ -14,7 +15,11 @@ pub(in crate::train) type Words = Option<HashMap<String, String>>;
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write_tensors(path: &Path, tensors: &[(String, Vec<usize>, Vec<f32>)], words: Words) -> Result<()> {
+pub fn write_tensors(
+    path: &Path,
+    tensors: &[(String, Vec<usize>, Vec<f32>)],
+    words: Words,
+) -> Result<()> {
     let named = tensors.iter().map(|(name, shape, _)| (name.clone(), shape.clone())).collect();
     write_each(path, named, words, |index| Ok(Cow::Borrowed(&tensors[index].2)))
 }
@@ -39,9 +44,10 @@ pub(in crate::train) fn write_each<'a>(
         end += 4 * shape.iter().product::<usize>();
         infos.push((name, TensorInfo { dtype: Dtype::F32, shape, data_offsets: (start, end) }));
     }
-    let header = Metadata::new(words, infos).map_err(|error| Error::format(path, error.to_string()))?;
-    let mut header =
-        serde_json::to_vec(&header).map_err(|error| Error::format(path, format!("JSON: {error}")))?;
+    let header =
+        Metadata::new(words, infos).map_err(|error| Error::format(path, error.to_string()))?;
+    let mut header = serde_json::to_vec(&header)
+        .map_err(|error| Error::format(path, format!("JSON: {error}")))?;
     header.resize(header.len().next_multiple_of(8), b' ');
 
     let mut file = WholeFile::create(path)?;
@@ -50,7 +56,11 @@ pub(in crate::train) fn write_each<'a>(
     for index in order {
         let values = read(index)?;
         let (name, shape) = &tensors[index];
-        assert_eq!(values.len(), shape.iter().product::<usize>(), "{name}: numbers do not fill {shape:?}");
+        assert_eq!(
+            values.len(),
+            shape.iter().product::<usize>(),
+            "{name}: numbers do not fill {shape:?}"
+        );
         file.append(bytemuck::cast_slice(&values))?;
     }
     file.finish().map(|_| ())

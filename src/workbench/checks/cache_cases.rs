@@ -4,7 +4,8 @@ use super::table::{Rows, put};
 use crate::Result;
 use crate::format::DType;
 use crate::kernels::{
-    Attention, CacheType, GRANULE, Input, LayerCache, MergePieces, Pieces, QueryKeyValue, RotateHeads, Side,
+    Attention, CacheType, GRANULE, Input, LayerCache, MergePieces, Pieces, QueryKeyValue,
+    RotateHeads, Side,
 };
 
 impl Rows {
@@ -16,7 +17,8 @@ impl Rows {
         ring: bool,
     ) -> Result<LayerCache> {
         let positions = positions.next_multiple_of(GRANULE);
-        let cache = LayerCache::new(&self.place, "cache", kind, [positions, key_heads, head], ring)?;
+        let cache =
+            LayerCache::new(&self.place, "cache", kind, [positions, key_heads, head], ring)?;
         for (side, tensor) in [(Side::Keys, &cache.keys), (Side::Values, &cache.values)] {
             let words = self.memory.u32_mut(tensor);
             for position in 0..positions {
@@ -31,8 +33,8 @@ impl Rows {
     }
 }
 
-/// Type, heads, key heads, head width, tokens, position, granules of positions, window. With a window the positions are a ring,
-/// some of them as full as can be.
+/// Type, heads, key heads, head width, tokens, position, granules of positions, window. With a
+/// window the positions are a ring, some of them as full as can be.
 type Row = (CacheType, usize, usize, usize, usize, u32, usize, Option<usize>);
 
 const ROWS: [Row; 16] = [
@@ -46,7 +48,8 @@ const ROWS: [Row; 16] = [
     (CacheType::Q8_0, 6, 2, 24, 4, 62, 2, None),
     (CacheType::Q8_0, 4, 1, 80, 5, 19, 1, None),
     (CacheType::Q8_0, 2, 1, 256, 3, 30, 1, None),
-    // The ring begins anew within the step; its last token still sees what the first one is about to see no more.
+    // The ring begins anew within the step; its last token still sees what the first one is about
+    // to see no more.
     (CacheType::F16, 4, 2, 16, 9, 60, 1, Some(56)),
     (CacheType::F16, 3, 1, 24, 1, 1000, 1, Some(64)),
     (CacheType::F16, 2, 1, 64, 33, 190, 2, Some(96)),
@@ -55,8 +58,8 @@ const ROWS: [Row; 16] = [
     (CacheType::Q8_0, 3, 1, 128, 1, 515, 2, Some(70)),
 ];
 
-/// One token's cache in pieces: heads, key heads, width, position, pieces, window. Some pieces have nothing, or only what a
-/// window hides.
+/// One token's cache in pieces: heads, key heads, width, position, pieces, window. Some pieces have
+/// nothing, or only what a window hides.
 const PIECES: [(usize, usize, usize, u32, usize, Option<usize>); 6] = [
     (9, 3, 64, 300, 2, None),
     (4, 2, 16, 5, 3, None),
@@ -68,8 +71,9 @@ const PIECES: [(usize, usize, usize, u32, usize, Option<usize>); 6] = [
 
 fn add_pieces(table: &mut Rows) -> Result<()> {
     for (heads, key_heads, head, position, count, window) in PIECES {
-        let what =
-            format!("{heads}/{key_heads} heads of {head} at {position}, window {window:?}, {count} pieces");
+        let what = format!(
+            "{heads}/{key_heads} heads of {head} at {position}, window {window:?}, {count} pieces"
+        );
         let positions = position as usize + 1;
         let kernel = Attention {
             step: table.words("step", &[position])?,
@@ -86,10 +90,14 @@ fn add_pieces(table: &mut Rows) -> Result<()> {
 
         // Highest scores of either sign, and sums of weights, of which the highest is 1.
         let numbers = table.numbers.floats(4 * count * heads, 1.0);
-        let stats = numbers.iter().enumerate().map(|(at, &x)| if at % 4 == 1 { 1.0 + x.abs() } else { x });
+        let stats =
+            numbers.iter().enumerate().map(|(at, &x)| if at % 4 == 1 { 1.0 + x.abs() } else { x });
         let kernel = MergePieces {
             x: table.filled("x", &[count, heads * head])?,
-            pieces: Pieces { count, stats: table.given("stats", &[count, heads, 4], stats.collect())? },
+            pieces: Pieces {
+                count,
+                stats: table.given("stats", &[count, heads, 4], stats.collect())?,
+            },
             y: table.empty("y", &[1, heads * head])?,
         };
         table.case(what, kernel);

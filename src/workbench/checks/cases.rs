@@ -4,21 +4,23 @@ use crate::Result;
 use crate::format::DType;
 use crate::gpu::{Gpu, Place};
 use crate::kernels::{
-    Argmax, Attention, CacheType, Divergence, Embed, Function, Gate, GateUp, Input, Likelihood, Product,
-    Project, QueryKeyValue, RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead,
+    Argmax, Attention, CacheType, Divergence, Embed, Function, Gate, GateUp, Input, Likelihood,
+    Product, Project, QueryKeyValue, RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf,
+    RoofRead,
 };
 use std::sync::Arc;
 
 use super::table::put;
 pub use super::table::{Case, Rows, Table};
 
-/// Rows, columns, tokens: one lane's worth, more than a workgroup's, not whole workgroups, one and many tokens, more
-/// tokens than a tile.
+/// Rows, columns, tokens: one lane's worth, more than a workgroup's, not whole workgroups, one and
+/// many tokens, more tokens than a tile.
 const PRODUCTS: [(usize, usize, usize); 7] =
     [(4, 32, 1), (68, 64, 1), (192, 288, 1), (4, 32, 2), (100, 96, 9), (132, 64, 17), (68, 64, 70)];
 
 /// Rows of all formats: 256 columns are one K-quant superblock, 768 an odd count of them.
-const FORMATS: [(usize, usize, usize); 4] = [(36, 256, 1), (72, 768, 1), (36, 256, 3), (40, 768, 10)];
+const FORMATS: [(usize, usize, usize); 4] =
+    [(36, 256, 1), (72, 768, 1), (36, 256, 3), (40, 768, 10)];
 
 fn add_products(table: &mut Rows) -> Result<()> {
     for (rows, columns, tokens) in PRODUCTS {
@@ -27,7 +29,8 @@ fn add_products(table: &mut Rows) -> Result<()> {
             let gain = table.filled("gain", &[columns])?;
             let w = table.matrix(DType::Q4_1, rows, columns)?;
             let y = table.empty("y", &[tokens, rows])?;
-            let residual = residual.then(|| table.filled("residual", &[tokens, rows])).transpose()?;
+            let residual =
+                residual.then(|| table.filled("residual", &[tokens, rows])).transpose()?;
             let mut input = match norm {
                 true => Input::normed(&x, &gain, 1e-5, tokens),
                 false => Input::plain(&x, tokens),
@@ -52,14 +55,19 @@ fn add_products(table: &mut Rows) -> Result<()> {
 }
 
 fn add_gate_up(table: &mut Rows) -> Result<()> {
-    for (half, columns, tokens) in [(64, 32, 1), (192, 64, 1), (64, 32, 3), (192, 64, 9), (128, 96, 16)] {
+    for (half, columns, tokens) in
+        [(64, 32, 1), (192, 64, 1), (64, 32, 3), (192, 64, 9), (128, 96, 16)]
+    {
         let x = table.filled("x", &[tokens, columns])?;
         let gain = table.filled("gain", &[columns])?;
         let w = table.matrix(DType::Q8_0, 2 * half, columns)?;
         let y = table.empty("y", &[tokens, half])?;
         let what = format!("[2 * {half}, {columns}] x {tokens}");
         let w = w.parts()[0].clone();
-        table.case(what, GateUp { input: Input::normed(&x, &gain, 1e-6, tokens), w, y, gate: Gate::Silu });
+        table.case(
+            what,
+            GateUp { input: Input::normed(&x, &gain, 1e-6, tokens), w, y, gate: Gate::Silu },
+        );
     }
     Ok(())
 }
@@ -93,7 +101,10 @@ fn add_query_key_value(table: &mut Rows) -> Result<()> {
             q: table.empty("q", &[tokens, heads * head])?,
             cache: table.cache(CacheType::F16, [capacity, key_heads, head], false)?,
         };
-        table.case(format!("{heads}/{key_heads} heads of {head}, {tokens} tokens at {position}"), kernel);
+        table.case(
+            format!("{heads}/{key_heads} heads of {head}, {tokens} tokens at {position}"),
+            kernel,
+        );
     }
     Ok(())
 }
@@ -115,7 +126,10 @@ fn add_attention(table: &mut Rows) -> Result<()> {
             window: None,
             cap: None,
         };
-        table.case(format!("{heads}/{key_heads} heads of {head}, {tokens} tokens at {position}"), kernel);
+        table.case(
+            format!("{heads}/{key_heads} heads of {head}, {tokens} tokens at {position}"),
+            kernel,
+        );
     }
     Ok(())
 }
@@ -138,7 +152,8 @@ fn add_embed(table: &mut Rows) -> Result<()> {
 }
 
 fn add_argmax(table: &mut Rows) -> Result<()> {
-    // The largest first, last, twice (the first counts), beyond the count (does not count), all alike, and not there.
+    // The largest first, last, twice (the first counts), beyond the count (does not count), all
+    // alike, and not there.
     let rows: [(usize, &[(usize, f32)]); 6] = [
         (1, &[(0, 1.0)]),
         (1021, &[(1020, 9.0)]),
@@ -169,8 +184,10 @@ fn add_argmax(table: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-/// Count of tokens, of logits, and the rows' width: fewer logits than lanes, not whole texels, rows wider than the count.
-const JUDGED: [(usize, usize, usize); 4] = [(1, 3, 4), (3, 257, 264), (2, 1021, 1024), (5, 4096, 4096)];
+/// Count of tokens, of logits, and the rows' width: fewer logits than lanes, not whole texels, rows
+/// wider than the count.
+const JUDGED: [(usize, usize, usize); 4] =
+    [(1, 3, 4), (3, 257, 264), (2, 1021, 1024), (5, 4096, 4096)];
 
 fn add_judges(table: &mut Rows) -> Result<()> {
     for (tokens, count, width) in JUDGED {
@@ -261,8 +278,9 @@ fn fill(table: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-/// Every shader text there is: each kernel with each format, with and without what it can leave out, for one and for
-/// many tokens. Too many to compile, and never filled: for tests that look at the text.
+/// Every shader text there is: each kernel with each format, with and without what it can leave
+/// out, for one and for many tokens. Too many to compile, and never filled: for tests that look at
+/// the text.
 ///
 /// # Errors
 /// When the device cannot hold them.

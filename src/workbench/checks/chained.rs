@@ -4,8 +4,8 @@ use super::doctor::StrategyReport;
 use super::table::Table;
 use crate::format::DType;
 use crate::gpu::{
-    Access, Capabilities, Gpu, Program, Readback, Recording, Runs, StorageKind, Tensor, chain_as_strategy,
-    fingerprint, render_chain,
+    Access, Capabilities, Gpu, Program, Readback, Recording, Runs, StorageKind, Tensor,
+    chain_as_strategy, fingerprint, render_chain,
 };
 use crate::kernels::{
     Attention, CacheType, Gate, GateUp, Input, MergePieces, Pieces, Product, QueryKeyValue,
@@ -34,10 +34,12 @@ pub struct ChainReport {
     pub runs: usize,
     /// Those with the same bits as the calls one by one.
     pub passed: usize,
-    /// Those in which threads waited for each other beyond the bound; a model then computes the step call by call.
+    /// Those in which threads waited for each other beyond the bound; a model then computes the
+    /// step call by call.
     pub missed: usize,
-    /// Not to be used on this adapter with this driver: a run was wrong. Threads that miss each other are no harm: what they
-    /// should have done is done again, and on a machine with other work it may be all of them.
+    /// Not to be used on this adapter with this driver: a run was wrong. Threads that miss each
+    /// other are no harm: what they should have done is done again, and on a machine with other
+    /// work it may be all of them.
     pub quarantined: bool,
     /// The best run, microseconds; `None` where none went well.
     pub us: Option<f64>,
@@ -74,8 +76,9 @@ const LAYER: [usize; 6] = [192, 6, 2, 32, 512, 70];
 const LAYERS: usize = 2;
 const CALLS: usize = 6;
 
-/// Layers of one token of a small model, as `model::transformer` records them, but that both read the same x, for calls must give the
-/// same when they are run again. Gives a word that they leave alone, too.
+/// Layers of one token of a small model, as `model::transformer` records them, but that both read
+/// the same x, for calls must give the same when they are run again. Gives a word that they leave
+/// alone, too.
 fn layers(gpu: &Gpu, table: &mut Table) -> Result<(Recording, Tensor)> {
     let [width, heads, key_heads, head, hidden, position] = LAYER;
     let dtype = DType::Q4_1;
@@ -94,7 +97,8 @@ fn layers(gpu: &Gpu, table: &mut Table) -> Result<(Recording, Tensor)> {
     let arena = gpu.open_arena([1 << 17; 4 * LAYERS], false);
     let mut matrix = |rows, columns| Ok(table.matrix(dtype, rows, columns)?.parts()[0].clone());
     let mut weights = || -> Result<_> {
-        let (qkv, output) = (matrix((heads + 2 * key_heads) * head, width)?, matrix(width, heads * head)?);
+        let (qkv, output) =
+            (matrix((heads + 2 * key_heads) * head, width)?, matrix(width, heads * head)?);
         Ok((qkv, output, matrix(2 * hidden, width)?, matrix(width, hidden)?))
     };
     let weights: Vec<_> = (0..LAYERS).map(|_| weights()).collect::<Result<_>>()?;
@@ -105,7 +109,9 @@ fn layers(gpu: &Gpu, table: &mut Table) -> Result<(Recording, Tensor)> {
     drop(arena);
 
     let mut recording = Recording::default();
-    for (layer, ((qkv, output, gate_up, down), cache)) in weights.into_iter().zip(caches).enumerate() {
+    for (layer, ((qkv, output, gate_up, down), cache)) in
+        weights.into_iter().zip(caches).enumerate()
+    {
         let first = recording.entries().len();
         let name = |part: &str| format!("blk.{layer}.{part}");
         let (step, rope, q) = (step.clone(), rope.clone(), q.clone());
@@ -118,14 +124,27 @@ fn layers(gpu: &Gpu, table: &mut Table) -> Result<(Recording, Tensor)> {
         let (scale, y_, kept) = (1.0 / (head as f32).sqrt(), partial.clone(), Some(pieces.clone()));
         recording.push(
             name("attention"),
-            Attention { step, q, cache, y: y_, pieces: kept, tokens: 1, scale, window: None, cap: None },
+            Attention {
+                step,
+                q,
+                cache,
+                y: y_,
+                pieces: kept,
+                tokens: 1,
+                scale,
+                window: None,
+                cap: None,
+            },
         );
         let (x_, pieces, y_) = (partial.clone(), pieces.clone(), attended.clone());
         recording.push(name("merge_pieces"), MergePieces { x: x_, pieces, y: y_ });
         let (input, residual, y_) = (Input::plain(&attended, 1), Some(x.clone()), middle.clone());
         recording.push(name("attn_output"), Product { input, w: output, residual, y: y_ });
         let input = Input::normed(&middle, &gain, 1e-5, 1);
-        recording.push(name("ffn_gate_up"), GateUp { input, w: gate_up, y: gated.clone(), gate: Gate::Silu });
+        recording.push(
+            name("ffn_gate_up"),
+            GateUp { input, w: gate_up, y: gated.clone(), gate: Gate::Silu },
+        );
         let (input, residual, y) = (Input::plain(&gated, 1), Some(middle.clone()), y.clone());
         recording.push(name("ffn_down"), Product { input, w: down, residual, y });
         recording.chain_from(first, 0);
@@ -133,7 +152,8 @@ fn layers(gpu: &Gpu, table: &mut Table) -> Result<(Recording, Tensor)> {
     Ok((recording, step))
 }
 
-/// The text of one of these layers as one dispatch, for an adapter with two cores where this one does not chain calls.
+/// The text of one of these layers as one dispatch, for an adapter with two cores where this one
+/// does not chain calls.
 ///
 /// # Errors
 /// When the device cannot hold the layer, or the text does not render.
@@ -142,7 +162,8 @@ pub fn chain_text(gpu: &Arc<Gpu>) -> Result<String> {
     let can = Capabilities { software: true, subgroup: 8, ..gpu.capabilities().clone() };
     let layer = &recording.entries()[..CALLS];
     let strategies = layer.iter().map(|entry| entry.kernel.strategies(&can).swap_remove(0));
-    let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 16) as u32);
+    let workers =
+        std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 16) as u32);
     render_chain(layer, strategies.collect(), workers).unwrap_or_else(|| {
         let message =
             "the calls of a layer cannot be stages of one dispatch in these textures; use --storage buffer";
@@ -150,7 +171,8 @@ pub fn chain_text(gpu: &Arc<Gpu>) -> Result<String> {
     })
 }
 
-/// Runs layers of one token's step in one dispatch, and call by call. `None` where this device does not chain calls.
+/// Runs layers of one token's step in one dispatch, and call by call. `None` where this device does
+/// not chain calls.
 ///
 /// # Errors
 /// When the device is lost. A chain that does not compile or is wrong is a finding.
@@ -169,12 +191,16 @@ fn outputs(recording: &Recording) -> impl Iterator<Item = Tensor> + '_ {
     operands.filter(|operand| operand.access == Access::Write).filter_map(|operand| operand.tensor)
 }
 
-/// As [`examine_chains`], of a recording that marks chains; `word` is a uniform tensor, whatever it says. Each call must
-/// compute the same again from what it reads.
+/// As [`examine_chains`], of a recording that marks chains; `word` is a uniform tensor, whatever it
+/// says. Each call must compute the same again from what it reads.
 ///
 /// # Errors
 /// When the device is lost.
-pub fn examine_chain(gpu: &Gpu, recording: &Recording, word: &Tensor) -> Result<Option<ChainReport>> {
+pub fn examine_chain(
+    gpu: &Gpu,
+    recording: &Recording,
+    word: &Tensor,
+) -> Result<Option<ChainReport>> {
     let readback = Readback::new(gpu, word, 1);
     let timed = |program: &Program| -> Result<(Runs, f64)> {
         let start = Instant::now();
@@ -231,7 +257,8 @@ pub fn examine_chain(gpu: &Gpu, recording: &Recording, word: &Tensor) -> Result<
             Some(at) if report.reason.is_none() => {
                 let tensor = outputs(recording).nth(at);
                 let label = tensor.as_ref().map_or("", |tensor| tensor.label());
-                report.reason = Some(format!("{label} has other bits than call by call in run {}", run + 1));
+                report.reason =
+                    Some(format!("{label} has other bits than call by call in run {}", run + 1));
             }
             Some(_) => {}
         }

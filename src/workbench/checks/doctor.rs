@@ -24,8 +24,8 @@ pub struct StrategyReport {
     pub cases: usize,
     /// Rows that agree with the reference.
     pub passed: usize,
-    /// The largest of |found - expected| / max(1, |expected|) over all rows; null in JSON where something was not a
-    /// number, or a row did not run.
+    /// The largest of |found - expected| / max(1, |expected|) over all rows; null in JSON where
+    /// something was not a number, or a row did not run.
     pub max_error: f32,
     /// Not to be used on this adapter with this driver.
     pub quarantined: bool,
@@ -54,7 +54,8 @@ struct Run {
     strategy: Strategy,
     /// Its place among the reports.
     report: usize,
-    /// What comes before what: each strategy's first row, then the others, and at the end what ended an earlier examination.
+    /// What comes before what: each strategy's first row, then the others, and at the end what
+    /// ended an earlier examination.
     turn: u8,
 }
 
@@ -78,8 +79,8 @@ impl Pace {
     }
 }
 
-/// Runs each strategy that the device offers on each row of `table`, within `bounds`; `progress` is told after each. In
-/// the order of kernels' names, and of preference within a kernel.
+/// Runs each strategy that the device offers on each row of `table`, within `bounds`; `progress` is
+/// told after each. In the order of kernels' names, and of preference within a kernel.
 ///
 /// # Errors
 /// When the device is lost. A strategy that does not compile or fails is a finding.
@@ -103,11 +104,11 @@ pub fn examine(
         let checked = check_case_by(&gpu, case, |_| run.strategy.clone());
         let lost = match &checked {
             Ok(_) | Err(Error::Kernel { .. }) => None,
-            // What one strategy did must not be blamed on the next; a lost device answers nothing any more.
-            Err(error) => gpu
-                .wait()
-                .err()
-                .map(|_| Error::Device(format!("{} ({}): {error}", report.kernel, report.strategy))),
+            // What one strategy did must not be blamed on the next; a lost device answers nothing
+            // any more.
+            Err(error) => gpu.wait().err().map(|_| {
+                Error::Device(format!("{} ({}): {error}", report.kernel, report.strategy))
+            }),
         };
         report.add(checked);
         bounds.ledger.into_iter().for_each(|ledger| ledger.ended(report));
@@ -132,7 +133,11 @@ fn plan(table: &Table, bounds: &Bounds<'_>) -> Result<(Vec<Run>, Vec<StrategyRep
             let names = (kernel.name(), strategy.name);
             let known = reports.iter().position(|known| (known.kernel, known.strategy) == names);
             let report = known.unwrap_or_else(|| {
-                reports.push(StrategyReport::new(kernel.name(), &strategy, table.gpu.capabilities().storage));
+                reports.push(StrategyReport::new(
+                    kernel.name(),
+                    &strategy,
+                    table.gpu.capabilities().storage,
+                ));
                 reports.len() - 1
             });
             reports[report].rows += 1;
@@ -164,7 +169,8 @@ impl StrategyReport {
 
     /// Of a storage as a whole: wrong where a kernel has no strategy left in it.
     pub fn of_storage(storage: StorageKind, healthy: bool) -> Self {
-        let reason = (!healthy).then(|| "some kernels have no strategy that is right in it".to_owned());
+        let reason =
+            (!healthy).then(|| "some kernels have no strategy that is right in it".to_owned());
         Self {
             kernel: WHOLE_STORAGE,
             strategy: WHOLE_STORAGE,
@@ -196,18 +202,18 @@ impl StrategyReport {
 
 /// Compilers say much; the beginning tells.
 fn first_lines(reason: &str) -> String {
-    let lines: Vec<_> = reason.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
+    let lines: Vec<_> =
+        reason.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
     lines.join("; ")
 }
 
-/// Whether each row has a strategy left that is right in the storage of the table: each kernel, and within a kernel with strategies for different
-/// shapes, each shape.
+/// Whether each row has a strategy left that is right in the storage of the table: each kernel, and
+/// within a kernel with strategies for different shapes, each shape.
 pub fn healthy(table: &Table, reports: &[StrategyReport]) -> bool {
     let right = |kernel: &str, strategy: &str| {
-        reports
-            .iter()
-            .filter(|report| report.storage == table.gpu.capabilities().storage)
-            .any(|report| (report.kernel, report.strategy) == (kernel, strategy) && !report.quarantined)
+        reports.iter().filter(|report| report.storage == table.gpu.capabilities().storage).any(
+            |report| (report.kernel, report.strategy) == (kernel, strategy) && !report.quarantined,
+        )
     };
     table.cases.iter().all(|case| {
         let all = case.kernel.strategies(table.gpu.capabilities());
@@ -215,7 +221,8 @@ pub fn healthy(table: &Table, reports: &[StrategyReport]) -> bool {
     })
 }
 
-/// Remembers at `path` which strategies are wrong on an adapter, and forgets what was known of those that are right.
+/// Remembers at `path` which strategies are wrong on an adapter, and forgets what was known of
+/// those that are right.
 ///
 /// # Errors
 /// When the file cannot be read; one that cannot be written is a warning.

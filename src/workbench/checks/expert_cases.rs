@@ -18,9 +18,12 @@ pub(in crate::workbench) fn add(table: &mut Rows) -> Result<()> {
     add_own_biases(table)
 }
 
-/// Experts, choices, tokens: one of one, all, more experts than lanes, and as many choices as lanes.
+/// Experts, choices, tokens: one of one, all, more experts than lanes, and as many choices as
+/// lanes.
 fn add_route(table: &mut Rows) -> Result<()> {
-    for (experts, chosen, tokens) in [(1usize, 1, 1), (8, 3, 1), (6, 6, 5), (130, 8, 3), (200, 64, 2)] {
+    for (experts, chosen, tokens) in
+        [(1usize, 1, 1), (8, 3, 1), (6, 6, 5), (130, 8, 3), (200, 64, 2)]
+    {
         for among_chosen in [false, true] {
             let width = experts.next_multiple_of(32);
             let mut values = table.numbers.floats(tokens * width, 3.0);
@@ -37,14 +40,16 @@ fn add_route(table: &mut Rows) -> Result<()> {
                 routes: table.empty("routes", &[tokens * chosen, 4])?,
                 tokens,
             };
-            let what = format!("{chosen} of {experts}, {tokens} tokens, shares among them {among_chosen}");
+            let what =
+                format!("{chosen} of {experts}, {tokens} tokens, shares among them {among_chosen}");
             table.case(what, kernel);
         }
     }
     Ok(())
 }
 
-/// `count` choices (expert, share), beginning with the last expert; two that follow one another are the same.
+/// `count` choices (expert, share), beginning with the last expert; two that follow one another are
+/// the same.
 fn routes(table: &mut Rows, experts: usize, count: usize) -> Result<Tensor> {
     let route = |at: usize| {
         let expert = (at.div_ceil(2) * 5 + experts - 1) % experts;
@@ -53,7 +58,8 @@ fn routes(table: &mut Rows, experts: usize, count: usize) -> Result<Tensor> {
     table.given("routes", &[count, 4], (0..count).flat_map(route).collect())
 }
 
-/// Experts and choices: one of one, a full group and one more, more experts than lanes, and experts that nobody chose.
+/// Experts and choices: one of one, a full group and one more, more experts than lanes, and experts
+/// that nobody chose.
 fn add_groups(table: &mut Rows) -> Result<()> {
     for (experts, choices) in [(1usize, 1), (1, 33), (3, 200), (130, 77), (64, 64)] {
         let routes = routes(table, experts, choices)?;
@@ -77,8 +83,9 @@ fn grouped(table: &mut Rows, routes: &Tensor, experts: usize, choices: usize) ->
     table.given("groups", &shape, values)
 }
 
-/// Experts, rows of each, columns, tokens of the product, how many share a row of activations, and whether the tokens are sorted
-/// by expert: the second half of 70 tokens for one expert is a group that is not full, some tiles of which are empty.
+/// Experts, rows of each, columns, tokens of the product, how many share a row of activations, and
+/// whether the tokens are sorted by expert: the second half of 70 tokens for one expert is a group
+/// that is not full, some tiles of which are empty.
 const PRODUCTS: [(usize, usize, usize, usize, usize, bool); 9] = [
     (1, 128, 32, 1, 1, false),
     (3, 128, 64, 2, 2, false),

@@ -1,11 +1,12 @@
-//! Rows of the table for what only some families of models have: biases, other norms and gates, windows, caps.
+//! Rows of the table for what only some families of models have: biases, other norms and gates,
+//! windows, caps.
 
 use super::cases::{HEADS, Rows};
 use crate::Result;
 use crate::format::DType;
 use crate::kernels::{
-    AddPositions, Attention, CacheType, Function, Gate, GateUp, Input, Norm, Product, Project, QueryKeyValue,
-    RotateHeads,
+    AddPositions, Attention, CacheType, Function, Gate, GateUp, Input, Norm, Product, Project,
+    QueryKeyValue, RotateHeads,
 };
 
 /// Appends them.
@@ -24,18 +25,22 @@ fn add_biases(table: &mut Rows) -> Result<()> {
     for tokens in [1, 9] {
         let (rows, columns) = (100, 96);
         for residual in [false, true] {
-            let (x, bias) = (table.filled("x", &[tokens, columns])?, table.filled("bias", &[rows])?);
+            let (x, bias) =
+                (table.filled("x", &[tokens, columns])?, table.filled("bias", &[rows])?);
             let w = table.matrix(DType::F16, rows, columns)?.parts()[0].clone();
-            let residual = residual.then(|| table.filled("residual", &[tokens, rows])).transpose()?;
+            let residual =
+                residual.then(|| table.filled("residual", &[tokens, rows])).transpose()?;
             let y = table.empty("y", &[tokens, rows])?;
-            let what = format!("[{rows}, {columns}] x {tokens}, bias, residual {}", residual.is_some());
+            let what =
+                format!("[{rows}, {columns}] x {tokens}, bias, residual {}", residual.is_some());
             let input = Input::plain(&x, tokens).with_bias(Some(&bias));
             table.case(what, Product { input, w, residual, y });
         }
         for normed in [false, true] {
             let (heads, key_heads, head, capacity) = (4, 2, 24, 64);
             let rows = (heads + 2 * key_heads) * head;
-            let (x, gain) = (table.filled("x", &[tokens, columns])?, table.filled("gain", &[columns])?);
+            let (x, gain) =
+                (table.filled("x", &[tokens, columns])?, table.filled("gain", &[columns])?);
             let bias = table.filled("bias", &[rows])?;
             let input = match normed {
                 true => Input::normed(&x, &gain, 1e-6, tokens),
@@ -72,7 +77,9 @@ fn add_gates(table: &mut Rows) -> Result<()> {
 fn add_project(table: &mut Rows) -> Result<()> {
     for (rows, columns, tokens, first_row) in [(36, 1024, 1, 0), (100, 96, 17, 32)] {
         let gelus = [Function::Gelu, Function::GeluExact];
-        for function in gelus.into_iter().chain([Function::Identity, Function::Relu, Function::Cap(5.0)]) {
+        for function in
+            gelus.into_iter().chain([Function::Identity, Function::Relu, Function::Cap(5.0)])
+        {
             let x = table.filled("x", &[tokens, columns])?;
             let width = (first_row + rows + 8usize).next_multiple_of(32);
             let bias = table.filled("bias", &[width])?;
@@ -96,11 +103,25 @@ fn add_norm(table: &mut Rows) -> Result<()> {
             let x = table.padded("x", &[tokens + 1, width], columns)?;
             let gain = table.padded("gain", &[width], columns)?;
             let bias = bias.then(|| table.filled("bias", &[width])).transpose()?;
-            let residual = residual.then(|| table.filled("residual", &[tokens, width])).transpose()?;
+            let residual =
+                residual.then(|| table.filled("residual", &[tokens, width])).transpose()?;
             let y = table.empty("y", &[tokens, width])?;
-            let what = format!("{tokens} of {columns}, centred {centred}, residual {}", residual.is_some());
-            let kernel =
-                Norm { x, gain, bias, residual, y, columns, eps: 1e-5, centred, first_token: 1, tokens };
+            let what = format!(
+                "{tokens} of {columns}, centred {centred}, residual {}",
+                residual.is_some()
+            );
+            let kernel = Norm {
+                x,
+                gain,
+                bias,
+                residual,
+                y,
+                columns,
+                eps: 1e-5,
+                centred,
+                first_token: 1,
+                tokens,
+            };
             table.case(what, kernel);
         }
     }
@@ -150,8 +171,8 @@ fn add_rotate_heads(table: &mut Rows) -> Result<()> {
     Ok(())
 }
 
-/// Heads, key heads, head width, tokens, position, window, cap. Windows of one token, of a block, across blocks, and wider
-/// than all.
+/// Heads, key heads, head width, tokens, position, window, cap. Windows of one token, of a block,
+/// across blocks, and wider than all.
 #[allow(clippy::type_complexity)] // a table
 const WINDOWS: [(usize, usize, usize, usize, u32, usize, Option<f32>); 6] = [
     (4, 2, 16, 1, 7, 1, None),

@@ -1,4 +1,5 @@
-//! What `doctor` found so far, written down before each run: what takes the device or the program with it is in the file.
+//! What `doctor` found so far, written down before each run: what takes the device or the program
+//! with it is in the file.
 
 use super::doctor::StrategyReport;
 use crate::gpu::{AdapterReport, Quarantine, Quarantined, Wrong};
@@ -33,7 +34,8 @@ impl Ledger {
         Ok(Self { adapter, before, quarantine, lost: AtomicBool::new(false) })
     }
 
-    /// Whether an earlier examination ended while this strategy was being run: it had better come last.
+    /// Whether an earlier examination ended while this strategy was being run: it had better come
+    /// last.
     pub(in crate::workbench) fn is_suspect(&self, report: &StrategyReport) -> bool {
         self.before.iter().any(|entry| is_of(report, entry) && entry.reason == SUSPECT)
     }
@@ -48,12 +50,14 @@ impl Ledger {
         self.write(&quarantine);
     }
 
-    /// After a run; the next write puts it into the file. What was wrong before on rows that were not run now stays wrong.
+    /// After a run; the next write puts it into the file. What was wrong before on rows that were
+    /// not run now stays wrong.
     pub fn ended(&self, report: &StrategyReport) {
         let found = if report.quarantined {
             vec![wrong(report, report.reason.as_deref().unwrap_or_default())]
         } else if report.cases < report.rows {
-            let known = |entry: &&Quarantined| is_of(report, entry) && entry.source == report.source;
+            let known =
+                |entry: &&Quarantined| is_of(report, entry) && entry.source == report.source;
             let known = self.before.iter().filter(known).filter(|entry| entry.reason != SUSPECT);
             known.map(|entry| wrong(report, &entry.reason)).collect()
         } else {
@@ -93,7 +97,8 @@ pub fn not_remembered(error: &Error) -> String {
 }
 
 fn is_of(report: &StrategyReport, entry: &Quarantined) -> bool {
-    (report.kernel, report.strategy, report.storage) == (&*entry.kernel, &*entry.strategy, entry.storage)
+    (report.kernel, report.strategy, report.storage)
+        == (&*entry.kernel, &*entry.strategy, entry.storage)
 }
 
 fn wrong(report: &StrategyReport, reason: &str) -> Wrong {

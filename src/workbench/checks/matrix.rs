@@ -19,17 +19,27 @@ pub const CELLS: [Cell; 10] = [
     Cell { name: "all it has", lower: |_| () },
     Cell { name: "no f16", lower: |options| options.without_f16 = true },
     Cell { name: "no subgroups", lower: |options| options.without_subgroups = true },
-    Cell { name: "bindings of 128 MiB", lower: |options| options.max_binding_bytes = Some(128 << 20) },
+    Cell {
+        name: "bindings of 128 MiB",
+        lower: |options| options.max_binding_bytes = Some(128 << 20),
+    },
     Cell {
         name: "16 KiB of workgroup memory",
         lower: |options| options.max_workgroup_bytes = Some(16 << 10),
     },
     Cell { name: "8 storage buffers", lower: |options| options.max_storage_buffers = Some(8) },
     Cell { name: "256 lanes", lower: |options| options.max_lanes = Some(256) },
-    Cell { name: "offsets aligned to 256", lower: |options| options.min_offset_alignment = Some(256) },
-    // No kernel uses them, so that nothing is to be lowered: each cell checks that its device has none.
+    Cell {
+        name: "offsets aligned to 256",
+        lower: |options| options.min_offset_alignment = Some(256),
+    },
+    // No kernel uses them, so that nothing is to be lowered: each cell checks that its device has
+    // none.
     Cell { name: "no immediates", lower: |_| () },
-    Cell { name: "all of these", lower: |options| CELLS[1..9].iter().for_each(|cell| (cell.lower)(options)) },
+    Cell {
+        name: "all of these",
+        lower: |options| CELLS[1..9].iter().for_each(|cell| (cell.lower)(options)),
+    },
 ];
 
 /// What was found in a cell, with the tensors in one storage.
@@ -55,9 +65,10 @@ pub struct CellReport {
     asked: String,
 }
 
-/// Opens the adapter of `options` as `cell` says and runs every strategy it then offers on every row of the cases' table, in
-/// all `storages` at the same time, for most of it is a driver compiling on one core. Where the device is one of an `earlier`
-/// cell, because the adapter has no more than the cell asks for, that cell's results stand for this one's. `bounds` may leave runs
+/// Opens the adapter of `options` as `cell` says and runs every strategy it then offers on every
+/// row of the cases' table, in all `storages` at the same time, for most of it is a driver
+/// compiling on one core. Where the device is one of an `earlier` cell, because the adapter has no
+/// more than the cell asks for, that cell's results stand for this one's. `bounds` may leave runs
 /// out. `progress` is told the share done.
 ///
 /// # Errors
@@ -73,12 +84,19 @@ pub fn examine_cell(
     // Of each storage in thousandths.
     let shares: Vec<_> = storages.iter().map(|_| AtomicUsize::new(0)).collect();
     let examine_in = |storage: StorageKind, own: &AtomicUsize| {
-        let mut options =
-            GpuOptions { storage: Some(storage), quarantine: None, tuning: None, ..options.clone() };
+        let mut options = GpuOptions {
+            storage: Some(storage),
+            quarantine: None,
+            tuning: None,
+            ..options.clone()
+        };
         (cell.lower)(&mut options);
         let gpu = Gpu::open(&options)?;
         if gpu.has_immediates() {
-            return Err(Error::Device(format!("{}: the device was asked for immediates", cell.name)));
+            return Err(Error::Device(format!(
+                "{}: the device was asked for immediates",
+                cell.name
+            )));
         }
         let asked = gpu.asked_for();
         let known = earlier.iter().find(|known| known.storage == storage && known.asked == asked);

@@ -48,14 +48,16 @@ fn add_gemm(table: &mut Rows) -> Result<()> {
 fn add_pointwise(table: &mut Rows) -> Result<()> {
     for (index, rows) in [1, 3, 65, 257].into_iter().enumerate() {
         let shape = [rows, 12];
-        let (a, b, y) = (table.filled("a", &shape)?, table.filled("b", &shape)?, table.empty("y", &shape)?);
+        let (a, b, y) =
+            (table.filled("a", &shape)?, table.filled("b", &shape)?, table.empty("y", &shape)?);
         table.case(format!("{rows} rows"), Add { a, b, y });
         for kind in [Activation::Relu, Activation::Gelu] {
             let (x, y) = (table.filled("x", &shape)?, table.empty("y", &shape)?);
             table.case(format!("{kind:?}, {rows} rows"), Activate { x, y, kind });
             let (x, dy) = (table.filled("x", &shape)?, table.filled("dy", &shape)?);
             let (base, dx) = (base(table, index, &shape)?, table.empty("dx", &shape)?);
-            table.case(format!("{kind:?}, {rows} rows"), ActivateGradient { x, dy, base, dx, kind });
+            table
+                .case(format!("{kind:?}, {rows} rows"), ActivateGradient { x, dy, base, dx, kind });
         }
         let (x, y) = (table.filled("x", &[rows, 24])?, table.empty("y", &shape)?);
         table.case(format!("{rows} rows"), Swiglu { x, y });
@@ -95,7 +97,8 @@ fn add_diagonal(table: &mut Rows) -> Result<()> {
         let what = format!("[{rows}, {width}], {split} rows first");
         let (x, y) = (table.filled("x", &[rows, width])?, table.empty("y", &[rows, 2 * width])?);
         table.case(what.clone(), Diagonal { x, y, split });
-        let (dy, base) = (table.filled("dy", &[rows, 2 * width])?, base(table, index, &[rows, width])?);
+        let (dy, base) =
+            (table.filled("dy", &[rows, 2 * width])?, base(table, index, &[rows, width])?);
         let dx = table.empty("dx", &[rows, width])?;
         table.case(what, DiagonalGradient { dy, base, dx, split });
     }
@@ -151,7 +154,8 @@ fn add_causal(table: &mut Rows) -> Result<()> {
     for (index, heads) in rows.into_iter().enumerate() {
         let Heads { batch, tokens, queries, heads: count, key_heads, head } = heads;
         let what = format!("{heads:?}");
-        let (wide, keys) = ([batch * queries, count * head], [batch * tokens, 2 * key_heads * head]);
+        let (wide, keys) =
+            ([batch * queries, count * head], [batch * tokens, 2 * key_heads * head]);
         let each = [batch * queries * count, 4];
         let (q, kv) = (table.filled("q", &wide)?, table.filled("kv", &keys)?);
         let (y, stats) = (table.empty("y", &wide)?, table.empty("stats", &each)?);
@@ -189,7 +193,8 @@ fn add_embedding_and_loss(table: &mut Rows) -> Result<()> {
     for (index, width) in [4, 36, 300].into_iter().enumerate() {
         let what = format!("{} of 7 rows of {width}", ids.len());
         let places = (index > 0).then(|| table.filled("places", &[5, width])).transpose()?;
-        let (table_of, y) = (table.filled("table", &[7, width])?, table.empty("y", &[ids.len(), width])?);
+        let (table_of, y) =
+            (table.filled("table", &[7, width])?, table.empty("y", &[ids.len(), width])?);
         let words = table.words("ids", &ids)?;
         table.case(what.clone(), Gather { ids: words, table: table_of, places, y });
         let kernel = Scatter {
@@ -228,7 +233,9 @@ fn add_embedding_and_loss(table: &mut Rows) -> Result<()> {
             rows: table.filled("rows", &[rows, 4])?,
             totals: table.words("totals", &[1.0f32, 0.5, 7.0, 0.0].map(f32::to_bits))?,
             dtotals: table.filled("dtotals", &[12])?,
-            clock: (index > 0).then(|| table.words("clock", &[5 * index as u32, 0, 0, 0])).transpose()?,
+            clock: (index > 0)
+                .then(|| table.words("clock", &[5 * index as u32, 0, 0, 0]))
+                .transpose()?,
             drows: table.empty("drows", &[rows, 4])?,
         };
         table.case(what, kernel);
@@ -239,7 +246,8 @@ fn add_embedding_and_loss(table: &mut Rows) -> Result<()> {
 /// Losses that are small whole numbers, of as many rows as are a power of two.
 fn counted(table: &mut Rows, rows: usize) -> Result<Tensor> {
     let counting = 1 << rows.ilog2();
-    let row = |r: usize| if r < counting { [(r % 5) as f32, 0.0, (r % 2) as f32, 1.0] } else { [0.0; 4] };
+    let row =
+        |r: usize| if r < counting { [(r % 5) as f32, 0.0, (r % 2) as f32, 1.0] } else { [0.0; 4] };
     table.given("rows", &[rows, 4], (0..rows).flat_map(row).collect())
 }
 
@@ -252,7 +260,9 @@ fn add_steps(table: &mut Rows) -> Result<()> {
                 Ok(Step {
                     clock: table.words("clock", &[1])?,
                     schedule: table.words("schedule", bytemuck::cast_slice(&schedule))?,
-                    clip: clipped.then(|| Ok((table.words("squares", &squares)?, 1.5))).transpose()?,
+                    clip: clipped
+                        .then(|| Ok((table.words("squares", &squares)?, 1.5)))
+                        .transpose()?,
                 })
             };
             let what = format!("{count} numbers, clipped {clipped}");
@@ -263,7 +273,11 @@ fn add_steps(table: &mut Rows) -> Result<()> {
                 g: table.filled("g", &[count])?,
                 m: table.filled("m", &[count])?,
                 v: table.given("v", &[count], squared)?,
-                next: [table.empty("w", &[count])?, table.empty("m", &[count])?, table.empty("v", &[count])?],
+                next: [
+                    table.empty("w", &[count])?,
+                    table.empty("m", &[count])?,
+                    table.empty("v", &[count])?,
+                ],
                 betas: [0.9, 0.98],
                 eps: 1e-8,
                 decay: 0.1,
@@ -282,7 +296,8 @@ fn add_steps(table: &mut Rows) -> Result<()> {
         }
         let whole = (0..count).map(|n| (n % 3) as f32).collect();
         let x = table.given("x", &[count], whole)?;
-        let base = (index > 0).then(|| table.words("base", &[5f32.to_bits(), 0, 0, 0])).transpose()?;
+        let base =
+            (index > 0).then(|| table.words("base", &[5f32.to_bits(), 0, 0, 0])).transpose()?;
         let total = table.words("total", &[0; 4])?;
         table.case(format!("{count} numbers"), SquareSum { x, base, total });
     }

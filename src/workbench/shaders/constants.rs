@@ -48,7 +48,8 @@ pub(in crate::workbench) fn constants_of(module: &Module) -> Vec<Constant> {
     module.overrides.iter().map(|(_, found)| constant(found)).collect()
 }
 
-/// The values of `settings` that are of constants, by [`Constant::key`]; of several values the last one counts.
+/// The values of `settings` that are of constants, by [`Constant::key`]; of several values the last
+/// one counts.
 ///
 /// # Errors
 /// For a value that its constant cannot have.
@@ -60,7 +61,10 @@ pub(in crate::workbench) fn keyed(
     for constant in constants {
         if let Some((_, value)) = settings.iter().rfind(|(name, _)| constant.is(name)) {
             if let Some(refusal) = refusal(constant.scalar, *value) {
-                return Err(Error::Usage(format!("{} cannot be {value}: {refusal}", constant.shown())));
+                return Err(Error::Usage(format!(
+                    "{} cannot be {value}: {refusal}",
+                    constant.shown()
+                )));
             }
             keyed.push((constant.key(), *value));
         }
@@ -71,7 +75,8 @@ pub(in crate::workbench) fn keyed(
 /// The module with only `entry` and all its constants replaced by their values.
 ///
 /// # Errors
-/// Where a constant without a default has no value, which is said of all such; what naga refuses, in its words.
+/// Where a constant without a default has no value, which is said of all such; what naga refuses,
+/// in its words.
 pub(in crate::workbench) fn with_values(
     module: &Module,
     info: &ModuleInfo,
@@ -84,7 +89,9 @@ pub(in crate::workbench) fn with_values(
     loop {
         let done = process_overrides(module, info, Some((ShaderStage::Compute, entry)), &values);
         let key = match done {
-            Ok((module, info)) if missing.is_empty() => return Ok((module.into_owned(), info.into_owned())),
+            Ok((module, info)) if missing.is_empty() => {
+                return Ok((module.into_owned(), info.into_owned()));
+            }
             Err(PipelineConstantError::MissingValue(key)) if !values.contains_key(&key) => key,
             Err(error) if missing.is_empty() => {
                 return Err(Error::Usage(format!("the shader is refused: {error}")));

@@ -1,4 +1,5 @@
-//! The registry with its strategies: those for this adapter, and those that others would be offered.
+//! The registry with its strategies: those for this adapter, and those that others would be
+//! offered.
 
 use crate::gpu::{Access, Capabilities, Gpu, Kernel, Needs, Strategy};
 use crate::kernels::REGISTRY;
@@ -57,7 +58,10 @@ fn adapters(base: &Capabilities) -> Vec<Capabilities> {
 }
 
 /// The strategies of one call for this adapter, then those that only other adapters are offered.
-pub(in crate::workbench) fn strategies(kernel: &dyn Kernel, base: &Capabilities) -> Vec<(Strategy, bool)> {
+pub(in crate::workbench) fn strategies(
+    kernel: &dyn Kernel,
+    base: &Capabilities,
+) -> Vec<(Strategy, bool)> {
     let here = kernel.strategies(base).into_iter().map(|strategy| (strategy, true));
     let others = adapters(base).into_iter().flat_map(|adapter| kernel.strategies(&adapter));
     let mut all: Vec<(Strategy, bool)> = vec![];
@@ -69,7 +73,8 @@ pub(in crate::workbench) fn strategies(kernel: &dyn Kernel, base: &Capabilities)
     all
 }
 
-/// All kernels that `rows` are of, which are those of the registry; `gpu` is the device to say more of.
+/// All kernels that `rows` are of, which are those of the registry; `gpu` is the device to say more
+/// of.
 pub fn list(rows: &Rows, gpu: Option<&Gpu>) -> Vec<ListedKernel> {
     let can = gpu.map_or_else(Capabilities::least, |gpu| gpu.capabilities().clone());
     let listed = |&kernel: &&'static str| {
@@ -112,18 +117,25 @@ pub fn list(rows: &Rows, gpu: Option<&Gpu>) -> Vec<ListedKernel> {
     REGISTRY.iter().map(listed).collect()
 }
 
-/// The first row of `table` with this kernel, strategy (the one that would be taken, if none is named) and a
-/// description that contains `case`: its index, and the strategy.
+/// The first row of `table` with this kernel, strategy (the one that would be taken, if none is
+/// named) and a description that contains `case`: its index, and the strategy.
 ///
 /// # Errors
 /// When there is no such kernel, strategy or row; the message names those there are.
-pub fn find(table: &Table, kernel: &str, strategy: Option<&str>, case: &str) -> Result<(usize, Strategy)> {
+pub fn find(
+    table: &Table,
+    kernel: &str,
+    strategy: Option<&str>,
+    case: &str,
+) -> Result<(usize, Strategy)> {
     if !REGISTRY.contains(&kernel) {
         let message = format!("there is no kernel {kernel:?}, but {}", REGISTRY.join(", "));
         return Err(Error::Usage(message));
     }
     let (mut names, mut rows) = (vec![], vec![]);
-    for (index, row) in table.cases.iter().enumerate().filter(|(_, row)| row.kernel.name() == kernel) {
+    for (index, row) in
+        table.cases.iter().enumerate().filter(|(_, row)| row.kernel.name() == kernel)
+    {
         let mut all = strategies(&*row.kernel, table.gpu.capabilities()).into_iter();
         let quarantined = |strategy: &Strategy| table.gpu.is_quarantined(kernel, strategy);
         let found = all.find(|(offered, here)| match strategy {

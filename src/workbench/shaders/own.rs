@@ -1,4 +1,5 @@
-//! Someone's own shader: what it binds, filled and sized as asked for or by default, and timed like the kernels.
+//! Someone's own shader: what it binds, filled and sized as asked for or by default, and timed like
+//! the kernels.
 
 use super::constants::keyed;
 use super::reflect::{Interface, Slot, SlotKind};
@@ -69,9 +70,10 @@ const MOST_WORKGROUPS: u64 = 65535;
 /// Everything together, bytes.
 const MOST_BYTES: u64 = 4 << 30;
 
-/// Sizes and fills what `interface` binds. `numbers` go to uniforms, by their names, or `variable.name`; `largest` is the
-/// largest binding, bytes. Without a grid there is a lane for each element of the first thing written that has a size; where
-/// workgroups have several axes, an array's elements are laid out as a square or a cube.
+/// Sizes and fills what `interface` binds. `numbers` go to uniforms, by their names, or
+/// `variable.name`; `largest` is the largest binding, bytes. Without a grid there is a lane for
+/// each element of the first thing written that has a size; where workgroups have several axes, an
+/// array's elements are laid out as a square or a cube.
 ///
 /// # Errors
 /// For wishes and numbers that name nothing there is, or do not fit it.
@@ -86,7 +88,11 @@ pub fn prepare(
     if let Some(unknown) =
         wishes.iter().find(|wish| interface.slots.iter().all(|slot| slot.name != wish.name))
     {
-        return Err(Error::Usage(format!("the shader binds no {:?}, but {}", unknown.name, names())));
+        return Err(Error::Usage(format!(
+            "the shader binds no {:?}, but {}",
+            unknown.name,
+            names()
+        )));
     }
     let (mut bound, mut zeros, mut in_textures, mut total) = (vec![], vec![], 0, 0u64);
     let lanes = interface.workgroup.iter().map(|&lanes| u64::from(lanes)).product();
@@ -96,7 +102,10 @@ pub fn prepare(
         let bytes = resource.bytes()?;
         total = total.saturating_add(bytes);
         if total > MOST_BYTES {
-            return Err(Error::Usage(format!("what is bound takes more than {} GiB", MOST_BYTES >> 30)));
+            return Err(Error::Usage(format!(
+                "what is bound takes more than {} GiB",
+                MOST_BYTES >> 30
+            )));
         }
         if matches!(resource, Resource::Texture { .. } | Resource::StorageTexture { .. }) {
             in_textures += bytes;
@@ -117,7 +126,15 @@ pub fn prepare(
     };
     let storage = if 2 * in_textures > total { StorageKind::Texture } else { StorageKind::Buffer };
     let constants = keyed(&interface.constants, numbers)?;
-    Ok(OwnCall { entry: interface.entry.clone(), constants, bound, grid, bytes: total, storage, zeros })
+    Ok(OwnCall {
+        entry: interface.entry.clone(),
+        constants,
+        bound,
+        grid,
+        bytes: total,
+        storage,
+        zeros,
+    })
 }
 
 /// What the numbers of a variable become, on top of a file's bytes where it is given one.
@@ -159,9 +176,9 @@ fn resource(
     let texels = |dimension: u32| match wish.map(|wish| &wish.size) {
         None => Ok(DEFAULT_TEXELS[dimension as usize - 1]),
         Some(Size::Texels(texels)) => Ok(*texels),
-        Some(_) => {
-            Err(Error::Usage(format!("{name} is a texture: give its texels, such as {name}=1024x1024")))
-        }
+        Some(_) => Err(Error::Usage(format!(
+            "{name} is a texture: give its texels, such as {name}=1024x1024"
+        ))),
     };
     match &slot.kind {
         SlotKind::Uniform { bytes, .. } | SlotKind::Immediates { bytes, .. }
@@ -186,8 +203,9 @@ fn resource(
                 (None, None) => fixed,
                 (None, Some(stride)) => {
                     // No more elements than a grid of one axis has lanes.
-                    let room = (DEFAULT_BYTES.min(largest).saturating_sub(fixed) / u64::from(*stride))
-                        .min(MOST_WORKGROUPS * lanes);
+                    let room = (DEFAULT_BYTES.min(largest).saturating_sub(fixed)
+                        / u64::from(*stride))
+                    .min(MOST_WORKGROUPS * lanes);
                     fixed + room.max(1) * u64::from(*stride)
                 }
             };
@@ -205,12 +223,14 @@ fn resource(
             let fill = wish.and_then(|wish| wish.fill).unwrap_or(usual);
             Ok(Resource::Storage(filled(size as usize, fill)))
         }
-        SlotKind::StorageTexture { format, dimension, layered, .. } => Ok(Resource::StorageTexture {
-            format: format.clone(),
-            size: texels(*dimension)?,
-            dimension: *dimension,
-            layered: *layered,
-        }),
+        SlotKind::StorageTexture { format, dimension, layered, .. } => {
+            Ok(Resource::StorageTexture {
+                format: format.clone(),
+                size: texels(*dimension)?,
+                dimension: *dimension,
+                layered: *layered,
+            })
+        }
         SlotKind::Texture { samples, dimension, layered } => Ok(Resource::Texture {
             samples: *samples,
             size: texels(*dimension)?,
@@ -251,14 +271,16 @@ fn check_numbers(interface: &Interface, numbers: &[(String, f64)]) -> Result<()>
         .collect();
     let constants = &interface.constants;
     let known = |name: &str| {
-        constants.iter().any(|constant| constant.is(name)) || fields.iter().any(|field| field.is(name))
+        constants.iter().any(|constant| constant.is(name))
+            || fields.iter().any(|field| field.is(name))
     };
     let Some((name, _)) = numbers.iter().find(|(name, _)| !known(name)) else { return Ok(()) };
     let mut names: Vec<_> = constants.iter().map(|constant| &*constant.name).collect();
     names.extend(fields.iter().map(|field| &*field.name));
     let more = names.len().saturating_sub(LISTED);
     names.truncate(LISTED);
-    let listed = names.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() };
+    let listed =
+        names.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() };
     Err(Error::Usage(match listed.is_empty() {
         true => format!("there is no number {name:?} to set: the shader has none"),
         false => format!("there is no number {name:?} to set, but {listed}"),
@@ -294,7 +316,10 @@ fn default_grid(interface: &Interface, bound: &[Bound]) -> Result<[u32; 3]> {
                 };
                 return Ok([along(0)?, along(1)?, along(2)?]);
             }
-            (SlotKind::StorageTexture { access: [_, true], .. }, Resource::StorageTexture { size, .. }) => {
+            (
+                SlotKind::StorageTexture { access: [_, true], .. },
+                Resource::StorageTexture { size, .. },
+            ) => {
                 let [x, y, z] = [0, 1, 2].map(|axis| over(size[axis].into(), lanes[axis]));
                 return Ok([x?, y?, z?]);
             }

@@ -6,8 +6,8 @@ use crate::gpu::{Samples, readable};
 use crate::{Error, Result};
 use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
 use naga::{
-    AddressSpace, Handle, ImageClass, ImageDimension, Module, Scalar, ScalarKind, ShaderStage, Type,
-    TypeInner,
+    AddressSpace, Handle, ImageClass, ImageDimension, Module, Scalar, ScalarKind, ShaderStage,
+    Type, TypeInner,
 };
 
 /// A compute shader's interface.
@@ -95,9 +95,11 @@ pub enum SlotKind {
 /// names that are none of its constants are left to others. [`readable`] says what naga is spared.
 ///
 /// # Errors
-/// What naga refuses, in its words; an entry point that is not there or no compute shader; a variable that cannot be bound.
+/// What naga refuses, in its words; an entry point that is not there or no compute shader; a
+/// variable that cannot be bound.
 pub fn reflect(text: &str, entry: Option<&str>, constants: &[(String, f64)]) -> Result<Interface> {
-    let refused = |message: String| Error::Usage(format!("the shader is refused: {}", message.trim_end()));
+    let refused =
+        |message: String| Error::Usage(format!("the shader is refused: {}", message.trim_end()));
     let (text, _) = readable(text);
     let text = &*text;
     let module = naga::front::wgsl::parse_str(text).map_err(|error| {
@@ -124,7 +126,10 @@ pub fn reflect(text: &str, entry: Option<&str>, constants: &[(String, f64)]) -> 
             let problem = wanted.map_or("there are several entry points".into(), |wanted| {
                 format!("there is no compute entry point {wanted:?}")
             });
-            return Err(Error::Usage(format!("{problem}; take --entry {}", names.join(" or --entry "))));
+            return Err(Error::Usage(format!(
+                "{problem}; take --entry {}",
+                names.join(" or --entry ")
+            )));
         }
     };
     let known = constants_of(&module);
@@ -140,7 +145,8 @@ pub fn reflect(text: &str, entry: Option<&str>, constants: &[(String, f64)]) -> 
         if uses[handle] == GlobalUse::empty() {
             continue;
         }
-        let used = [uses[handle].contains(GlobalUse::READ), uses[handle].contains(GlobalUse::WRITE)];
+        let used =
+            [uses[handle].contains(GlobalUse::READ), uses[handle].contains(GlobalUse::WRITE)];
         let name = global.name.clone().unwrap_or_default();
         let cannot = |what: &str| Error::Usage(format!("{name} cannot be bound: {what}"));
         match (&global.binding, global.space) {
@@ -160,7 +166,12 @@ pub fn reflect(text: &str, entry: Option<&str>, constants: &[(String, f64)]) -> 
         }
     }
     slots.sort_by_key(|slot| (slot.group, slot.binding));
-    Ok(Interface { entry, workgroup: module.entry_points[at].workgroup_size, slots, constants: known })
+    Ok(Interface {
+        entry,
+        workgroup: module.entry_points[at].workgroup_size,
+        slots,
+        constants: known,
+    })
 }
 
 fn kind(

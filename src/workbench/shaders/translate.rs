@@ -30,7 +30,8 @@ pub enum Translation {
     Words(Vec<u32>),
 }
 
-// Workgroup memory is not cleared, here as in `gpu::pipeline`: FXC takes minutes for the stores of one lane that do it.
+// Workgroup memory is not cleared, here as in `gpu::pipeline`: FXC takes minutes for the stores of
+// one lane that do it.
 
 /// Out-of-bounds accesses are held within what is bound, as wgpu does it.
 const CHECKED: BoundsCheckPolicies = BoundsCheckPolicies {
@@ -51,15 +52,17 @@ pub struct Shader {
 }
 
 impl Shader {
-    /// Parses and validates WGSL whose only entry point is the compute shader `entry`. Without `subgroups`, subgroup
-    /// operations are errors; halves are where the text does not begin with `enable f16;`.
+    /// Parses and validates WGSL whose only entry point is the compute shader `entry`. Without
+    /// `subgroups`, subgroup operations are errors; halves are where the text does not begin with
+    /// `enable f16;`.
     ///
     /// # Errors
     /// What naga refuses, in its words; another entry point.
     pub fn parse(text: &str, entry: &str, subgroups: bool) -> Result<Self> {
         let refused = |message: String| Error::Kernel { kernel: entry.into(), message };
         let module = wgsl::parse_str(text).map_err(|error| refused(error.emit_to_string(text)))?;
-        // Conversions between halves and floats are core WGSL; naga counts them as a capability for old GL's sake.
+        // Conversions between halves and floats are core WGSL; naga counts them as a capability for
+        // old GL's sake.
         let core = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
         let mut allowed = if subgroups { core | Capabilities::SUBGROUP } else { core };
         let f16 = text.starts_with("enable f16;");
@@ -71,7 +74,9 @@ impl Shader {
             [one] if one.name == entry && one.stage == ShaderStage::Compute => {}
             others => {
                 let names: Vec<_> = others.iter().map(|other| &other.name).collect();
-                return Err(refused(format!("entry points {names:?} instead of the compute shader {entry}")));
+                return Err(refused(format!(
+                    "entry points {names:?} instead of the compute shader {entry}"
+                )));
             }
         }
         Ok(Self { module, info, entry: entry.into(), subgroups, f16 })
@@ -96,8 +101,8 @@ impl Shader {
         Error::Kernel { kernel: self.entry.clone(), message: format!("{language}: {error}") }
     }
 
-    /// SPIR-V 1.0, or 1.3 with subgroups, for Vulkan 1.1; with bounds checks or without, as a device opened with
-    /// `unchecked` gets it.
+    /// SPIR-V 1.0, or 1.3 with subgroups, for Vulkan 1.1; with bounds checks or without, as a
+    /// device opened with `unchecked` gets it.
     ///
     /// # Errors
     /// What cannot be written with the capabilities that every such device has.
@@ -105,12 +110,20 @@ impl Shader {
         use spv::Capability as C;
         let mut allowed = vec![C::Shader, C::Matrix, C::ImageQuery, C::StorageImageExtendedFormats];
         if self.subgroups {
-            allowed.extend([C::GroupNonUniform, C::GroupNonUniformVote, C::GroupNonUniformArithmetic]);
+            allowed.extend([
+                C::GroupNonUniform,
+                C::GroupNonUniformVote,
+                C::GroupNonUniformArithmetic,
+            ]);
             allowed.extend([C::GroupNonUniformBallot, C::GroupNonUniformShuffle]);
             allowed.extend([C::GroupNonUniformShuffleRelative, C::GroupNonUniformQuad]);
         }
         if self.f16 {
-            allowed.extend([C::Float16, C::StorageBuffer16BitAccess, C::UniformAndStorageBuffer16BitAccess]);
+            allowed.extend([
+                C::Float16,
+                C::StorageBuffer16BitAccess,
+                C::UniformAndStorageBuffer16BitAccess,
+            ]);
         }
         let options = spv::Options {
             lang_version: if self.subgroups { (1, 3) } else { (1, 0) },
@@ -120,8 +133,10 @@ impl Shader {
             zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
             ..Default::default()
         };
-        let pipeline =
-            spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: self.entry.clone() };
+        let pipeline = spv::PipelineOptions {
+            shader_stage: ShaderStage::Compute,
+            entry_point: self.entry.clone(),
+        };
         spv::write_vec(&self.module, &self.info, &options, Some(&pipeline))
             .map_err(|error| self.failed("SPIR-V", &error))
     }
@@ -152,14 +167,19 @@ impl Shader {
     /// What cannot be written.
     pub fn hlsl(&self, fxc: bool) -> Result<String> {
         // As DXC's namespace, which naga does not step around.
-        if self.module.global_variables.iter().any(|(_, global)| global.name.as_deref() == Some("dx")) {
-            return Err(
-                self.failed("HLSL", &"DXC takes dx for its own namespace; the variable needs another name")
-            );
+        if self
+            .module
+            .global_variables
+            .iter()
+            .any(|(_, global)| global.name.as_deref() == Some("dx"))
+        {
+            return Err(self.failed(
+                "HLSL",
+                &"DXC takes dx for its own namespace; the variable needs another name",
+            ));
         }
         if self.subgroup_values_are_lost() {
-            let message =
-                "naga leaves out a structure's subgroup values unless another one is an argument of its own";
+            let message = "naga leaves out a structure's subgroup values unless another one is an argument of its own";
             return Err(self.failed("HLSL", &message));
         }
         let shader_model = match (fxc, self.f16) {
@@ -167,8 +187,11 @@ impl Shader {
             (false, false) => hlsl::ShaderModel::V6_0,
             (false, true) => hlsl::ShaderModel::V6_2,
         };
-        let options =
-            hlsl::Options { shader_model, zero_initialize_workgroup_memory: false, ..Default::default() };
+        let options = hlsl::Options {
+            shader_model,
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        };
         let pipeline =
             hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, self.entry.clone())) };
         let mut text = String::new();
@@ -178,12 +201,16 @@ impl Shader {
         self.written("HLSL", text, info.entry_point_names)
     }
 
-    /// Whether the entry point's arguments are such that naga 30 writes HLSL that DXC refuses, without a word.
+    /// Whether the entry point's arguments are such that naga 30 writes HLSL that DXC refuses,
+    /// without a word.
     fn subgroup_values_are_lost(&self) -> bool {
         use naga::{Binding, BuiltIn as B};
         let of_subgroup = |binding: &Option<Binding>| {
             let Some(Binding::BuiltIn(value)) = binding else { return false };
-            matches!(value, B::SubgroupSize | B::SubgroupInvocationId | B::SubgroupId | B::NumSubgroups)
+            matches!(
+                value,
+                B::SubgroupSize | B::SubgroupInvocationId | B::SubgroupId | B::NumSubgroups
+            )
         };
         let arguments = &self.module.entry_points[0].function.arguments;
         let within = arguments.iter().any(|argument| match &self.module.types[argument.ty].inner {
@@ -200,9 +227,13 @@ impl Shader {
     /// # Errors
     /// What cannot be written.
     pub fn glsl(&self, embedded: bool) -> Result<String> {
-        let version = if embedded { glsl::Version::new_gles(310) } else { glsl::Version::Desktop(430) };
-        let options =
-            glsl::Options { version, zero_initialize_workgroup_memory: false, ..Default::default() };
+        let version =
+            if embedded { glsl::Version::new_gles(310) } else { glsl::Version::Desktop(430) };
+        let options = glsl::Options {
+            version,
+            zero_initialize_workgroup_memory: false,
+            ..Default::default()
+        };
         let pipeline = glsl::PipelineOptions {
             shader_stage: ShaderStage::Compute,
             entry_point: self.entry.clone(),
@@ -212,7 +243,10 @@ impl Shader {
         glsl::Writer::new(&mut text, &self.module, &self.info, &options, &pipeline, CHECKED)
             .and_then(|mut writer| writer.write())
             .map_err(|error| match self.f16 {
-                true => self.failed("GLSL", &format!("naga does not write halves in this language: {error}")),
+                true => self.failed(
+                    "GLSL",
+                    &format!("naga does not write halves in this language: {error}"),
+                ),
                 false => self.failed("GLSL", &error),
             })?;
         Ok(text)
@@ -233,8 +267,9 @@ impl Shader {
     }
 }
 
-/// Translates the WGSL `text` with the compute entry point `entry`. What uses subgroups becomes SPIR-V 1.3, MSL 2.1,
-/// shader model 6.0 or GLSL 4.30; what computes with halves shader model 6.2; the rest SPIR-V 1.0, MSL 2.0, shader model 5.1 or GLSL ES 3.10. Whether SPIR-V has the bounds
+/// Translates the WGSL `text` with the compute entry point `entry`. What uses subgroups becomes
+/// SPIR-V 1.3, MSL 2.1, shader model 6.0 or GLSL 4.30; what computes with halves shader model 6.2;
+/// the rest SPIR-V 1.0, MSL 2.0, shader model 5.1 or GLSL ES 3.10. Whether SPIR-V has the bounds
 /// and loop checks says `checked`; the other languages have them always, as wgpu writes them there.
 ///
 /// # Errors
@@ -271,7 +306,8 @@ mod tests {
         let message = translate(&text(""), "number", Target::Hlsl, true).unwrap_err().to_string();
         assert!(message.contains("subgroup values"), "{message}");
         let Translation::Text(hlsl) =
-            translate(&text(", @builtin(subgroup_size) size: u32"), "number", Target::Hlsl, true).unwrap()
+            translate(&text(", @builtin(subgroup_size) size: u32"), "number", Target::Hlsl, true)
+                .unwrap()
         else {
             panic!("HLSL is text")
         };
@@ -291,14 +327,21 @@ mod tests {
             };
             assert!(text.contains(part), "{target:?}: {text}");
         }
-        let Translation::Words(words) = translate(DOUBLE, "double", Target::Spirv, true).unwrap() else {
+        let Translation::Words(words) = translate(DOUBLE, "double", Target::Spirv, true).unwrap()
+        else {
             panic!("SPIR-V is words")
         };
         assert_eq!(words[0], 0x0723_0203);
-        let Translation::Words(bare) = translate(DOUBLE, "double", Target::Spirv, false).unwrap() else {
+        let Translation::Words(bare) = translate(DOUBLE, "double", Target::Spirv, false).unwrap()
+        else {
             panic!("SPIR-V is words")
         };
-        assert!(bare.len() < words.len(), "{} words with checks, {} without", words.len(), bare.len());
+        assert!(
+            bare.len() < words.len(),
+            "{} words with checks, {} without",
+            words.len(),
+            bare.len()
+        );
         assert!(translate("fn double() {", "double", Target::Msl, true).is_err());
     }
 }

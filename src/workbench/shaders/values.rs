@@ -36,18 +36,22 @@ impl Field {
 
 /// Why a number of this kind cannot have this value.
 pub(in crate::workbench) fn refusal(scalar: Scalar, value: f64) -> Option<String> {
-    let range =
-        |least: f64, most: f64, what: &str| match (value.fract() == 0.0, least <= value && value <= most) {
-            (true, true) => None,
-            (false, _) => Some(format!("it is {what}")),
-            (true, false) => Some(format!("it is {what}, from {least} to {most}")),
-        };
+    let range = |least: f64, most: f64, what: &str| match (
+        value.fract() == 0.0,
+        least <= value && value <= most,
+    ) {
+        (true, true) => None,
+        (false, _) => Some(format!("it is {what}")),
+        (true, false) => Some(format!("it is {what}, from {least} to {most}")),
+    };
     match (scalar.kind, scalar.width) {
         _ if !value.is_finite() => Some("it is no finite number".into()),
         (ScalarKind::Bool, _) => range(0.0, 1.0, "true or false"),
         (ScalarKind::Sint, _) => range(i32::MIN.into(), i32::MAX.into(), "an integer"),
         (ScalarKind::Uint, _) => range(0.0, u32::MAX.into(), "an integer without sign"),
-        (_, 2) => (!f16::from_f64(value).is_finite()).then(|| "it is beyond the largest f16".into()),
+        (_, 2) => {
+            (!f16::from_f64(value).is_finite()).then(|| "it is beyond the largest f16".into())
+        }
         _ => (!(value as f32).is_finite()).then(|| "it is beyond the largest f32".into()),
     }
 }
@@ -84,13 +88,25 @@ fn add(module: &Module, ty: Handle<Type>, name: String, offset: u32, found: &mut
             // A column begins where a vector may: two numbers apart, or four.
             let stride = (*rows as u32).next_power_of_two() * u32::from(scalar.width);
             for column in 0..*columns as u32 {
-                vector(&format!("{name}[{column}]"), *rows as u32, *scalar, offset + column * stride, found);
+                vector(
+                    &format!("{name}[{column}]"),
+                    *rows as u32,
+                    *scalar,
+                    offset + column * stride,
+                    found,
+                );
             }
         }
         TypeInner::Struct { members, .. } => {
             for member in members {
                 let member_name = member.name.as_deref().unwrap_or_default();
-                add(module, member.ty, format!("{name}.{member_name}"), offset + member.offset, found);
+                add(
+                    module,
+                    member.ty,
+                    format!("{name}.{member_name}"),
+                    offset + member.offset,
+                    found,
+                );
             }
         }
         TypeInner::Array { base, size: ArraySize::Constant(count), stride } => {
@@ -98,7 +114,8 @@ fn add(module: &Module, ty: Handle<Type>, name: String, offset: u32, found: &mut
                 let before = found.len();
                 add(module, *base, format!("{name}[{at}]"), offset + at * stride, found);
                 if found.len() == before {
-                    // What has nothing to set in its first element has nothing in the others, and arrays nest.
+                    // What has nothing to set in its first element has nothing in the others, and
+                    // arrays nest.
                     break;
                 }
             }

@@ -1,4 +1,5 @@
-//! Figures beside earlier ones: what became slower, and not only because the machine has other things to do.
+//! Figures beside earlier ones: what became slower, and not only because the machine has other
+//! things to do.
 
 use super::timing::Measurement;
 use serde::Serialize;
@@ -18,7 +19,8 @@ pub struct Change {
     pub now_us: f64,
     /// How many times as long the machine takes now for fixed work, at least 1.
     pub busier: f64,
-    /// Whether the middle halves of the runs lie apart, those of now above those of then, were the machine as busy as then.
+    /// Whether the middle halves of the runs lie apart, those of now above those of then, were the
+    /// machine as busy as then.
     pub apart: bool,
 }
 
@@ -48,7 +50,8 @@ impl Change {
         self.now_us / self.before_us / self.busier
     }
 
-    /// Whether it takes longer by more than `tolerance`, and its runs do not mix with those of then.
+    /// Whether it takes longer by more than `tolerance`, and its runs do not mix with those of
+    /// then.
     pub fn is_slower(&self, tolerance: f64) -> bool {
         self.apart && self.factor() > 1.0 + tolerance
     }
@@ -70,8 +73,9 @@ pub fn changes(before: &[Measurement], now: &[Measurement]) -> Vec<Change> {
     all
 }
 
-/// Measures what became slower `again`, in up to so many `rounds` after a `pause` each, and puts the better figure of each call
-/// into `now`: a moment that was busy passes, and what is slower stays slower. Gives the number of calls that were no longer slower then.
+/// Measures what became slower `again`, in up to so many `rounds` after a `pause` each, and puts
+/// the better figure of each call into `now`: a moment that was busy passes, and what is slower
+/// stays slower. Gives the number of calls that were no longer slower then.
 ///
 /// # Errors
 /// What `again` fails with.
@@ -87,7 +91,8 @@ pub fn settle<E>(
     for round in 0..rounds {
         let mut paused = false;
         for now in now.iter_mut() {
-            let Some(before) = before.iter().find(|before| alike(before, now) && before.median_us > 0.0)
+            let Some(before) =
+                before.iter().find(|before| alike(before, now) && before.median_us > 0.0)
             else {
                 continue;
             };
@@ -110,7 +115,8 @@ pub fn settle<E>(
     Ok(settled)
 }
 
-/// What `before` has of the shapes that are `asked` for and `now` has not: names of shape, kernel and strategy.
+/// What `before` has of the shapes that are `asked` for and `now` has not: names of shape, kernel
+/// and strategy.
 pub fn vanished(
     before: &[Measurement],
     now: &[Measurement],
@@ -118,7 +124,12 @@ pub fn vanished(
 ) -> Vec<[String; 3]> {
     let key = |m: &Measurement| [m.shape.clone(), m.kernel.clone(), m.strategy.clone()];
     let there: std::collections::BTreeSet<_> = now.iter().map(key).collect();
-    before.iter().filter(|m| asked(&m.shape)).map(key).filter(|names| !there.contains(names)).collect()
+    before
+        .iter()
+        .filter(|m| asked(&m.shape))
+        .map(key)
+        .filter(|names| !there.contains(names))
+        .collect()
 }
 
 #[cfg(test)]
@@ -137,10 +148,14 @@ mod tests {
 
     #[test]
     fn changes_are_found_by_shape_and_strategy() {
-        let before = [measurement("a", "x", 10.0), measurement("a", "y", 10.0), measurement("b", "x", 5.0)];
-        let now = [measurement("a", "x", 8.0), measurement("a", "y", 15.0), measurement("c", "x", 99.0)];
-        let found: Vec<_> =
-            changes(&before, &now).iter().map(|change| (change.strategy.clone(), change.factor())).collect();
+        let before =
+            [measurement("a", "x", 10.0), measurement("a", "y", 10.0), measurement("b", "x", 5.0)];
+        let now =
+            [measurement("a", "x", 8.0), measurement("a", "y", 15.0), measurement("c", "x", 99.0)];
+        let found: Vec<_> = changes(&before, &now)
+            .iter()
+            .map(|change| (change.strategy.clone(), change.factor()))
+            .collect();
         assert_eq!(found.len(), 2);
         for ((strategy, factor), (expected, other)) in found.iter().zip([("y", 1.5), ("x", 0.8)]) {
             assert!(strategy == expected && (factor - other).abs() < 1e-9, "{found:?}");
@@ -162,7 +177,10 @@ mod tests {
         assert!(!slower(&Measurement { median_us: 16.0, quarter_us: 15.9, ..busy.clone() }));
         assert!(slower(&Measurement { median_us: 25.0, quarter_us: 24.0, ..busy.clone() }));
         // A machine with less to do than then excuses nothing, and proves nothing.
-        assert!(!slower(&Measurement { yardstick_us: Some([50.0, 5.0]), ..measurement("a", "x", 10.0) }));
+        assert!(!slower(&Measurement {
+            yardstick_us: Some([50.0, 5.0]),
+            ..measurement("a", "x", 10.0)
+        }));
         // The median is far off, but its runs are where those of then are.
         assert!(!slower(&Measurement { quarter_us: 10.0, ..measurement("a", "x", 15.0) }));
         assert!(slower(&Measurement { yardstick_us: None, ..measurement("a", "x", 15.0) }));
@@ -170,9 +188,15 @@ mod tests {
 
     #[test]
     fn what_looks_slower_is_measured_again_before_it_counts() {
-        let before = [measurement("a", "x", 10.0), measurement("a", "y", 10.0), measurement("a", "z", 10.0)];
-        let begin =
-            || vec![measurement("a", "x", 30.0), measurement("a", "y", 10.0), measurement("a", "z", 20.0)];
+        let before =
+            [measurement("a", "x", 10.0), measurement("a", "y", 10.0), measurement("a", "z", 10.0)];
+        let begin = || {
+            vec![
+                measurement("a", "x", 30.0),
+                measurement("a", "y", 10.0),
+                measurement("a", "z", 20.0),
+            ]
+        };
         let mut now = begin();
         let mut asked = vec![];
         let settled = settle(
@@ -190,7 +214,10 @@ mod tests {
         assert_eq!(settled, Ok(1));
         // x is itself again in the second round; z stays, with the better of its figures.
         assert_eq!(asked, ["x", "z", "x", "z", "z"]);
-        assert!((now[0].median_us - 10.0).abs() < 1e-6 && (now[2].median_us - 20.0).abs() < 1e-6, "{now:?}");
+        assert!(
+            (now[0].median_us - 10.0).abs() < 1e-6 && (now[2].median_us - 20.0).abs() < 1e-6,
+            "{now:?}"
+        );
         assert_eq!(
             settle(&before, &mut begin(), 0.1, 1, |_| (), |_| Err::<Option<_>, _>("lost")),
             Err("lost")

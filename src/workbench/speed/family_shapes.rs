@@ -1,4 +1,5 @@
-//! Kernel calls that only some families of models have, those of judging a text, and the roofs themselves.
+//! Kernel calls that only some families of models have, those of judging a text, and the roofs
+//! themselves.
 
 use super::shapes::{Plain, plain};
 use crate::Result;
@@ -10,8 +11,8 @@ use crate::workbench::checks::cases::Table;
 
 /// Tokens of a prompt.
 const TOKENS: usize = 256;
-/// Qwen3-30B-A3B: 8 of 128 experts, each [768, 2048]. The products here are over eight experts only: all of them are 400
-/// million weights, and a token alone reads eight whatever there are.
+/// Qwen3-30B-A3B: 8 of 128 experts, each [768, 2048]. The products here are over eight experts
+/// only: all of them are 400 million weights, and a token alone reads eight whatever there are.
 const EXPERTS: usize = 128;
 const CHOSEN: usize = 8;
 const WIDTH: usize = 2048;
@@ -44,7 +45,8 @@ fn experts(table: &mut Table, what: String, tokens: usize, down: bool) -> Result
     });
     let experts = Some(Experts { routes, rows, share, groups: groups.transpose()? });
     if down {
-        let (input, y) = (Input { experts, ..Input::plain(&x, count) }, table.empty("y", &[count, rows])?);
+        let (input, y) =
+            (Input { experts, ..Input::plain(&x, count) }, table.empty("y", &[count, rows])?);
         table.case(what, Product { input, w, residual: None, y });
     } else {
         let input = Input { experts, ..Input::normed(&x, &gain, 1e-6, count) };
@@ -96,8 +98,10 @@ fn norm(table: &mut Table, what: String, tokens: usize) -> Result<()> {
     let residual = Some(table.filled("residual", &[tokens, columns])?);
     let y = table.empty("y", &[tokens, columns])?;
     let (eps, centred) = (1e-6, false);
-    table
-        .case(what, Norm { x, gain, bias: None, residual, y, columns, eps, centred, first_token: 0, tokens });
+    table.case(
+        what,
+        Norm { x, gain, bias: None, residual, y, columns, eps, centred, first_token: 0, tokens },
+    );
     Ok(())
 }
 
@@ -165,7 +169,9 @@ const CALLS: &[(&str, Plain)] = &[
     }),
     ("Qwen3-30B-A3B decode gate and up of eight experts", |t, what| experts(t, what, 1, false)),
     ("Qwen3-30B-A3B decode down of eight experts", |t, what| experts(t, what, 1, true)),
-    ("Qwen3-30B-A3B prefill of 16 gate and up, eight experts", |t, what| experts(t, what, 16, false)),
+    ("Qwen3-30B-A3B prefill of 16 gate and up, eight experts", |t, what| {
+        experts(t, what, 16, false)
+    }),
     ("Qwen3-30B-A3B prefill of 16 down, eight experts", |t, what| experts(t, what, 16, true)),
     ("Qwen3-30B-A3B decode mix_experts", |t, what| mix_experts(t, what, 1)),
     ("Qwen3-30B-A3B prefill of 256 mix_experts", |t, what| mix_experts(t, what, TOKENS)),

@@ -1,4 +1,5 @@
-//! A roofline chart (Williams et al. 2009) as SVG: operations a byte along, operations a second up, both logarithmic.
+//! A roofline chart (Williams et al. 2009) as SVG: operations a byte along, operations a second up,
+//! both logarithmic.
 
 use super::roofs::Roofs;
 use super::timing::Measurement;
@@ -13,7 +14,8 @@ const LIST: f64 = 716.0;
 const LINE: f64 = 17.0;
 
 /// Colours that also colour-blind people tell apart (Okabe and Ito 2008), by kernel.
-const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#444444"];
+const COLOURS: [&str; 7] =
+    ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#444444"];
 
 /// A logarithmic axis.
 struct Axis {
@@ -53,7 +55,8 @@ impl Axis {
     /// Multiples of powers of ten, and whether each is one.
     fn ticks(&self) -> impl Iterator<Item = (f64, bool)> {
         let powers = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
-        let all = powers.flat_map(|power| (1..=9).map(move |n| (f64::from(n) * 10f64.powi(power), n == 1)));
+        let all = powers
+            .flat_map(|power| (1..=9).map(move |n| (f64::from(n) * 10f64.powi(power), n == 1)));
         all.filter(|(value, _)| (self.low * 0.999..=self.high * 1.001).contains(value))
     }
 }
@@ -74,10 +77,16 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// The chart of `measurements`, which are those of `adapter` with tensors in `storage`. Shapes are numbered as in the list
-/// beside it; the fastest strategy of a shape is a filled point, the others are rings. Calls without operations, which only move
-/// bytes, are ticks below the chart, along an axis of their own of bytes a second.
-pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKind, adapter: &str) -> String {
+/// The chart of `measurements`, which are those of `adapter` with tensors in `storage`. Shapes are
+/// numbered as in the list beside it; the fastest strategy of a shape is a filled point, the others
+/// are rings. Calls without operations, which only move bytes, are ticks below the chart, along an
+/// axis of their own of bytes a second.
+pub fn roofline(
+    measurements: &[Measurement],
+    roofs: &Roofs,
+    storage: StorageKind,
+    adapter: &str,
+) -> String {
     let bytes = |m: &Measurement| m.bytes.unwrap_or(0);
     let shown: Vec<_> = measurements.iter().filter(|m| m.operations > 0 && bytes(m) > 0).collect();
     let moved: Vec<_> = measurements.iter().filter(|m| m.operations == 0 && bytes(m) > 0).collect();
@@ -94,7 +103,8 @@ pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKin
             kernels.push(&m.kernel);
         }
     }
-    let list_height = LINE * (1.0 * shapes.len() as f64 + 0.85 * (shown.len() + moved.len()) as f64);
+    let list_height =
+        LINE * (1.0 * shapes.len() as f64 + 0.85 * (shown.len() + moved.len()) as f64);
     let bottom = TOP + list_height.max(532.0);
     let height = bottom + if moved.is_empty() { 60.0 } else { 118.0 };
     let x = Axis::new(shown.iter().map(|m| intensity(m)).chain([ridge]), LEFT, RIGHT);
@@ -123,8 +133,8 @@ pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKin
     let roof = |at: f64| (bandwidth * at).min(peak);
     // Where memory limits, the roof may leave the chart at the bottom.
     let visible = x.low.max(y.low / bandwidth);
-    let points =
-        [visible, ridge.max(visible), x.high].map(|at| format!("{:.1},{:.1}", x.at(at), y.at(roof(at))));
+    let points = [visible, ridge.max(visible), x.high]
+        .map(|at| format!("{:.1},{:.1}", x.at(at), y.at(roof(at))));
     let _ = writeln!(
         svg,
         r##"<polyline points="{}" fill="none" stroke="#222" stroke-width="2"/>"##,
@@ -145,7 +155,8 @@ pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKin
     order.sort_by_key(|(m, _)| fastest(m));
     for (m, (cx, cy)) in &order {
         let (colour, best) = (colour(m), fastest(m));
-        let title = escaped(&format!("{}: {}, {} GFLOP/s", m.shape, m.strategy, number(m.gflop_per_s)));
+        let title =
+            escaped(&format!("{}: {}, {} GFLOP/s", m.shape, m.strategy, number(m.gflop_per_s)));
         let fill = if best { colour } else { "#fff" };
         let _ = writeln!(
             svg,
@@ -154,7 +165,8 @@ pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKin
     }
     for (m, &(cx, cy)) in order.into_iter().filter(|(m, _)| fastest(m)) {
         let colour = colour(m);
-        let label = (shapes.iter().position(|shape| *shape == m.shape).unwrap_or(0) + 1).to_string();
+        let label =
+            (shapes.iter().position(|shape| *shape == m.shape).unwrap_or(0) + 1).to_string();
         let (tx, ty) = place(&mut taken, cx, cy, &label);
         let _ = writeln!(
             svg,
@@ -170,7 +182,8 @@ pub fn roofline(measurements: &[Measurement], roofs: &Roofs, storage: StorageKin
     svg
 }
 
-/// What has no operations, by bytes a second: a tick each, numbered as in the list, beside the roof of reading.
+/// What has no operations, by bytes a second: a tick each, numbered as in the list, beside the roof
+/// of reading.
 fn rug<'a>(
     svg: &mut String,
     moved: &[&'a Measurement],
@@ -182,7 +195,8 @@ fn rug<'a>(
     if moved.is_empty() {
         return;
     }
-    let axis = Axis::new(moved.iter().map(|m| m.gb_per_s.unwrap_or(0.0)).chain([bandwidth]), LEFT, RIGHT);
+    let axis =
+        Axis::new(moved.iter().map(|m| m.gb_per_s.unwrap_or(0.0)).chain([bandwidth]), LEFT, RIGHT);
     let base = top + 22.0;
     let _ = writeln!(svg, r##"<path d="M{LEFT} {base}H{RIGHT}" stroke="#888"/>"##);
     for (value, _) in axis.ticks().filter(|(_, whole)| *whole) {
@@ -258,7 +272,15 @@ fn grid(svg: &mut String, x: &Axis, y: &Axis) {
     );
 }
 
-fn roof_labels(svg: &mut String, x: &Axis, y: &Axis, visible: f64, ridge: f64, bandwidth: f64, peak: f64) {
+fn roof_labels(
+    svg: &mut String,
+    x: &Axis,
+    y: &Axis,
+    visible: f64,
+    ridge: f64,
+    bandwidth: f64,
+    peak: f64,
+) {
     let _ = writeln!(
         svg,
         r##"<text x="{}" y="{:.1}" text-anchor="end" font-weight="bold">{} GFLOP/s multiply-add</text>"##,
@@ -312,7 +334,11 @@ fn list<'a>(
     let mut y = TOP + 4.0;
     let columns = [LIST + 300.0, LIST + 362.0, LIST + 440.0];
     let cell = |svg: &mut String, at: usize, y: f64, text: &str| {
-        let _ = writeln!(svg, r##"<text x="{}" y="{y:.1}" text-anchor="end">{text}</text>"##, columns[at]);
+        let _ = writeln!(
+            svg,
+            r##"<text x="{}" y="{y:.1}" text-anchor="end">{text}</text>"##,
+            columns[at]
+        );
     };
     for (at, heading) in ["GFLOP/s", "GB/s", "of the roof"].iter().enumerate() {
         cell(svg, at, y - 12.0, heading);
@@ -356,7 +382,8 @@ mod tests {
         assert!(axis.at(0.2) < axis.at(2.0) && axis.at(1e9) == 100.0 && axis.at(1e-9) == 0.0);
         let step = |a, b| axis.at(b) - axis.at(a);
         assert!((step(0.1, 1.0) - step(1.0, 10.0)).abs() < 1e-9);
-        let whole: Vec<_> = axis.ticks().filter(|(_, whole)| *whole).map(|(value, _)| tick(value)).collect();
+        let whole: Vec<_> =
+            axis.ticks().filter(|(_, whole)| *whole).map(|(value, _)| tick(value)).collect();
         assert_eq!(whole, ["0.1", "1", "10", "100"]);
         assert_eq!(Axis::new([].into_iter(), 0.0, 1.0).high, 10.0);
     }
@@ -365,7 +392,8 @@ mod tests {
     #[test]
     fn every_call_is_on_the_chart() {
         let call = |shape, operations| {
-            let least = super::super::timing::Least { bytes: Some(8000), operations, seconds: Some(1e-6) };
+            let least =
+                super::super::timing::Least { bytes: Some(8000), operations, seconds: Some(1e-6) };
             Measurement::new([shape, "k", "s"], &[1e-6], &least)
         };
         let roofs = Roofs {
@@ -381,9 +409,12 @@ mod tests {
         };
         let chart = |calls: &[Measurement]| roofline(calls, &roofs, StorageKind::Buffer, "here");
         let both = chart(&[call("computes", 8000), call("moves", 0)]);
-        for part in
-            ["<title>computes: s, ", "<title>2  moves: s, 8.00 GB/s", "2  moves", "without operations"]
-        {
+        for part in [
+            "<title>computes: s, ",
+            "<title>2  moves: s, 8.00 GB/s",
+            "2  moves",
+            "without operations",
+        ] {
             assert!(both.contains(part), "{part}: {both}");
         }
         assert!(!chart(&[call("computes", 8000)]).contains("without operations"));

@@ -7,15 +7,15 @@ use crate::gpu::{Access, Element, Entry, Kernel, Recording};
 use crate::workbench::checks::cases::{Case, Table};
 use std::sync::Arc;
 
-/// The different calls of `recording`, a step of `tokens` tokens with `context` tokens in the cache before it, those that
-/// take the most first. Calls of one shape are one.
+/// The different calls of `recording`, a step of `tokens` tokens with `context` tokens in the cache
+/// before it, those that take the most first. Calls of one shape are one.
 pub fn recorded_shapes(recording: &Recording, tokens: usize, context: usize) -> Vec<Shape> {
     let mut all: Vec<(String, Entry, usize)> = vec![];
     for entry in recording.entries() {
         let shape = entry.kernel.shape();
-        let known = all
-            .iter_mut()
-            .find(|(known, other, _)| *known == shape && other.kernel.name() == entry.kernel.name());
+        let known = all.iter_mut().find(|(known, other, _)| {
+            *known == shape && other.kernel.name() == entry.kernel.name()
+        });
         match known {
             Some((_, _, calls)) => *calls += 1,
             None => all.push((shape, entry.clone(), 1)),
@@ -45,7 +45,9 @@ pub fn recorded_shapes(recording: &Recording, tokens: usize, context: usize) -> 
 /// Puts made-up numbers into what a call reads, on both sides; weights stay as they are.
 fn fill(table: &mut Table, kernel: &dyn Kernel, position: u32) -> Result<()> {
     for operand in kernel.operands() {
-        let Some(tensor) = operand.tensor.filter(|_| operand.access != Access::Write) else { continue };
+        let Some(tensor) = operand.tensor.filter(|_| operand.access != Access::Write) else {
+            continue;
+        };
         let mut bytes: Vec<u8> = match tensor.element() {
             Element::F32 => bytemuck::cast_slice(&table.numbers.floats(tensor.len(), 1.0)).to_vec(),
             Element::F16 => blocks::quantise(DType::F16, &table.numbers.floats(tensor.len(), 1.0)),

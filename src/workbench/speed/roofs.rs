@@ -1,7 +1,9 @@
 //! The most that an adapter does of one thing: what shares of the roof refer to.
 
 use crate::Result;
-use crate::gpu::{Cost, Element, Entry, Gpu, Kernel, Program, Recording, StorageKind, Strategy, Tensor};
+use crate::gpu::{
+    Cost, Element, Entry, Gpu, Kernel, Program, Recording, StorageKind, Strategy, Tensor,
+};
 use crate::kernels::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead};
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, Instant};
@@ -39,7 +41,8 @@ impl Roofs {
         }
     }
 
-    /// The least seconds that this much work can take: that of its memory traffic, or that of its arithmetic.
+    /// The least seconds that this much work can take: that of its memory traffic, or that of its
+    /// arithmetic.
     pub fn seconds(&self, cost: Cost, storage: StorageKind) -> f64 {
         let memory = (cost.read + cost.written) as f64 / self.read_gb_per_s(storage);
         let arithmetic = cost.operations as f64 / self.multiply_add_gflop_per_s;
@@ -83,7 +86,8 @@ pub fn measure_roofs(gpu: &Gpu) -> Result<Roofs> {
     })
 }
 
-/// Lanes whose texels no cache holds: 64 MiB for a CPU's, 128 MiB, the least binding there is, for a GPU's.
+/// Lanes whose texels no cache holds: 64 MiB for a CPU's, 128 MiB, the least binding there is, for
+/// a GPU's.
 fn lanes(gpu: &Gpu) -> usize {
     let bytes = if gpu.capabilities().software { 64 << 20 } else { 128 << 20 };
     let most = gpu.capabilities().max_binding_bytes.min(gpu.capabilities().max_texture_bytes);
@@ -117,7 +121,8 @@ fn multiply_add(gpu: &Gpu, half: bool) -> Result<f64> {
     if half {
         // Four numbers to a register.
         let kernel = RoofMultiplyAddHalf { x, y, rounds: rounds / 4, factor, addend };
-        // Its other strategies compute in f32 and only round: where f16 is slow, theirs would be the better figure.
+        // Its other strategies compute in f32 and only round: where f16 is slow, theirs would be
+        // the better figure.
         return best_of(gpu, kernel, |strategy| strategy.needs.f16).map(rate);
     }
     let mut most = 0f64;
@@ -154,8 +159,9 @@ fn dispatch(gpu: &Gpu, dependent: bool) -> Result<f64> {
 fn barrier(gpu: &Gpu) -> Result<f64> {
     let rounds = if gpu.capabilities().software { [64, 1088] } else { [1024, 17408] };
     let time = |rounds| {
-        let tensor =
-            || Tensor::stored(gpu, StorageKind::Buffer, "roof", &[RoofBarrier::LANES, 4], Element::F32);
+        let tensor = || {
+            Tensor::stored(gpu, StorageKind::Buffer, "roof", &[RoofBarrier::LANES, 4], Element::F32)
+        };
         best(gpu, RoofBarrier { x: tensor()?, y: tensor()?, rounds }).map(|(_, seconds)| seconds)
     };
     let [few, many] = rounds.map(time);
@@ -176,9 +182,12 @@ fn best_of(
     let cost = kernel.cost(0);
     let entry = Entry { label: "roof".into(), kernel: std::sync::Arc::new(kernel) };
     let mut shortest = f64::INFINITY;
-    for strategy in gpu.strategies(&*entry.kernel)?.into_iter().filter(|strategy| wanted(strategy)) {
-        let program = Program::compile_entries(gpu, std::slice::from_ref(&entry), |_| strategy.clone())?;
-        // The first run compiles the kernel and clears the memory; more of them find a quiet moment.
+    for strategy in gpu.strategies(&*entry.kernel)?.into_iter().filter(|strategy| wanted(strategy))
+    {
+        let program =
+            Program::compile_entries(gpu, std::slice::from_ref(&entry), |_| strategy.clone())?;
+        // The first run compiles the kernel and clears the memory; more of them find a quiet
+        // moment.
         let start = Instant::now();
         let mut runs = 0;
         while runs < 5 || (runs < 50 && start.elapsed() < PATIENCE) {
@@ -212,7 +221,10 @@ mod tests {
             (cost(1000, 0), StorageKind::Texture, 100.0),
             (cost(1000, 30_000), StorageKind::Buffer, 300.0),
         ] {
-            assert!((roofs.seconds(cost, storage) * 1e9 - nanoseconds).abs() < 1e-6, "{cost:?} {storage:?}");
+            assert!(
+                (roofs.seconds(cost, storage) * 1e9 - nanoseconds).abs() < 1e-6,
+                "{cost:?} {storage:?}"
+            );
         }
     }
 }

@@ -6,7 +6,8 @@ use crate::Result;
 use crate::format::DType;
 use crate::gpu::Gpu;
 use crate::kernels::{
-    Argmax, Attention, CacheType, Embed, Gate, GateUp, Input, MergePieces, Pieces, Product, QueryKeyValue,
+    Argmax, Attention, CacheType, Embed, Gate, GateUp, Input, MergePieces, Pieces, Product,
+    QueryKeyValue,
 };
 use crate::workbench::checks::cases::Table;
 use std::sync::Arc;
@@ -65,8 +66,13 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// A call by its name, with `context` tokens in the cache for its cost; `add` appends it to a table.
-    pub fn new(what: String, context: usize, add: impl Fn(&mut Table) -> Result<()> + 'static) -> Self {
+    /// A call by its name, with `context` tokens in the cache for its cost; `add` appends it to a
+    /// table.
+    pub fn new(
+        what: String,
+        context: usize,
+        add: impl Fn(&mut Table) -> Result<()> + 'static,
+    ) -> Self {
         Self { what, context, add: Box::new(add) }
     }
 
@@ -84,7 +90,9 @@ impl Shape {
 /// A plain product: `tokens` rows of activations of width `columns`, `rows` outputs.
 pub fn product_shape(dtype: DType, tokens: usize, rows: usize, columns: usize) -> Shape {
     let what = format!("{dtype} {tokens}x{rows}x{columns} product");
-    Shape::new(what.clone(), 0, move |table| product(table, &what, dtype, tokens, rows, columns, false))
+    Shape::new(what.clone(), 0, move |table| {
+        product(table, &what, dtype, tokens, rows, columns, false)
+    })
 }
 
 fn product(
@@ -115,7 +123,8 @@ pub(in crate::workbench) fn plain(what: String, add: Plain) -> Shape {
     Shape::new(what.clone(), 0, move |table| add(table, what.clone()))
 }
 
-/// Calls of every kernel there is: [`model_shapes`], what other families have besides, and training.
+/// Calls of every kernel there is: [`model_shapes`], what other families have besides, and
+/// training.
 pub fn all_shapes() -> Vec<Shape> {
     let mut all = model_shapes();
     all.extend(family_shapes());
@@ -136,18 +145,21 @@ pub fn model_shapes() -> Vec<Shape> {
             let what = name(label);
             Shape::new(what.clone(), position, move |table| add(table, what.clone()))
         };
-        let add_product = |label: &str, tokens: usize, rows: usize, columns: usize, residual: bool| {
-            let add = move |table: &mut Table, what: String| {
-                product(table, &what, dtype, tokens, rows, columns, residual)
+        let add_product =
+            |label: &str, tokens: usize, rows: usize, columns: usize, residual: bool| {
+                let add = move |table: &mut Table, what: String| {
+                    product(table, &what, dtype, tokens, rows, columns, residual)
+                };
+                shape(label, Box::new(add))
             };
-            shape(label, Box::new(add))
-        };
         if vocabulary > 0 {
             all.push(shape(
                 "embed",
                 Box::new(move |table, what| {
-                    let ids: Vec<u32> = (0..tokens).map(|n| (n * 7919 % vocabulary) as u32).collect();
-                    let (ids, w) = (table.words("ids", &ids)?, table.matrix(dtype, vocabulary, width)?);
+                    let ids: Vec<u32> =
+                        (0..tokens).map(|n| (n * 7919 % vocabulary) as u32).collect();
+                    let (ids, w) =
+                        (table.words("ids", &ids)?, table.matrix(dtype, vocabulary, width)?);
                     let (w, y) = (w.parts()[0].clone(), table.empty("y", &[tokens, width])?);
                     table.case(what, Embed { ids, w, y, tokens, scale: 1.0 });
                     Ok(())
@@ -157,10 +169,12 @@ pub fn model_shapes() -> Vec<Shape> {
         all.push(shape(
             "attn_qkv",
             Box::new(move |table, what| {
-                let (x, gain) = (table.filled("x", &[tokens, width])?, table.filled("gain", &[width])?);
+                let (x, gain) =
+                    (table.filled("x", &[tokens, width])?, table.filled("gain", &[width])?);
                 let kernel = QueryKeyValue {
                     input: Input::normed(&x, &gain, 1e-5, tokens),
-                    w: table.matrix(dtype, (heads + 2 * key_heads) * head, width)?.parts()[0].clone(),
+                    w: table.matrix(dtype, (heads + 2 * key_heads) * head, width)?.parts()[0]
+                        .clone(),
                     step: table.words("step", &[position as u32])?,
                     rope: table.filled("rope", &[capacity, head])?,
                     first_row: 0,
@@ -208,12 +222,19 @@ pub fn model_shapes() -> Vec<Shape> {
         all.push(shape(
             "ffn_gate_up",
             Box::new(move |table, what| {
-                let (x, gain) = (table.filled("x", &[tokens, width])?, table.filled("gain", &[width])?);
-                let (w, y) = (table.matrix(dtype, 2 * hidden, width)?, table.empty("y", &[tokens, hidden])?);
+                let (x, gain) =
+                    (table.filled("x", &[tokens, width])?, table.filled("gain", &[width])?);
+                let (w, y) =
+                    (table.matrix(dtype, 2 * hidden, width)?, table.empty("y", &[tokens, hidden])?);
                 let w = w.parts()[0].clone();
                 table.case(
                     what,
-                    GateUp { input: Input::normed(&x, &gain, 1e-5, tokens), w, y, gate: Gate::Silu },
+                    GateUp {
+                        input: Input::normed(&x, &gain, 1e-5, tokens),
+                        w,
+                        y,
+                        gate: Gate::Silu,
+                    },
                 );
                 Ok(())
             }),

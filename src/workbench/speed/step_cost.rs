@@ -1,4 +1,5 @@
-//! What a step costs on paper: what it must move, what our kernels move, and the rate that follows for given roofs.
+//! What a step costs on paper: what it must move, what our kernels move, and the rate that follows
+//! for given roofs.
 
 use crate::gpu::{Entry, Strategy, Surplus};
 use serde::Serialize;
@@ -8,7 +9,8 @@ use serde::Serialize;
 pub struct StepCost {
     /// Bytes that any implementation must move: weights as the file stores them, and the cache.
     pub necessary_bytes: u64,
-    /// Bytes that our kernels move: weights as they are packed, the cache in whole blocks, and activations between kernels.
+    /// Bytes that our kernels move: weights as they are packed, the cache in whole blocks, and
+    /// activations between kernels.
     pub moved_bytes: u64,
     /// Bytes that workgroups read again, each for itself, which caches answer: mostly activations.
     pub read_again_bytes: u64,
@@ -20,12 +22,16 @@ pub struct StepCost {
 
 impl StepCost {
     /// Adds up `entries` with `context` tokens in the cache; `taken` gives the strategy of each.
-    pub fn of(entries: &[Entry], context: usize, taken: impl Fn(&Entry) -> Option<Strategy>) -> Self {
+    pub fn of(
+        entries: &[Entry],
+        context: usize,
+        taken: impl Fn(&Entry) -> Option<Strategy>,
+    ) -> Self {
         let mut sum = Self::default();
         for entry in entries {
             let cost = entry.kernel.cost(context);
-            let surplus =
-                taken(entry).map_or(Surplus::default(), |strategy| entry.kernel.surplus(&strategy, context));
+            let surplus = taken(entry)
+                .map_or(Surplus::default(), |strategy| entry.kernel.surplus(&strategy, context));
             sum.necessary_bytes += entry.kernel.necessary(context);
             sum.moved_bytes += cost.read + cost.written + surplus.memory;
             sum.read_again_bytes += surplus.again;
@@ -43,7 +49,8 @@ impl StepCost {
     /// The least seconds that the step takes on this adapter.
     pub fn limit(&self, adapter: &PaperAdapter) -> Limit {
         let memory_s = self.moved_bytes as f64 / (adapter.gb_per_s * 1e9);
-        let arithmetic_s = adapter.gflop_per_s.map_or(0.0, |rate| self.operations as f64 / (rate * 1e9));
+        let arithmetic_s =
+            adapter.gflop_per_s.map_or(0.0, |rate| self.operations as f64 / (rate * 1e9));
         let dispatch_s = self.dispatches as f64 * adapter.dispatch_us * 1e-6;
         let seconds = memory_s.max(arithmetic_s) + dispatch_s;
         let tokens_per_s = if seconds > 0.0 { 1.0 / seconds } else { 0.0 };
@@ -62,7 +69,8 @@ pub struct PaperAdapter {
     pub dispatch_us: f64,
 }
 
-/// The least time of a step: that of its memory traffic or of its arithmetic, and that of its dispatches.
+/// The least time of a step: that of its memory traffic or of its arithmetic, and that of its
+/// dispatches.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Limit {
     /// Seconds for the bytes.

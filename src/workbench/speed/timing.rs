@@ -26,7 +26,8 @@ pub struct Measurement {
     pub three_quarters_us: f64,
     /// Runs timed.
     pub runs: usize,
-    /// Bytes that the call must read and write, each operand once; `None` where nobody said how many.
+    /// Bytes that the call must read and write, each operand once; `None` where nobody said how
+    /// many.
     pub bytes: Option<u64>,
     /// Its floating-point operations.
     pub operations: u64,
@@ -34,14 +35,15 @@ pub struct Measurement {
     pub gb_per_s: Option<f64>,
     /// 10^9 operations a second at the median.
     pub gflop_per_s: f64,
-    /// The least time that the measured roofs allow, by the median. More than 1 where operands stay in a cache, which
-    /// the roof of reading does not.
+    /// The least time that the measured roofs allow, by the median. More than 1 where operands stay
+    /// in a cache, which the roof of reading does not.
     pub share_of_roof: Option<f64>,
-    /// The worst error against the reference on this shape, as doctor counts it; `None` without a reference.
+    /// The worst error against the reference on this shape, as doctor counts it; `None` without a
+    /// reference.
     #[serde(default)]
     pub max_error: Option<f32>,
-    /// What fixed work took just before and after, in long dispatches and in short ones, microseconds: one minute's pace beside
-    /// another's.
+    /// What fixed work took just before and after, in long dispatches and in short ones,
+    /// microseconds: one minute's pace beside another's.
     #[serde(default)]
     pub yardstick_us: Option<[f64; 2]>,
 }
@@ -64,7 +66,8 @@ impl Least {
 }
 
 impl Measurement {
-    /// From the seconds of all runs, the shortest first. `names` are those of shape, kernel and strategy.
+    /// From the seconds of all runs, the shortest first. `names` are those of shape, kernel and
+    /// strategy.
     pub(in crate::workbench) fn new(names: [&str; 3], times: &[f64], least: &Least) -> Self {
         let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
         let median = at(0.5).max(1e-9);
@@ -101,7 +104,8 @@ pub struct Refused {
     pub reason: String,
 }
 
-/// Seconds that the runs of one strategy take together, and the counts of runs between which that is sought.
+/// Seconds that the runs of one strategy take together, and the counts of runs between which that
+/// is sought.
 const SECONDS: f64 = 0.12;
 const RUNS: std::ops::RangeInclusive<usize> = 7..=101;
 
@@ -191,9 +195,10 @@ impl<'a> Stopwatch<'a> {
             if let Some(index) = index.filter(|_| kernel.name() == before.kernel) {
                 let entry = Entry { label: shape.what.clone(), kernel };
                 // The first run after compiling clears memory, too.
-                let program = Program::compile_entries(self.gpu, std::slice::from_ref(&entry), |all| {
-                    all.swap_remove(index)
-                })?;
+                let program =
+                    Program::compile_entries(self.gpu, std::slice::from_ref(&entry), |all| {
+                        all.swap_remove(index)
+                    })?;
                 program.profile(self.gpu)?;
                 let measurement = self.of_entry(&entry, shape.context, &strategies[index])?;
                 return Ok(Some(Measurement { max_error: before.max_error, ..measurement }));
@@ -204,17 +209,23 @@ impl<'a> Stopwatch<'a> {
 
     fn of_entry(&self, entry: &Entry, context: usize, strategy: &Strategy) -> Result<Measurement> {
         let gpu = self.gpu;
-        let program = Program::compile_entries(gpu, std::slice::from_ref(entry), |_| strategy.clone())?;
+        let program =
+            Program::compile_entries(gpu, std::slice::from_ref(entry), |_| strategy.clone())?;
         let least = Least::of(self.roofs, entry.kernel.cost(context), gpu.capabilities().storage);
         let names = [&*entry.label, entry.kernel.name(), strategy.name];
         self.timed(names, &least, || Ok(program.profile(gpu)?.into_iter().sum()))
     }
 
-    /// Times a shader that is none of ours on its own device, where it ran before; `told` hears of each run.
+    /// Times a shader that is none of ours on its own device, where it ran before; `told` hears of
+    /// each run.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn of_foreign(&self, call: &ForeignCall<'_>, mut told: impl FnMut()) -> Result<Measurement> {
+    pub fn of_foreign(
+        &self,
+        call: &ForeignCall<'_>,
+        mut told: impl FnMut(),
+    ) -> Result<Measurement> {
         let ForeignCall { gpu, program, names, moved, operations, storage } = *call;
         let cost = Cost { read: moved.unwrap_or(0), written: 0, operations };
         let known = moved.is_some() || operations > 0;

@@ -1,4 +1,5 @@
-//! Kernel calls of training, as `kaiwu grok` has them: 512 equations of four tokens, two layers of width 128, 99 words.
+//! Kernel calls of training, as `kaiwu grok` has them: 512 equations of four tokens, two layers of
+//! width 128, 99 words.
 
 use super::shapes::{Plain, plain};
 use crate::Result;
@@ -7,7 +8,8 @@ use crate::kernels::*;
 use crate::workbench::Shape;
 use crate::workbench::checks::cases::Table;
 
-/// Equations of a step, tokens of one, all rows, width, inner width, words of the vocabulary (and the texels' worth).
+/// Equations of a step, tokens of one, all rows, width, inner width, words of the vocabulary (and
+/// the texels' worth).
 const BATCH: usize = 512;
 const TOKENS: usize = 4;
 const ROWS: usize = BATCH * TOKENS;
@@ -89,13 +91,21 @@ fn ids(table: &mut Table) -> Result<Tensor> {
 
 fn step(table: &mut Table) -> Result<Step> {
     let schedule: Vec<u32> = [1e-3, 1.0, 1.0, 0.0f32, 0.0, 0.0, 0.0, 0.0].map(f32::to_bits).into();
-    Ok(Step { clock: table.words("clock", &[0])?, schedule: table.words("schedule", &schedule)?, clip: None })
+    Ok(Step {
+        clock: table.words("clock", &[0])?,
+        schedule: table.words("schedule", &schedule)?,
+        clip: None,
+    })
 }
 
 const CALLS: &[(&str, Plain)] = &[
     ("gemm of a layer", |t, what| gemm(t, what, Form::Nn, [ROWS, WIDTH], [WIDTH, HIDDEN])),
-    ("gemm of the inputs' gradient", |t, what| gemm(t, what, Form::Nt, [ROWS, HIDDEN], [WIDTH, HIDDEN])),
-    ("gemm of the weights' gradient", |t, what| gemm(t, what, Form::Tn, [ROWS, WIDTH], [ROWS, HIDDEN])),
+    ("gemm of the inputs' gradient", |t, what| {
+        gemm(t, what, Form::Nt, [ROWS, HIDDEN], [WIDTH, HIDDEN])
+    }),
+    ("gemm of the weights' gradient", |t, what| {
+        gemm(t, what, Form::Tn, [ROWS, WIDTH], [ROWS, HIDDEN])
+    }),
     ("add", |t, what| {
         let [a, b] = ["a", "b"].map(|name| t.filled(name, &[ROWS, WIDTH]));
         let kernel = Add { a: a?, b: b?, y: t.empty("y", &[ROWS, WIDTH])? };
@@ -194,7 +204,8 @@ const CALLS: &[(&str, Plain)] = &[
         Ok(())
     }),
     ("gather", |t, what| {
-        let (ids, table, y) = (ids(t)?, t.filled("table", &[WORDS, WIDTH])?, t.empty("y", &[ROWS, WIDTH])?);
+        let (ids, table, y) =
+            (ids(t)?, t.filled("table", &[WORDS, WIDTH])?, t.empty("y", &[ROWS, WIDTH])?);
         t.case(what, Gather { ids, table, places: None, y });
         Ok(())
     }),
@@ -213,12 +224,17 @@ const CALLS: &[(&str, Plain)] = &[
         let forward = cross_entropy(t)?;
         computed(t, &forward);
         let CrossEntropy { logits, targets, rows, count } = forward;
-        let (drows, dlogits) = (t.filled("drows", &[BATCH, 4])?, t.empty("dlogits", &[BATCH, PADDED])?);
-        t.case(what, CrossEntropyGradient { logits, targets, rows, drows, base: None, dlogits, count });
+        let (drows, dlogits) =
+            (t.filled("drows", &[BATCH, 4])?, t.empty("dlogits", &[BATCH, PADDED])?);
+        t.case(
+            what,
+            CrossEntropyGradient { logits, targets, rows, drows, base: None, dlogits, count },
+        );
         Ok(())
     }),
     ("mean_loss", |t, what| {
-        // Sums of bits are compared as bits: small whole numbers, which every order of summation gives alike.
+        // Sums of bits are compared as bits: small whole numbers, which every order of summation
+        // gives alike.
         let rows = (0..BATCH).flat_map(|r| [(r % 5) as f32, 0.0, (r % 2) as f32, 1.0]).collect();
         let (rows, totals) = (t.given("rows", &[BATCH, 4], rows)?, t.words("totals", &[0; 4])?);
         t.case(what, MeanLoss { rows, totals, clock: None });

@@ -1,7 +1,9 @@
-//! Which strategy, in which size, is fastest for a shape: each is held to the reference first, then all run in turn.
+//! Which strategy, in which size, is fastest for a shape: each is held to the reference first, then
+//! all run in turn.
 
 use crate::gpu::{
-    Access, Entry, Gpu, Kernel, Program, Strategy, Tensor, Tuned, compare_outputs, fingerprint, names, sizes,
+    Access, Entry, Gpu, Kernel, Program, Strategy, Tensor, Tuned, compare_outputs, fingerprint,
+    names, sizes,
 };
 use crate::workbench::checks::cases::Case;
 use crate::{Error, Result};
@@ -39,7 +41,8 @@ pub struct ShapeTuning {
 const ROUNDS: std::ops::RangeInclusive<usize> = 5..=200;
 /// A candidate that takes so many times the fastest's time after two rounds is not run again.
 const HOPELESS: f64 = 1.5;
-/// A first choice is kept unless another takes less than this share of its time: timings are not exact.
+/// A first choice is kept unless another takes less than this share of its time: timings are not
+/// exact.
 const CLEARLY: f64 = 0.97;
 
 /// Whether there is more than one way to compute this shape here.
@@ -47,15 +50,18 @@ pub fn is_tunable(gpu: &Gpu, kernel: &dyn Kernel) -> bool {
     gpu.tunable(kernel).len() > 1
 }
 
-/// Seconds the reference of a call will take, roughly: plain loops do about 10^9 operations a second.
+/// Seconds the reference of a call will take, roughly: plain loops do about 10^9 operations a
+/// second.
 pub fn reference_seconds(kernel: &dyn Kernel, context: usize) -> f64 {
     kernel.cost(context).operations as f64 * 1e-9
 }
 
-/// Checks and times every strategy of a call in every size, for about `patience` beyond what the checks take.
+/// Checks and times every strategy of a call in every size, for about `patience` beyond what the
+/// checks take.
 ///
 /// # Errors
-/// When the device is lost. What one candidate does to a device that answers afterwards is its own finding.
+/// When the device is lost. What one candidate does to a device that answers afterwards is its own
+/// finding.
 pub fn tune(gpu: &Gpu, case: &mut Case, patience: Duration) -> Result<ShapeTuning> {
     let kernel = Arc::clone(&case.kernel);
     let offered = gpu.tunable(&*kernel);
@@ -72,7 +78,12 @@ pub fn tune(gpu: &Gpu, case: &mut Case, patience: Duration) -> Result<ShapeTunin
             Err(error @ (Error::Kernel { .. } | Error::Model(_))) => Some(error.to_string()),
             Err(error) => Some(survived(gpu, error)?),
         };
-        candidates.push(Candidate { strategy: strategy.name, sizes: sizes(strategy), us: None, reason });
+        candidates.push(Candidate {
+            strategy: strategy.name,
+            sizes: sizes(strategy),
+            us: None,
+            reason,
+        });
     }
 
     let start = Instant::now();
@@ -96,7 +107,10 @@ pub fn tune(gpu: &Gpu, case: &mut Case, patience: Duration) -> Result<ShapeTunin
             programs.retain(|(_, _, best)| *best <= HOPELESS * fastest);
         }
     }
-    candidates.iter_mut().filter(|candidate| candidate.reason.is_some()).for_each(|wrong| wrong.us = None);
+    candidates
+        .iter_mut()
+        .filter(|candidate| candidate.reason.is_some())
+        .for_each(|wrong| wrong.us = None);
     let tuned = chosen(&candidates).map(|at| {
         let (adapter, driver) = names(gpu.report());
         let us = |at: usize| candidates[at].us.unwrap_or(f64::INFINITY);
@@ -131,7 +145,8 @@ fn round_to_hundredths(us: f64) -> f64 {
 
 /// The fastest candidate, or the first right one where none is clearly faster.
 fn chosen(candidates: &[Candidate]) -> Option<usize> {
-    let timed = || candidates.iter().enumerate().filter_map(|(at, candidate)| Some((at, candidate.us?)));
+    let timed =
+        || candidates.iter().enumerate().filter_map(|(at, candidate)| Some((at, candidate.us?)));
     let (first, first_us) = timed().next()?;
     let (fastest, us) = timed().min_by(|a, b| a.1.total_cmp(&b.1))?;
     Some(if us < CLEARLY * first_us { fastest } else { first })
@@ -147,7 +162,9 @@ struct Writable {
 fn prepare(gpu: &Gpu, case: &mut Case) -> Vec<Writable> {
     let mut all = vec![];
     for operand in case.kernel.operands() {
-        let Some(tensor) = operand.tensor.filter(|_| operand.access != Access::Read) else { continue };
+        let Some(tensor) = operand.tensor.filter(|_| operand.access != Access::Read) else {
+            continue;
+        };
         if operand.access == Access::Write {
             // What nobody writes must not look right.
             let words = vec![0x5b5b_5b5b; tensor.words()];
@@ -163,12 +180,18 @@ fn prepare(gpu: &Gpu, case: &mut Case) -> Vec<Writable> {
 }
 
 /// Runs one candidate and compares; gives its program.
-fn check(gpu: &Gpu, case: &mut Case, writable: &[Writable], strategy: &Strategy) -> Result<Program> {
+fn check(
+    gpu: &Gpu,
+    case: &mut Case,
+    writable: &[Writable],
+    strategy: &Strategy,
+) -> Result<Program> {
     for Writable { tensor, before } in writable {
         tensor.write(gpu, 0, before);
     }
     let entry = Entry { label: case.what.clone(), kernel: Arc::clone(&case.kernel) };
-    let program = Program::compile_entries(gpu, std::slice::from_ref(&entry), |_| strategy.clone())?;
+    let program =
+        Program::compile_entries(gpu, std::slice::from_ref(&entry), |_| strategy.clone())?;
     program.run(gpu);
     match compare_outputs(gpu, &entry, &mut case.memory)?.divergence {
         None => Ok(program),

@@ -5,8 +5,8 @@ use crate::gpu::{Element, Entry, Gpu, Program, StorageKind, Tensor};
 use crate::kernels::{RoofMultiplyAdd, RoofRead};
 use std::sync::Arc;
 
-/// Reads and multiply-adds, the same ones each time: in long dispatches, and in short ones, for which others' work on the
-/// machine matters otherwise.
+/// Reads and multiply-adds, the same ones each time: in long dispatches, and in short ones, for
+/// which others' work on the machine matters otherwise.
 pub(in crate::workbench) struct Yardstick {
     long: Program,
     short: Program,
@@ -21,7 +21,10 @@ impl Yardstick {
     pub(in crate::workbench) fn new(gpu: &Gpu) -> Result<Self> {
         // A few milliseconds of a CPU, and less of a GPU, whose time others seldom share.
         let (lanes, rounds) = if gpu.capabilities().software { (8192, 256) } else { (65536, 512) };
-        Ok(Self { long: program(gpu, lanes, rounds)?, short: program(gpu, lanes / 32, rounds / 8)? })
+        Ok(Self {
+            long: program(gpu, lanes, rounds)?,
+            short: program(gpu, lanes / 32, rounds / 8)?,
+        })
     }
 
     /// The medians of some runs, microseconds: of long dispatches, and of short ones.
@@ -31,8 +34,9 @@ impl Yardstick {
 }
 
 fn program(gpu: &Gpu, lanes: usize, rounds: usize) -> Result<Program> {
-    let tensor =
-        |label, lanes: usize| Tensor::stored(gpu, StorageKind::Buffer, label, &[lanes, 4], Element::F32);
+    let tensor = |label, lanes: usize| {
+        Tensor::stored(gpu, StorageKind::Buffer, label, &[lanes, 4], Element::F32)
+    };
     let read = RoofRead {
         x: tensor("yardstick x", lanes * READS)?,
         y: tensor("yardstick y", lanes)?,
