@@ -195,7 +195,7 @@ fn counts_of_each_layer_are_those_of_all_where_they_are_the_same() {
         writer = writer.with(format!("llama.{key}"), type_id, bytes);
     }
     let config = config("each", &writer).unwrap();
-    assert_eq!((config.heads, config.key_heads, config.hidden), (4, 1, 96));
+    assert_eq!((config.n_heads, config.n_kv_heads, config.intermediate_size), (4, 1, 96));
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn a_rope_is_stretched_as_old_and_new_files_say() {
             writer.with(format!("llama.{key}"), *type_id, bytes)
         });
         let found = config(&format!("rope-{row}"), &writer).unwrap();
-        assert_eq!((&found.ropes[0].scaling, found.context), (&scaling, context), "row {row}");
+        assert_eq!((&found.ropes[0].scaling, found.max_context), (&scaling, context), "row {row}");
     }
 }
 
@@ -304,12 +304,12 @@ impl Changed {
 fn absent_fields_are_what_the_library_takes_them_for() {
     // Checkpoint, a field, what is found without it, and what with null.
     type Read = fn(&Config) -> String;
-    let key_heads: Read = |config| config.key_heads.to_string();
+    let key_heads: Read = |config| config.n_kv_heads.to_string();
     let window: Read = |config| format!("{:?}", config.layer_types[0].window);
     let epsilon: Read = |config| config.norm_eps.to_string();
-    let head: Read = |config| config.head.to_string();
+    let head: Read = |config| config.head_dim.to_string();
     let scale: Read = |config| config.attention_scale.to_string();
-    let context: Read = |config| config.context.to_string();
+    let context: Read = |config| config.max_context.to_string();
     let rows: [(&str, &str, Read, &str, Option<&str>); 14] = [
         ("mistral-f16", "sliding_window", window, "Some(4096)", Some("None")),
         ("mistral-f16", "num_key_value_heads", key_heads, "8", Some("8")),
@@ -351,8 +351,8 @@ fn yarn_raises_the_context() {
     let folder = Changed::new("qwen2-bf16", "yarn");
     let yarn = json!({ "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 256 });
     let found = folder.config(&[("rope_parameters", None), ("rope_scaling", Some(yarn))]).unwrap();
-    assert_eq!(found.context, 1024);
-    assert_eq!(folder.config(&[]).unwrap().context, 256);
+    assert_eq!(found.max_context, 1024);
+    assert_eq!(folder.config(&[]).unwrap().max_context, 256);
 }
 
 /// Gemma 3 from 4 billion weights on is wrapped into a model with eyes.
@@ -556,7 +556,7 @@ fn fields_without_effect_pass() {
     let yarn = json!({ "type": "yarn", "factor": 4.0, "finetuned": true, "attn_factor": 1.0 });
     let folder = Changed::new("llama-f32", "finetuned");
     assert_eq!(
-        folder.config(&[("rope_parameters", None), ("rope_scaling", Some(yarn))]).unwrap().context,
+        folder.config(&[("rope_parameters", None), ("rope_scaling", Some(yarn))]).unwrap().max_context,
         1024
     );
     // It grows the base beyond the context alone.
@@ -566,7 +566,7 @@ fn fields_without_effect_pass() {
     assert_eq!(found, folder.config(&[]).unwrap());
     // Before there was the name of now.
     let fields = [("max_position_embeddings", None), ("max_sequence_length", Some(json!(512)))];
-    assert_eq!(folder.config(&fields).unwrap().context, 512);
+    assert_eq!(folder.config(&fields).unwrap().max_context, 512);
 }
 
 /// False, nothing or empty says something of a field whose default is another.

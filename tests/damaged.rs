@@ -269,7 +269,7 @@ fn a_gguf_file_is_damaged() {
             let ids = tokenizer.encode("Of 3 mice\n", true)?;
             tokenizer.decode(&ids, false);
             Model::load(&Place::Host, &source, |_| ())?;
-            assert!(config.vocabulary > 0);
+            assert!(config.vocab_size > 0);
             Ok(())
         };
         load().unwrap_or_else(|error| panic!("{error}"));

@@ -56,7 +56,7 @@ type Found = (Vec<(String, u64)>, Vec<(Vec<u32>, u64)>);
 
 fn hashes(place: &Place, model: &Arc<Model>, cache: CacheType) -> Found {
     let ids: Vec<u32> =
-        (0..TOKENS).map(|n| ((5 + 37 * n) % model.config.vocabulary) as u32).collect();
+        (0..TOKENS).map(|n| ((5 + 37 * n) % model.config.vocab_size) as u32).collect();
     let runner = |chunk| {
         let room = Room { expected: 2 * TOKENS, chunk, cache, ..Room::default() };
         Runner::with_room(place, model, room).unwrap()

@@ -165,7 +165,7 @@ fn norms() {
 fn causal_attention() {
     for (tokens, queries, heads, key_heads) in [(3, 3, 2, 2), (4, 1, 2, 1), (3, 2, 4, 2)] {
         let mut graph = Graph::new();
-        let sizes = Heads { batch: 2, tokens, queries, heads, key_heads, head: 4 };
+        let sizes = Heads { batch: 2, tokens, queries, n_heads: heads, n_kv_heads: key_heads, head_dim: 4 };
         let q = graph.hidden("q", &[2 * queries, heads * 4]);
         let kv = graph.hidden("kv", &[2 * tokens, 2 * key_heads * 4]);
         let y = graph.empty("y", &[2 * queries, heads * 4]);
@@ -175,7 +175,7 @@ fn causal_attention() {
     }
     // Queries that no parameter reaches.
     let mut graph = Graph::new();
-    let sizes = Heads { batch: 2, tokens: 3, queries: 3, heads: 2, key_heads: 1, head: 4 };
+    let sizes = Heads { batch: 2, tokens: 3, queries: 3, n_heads: 2, n_kv_heads: 1, head_dim: 4 };
     let q = graph.hidden("q", &[6, 8]);
     graph.parameters.clear();
     let kv = graph.hidden("kv", &[6, 8]);

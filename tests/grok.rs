@@ -39,9 +39,9 @@ fn small() -> GrokSettings {
     GrokSettings {
         operation: Operation::Subtract,
         modulus: 11,
-        layers: 2,
-        width: 32,
-        heads: 2,
+        n_layers: 2,
+        hidden_size: 32,
+        n_heads: 2,
         steps: 70,
         to_the_end: true,
         ..GrokSettings::default()

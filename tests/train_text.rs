@@ -21,20 +21,20 @@ fn rhyme() -> String {
 
 fn tiny() -> TextSettings {
     TextSettings {
-        vocabulary: 300,
+        vocab_size: 300,
         context: 32,
-        layers: 2,
-        width: 32,
-        heads: 2,
-        key_heads: 1,
-        hidden: 64,
+        n_layers: 2,
+        hidden_size: 32,
+        n_heads: 2,
+        n_kv_heads: 1,
+        intermediate_size: 64,
         batch: 8,
         steps: 100,
-        rate: 0.01,
+        learning_rate: 0.01,
         warmup: 5,
         weight_decay: 0.01,
         validation: 0.1,
-        every: 20,
+        eval_interval: 20,
         ..TextSettings::default()
     }
 }
@@ -207,7 +207,7 @@ fn numbers_that_make_no_sense_are_refused() {
 #[test]
 fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
     let folder = Folder::new("train-stopped");
-    let settings = TextSettings { steps: 200, every: 10, ..tiny() };
+    let settings = TextSettings { steps: 200, eval_interval: 10, ..tiny() };
     let config = folder.write("config-of-train.json", &serde_json::to_string(&settings).unwrap());
     let text = folder.write("rhyme.txt", &rhyme());
     let (stopped, whole) = (folder.0.join("stopped"), folder.0.join("whole"));

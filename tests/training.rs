@@ -32,7 +32,7 @@ fn trainer(gpu: &Arc<Gpu>, run: &Run) -> (Trainer, Vec<u32>) {
     let sequences = run.settings.batch * run.settings.accumulate;
     let words = sequences * run.shape.context + 1;
     let word = |i: usize| {
-        let id = (i * i * 7 + i * 3 + i / 5) % run.shape.vocabulary;
+        let id = (i * i * 7 + i * 3 + i / 5) % run.shape.vocab_size;
         id as u32 | if run.masked && i.is_multiple_of(5) { 1 << 31 } else { 0 }
     };
     let data: Vec<u32> = (0..words).map(word).collect();
@@ -78,12 +78,12 @@ fn ten_steps_are_those_of_pytorch() {
 fn six_sequences_are_the_same_step_however_they_are_parted() {
     let gpu = open(StorageKind::Buffer, false);
     for run in runs() {
-        let Settings { kept, .. } = run.settings;
+        let Settings { loss_positions: kept, .. } = run.settings;
         let words = 18 * run.shape.context + 1;
         let data: Vec<u32> =
-            (0..words).map(|i| (i * i * 7 + i) as u32 % run.shape.vocabulary as u32).collect();
+            (0..words).map(|i| (i * i * 7 + i) as u32 % run.shape.vocab_size as u32).collect();
         let after = |batch, accumulate| {
-            let settings = Settings { batch, accumulate, kept, ..run.settings.clone() };
+            let settings = Settings { batch, accumulate, loss_positions: kept, ..run.settings.clone() };
             let mut trainer = Trainer::new(&gpu, &run.shape, &settings, &data).unwrap();
             let places = trainer.windows(0..words);
             losses(&trainer.train(5, &places, &mut Order::new(places.len(), 1)).unwrap())
@@ -144,12 +144,12 @@ fn impossible_shapes_and_settings_are_refused() {
     let gpu = open(StorageKind::Buffer, false);
     let Run { shape, settings, .. } = runs().swap_remove(0);
     let shapes = [
-        (Shape { heads: 3, ..shape.clone() }, "heads"),
-        (Shape { width: 0, ..shape.clone() }, "width"),
-        (Shape { key_heads: 3, ..shape.clone() }, "key heads"),
-        (Shape { hidden: 30, ..shape.clone() }, "hidden"),
-        (Shape { layers: 1 << 40, ..shape.clone() }, "layers"),
-        (Shape { vocabulary: 2, ..shape.clone() }, "vocabulary"),
+        (Shape { n_heads: 3, ..shape.clone() }, "heads"),
+        (Shape { hidden_size: 0, ..shape.clone() }, "width"),
+        (Shape { n_kv_heads: 3, ..shape.clone() }, "key heads"),
+        (Shape { intermediate_size: 30, ..shape.clone() }, "hidden"),
+        (Shape { n_layers: 1 << 40, ..shape.clone() }, "layers"),
+        (Shape { vocab_size: 2, ..shape.clone() }, "vocabulary"),
     ];
     for (wrong, word) in shapes {
         let message = Trainer::new(&gpu, &wrong, &settings, &[1, 2, 3]).err().unwrap().to_string();
@@ -157,7 +157,7 @@ fn impossible_shapes_and_settings_are_refused() {
     }
     let all = [
         Settings { batch: 0, ..settings.clone() },
-        Settings { kept: 5, ..settings.clone() },
+        Settings { loss_positions: 5, ..settings.clone() },
         Settings { accumulate: 0, ..settings.clone() },
         Settings { batch: 1 << 20, ..settings.clone() },
     ];

@@ -69,7 +69,7 @@ fn training_logits(gpu: &Arc<Gpu>, network: &Network, input: &[u32]) -> Vec<f32>
     let written = operands.iter().find(|operand| operand.access == Access::Write).unwrap();
     let logits = written.tensor.as_ref().unwrap();
     let padded = logits.read_f32(gpu).unwrap();
-    padded.chunks(logits.dim(1)).flat_map(|row| &row[..network.shape.vocabulary]).copied().collect()
+    padded.chunks(logits.dim(1)).flat_map(|row| &row[..network.shape.vocab_size]).copied().collect()
 }
 
 /// Logits of the runner, with an adapter or without.
@@ -80,7 +80,7 @@ fn runner_logits(gpu: &Arc<Gpu>, model: &Path, adapter: Option<&Path>, input: &[
     if let Some(adapter) = adapter {
         model.adapt(&place, &[(Lora::open(adapter, "llama").unwrap(), 1.0)]).unwrap();
     }
-    let vocabulary = model.config.vocabulary;
+    let vocabulary = model.config.vocab_size;
     let room = Room { expected: 64, cache: CacheType::F32, ..Room::default() };
     let mut runner = Runner::with_room(&place, &Arc::new(model), room).unwrap();
     let mut all = vec![];
@@ -183,7 +183,7 @@ fn only_what_the_assistant_says_is_learned() {
 fn an_adapter_learns_examples_and_is_read_as_it_was_trained() {
     let (gpu, folder) = (open(), Folder::new("tune-lora"));
     let data = Data::read(&[examples(&folder)]).unwrap();
-    let wishes = Wishes { steps: Some(40), every: Some(10), rate: Some(0.02), ..Wishes::default() };
+    let wishes = Wishes { steps: Some(40), eval_interval: Some(10), learning_rate: Some(0.02), ..Wishes::default() };
     let some = lora(3, &[Target::Q, Target::V, Target::Up]);
     for (model, settings) in [(tiny("llama-f32"), some), (gguf(&folder), lora(4, &Target::ALL))] {
         let tuning = tuning(&model, Some(settings.clone()));
@@ -277,7 +277,7 @@ fn a_stopped_run_goes_on_as_if_nothing_had_happened() {
     let (gpu, folder) = (open(), Folder::new("tune-resumed"));
     let data = Data::read(&[examples(&folder)]).unwrap();
     let wishes =
-        Wishes { steps: Some(9), every: Some(4), validation: Some(0.34), ..Wishes::default() };
+        Wishes { steps: Some(9), eval_interval: Some(4), validation: Some(0.34), ..Wishes::default() };
     let tuning = tuning(&tiny("llama-f32"), Some(lora(4, &Target::ALL)));
     let mut whole = TextRun::tune(&gpu, &tuning, &wishes, &data).unwrap();
     finish(&mut whole);
@@ -304,8 +304,8 @@ fn a_whole_model_learns_a_text_and_is_written_in_its_form() {
         Data::from(&*"One crow sits on the wall.\nTwo larks fly over the mill.\n".repeat(20));
     let wishes = Wishes {
         steps: Some(30),
-        every: Some(10),
-        rate: Some(3e-3),
+        eval_interval: Some(10),
+        learning_rate: Some(3e-3),
         context: Some(32),
         batch: Some(4),
         ..Wishes::default()

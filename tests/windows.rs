@@ -127,8 +127,8 @@ fn layers_with_a_window_keep_what_they_need() {
             let mut runner = runner(&Place::Host, &model, chunk, CacheType::F16);
             runner.prefill(&expected.ids, |_| ()).unwrap();
             let config = &model.config;
-            let position = (4 * config.key_heads * config.head) as u64;
-            let ropes = (config.ropes.len() * 256 * 4 * config.head) as u64;
+            let position = (4 * config.n_kv_heads * config.head_dim) as u64;
+            let ropes = (config.ropes.len() * 256 * 4 * config.head_dim) as u64;
             let wanted = (local * kept + global * 256) * position + ropes;
             assert_eq!(runner.cache_bytes(), wanted, "{name}, {chunk} at once");
         }

@@ -110,7 +110,7 @@ impl Generator {
         options: &Options,
         mut on_event: impl FnMut(Event<'_>) -> Result<()>,
     ) -> Result<Answer> {
-        options.sampling.validate(self.runner.model().config.vocabulary)?;
+        options.sampling.validate(self.runner.model().config.vocab_size)?;
         self.interrupt.store(false, Ordering::Relaxed);
         let tokenizer = Arc::clone(&self.tokenizer);
         let mut writer = Writer::new(&tokenizer, options.stop.clone())?;

@@ -28,12 +28,12 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
         write_whole(&path, text + "\n")
     };
     let shape = &run.trainer.shape;
-    let width = shape.width;
+    let width = shape.hidden_size;
     let read = |name: &str| run.trainer.parameters.get(name).read_f32(run.trainer.gpu());
     let mut all: Vec<Named> = vec![];
     let mut vector = |name: String, values: Vec<f32>| all.push((name, vec![values.len()], values));
 
-    for layer in 0..shape.layers {
+    for layer in 0..shape.n_layers {
         let part = |name: &str| format!("transformer.h.{layer}.{name}");
         for (theirs, ours) in [("ln_1", "attn_norm"), ("ln_2", "ffn_norm")] {
             vector(part(&format!("{theirs}.weight")), read(&format!("blk.{layer}.{ours}"))?);
@@ -41,7 +41,7 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
         }
         // The matrices have no biases here; GPT-2 has.
         let biases =
-            [("attn.c_attn", 3 * width), ("attn.c_proj", width), ("mlp.c_fc", shape.hidden)];
+            [("attn.c_attn", 3 * width), ("attn.c_proj", width), ("mlp.c_fc", shape.intermediate_size)];
         for (name, count) in biases.into_iter().chain([("mlp.c_proj", width)]) {
             vector(part(&format!("{name}.bias")), vec![0.0; count]);
         }
@@ -49,15 +49,15 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
     vector("transformer.ln_f.weight".into(), read("output_norm")?);
     vector("transformer.ln_f.bias".into(), read("output_norm.bias")?);
 
-    for layer in 0..shape.layers {
+    for layer in 0..shape.n_layers {
         let stacked =
             [read(&format!("blk.{layer}.attn_q"))?, read(&format!("blk.{layer}.attn_kv"))?]
                 .concat();
         let matrices = [
             ("attn.c_attn", 3 * width, width, stacked),
             ("attn.c_proj", width, width, read(&format!("blk.{layer}.attn_output"))?),
-            ("mlp.c_fc", shape.hidden, width, read(&format!("blk.{layer}.ffn_up"))?),
-            ("mlp.c_proj", width, shape.hidden, read(&format!("blk.{layer}.ffn_down"))?),
+            ("mlp.c_fc", shape.intermediate_size, width, read(&format!("blk.{layer}.ffn_up"))?),
+            ("mlp.c_proj", width, shape.intermediate_size, read(&format!("blk.{layer}.ffn_down"))?),
         ];
         for (name, rows, columns, values) in matrices {
             let name = format!("transformer.h.{layer}.{name}.weight");
@@ -70,9 +70,9 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
     };
     // No place beyond the question: its answer is one token, after which the context is full.
     let tables = [
-        ("transformer.wte.weight", "token_embd", shape.vocabulary),
+        ("transformer.wte.weight", "token_embd", shape.vocab_size),
         ("transformer.wpe.weight", "position_embd", QUESTION),
-        ("lm_head.weight", "output", shape.vocabulary),
+        ("lm_head.weight", "output", shape.vocab_size),
     ];
     for (theirs, ours, count) in tables {
         let (shape, values) = rows(read(ours)?, count);
@@ -85,12 +85,12 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
         "activation_function": "relu",
-        "vocab_size": shape.vocabulary,
+        "vocab_size": shape.vocab_size,
         "n_positions": QUESTION,
         "n_embd": width,
-        "n_layer": shape.layers,
-        "n_head": shape.heads,
-        "n_inner": shape.hidden,
+        "n_layer": shape.n_layers,
+        "n_head": shape.n_heads,
+        "n_inner": shape.intermediate_size,
         "layer_norm_epsilon": 1e-5,
         "tie_word_embeddings": false,
         "torch_dtype": "float32",

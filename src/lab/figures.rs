@@ -16,13 +16,13 @@ fn what(settings: &GrokSettings) -> String {
 
 /// The network.
 fn with(settings: &GrokSettings) -> String {
-    let GrokSettings { layers, width, heads, .. } = settings;
+    let GrokSettings { n_layers: layers, hidden_size: width, n_heads: heads, .. } = settings;
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     format!("{layers} layer{} of width {width}, {heads} head{}", plural(*layers), plural(*heads))
 }
 
 fn how(settings: &GrokSettings) -> String {
-    let GrokSettings { fraction, rate, weight_decay, seed, .. } = settings;
+    let GrokSettings { fraction, learning_rate: rate, weight_decay, seed, .. } = settings;
     let (share, network) = (100.0 * fraction, with(settings));
     let decay = decimal(*weight_decay);
     format!(
@@ -186,7 +186,7 @@ pub fn sweep_chart(runs: &[Passed]) -> Chart {
         series: decays.iter().enumerate().map(line).collect(),
     };
     let first = runs.first().map_or(String::new(), |(settings, _)| {
-        format!("{}; {}; AdamW, rate {}", what(settings), with(settings), settings.rate)
+        format!("{}; {}; AdamW, rate {}", what(settings), with(settings), settings.learning_rate)
     });
     let plural = if seeds.len() == 1 { "" } else { "s" };
     let count = seeds.len();
@@ -217,7 +217,7 @@ pub fn learning_curve(run: &TextRun) -> Chart {
         || rows.iter().flat_map(|row| [Some(row.train_loss), row.validation_loss]).flatten();
     let (low, high) =
         losses().fold((f64::MAX, 0.0f64), |(low, high), loss| (low.min(loss), high.max(loss)));
-    let TextSettings { layers, width, heads, context, batch, accumulate, rate, seed, .. } =
+    let TextSettings { n_layers: layers, hidden_size: width, n_heads: heads, context, batch, accumulate, learning_rate: rate, seed, .. } =
         run.settings;
     let (title, how) = match &run.pupil {
         Pupil::New(_) => ("Learning a text", String::new()),

@@ -27,23 +27,23 @@ pub struct GrokSettings {
     /// Share of the table to learn from.
     pub fraction: f64,
     /// Layers of the network.
-    pub layers: usize,
+    pub n_layers: usize,
     /// Its width.
-    pub width: usize,
+    pub hidden_size: usize,
     /// Its heads.
-    pub heads: usize,
+    pub n_heads: usize,
     /// Most steps.
     pub steps: u64,
     /// Decay of AdamW.
     pub weight_decay: f32,
     /// Learning rate after ten steps of warm-up.
-    pub rate: f64,
+    pub learning_rate: f64,
     /// Equations of a step; fewer where the training half has less than twice as many.
     pub batch: usize,
     /// Fixes the split, the start and the order.
     pub seed: u64,
     /// Steps between rows.
-    pub every: u64,
+    pub eval_interval: u64,
     /// Go on when validation has held.
     pub to_the_end: bool,
 }
@@ -55,15 +55,15 @@ impl Default for GrokSettings {
             operation: Operation::Divide,
             modulus: 97,
             fraction: 0.5,
-            layers: 2,
-            width: 128,
-            heads: 4,
+            n_layers: 2,
+            hidden_size: 128,
+            n_heads: 4,
             steps: 10_000,
             weight_decay: 1.0,
-            rate: 1e-3,
+            learning_rate: 1e-3,
             batch: 512,
             seed: 1,
-            every: 50,
+            eval_interval: 50,
             to_the_end: false,
         }
     }
@@ -76,12 +76,12 @@ impl GrokSettings {
             operation: Operation::Add,
             modulus: 23,
             fraction: 0.75,
-            layers: 1,
-            width: 64,
-            heads: 2,
+            n_layers: 1,
+            hidden_size: 64,
+            n_heads: 2,
             steps: 3000,
             weight_decay: 2.0,
-            rate: 3e-3,
+            learning_rate: 3e-3,
             batch: 256,
             ..Self::default()
         }
@@ -92,7 +92,7 @@ impl GrokSettings {
     /// # Errors
     /// Which setting is impossible.
     fn prepare(&self) -> Result<(Table, Shape, Settings)> {
-        let Self { operation, modulus, layers, width, heads, every, seed, .. } = *self;
+        let Self { operation, modulus, n_layers: layers, hidden_size: width, n_heads: heads, eval_interval: every, seed, .. } = *self;
         if self.steps == 0 || every == 0 || every > 50 {
             let steps = self.steps;
             return Err(Error::Usage(format!(
@@ -105,11 +105,11 @@ impl GrokSettings {
         let training = Settings {
             batch: self.batch.min(table.training.len().div_ceil(2)),
             accumulate: 1,
-            kept: 1,
-            schedule: Schedule::constant(self.rate, 10),
-            method: Method::Adamw(0.9, 0.98, 1e-8),
-            decay: self.weight_decay,
-            clip: None,
+            loss_positions: 1,
+            schedule: Schedule::constant(self.learning_rate, 10),
+            optimizer: Method::Adamw(0.9, 0.98, 1e-8),
+            weight_decay: self.weight_decay,
+            max_grad_norm: None,
             seed,
         };
         let sane = shape.check().and_then(|()| training.check(&shape));
@@ -302,8 +302,8 @@ impl Grok {
         let before = self.seconds;
         loop {
             let step = self.trainer.done();
-            let next = EARLY.into_iter().find(|&early| early > step && early < self.settings.every);
-            let next = next.unwrap_or((step / self.settings.every + 1) * self.settings.every);
+            let next = EARLY.into_iter().find(|&early| early > step && early < self.settings.eval_interval);
+            let next = next.unwrap_or((step / self.settings.eval_interval + 1) * self.settings.eval_interval);
             let next = next.min(self.settings.steps.max(step + 1));
             let count = (next - step).min(TOGETHER);
             let scores =

@@ -9,7 +9,7 @@ use crate::gpu::Tensor;
 impl Loader<'_> {
     /// Those of queries, keys and values, in the order of their rows.
     pub(super) fn query_key_value_bias(&self, index: usize) -> Result<Tensor> {
-        let Config { architecture, head, heads, key_heads, .. } = *self.config;
+        let Config { architecture, head_dim: head, n_heads: heads, n_kv_heads: key_heads, .. } = *self.config;
         let (query, key) = (heads * head, key_heads * head);
         let name = |part: &str| format!("blk.{index}.{part}");
         let floats =
@@ -29,7 +29,7 @@ impl Loader<'_> {
 
     /// That of the product after attention.
     pub(super) fn attention_output_bias(&self, index: usize) -> Result<Tensor> {
-        let Config { architecture, width, .. } = *self.config;
+        let Config { architecture, hidden_size: width, .. } = *self.config;
         let name = format!("blk.{index}.attn_output");
         self.vector(&name, self.bias_floats(&name, width, architecture.bias)?)
     }

@@ -34,7 +34,7 @@ impl Comparer {
     /// # Errors
     /// When the device's memory does not suffice.
     pub fn new(a: Runner, b: Runner) -> Result<Self> {
-        let [count, other] = [&a, &b].map(|runner| runner.model().config.vocabulary);
+        let [count, other] = [&a, &b].map(|runner| runner.model().config.vocab_size);
         let (count, rows) = (count.min(other), Judge::rows_for(count.max(other)));
         let (a, b) = (Judge::over(a, rows, count)?, Judge::over(b, rows, count)?);
         let y = Tensor::zeros(a.place(), "divergence", &[rows, 4], Element::F32)?;

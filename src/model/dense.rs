@@ -13,7 +13,7 @@ use std::sync::Arc;
 impl Loader<'_> {
     /// A feed-forward part that all tokens go through.
     pub(super) fn dense(&self, index: usize) -> Result<Dense> {
-        let Config { architecture, width, hidden, .. } = *self.config;
+        let Config { architecture, hidden_size: width, intermediate_size: hidden, .. } = *self.config;
         let name = |part: &str| format!("blk.{index}.{part}");
         let weight = |part: &str| format!("blk.{index}.{part}.weight");
         let gate_up = match (architecture.feed_forward, architecture.fused) {
@@ -55,7 +55,7 @@ impl Loader<'_> {
 
     /// The biases of gate and up, where their rows are: each padded to whole tiles.
     fn up_bias(&self, index: usize) -> Result<Option<Tensor>> {
-        let Config { architecture, hidden, ffn_bias, .. } = *self.config;
+        let Config { architecture, intermediate_size: hidden, ffn_bias, .. } = *self.config;
         let name = |part: &str| format!("blk.{index}.{part}");
         if !ffn_bias || architecture.feed_forward == FeedForward::Plain {
             return self.bias(&name("ffn_up"), hidden, ffn_bias);

@@ -110,7 +110,7 @@ impl Export {
                 change: Change::None,
             });
         }
-        for (name, numbers) in divisors(&config.ropes[0], config.context) {
+        for (name, numbers) in divisors(&config.ropes[0], config.max_context) {
             let new = NewTensor {
                 name: name.into(),
                 shape: vec![numbers.len() as u64],
@@ -118,7 +118,7 @@ impl Export {
             };
             planned.push(Planned { new, from: From::Made(numbers), change: Change::None });
         }
-        let vocabulary = config.vocabulary;
+        let vocabulary = config.vocab_size;
         Ok(Self { source, name, metadata, planned, vocabulary })
     }
 
@@ -193,7 +193,7 @@ fn plan(config: &Config, tensor: &TensorInfo) -> Planned {
     let is_vector = tensor.shape.len() == 1;
     let change = match part {
         Some("attn_q" | "attn_k") if gguf_pairs == Pairs::Neighbours => {
-            Change::Paired(config.head, config.ropes[0].width)
+            Change::Paired(config.head_dim, config.ropes[0].width)
         }
         Some(_) if transposed && !is_vector => Change::Transposed,
         _ if is_vector && gain_offset != 0.0 && tensor.name.ends_with("norm.weight") => {
@@ -287,20 +287,20 @@ fn metadata(config: &Config) -> std::result::Result<Vec<(String, Value)>, String
     if architecture.learned_positions && config.activation != Function::Gelu {
         return Err(format!("the activation is {:?}", config.activation));
     }
-    let scale = 1.0 / (config.head as f32).sqrt();
+    let scale = 1.0 / (config.head_dim as f32).sqrt();
     if (config.attention_scale / scale - 1.0).abs() > 1e-5 {
         return Err(format!(
             "attention is scaled by {} instead of {scale}",
             config.attention_scale
         ));
     }
-    add("block_count", count(config.layers));
-    add("context_length", count(config.context));
-    add("embedding_length", count(config.width));
-    add("feed_forward_length", count(config.hidden));
-    add("vocab_size", count(config.vocabulary));
-    add("attention.head_count", count(config.heads));
-    add("attention.head_count_kv", count(config.key_heads));
+    add("block_count", count(config.n_layers));
+    add("context_length", count(config.max_context));
+    add("embedding_length", count(config.hidden_size));
+    add("feed_forward_length", count(config.intermediate_size));
+    add("vocab_size", count(config.vocab_size));
+    add("attention.head_count", count(config.n_heads));
+    add("attention.head_count_kv", count(config.n_kv_heads));
     let epsilon = match architecture.norm {
         Norm::Rms => "attention.layer_norm_rms_epsilon",
         Norm::Layer => "attention.layer_norm_epsilon",
@@ -316,21 +316,21 @@ fn metadata(config: &Config) -> std::result::Result<Vec<(String, Value)>, String
         if !experts.among_chosen {
             return Err("the shares of the chosen experts do not add up to 1".into());
         }
-        add("expert_count", count(experts.count));
-        add("expert_used_count", count(experts.chosen));
-        add("expert_feed_forward_length", count(experts.hidden));
+        add("expert_count", count(experts.n_experts));
+        add("expert_used_count", count(experts.n_experts_used));
+        add("expert_feed_forward_length", count(experts.intermediate_size));
     }
     if !architecture.learned_positions {
         let rope = &config.ropes[0];
-        add("attention.key_length", count(config.head));
-        add("attention.value_length", count(config.head));
+        add("attention.key_length", count(config.head_dim));
+        add("attention.value_length", count(config.head_dim));
         add("rope.dimension_count", count(rope.width));
         add("rope.freq_base", Value::F32(rope.base as f32));
         for (name, value) in scaling(rope)? {
             add(&format!("rope.scaling.{name}"), value);
         }
         if architecture.name == "phi3" && !matches!(rope.scaling, Scaling::Long { .. }) {
-            add("rope.scaling.original_context_length", count(config.context));
+            add("rope.scaling.original_context_length", count(config.max_context));
         }
         for (name, value) in windows(config)? {
             add(name, value);

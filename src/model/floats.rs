@@ -18,7 +18,7 @@ pub fn floats(
     config: &Config,
     mut take: impl FnMut(&str, Vec<f32>) -> Result<()>,
 ) -> Result<()> {
-    let Config { width, hidden, vocabulary, heads, head, .. } = *config;
+    let Config { hidden_size: width, intermediate_size: hidden, vocab_size: vocabulary, n_heads: heads, head_dim: head, .. } = *config;
     let loader = Loader::new(&Place::Host, source, config, None);
     let widened = |parts: &[Rows]| -> Result<Vec<f32>> {
         let mut values = vec![];
@@ -39,7 +39,7 @@ pub fn floats(
     if !config.tied.unwrap_or_else(|| source.opt_tensor("output.weight").is_none()) {
         give("output", &[matrix("output", vocabulary, width)?])?;
     }
-    for layer in 0..config.layers {
+    for layer in 0..config.n_layers {
         let name = |part: &str| format!("blk.{layer}.{part}");
         let matrix = |part: &str, rows, columns| matrix(&name(part), rows, columns);
         let qkv = loader.query_key_value(layer)?;
@@ -52,7 +52,7 @@ pub fn floats(
         )?;
         give(&name("ffn_down"), &[matrix("ffn_down", width, hidden)?])?;
     }
-    let norms = (0..config.layers)
+    let norms = (0..config.n_layers)
         .flat_map(|layer| ["attn_norm", "ffn_norm"].map(|part| format!("blk.{layer}.{part}")));
     for name in norms.chain(["output_norm".into()]) {
         take(&name, loader.floats(&format!("{name}.weight"), width)?)?;

@@ -71,7 +71,7 @@ impl Footprint {
     /// None: activations without a device are not allocated.
     pub fn of(model: &Model, weights_bytes: u64, room: &Room) -> Result<Self> {
         let config = &model.config;
-        let context = room.context.unwrap_or(config.context);
+        let context = room.context.unwrap_or(config.max_context);
         let cache_bytes = room.cache_bytes(config, context);
         let outgrown = room.outgrown(context);
         // There are some for each power of two up to a step's tokens: twice the largest, at most.
@@ -83,7 +83,7 @@ impl Footprint {
             cache_bytes,
             outgrown_bytes: outgrown
                 .map_or(0, |capacity| room.bytes_apart(config, capacity, context)),
-            activation_bytes: 2 * largest + 4 * config.vocabulary.next_multiple_of(4) as u64,
+            activation_bytes: 2 * largest + 4 * config.vocab_size.next_multiple_of(4) as u64,
             beside_bytes: 0,
             total_bytes: 0,
         };

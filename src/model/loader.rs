@@ -90,7 +90,7 @@ impl<'a> Loader<'a> {
     /// All layers, on as many threads as there are cores, for turning weights into another type
     /// takes a while.
     pub(super) fn layers(&self, mut read: impl FnMut(u64)) -> Result<Vec<Layer>> {
-        let count = self.config.layers;
+        let count = self.config.n_layers;
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(count);
         let next = AtomicUsize::new(0);
         let mut layers: Vec<Option<Layer>> = (0..count).map(|_| None).collect();
@@ -120,8 +120,8 @@ impl<'a> Loader<'a> {
     }
 
     fn layer(&self, index: usize) -> Result<Layer> {
-        let Config { architecture, width, head, qkv_bias, output_bias, .. } = *self.config;
-        let attended = self.config.heads * head;
+        let Config { architecture, hidden_size: width, head_dim: head, qkv_bias, output_bias, .. } = *self.config;
+        let attended = self.config.n_heads * head;
         let name = |part: &str| format!("blk.{index}.{part}");
         let weight = |part: &str| format!("blk.{index}.{part}.weight");
         let post = |part: &str| match architecture.post_norms {
@@ -168,7 +168,7 @@ impl<'a> Loader<'a> {
 
     /// Rows of queries and keys, numbers that are rotated together being neighbours, and of values.
     pub(super) fn query_key_value(&self, index: usize) -> Result<Vec<Rows>> {
-        let Config { architecture, width, head, heads, key_heads, .. } = *self.config;
+        let Config { architecture, hidden_size: width, head_dim: head, n_heads: heads, n_kv_heads: key_heads, .. } = *self.config;
         let (query, key) = (heads * head, key_heads * head);
         let weight = |part: &str| format!("blk.{index}.{part}.weight");
         let [q, k, v] = match architecture.fused {
@@ -192,7 +192,7 @@ impl<'a> Loader<'a> {
     /// The gain of a head of queries or keys.
     fn head_gain(&self, index: usize, part: &str) -> Result<Tensor> {
         let name = format!("blk.{index}.{part}.weight");
-        let mut gain = self.offset(self.floats(&name, self.config.head)?);
+        let mut gain = self.offset(self.floats(&name, self.config.head_dim)?);
         self.pair_up(index, &mut gain);
         self.vector(&name, gain)
     }

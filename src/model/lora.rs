@@ -178,7 +178,7 @@ impl Model {
 /// The products of layer `index`, in the order of [`Additions`], and how the stored matrices make
 /// up their rows.
 fn sites(config: &Config, index: usize, dense: bool) -> Vec<Site> {
-    let Config { architecture, width, hidden, head, heads, key_heads, .. } = *config;
+    let Config { architecture, hidden_size: width, intermediate_size: hidden, head_dim: head, n_heads: heads, n_kv_heads: key_heads, .. } = *config;
     let (query, key) = (heads * head, key_heads * head);
     let rotated = Some((head, config.ropes[config.layer_types[index].rope].width));
     let name = |part: &str| format!("blk.{index}.{part}");

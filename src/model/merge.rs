@@ -36,7 +36,7 @@ impl Merge {
         }
         let config = &model.config;
         let is_paired = config.architecture.gguf_pairs == Pairs::Neighbours;
-        Ok(Self { additions, paired: is_paired.then(|| (config.head, config.ropes[0].width)) })
+        Ok(Self { additions, paired: is_paired.then(|| (config.head_dim, config.ropes[0].width)) })
     }
 
     /// Whether anything is added to the tensor of this name.

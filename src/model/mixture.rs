@@ -57,13 +57,13 @@ impl MixtureActivations {
         let tensor = |label: &str, rows: usize, width: usize| {
             Tensor::zeros(place, label, &[rows, width], Element::F32)
         };
-        let choices = tokens * experts.chosen;
+        let choices = tokens * experts.n_experts_used;
         Ok(Self {
-            logits: tensor("expert_logits", tokens, experts.count.next_multiple_of(32))?,
+            logits: tensor("expert_logits", tokens, experts.n_experts.next_multiple_of(32))?,
             routes: tensor("routes", choices, 4)?,
-            groups: tensor("groups", GroupChoices::rows(choices, experts.count), 4)?,
-            hidden: tensor("expert_hidden", choices, experts.hidden.next_multiple_of(64))?,
-            given: tensor("expert_given", choices, config.width.next_multiple_of(64))?,
+            groups: tensor("groups", GroupChoices::rows(choices, experts.n_experts), 4)?,
+            hidden: tensor("expert_hidden", choices, experts.intermediate_size.next_multiple_of(64))?,
+            given: tensor("expert_given", choices, config.hidden_size.next_multiple_of(64))?,
         })
     }
 
@@ -86,7 +86,7 @@ pub(super) fn record(
 ) {
     // Both are there in configurations whose layers have experts.
     let (Some(shape), Some(own)) = (&config.experts, &act.mixture) else { return };
-    let chosen = shape.chosen;
+    let chosen = shape.n_experts_used;
     let choices = tokens * chosen;
     let input =
         normed(rec, &name("ffn_norm"), config, act, &act.middle, &layer.ffn_norm, 0, tokens);
@@ -99,7 +99,7 @@ pub(super) fn record(
         rec.push(name("ffn_gate_inp"), Project { input, w, first_row, function, y });
     }
     let (logits, routes) = (own.logits.clone(), own.routes.clone());
-    let (experts, among_chosen) = (shape.count, shape.among_chosen);
+    let (experts, among_chosen) = (shape.n_experts, shape.among_chosen);
     rec.push(name("ffn_route"), Route { logits, experts, chosen, among_chosen, routes, tokens });
 
     // Where an expert is chosen by several tokens, it is read once for up to a group of them.
@@ -147,16 +147,16 @@ impl Loader<'_> {
     /// The experts of a layer. A Hugging Face folder has a tensor for each, a GGUF file one for
     /// all.
     pub(super) fn mixture(&self, index: usize, shape: &Shape) -> Result<Mixture> {
-        let (width, hidden) = (self.config.width, shape.hidden);
+        let (width, hidden) = (self.config.hidden_size, shape.intermediate_size);
         let name = |part: &str| format!("blk.{index}.{part}");
-        let gates = self.experts(index, "ffn_gate", shape.count, [hidden, width])?;
-        let ups = self.experts(index, "ffn_up", shape.count, [hidden, width])?;
-        let downs = self.experts(index, "ffn_down", shape.count, [width, hidden])?;
+        let gates = self.experts(index, "ffn_gate", shape.n_experts, [hidden, width])?;
+        let ups = self.experts(index, "ffn_up", shape.n_experts, [hidden, width])?;
+        let downs = self.experts(index, "ffn_down", shape.n_experts, [width, hidden])?;
         let both = gates.into_iter().zip(ups).flat_map(|(gate, up)| [gate, up]).collect();
         let downs = downs.into_iter().map(|down| self.padded(down)).collect();
         let rows = 2 * hidden.next_multiple_of(64);
         Ok(Mixture {
-            router: self.matrix(&name("ffn_gate_inp.weight"), shape.count, width)?,
+            router: self.matrix(&name("ffn_gate_inp.weight"), shape.n_experts, width)?,
             gate_up: self.stack_of(&name("ffn_gate_up_exps"), both, rows)?,
             down: self.stack_of(&name("ffn_down_exps"), downs, width.next_multiple_of(64))?,
         })

@@ -89,7 +89,7 @@ impl Runner {
     /// When the context exceeds the model's own or the device's memory.
     pub fn with_room(place: &Place, model: &Arc<Model>, room: Room) -> Result<Self> {
         let room = Room { chunk: room.chunk.max(1), ..room };
-        let longest = model.config.context;
+        let longest = model.config.max_context;
         let context = room.context.unwrap_or(longest);
         if context == 0 || context > longest {
             return Err(Error::Usage(format!(
@@ -98,7 +98,7 @@ impl Runner {
         }
         let cache =
             Cache::new(place, &model.config, room.expected.clamp(1, context), context, &room)?;
-        let vocabulary = model.config.vocabulary.next_multiple_of(4);
+        let vocabulary = model.config.vocab_size.next_multiple_of(4);
         let one = Arc::new(Activations::new(place, model, 1, room.cache)?);
         let chosen = one.ids.clone();
         let readback = match place {
@@ -199,7 +199,7 @@ impl Runner {
         Err(Error::Usage(format!(
             "the text needs {tokens} tokens, but the context holds {}; shorten the text{}",
             self.context,
-            if self.context < self.model.config.context { " or raise --context" } else { "" }
+            if self.context < self.model.config.max_context { " or raise --context" } else { "" }
         )))
     }
 
@@ -306,7 +306,7 @@ impl Runner {
     }
 
     fn check_ids(&self, ids: &[u32]) -> Result<()> {
-        let vocabulary = self.model.config.vocabulary;
+        let vocabulary = self.model.config.vocab_size;
         match ids.iter().find(|&&id| id as usize >= vocabulary) {
             Some(id) => Err(Error::Usage(format!(
                 "token id {id} is outside the vocabulary of {vocabulary}"

@@ -43,7 +43,7 @@ impl Room {
 
     /// Bytes of the keys, or values, of a layer's position.
     fn position_bytes(&self, config: &Config) -> u64 {
-        (16 * config.key_heads * self.cache.texels(config.head)) as u64
+        (16 * config.n_kv_heads * self.cache.texels(config.head_dim)) as u64
     }
 
     /// Bytes of a cache of `tokens` positions: keys, values and rotary tables.
@@ -62,7 +62,7 @@ impl Room {
         });
         let position = 2 * self.position_bytes(config);
         let ropes =
-            ((4 * config.head * config.ropes.len()) as u64).saturating_mul(capacities[0] as u64);
+            ((4 * config.head_dim * config.ropes.len()) as u64).saturating_mul(capacities[0] as u64);
         kept.fold(ropes, |sum, kept| sum.saturating_add(kept.saturating_mul(position)))
     }
 
@@ -152,20 +152,20 @@ impl Cache {
             }
             _ => None,
         };
-        let mut layers = Vec::with_capacity(config.layers);
+        let mut layers = Vec::with_capacity(config.n_layers);
         for (index, layer) in config.layer_types.iter().enumerate() {
             let (kept, ring) = room.kept(layer.window, capacity);
             if let Some(same) = old.get(index).filter(|old| old.positions() == kept) {
                 layers.push(LayerCache { ring, ..same.clone() });
                 continue;
             }
-            let sizes = [kept, config.key_heads, config.head];
+            let sizes = [kept, config.n_kv_heads, config.head_dim];
             layers.push(LayerCache::new(place, &format!("blk.{index}"), room.cache, sizes, ring)?);
         }
         drop(arena);
         let rope = |rope: &Rope| {
-            let table = rope.table(capacity, config.head, context);
-            Tensor::constant(place, "rope", &[capacity, config.head], &table)
+            let table = rope.table(capacity, config.head_dim, context);
+            Tensor::constant(place, "rope", &[capacity, config.head_dim], &table)
         };
         let ropes = config.ropes.iter().map(rope).collect::<Result<_>>()?;
         Ok(Self { capacity, layers, kind: room.cache, ropes })

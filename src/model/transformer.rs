@@ -55,22 +55,22 @@ impl Activations {
         };
         let family = config.architecture;
         let if_so = |so: bool, width: usize| if so { width } else { 0 };
-        let all_heads = (config.heads + 2 * config.key_heads) * config.head;
+        let all_heads = (config.n_heads + 2 * config.n_kv_heads) * config.head_dim;
         Ok(Self {
             ids: Tensor::uniform(place, "ids", tokens)?,
-            x: tensor("x", config.width)?,
-            middle: tensor("middle", config.width)?,
-            q: tensor("q", config.heads * config.head)?,
-            attended: tensor("attended", config.heads * config.head)?,
+            x: tensor("x", config.hidden_size)?,
+            middle: tensor("middle", config.hidden_size)?,
+            q: tensor("q", config.n_heads * config.head_dim)?,
+            attended: tensor("attended", config.n_heads * config.head_dim)?,
             partial: if tokens == 1 { partial(place, config)? } else { None },
-            hidden: tensor("hidden", config.hidden.next_multiple_of(64))?,
+            hidden: tensor("hidden", config.intermediate_size.next_multiple_of(64))?,
             projected: tensor(
                 "projected",
                 if_so(family.head_norms || cache == CacheType::Q8_0, all_heads),
             )?,
             aside: tensor(
                 "aside",
-                if_so(family.post_norms || family.norm == NormKind::Layer, config.width),
+                if_so(family.post_norms || family.norm == NormKind::Layer, config.hidden_size),
             )?,
             mixture: match &config.experts {
                 Some(experts) => Some(MixtureActivations::new(place, config, experts, tokens)?),
@@ -110,13 +110,13 @@ fn partial(place: &Place, config: &Config) -> Result<Option<(Tensor, Pieces)>> {
     let Place::Device(gpu) = place else { return Ok(None) };
     let workers = gpu.workers().unwrap_or(1) as usize;
     let count =
-        (1..=workers).find(|count| (count * config.key_heads).is_multiple_of(workers)).unwrap_or(1);
+        (1..=workers).find(|count| (count * config.n_kv_heads).is_multiple_of(workers)).unwrap_or(1);
     // Their sums meet in an order that depends on how many tokens a step has.
     if count == 1 || gpu.capabilities().deterministic {
         return Ok(None);
     }
-    let sums = Tensor::zeros(place, "partial", &[count, config.heads * config.head], Element::F32)?;
-    let stats = Tensor::zeros(place, "stats", &[count, config.heads, 4], Element::F32)?;
+    let sums = Tensor::zeros(place, "partial", &[count, config.n_heads * config.head_dim], Element::F32)?;
+    let stats = Tensor::zeros(place, "stats", &[count, config.n_heads, 4], Element::F32)?;
     Ok(Some((sums, Pieces { count, stats })))
 }
 
@@ -134,7 +134,7 @@ fn turns(config: &Config, layer: &Layer, capacity: usize) -> usize {
     };
     let products: usize =
         matrices.chain([&layer.attn_output, &ffn.gate_up, &ffn.down]).map(tiles).sum();
-    products + config.key_heads.div_ceil(2) * (capacity.div_ceil(8) + 2)
+    products + config.n_kv_heads.div_ceil(2) * (capacity.div_ceil(8) + 2)
 }
 
 /// Records a step of `tokens` tokens whose ids are in `act.ids`, the first at position `step[0]`.
@@ -289,7 +289,7 @@ pub fn record(
             "argmax",
             Argmax {
                 logits: logits.clone(),
-                count: config.vocabulary,
+                count: config.vocab_size,
                 ids: chosen.clone(),
                 step: step.clone(),
                 advance: tokens,
@@ -374,7 +374,7 @@ pub(super) fn normed(
             bias: norm.bias.clone(),
             residual: None,
             y: act.aside.clone(),
-            columns: config.width,
+            columns: config.hidden_size,
             eps,
             centred: true,
             first_token,
@@ -415,7 +415,7 @@ fn join(
                 bias: None,
                 residual: Some(residual.clone()),
                 y: y.clone(),
-                columns: config.width,
+                columns: config.hidden_size,
                 eps: config.norm_eps,
                 centred: false,
                 first_token: 0,

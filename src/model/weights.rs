@@ -131,7 +131,7 @@ impl Model {
             }
         };
 
-        let Config { width, vocabulary, context, .. } = config;
+        let Config { hidden_size: width, vocab_size: vocabulary, max_context: context, .. } = config;
         let token_embd = loader.matrix("token_embd.weight", vocabulary, width)?;
         read(loader.bytes("token_embd."));
         let position_embd = match config.architecture.learned_positions {

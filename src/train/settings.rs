@@ -14,15 +14,15 @@ pub struct Settings {
     /// Forward passes whose gradients are added for a step.
     pub accumulate: usize,
     /// How many of a sequence's places, the last ones, have targets.
-    pub kept: usize,
+    pub loss_positions: usize,
     /// Learning rate.
     pub schedule: Schedule,
     /// Optimiser.
-    pub method: Method,
+    pub optimizer: Method,
     /// Decay of the parameters.
-    pub decay: f32,
+    pub weight_decay: f32,
     /// Largest norm of all gradients together.
-    pub clip: Option<f32>,
+    pub max_grad_norm: Option<f32>,
     /// Fixes start and order.
     pub seed: u64,
 }
@@ -34,10 +34,10 @@ impl Settings {
     /// Which number is wrong, and what it must be.
     pub fn check(&self, shape: &Shape) -> Result<()> {
         let wrong = |what: String| Err(Error::Model(what));
-        if self.batch == 0 || self.accumulate == 0 || self.kept == 0 || self.kept > shape.context {
+        if self.batch == 0 || self.accumulate == 0 || self.loss_positions == 0 || self.loss_positions > shape.context {
             return wrong(format!(
                 "batch {}, accumulation {} and targets {} of {} places: all must be 1 or more, targets no more than places",
-                self.batch, self.accumulate, self.kept, shape.context
+                self.batch, self.accumulate, self.loss_positions, shape.context
             ));
         }
         // Ids are read as a uniform, 64 KiB on every adapter.
@@ -54,20 +54,20 @@ impl Settings {
             ));
         }
         // The device computes in f32.
-        let rate = self.schedule.rate as f32;
+        let rate = self.schedule.learning_rate as f32;
         if !(rate > 0.0 && rate.is_finite()) {
             return wrong(format!(
                 "a learning rate of {}; it must be a number above 0",
-                self.schedule.rate
+                self.schedule.learning_rate
             ));
         }
-        if !(self.decay >= 0.0 && self.decay.is_finite()) {
+        if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
             return wrong(format!(
                 "a weight decay of {}; it must be a number, 0 or more",
-                self.decay
+                self.weight_decay
             ));
         }
-        if let Some(clip) = self.clip.filter(|&clip| !(clip > 0.0 && clip.is_finite())) {
+        if let Some(clip) = self.max_grad_norm.filter(|&clip| !(clip > 0.0 && clip.is_finite())) {
             return wrong(format!(
                 "gradients clipped to a norm of {clip}; it must be a number above 0"
             ));

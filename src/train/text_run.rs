@@ -97,7 +97,7 @@ impl TextRun {
     /// When the settings are impossible, the text is too short, or the device cannot hold it.
     pub fn new(gpu: &Arc<Gpu>, settings: &TextSettings, data: &Data) -> Result<Self> {
         settings.check()?;
-        let tokenizer = LearnedTokenizer::new(&data.plain()?, settings.vocabulary)?;
+        let tokenizer = LearnedTokenizer::new(&data.plain()?, settings.vocab_size)?;
         Self::with_tokenizer(gpu, settings, data, tokenizer)
     }
 
@@ -242,7 +242,7 @@ impl TextRun {
     /// Refuses to go on with a model that finds all tokens equally likely, to the last digit:
     /// numbers in it are no numbers any more, and there is no way back.
     fn refuse_lost(&self, scores: &[Score]) -> Result<()> {
-        let vocabulary = self.trainer.shape.vocabulary;
+        let vocabulary = self.trainer.shape.vocab_size;
         let equal = (vocabulary as f64).ln();
         let is_equal = |score: &Score| (score.loss - equal).abs() < 1e-5;
         if self.trainer.done() < 2 || !scores.iter().rev().take(2).all(is_equal) {
@@ -252,7 +252,7 @@ impl TextRun {
             "training diverged: the loss of step {} is {equal:.3}, that of {vocabulary} tokens which are all equally likely; \
              begin anew with a rate below {}, or a longer warm-up",
             self.trainer.done(),
-            self.settings.rate
+            self.settings.learning_rate
         )))
     }
 
@@ -274,7 +274,7 @@ impl TextRun {
         let (since, before) = (Instant::now(), self.seconds);
         loop {
             let step = self.trainer.done();
-            let next = (step / self.settings.every + 1) * self.settings.every;
+            let next = (step / self.settings.eval_interval + 1) * self.settings.eval_interval;
             let next = next.min(self.settings.steps.max(step + 1));
             let count = (next - step).min(self.together);
             let begin = Instant::now();

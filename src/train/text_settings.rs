@@ -14,19 +14,19 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct TextSettings {
     /// Most tokens of the tokenizer; 256 gives a model of bytes, that is of characters in English.
-    pub vocabulary: usize,
+    pub vocab_size: usize,
     /// Tokens of a sequence.
     pub context: usize,
     /// Layers.
-    pub layers: usize,
+    pub n_layers: usize,
     /// Width.
-    pub width: usize,
+    pub hidden_size: usize,
     /// Query heads.
-    pub heads: usize,
+    pub n_heads: usize,
     /// Key heads, a divisor of the former.
-    pub key_heads: usize,
+    pub n_kv_heads: usize,
     /// Width of the feed-forward blocks.
-    pub hidden: usize,
+    pub intermediate_size: usize,
     /// Sequences of a forward pass.
     pub batch: usize,
     /// Forward passes of a step.
@@ -34,17 +34,17 @@ pub struct TextSettings {
     /// Optimiser steps.
     pub steps: u64,
     /// Highest learning rate; a cosine takes it to a tenth at the last step.
-    pub rate: f64,
+    pub learning_rate: f64,
     /// Steps of warm-up.
     pub warmup: u64,
     /// Decay of AdamW.
     pub weight_decay: f32,
     /// Largest norm of the gradient; 0 lets it be.
-    pub clip: f32,
+    pub max_grad_norm: f32,
     /// Share of the text, its end, that is kept for evaluation; 0 for none.
     pub validation: f64,
     /// Steps between two evaluations.
-    pub every: u64,
+    pub eval_interval: u64,
     /// Fixes start and order.
     pub seed: u64,
     /// Examples that are longer than the context are left out.
@@ -54,22 +54,22 @@ pub struct TextSettings {
 impl Default for TextSettings {
     fn default() -> Self {
         Self {
-            vocabulary: 1024,
+            vocab_size: 1024,
             context: 128,
-            layers: 4,
-            width: 128,
-            heads: 4,
-            key_heads: 2,
-            hidden: 384,
+            n_layers: 4,
+            hidden_size: 128,
+            n_heads: 4,
+            n_kv_heads: 2,
+            intermediate_size: 384,
             batch: 16,
             accumulate: 1,
             steps: 2000,
-            rate: 3e-3,
+            learning_rate: 3e-3,
             warmup: 50,
             weight_decay: 0.1,
-            clip: 1.0,
+            max_grad_norm: 1.0,
             validation: 0.05,
-            every: 50,
+            eval_interval: 50,
             seed: 1,
             skip_long: false,
         }
@@ -85,12 +85,12 @@ impl TextSettings {
 
     /// How it learns, where the last `kept` places of a sequence have targets.
     pub fn training(&self, kept: usize) -> Settings {
-        let Self { batch, accumulate, rate, warmup, seed, .. } = *self;
-        let schedule = Schedule { rate, warmup, cosine_until: Some(self.steps), floor: 0.1 };
+        let Self { batch, accumulate, learning_rate: rate, warmup, seed, .. } = *self;
+        let schedule = Schedule { learning_rate: rate, warmup, cosine_until: Some(self.steps), floor: 0.1 };
         let method = Method::Adamw(0.9, 0.95, 1e-8);
-        let clip = (self.clip > 0.0).then_some(self.clip);
+        let clip = (self.max_grad_norm > 0.0).then_some(self.max_grad_norm);
         let decay = self.weight_decay;
-        Settings { batch, accumulate, kept, schedule, method, decay, clip, seed }
+        Settings { batch, accumulate, loss_positions: kept, schedule, optimizer: method, weight_decay: decay, max_grad_norm: clip, seed }
     }
 
     /// Refuses what cannot be; shape and training are checked where they are used.
@@ -99,31 +99,31 @@ impl TextSettings {
     /// Which number is wrong, and what it must be.
     pub fn check(&self) -> Result<()> {
         let wrong = |what: String| Err(Error::Model(what));
-        if self.steps == 0 || self.every == 0 {
+        if self.steps == 0 || self.eval_interval == 0 {
             return wrong(format!(
                 "{} steps, an evaluation every {}: both are 1 or more",
-                self.steps, self.every
+                self.steps, self.eval_interval
             ));
         }
         if !(0.0..=0.5).contains(&self.validation) {
             return wrong(format!("validation is {}; it must be from 0 to 0.5", self.validation));
         }
-        if !(self.rate > 0.0
-            && self.rate.is_finite()
+        if !(self.learning_rate > 0.0
+            && self.learning_rate.is_finite()
             && self.weight_decay >= 0.0
-            && self.clip >= 0.0)
+            && self.max_grad_norm >= 0.0)
         {
             return wrong("rate must be above 0, weight_decay and clip 0 or more".into());
         }
-        if self.heads == 0 || !self.width.is_multiple_of(8 * self.heads) {
+        if self.n_heads == 0 || !self.hidden_size.is_multiple_of(8 * self.n_heads) {
             return wrong(format!(
                 "width {} is no multiple of 8 * {} heads",
-                self.width, self.heads
+                self.hidden_size, self.n_heads
             ));
         }
-        if let Some(what) = unsupported_heads(self.heads, self.width / self.heads) {
-            return wrong(format!("width {} and {} heads: {what}", self.width, self.heads));
+        if let Some(what) = unsupported_heads(self.n_heads, self.hidden_size / self.n_heads) {
+            return wrong(format!("width {} and {} heads: {what}", self.hidden_size, self.n_heads));
         }
-        self.shape(self.vocabulary).check()
+        self.shape(self.vocab_size).check()
     }
 }

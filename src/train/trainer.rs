@@ -110,10 +110,10 @@ impl Trainer {
         let (shape, parameters) = (network.shape.clone(), network.trained().clone());
         let ids =
             data.iter().filter(|word| **word != Draw::NONE).map(|word| word & (u32::MAX >> 1));
-        if let Some(id) = ids.into_iter().find(|&id| id as usize >= shape.vocabulary) {
+        if let Some(id) = ids.into_iter().find(|&id| id as usize >= shape.vocab_size) {
             return Err(Error::Model(format!(
                 "token {id} is beyond the vocabulary of {}",
-                shape.vocabulary
+                shape.vocab_size
             )));
         }
         let place = Place::Device(Arc::clone(gpu));
@@ -216,7 +216,7 @@ impl Trainer {
     /// When the device fails, or a loss is no number.
     #[track_caller]
     pub fn train(&mut self, count: usize, places: &[u32], order: &mut Order) -> Result<Vec<Score>> {
-        let Settings { batch, accumulate, schedule, method, .. } = self.settings;
+        let Settings { batch, accumulate, schedule, optimizer: method, .. } = self.settings;
         let mut scores = vec![];
         while scores.len() < count {
             let steps = (count - scores.len()).min(AT_ONCE);
@@ -257,7 +257,7 @@ impl Trainer {
     /// part of the targets. The gradient is then that of the mean over all of them, however they
     /// are parted. Padded to fours.
     fn shares_of(&self, starts: &[u32]) -> Vec<f32> {
-        let Settings { batch, accumulate, kept, .. } = self.settings;
+        let Settings { batch, accumulate, loss_positions: kept, .. } = self.settings;
         let before = |word: usize| self.learned[word.min(self.learned.len() - 1)];
         let targets = |start: &u32| {
             let end = *start as usize + self.shape.context + 1;
@@ -303,7 +303,7 @@ impl Trainer {
         }
         Err(Error::Model(format!(
             "training diverged: the loss of step {} is {}; begin anew with a rate below {}, or a longer warm-up",
-            self.done, score.loss, self.settings.schedule.rate
+            self.done, score.loss, self.settings.schedule.learning_rate
         )))
     }
 

@@ -37,7 +37,7 @@ pub struct Wishes {
     /// Optimiser steps.
     pub steps: Option<u64>,
     /// Highest learning rate.
-    pub rate: Option<f64>,
+    pub learning_rate: Option<f64>,
     /// Sequences of a step.
     pub batch: Option<usize>,
     /// Tokens of a sequence.
@@ -45,7 +45,7 @@ pub struct Wishes {
     /// Share of the data that is kept for evaluation.
     pub validation: Option<f64>,
     /// Steps between two rows.
-    pub every: Option<u64>,
+    pub eval_interval: Option<u64>,
     /// Fixes start and order.
     pub seed: Option<u64>,
     /// Leave out examples that are longer than the context.
@@ -57,11 +57,11 @@ impl Wishes {
     pub fn applied(&self, settings: &TextSettings) -> TextSettings {
         TextSettings {
             steps: self.steps.unwrap_or(settings.steps),
-            rate: self.rate.unwrap_or(settings.rate),
+            learning_rate: self.learning_rate.unwrap_or(settings.learning_rate),
             batch: self.batch.unwrap_or(settings.batch),
             context: self.context.unwrap_or(settings.context),
             validation: self.validation.unwrap_or(settings.validation),
-            every: self.every.unwrap_or(settings.every),
+            eval_interval: self.eval_interval.unwrap_or(settings.eval_interval),
             seed: self.seed.unwrap_or(settings.seed),
             skip_long: self.skip_long || settings.skip_long,
             ..settings.clone()
@@ -92,14 +92,14 @@ impl Tuning {
         // What cannot be trained should show before its tokenizer is asked for.
         Shape::of(&config, true, 1)?;
         let chosen = TextSettings {
-            vocabulary: config.vocabulary,
-            layers: config.layers,
-            width: config.width,
-            heads: config.heads,
-            key_heads: config.key_heads,
-            hidden: config.hidden,
+            vocab_size: config.vocab_size,
+            n_layers: config.n_layers,
+            hidden_size: config.hidden_size,
+            n_heads: config.n_heads,
+            n_kv_heads: config.n_kv_heads,
+            intermediate_size: config.intermediate_size,
             batch: 8,
-            rate: if self.lora.is_some() { 2e-3 } else { 1e-4 },
+            learning_rate: if self.lora.is_some() { 2e-3 } else { 1e-4 },
             weight_decay: 0.0,
             validation: if data.examples().is_some() { 0.0 } else { 0.05 },
             ..TextSettings::default()
@@ -111,7 +111,7 @@ impl Tuning {
         let steps = (passes * lesson.training.len()).div_ceil(settings.batch.max(1)).max(1) as u64;
         settings.steps = wishes.steps.unwrap_or(steps);
         settings.warmup = (settings.steps / 10).min(20);
-        settings.every = wishes.every.unwrap_or((settings.steps / 20).max(1));
+        settings.eval_interval = wishes.eval_interval.unwrap_or((settings.steps / 20).max(1));
         part(&mut settings, &lesson);
         settings.check()?;
         let network = self.load(gpu, &source, &settings, &lesson)?;
@@ -167,14 +167,14 @@ fn lesson_of(
         );
     }
     let template = ChatTemplate::from_source(source, &tokenizer)?;
-    let longest = Config::from_source(source)?.context.min(MOST_CONTEXT);
+    let longest = Config::from_source(source)?.max_context.min(MOST_CONTEXT);
     let lengths = Lengths { context, longest, skip_long: settings.skip_long };
     Lesson::examples(data, &tokenizer, template.as_ref(), lengths, settings.validation)
 }
 
 /// Parts the sequences of a step into forward passes whose logits the device can hold.
 fn part(settings: &mut TextSettings, lesson: &Lesson) {
-    let fits = |batch: usize| 4 * batch * lesson.kept * settings.vocabulary <= LOGITS;
+    let fits = |batch: usize| 4 * batch * lesson.kept * settings.vocab_size <= LOGITS;
     let all = settings.batch;
     if settings.batch == 0 {
         return;

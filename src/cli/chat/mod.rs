@@ -89,7 +89,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
         ..Options::default()
     };
     log::info!("sampling: {:?}", options.sampling);
-    options.sampling.validate(file.config.vocabulary)?;
+    options.sampling.validate(file.config.vocab_size)?;
     arguments.sampling.say_what_is_unused(&options.sampling);
 
     // What is asked is not known yet: pipelines for a few tokens serve any prompt.

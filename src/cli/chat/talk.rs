@@ -243,7 +243,7 @@ impl Talk {
     }
 
     fn vocabulary(&mut self) -> usize {
-        self.generator.runner().model().config.vocabulary
+        self.generator.runner().model().config.vocab_size
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<String> {

@@ -65,7 +65,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let file = Opened::new(&arguments.model, None)?;
     let (loaded, mut runner) = file.load_with_runner(device, false, prompt, prompt + tokens)?;
     runner.fits(prompt + tokens)?;
-    let vocabulary = loaded.model.config.vocabulary;
+    let vocabulary = loaded.model.config.vocab_size;
     // Which tokens they are does not matter to the time, but one token over and over might.
     let ids: Vec<u32> = (0..prompt).map(|n| ((300 + 7 * n) % vocabulary) as u32).collect();
 

@@ -63,7 +63,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     };
     let (mut a, mut b) = (open(a, None)?, open(b, arguments.quantize)?);
     same_tokenizer(&a, &b)?;
-    let longest = a.config.context.min(b.config.context);
+    let longest = a.config.max_context.min(b.config.max_context);
     let windows = arguments.text.windows(&text, a.tokenizer()?, longest)?;
     let window = arguments.text.window(longest);
 

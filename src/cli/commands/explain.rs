@@ -62,8 +62,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let LoadingArguments { quantize, cache, lora } = &arguments.model.loading;
     let config = Config::from_source(&source)?;
     let at = arguments.at as usize;
-    if at > config.context {
-        let most = config.context;
+    if at > config.max_context {
+        let most = config.max_context;
         return Err(Error::Usage(format!(
             "--at is {at}, but this model's context has {most} tokens at most"
         )));

@@ -114,7 +114,7 @@ pub(in crate::cli) fn run(
             encoder.encode(&Prompt::Text(text.unwrap_or_default()))?
         }
     };
-    options.sampling.validate(file.config.vocabulary)?;
+    options.sampling.validate(file.config.vocab_size)?;
     arguments.sampling.say_what_is_unused(&options.sampling);
 
     let expected = prompt.len() + arguments.limit().expected();
@@ -152,7 +152,7 @@ pub(in crate::cli) fn run(
         print_json(&object)?;
     } else if answer.finish_reason == FinishReason::Length
         && let Some(why) =
-            arguments.why_cut(answer.ids.len(), loaded.file.context, loaded.file.config.context)
+            arguments.why_cut(answer.ids.len(), loaded.file.context, loaded.file.config.max_context)
     {
         eprintln!("kaiwu: {why}");
     }

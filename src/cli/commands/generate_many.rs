@@ -26,7 +26,7 @@ pub(in crate::cli) fn run(
     prompts: &[Numbered],
 ) -> Outcome {
     let file = Opened::new(&arguments.model, arguments.context)?;
-    options.sampling.validate(file.config.vocabulary)?;
+    options.sampling.validate(file.config.vocab_size)?;
     arguments.sampling.say_what_is_unused(&options.sampling);
     let encoder = Encoder::new(&file, arguments.chat, arguments.system.as_deref());
     let mut all = Vec::with_capacity(prompts.len());

@@ -190,7 +190,7 @@ pub(in crate::cli) fn scores(row: &Row) -> String {
 /// The figures, as SVG and PNG.
 fn figures(grok: &Grok, out: &Path) -> Result<()> {
     let settings = &grok.settings;
-    let GrokSettings { width, operation, modulus, .. } = *settings;
+    let GrokSettings { hidden_size: width, operation, modulus, .. } = *settings;
     let spectrum = |embedding: &[f32]| spectrum(embedding, width, operation, modulus);
     let after = grok.trainer.parameters.get("token_embd").read_f32(grok.trainer.gpu())?;
     write(&curves(settings, &grok.rows), &out.join("curves"))?;

@@ -84,7 +84,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     if ids.is_empty() {
         return Err(Error::Usage("the text has no tokens".into()));
     }
-    let all = arguments.output.as_ref().map(|_| Runner::all_logits_bytes(file.config.vocabulary));
+    let all = arguments.output.as_ref().map(|_| Runner::all_logits_bytes(file.config.vocab_size));
     let needs = Needs { tokens: ids.len(), beside: all.unwrap_or(0) };
     let loaded = file.load(device, arguments.reference, needs)?;
     let mut runner = loaded.runner_in_chunks(ids.len(), arguments.chunk as usize)?;
@@ -163,7 +163,7 @@ fn save(
     ids: &[u32],
     progress: &mut Progress,
 ) -> Result<Vec<f32>> {
-    let vocabulary = runner.model().config.vocabulary;
+    let vocabulary = runner.model().config.vocab_size;
     let bytes = 4 * ids.len() * vocabulary;
     let shape = [ids.len(), vocabulary];
     let mut header =

@@ -75,11 +75,11 @@ impl TextArguments {
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let text = arguments.text.read()?;
     let file = Opened::new(&arguments.model, arguments.text.context)?;
-    let windows = arguments.text.windows(&text, file.tokenizer()?, file.config.context)?;
-    let window = arguments.text.window(file.config.context);
+    let windows = arguments.text.windows(&text, file.tokenizer()?, file.config.max_context)?;
+    let window = arguments.text.window(file.config.max_context);
     let beside = Judge::bytes_for(&file.config);
     let loaded = file.load(device, arguments.reference, Needs { tokens: window, beside })?;
-    let rows = Judge::rows_for(loaded.model.config.vocabulary);
+    let rows = Judge::rows_for(loaded.model.config.vocab_size);
     let mut judge = Judge::new(loaded.runner(window)?, rows)?;
     let mut progress = Progress::tokens("scoring", windows.scored() as u64);
     let found = likelihood(&mut judge, &windows, |done| progress.set(done as u64))?;

@@ -110,7 +110,7 @@ fn half(text: &str) -> std::result::Result<f64, String> {
 impl WishArguments {
     fn wishes(&self) -> Wishes {
         let Self { steps, rate, batch, context, validation, every, seed, skip_long } = *self;
-        Wishes { steps, rate, batch, context, validation, every, seed, skip_long }
+        Wishes { steps, learning_rate: rate, batch, context, validation, eval_interval: every, seed, skip_long }
     }
 }
 
@@ -250,7 +250,7 @@ fn what(run: &TextRun) -> String {
             )
         }
     };
-    let (tokens, vocabulary) = (run.lesson.tokens, run.trainer.shape.vocabulary);
+    let (tokens, vocabulary) = (run.lesson.tokens, run.trainer.shape.vocab_size);
     let (steps, batch) = (run.settings.steps, run.settings.batch * run.settings.accumulate);
     format!(
         "{parameters}; {tokens} tokens of {vocabulary}; {steps} steps of {batch} sequences of {} tokens; {:.0} MiB",
@@ -278,7 +278,7 @@ fn report(run: &TextRun, arguments: &Arguments, made: &Path) -> Result<()> {
             "steps": last.step,
             "seconds": last.seconds,
             "parameters": run.trainer.parameters.count(),
-            "vocabulary": run.trainer.shape.vocabulary,
+            "vocabulary": run.trainer.shape.vocab_size,
             "tokens": run.lesson.tokens,
             "train_loss": last.train_loss,
             "validation_loss": last.validation_loss,

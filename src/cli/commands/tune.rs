@@ -149,7 +149,7 @@ fn shapes(gpu: &Arc<Gpu>, model: Option<&Path>, ignored: &Ignored) -> Result<Vec
     let Some(path) = model else { return Ok(model_shapes()) };
     let source = Source::open_ignoring(path, ignored)?;
     let place = Place::Device(Arc::clone(gpu));
-    let most = Config::from_source(&source)?.context;
+    let most = Config::from_source(&source)?.max_context;
     let room = (CONTEXT + PROMPT).min(most);
     let reckoned = Room { context: Some(room), expected: room, ..Room::default() };
     Footprint::new(&source, None, &[], &reckoned)?.check(gpu)?;

@@ -91,9 +91,9 @@ impl Opened {
         let config = Config::from_source(&source)?;
         notices(&source).iter().for_each(|notice| eprintln!("kaiwu: {}: {notice}", path.display()));
         let context_asked = context.is_some();
-        let context = context.map_or(config.context, |n| n as usize);
-        if context > config.context {
-            let longest = config.context;
+        let context = context.map_or(config.max_context, |n| n as usize);
+        if context > config.max_context {
+            let longest = config.max_context;
             let message = format!(
                 "--context {context} exceeds what the model was made for, {longest} tokens"
             );

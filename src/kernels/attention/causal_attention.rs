@@ -18,11 +18,11 @@ pub struct Heads {
     /// N.
     pub queries: usize,
     /// Query heads H.
-    pub heads: usize,
+    pub n_heads: usize,
     /// Key heads K, a divisor of H.
-    pub key_heads: usize,
+    pub n_kv_heads: usize,
     /// Width of a head D, a multiple of 4.
-    pub head: usize,
+    pub head_dim: usize,
 }
 
 impl Heads {
@@ -33,11 +33,11 @@ impl Heads {
 
     /// Factor of the scores.
     pub(in crate::kernels) fn scale(&self) -> f32 {
-        1.0 / (self.head as f32).sqrt()
+        1.0 / (self.head_dim as f32).sqrt()
     }
 
     pub(in crate::kernels) fn check(&self, q: &Tensor, kv: &Tensor) {
-        let Self { batch, tokens, queries, heads, key_heads, head } = *self;
+        let Self { batch, tokens, queries, n_heads: heads, n_kv_heads: key_heads, head_dim: head } = *self;
         assert!(
             head.is_multiple_of(4) && heads.is_multiple_of(key_heads) && queries <= tokens,
             "{self:?}"
@@ -51,9 +51,9 @@ impl Heads {
             Parameter::U32("rows", self.rows() as u32),
             Parameter::U32("tokens", self.tokens as u32),
             Parameter::U32("queries", self.queries as u32),
-            Parameter::U32("heads", self.heads as u32),
-            Parameter::U32("group", (self.heads / self.key_heads) as u32),
-            Parameter::U32("keys4", (self.key_heads * self.head / 4) as u32),
+            Parameter::U32("heads", self.n_heads as u32),
+            Parameter::U32("group", (self.n_heads / self.n_kv_heads) as u32),
+            Parameter::U32("keys4", (self.n_kv_heads * self.head_dim / 4) as u32),
             Parameter::F32("scale", self.scale()),
         ]
     }
@@ -68,7 +68,7 @@ impl Heads {
         shared: Split,
         bytes: u32,
     ) -> Vec<Strategy> {
-        let head4 = self.head as u32 / 4;
+        let head4 = self.head_dim as u32 / 4;
         let [places, heads] = shared.over.map(|count| count as u32);
         // 8 KiB of keys and values, or of queries and gradients.
         let tile = (256 / head4).clamp(1, 32);
@@ -92,7 +92,7 @@ impl Heads {
     /// Calls `visit` for each query that sees a key: index of query and head, index of its first
     /// number in q, of the key's and of the value's in kv; keys of one query follow one another.
     pub(in crate::kernels) fn each(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
-        let Self { tokens, queries, heads, key_heads, head, .. } = *self;
+        let Self { tokens, queries, n_heads: heads, n_kv_heads: key_heads, head_dim: head, .. } = *self;
         for row in 0..self.rows() {
             let first = row / queries * tokens;
             for h in 0..heads {
@@ -107,7 +107,7 @@ impl Heads {
     /// Pairs of query and key, all heads.
     pub(in crate::kernels) fn pairs(&self) -> u64 {
         let hidden = self.tokens - self.queries;
-        (self.batch * self.heads * (self.queries * hidden + self.queries * (self.queries + 1) / 2))
+        (self.batch * self.n_heads * (self.queries * hidden + self.queries * (self.queries + 1) / 2))
             as u64
     }
 }
@@ -157,7 +157,7 @@ impl Kernel for CausalAttention {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let Heads { queries, heads, .. } = self.heads;
+        let Heads { queries, n_heads: heads, .. } = self.heads;
         let apart = Split {
             name: "causal_attention",
             source: include_str!("../../../shaders/attention/causal_attention.wgsl"),
@@ -172,14 +172,14 @@ impl Kernel for CausalAttention {
     }
 
     fn cost(&self, _: usize) -> Cost {
-        let operations = self.heads.pairs() * (4 * self.heads.head as u64 + 4);
+        let operations = self.heads.pairs() * (4 * self.heads.head_dim as u64 + 4);
         Cost { read: self.q.bytes() + self.kv.bytes(), written: self.y.bytes(), operations }
     }
 
     fn reference(&self, memory: &mut HostMemory) {
-        let head = self.heads.head;
+        let head = self.heads.head_dim;
         let (q, kv) = (memory.f32(&self.q), memory.f32(&self.kv));
-        let mut scores: Vec<Vec<(f32, usize)>> = vec![vec![]; self.heads.rows() * self.heads.heads];
+        let mut scores: Vec<Vec<(f32, usize)>> = vec![vec![]; self.heads.rows() * self.heads.n_heads];
         self.heads.each(|query, q_at, key, value| {
             scores[query]
                 .push((dot(&q[q_at..][..head], &kv[key..][..head]) * self.heads.scale(), value));

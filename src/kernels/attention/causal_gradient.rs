@@ -49,7 +49,7 @@ impl Kernel for CausalQueryGradient {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let Heads { queries, heads, .. } = self.heads;
+        let Heads { queries, n_heads: heads, .. } = self.heads;
         let apart = Split {
             name: "causal_query_gradient",
             source: include_str!("../../../shaders/attention/causal_query_gradient.wgsl"),
@@ -64,13 +64,13 @@ impl Kernel for CausalQueryGradient {
     }
 
     fn cost(&self, _: usize) -> Cost {
-        let operations = self.heads.pairs() * (6 * self.heads.head as u64 + 4);
+        let operations = self.heads.pairs() * (6 * self.heads.head_dim as u64 + 4);
         let read = 3 * self.q.bytes() + self.kv.bytes();
         Cost { read, written: self.q.bytes(), operations }
     }
 
     fn reference(&self, memory: &mut HostMemory) {
-        let (head, scale) = (self.heads.head, self.heads.scale());
+        let (head, scale) = (self.heads.head_dim, self.heads.scale());
         let (q, kv, y) = (memory.f32(&self.q), memory.f32(&self.kv), memory.f32(&self.y));
         let (stats, dy) = (memory.f32(&self.stats), memory.f32(&self.dy));
         let base = self.base.as_ref().map(|base| memory.f32(base));
@@ -133,7 +133,7 @@ impl Kernel for CausalKeyGradient {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let Heads { batch, tokens, key_heads, .. } = self.heads;
+        let Heads { batch, tokens, n_kv_heads: key_heads, .. } = self.heads;
         let apart = Split {
             name: "causal_key_gradient",
             source: include_str!("../../../shaders/attention/causal_key_gradient.wgsl"),
@@ -148,13 +148,13 @@ impl Kernel for CausalKeyGradient {
     }
 
     fn cost(&self, _: usize) -> Cost {
-        let operations = self.heads.pairs() * (8 * self.heads.head as u64 + 4);
+        let operations = self.heads.pairs() * (8 * self.heads.head_dim as u64 + 4);
         let read = 2 * self.q.bytes() + self.kv.bytes();
         Cost { read, written: self.kv.bytes(), operations }
     }
 
     fn reference(&self, memory: &mut HostMemory) {
-        let (head, scale) = (self.heads.head, self.heads.scale());
+        let (head, scale) = (self.heads.head_dim, self.heads.scale());
         let (q, kv, dy) = (memory.f32(&self.q), memory.f32(&self.kv), memory.f32(&self.dy));
         let (stats, delta) = (memory.f32(&self.stats), memory.f32(&self.delta));
         let base = self.base.as_ref().map(|base| memory.f32(base));

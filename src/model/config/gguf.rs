@@ -54,9 +54,9 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
     }
     let experts = match architecture.mixture {
         true => Some(Experts {
-            count: keys.count("expert_count")?,
-            chosen: keys.count("expert_used_count")?,
-            hidden: keys.count("expert_feed_forward_length")?,
+            n_experts: keys.count("expert_count")?,
+            n_experts_used: keys.count("expert_used_count")?,
+            intermediate_size: keys.count("expert_feed_forward_length")?,
             among_chosen: keys.opt_bool("expert_weights_norm")?.unwrap_or(true),
             layers: (0..layers)
                 .map(|layer| gguf.opt_tensor(&format!("blk.{layer}.ffn_gate_inp.weight")).is_some())
@@ -77,17 +77,17 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
     };
     let config = Config {
         architecture,
-        width,
-        hidden: keys.count_of_all("feed_forward_length", layers)?,
-        layers,
-        heads,
-        key_heads: match keys.get("attention.head_count_kv") {
+        hidden_size: width,
+        intermediate_size: keys.count_of_all("feed_forward_length", layers)?,
+        n_layers: layers,
+        n_heads: heads,
+        n_kv_heads: match keys.get("attention.head_count_kv") {
             Some(_) => keys.count_of_all("attention.head_count_kv", layers)?,
             None => heads,
         },
-        head,
-        vocabulary: rows(gguf.tensor("token_embd.weight")?),
-        context,
+        head_dim: head,
+        vocab_size: rows(gguf.tensor("token_embd.weight")?),
+        max_context: context,
         norm_eps: keys.f32(epsilon)?,
         ropes,
         layer_types,

@@ -145,14 +145,14 @@ fn gpt2(fields: &Fields, architecture: &'static Architecture) -> Result<Config> 
     }
     Ok(Config {
         architecture,
-        width,
-        hidden: fields.opt_count("n_inner")?.unwrap_or(4 * width),
-        layers,
-        heads,
-        key_heads: heads,
-        head,
-        vocabulary: fields.count("vocab_size")?,
-        context: fields.opt_count("n_positions")?.unwrap_or(1024),
+        hidden_size: width,
+        intermediate_size: fields.opt_count("n_inner")?.unwrap_or(4 * width),
+        n_layers: layers,
+        n_heads: heads,
+        n_kv_heads: heads,
+        head_dim: head,
+        vocab_size: fields.count("vocab_size")?,
+        max_context: fields.opt_count("n_positions")?.unwrap_or(1024),
         norm_eps: fields.opt_number("layer_norm_epsilon")?.unwrap_or(1e-5) as f32,
         ropes: vec![Rope::none()],
         layer_types: vec![LayerType { window: None, rope: 0 }; layers],
@@ -205,14 +205,14 @@ fn decoder(fields: &Fields, architecture: &'static Architecture, named: &str) ->
     let scale_of = fields.opt_number("query_pre_attn_scalar")?.unwrap_or(scale);
     Ok(Config {
         architecture,
-        width,
-        hidden: fields.count("intermediate_size")?,
-        layers,
-        heads,
-        key_heads: fields.count_or("num_key_value_heads", defaults.key_heads)?.unwrap_or(heads),
-        head,
-        vocabulary: or("vocab_size", defaults.vocabulary)?,
-        context,
+        hidden_size: width,
+        intermediate_size: fields.count("intermediate_size")?,
+        n_layers: layers,
+        n_heads: heads,
+        n_kv_heads: fields.count_or("num_key_value_heads", defaults.key_heads)?.unwrap_or(heads),
+        head_dim: head,
+        vocab_size: or("vocab_size", defaults.vocabulary)?,
+        max_context: context,
         norm_eps: fields.opt_number("rms_norm_eps")?.unwrap_or(defaults.norm_eps) as f32,
         ropes: ropes(fields, head, context, gemma, defaults.rope_theta)?,
         layer_types: layer_types(fields, layers, named, defaults.window)?,
@@ -244,9 +244,9 @@ fn experts(fields: &Fields, layers: usize) -> Result<Experts> {
     }
     let is_dense = |layer: usize| dense.iter().any(|listed| listed.as_u64() == Some(layer as u64));
     Ok(Experts {
-        count,
-        chosen: fields.count("num_experts_per_tok")?,
-        hidden: fields.count("moe_intermediate_size")?,
+        n_experts: count,
+        n_experts_used: fields.count("num_experts_per_tok")?,
+        intermediate_size: fields.count("moe_intermediate_size")?,
         among_chosen: fields.flag("norm_topk_prob", false)?,
         layers: (0..layers)
             .map(|layer| (layer + 1).is_multiple_of(step) && !is_dense(layer))

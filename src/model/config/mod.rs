@@ -19,21 +19,21 @@ pub struct Config {
     /// The family.
     pub architecture: &'static Architecture,
     /// C.
-    pub width: usize,
+    pub hidden_size: usize,
     /// F.
-    pub hidden: usize,
+    pub intermediate_size: usize,
     /// L.
-    pub layers: usize,
+    pub n_layers: usize,
     /// H.
-    pub heads: usize,
+    pub n_heads: usize,
     /// K, a divisor of H.
-    pub key_heads: usize,
+    pub n_kv_heads: usize,
     /// D.
-    pub head: usize,
+    pub head_dim: usize,
     /// V.
-    pub vocabulary: usize,
+    pub vocab_size: usize,
     /// Longest context the model was made for.
-    pub context: usize,
+    pub max_context: usize,
     /// Epsilon of the norms.
     pub norm_eps: f32,
     /// Rotary embeddings; layers choose among them.
@@ -69,11 +69,11 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Experts {
     /// How many there are.
-    pub count: usize,
+    pub n_experts: usize,
     /// How many a token goes through.
-    pub chosen: usize,
+    pub n_experts_used: usize,
     /// Hidden width of each.
-    pub hidden: usize,
+    pub intermediate_size: usize,
     /// Whether the shares of the chosen ones add up to 1, and not those of all.
     pub among_chosen: bool,
     /// Whether a layer has experts, and not one feed-forward part for all tokens `[L]`.
@@ -149,7 +149,7 @@ impl Config {
     fn stretched(mut self) -> Self {
         for rope in &self.ropes {
             if let Scaling::Yarn { original, factor, .. } = rope.scaling {
-                self.context = self.context.max((original * factor) as usize).min(LARGEST);
+                self.max_context = self.max_context.max((original * factor) as usize).min(LARGEST);
             }
         }
         self
@@ -157,7 +157,7 @@ impl Config {
 
     /// What makes no sense, or is not supported, in words.
     fn wrong(&self) -> Option<String> {
-        let Self { heads, key_heads, head, width, .. } = *self;
+        let Self { n_heads: heads, n_kv_heads: key_heads, head_dim: head, hidden_size: width, .. } = *self;
         if heads % key_heads != 0 {
             return Some(format!("{heads} heads cannot share {key_heads} key heads evenly"));
         }
@@ -184,7 +184,7 @@ impl Config {
         if self.layer_types.iter().any(|layer| layer.window == Some(0)) {
             return Some("an attention window of 0 tokens is absurd".into());
         }
-        if let Some(Experts { count, chosen, .. }) = self.experts
+        if let Some(Experts { n_experts: count, n_experts_used: chosen, .. }) = self.experts
             && chosen > count.min(Route::MOST)
         {
             return Some(format!("{chosen} experts a token, of {count}, are not supported"));

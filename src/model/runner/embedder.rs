@@ -39,7 +39,7 @@ impl Embedder {
 
     /// Bytes on a device that it takes beside the runner.
     pub fn bytes_for(config: &Config) -> u64 {
-        (4 * ROWS * config.width.next_multiple_of(32)) as u64
+        (4 * ROWS * config.hidden_size.next_multiple_of(32)) as u64
     }
 
     fn step(&mut self, tokens: usize) -> Result<Arc<Compiled>> {
@@ -56,7 +56,7 @@ impl Embedder {
                 bias: norm.bias.clone(),
                 residual: None,
                 y: self.hidden.clone(),
-                columns: config.width,
+                columns: config.hidden_size,
                 eps: config.norm_eps,
                 centred: config.architecture.norm == NormKind::Layer,
                 first_token: 0,
@@ -79,7 +79,7 @@ impl Embedder {
         self.runner.check_ids(ids)?;
         self.runner.rewind(0);
         self.runner.fits(ids.len())?;
-        let mut pooled = vec![0.0; self.runner.model.config.width];
+        let mut pooled = vec![0.0; self.runner.model.config.hidden_size];
         let mut position = 0;
         for ids in ids.chunks(ROWS.min(self.runner.room.chunk)) {
             let hidden = self.run(ids)?;

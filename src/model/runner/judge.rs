@@ -55,7 +55,7 @@ impl Judge {
     /// # Errors
     /// When the device's memory does not suffice.
     pub fn new(runner: Runner, rows: usize) -> Result<Self> {
-        let count = runner.model.config.vocabulary;
+        let count = runner.model.config.vocab_size;
         Self::over(runner, rows, count)
     }
 
@@ -86,8 +86,8 @@ impl Judge {
     /// Bytes on a device that judging takes beside the runner, with as many rows as fit.
     pub fn bytes_for(config: &Config) -> u64 {
         // A token's logits, what follows it, its scores, and how far two models are apart on it.
-        let row = 4 * config.vocabulary.next_multiple_of(4) + 4 + 16 + 16;
-        (Self::rows_for(config.vocabulary) * row) as u64
+        let row = 4 * config.vocab_size.next_multiple_of(4) + 4 + 16 + 16;
+        (Self::rows_for(config.vocab_size) * row) as u64
     }
 
     /// The runner, to rewind it or to ask it what it counts.

@@ -18,7 +18,7 @@ impl Runner {
             Place::Device(gpu) => self.logits.read_f32(gpu)?,
             Place::Host => self.host.f32(&self.logits).to_vec(),
         };
-        values.truncate(self.model.config.vocabulary);
+        values.truncate(self.model.config.vocab_size);
         Ok(values)
     }
 
@@ -37,7 +37,7 @@ impl Runner {
 
     /// The choice among logits of which none is a number lies outside the vocabulary.
     pub(super) fn check_choice(&self, id: u32) -> Result<u32> {
-        if (id as usize) < self.model.config.vocabulary {
+        if (id as usize) < self.model.config.vocab_size {
             return Ok(id);
         }
         Err(Error::Model(
@@ -64,7 +64,7 @@ impl Runner {
         self.check_ids(ids)?;
         self.rewind(0);
         self.reserve(ids.len())?;
-        let vocabulary = self.model.config.vocabulary;
+        let vocabulary = self.model.config.vocab_size;
         let most = self.room.chunk.min(CHUNK_ALL);
         for (index, chunk) in ids.chunks(most).enumerate() {
             self.run(chunk, Want::All)?;

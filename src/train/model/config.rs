@@ -46,19 +46,19 @@ pub enum Positions {
 #[serde(deny_unknown_fields)]
 pub struct Shape {
     /// Tokens V.
-    pub vocabulary: usize,
+    pub vocab_size: usize,
     /// Places of a sequence T.
     pub context: usize,
     /// Layers.
-    pub layers: usize,
+    pub n_layers: usize,
     /// Width C.
-    pub width: usize,
+    pub hidden_size: usize,
     /// Query heads H.
-    pub heads: usize,
+    pub n_heads: usize,
     /// Key heads, a divisor of H.
-    pub key_heads: usize,
+    pub n_kv_heads: usize,
     /// Width of the feed-forward blocks.
-    pub hidden: usize,
+    pub intermediate_size: usize,
     /// Norms.
     pub norm: NormKind,
     /// Whether LayerNorms have a bias.
@@ -68,12 +68,12 @@ pub struct Shape {
     /// Places.
     pub positions: Positions,
     /// Whether the embedding is the output matrix too.
-    pub tied: bool,
+    pub tie_word_embeddings: bool,
     /// Standard deviation of embeddings at the start.
     pub embedding_deviation: f32,
     /// Added to the variance in norms.
     #[serde(default = "epsilon")]
-    pub epsilon: f32,
+    pub norm_eps: f32,
     /// Frequencies of the rotation; without, of base 10,000.
     #[serde(skip)]
     pub rope: Option<Rope>,
@@ -94,20 +94,20 @@ impl Shape {
         heads: usize,
     ) -> Self {
         Self {
-            vocabulary,
+            vocab_size: vocabulary,
             context,
-            layers,
-            width,
-            heads,
-            key_heads: heads,
-            hidden: 4 * width,
+            n_layers: layers,
+            hidden_size: width,
+            n_heads: heads,
+            n_kv_heads: heads,
+            intermediate_size: 4 * width,
             norm: NormKind::LayerNorm,
             norm_bias: true,
             feedforward: Feedforward::Relu,
             positions: Positions::Learned,
-            tied: false,
+            tie_word_embeddings: false,
             embedding_deviation: 1.0,
-            epsilon: epsilon(),
+            norm_eps: epsilon(),
             rope: None,
         }
     }
@@ -116,20 +116,20 @@ impl Shape {
     /// configuration file.
     pub(in crate::train) fn llama(settings: &TextSettings, vocabulary: usize) -> Self {
         Self {
-            vocabulary,
+            vocab_size: vocabulary,
             context: settings.context,
-            layers: settings.layers,
-            width: settings.width,
-            heads: settings.heads,
-            key_heads: settings.key_heads,
-            hidden: settings.hidden,
+            n_layers: settings.n_layers,
+            hidden_size: settings.hidden_size,
+            n_heads: settings.n_heads,
+            n_kv_heads: settings.n_kv_heads,
+            intermediate_size: settings.intermediate_size,
             norm: NormKind::RmsNorm,
             norm_bias: false,
             feedforward: Feedforward::Swiglu,
             positions: Positions::Rotary,
-            tied: true,
+            tie_word_embeddings: true,
             embedding_deviation: 0.02,
-            epsilon: epsilon(),
+            norm_eps: epsilon(),
             rope: None,
         }
     }
@@ -139,7 +139,7 @@ impl Shape {
     /// # Errors
     /// What of it this training cannot do.
     pub fn of(config: &Config, tied: bool, context: usize) -> Result<Self> {
-        let Config { heads, head, width, .. } = *config;
+        let Config { n_heads: heads, head_dim: head, hidden_size: width, .. } = *config;
         let rope = config.ropes.first().filter(|_| config.ropes.len() == 1);
         let windowed = |most: usize| {
             config.layer_types.iter().any(|layer| layer.window.is_some_and(|n| n < most))
@@ -170,33 +170,33 @@ impl Shape {
                 format!("the model cannot be trained here: its {what}; Llama and its like can be");
             return Err(Error::Model(message));
         }
-        if context > config.context {
-            let longest = config.context;
+        if context > config.max_context {
+            let longest = config.max_context;
             return Err(Error::Model(format!(
                 "a context of {context} tokens; the model was made for {longest}"
             )));
         }
         let like = TextSettings {
             context,
-            layers: config.layers,
-            width,
-            heads,
-            key_heads: config.key_heads,
-            hidden: config.hidden,
+            n_layers: config.n_layers,
+            hidden_size: width,
+            n_heads: heads,
+            n_kv_heads: config.n_kv_heads,
+            intermediate_size: config.intermediate_size,
             ..TextSettings::default()
         };
         let epsilon = config.norm_eps;
-        Ok(Self { tied, epsilon, rope: rope.cloned(), ..Self::llama(&like, config.vocabulary) })
+        Ok(Self { tie_word_embeddings: tied, norm_eps: epsilon, rope: rope.cloned(), ..Self::llama(&like, config.vocab_size) })
     }
 
     /// Width of a head.
     pub fn head(&self) -> usize {
-        self.width / self.heads
+        self.hidden_size / self.n_heads
     }
 
     /// Rows of the embedding: texels hold four numbers.
     pub fn padded_vocabulary(&self) -> usize {
-        self.vocabulary.next_multiple_of(4)
+        self.vocab_size.next_multiple_of(4)
     }
 
     /// Refuses what the kernels cannot do.
@@ -205,13 +205,13 @@ impl Shape {
     /// Which number is wrong, and what it must be.
     pub fn check(&self) -> Result<()> {
         let counts = [
-            ("vocabulary", self.vocabulary, 1 << 17),
+            ("vocabulary", self.vocab_size, 1 << 17),
             ("context", self.context, MOST_CONTEXT),
-            ("layers", self.layers, 256),
-            ("width", self.width, 1 << 14),
-            ("heads", self.heads, 256),
-            ("key_heads", self.key_heads, 256),
-            ("hidden", self.hidden, 1 << 16),
+            ("layers", self.n_layers, 256),
+            ("width", self.hidden_size, 1 << 14),
+            ("heads", self.n_heads, 256),
+            ("key_heads", self.n_kv_heads, 256),
+            ("hidden", self.intermediate_size, 1 << 16),
         ];
         for (name, count, most) in counts {
             if count == 0 || count > most {
@@ -221,18 +221,18 @@ impl Shape {
             }
         }
         let wrong = |what: String| Err(Error::Model(what));
-        if !self.width.is_multiple_of(4 * self.heads) {
-            let heads = self.heads;
-            return wrong(format!("width {} is no multiple of 4 * {heads} heads", self.width));
+        if !self.hidden_size.is_multiple_of(4 * self.n_heads) {
+            let heads = self.n_heads;
+            return wrong(format!("width {} is no multiple of 4 * {heads} heads", self.hidden_size));
         }
-        if !self.heads.is_multiple_of(self.key_heads) {
+        if !self.n_heads.is_multiple_of(self.n_kv_heads) {
             return wrong(format!(
                 "{} heads cannot share {} key heads",
-                self.heads, self.key_heads
+                self.n_heads, self.n_kv_heads
             ));
         }
-        if !self.hidden.is_multiple_of(4) {
-            return wrong(format!("hidden {} is no multiple of 4", self.hidden));
+        if !self.intermediate_size.is_multiple_of(4) {
+            return wrong(format!("hidden {} is no multiple of 4", self.intermediate_size));
         }
         if !(self.embedding_deviation > 0.0 && self.embedding_deviation.is_finite()) {
             return wrong(format!(

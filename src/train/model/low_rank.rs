@@ -112,8 +112,8 @@ impl LoraSettings {
     /// Name, held matrices and sizes of the sites of layer `layer` that have a target: rows of each
     /// held matrix, and columns.
     fn sites(&self, shape: &Shape, layer: usize) -> Vec<Site> {
-        let Shape { width, hidden, .. } = *shape;
-        let keys = shape.key_heads * shape.head();
+        let Shape { hidden_size: width, intermediate_size: hidden, .. } = *shape;
+        let keys = shape.n_kv_heads * shape.head();
         let site = |(part, held): (&str, &'static [Target])| Site {
             name: format!("blk.{layer}.{part}"),
             held,
@@ -171,7 +171,7 @@ impl Adapter {
     pub fn zeros(place: &Place, shape: &Shape, settings: &LoraSettings) -> Result<Self> {
         settings.check()?;
         let mut all = vec![];
-        for site in (0..shape.layers).flat_map(|layer| settings.sites(shape, layer)) {
+        for site in (0..shape.n_layers).flat_map(|layer| settings.sites(shape, layer)) {
             let (held, rank) = (site.held.len(), settings.padded());
             all.push((format!("{}.lora_a", site.name), vec![held * rank, site.columns]));
             all.push((format!("{}.lora_b", site.name), vec![held * site.rows, rank]));
@@ -184,7 +184,7 @@ impl Adapter {
     pub fn start(shape: &Shape, settings: &LoraSettings, seed: u64) -> Vec<Vec<f32>> {
         let (mut rng, padded) = (Rng::new(seed), settings.padded());
         let mut all = vec![];
-        for site in (0..shape.layers).flat_map(|layer| settings.sites(shape, layer)) {
+        for site in (0..shape.n_layers).flat_map(|layer| settings.sites(shape, layer)) {
             let bound = 1.0 / (site.columns as f32).sqrt();
             let mut a = vec![0.0; site.held.len() * padded * site.columns];
             for (held, a) in site.held.iter().zip(a.chunks_mut(padded * site.columns)) {
@@ -214,7 +214,7 @@ impl Adapter {
     /// order.
     pub(in crate::train) fn pairs(&self, shape: &Shape, values: &[Vec<f32>]) -> Vec<Pair> {
         let (rank, padded) = (self.settings.rank, self.settings.padded());
-        let sites = (0..shape.layers).flat_map(|layer| {
+        let sites = (0..shape.n_layers).flat_map(|layer| {
             self.settings.sites(shape, layer).into_iter().map(move |site| (layer, site))
         });
         let mut all = vec![];

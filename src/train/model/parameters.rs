@@ -26,9 +26,9 @@ pub struct Parameters {
 
 /// Name, shape and start of every parameter.
 fn listed(shape: &Shape) -> Vec<(String, Vec<usize>, Start)> {
-    let Shape { layers, width, hidden, .. } = *shape;
+    let Shape { n_layers: layers, hidden_size: width, intermediate_size: hidden, .. } = *shape;
     let rows = shape.padded_vocabulary();
-    let keys = shape.key_heads * shape.head();
+    let keys = shape.n_kv_heads * shape.head();
     // As PyTorch starts its linear layers (He et al. 2015, arXiv:1502.01852, with a slope of the
     // square root of five).
     let linear = |columns: usize| Start::Uniform(1.0 / (columns as f32).sqrt());
@@ -55,7 +55,7 @@ fn listed(shape: &Shape) -> Vec<(String, Vec<usize>, Start)> {
         all.push((name("ffn_down"), vec![width, hidden], linear(hidden)));
     }
     norm(&mut all, "output_norm".into());
-    if !shape.tied {
+    if !shape.tie_word_embeddings {
         all.push(("output".into(), vec![rows, width], linear(width)));
     }
     all

@@ -132,7 +132,7 @@ impl Pass<'_> {
                 y: y.clone(),
                 stats,
                 centred,
-                eps: self.network.shape.epsilon,
+                eps: self.network.shape.norm_eps,
             },
         );
         Ok(y)
@@ -175,7 +175,7 @@ impl Pass<'_> {
 /// When the device cannot hold the activations.
 pub fn record(network: &Network, space: &mut Workspace, batch: &Batch) -> Result<Recording> {
     let Network { shape, weights, .. } = network;
-    let Shape { layers, width, heads, key_heads, hidden, .. } = *shape;
+    let Shape { n_layers: layers, hidden_size: width, n_heads: heads, n_kv_heads: key_heads, intermediate_size: hidden, .. } = *shape;
     let Batch { size, tokens, .. } = *batch;
     let mut pass = Pass { network, space, recording: Recording::default() };
 
@@ -208,7 +208,7 @@ pub fn record(network: &Network, space: &mut Workspace, batch: &Batch) -> Result
         let attended = pass.space.get(&name("attention"), &[size * kept, width])?;
         let stats = pass.space.get(&name("attention.stats"), &[size * kept * heads, 4])?;
         let sizes =
-            Heads { batch: size, tokens, queries: kept, heads, key_heads, head: shape.head() };
+            Heads { batch: size, tokens, queries: kept, n_heads: heads, n_kv_heads: key_heads, head_dim: shape.head() };
         let attention = CausalAttention { q, kv, y: attended.clone(), stats, heads: sizes };
         pass.recording.push(name("attention"), attention);
         let middle =
@@ -237,10 +237,10 @@ pub fn record(network: &Network, space: &mut Workspace, batch: &Batch) -> Result
     // The loss over the logits                                                               [B *
     // N, V]
     let normed = pass.norm("output_norm", &x)?;
-    let output = if shape.tied { "token_embd" } else { "output" };
+    let output = if shape.tie_word_embeddings { "token_embd" } else { "output" };
     let logits = pass.linear("output", &normed, output, None)?;
     let rows = pass.space.get("losses", &[logits.dim(0), 4])?;
-    let (targets, count) = (batch.targets.clone(), shape.vocabulary);
+    let (targets, count) = (batch.targets.clone(), shape.vocab_size);
     pass.recording
         .push("cross_entropy", CrossEntropy { logits, targets, rows: rows.clone(), count });
     pass.recording.push(

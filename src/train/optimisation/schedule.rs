@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     /// The highest rate.
-    pub rate: f64,
+    pub learning_rate: f64,
     /// Steps of warm-up: step n of these has n / warmup of the rate.
     pub warmup: u64,
     /// The step at which the cosine reaches the floor; a constant rate without.
@@ -19,20 +19,20 @@ pub struct Schedule {
 impl Schedule {
     /// A constant rate after the warm-up.
     pub fn constant(rate: f64, warmup: u64) -> Self {
-        Self { rate, warmup, cosine_until: None, floor: 0.0 }
+        Self { learning_rate: rate, warmup, cosine_until: None, floor: 0.0 }
     }
 
     /// The rate of a step, the first being 1.
     pub fn at(&self, step: u64) -> f64 {
         if step < self.warmup {
-            return self.rate * step as f64 / self.warmup as f64;
+            return self.learning_rate * step as f64 / self.warmup as f64;
         }
         let Some(end) = self.cosine_until.filter(|&end| end > self.warmup) else {
-            return self.rate;
+            return self.learning_rate;
         };
         let done = ((step - self.warmup) as f64 / (end - self.warmup) as f64).min(1.0);
         let share = 0.5 * (1.0 + (std::f64::consts::PI * done).cos());
-        self.rate * (self.floor + (1.0 - self.floor) * share)
+        self.learning_rate * (self.floor + (1.0 - self.floor) * share)
     }
 }
 

@@ -45,7 +45,7 @@ impl Step {
         let (shape, parameters) = (&network.shape, network.trained());
         let data =
             Tensor::read_only(place, "data", &[words.next_multiple_of(4).max(4)], Element::U32)?;
-        let Settings { batch: size, accumulate, kept, .. } = *settings;
+        let Settings { batch: size, accumulate, loss_positions: kept, .. } = *settings;
         let fours = |count: usize| [count.next_multiple_of(4)];
         let starts =
             Tensor::read_only(place, "starts", &fours(AT_ONCE * accumulate * size), Element::U32)?;
@@ -95,9 +95,9 @@ impl Step {
         let optimiser = Optimiser::new(
             place,
             parameters,
-            settings.method,
-            settings.decay,
-            settings.clip,
+            settings.optimizer,
+            settings.weight_decay,
+            settings.max_grad_norm,
             in_place,
         )?;
         optimiser.record(place, &mut recording, parameters, &sums, &clock, &schedule)?;

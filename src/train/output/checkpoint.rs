@@ -51,7 +51,7 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
                 Some(value) => Err(Error::Model(format!(
                     "training diverged: after step {step} a parameter is {value}; begin anew with a rate below {}, or a longer \
                      warm-up",
-                    trainer.settings.schedule.rate
+                    trainer.settings.schedule.learning_rate
                 ))),
             }
         })

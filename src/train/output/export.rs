@@ -25,20 +25,20 @@ pub(in crate::train) type Named = (String, Vec<usize>, Vec<f32>);
 /// The weights under the names and in the order of Hugging Face's folders.
 pub(in crate::train) fn llama_tensors(trainer: &Trainer) -> Result<Vec<Named>> {
     let shape = &trainer.shape;
-    let (width, head, hidden) = (shape.width, shape.head(), shape.hidden);
-    let keys = shape.key_heads * head;
+    let (width, head, hidden) = (shape.hidden_size, shape.head(), shape.intermediate_size);
+    let keys = shape.n_kv_heads * head;
     let read = |name: &str| trainer.parameters.get(name).read_f32(trainer.gpu());
     let mut all = vec![];
     let mut matrix = |name: String, values: &[f32], columns: usize| {
         all.push((name, vec![values.len() / columns, columns], values.to_vec()));
     };
     let embedding = read("token_embd")?;
-    matrix("model.embed_tokens.weight".into(), &embedding[..shape.vocabulary * width], width);
-    if !shape.tied {
-        matrix("lm_head.weight".into(), &read("output")?[..shape.vocabulary * width], width);
+    matrix("model.embed_tokens.weight".into(), &embedding[..shape.vocab_size * width], width);
+    if !shape.tie_word_embeddings {
+        matrix("lm_head.weight".into(), &read("output")?[..shape.vocab_size * width], width);
     }
     let mut norms = vec![("model.norm.weight".to_string(), read("output_norm")?)];
-    for layer in 0..shape.layers {
+    for layer in 0..shape.n_layers {
         let theirs = |part: &str| format!("model.layers.{layer}.{part}.weight");
         let ours = |part: &str| read(&format!("blk.{layer}.{part}"));
         norms.push((theirs("input_layernorm"), ours("attn_norm")?));
@@ -70,7 +70,7 @@ pub fn export_llama(trainer: &Trainer, folder: &Path) -> Result<()> {
             "only models with RMSNorm, SwiGLU and rotary positions are Llamas".into(),
         ));
     }
-    let (width, hidden) = (shape.width, shape.hidden);
+    let (width, hidden) = (shape.hidden_size, shape.intermediate_size);
     let metadata = [("format".to_string(), "pt".to_string())].into();
     write_tensors(&folder.join("model.safetensors"), &llama_tensors(trainer)?, Some(metadata))?;
 
@@ -78,18 +78,18 @@ pub fn export_llama(trainer: &Trainer, folder: &Path) -> Result<()> {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
         "hidden_act": "silu",
-        "vocab_size": shape.vocabulary,
+        "vocab_size": shape.vocab_size,
         "max_position_embeddings": shape.context,
         "hidden_size": width,
         "intermediate_size": hidden,
-        "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.key_heads,
+        "num_hidden_layers": shape.n_layers,
+        "num_attention_heads": shape.n_heads,
+        "num_key_value_heads": shape.n_kv_heads,
         "rms_norm_eps": 1e-5,
         "rope_theta": 10000.0,
         "attention_bias": false,
         "mlp_bias": false,
-        "tie_word_embeddings": shape.tied,
+        "tie_word_embeddings": shape.tie_word_embeddings,
         "torch_dtype": "float32",
     });
     let path = folder.join("config.json");

@@ -103,7 +103,7 @@ pub(in crate::train) fn export_model(
 }
 
 fn export_gguf(trainer: &Trainer, gguf: &Gguf, path: &Path) -> Result<()> {
-    let (shape, keys) = (&trainer.shape, trainer.shape.key_heads * trainer.shape.head());
+    let (shape, keys) = (&trainer.shape, trainer.shape.n_kv_heads * trainer.shape.head());
     // Our matrix, and which of its rows are the file's.
     let place = |name: &str| -> Option<(String, usize)> {
         let stem = name.strip_suffix(".weight")?;
@@ -113,7 +113,7 @@ fn export_gguf(trainer: &Trainer, gguf: &Gguf, path: &Path) -> Result<()> {
             "attn_k" => (ours("attn_kv"), 0),
             "attn_v" => (ours("attn_kv"), keys),
             "ffn_gate" => (ours("ffn_up"), 0),
-            "ffn_up" => (ours("ffn_up"), shape.hidden),
+            "ffn_up" => (ours("ffn_up"), shape.intermediate_size),
             _ => (stem.to_owned(), 0),
         })
     };

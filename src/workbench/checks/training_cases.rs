@@ -144,15 +144,15 @@ fn add_norm(table: &mut Rows) -> Result<()> {
 
 fn add_causal(table: &mut Rows) -> Result<()> {
     let rows = [
-        Heads { batch: 1, tokens: 1, queries: 1, heads: 1, key_heads: 1, head: 4 },
-        Heads { batch: 3, tokens: 4, queries: 4, heads: 4, key_heads: 4, head: 8 },
-        Heads { batch: 5, tokens: 4, queries: 1, heads: 4, key_heads: 2, head: 16 },
-        Heads { batch: 2, tokens: 9, queries: 5, heads: 6, key_heads: 2, head: 12 },
-        Heads { batch: 1, tokens: 40, queries: 40, heads: 2, key_heads: 1, head: 32 },
-        Heads { batch: 2, tokens: 75, queries: 67, heads: 2, key_heads: 2, head: 16 },
+        Heads { batch: 1, tokens: 1, queries: 1, n_heads: 1, n_kv_heads: 1, head_dim: 4 },
+        Heads { batch: 3, tokens: 4, queries: 4, n_heads: 4, n_kv_heads: 4, head_dim: 8 },
+        Heads { batch: 5, tokens: 4, queries: 1, n_heads: 4, n_kv_heads: 2, head_dim: 16 },
+        Heads { batch: 2, tokens: 9, queries: 5, n_heads: 6, n_kv_heads: 2, head_dim: 12 },
+        Heads { batch: 1, tokens: 40, queries: 40, n_heads: 2, n_kv_heads: 1, head_dim: 32 },
+        Heads { batch: 2, tokens: 75, queries: 67, n_heads: 2, n_kv_heads: 2, head_dim: 16 },
     ];
     for (index, heads) in rows.into_iter().enumerate() {
-        let Heads { batch, tokens, queries, heads: count, key_heads, head } = heads;
+        let Heads { batch, tokens, queries, n_heads: count, n_kv_heads: key_heads, head_dim: head } = heads;
         let what = format!("{heads:?}");
         let (wide, keys) =
             ([batch * queries, count * head], [batch * tokens, 2 * key_heads * head]);

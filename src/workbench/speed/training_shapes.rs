@@ -21,7 +21,7 @@ const PADDED: usize = 100;
 const NUMBERS: usize = WIDTH * HIDDEN;
 
 const HEADS: Heads =
-    Heads { batch: BATCH, tokens: TOKENS, queries: TOKENS, heads: 4, key_heads: 4, head: 32 };
+    Heads { batch: BATCH, tokens: TOKENS, queries: TOKENS, n_heads: 4, n_kv_heads: 4, head_dim: 32 };
 
 /// What `kernel` writes, computed by its reference, on both sides.
 fn computed(table: &mut Table, kernel: &impl Kernel) {
@@ -55,7 +55,7 @@ fn row_norm(table: &mut Table) -> Result<RowNorm> {
 }
 
 fn causal(table: &mut Table) -> Result<CausalAttention> {
-    let each = [BATCH * HEADS.queries * HEADS.heads, 4];
+    let each = [BATCH * HEADS.queries * HEADS.n_heads, 4];
     Ok(CausalAttention {
         q: table.filled("q", &[ROWS, WIDTH])?,
         kv: table.filled("kv", &[ROWS, 2 * WIDTH])?,
@@ -147,7 +147,7 @@ const CALLS: &[(&str, Plain)] = &[
     ("rotate", |t, what| {
         let kernel = Rotate {
             x: t.filled("x", &[ROWS, WIDTH])?,
-            rope: t.filled("rope", &[TOKENS, HEADS.head])?,
+            rope: t.filled("rope", &[TOKENS, HEADS.head_dim])?,
             base: None,
             y: t.empty("y", &[ROWS, WIDTH])?,
             rotated: WIDTH,
