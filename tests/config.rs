@@ -556,7 +556,10 @@ fn fields_without_effect_pass() {
     let yarn = json!({ "type": "yarn", "factor": 4.0, "finetuned": true, "attn_factor": 1.0 });
     let folder = Changed::new("llama-f32", "finetuned");
     assert_eq!(
-        folder.config(&[("rope_parameters", None), ("rope_scaling", Some(yarn))]).unwrap().max_context,
+        folder
+            .config(&[("rope_parameters", None), ("rope_scaling", Some(yarn))])
+            .unwrap()
+            .max_context,
         1024
     );
     // It grows the base beyond the context alone.

@@ -221,7 +221,8 @@ fn a_cache_that_grows_keeps_what_it_holds() {
     };
     let (small, large) = (logits(64), logits(512));
     let config = &fixture.model.config;
-    let per_token = (4 * config.n_layers * config.n_kv_heads * config.head_dim + 4 * config.head_dim) as u64;
+    let per_token =
+        (4 * config.n_layers * config.n_kv_heads * config.head_dim + 4 * config.head_dim) as u64;
     // 50 tokens fit 64 positions; 150 take two doublings.
     assert_eq!((small.0, large.0), (256 * per_token, 512 * per_token));
     assert_eq!(small.1, large.1);

@@ -165,7 +165,8 @@ fn norms() {
 fn causal_attention() {
     for (tokens, queries, heads, key_heads) in [(3, 3, 2, 2), (4, 1, 2, 1), (3, 2, 4, 2)] {
         let mut graph = Graph::new();
-        let sizes = Heads { batch: 2, tokens, queries, n_heads: heads, n_kv_heads: key_heads, head_dim: 4 };
+        let sizes =
+            Heads { batch: 2, tokens, queries, n_heads: heads, n_kv_heads: key_heads, head_dim: 4 };
         let q = graph.hidden("q", &[2 * queries, heads * 4]);
         let kv = graph.hidden("kv", &[2 * tokens, 2 * key_heads * 4]);
         let y = graph.empty("y", &[2 * queries, heads * 4]);

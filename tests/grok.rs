@@ -95,7 +95,7 @@ fn kaiwu(arguments: &[&str], out: &Path) -> Output {
 #[test]
 fn the_command_writes_what_it_promises() {
     let folder = Folder::new("command");
-    let sizes = ["--modulus", "7", "--width", "32", "--heads", "2", "--layers", "1"];
+    let sizes = ["--modulus", "7", "--hidden-size", "32", "--n-heads", "2", "--n-layers", "1"];
     let arguments = [&["grok", "--steps", "30", "--json"][..], &sizes].concat();
     let trace = std::env::temp_dir().join(format!("kaiwu-{}-grok-trace.json", std::process::id()));
     let profile = format!("--profile={}", trace.display());
@@ -150,8 +150,8 @@ fn the_command_writes_what_it_promises() {
         ("--modulus", "11", "was begun with 7"),
         ("--weight-decay", "0.3", "--weight-decay 0.3 contradicts"),
         ("--operation", "add", "was begun with divide"),
-        ("--rate", "0.1", "--rate 0.1 contradicts"),
-        ("--every", "7", "--every 7 contradicts"),
+        ("--learning-rate", "0.1", "--learning-rate 0.1 contradicts"),
+        ("--eval-interval", "7", "--eval-interval 7 contradicts"),
         ("--steps", "39", "has taken 40 already"),
     ];
     for (option, value, word) in rows {
@@ -191,7 +191,7 @@ fn interrupt(child: std::process::Child, folder: &Path, step: u64) -> Output {
 fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
     let (stopped, whole) = (Folder::new("stopped"), Folder::new("whole"));
     let arguments: Vec<_> =
-        "grok --modulus 7 --operation add --width 32 --heads 2 --layers 1 --steps 1600 --to-the-end"
+        "grok --modulus 7 --operation add --hidden-size 32 --n-heads 2 --n-layers 1 --steps 1600 --to-the-end"
             .split(' ')
             .collect();
     let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
@@ -236,8 +236,18 @@ fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
 #[test]
 fn a_sweep_runs_what_is_missing_and_draws_all() {
     let folder = Folder::new("sweep");
-    let sizes =
-        ["--modulus", "5", "--width", "32", "--heads", "2", "--layers", "1", "--steps", "20"];
+    let sizes = [
+        "--modulus",
+        "5",
+        "--hidden-size",
+        "32",
+        "--n-heads",
+        "2",
+        "--n-layers",
+        "1",
+        "--steps",
+        "20",
+    ];
     let sweep = [
         "grok",
         "--sweep",
@@ -294,21 +304,21 @@ fn impossible_runs_are_refused() {
         (&["--fraction", "nan"], 2, "above 0 and below 1"),
         (&["--fraction", "-0.5"], 2, "above 0 and below 1"),
         (&["--fraction", "0.0001"], 2, "empty"),
-        (&["--rate", "nan"], 2, "--rate"),
-        (&["--rate", "-1"], 2, "a number above 0"),
-        (&["--rate", "0"], 2, "a number above 0"),
-        (&["--rate", "1e-60"], 2, "a number above 0"),
-        (&["--rate", "fast"], 2, "a number above 0"),
+        (&["--learning-rate", "nan"], 2, "--learning-rate"),
+        (&["--learning-rate", "-1"], 2, "a number above 0"),
+        (&["--learning-rate", "0"], 2, "a number above 0"),
+        (&["--learning-rate", "1e-60"], 2, "a number above 0"),
+        (&["--learning-rate", "fast"], 2, "a number above 0"),
         (&["--weight-decay", "-1"], 2, "0 or more"),
         (&["--weight-decay", "NaN"], 2, "0 or more"),
         (&["--weight-decay", "inf"], 2, "0 or more"),
-        (&["--width", "30"], 2, "width 30"),
-        (&["--width", "16", "--heads", "2"], 2, "a width of 16 and 2 heads"),
-        (&["--width", "1024", "--heads", "2"], 2, "a width of 1024 and 2 heads"),
-        (&["--heads", "0"], 2, "--heads"),
-        (&["--layers", "0"], 2, "--layers"),
+        (&["--hidden-size", "30"], 2, "width 30"),
+        (&["--hidden-size", "16", "--n-heads", "2"], 2, "a width of 16 and 2 heads"),
+        (&["--hidden-size", "1024", "--n-heads", "2"], 2, "a width of 1024 and 2 heads"),
+        (&["--n-heads", "0"], 2, "--n-heads"),
+        (&["--n-layers", "0"], 2, "--n-layers"),
         (&["--batch", "0"], 2, "--batch"),
-        (&["--every", "51"], 2, "--every"),
+        (&["--eval-interval", "51"], 2, "--eval-interval"),
         (&["--steps", "0"], 2, "--steps"),
         (&["--sweep", "--fraction", "0.4"], 2, "--fraction"),
         (&["--sweep", "--decays", "1,-1"], 2, "0 or more"),
@@ -334,8 +344,8 @@ fn impossible_runs_are_refused() {
 fn generate_answers_from_what_was_learned() {
     let folder = Folder::new("answers");
     // It stops when it has understood for a while, not amid one of the spikes that this rate has.
-    let arguments = "grok --modulus 23 --operation add --layers 1 --width 64 --heads 2 --fraction 0.75 --weight-decay 2 \
-                     --rate 0.003 --batch 256 --steps 4000";
+    let arguments = "grok --modulus 23 --operation add --n-layers 1 --hidden-size 64 --n-heads 2 --fraction 0.75 --weight-decay 2 \
+                     --learning-rate 0.003 --batch 256 --steps 4000";
     let learned = kaiwu(&arguments.split_whitespace().collect::<Vec<_>>(), &folder.0);
     assert!(learned.status.success(), "{}", String::from_utf8_lossy(&learned.stderr));
     let rows = [(1, 2), (11, 12), (22, 22), (0, 5), (17, 9), (20, 3), (8, 8), (13, 4)];
@@ -381,7 +391,7 @@ fn every_operation_is_trained_and_asked() {
     ];
     for (operation, question) in questions {
         let folder = Folder::new(operation);
-        let sizes = "--width 32 --heads 1 --layers 1 --steps 4";
+        let sizes = "--hidden-size 32 --n-heads 1 --n-layers 1 --steps 4";
         let mut arguments = vec!["grok", "--operation", operation];
         arguments.extend(sizes.split(' '));
         let is_of_numbers = !operation.starts_with("s5");

@@ -168,7 +168,7 @@ fn a_folder_belongs_to_one_run() {
 /// A run that goes on until it is stopped.
 fn grok(out: &Path) -> Command {
     let mut command = kaiwu();
-    let settings = "grok --modulus 7 --operation add --width 32 --heads 2 --layers 1 --to-the-end --steps 1000000";
+    let settings = "grok --modulus 7 --operation add --hidden-size 32 --n-heads 2 --n-layers 1 --to-the-end --steps 1000000";
     command
         .args(settings.split(' '))
         .arg("--out")

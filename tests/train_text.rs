@@ -149,7 +149,7 @@ fn the_command_writes_a_model_that_generate_runs() {
     let resume = ["train", "--resume", "--data", path(&text), "--out", path(&out)];
     let rows = [
         (["--seed", "2"], "--seed 2 contradicts the run in"),
-        (["--rate", "0.5"], "begun with 0.01"),
+        (["--learning-rate", "0.5"], "begun with 0.01"),
         (["--batch", "4"], "--batch 4 contradicts"),
         (["--validation", "0"], "--validation 0 contradicts"),
         (["--steps", "99"], "has taken 100 already"),
@@ -174,15 +174,15 @@ fn the_command_writes_a_model_that_generate_runs() {
 #[test]
 fn numbers_that_make_no_sense_are_refused() {
     let rows = [
-        ("--rate", "nan"),
-        ("--rate", "-1"),
-        ("--rate", "0"),
+        ("--learning-rate", "nan"),
+        ("--learning-rate", "-1"),
+        ("--learning-rate", "0"),
         ("--validation", "nan"),
         ("--validation", "-0.1"),
         ("--validation", "0.6"),
         ("--batch", "0"),
         ("--context", "0"),
-        ("--every", "0"),
+        ("--eval-interval", "0"),
         ("--steps", "0"),
         ("--lora", "0"),
         ("--lora", "257"),
@@ -335,7 +335,17 @@ fn tune(folder: &Folder, data: &str, input: &str, more: &[&str]) -> std::process
     use std::io::Write;
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny/llama-f32");
     let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
-    command.args(["train", "-m", path(&model), "--data", data, "--lora", "2", "--every", "1"]);
+    command.args([
+        "train",
+        "-m",
+        path(&model),
+        "--data",
+        data,
+        "--lora",
+        "2",
+        "--eval-interval",
+        "1",
+    ]);
     command.arg("--out").arg(folder.0.join("out")).args(more);
     let pipe = std::process::Stdio::piped;
     let mut child = command.stdin(pipe()).stdout(pipe()).stderr(pipe()).spawn().unwrap();
@@ -373,7 +383,7 @@ fn an_absurd_rate_is_a_failure() {
     let folder = Folder::new("train-absurd");
     let line = "{\"prompt\": \"one\", \"response\": \"two three\"}\n";
     for rate in ["1e5", "1e30"] {
-        let done = tune(&folder, "-", line, &["--rate", rate, "--steps", "20"]);
+        let done = tune(&folder, "-", line, &["--learning-rate", rate, "--steps", "20"]);
         let error = String::from_utf8_lossy(&done.stderr);
         assert_eq!(done.status.code(), Some(1), "{rate}: {error}");
         assert!(

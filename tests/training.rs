@@ -78,12 +78,17 @@ fn ten_steps_are_those_of_pytorch() {
 fn six_sequences_are_the_same_step_however_they_are_parted() {
     let gpu = open(StorageKind::Buffer, false);
     for run in runs() {
-        let Settings { loss_positions: kept, .. } = run.settings;
+        let Settings { loss_positions, .. } = run.settings;
         let words = 18 * run.shape.context + 1;
         let data: Vec<u32> =
             (0..words).map(|i| (i * i * 7 + i) as u32 % run.shape.vocab_size as u32).collect();
         let after = |batch, accumulate| {
-            let settings = Settings { batch, accumulate, loss_positions: kept, ..run.settings.clone() };
+            let settings = Settings {
+                batch,
+                accumulate,
+                loss_positions: loss_positions,
+                ..run.settings.clone()
+            };
             let mut trainer = Trainer::new(&gpu, &run.shape, &settings, &data).unwrap();
             let places = trainer.windows(0..words);
             losses(&trainer.train(5, &places, &mut Order::new(places.len(), 1)).unwrap())
@@ -145,11 +150,11 @@ fn impossible_shapes_and_settings_are_refused() {
     let Run { shape, settings, .. } = runs().swap_remove(0);
     let shapes = [
         (Shape { n_heads: 3, ..shape.clone() }, "heads"),
-        (Shape { hidden_size: 0, ..shape.clone() }, "width"),
+        (Shape { hidden_size: 0, ..shape.clone() }, "hidden_size"),
         (Shape { n_kv_heads: 3, ..shape.clone() }, "key heads"),
-        (Shape { intermediate_size: 30, ..shape.clone() }, "hidden"),
+        (Shape { intermediate_size: 30, ..shape.clone() }, "intermediate_size"),
         (Shape { n_layers: 1 << 40, ..shape.clone() }, "layers"),
-        (Shape { vocab_size: 2, ..shape.clone() }, "vocabulary"),
+        (Shape { vocab_size: 2, ..shape.clone() }, "vocab_size"),
     ];
     for (wrong, word) in shapes {
         let message = Trainer::new(&gpu, &wrong, &settings, &[1, 2, 3]).err().unwrap().to_string();

@@ -183,7 +183,12 @@ fn only_what_the_assistant_says_is_learned() {
 fn an_adapter_learns_examples_and_is_read_as_it_was_trained() {
     let (gpu, folder) = (open(), Folder::new("tune-lora"));
     let data = Data::read(&[examples(&folder)]).unwrap();
-    let wishes = Wishes { steps: Some(40), eval_interval: Some(10), learning_rate: Some(0.02), ..Wishes::default() };
+    let wishes = Wishes {
+        steps: Some(40),
+        eval_interval: Some(10),
+        learning_rate: Some(0.02),
+        ..Wishes::default()
+    };
     let some = lora(3, &[Target::Q, Target::V, Target::Up]);
     for (model, settings) in [(tiny("llama-f32"), some), (gguf(&folder), lora(4, &Target::ALL))] {
         let tuning = tuning(&model, Some(settings.clone()));
@@ -276,8 +281,12 @@ fn an_adapter_is_what_peft_makes_of_it() {
 fn a_stopped_run_goes_on_as_if_nothing_had_happened() {
     let (gpu, folder) = (open(), Folder::new("tune-resumed"));
     let data = Data::read(&[examples(&folder)]).unwrap();
-    let wishes =
-        Wishes { steps: Some(9), eval_interval: Some(4), validation: Some(0.34), ..Wishes::default() };
+    let wishes = Wishes {
+        steps: Some(9),
+        eval_interval: Some(4),
+        validation: Some(0.34),
+        ..Wishes::default()
+    };
     let tuning = tuning(&tiny("llama-f32"), Some(lora(4, &Target::ALL)));
     let mut whole = TextRun::tune(&gpu, &tuning, &wishes, &data).unwrap();
     finish(&mut whole);
@@ -336,7 +345,8 @@ fn the_command_writes_an_adapter_that_generate_takes() {
     let folder = Folder::new("tune-command");
     let (model, data, out) = ("tests/data/tiny/llama-f32", examples(&folder), folder.0.join("out"));
     let train = ["train", "-m", model, "--data", path(&data), "--out", path(&out), "--lora", "4"];
-    let done = kaiwu(&[&train[..], &["--steps", "40", "--rate", "0.02", "--json"]].concat());
+    let done =
+        kaiwu(&[&train[..], &["--steps", "40", "--learning-rate", "0.02", "--json"]].concat());
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(

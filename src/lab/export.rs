@@ -40,8 +40,11 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
             vector(part(&format!("{theirs}.bias")), read(&format!("blk.{layer}.{ours}.bias"))?);
         }
         // The matrices have no biases here; GPT-2 has.
-        let biases =
-            [("attn.c_attn", 3 * width), ("attn.c_proj", width), ("mlp.c_fc", shape.intermediate_size)];
+        let biases = [
+            ("attn.c_attn", 3 * width),
+            ("attn.c_proj", width),
+            ("mlp.c_fc", shape.intermediate_size),
+        ];
         for (name, count) in biases.into_iter().chain([("mlp.c_proj", width)]) {
             vector(part(&format!("{name}.bias")), vec![0.0; count]);
         }

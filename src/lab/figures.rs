@@ -16,17 +16,21 @@ fn what(settings: &GrokSettings) -> String {
 
 /// The network.
 fn with(settings: &GrokSettings) -> String {
-    let GrokSettings { n_layers: layers, hidden_size: width, n_heads: heads, .. } = settings;
+    let GrokSettings { n_layers, hidden_size, n_heads, .. } = settings;
     let plural = |count: usize| if count == 1 { "" } else { "s" };
-    format!("{layers} layer{} of width {width}, {heads} head{}", plural(*layers), plural(*heads))
+    format!(
+        "{n_layers} layer{} of width {hidden_size}, {n_heads} head{}",
+        plural(*n_layers),
+        plural(*n_heads)
+    )
 }
 
 fn how(settings: &GrokSettings) -> String {
-    let GrokSettings { fraction, learning_rate: rate, weight_decay, seed, .. } = settings;
+    let GrokSettings { fraction, learning_rate, weight_decay, seed, .. } = settings;
     let (share, network) = (100.0 * fraction, with(settings));
     let decay = decimal(*weight_decay);
     format!(
-        "{share:.0} % of the table; {network}; AdamW, rate {rate}, weight decay {decay}; seed {seed}"
+        "{share:.0} % of the table; {network}; AdamW, rate {learning_rate}, weight decay {decay}; seed {seed}"
     )
 }
 
@@ -217,8 +221,17 @@ pub fn learning_curve(run: &TextRun) -> Chart {
         || rows.iter().flat_map(|row| [Some(row.train_loss), row.validation_loss]).flatten();
     let (low, high) =
         losses().fold((f64::MAX, 0.0f64), |(low, high), loss| (low.min(loss), high.max(loss)));
-    let TextSettings { n_layers: layers, hidden_size: width, n_heads: heads, context, batch, accumulate, learning_rate: rate, seed, .. } =
-        run.settings;
+    let TextSettings {
+        n_layers: layers,
+        hidden_size: width,
+        n_heads: heads,
+        context,
+        batch,
+        accumulate,
+        learning_rate: rate,
+        seed,
+        ..
+    } = run.settings;
     let (title, how) = match &run.pupil {
         Pupil::New(_) => ("Learning a text", String::new()),
         Pupil::Tuned(Tuning { lora: None, .. }) => ("Going on with a model", String::new()),

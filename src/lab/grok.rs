@@ -27,22 +27,27 @@ pub struct GrokSettings {
     /// Share of the table to learn from.
     pub fraction: f64,
     /// Layers of the network.
+    #[serde(alias = "layers")]
     pub n_layers: usize,
     /// Its width.
+    #[serde(alias = "width")]
     pub hidden_size: usize,
     /// Its heads.
+    #[serde(alias = "heads")]
     pub n_heads: usize,
     /// Most steps.
     pub steps: u64,
     /// Decay of AdamW.
     pub weight_decay: f32,
     /// Learning rate after ten steps of warm-up.
+    #[serde(alias = "rate")]
     pub learning_rate: f64,
     /// Equations of a step; fewer where the training half has less than twice as many.
     pub batch: usize,
     /// Fixes the split, the start and the order.
     pub seed: u64,
     /// Steps between rows.
+    #[serde(alias = "every")]
     pub eval_interval: u64,
     /// Go on when validation has held.
     pub to_the_end: bool,
@@ -92,16 +97,18 @@ impl GrokSettings {
     /// # Errors
     /// Which setting is impossible.
     fn prepare(&self) -> Result<(Table, Shape, Settings)> {
-        let Self { operation, modulus, n_layers: layers, hidden_size: width, n_heads: heads, eval_interval: every, seed, .. } = *self;
-        if self.steps == 0 || every == 0 || every > 50 {
+        let Self {
+            operation, modulus, n_layers, hidden_size, n_heads, eval_interval, seed, ..
+        } = *self;
+        if self.steps == 0 || eval_interval == 0 || eval_interval > 50 {
             let steps = self.steps;
             return Err(Error::Usage(format!(
-                "{steps} steps, a row every {every}: from 1, and from 1 to 50"
+                "{steps} steps, a row every {eval_interval}: from 1, and from 1 to 50"
             )));
         }
         let table = Table::new(operation, modulus, self.fraction, seed)?;
         let vocabulary = operation.elements(modulus).len() + 2;
-        let shape = Shape::grokking(vocabulary, QUESTION, layers, width, heads);
+        let shape = Shape::grokking(vocabulary, QUESTION, n_layers, hidden_size, n_heads);
         let training = Settings {
             batch: self.batch.min(table.training.len().div_ceil(2)),
             accumulate: 1,
@@ -114,8 +121,10 @@ impl GrokSettings {
         };
         let sane = shape.check().and_then(|()| training.check(&shape));
         sane.map_err(|error| Error::Usage(error.to_string()))?;
-        if let Some(what) = unsupported_heads(heads, shape.head()) {
-            return Err(Error::Usage(format!("a width of {width} and {heads} heads: {what}")));
+        if let Some(what) = unsupported_heads(n_heads, shape.head()) {
+            return Err(Error::Usage(format!(
+                "a width of {hidden_size} and {n_heads} heads: {what}"
+            )));
         }
         Ok((table, shape, training))
     }
@@ -302,8 +311,11 @@ impl Grok {
         let before = self.seconds;
         loop {
             let step = self.trainer.done();
-            let next = EARLY.into_iter().find(|&early| early > step && early < self.settings.eval_interval);
-            let next = next.unwrap_or((step / self.settings.eval_interval + 1) * self.settings.eval_interval);
+            let next = EARLY
+                .into_iter()
+                .find(|&early| early > step && early < self.settings.eval_interval);
+            let next = next
+                .unwrap_or((step / self.settings.eval_interval + 1) * self.settings.eval_interval);
             let next = next.min(self.settings.steps.max(step + 1));
             let count = (next - step).min(TOGETHER);
             let scores =

@@ -9,8 +9,8 @@ use crate::gpu::Tensor;
 impl Loader<'_> {
     /// Those of queries, keys and values, in the order of their rows.
     pub(super) fn query_key_value_bias(&self, index: usize) -> Result<Tensor> {
-        let Config { architecture, head_dim: head, n_heads: heads, n_kv_heads: key_heads, .. } = *self.config;
-        let (query, key) = (heads * head, key_heads * head);
+        let Config { architecture, head_dim, n_heads, n_kv_heads, .. } = *self.config;
+        let (query, key) = (n_heads * head_dim, n_kv_heads * head_dim);
         let name = |part: &str| format!("blk.{index}.{part}");
         let floats =
             |part: &str, count| self.bias_floats(&name(part), count, architecture.qkv_bias);
@@ -23,15 +23,15 @@ impl Loader<'_> {
                 [q?, k?, v?].concat()
             }
         };
-        all[..query + key].chunks_mut(head).for_each(|head| self.pair_up(index, head));
+        all[..query + key].chunks_mut(head_dim).for_each(|head_dim| self.pair_up(index, head_dim));
         self.vector(&name("attn_qkv"), all)
     }
 
     /// That of the product after attention.
     pub(super) fn attention_output_bias(&self, index: usize) -> Result<Tensor> {
-        let Config { architecture, hidden_size: width, .. } = *self.config;
+        let Config { architecture, hidden_size, .. } = *self.config;
         let name = format!("blk.{index}.attn_output");
-        self.vector(&name, self.bias_floats(&name, width, architecture.bias)?)
+        self.vector(&name, self.bias_floats(&name, hidden_size, architecture.bias)?)
     }
 
     /// The numbers of a bias of attention. Files of a family that does without may have some of

@@ -13,32 +13,37 @@ use std::sync::Arc;
 impl Loader<'_> {
     /// A feed-forward part that all tokens go through.
     pub(super) fn dense(&self, index: usize) -> Result<Dense> {
-        let Config { architecture, hidden_size: width, intermediate_size: hidden, .. } = *self.config;
+        let Config { architecture, hidden_size, intermediate_size, .. } = *self.config;
         let name = |part: &str| format!("blk.{index}.{part}");
         let weight = |part: &str| format!("blk.{index}.{part}.weight");
         let gate_up = match (architecture.feed_forward, architecture.fused) {
-            (FeedForward::Plain, _) => {
-                self.reserve(&name("ffn_up"), self.rows(&weight("ffn_up"), hidden, width)?, TILE)?
-            }
+            (FeedForward::Plain, _) => self.reserve(
+                &name("ffn_up"),
+                self.rows(&weight("ffn_up"), intermediate_size, hidden_size)?,
+                TILE,
+            )?,
             (_, false) => {
                 let sources = [
-                    self.rows(&weight("ffn_gate"), hidden, width)?,
-                    self.rows(&weight("ffn_up"), hidden, width)?,
+                    self.rows(&weight("ffn_gate"), intermediate_size, hidden_size)?,
+                    self.rows(&weight("ffn_up"), intermediate_size, hidden_size)?,
                 ];
                 self.pair(&name("ffn_gate_up"), sources)?
             }
             (_, true) => {
-                let both = self.rows(&weight("ffn_up"), 2 * hidden, width)?;
+                let both = self.rows(&weight("ffn_up"), 2 * intermediate_size, hidden_size)?;
                 let half = |rows| Arc::new(Slice { source: Arc::clone(&both), rows }) as Rows;
-                self.pair(&name("ffn_gate_up"), [half(0..hidden), half(hidden..2 * hidden)])?
+                self.pair(
+                    &name("ffn_gate_up"),
+                    [half(0..intermediate_size), half(intermediate_size..2 * intermediate_size)],
+                )?
             }
         };
-        let down = self.padded(self.rows(&weight("ffn_down"), width, hidden)?);
+        let down = self.padded(self.rows(&weight("ffn_down"), hidden_size, intermediate_size)?);
         Ok(Dense {
             gate_up,
             up_bias: self.up_bias(index)?,
             down: self.reserve(&weight("ffn_down"), down, TILE)?,
-            down_bias: self.bias(&name("ffn_down"), width, self.config.ffn_bias)?,
+            down_bias: self.bias(&name("ffn_down"), hidden_size, self.config.ffn_bias)?,
         })
     }
 
@@ -55,14 +60,14 @@ impl Loader<'_> {
 
     /// The biases of gate and up, where their rows are: each padded to whole tiles.
     fn up_bias(&self, index: usize) -> Result<Option<Tensor>> {
-        let Config { architecture, intermediate_size: hidden, ffn_bias, .. } = *self.config;
+        let Config { architecture, intermediate_size, ffn_bias, .. } = *self.config;
         let name = |part: &str| format!("blk.{index}.{part}");
         if !ffn_bias || architecture.feed_forward == FeedForward::Plain {
-            return self.bias(&name("ffn_up"), hidden, ffn_bias);
+            return self.bias(&name("ffn_up"), intermediate_size, ffn_bias);
         }
         let mut both = vec![];
         for part in ["ffn_gate", "ffn_up"] {
-            both.extend(self.floats(&format!("{}.bias", name(part)), hidden)?);
+            both.extend(self.floats(&format!("{}.bias", name(part)), intermediate_size)?);
             both.resize(both.len().next_multiple_of(TILE), 0.0);
         }
         self.vector(&name("ffn_gate_up"), both).map(Some)

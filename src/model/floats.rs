@@ -18,7 +18,7 @@ pub fn floats(
     config: &Config,
     mut take: impl FnMut(&str, Vec<f32>) -> Result<()>,
 ) -> Result<()> {
-    let Config { hidden_size: width, intermediate_size: hidden, vocab_size: vocabulary, n_heads: heads, head_dim: head, .. } = *config;
+    let Config { hidden_size, intermediate_size, vocab_size, n_heads, head_dim, .. } = *config;
     let loader = Loader::new(&Place::Host, source, config, None);
     let widened = |parts: &[Rows]| -> Result<Vec<f32>> {
         let mut values = vec![];
@@ -35,9 +35,9 @@ pub fn floats(
     };
     let matrix = |name: &str, rows, columns| loader.rows(&format!("{name}.weight"), rows, columns);
     let mut give = |name: &str, parts: &[Rows]| take(name, widened(parts)?);
-    give("token_embd", &[matrix("token_embd", vocabulary, width)?])?;
+    give("token_embd", &[matrix("token_embd", vocab_size, hidden_size)?])?;
     if !config.tied.unwrap_or_else(|| source.opt_tensor("output.weight").is_none()) {
-        give("output", &[matrix("output", vocabulary, width)?])?;
+        give("output", &[matrix("output", vocab_size, hidden_size)?])?;
     }
     for layer in 0..config.n_layers {
         let name = |part: &str| format!("blk.{layer}.{part}");
@@ -45,17 +45,20 @@ pub fn floats(
         let qkv = loader.query_key_value(layer)?;
         give(&name("attn_q"), &qkv[..1])?;
         give(&name("attn_kv"), &qkv[1..])?;
-        give(&name("attn_output"), &[matrix("attn_output", width, heads * head)?])?;
+        give(&name("attn_output"), &[matrix("attn_output", hidden_size, n_heads * head_dim)?])?;
         give(
             &name("ffn_up"),
-            &[matrix("ffn_gate", hidden, width)?, matrix("ffn_up", hidden, width)?],
+            &[
+                matrix("ffn_gate", intermediate_size, hidden_size)?,
+                matrix("ffn_up", intermediate_size, hidden_size)?,
+            ],
         )?;
-        give(&name("ffn_down"), &[matrix("ffn_down", width, hidden)?])?;
+        give(&name("ffn_down"), &[matrix("ffn_down", hidden_size, intermediate_size)?])?;
     }
     let norms = (0..config.n_layers)
         .flat_map(|layer| ["attn_norm", "ffn_norm"].map(|part| format!("blk.{layer}.{part}")));
     for name in norms.chain(["output_norm".into()]) {
-        take(&name, loader.floats(&format!("{name}.weight"), width)?)?;
+        take(&name, loader.floats(&format!("{name}.weight"), hidden_size)?)?;
     }
     loader.all_used()
 }

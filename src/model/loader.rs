@@ -120,16 +120,17 @@ impl<'a> Loader<'a> {
     }
 
     fn layer(&self, index: usize) -> Result<Layer> {
-        let Config { architecture, hidden_size: width, head_dim: head, qkv_bias, output_bias, .. } = *self.config;
-        let attended = self.config.n_heads * head;
+        let Config { architecture, hidden_size, head_dim, qkv_bias, output_bias, .. } =
+            *self.config;
+        let attended = self.config.n_heads * head_dim;
         let name = |part: &str| format!("blk.{index}.{part}");
         let weight = |part: &str| format!("blk.{index}.{part}.weight");
         let post = |part: &str| match architecture.post_norms {
-            true => self.gain(&name(part), width).map(Some),
+            true => self.gain(&name(part), hidden_size).map(Some),
             false => Ok(None),
         };
         Ok(Layer {
-            attn_norm: self.gain(&name("attn_norm"), width)?,
+            attn_norm: self.gain(&name("attn_norm"), hidden_size)?,
             attn_qkv: self.stack(&name("attn_qkv"), self.query_key_value(index)?)?,
             attn_qkv_bias: if qkv_bias { Some(self.query_key_value_bias(index)?) } else { None },
             head_norms: match architecture.head_norms {
@@ -139,14 +140,14 @@ impl<'a> Loader<'a> {
                 ]),
                 false => None,
             },
-            attn_output: self.matrix(&weight("attn_output"), width, attended)?,
+            attn_output: self.matrix(&weight("attn_output"), hidden_size, attended)?,
             attn_output_bias: if output_bias {
                 Some(self.attention_output_bias(index)?)
             } else {
                 None
             },
             post_attention_norm: post("post_attention_norm")?,
-            ffn_norm: self.gain(&name("ffn_norm"), width)?,
+            ffn_norm: self.gain(&name("ffn_norm"), hidden_size)?,
             ffn: match self.config.experts_of(index) {
                 None => Ffn::Dense(self.dense(index)?),
                 Some(experts) => Ffn::Mixture(self.mixture(index, experts)?),
@@ -168,24 +169,25 @@ impl<'a> Loader<'a> {
 
     /// Rows of queries and keys, numbers that are rotated together being neighbours, and of values.
     pub(super) fn query_key_value(&self, index: usize) -> Result<Vec<Rows>> {
-        let Config { architecture, hidden_size: width, head_dim: head, n_heads: heads, n_kv_heads: key_heads, .. } = *self.config;
-        let (query, key) = (heads * head, key_heads * head);
+        let Config { architecture, hidden_size, head_dim, n_heads, n_kv_heads, .. } = *self.config;
+        let (query, key) = (n_heads * head_dim, n_kv_heads * head_dim);
         let weight = |part: &str| format!("blk.{index}.{part}.weight");
         let [q, k, v] = match architecture.fused {
             false => [
-                self.rows(&weight("attn_q"), query, width)?,
-                self.rows(&weight("attn_k"), key, width)?,
-                self.rows(&weight("attn_v"), key, width)?,
+                self.rows(&weight("attn_q"), query, hidden_size)?,
+                self.rows(&weight("attn_k"), key, hidden_size)?,
+                self.rows(&weight("attn_v"), key, hidden_size)?,
             ],
             true => {
-                let all = self.rows(&weight("attn_qkv"), query + 2 * key, width)?;
+                let all = self.rows(&weight("attn_qkv"), query + 2 * key, hidden_size)?;
                 let rows = [0..query, query..query + key, query + key..query + 2 * key];
                 rows.map(|rows| Arc::new(Slice { source: Arc::clone(&all), rows }) as Rows)
             }
         };
         let pairs = self.pairs();
         let rotated = self.rotated(index);
-        let paired = |source| Arc::new(Paired { source, pairs, head, width: rotated }) as Rows;
+        let paired =
+            |source| Arc::new(Paired { source, pairs, head: head_dim, width: rotated }) as Rows;
         Ok(vec![paired(q), paired(k), v])
     }
 

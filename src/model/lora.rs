@@ -178,11 +178,14 @@ impl Model {
 /// The products of layer `index`, in the order of [`Additions`], and how the stored matrices make
 /// up their rows.
 fn sites(config: &Config, index: usize, dense: bool) -> Vec<Site> {
-    let Config { architecture, hidden_size: width, intermediate_size: hidden, head_dim: head, n_heads: heads, n_kv_heads: key_heads, .. } = *config;
-    let (query, key) = (heads * head, key_heads * head);
-    let rotated = Some((head, config.ropes[config.layer_types[index].rope].width));
+    let Config {
+        architecture, hidden_size, intermediate_size, head_dim, n_heads, n_kv_heads, ..
+    } = *config;
+    let (query, key) = (n_heads * head_dim, n_kv_heads * head_dim);
+    let rotated = Some((head_dim, config.ropes[config.layer_types[index].rope].width));
     let name = |part: &str| format!("blk.{index}.{part}");
-    let piece = |part: &str, rows, first, head| Piece { name: name(part), rows, first, head };
+    let piece =
+        |part: &str, rows, first, head_dim| Piece { name: name(part), rows, first, head: head_dim };
     let site = |label: &str, pieces, inputs, padded_inputs, rows: usize| {
         let rows = rows.next_multiple_of(4);
         Site {
@@ -208,35 +211,43 @@ fn sites(config: &Config, index: usize, dense: bool) -> Vec<Site> {
         ],
     };
     let mut all = vec![
-        site("attn_qkv", qkv, width, width, query + 2 * key),
-        site("attn_output", vec![piece("attn_output", 0..width, 0, None)], query, query, width),
+        site("attn_qkv", qkv, hidden_size, hidden_size, query + 2 * key),
+        site(
+            "attn_output",
+            vec![piece("attn_output", 0..hidden_size, 0, None)],
+            query,
+            query,
+            hidden_size,
+        ),
     ];
     if dense {
-        let tiles = hidden.next_multiple_of(64);
+        let tiles = intermediate_size.next_multiple_of(64);
         let (pieces, rows) = match (architecture.feed_forward, architecture.fused) {
-            (FeedForward::Plain, _) => (vec![piece("ffn_up", 0..hidden, 0, None)], hidden),
+            (FeedForward::Plain, _) => {
+                (vec![piece("ffn_up", 0..intermediate_size, 0, None)], intermediate_size)
+            }
             (_, true) => (
                 vec![
-                    piece("ffn_up", 0..hidden, 0, None),
-                    piece("ffn_up", hidden..2 * hidden, tiles, None),
+                    piece("ffn_up", 0..intermediate_size, 0, None),
+                    piece("ffn_up", intermediate_size..2 * intermediate_size, tiles, None),
                 ],
                 2 * tiles,
             ),
             (_, false) => (
                 vec![
-                    piece("ffn_gate", 0..hidden, 0, None),
-                    piece("ffn_up", 0..hidden, tiles, None),
+                    piece("ffn_gate", 0..intermediate_size, 0, None),
+                    piece("ffn_up", 0..intermediate_size, tiles, None),
                 ],
                 2 * tiles,
             ),
         };
-        all.push(site("ffn_gate_up", pieces, width, width, rows));
+        all.push(site("ffn_gate_up", pieces, hidden_size, hidden_size, rows));
         all.push(site(
             "ffn_down",
-            vec![piece("ffn_down", 0..width, 0, None)],
-            hidden,
+            vec![piece("ffn_down", 0..hidden_size, 0, None)],
+            intermediate_size,
             tiles,
-            width,
+            hidden_size,
         ));
     }
     all

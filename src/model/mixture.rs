@@ -62,7 +62,11 @@ impl MixtureActivations {
             logits: tensor("expert_logits", tokens, experts.n_experts.next_multiple_of(32))?,
             routes: tensor("routes", choices, 4)?,
             groups: tensor("groups", GroupChoices::rows(choices, experts.n_experts), 4)?,
-            hidden: tensor("expert_hidden", choices, experts.intermediate_size.next_multiple_of(64))?,
+            hidden: tensor(
+                "expert_hidden",
+                choices,
+                experts.intermediate_size.next_multiple_of(64),
+            )?,
             given: tensor("expert_given", choices, config.hidden_size.next_multiple_of(64))?,
         })
     }

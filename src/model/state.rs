@@ -61,8 +61,8 @@ impl Room {
             if kept == of_other { 0 } else { kept }
         });
         let position = 2 * self.position_bytes(config);
-        let ropes =
-            ((4 * config.head_dim * config.ropes.len()) as u64).saturating_mul(capacities[0] as u64);
+        let ropes = ((4 * config.head_dim * config.ropes.len()) as u64)
+            .saturating_mul(capacities[0] as u64);
         kept.fold(ropes, |sum, kept| sum.saturating_add(kept.saturating_mul(position)))
     }
 

@@ -109,13 +109,15 @@ impl Activations {
 fn partial(place: &Place, config: &Config) -> Result<Option<(Tensor, Pieces)>> {
     let Place::Device(gpu) = place else { return Ok(None) };
     let workers = gpu.workers().unwrap_or(1) as usize;
-    let count =
-        (1..=workers).find(|count| (count * config.n_kv_heads).is_multiple_of(workers)).unwrap_or(1);
+    let count = (1..=workers)
+        .find(|count| (count * config.n_kv_heads).is_multiple_of(workers))
+        .unwrap_or(1);
     // Their sums meet in an order that depends on how many tokens a step has.
     if count == 1 || gpu.capabilities().deterministic {
         return Ok(None);
     }
-    let sums = Tensor::zeros(place, "partial", &[count, config.n_heads * config.head_dim], Element::F32)?;
+    let sums =
+        Tensor::zeros(place, "partial", &[count, config.n_heads * config.head_dim], Element::F32)?;
     let stats = Tensor::zeros(place, "stats", &[count, config.n_heads, 4], Element::F32)?;
     Ok(Some((sums, Pieces { count, stats })))
 }

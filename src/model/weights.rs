@@ -131,11 +131,11 @@ impl Model {
             }
         };
 
-        let Config { hidden_size: width, vocab_size: vocabulary, max_context: context, .. } = config;
-        let token_embd = loader.matrix("token_embd.weight", vocabulary, width)?;
+        let Config { hidden_size, vocab_size, max_context, .. } = config;
+        let token_embd = loader.matrix("token_embd.weight", vocab_size, hidden_size)?;
         read(loader.bytes("token_embd."));
         let position_embd = match config.architecture.learned_positions {
-            true => Some(loader.table("position_embd.weight", context, width)?),
+            true => Some(loader.table("position_embd.weight", max_context, hidden_size)?),
             false => None,
         };
         let is_stored = source.opt_tensor("output.weight").is_some();
@@ -144,7 +144,7 @@ impl Model {
             Extent::WithoutOutput => None,
             Extent::Whole if tied => None,
             Extent::Whole if is_stored => {
-                Some(loader.matrix("output.weight", vocabulary, width)?)
+                Some(loader.matrix("output.weight", vocab_size, hidden_size)?)
             }
             Extent::Whole => {
                 return Err(source.path_error(
@@ -164,7 +164,7 @@ impl Model {
         };
         let layers = loader.layers(read)?;
         drop(arena);
-        let output_norm = loader.gain("output_norm", width)?;
+        let output_norm = loader.gain("output_norm", hidden_size)?;
         loader.all_used()?;
         let matrices = loader.into_reserved();
         let model = Self { config, token_embd, position_embd, layers, output_norm, output };

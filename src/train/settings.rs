@@ -14,14 +14,18 @@ pub struct Settings {
     /// Forward passes whose gradients are added for a step.
     pub accumulate: usize,
     /// How many of a sequence's places, the last ones, have targets.
+    #[serde(alias = "kept")]
     pub loss_positions: usize,
     /// Learning rate.
     pub schedule: Schedule,
     /// Optimiser.
+    #[serde(alias = "method")]
     pub optimizer: Method,
     /// Decay of the parameters.
+    #[serde(alias = "decay")]
     pub weight_decay: f32,
     /// Largest norm of all gradients together.
+    #[serde(alias = "clip")]
     pub max_grad_norm: Option<f32>,
     /// Fixes start and order.
     pub seed: u64,
@@ -34,7 +38,11 @@ impl Settings {
     /// Which number is wrong, and what it must be.
     pub fn check(&self, shape: &Shape) -> Result<()> {
         let wrong = |what: String| Err(Error::Model(what));
-        if self.batch == 0 || self.accumulate == 0 || self.loss_positions == 0 || self.loss_positions > shape.context {
+        if self.batch == 0
+            || self.accumulate == 0
+            || self.loss_positions == 0
+            || self.loss_positions > shape.context
+        {
             return wrong(format!(
                 "batch {}, accumulation {} and targets {} of {} places: all must be 1 or more, targets no more than places",
                 self.batch, self.accumulate, self.loss_positions, shape.context

@@ -14,18 +14,24 @@ use serde::{Deserialize, Serialize};
 #[serde(default, deny_unknown_fields)]
 pub struct TextSettings {
     /// Most tokens of the tokenizer; 256 gives a model of bytes, that is of characters in English.
+    #[serde(alias = "vocabulary")]
     pub vocab_size: usize,
     /// Tokens of a sequence.
     pub context: usize,
     /// Layers.
+    #[serde(alias = "layers")]
     pub n_layers: usize,
     /// Width.
+    #[serde(alias = "width")]
     pub hidden_size: usize,
     /// Query heads.
+    #[serde(alias = "heads")]
     pub n_heads: usize,
     /// Key heads, a divisor of the former.
+    #[serde(alias = "key_heads")]
     pub n_kv_heads: usize,
     /// Width of the feed-forward blocks.
+    #[serde(alias = "hidden")]
     pub intermediate_size: usize,
     /// Sequences of a forward pass.
     pub batch: usize,
@@ -34,16 +40,19 @@ pub struct TextSettings {
     /// Optimiser steps.
     pub steps: u64,
     /// Highest learning rate; a cosine takes it to a tenth at the last step.
+    #[serde(alias = "rate")]
     pub learning_rate: f64,
     /// Steps of warm-up.
     pub warmup: u64,
     /// Decay of AdamW.
     pub weight_decay: f32,
     /// Largest norm of the gradient; 0 lets it be.
+    #[serde(alias = "clip")]
     pub max_grad_norm: f32,
     /// Share of the text, its end, that is kept for evaluation; 0 for none.
     pub validation: f64,
     /// Steps between two evaluations.
+    #[serde(alias = "every")]
     pub eval_interval: u64,
     /// Fixes start and order.
     pub seed: u64,
@@ -85,12 +94,26 @@ impl TextSettings {
 
     /// How it learns, where the last `kept` places of a sequence have targets.
     pub fn training(&self, kept: usize) -> Settings {
-        let Self { batch, accumulate, learning_rate: rate, warmup, seed, .. } = *self;
-        let schedule = Schedule { learning_rate: rate, warmup, cosine_until: Some(self.steps), floor: 0.1 };
+        let Self { batch, accumulate, learning_rate, warmup, seed, .. } = *self;
+        let schedule = Schedule {
+            learning_rate: learning_rate,
+            warmup,
+            cosine_until: Some(self.steps),
+            floor: 0.1,
+        };
         let method = Method::Adamw(0.9, 0.95, 1e-8);
         let clip = (self.max_grad_norm > 0.0).then_some(self.max_grad_norm);
         let decay = self.weight_decay;
-        Settings { batch, accumulate, loss_positions: kept, schedule, optimizer: method, weight_decay: decay, max_grad_norm: clip, seed }
+        Settings {
+            batch,
+            accumulate,
+            loss_positions: kept,
+            schedule,
+            optimizer: method,
+            weight_decay: decay,
+            max_grad_norm: clip,
+            seed,
+        }
     }
 
     /// Refuses what cannot be; shape and training are checked where they are used.
@@ -113,7 +136,9 @@ impl TextSettings {
             && self.weight_decay >= 0.0
             && self.max_grad_norm >= 0.0)
         {
-            return wrong("rate must be above 0, weight_decay and clip 0 or more".into());
+            return wrong(
+                "learning_rate must be above 0, weight_decay and max_grad_norm 0 or more".into(),
+            );
         }
         if self.n_heads == 0 || !self.hidden_size.is_multiple_of(8 * self.n_heads) {
             return wrong(format!(

@@ -216,13 +216,13 @@ impl Trainer {
     /// When the device fails, or a loss is no number.
     #[track_caller]
     pub fn train(&mut self, count: usize, places: &[u32], order: &mut Order) -> Result<Vec<Score>> {
-        let Settings { batch, accumulate, schedule, optimizer: method, .. } = self.settings;
+        let Settings { batch, accumulate, schedule, optimizer, .. } = self.settings;
         let mut scores = vec![];
         while scores.len() < count {
             let steps = (count - scores.len()).min(AT_ONCE);
             let mut rows = Vec::with_capacity(4 * steps);
             for step in (self.done + 1..).take(steps) {
-                let [mean, square] = method.corrections(step);
+                let [mean, square] = optimizer.corrections(step);
                 rows.extend([schedule.at(step) as f32, mean, square, 0.0]);
             }
             let each = (batch * accumulate) as u64;
@@ -257,11 +257,11 @@ impl Trainer {
     /// part of the targets. The gradient is then that of the mean over all of them, however they
     /// are parted. Padded to fours.
     fn shares_of(&self, starts: &[u32]) -> Vec<f32> {
-        let Settings { batch, accumulate, loss_positions: kept, .. } = self.settings;
+        let Settings { batch, accumulate, loss_positions, .. } = self.settings;
         let before = |word: usize| self.learned[word.min(self.learned.len() - 1)];
         let targets = |start: &u32| {
             let end = *start as usize + self.shape.context + 1;
-            before(end) - before(end - kept)
+            before(end) - before(end - loss_positions)
         };
         let mut shares = vec![];
         for step in starts.chunks(accumulate * batch) {

@@ -57,15 +57,15 @@ struct SettingArguments {
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = share, conflicts_with = "sweep")]
     fraction: Option<f64>,
     /// Layers of the transformer [default: 2]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    layers: Option<u32>,
+    #[arg(long, alias = "layers", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    n_layers: Option<u32>,
     /// Width of the transformer, a multiple of 32; each head has 8 to 256 of it, in eights
     /// [default: 128]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16384))]
-    width: Option<u32>,
+    #[arg(long, alias = "width", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16384))]
+    hidden_size: Option<u32>,
     /// Attention heads [default: 4]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    heads: Option<u32>,
+    #[arg(long, alias = "heads", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    n_heads: Option<u32>,
     /// Most optimiser steps [default: 10000, or those of the run that is resumed]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     steps: Option<u64>,
@@ -73,8 +73,8 @@ struct SettingArguments {
     #[arg(long, value_name = "D", allow_negative_numbers = true, value_parser = not_negative, conflicts_with = "sweep")]
     weight_decay: Option<f32>,
     /// Learning rate after ten steps of warm-up [default: 0.001]
-    #[arg(long, value_name = "R", allow_negative_numbers = true, value_parser = positive)]
-    rate: Option<f64>,
+    #[arg(long, alias = "rate", value_name = "R", allow_negative_numbers = true, value_parser = positive)]
+    learning_rate: Option<f64>,
     /// Equations of a step, at most half of those to learn from [default: 512]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch: Option<u32>,
@@ -82,8 +82,8 @@ struct SettingArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..1 << 53))]
     seed: Option<u64>,
     /// Steps between two rows of metrics, 50 at most [default: 50]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=50))]
-    every: Option<u64>,
+    #[arg(long, alias = "every", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=50))]
+    eval_interval: Option<u64>,
     /// Take all steps, even when validation has held above 0.99 for 200 of them
     #[arg(long, conflicts_with = "sweep")]
     to_the_end: bool,
@@ -110,7 +110,7 @@ Examples:
   kaiwu generate -m runs/quadratic \"3 quadratic 5 =\"
   kaiwu grok --operation s5-product --out runs/s5
   kaiwu generate -m runs/s5 21345*23451=
-  kaiwu grok --sweep --modulus 23 --operation add --layers 1 --width 64 --rate 0.003 --steps 3000";
+  kaiwu grok --sweep --modulus 23 --operation add --n-layers 1 --hidden-size 64 --learning-rate 0.003 --steps 3000";
 
 /// Steps that `--profile` times, at the end of a run.
 const PROFILED: usize = 10;
@@ -190,8 +190,8 @@ pub(in crate::cli) fn scores(row: &Row) -> String {
 /// The figures, as SVG and PNG.
 fn figures(grok: &Grok, out: &Path) -> Result<()> {
     let settings = &grok.settings;
-    let GrokSettings { hidden_size: width, operation, modulus, .. } = *settings;
-    let spectrum = |embedding: &[f32]| spectrum(embedding, width, operation, modulus);
+    let GrokSettings { hidden_size, operation, modulus, .. } = *settings;
+    let spectrum = |embedding: &[f32]| spectrum(embedding, hidden_size, operation, modulus);
     let after = grok.trainer.parameters.get("token_embd").read_f32(grok.trainer.gpu())?;
     write(&curves(settings, &grok.rows), &out.join("curves"))?;
     write(&fourier_chart(settings, &spectrum(&grok.start), &spectrum(&after)), &out.join("fourier"))

@@ -62,7 +62,8 @@ fn footprint(source: &Source, arguments: &Arguments) -> Result<Footprint> {
     let config = Config::from_source(source)?;
     let context = arguments.context.map_or(config.max_context, |n| n as usize);
     if context > config.max_context {
-        let message = format!("a context of {context} exceeds the model's own, {}", config.max_context);
+        let message =
+            format!("a context of {context} exceeds the model's own, {}", config.max_context);
         return Err(Error::Usage(message));
     }
     let LoadingArguments { quantize, cache, lora } = &arguments.loading;

@@ -75,8 +75,8 @@ struct WishArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     steps: Option<u64>,
     /// Highest learning rate
-    #[arg(long, value_name = "RATE", allow_negative_numbers = true, value_parser = positive)]
-    rate: Option<f64>,
+    #[arg(long, alias = "rate", value_name = "RATE", allow_negative_numbers = true, value_parser = positive)]
+    learning_rate: Option<f64>,
     /// Sequences of a step; of a model from scratch, of each of its forward passes
     #[arg(long, value_name = "N", value_parser = count(1 << 16))]
     batch: Option<usize>,
@@ -87,8 +87,8 @@ struct WishArguments {
     #[arg(long, value_name = "SHARE", allow_negative_numbers = true, value_parser = half)]
     validation: Option<f64>,
     /// Steps between two rows of metrics
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
-    every: Option<u64>,
+    #[arg(long, alias = "every", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    eval_interval: Option<u64>,
     /// Fixes start and order
     #[arg(long, value_name = "SEED", value_parser = clap::value_parser!(u64).range(..1 << 53))]
     seed: Option<u64>,
@@ -109,14 +109,24 @@ fn half(text: &str) -> std::result::Result<f64, String> {
 
 impl WishArguments {
     fn wishes(&self) -> Wishes {
-        let Self { steps, rate, batch, context, validation, every, seed, skip_long } = *self;
-        Wishes { steps, learning_rate: rate, batch, context, validation, eval_interval: every, seed, skip_long }
+        let Self {
+            steps,
+            learning_rate,
+            batch,
+            context,
+            validation,
+            eval_interval,
+            seed,
+            skip_long,
+        } = *self;
+        Wishes { steps, learning_rate, batch, context, validation, eval_interval, seed, skip_long }
     }
 }
 
-const HELP: &str = "The configuration has vocabulary (256 for a model of characters, more for BPE), context, layers, width, heads,
-key_heads, hidden, batch, accumulate, steps, rate, warmup, weight_decay, clip, validation, every and seed; what is left out has a
-default; examples/train.json is one.
+const HELP: &str = "The configuration has vocab_size (256 for a model of characters, more for BPE), context, n_layers,
+hidden_size, n_heads, n_kv_heads, intermediate_size, batch, accumulate, steps, learning_rate, warmup,
+weight_decay, max_grad_norm, validation, eval_interval and seed; what is left out has a default;
+examples/train.json is one.
 
 A model to go on with is a Llama, its weights in whatever type; they are f32 in training. Examples are lines such as
 {\"prompt\": \"…\", \"response\": \"…\"} (or \"completion\"), {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}, …]},

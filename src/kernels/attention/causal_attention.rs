@@ -37,13 +37,18 @@ impl Heads {
     }
 
     pub(in crate::kernels) fn check(&self, q: &Tensor, kv: &Tensor) {
-        let Self { batch, tokens, queries, n_heads: heads, n_kv_heads: key_heads, head_dim: head } = *self;
+        let Self { batch, tokens, queries, n_heads, n_kv_heads, head_dim } = *self;
         assert!(
-            head.is_multiple_of(4) && heads.is_multiple_of(key_heads) && queries <= tokens,
+            head_dim.is_multiple_of(4) && n_heads.is_multiple_of(n_kv_heads) && queries <= tokens,
             "{self:?}"
         );
-        assert_eq!(q.len(), batch * queries * heads * head, "{}: {self:?}", q.label());
-        assert_eq!(kv.len(), batch * tokens * 2 * key_heads * head, "{}: {self:?}", kv.label());
+        assert_eq!(q.len(), batch * queries * n_heads * head_dim, "{}: {self:?}", q.label());
+        assert_eq!(
+            kv.len(),
+            batch * tokens * 2 * n_kv_heads * head_dim,
+            "{}: {self:?}",
+            kv.label()
+        );
     }
 
     pub(in crate::kernels) fn parameters(&self) -> Vec<Parameter> {
@@ -92,13 +97,18 @@ impl Heads {
     /// Calls `visit` for each query that sees a key: index of query and head, index of its first
     /// number in q, of the key's and of the value's in kv; keys of one query follow one another.
     pub(in crate::kernels) fn each(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
-        let Self { tokens, queries, n_heads: heads, n_kv_heads: key_heads, head_dim: head, .. } = *self;
+        let Self { tokens, queries, n_heads, n_kv_heads, head_dim, .. } = *self;
         for row in 0..self.rows() {
             let first = row / queries * tokens;
-            for h in 0..heads {
+            for h in 0..n_heads {
                 for t in first..=first + tokens - queries + row % queries {
-                    let key = (t * 2 * key_heads + h / (heads / key_heads)) * head;
-                    visit(row * heads + h, (row * heads + h) * head, key, key + key_heads * head);
+                    let key = (t * 2 * n_kv_heads + h / (n_heads / n_kv_heads)) * head_dim;
+                    visit(
+                        row * n_heads + h,
+                        (row * n_heads + h) * head_dim,
+                        key,
+                        key + n_kv_heads * head_dim,
+                    );
                 }
             }
         }
@@ -107,8 +117,9 @@ impl Heads {
     /// Pairs of query and key, all heads.
     pub(in crate::kernels) fn pairs(&self) -> u64 {
         let hidden = self.tokens - self.queries;
-        (self.batch * self.n_heads * (self.queries * hidden + self.queries * (self.queries + 1) / 2))
-            as u64
+        (self.batch
+            * self.n_heads
+            * (self.queries * hidden + self.queries * (self.queries + 1) / 2)) as u64
     }
 }
 
@@ -157,16 +168,16 @@ impl Kernel for CausalAttention {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let Heads { queries, n_heads: heads, .. } = self.heads;
+        let Heads { queries, n_heads, .. } = self.heads;
         let apart = Split {
             name: "causal_attention",
             source: include_str!("../../../shaders/attention/causal_attention.wgsl"),
-            over: [self.heads.rows(), heads],
+            over: [self.heads.rows(), n_heads],
         };
         let shared = Split {
             name: "causal_attention_workgroup",
             source: include_str!("../../../shaders/attention/causal_attention_workgroup.wgsl"),
-            over: [queries, heads],
+            over: [queries, n_heads],
         };
         self.heads.strategies(can, apart, shared, 0)
     }
@@ -179,7 +190,8 @@ impl Kernel for CausalAttention {
     fn reference(&self, memory: &mut HostMemory) {
         let head = self.heads.head_dim;
         let (q, kv) = (memory.f32(&self.q), memory.f32(&self.kv));
-        let mut scores: Vec<Vec<(f32, usize)>> = vec![vec![]; self.heads.rows() * self.heads.n_heads];
+        let mut scores: Vec<Vec<(f32, usize)>> =
+            vec![vec![]; self.heads.rows() * self.heads.n_heads];
         self.heads.each(|query, q_at, key, value| {
             scores[query]
                 .push((dot(&q[q_at..][..head], &kv[key..][..head]) * self.heads.scale(), value));

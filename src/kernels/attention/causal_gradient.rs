@@ -49,16 +49,16 @@ impl Kernel for CausalQueryGradient {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let Heads { queries, n_heads: heads, .. } = self.heads;
+        let Heads { queries, n_heads, .. } = self.heads;
         let apart = Split {
             name: "causal_query_gradient",
             source: include_str!("../../../shaders/attention/causal_query_gradient.wgsl"),
-            over: [self.heads.rows(), heads],
+            over: [self.heads.rows(), n_heads],
         };
         let shared = Split {
             name: "causal_query_gradient_workgroup",
             source: include_str!("../../../shaders/attention/causal_query_gradient_workgroup.wgsl"),
-            over: [queries, heads],
+            over: [queries, n_heads],
         };
         self.heads.strategies(can, apart, shared, 0)
     }
@@ -133,16 +133,16 @@ impl Kernel for CausalKeyGradient {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let Heads { batch, tokens, n_kv_heads: key_heads, .. } = self.heads;
+        let Heads { batch, tokens, n_kv_heads, .. } = self.heads;
         let apart = Split {
             name: "causal_key_gradient",
             source: include_str!("../../../shaders/attention/causal_key_gradient.wgsl"),
-            over: [batch * tokens, key_heads],
+            over: [batch * tokens, n_kv_heads],
         };
         let shared = Split {
             name: "causal_key_gradient_workgroup",
             source: include_str!("../../../shaders/attention/causal_key_gradient_workgroup.wgsl"),
-            over: [tokens, key_heads],
+            over: [tokens, n_kv_heads],
         };
         self.heads.strategies(can, apart, shared, 8)
     }

@@ -157,15 +157,15 @@ impl Config {
 
     /// What makes no sense, or is not supported, in words.
     fn wrong(&self) -> Option<String> {
-        let Self { n_heads: heads, n_kv_heads: key_heads, head_dim: head, hidden_size: width, .. } = *self;
-        if heads % key_heads != 0 {
-            return Some(format!("{heads} heads cannot share {key_heads} key heads evenly"));
+        let Self { n_heads, n_kv_heads, head_dim, hidden_size, .. } = *self;
+        if n_heads % n_kv_heads != 0 {
+            return Some(format!("{n_heads} heads cannot share {n_kv_heads} key heads evenly"));
         }
-        if let Some(what) = unsupported_heads(heads, head) {
+        if let Some(what) = unsupported_heads(n_heads, head_dim) {
             return Some(what);
         }
-        if width % 4 != 0 {
-            return Some(format!("a width of {width} is not supported (fours only)"));
+        if hidden_size % 4 != 0 {
+            return Some(format!("a width of {hidden_size} is not supported (fours only)"));
         }
         if !(0.0..1.0).contains(&self.norm_eps) {
             return Some(format!("a norm epsilon of {} is absurd", self.norm_eps));
@@ -184,12 +184,14 @@ impl Config {
         if self.layer_types.iter().any(|layer| layer.window == Some(0)) {
             return Some("an attention window of 0 tokens is absurd".into());
         }
-        if let Some(Experts { n_experts: count, n_experts_used: chosen, .. }) = self.experts
-            && chosen > count.min(Route::MOST)
+        if let Some(Experts { n_experts, n_experts_used, .. }) = self.experts
+            && n_experts_used > n_experts.min(Route::MOST)
         {
-            return Some(format!("{chosen} experts a token, of {count}, are not supported"));
+            return Some(format!(
+                "{n_experts_used} experts a token, of {n_experts}, are not supported"
+            ));
         }
-        self.ropes.iter().find_map(|rope| rope.wrong(head))
+        self.ropes.iter().find_map(|rope| rope.wrong(head_dim))
     }
 
     /// Factor of the attention scores of layer `index`.

@@ -46,18 +46,24 @@ pub enum Positions {
 #[serde(deny_unknown_fields)]
 pub struct Shape {
     /// Tokens V.
+    #[serde(alias = "vocabulary")]
     pub vocab_size: usize,
     /// Places of a sequence T.
     pub context: usize,
     /// Layers.
+    #[serde(alias = "layers")]
     pub n_layers: usize,
     /// Width C.
+    #[serde(alias = "width")]
     pub hidden_size: usize,
     /// Query heads H.
+    #[serde(alias = "heads")]
     pub n_heads: usize,
     /// Key heads, a divisor of H.
+    #[serde(alias = "key_heads")]
     pub n_kv_heads: usize,
     /// Width of the feed-forward blocks.
+    #[serde(alias = "hidden")]
     pub intermediate_size: usize,
     /// Norms.
     pub norm: NormKind,
@@ -68,11 +74,13 @@ pub struct Shape {
     /// Places.
     pub positions: Positions,
     /// Whether the embedding is the output matrix too.
+    #[serde(alias = "tied")]
     pub tie_word_embeddings: bool,
     /// Standard deviation of embeddings at the start.
     pub embedding_deviation: f32,
     /// Added to the variance in norms.
     #[serde(default = "epsilon")]
+    #[serde(alias = "epsilon")]
     pub norm_eps: f32,
     /// Frequencies of the rotation; without, of base 10,000.
     #[serde(skip)]
@@ -139,7 +147,7 @@ impl Shape {
     /// # Errors
     /// What of it this training cannot do.
     pub fn of(config: &Config, tied: bool, context: usize) -> Result<Self> {
-        let Config { n_heads: heads, head_dim: head, hidden_size: width, .. } = *config;
+        let Config { n_heads, head_dim, hidden_size, .. } = *config;
         let rope = config.ropes.first().filter(|_| config.ropes.len() == 1);
         let windowed = |most: usize| {
             config.layer_types.iter().any(|layer| layer.window.is_some_and(|n| n < most))
@@ -156,10 +164,12 @@ impl Shape {
                 "scores or logits have caps".into(),
             ),
             (
-                heads * head != width,
-                format!("{heads} heads of {head} are not as wide as its stream, {width}"),
+                n_heads * head_dim != hidden_size,
+                format!(
+                    "{n_heads} heads of {head_dim} are not as wide as its stream, {hidden_size}"
+                ),
             ),
-            (rope.is_none_or(|rope| rope.width != head), "heads are rotated in part".into()),
+            (rope.is_none_or(|rope| rope.width != head_dim), "heads are rotated in part".into()),
             (
                 windowed(context),
                 format!("attention has a window smaller than the context of {context}"),
@@ -179,14 +189,19 @@ impl Shape {
         let like = TextSettings {
             context,
             n_layers: config.n_layers,
-            hidden_size: width,
-            n_heads: heads,
+            hidden_size: hidden_size,
+            n_heads: n_heads,
             n_kv_heads: config.n_kv_heads,
             intermediate_size: config.intermediate_size,
             ..TextSettings::default()
         };
         let epsilon = config.norm_eps;
-        Ok(Self { tie_word_embeddings: tied, norm_eps: epsilon, rope: rope.cloned(), ..Self::llama(&like, config.vocab_size) })
+        Ok(Self {
+            tie_word_embeddings: tied,
+            norm_eps: epsilon,
+            rope: rope.cloned(),
+            ..Self::llama(&like, config.vocab_size)
+        })
     }
 
     /// Width of a head.
@@ -205,13 +220,13 @@ impl Shape {
     /// Which number is wrong, and what it must be.
     pub fn check(&self) -> Result<()> {
         let counts = [
-            ("vocabulary", self.vocab_size, 1 << 17),
+            ("vocab_size", self.vocab_size, 1 << 17),
             ("context", self.context, MOST_CONTEXT),
             ("layers", self.n_layers, 256),
-            ("width", self.hidden_size, 1 << 14),
+            ("hidden_size", self.hidden_size, 1 << 14),
             ("heads", self.n_heads, 256),
             ("key_heads", self.n_kv_heads, 256),
-            ("hidden", self.intermediate_size, 1 << 16),
+            ("intermediate_size", self.intermediate_size, 1 << 16),
         ];
         for (name, count, most) in counts {
             if count == 0 || count > most {
@@ -223,7 +238,10 @@ impl Shape {
         let wrong = |what: String| Err(Error::Model(what));
         if !self.hidden_size.is_multiple_of(4 * self.n_heads) {
             let heads = self.n_heads;
-            return wrong(format!("width {} is no multiple of 4 * {heads} heads", self.hidden_size));
+            return wrong(format!(
+                "width {} is no multiple of 4 * {heads} heads",
+                self.hidden_size
+            ));
         }
         if !self.n_heads.is_multiple_of(self.n_kv_heads) {
             return wrong(format!(

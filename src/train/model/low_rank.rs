@@ -112,17 +112,17 @@ impl LoraSettings {
     /// Name, held matrices and sizes of the sites of layer `layer` that have a target: rows of each
     /// held matrix, and columns.
     fn sites(&self, shape: &Shape, layer: usize) -> Vec<Site> {
-        let Shape { hidden_size: width, intermediate_size: hidden, .. } = *shape;
+        let Shape { hidden_size, intermediate_size, .. } = *shape;
         let keys = shape.n_kv_heads * shape.head();
         let site = |(part, held): (&str, &'static [Target])| Site {
             name: format!("blk.{layer}.{part}"),
             held,
             rows: match held[0] {
                 Target::K => keys,
-                Target::Gate => hidden,
-                _ => width,
+                Target::Gate => intermediate_size,
+                _ => hidden_size,
             },
-            columns: if held[0] == Target::Down { hidden } else { width },
+            columns: if held[0] == Target::Down { intermediate_size } else { hidden_size },
         };
         let wanted = |site: &Site| site.held.iter().any(|target| self.targets.contains(target));
         SITES.into_iter().map(site).filter(wanted).collect()

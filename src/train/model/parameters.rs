@@ -26,37 +26,45 @@ pub struct Parameters {
 
 /// Name, shape and start of every parameter.
 fn listed(shape: &Shape) -> Vec<(String, Vec<usize>, Start)> {
-    let Shape { n_layers: layers, hidden_size: width, intermediate_size: hidden, .. } = *shape;
+    let Shape { n_layers, hidden_size, intermediate_size, .. } = *shape;
     let rows = shape.padded_vocabulary();
     let keys = shape.n_kv_heads * shape.head();
     // As PyTorch starts its linear layers (He et al. 2015, arXiv:1502.01852, with a slope of the
     // square root of five).
     let linear = |columns: usize| Start::Uniform(1.0 / (columns as f32).sqrt());
     let embedding = Start::Normal(shape.embedding_deviation);
-    let mut all = vec![("token_embd".to_string(), vec![rows, width], embedding)];
+    let mut all = vec![("token_embd".to_string(), vec![rows, hidden_size], embedding)];
     if shape.positions == Positions::Learned {
-        all.push(("position_embd".into(), vec![shape.context, width], embedding));
+        all.push(("position_embd".into(), vec![shape.context, hidden_size], embedding));
     }
     let norm = |all: &mut Vec<_>, name: String| {
         if shape.norm == NormKind::LayerNorm && shape.norm_bias {
-            all.push((format!("{name}.bias"), vec![width], Start::Constant(0.0)));
+            all.push((format!("{name}.bias"), vec![hidden_size], Start::Constant(0.0)));
         }
-        all.push((name, vec![width], Start::Constant(1.0)));
+        all.push((name, vec![hidden_size], Start::Constant(1.0)));
     };
-    for layer in 0..layers {
+    for layer in 0..n_layers {
         let name = |part: &str| format!("blk.{layer}.{part}");
         norm(&mut all, name("attn_norm"));
-        all.push((name("attn_q"), vec![width, width], linear(width)));
-        all.push((name("attn_kv"), vec![2 * keys, width], linear(width)));
-        all.push((name("attn_output"), vec![width, width], linear(width)));
+        all.push((name("attn_q"), vec![hidden_size, hidden_size], linear(hidden_size)));
+        all.push((name("attn_kv"), vec![2 * keys, hidden_size], linear(hidden_size)));
+        all.push((name("attn_output"), vec![hidden_size, hidden_size], linear(hidden_size)));
         norm(&mut all, name("ffn_norm"));
         let gated = if shape.feedforward == Feedforward::Swiglu { 2 } else { 1 };
-        all.push((name("ffn_up"), vec![gated * hidden, width], linear(width)));
-        all.push((name("ffn_down"), vec![width, hidden], linear(hidden)));
+        all.push((
+            name("ffn_up"),
+            vec![gated * intermediate_size, hidden_size],
+            linear(hidden_size),
+        ));
+        all.push((
+            name("ffn_down"),
+            vec![hidden_size, intermediate_size],
+            linear(intermediate_size),
+        ));
     }
     norm(&mut all, "output_norm".into());
     if !shape.tie_word_embeddings {
-        all.push(("output".into(), vec![rows, width], linear(width)));
+        all.push(("output".into(), vec![rows, hidden_size], linear(hidden_size)));
     }
     all
 }

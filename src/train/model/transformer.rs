@@ -26,7 +26,7 @@ pub struct Batch {
     /// Places of a sequence T.
     pub tokens: usize,
     /// How many of them, the last ones, have targets: N.
-    pub kept: usize,
+    pub loss_positions: usize,
 }
 
 /// Tensors by name: what one recording needs can be used by the next.
@@ -139,11 +139,11 @@ impl Pass<'_> {
     }
 
     fn pick(&mut self, name: &str, x: &Tensor, batch: &Batch) -> Result<Tensor> {
-        if batch.kept == batch.tokens {
+        if batch.loss_positions == batch.tokens {
             return Ok(x.clone());
         }
-        let y = self.space.get(name, &[batch.size * batch.kept, x.dim(1)])?;
-        let (period, kept) = (batch.tokens, batch.kept);
+        let y = self.space.get(name, &[batch.size * batch.loss_positions, x.dim(1)])?;
+        let (period, kept) = (batch.tokens, batch.loss_positions);
         self.recording.push(name, Pick { x: x.clone(), y: y.clone(), period, kept });
         Ok(y)
     }
@@ -175,27 +175,27 @@ impl Pass<'_> {
 /// When the device cannot hold the activations.
 pub fn record(network: &Network, space: &mut Workspace, batch: &Batch) -> Result<Recording> {
     let Network { shape, weights, .. } = network;
-    let Shape { n_layers: layers, hidden_size: width, n_heads: heads, n_kv_heads: key_heads, intermediate_size: hidden, .. } = *shape;
+    let Shape { n_layers, hidden_size, n_heads, n_kv_heads, intermediate_size, .. } = *shape;
     let Batch { size, tokens, .. } = *batch;
     let mut pass = Pass { network, space, recording: Recording::default() };
 
     // x[t] = embedding of token t, and of its place                                          [B *
     // T, C]
-    let mut x = pass.space.get("x", &[size * tokens, width])?;
+    let mut x = pass.space.get("x", &[size * tokens, hidden_size])?;
     let places = weights.find("position_embd").cloned();
     let (ids, table) = (batch.ids.clone(), weights.get("token_embd").clone());
     pass.recording.push("token_embd", Gather { ids, table, places, y: x.clone() });
 
-    for layer in 0..layers {
+    for layer in 0..n_layers {
         let name = |part: &str| format!("blk.{layer}.{part}");
-        let last = layer + 1 == layers;
-        let kept = if last { batch.kept } else { tokens };
+        let last = layer + 1 == n_layers;
+        let kept = if last { batch.loss_positions } else { tokens };
 
         // Attention: keys and values of all places, queries of those that are kept           [B *
         // N, C]
         let normed = pass.norm(&name("attn_norm"), &x)?;
         let kv = pass.linear(&name("attn_kv"), &normed, &name("attn_kv"), None)?;
-        let kv = pass.rotate(&name("attn_kv.rotated"), kv, key_heads * shape.head(), 0, tokens)?;
+        let kv = pass.rotate(&name("attn_kv.rotated"), kv, n_kv_heads * shape.head(), 0, tokens)?;
         let (seeing, residual) = match last {
             true => (
                 pass.pick(&name("attn_norm.kept"), &normed, batch)?,
@@ -204,11 +204,17 @@ pub fn record(network: &Network, space: &mut Workspace, batch: &Batch) -> Result
             false => (normed, x),
         };
         let q = pass.linear(&name("attn_q"), &seeing, &name("attn_q"), None)?;
-        let q = pass.rotate(&name("attn_q.rotated"), q, width, tokens - kept, kept)?;
-        let attended = pass.space.get(&name("attention"), &[size * kept, width])?;
-        let stats = pass.space.get(&name("attention.stats"), &[size * kept * heads, 4])?;
-        let sizes =
-            Heads { batch: size, tokens, queries: kept, n_heads: heads, n_kv_heads: key_heads, head_dim: shape.head() };
+        let q = pass.rotate(&name("attn_q.rotated"), q, hidden_size, tokens - kept, kept)?;
+        let attended = pass.space.get(&name("attention"), &[size * kept, hidden_size])?;
+        let stats = pass.space.get(&name("attention.stats"), &[size * kept * n_heads, 4])?;
+        let sizes = Heads {
+            batch: size,
+            tokens,
+            queries: kept,
+            n_heads: n_heads,
+            n_kv_heads: n_kv_heads,
+            head_dim: shape.head(),
+        };
         let attention = CausalAttention { q, kv, y: attended.clone(), stats, heads: sizes };
         pass.recording.push(name("attention"), attention);
         let middle =
@@ -218,7 +224,7 @@ pub fn record(network: &Network, space: &mut Workspace, batch: &Batch) -> Result
         // N, F]
         let normed = pass.norm(&name("ffn_norm"), &middle)?;
         let up = pass.linear(&name("ffn_up"), &normed, &name("ffn_up"), None)?;
-        let y = pass.space.get(&name("ffn_activation"), &[size * kept, hidden])?;
+        let y = pass.space.get(&name("ffn_activation"), &[size * kept, intermediate_size])?;
         let activation = |kind| Activate { x: up.clone(), y: y.clone(), kind };
         match shape.feedforward {
             Feedforward::Relu => {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
     /// The highest rate.
+    #[serde(alias = "rate")]
     pub learning_rate: f64,
     /// Steps of warm-up: step n of these has n / warmup of the rate.
     pub warmup: u64,

@@ -45,7 +45,7 @@ impl Step {
         let (shape, parameters) = (&network.shape, network.trained());
         let data =
             Tensor::read_only(place, "data", &[words.next_multiple_of(4).max(4)], Element::U32)?;
-        let Settings { batch: size, accumulate, loss_positions: kept, .. } = *settings;
+        let Settings { batch: size, accumulate, loss_positions, .. } = *settings;
         let fours = |count: usize| [count.next_multiple_of(4)];
         let starts =
             Tensor::read_only(place, "starts", &fours(AT_ONCE * accumulate * size), Element::U32)?;
@@ -55,7 +55,7 @@ impl Step {
         let draw_clock = Tensor::uniform(place, "draw clock", 4)?;
         let schedule = Tensor::uniform(place, "schedule", 4 * AT_ONCE)?;
         let ids = Tensor::uniform(place, "ids", size * shape.context)?;
-        let targets = Tensor::uniform(place, "targets", size * kept)?;
+        let targets = Tensor::uniform(place, "targets", size * loss_positions)?;
 
         let mut space = Workspace::new(place);
         let draw = Draw {
@@ -75,7 +75,8 @@ impl Step {
         for total in &totals {
             let (ids, targets, totals) = (ids.clone(), targets.clone(), total.clone());
             let clock = Some(draw_clock.clone());
-            let batch = Batch { ids, targets, totals, clock, size, tokens: shape.context, kept };
+            let batch =
+                Batch { ids, targets, totals, clock, size, tokens: shape.context, loss_positions };
             let forward = record(network, &mut space, &batch)?;
             if evaluation.entries().is_empty() {
                 evaluation.push("draw", draw.clone());

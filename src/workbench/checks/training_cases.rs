@@ -152,10 +152,10 @@ fn add_causal(table: &mut Rows) -> Result<()> {
         Heads { batch: 2, tokens: 75, queries: 67, n_heads: 2, n_kv_heads: 2, head_dim: 16 },
     ];
     for (index, heads) in rows.into_iter().enumerate() {
-        let Heads { batch, tokens, queries, n_heads: count, n_kv_heads: key_heads, head_dim: head } = heads;
+        let Heads { batch, tokens, queries, n_heads: count, n_kv_heads, head_dim } = heads;
         let what = format!("{heads:?}");
         let (wide, keys) =
-            ([batch * queries, count * head], [batch * tokens, 2 * key_heads * head]);
+            ([batch * queries, count * head_dim], [batch * tokens, 2 * n_kv_heads * head_dim]);
         let each = [batch * queries * count, 4];
         let (q, kv) = (table.filled("q", &wide)?, table.filled("kv", &keys)?);
         let (y, stats) = (table.empty("y", &wide)?, table.empty("stats", &each)?);

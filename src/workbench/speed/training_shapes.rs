@@ -20,8 +20,14 @@ const PADDED: usize = 100;
 /// The most numbers that a parameter has.
 const NUMBERS: usize = WIDTH * HIDDEN;
 
-const HEADS: Heads =
-    Heads { batch: BATCH, tokens: TOKENS, queries: TOKENS, n_heads: 4, n_kv_heads: 4, head_dim: 32 };
+const HEADS: Heads = Heads {
+    batch: BATCH,
+    tokens: TOKENS,
+    queries: TOKENS,
+    n_heads: 4,
+    n_kv_heads: 4,
+    head_dim: 32,
+};
 
 /// What `kernel` writes, computed by its reference, on both sides.
 fn computed(table: &mut Table, kernel: &impl Kernel) {
