@@ -6,7 +6,7 @@
 
 use kaiwu::format::{Lora, Source};
 use kaiwu::generate::{Generator, Options};
-use kaiwu::gpu::{Gpu, GpuOptions, Place};
+use kaiwu::gpu::{Device, Gpu, GpuOptions};
 use kaiwu::model::{Model, Runner};
 use kaiwu::text::{ChatTemplate, Message, Tokenizer};
 use serde::Deserialize;
@@ -25,18 +25,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let lines = std::fs::read_to_string("examples/facts-asked.jsonl")?;
     let facts: Vec<Fact> = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
 
-    let place = Place::Device(Gpu::open(&GpuOptions { unchecked: true, ..GpuOptions::default() })?);
+    let device = Device::Gpu(Gpu::open(&GpuOptions { unchecked: true, ..GpuOptions::default() })?);
     let source = Source::open(path.as_ref())?;
-    let mut model = Model::load(&place, &source, |_bytes_read| ())?;
+    let mut model = Model::load(&device, &source, |_bytes_read| ())?;
     if let Some(adapter) = arguments.next() {
         let adapter = Lora::open(adapter.as_ref(), model.config.architecture.name)?;
-        model.adapt(&place, &[(adapter, 1.0)])?;
+        model.adapt(&device, &[(adapter, 1.0)])?;
     }
     let tokenizer = Arc::new(Tokenizer::from_source(&source)?);
     let template =
         ChatTemplate::from_source(&source, &tokenizer)?.ok_or("the model has no chat template")?;
     let mut generator =
-        Generator::new(Runner::new(&place, &Arc::new(model), None, 128)?, Arc::clone(&tokenizer));
+        Generator::new(Runner::new(&device, &Arc::new(model), None, 128)?, Arc::clone(&tokenizer));
 
     let options = Options { max_tokens: Some(32), ..Options::default() };
     let mut known = [0; 2];

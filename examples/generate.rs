@@ -3,7 +3,7 @@
 
 use kaiwu::format::Gguf;
 use kaiwu::generate::{Event, Generator, Options};
-use kaiwu::gpu::{Gpu, GpuOptions, Place};
+use kaiwu::gpu::{Device, Gpu, GpuOptions};
 use kaiwu::model::{Model, Runner};
 use kaiwu::text::Tokenizer;
 use std::io::Write;
@@ -16,10 +16,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // A device, the weights on it, and a conversation's state: at most the model's own context,
     // room for 256 tokens now.
-    let place = Place::Device(Gpu::open(&GpuOptions::default())?);
+    let device = Device::Gpu(Gpu::open(&GpuOptions::default())?);
     let gguf = Arc::new(Gguf::open(path.as_ref())?);
-    let model = Arc::new(Model::load(&place, &gguf, |_bytes_read| ())?);
-    let runner = Runner::new(&place, &model, None, 256)?;
+    let model = Arc::new(Model::load(&device, &gguf, |_bytes_read| ())?);
+    let runner = Runner::new(&device, &model, None, 256)?;
 
     let tokenizer = Arc::new(Tokenizer::from_gguf(&gguf)?);
     let ids = tokenizer.encode(&prompt, true)?;

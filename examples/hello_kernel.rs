@@ -57,11 +57,11 @@ impl Kernel for Axpy {
 
 fn main() -> kaiwu::Result<()> {
     let gpu = Gpu::open(&GpuOptions::default())?;
-    let place = Place::Device(gpu.clone());
+    let device = Device::Gpu(gpu.clone());
     let x =
-        Tensor::constant(&place, "x", &[1000], &std::array::from_fn::<_, 1000, _>(|n| n as f32))?;
-    let y = Tensor::constant(&place, "y", &[1000], &[1.0; 1000])?;
-    let z = Tensor::zeros(&place, "z", &[1000], Element::F32)?;
+        Tensor::constant(&device, "x", &[1000], &std::array::from_fn::<_, 1000, _>(|n| n as f32))?;
+    let y = Tensor::constant(&device, "y", &[1000], &[1.0; 1000])?;
+    let z = Tensor::zeros(&device, "z", &[1000], Element::F32)?;
 
     let mut recording = Recording::default();
     recording.push("hello", Axpy { a: 2.0, x, y, z: z.clone() });

@@ -109,7 +109,7 @@ fn a_wrong_reference_is_found() {
         },
     ];
     for reference in rows {
-        for kernel in ["embed", "product", "attention"] {
+        for kernel in ["embed", "matmul", "attention"] {
             let found = found(kernel, |strategy| strategy, reference);
             assert!(found.expect("a wrong reference passes").contains("expected"), "{kernel}");
         }

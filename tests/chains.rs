@@ -5,10 +5,10 @@ mod common;
 
 use kaiwu::format::Gguf;
 use kaiwu::gpu::{
-    Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand,
-    Parameter, Place, Program, Recording, StorageKind, Strategy, Tensor,
+    Capabilities, Constant, Cost, Device, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs,
+    Operand, Parameter, Program, Recording, StorageKind, Strategy, Tensor,
 };
-use kaiwu::model::{Model, Runner, Want};
+use kaiwu::model::{LogitsMode, Model, Runner};
 use kaiwu::workbench::{examine_chain, examine_chains, remember};
 use std::sync::Arc;
 
@@ -29,9 +29,9 @@ fn say(workers: u32) -> Said {
     let options = GpuOptions { workers: Some(workers), ..GpuOptions::default() };
     let gpu = Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"));
     let gguf = Arc::new(Gguf::open(&common::default_model()).unwrap());
-    let place = Place::Device(gpu);
-    let model = Arc::new(Model::load(&place, &gguf, |_| ()).unwrap());
-    let mut runner = Runner::new(&place, &model, None, 128).unwrap();
+    let device = Device::Gpu(gpu);
+    let model = Arc::new(Model::load(&device, &gguf, |_| ()).unwrap());
+    let mut runner = Runner::new(&device, &model, None, 128).unwrap();
     let bits = |logits: Vec<f32>| logits.into_iter().map(f32::to_bits).collect();
     let mut logits = vec![];
     runner.prefill(&[1, 504, 3575, 282, 4649, 314], |_| ()).unwrap();
@@ -44,8 +44,8 @@ fn say(workers: u32) -> Said {
         choices.extend(runner.decode_greedy(8).unwrap());
     }
     logits.push(bits(runner.last_logits().unwrap()));
-    let calls = runner.recording(1, Want::Last).unwrap().entries().len();
-    let dispatches = runner.dispatches(1, Want::Last).unwrap();
+    let calls = runner.recording(1, LogitsMode::Last).unwrap().entries().len();
+    let dispatches = runner.dispatches(1, LogitsMode::Last).unwrap();
     Said { logits, choices, calls, dispatches, all_dispatches: runner.counters().dispatches }
 }
 
@@ -183,17 +183,17 @@ fn wrong_chains_are_found_and_left_alone() {
             })
         };
         let record = |gpu: &Arc<Gpu>| {
-            let place = Place::Device(Arc::clone(gpu));
+            let device = Device::Gpu(Arc::clone(gpu));
             let mut recording = Recording::default();
             for _ in 0..calls {
-                let y = Tensor::zeros(&place, "y", &[8, 4], Element::F32).unwrap();
+                let y = Tensor::zeros(&device, "y", &[8, 4], Element::F32).unwrap();
                 recording.push("eight", Eight { y, source });
             }
             recording.chain_from(0, 0);
             recording
         };
         let gpu = open(None);
-        let word = Tensor::uniform(&Place::Device(Arc::clone(&gpu)), "word", 1).unwrap();
+        let word = Tensor::uniform(&Device::Gpu(Arc::clone(&gpu)), "word", 1).unwrap();
         let report = examine_chain(&gpu, &record(&gpu), &word).unwrap().unwrap();
         assert_eq!(report.quarantined, expected.is_some(), "{report:?}");
         assert!(workers == 2 || report.missed == report.runs, "{report:?}");
@@ -210,9 +210,9 @@ fn wrong_chains_are_found_and_left_alone() {
 
 /// Whether calls with which nothing is wrong are one dispatch on `gpu`.
 fn record_sound(gpu: &Arc<Gpu>) -> bool {
-    let place = Place::Device(Arc::clone(gpu));
+    let device = Device::Gpu(Arc::clone(gpu));
     let mut recording = Recording::default();
-    let y = Tensor::zeros(&place, "y", &[8, 4], Element::F32).unwrap();
+    let y = Tensor::zeros(&device, "y", &[8, 4], Element::F32).unwrap();
     recording.push(
         "eight",
         Eight { y, source: eight!("", "    store_y(workgroup.x, vec4<f32>(1.0));") },

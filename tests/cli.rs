@@ -740,7 +740,7 @@ fn a_profile_changes_no_answer_and_times_each_kernel() {
         ("embed", 4),
         ("argmax", 4),
         ("attention", 4 * 30),
-        ("product", 4 * 61),
+        ("matmul", 4 * 61),
         ("gate_up", 4 * 30),
     ];
     for (kernel, count) in expected {
@@ -794,7 +794,7 @@ fn kernels_are_listed_and_shown_in_each_language() {
         ("glsl", "#version 310 es"),
         ("spirv", "07230203"),
     ];
-    let show = ["kernels", "show", "product", "--strategy", "matvec", "--target"];
+    let show = ["kernels", "show", "matmul", "--strategy", "matvec", "--target"];
     for (language, part) in languages {
         let ran = run(&[&show[..], &[language]].concat());
         assert!(ran.code == 0 && ran.out.contains(part), "{language}: {ran:?}");
@@ -815,9 +815,9 @@ fn kernels_are_listed_and_shown_in_each_language() {
     let ran = run(&["kernels", "show", "chain", "--case", "x"]);
     assert!(ran.code == 2 && ran.err.contains("--case"), "{ran:?}");
     for (arguments, message) in [
-        (["nothing", "--case", ""], "product"),
-        (["product", "--case", "[5, 5]"], "q4_1 [36, 256] x 1"),
-        (["product", "--strategy", "guess"], "matvec_broadcast"),
+        (["nothing", "--case", ""], "matmul"),
+        (["matmul", "--case", "[5, 5]"], "q4_1 [36, 256] x 1"),
+        (["matmul", "--strategy", "guess"], "matvec_broadcast"),
     ] {
         let ran = run(&[&show[..2], &arguments].concat());
         assert!(ran.code == 2 && ran.err.to_lowercase().contains(message), "{ran:?}");
@@ -839,10 +839,10 @@ fn every_run_says_what_is_quarantined_and_doctor_looks_again() {
     let file = cache.join("kaiwu/quarantine.json");
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     let word = |name: &str| adapter[name].as_str().unwrap().to_owned();
-    let matvec = strategy("product", "matvec");
+    let matvec = strategy("matmul", "matvec");
     let entry = serde_json::json!({
         "adapter": word("name"), "driver": format!("{} {}", word("driver"), word("driver_info")).trim(),
-        "kernel": "product", "strategy": "matvec", "reason": "y[0] is 2, expected 3",
+        "kernel": "matmul", "strategy": "matvec", "reason": "y[0] is 2, expected 3",
         "source": kaiwu::gpu::fingerprint(&[matvec]),
     });
     let in_both = ["buffer", "texture"].map(|storage| {
@@ -991,7 +991,7 @@ fn kernels_are_timed_and_held_against_a_baseline() {
         assert!(ran.err.contains("slower than the baseline"), "{}", ran.err);
         assert!(
             ran.out.starts_with("shape,kernel,strategy,median_us,")
-                && ran.out.contains(",product,matmul,")
+                && ran.out.contains(",matmul,matmul,")
         );
     }
     // What is no longer there is no better than what is slower, and another driver or storage is

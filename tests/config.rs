@@ -8,7 +8,7 @@ use common::program::run;
 use common::{Folder, TempFile, data};
 use kaiwu::format::{DType, Gguf, Ignored, Source};
 use kaiwu::generate::recommended;
-use kaiwu::gpu::Place;
+use kaiwu::gpu::Device;
 use kaiwu::model::rope::Scaling;
 use kaiwu::model::{Config, Model, Runner};
 use kaiwu::text::Tokenizer;
@@ -361,8 +361,8 @@ fn a_model_with_eyes_reads_and_writes() {
     let plain = Changed::new("gemma3-bf16", "eyes");
     let ids: Vec<u32> = (3..20).collect();
     let logits = |folder: &Changed| -> kaiwu::Result<Vec<f32>> {
-        let model = Arc::new(Model::load(&Place::Host, folder.source(), |_| ())?);
-        let mut runner = Runner::new(&Place::Host, &model, None, 32)?;
+        let model = Arc::new(Model::load(&Device::Reference, folder.source(), |_| ())?);
+        let mut runner = Runner::new(&Device::Reference, &model, None, 32)?;
         runner.prefill(&ids, |_| ())?;
         runner.last_logits()
     };
@@ -641,8 +641,8 @@ fn keys_of_a_gguf_file_can_be_let_pass() {
 
 /// Logits of some tokens by the references.
 fn logits(source: Source) -> kaiwu::Result<Vec<f32>> {
-    let model = Arc::new(Model::load(&Place::Host, source, |_| ())?);
-    let mut runner = Runner::new(&Place::Host, &model, None, 32)?;
+    let model = Arc::new(Model::load(&Device::Reference, source, |_| ())?);
+    let mut runner = Runner::new(&Device::Reference, &model, None, 32)?;
     runner.prefill(&(3..20).collect::<Vec<u32>>(), |_| ())?;
     runner.last_logits()
 }

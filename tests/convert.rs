@@ -6,7 +6,7 @@ mod common;
 use common::TempFile;
 use kaiwu::format::{Folder, Gguf, Lora, NewTensor, Source, Value, write_gguf};
 use kaiwu::generate::recommended;
-use kaiwu::gpu::Place;
+use kaiwu::gpu::Device;
 use kaiwu::model::{Export, Model, Runner};
 use kaiwu::text::{ChatTemplate, Message, Tokenizer};
 use safetensors::SafeTensors;
@@ -61,11 +61,11 @@ fn files_give_the_logits_of_their_folders() {
     for name in names {
         let file = written(name).unwrap_or_else(|error| panic!("{error}"));
         let source = Source::Gguf(Arc::new(Gguf::open(&file.0).unwrap()));
-        let model =
-            Model::load(&Place::Host, &source, |_| ()).unwrap_or_else(|error| panic!("{error}"));
+        let model = Model::load(&Device::Reference, &source, |_| ())
+            .unwrap_or_else(|error| panic!("{error}"));
         let (input, logits) = (words(name, "input_ids"), words(name, "logits"));
         let vocabulary = logits.len() / input.len();
-        let mut runner = Runner::new(&Place::Host, &Arc::new(model), None, 16).unwrap();
+        let mut runner = Runner::new(&Device::Reference, &Arc::new(model), None, 16).unwrap();
         let mut worst = 0.0f32;
         let each = |token: usize, found: &[f32]| {
             for (found, &wanted) in found.iter().zip(&logits[token * vocabulary..][..vocabulary]) {
@@ -119,9 +119,9 @@ fn write(path: &Path, metadata: &[(String, Value)], tensors: &[(NewTensor, Vec<u
 }
 
 fn last_logits(path: &Path) -> Vec<f32> {
-    let model = Model::load(&Place::Host, Source::open(path).unwrap(), |_| ())
+    let model = Model::load(&Device::Reference, Source::open(path).unwrap(), |_| ())
         .unwrap_or_else(|error| panic!("{error}"));
-    let mut runner = Runner::new(&Place::Host, &Arc::new(model), None, 16).unwrap();
+    let mut runner = Runner::new(&Device::Reference, &Arc::new(model), None, 16).unwrap();
     runner.prefill(&[3, 100, 120, 60, 61], |_| ()).unwrap();
     runner.last_logits().unwrap()
 }
@@ -540,7 +540,7 @@ fn what_is_no_sentencepiece_is_an_error() {
 fn apart(found: Model, wanted: Model, input: &[u32]) -> f32 {
     let logits = |model: Model| {
         let mut all: Vec<f32> = vec![];
-        let mut runner = Runner::new(&Place::Host, &Arc::new(model), None, 16).unwrap();
+        let mut runner = Runner::new(&Device::Reference, &Arc::new(model), None, 16).unwrap();
         let each = |_, row: &[f32]| {
             all.extend_from_slice(row);
             Ok(())
@@ -564,11 +564,11 @@ fn merged_adapters_give_the_logits_of_model_and_adapters() {
     ];
     let open = |path: &Path, adapters: &[(&str, f32)]| {
         let source = Source::open(path).unwrap();
-        let mut model = Model::load(&Place::Host, &source, |_| ()).unwrap();
+        let mut model = Model::load(&Device::Reference, &source, |_| ()).unwrap();
         let architecture = model.config.architecture.name;
         let open =
             |(name, scale): &(&str, f32)| (Lora::open(&lora(name), architecture).unwrap(), *scale);
-        model.adapt(&Place::Host, &adapters.iter().map(open).collect::<Vec<_>>()).unwrap();
+        model.adapt(&Device::Reference, &adapters.iter().map(open).collect::<Vec<_>>()).unwrap();
         model
     };
     for (base, adapters) in rows {

@@ -4,11 +4,11 @@
 mod common;
 
 use kaiwu::format::{DType, Gguf, blocks};
-use kaiwu::gpu::{Element, Entry, Gpu, GpuOptions, Kernel, Place, Program, Strategy, Tensor};
+use kaiwu::gpu::{Device, Element, Entry, Gpu, GpuOptions, Kernel, Program, Strategy, Tensor};
 use kaiwu::kernels::{
-    Attention, CacheType, Gate, GateUp, Input, LayerCache, Matrix, OwnedRows, Product, Side,
+    Attention, CacheType, Gate, GateUp, Input, LayerCache, Matmul, Matrix, OwnedRows, Side,
 };
-use kaiwu::model::{Model, Room, Runner};
+use kaiwu::model::{Model, Runner, SessionOptions};
 use kaiwu::workbench::Numbers;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -30,15 +30,15 @@ fn hash(logits: &[f32]) -> u64 {
 fn hashes(options: &GpuOptions, tokens: usize) -> (Vec<(&'static str, u64)>, Vec<u64>) {
     let gpu = Gpu::open(options).unwrap_or_else(|error| panic!("{error}"));
     let gguf = Arc::new(Gguf::open(&common::default_model()).unwrap());
-    let place = Place::Device(gpu);
-    let model = Arc::new(Model::load(&place, &gguf, |_| ()).unwrap());
-    let runner = || Runner::new(&place, &model, None, 64).unwrap();
+    let device = Device::Gpu(gpu);
+    let model = Arc::new(Model::load(&device, &gguf, |_| ()).unwrap());
+    let runner = || Runner::new(&device, &model, None, 64).unwrap();
     let ids: Vec<u32> = (0..tokens as u32).map(|n| 300 + 97 * n % 4000).collect();
     let mut found = vec![];
 
     for (what, chunk) in [("one piece", 256), ("chunks of 33", 33), ("chunks of 7", 7)] {
-        let room = Room { expected: 64, chunk, ..Room::default() };
-        let mut runner = Runner::with_room(&place, &model, room).unwrap();
+        let room = SessionOptions { expected: 64, chunk, ..SessionOptions::default() };
+        let mut runner = Runner::with_room(&device, &model, room).unwrap();
         runner.prefill(&ids, |_| ()).unwrap();
         found.push((what, hash(&runner.last_logits().unwrap())));
     }
@@ -66,7 +66,7 @@ fn hashes(options: &GpuOptions, tokens: usize) -> (Vec<(&'static str, u64)>, Vec
         return (found, by_token);
     }
     // A cache that grows on the way.
-    let mut small = Runner::new(&place, &model, None, 1).unwrap();
+    let mut small = Runner::new(&device, &model, None, 1).unwrap();
     small.prefill(&[17; 70], |_| ()).unwrap();
     small.rewind(0);
     small.prefill(&ids, |_| ()).unwrap();
@@ -115,15 +115,15 @@ struct Alike {
 }
 
 fn filled(gpu: &Arc<Gpu>, numbers: &mut Numbers, shape: &[usize]) -> Tensor {
-    let place = Place::Device(Arc::clone(gpu));
+    let device = Device::Gpu(Arc::clone(gpu));
     let values = numbers.floats(shape.iter().product(), 1.0);
-    Tensor::constant(&place, "x", shape, &values).unwrap()
+    Tensor::constant(&device, "x", shape, &values).unwrap()
 }
 
 fn alike(gpu: &Arc<Gpu>) -> Vec<Alike> {
-    let place = Place::Device(Arc::clone(gpu));
+    let device = Device::Gpu(Arc::clone(gpu));
     let mut numbers = Numbers::new(11);
-    let empty = |shape: &[usize]| Tensor::zeros(&place, "y", shape, Element::F32).unwrap();
+    let empty = |shape: &[usize]| Tensor::zeros(&device, "y", shape, Element::F32).unwrap();
     let tokens = 11;
     let mut all = vec![];
     for (dtype, rows, columns) in
@@ -131,7 +131,7 @@ fn alike(gpu: &Arc<Gpu>) -> Vec<Alike> {
     {
         let bytes = blocks::quantise(dtype, &numbers.floats(rows * columns, 0.3));
         let source = Arc::new(OwnedRows::new(dtype, columns, bytes));
-        let w = Matrix::load(&place, "w", source).unwrap().parts()[0].clone();
+        let w = Matrix::load(&device, "w", source).unwrap().parts()[0].clone();
         let x = filled(gpu, &mut numbers, &[tokens, columns]);
         let gain = filled(gpu, &mut numbers, &[columns]);
         let input = |first: usize, count: usize| Input {
@@ -140,7 +140,7 @@ fn alike(gpu: &Arc<Gpu>) -> Vec<Alike> {
         };
         let product = |first, count: usize| -> Arc<dyn Kernel> {
             let y = empty(&[count, rows]);
-            Arc::new(Product { input: input(first, count), w: w.clone(), residual: None, y })
+            Arc::new(Matmul { input: input(first, count), w: w.clone(), residual: None, y })
         };
         all.push(Alike {
             what: format!("product of {dtype}"),
@@ -177,7 +177,7 @@ fn alike(gpu: &Arc<Gpu>) -> Vec<Alike> {
     ] {
         let positions = ring.unwrap_or(192);
         let cache =
-            LayerCache::new(&place, "cache", kind, [positions, key_heads, head], window.is_some())
+            LayerCache::new(&device, "cache", kind, [positions, key_heads, head], window.is_some())
                 .unwrap();
         for (side, tensor) in [(Side::Keys, &cache.keys), (Side::Values, &cache.values)] {
             let mut words = vec![0; tensor.words()];
@@ -197,12 +197,12 @@ fn alike(gpu: &Arc<Gpu>) -> Vec<Alike> {
         let q = numbers.floats(tokens * heads * head, 1.0);
         let attention = |first: usize, count: usize| -> Arc<dyn Kernel> {
             let width = heads * head;
-            let step = Tensor::uniform(&place, "step", 1).unwrap();
+            let step = Tensor::uniform(&device, "step", 1).unwrap();
             step.write(gpu, 0, bytemuck::cast_slice(&[(position + first) as u32, 0, 0, 0]));
             let q = &q[first * width..][..count * width];
             Arc::new(Attention {
                 step,
-                q: Tensor::constant(&place, "q", &[count, width], q).unwrap(),
+                q: Tensor::constant(&device, "q", &[count, width], q).unwrap(),
                 cache: cache.clone(),
                 y: empty(&[count, width]),
                 pieces: None,

@@ -5,9 +5,9 @@
 mod common;
 
 use kaiwu::format::{Lora, Source};
-use kaiwu::gpu::{Gpu, GpuOptions, Place};
+use kaiwu::gpu::{Device, Gpu, GpuOptions};
 use kaiwu::kernels::CacheType;
-use kaiwu::model::{Model, Room, Runner};
+use kaiwu::model::{Model, Runner, SessionOptions};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -31,14 +31,14 @@ const TOKENS: usize = 29;
 /// Greedy steps after it.
 const STEPS: usize = 6;
 
-fn load(place: &Place, checkpoint: &str, adapters: &[&str]) -> Arc<Model> {
+fn load(device: &Device, checkpoint: &str, adapters: &[&str]) -> Arc<Model> {
     let source = Source::open(&common::data("tiny").join(checkpoint)).unwrap();
-    let mut model = Model::load(place, &source, |_| ()).unwrap();
+    let mut model = Model::load(device, &source, |_| ()).unwrap();
     if !adapters.is_empty() {
         let name = model.config.architecture.name;
         let open =
             |adapter: &&str| (Lora::open(&common::data("lora").join(adapter), name).unwrap(), 0.7);
-        model.adapt(place, &adapters.iter().map(open).collect::<Vec<_>>()).unwrap();
+        model.adapt(device, &adapters.iter().map(open).collect::<Vec<_>>()).unwrap();
     }
     Arc::new(model)
 }
@@ -54,12 +54,13 @@ fn hash(runner: &mut Runner) -> u64 {
 /// their choices.
 type Found = (Vec<(String, u64)>, Vec<(Vec<u32>, u64)>);
 
-fn hashes(place: &Place, model: &Arc<Model>, cache: CacheType) -> Found {
+fn hashes(device: &Device, model: &Arc<Model>, cache: CacheType) -> Found {
     let ids: Vec<u32> =
         (0..TOKENS).map(|n| ((5 + 37 * n) % model.config.vocab_size) as u32).collect();
     let runner = |chunk| {
-        let room = Room { expected: 2 * TOKENS, chunk, cache, ..Room::default() };
-        Runner::with_room(place, model, room).unwrap()
+        let room =
+            SessionOptions { expected: 2 * TOKENS, chunk, cache, ..SessionOptions::default() };
+        Runner::with_room(device, model, room).unwrap()
     };
     let (mut found, mut after) = (vec![], vec![]);
     for chunk in [64, 7, 1] {
@@ -96,11 +97,11 @@ fn hashes(place: &Place, model: &Arc<Model>, cache: CacheType) -> Found {
 
 fn check(options: GpuOptions) {
     let options = GpuOptions { deterministic: true, ..options };
-    let place = Place::Device(Gpu::open(&options).unwrap_or_else(|error| panic!("{error}")));
+    let device = Device::Gpu(Gpu::open(&options).unwrap_or_else(|error| panic!("{error}")));
     let mut different = vec![];
     for (checkpoint, adapters, cache) in ROWS {
-        let model = load(&place, checkpoint, adapters);
-        let (found, after) = hashes(&place, &model, cache);
+        let model = load(&device, checkpoint, adapters);
+        let (found, after) = hashes(&device, &model, cache);
         let what = format!("{checkpoint} {adapters:?} {cache:?}");
         if found.iter().any(|(_, hash)| *hash != found[0].1) {
             different.push(format!("{what}: {found:#x?}"));

@@ -7,10 +7,10 @@ use common::cases::can_store;
 use kaiwu::Error;
 use kaiwu::format::{DType, blocks};
 use kaiwu::gpu::{
-    Capabilities, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand, Parameter,
-    Place, Program, Recording, StorageKind, Strategy, Tensor,
+    Capabilities, Cost, Device, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand,
+    Parameter, Program, Recording, StorageKind, Strategy, Tensor,
 };
-use kaiwu::kernels::{Embed, Input, Matrix, OwnedRows, Product};
+use kaiwu::kernels::{Embed, Input, Matmul, Matrix, OwnedRows};
 use kaiwu::workbench::Numbers;
 use std::sync::Arc;
 
@@ -105,9 +105,10 @@ fn errors_say_what_to_do() {
     let storage = Some(StorageKind::Buffer);
     let gpu =
         open(GpuOptions { storage, max_binding_bytes: Some(1 << 16), ..GpuOptions::default() });
-    let place = Place::Device(gpu);
-    let message =
-        Tensor::zeros(&place, "big", &[1 << 15], Element::F32).err().map(|error| error.to_string());
+    let device = Device::Gpu(gpu);
+    let message = Tensor::zeros(&device, "big", &[1 << 15], Element::F32)
+        .err()
+        .map(|error| error.to_string());
     assert!(message.as_deref().is_some_and(|text| text.contains("big")), "{message:?}");
 }
 
@@ -131,21 +132,21 @@ fn matrices_beyond_the_binding_limit_are_split_by_rows() {
                 max_binding_bytes: limit,
                 ..GpuOptions::default()
             });
-            let place = Place::Device(Arc::clone(&gpu));
+            let device = Device::Gpu(Arc::clone(&gpu));
             let source = Arc::new(OwnedRows::new(DType::Q8_0, columns, bytes.clone()));
-            let w = Matrix::load(&place, "table", source).unwrap();
+            let w = Matrix::load(&device, "table", source).unwrap();
             assert_eq!(w.parts().len() > 1, limit.is_some());
-            let x = Tensor::constant(&place, "x", &[tokens, columns], &x_values).unwrap();
-            let y = Tensor::zeros(&place, "y", &[tokens, rows], Element::F32).unwrap();
+            let x = Tensor::constant(&device, "x", &[tokens, columns], &x_values).unwrap();
+            let y = Tensor::zeros(&device, "y", &[tokens, rows], Element::F32).unwrap();
             let embedded =
-                Tensor::zeros(&place, "embedded", &[tokens, columns], Element::F32).unwrap();
-            let id_tensor = Tensor::uniform(&place, "ids", ids.len()).unwrap();
+                Tensor::zeros(&device, "embedded", &[tokens, columns], Element::F32).unwrap();
+            let id_tensor = Tensor::uniform(&device, "ids", ids.len()).unwrap();
             id_tensor.write(&gpu, 0, bytemuck::cast_slice(&ids));
             let mut recording = Recording::default();
             for part in w.parts() {
                 let input = Input::plain(&x, tokens);
                 recording
-                    .push("y", Product { input, w: part.clone(), residual: None, y: y.clone() });
+                    .push("y", Matmul { input, w: part.clone(), residual: None, y: y.clone() });
                 let (ids, y) = (id_tensor.clone(), embedded.clone());
                 recording.push("embedded", Embed { ids, w: part.clone(), y, tokens, scale: 1.0 });
             }
@@ -166,12 +167,12 @@ fn parts_of_a_tensor_that_grows_stay_whole() {
     {
         let gpu =
             open(GpuOptions { storage: Some(storage), without_aliases, ..GpuOptions::default() });
-        let place = Place::Device(gpu.clone());
+        let device = Device::Gpu(gpu.clone());
         for (parts, part, room) in
             [(3, 320, 1600), (2, 1500, 2049), (5, 1, 3), (2, 3072, 4096), (4, 700, 700)]
         {
             let [from, to] = [part, room].map(|texels| {
-                Tensor::zeros(&place, "grows", &[parts, texels, 4], Element::U32).unwrap()
+                Tensor::zeros(&device, "grows", &[parts, texels, 4], Element::U32).unwrap()
             });
             let words: Vec<u32> = (1..=4 * (parts * part) as u32).collect();
             from.write(&gpu, 0, bytemuck::cast_slice(&words));

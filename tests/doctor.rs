@@ -4,12 +4,12 @@ mod common;
 
 use common::{Folder, TempFile, cases::table};
 use kaiwu::gpu::{
-    AdapterReport, Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel,
-    Operand, Parameter, Place, Program, Quarantine, Quarantined, Recording, StorageKind, Strategy,
+    AdapterReport, Capabilities, Constant, Cost, Device, Element, Gpu, GpuOptions, HostMemory,
+    Kernel, Operand, Parameter, Program, Quarantine, Quarantined, Recording, StorageKind, Strategy,
     Tensor, Wrong, fingerprint,
 };
 use kaiwu::workbench::{
-    Bounds, Ledger, Roofs, Shape, Stopwatch, StrategyReport, cases::Case, examine, healthy,
+    Bounds, DoctorJournal, Roofs, Shape, Stopwatch, StrategyReport, cases::Case, examine, healthy,
     measure_roofs, remember,
 };
 use std::path::Path;
@@ -62,7 +62,7 @@ fn open(quarantine: Option<&Path>) -> Arc<Gpu> {
 }
 
 fn three(gpu: &Arc<Gpu>, strategies: &'static [(&'static str, &'static str)]) -> Three {
-    let y = Tensor::zeros(&Place::Device(Arc::clone(gpu)), "y", &[4], Element::F32).unwrap();
+    let y = Tensor::zeros(&Device::Gpu(Arc::clone(gpu)), "y", &[4], Element::F32).unwrap();
     Three { y, strategies }
 }
 
@@ -342,11 +342,11 @@ fn a_strategy_is_suspect_while_it_runs() {
         let kernel = Looking { three, file: file.0.clone(), adapter, seen: Arc::clone(&seen) };
         let (what, memory) = ("one row".into(), HostMemory::default());
         table.cases.push(Case { what, kernel: Arc::new(kernel), memory });
-        let ledger = Ledger::open(&file.0, gpu.report()).unwrap();
-        let bounds = Bounds { ledger: Some(&ledger), ..Bounds::default() };
+        let journal = DoctorJournal::open(&file.0, gpu.report()).unwrap();
+        let bounds = Bounds { journal: Some(&journal), ..Bounds::default() };
         examine(&mut table, &bounds, |_| ()).unwrap();
-        ledger.close();
-        assert!(ledger.is_kept());
+        journal.close();
+        assert!(journal.is_kept());
         std::mem::take(&mut *seen.lock().unwrap())
     };
     let found = examine_with(&[("wrong", "2.9"), ("right", "3.0"), ("also", "3.0")]);
@@ -356,10 +356,10 @@ fn a_strategy_is_suspect_while_it_runs() {
     // again.
     let mut quarantine = Quarantine::read(&file.0).unwrap();
     assert_eq!(quarantine.of(gpu.report()).count(), 1);
-    let ledger = Ledger::open(&file.0, gpu.report()).unwrap();
+    let journal = DoctorJournal::open(&file.0, gpu.report()).unwrap();
     let strategies: &[(&str, &str)] = &[("right", "3.0"), ("also", "3.0")];
     let source = fingerprint(&three(&gpu, strategies).strategies(gpu.capabilities())[..1]);
-    ledger
+    journal
         .begins(&StrategyReport { source, ..report(&gpu, "right", StorageKind::Buffer, 0, false) });
     quarantine = Quarantine::read(&file.0).unwrap();
     assert_eq!(quarantine.of(gpu.report()).count(), 2);
@@ -379,9 +379,9 @@ fn what_cannot_be_remembered_is_checked_all_the_same() {
     let gpu = open(None);
     let folder = Folder::new("doctor-without-cache");
     let path = folder.0.join("kaiwu").join("quarantine.json");
-    let ledger = Ledger::open(&path, gpu.report()).unwrap();
+    let journal = DoctorJournal::open(&path, gpu.report()).unwrap();
     std::fs::write(folder.0.join("kaiwu"), "no folder").unwrap();
-    assert!(matches!(Ledger::open(&path, gpu.report()), Err(kaiwu::Error::Io { .. })));
+    assert!(matches!(DoctorJournal::open(&path, gpu.report()), Err(kaiwu::Error::Io { .. })));
     let strategies: &'static [(&str, &str)] = &[("wrong", "2.9"), ("right", "3.0")];
     let mut table = table(StorageKind::Buffer);
     table.gpu = Arc::clone(&gpu);
@@ -389,11 +389,11 @@ fn what_cannot_be_remembered_is_checked_all_the_same() {
     let (what, memory) = ("one row".into(), HostMemory::default());
     table.cases.push(Case { what, kernel: Arc::new(three(&gpu, strategies)), memory });
     let reports =
-        examine(&mut table, &Bounds { ledger: Some(&ledger), ..Bounds::default() }, |_| ())
+        examine(&mut table, &Bounds { journal: Some(&journal), ..Bounds::default() }, |_| ())
             .unwrap();
     let found: Vec<_> =
         reports.iter().map(|report| (report.strategy, report.quarantined)).collect();
-    assert_eq!((found, ledger.is_kept()), (vec![("wrong", true), ("right", false)], false));
+    assert_eq!((found, journal.is_kept()), (vec![("wrong", true), ("right", false)], false));
 }
 
 /// Where a kernel has no right strategy in one storage, the other one is taken.

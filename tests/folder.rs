@@ -1,7 +1,7 @@
 //! Damaged Hugging Face folders: each is an error that says what is wrong, never a panic.
 
 use kaiwu::format::{Ignored, Source};
-use kaiwu::gpu::Place;
+use kaiwu::gpu::Device;
 use kaiwu::model::{Config, Model};
 use std::path::{Path, PathBuf};
 
@@ -39,7 +39,7 @@ impl Copy {
     fn load(&self) -> Result<(), String> {
         let load = || {
             let source = Source::open(&self.0)?;
-            Model::load(&Place::Host, &source, |_| ()).map(|_| ())
+            Model::load(&Device::Reference, &source, |_| ()).map(|_| ())
         };
         load().map_err(|error: kaiwu::Error| error.to_string())
     }
@@ -269,7 +269,7 @@ fn what_the_result_does_not_need_is_left_out() {
             let ignored = Ignored { tensors: vec![part.into()], ..Ignored::default() };
             let source = Source::open_ignoring(&copy.0, &ignored).unwrap();
             assert_eq!(
-                Model::load(&Place::Host, &source, |_| ()).is_ok(),
+                Model::load(&Device::Reference, &source, |_| ()).is_ok(),
                 passes,
                 "{tensor} by {part}"
             );

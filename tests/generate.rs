@@ -229,8 +229,8 @@ fn an_error_of_the_reader_comes_back_and_what_does_not_fit_is_refused() {
 #[test]
 fn the_context_bounds_an_answer() {
     let fixture = fixture();
-    let place = kaiwu::gpu::Place::Device(Arc::clone(&fixture.gpu));
-    let runner = kaiwu::model::Runner::new(&place, &fixture.model, Some(9), 9).unwrap();
+    let device = kaiwu::gpu::Device::Gpu(Arc::clone(&fixture.gpu));
+    let runner = kaiwu::model::Runner::new(&device, &fixture.model, Some(9), 9).unwrap();
     let mut generator = Generator::new(runner, Arc::clone(&fixture.tokenizer));
     let prompt = fixture.tokenizer.encode("The capital of France is", true).unwrap();
     let (answer, _) = answer(&mut generator, &prompt, &Options::default());

@@ -5,10 +5,10 @@ mod common;
 use common::loaded::fixture;
 use kaiwu::format::Gguf;
 use kaiwu::gpu::{
-    Capabilities, Cost, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Place, Program,
+    Capabilities, Cost, Device, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Program,
     Recording, StorageKind, Strategy, Tolerance, first_divergence,
 };
-use kaiwu::model::{Model, Runner, Want};
+use kaiwu::model::{LogitsMode, Model, Runner};
 use kaiwu::text::{ChatTemplate, Message};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -107,10 +107,10 @@ fn gemma_answers_as_its_reference() {
     let golden = common::golden("gemma-3-270m-q4_k_m.json");
     let gguf =
         Arc::new(Gguf::open(&common::gemma_model()).unwrap_or_else(|error| panic!("{error}")));
-    let place =
-        Place::Device(Gpu::open(&GpuOptions::default()).unwrap_or_else(|error| panic!("{error}")));
-    let model = Arc::new(Model::load(&place, &gguf, |_| ()).unwrap());
-    let runner = || Runner::new(&place, &model, None, 256).unwrap();
+    let device =
+        Device::Gpu(Gpu::open(&GpuOptions::default()).unwrap_or_else(|error| panic!("{error}")));
+    let model = Arc::new(Model::load(&device, &gguf, |_| ()).unwrap());
+    let runner = || Runner::new(&device, &model, None, 256).unwrap();
     let failures = wrong_answers(runner(), &golden);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     let (found, expected) = likelihoods(runner(), &golden);
@@ -140,10 +140,10 @@ fn strategies_for_gpus_give_the_references_logits() {
             storage: Some(if less { StorageKind::Texture } else { StorageKind::Buffer }),
             ..GpuOptions::default()
         };
-        let place = Place::Device(Gpu::open(&options).unwrap_or_else(|error| panic!("{error}")));
-        let model = Arc::new(Model::load(&place, &fixture.gguf, |_| ()).unwrap());
-        let mut runner = Runner::new(&place, &model, None, 64).unwrap();
-        let Place::Device(gpu) = &place else { unreachable!() };
+        let device = Device::Gpu(Gpu::open(&options).unwrap_or_else(|error| panic!("{error}")));
+        let model = Arc::new(Model::load(&device, &fixture.gguf, |_| ()).unwrap());
+        let mut runner = Runner::new(&device, &model, None, 64).unwrap();
+        let Device::Gpu(gpu) = &device else { unreachable!() };
         for (tokens, names) in [
             (
                 input.len(),
@@ -152,7 +152,8 @@ fn strategies_for_gpus_give_the_references_logits() {
             (1, &[argmax, attention, "embed", product]),
         ] {
             let program =
-                Program::compile(gpu, &runner.recording(tokens, Want::Last).unwrap()).unwrap();
+                Program::compile(gpu, &runner.recording(tokens, LogitsMode::Last).unwrap())
+                    .unwrap();
             let found: BTreeSet<_> = program.describe().map(|(_, strategy)| strategy).collect();
             assert_eq!(found, names.iter().copied().collect(), "{tokens} tokens");
         }
@@ -167,8 +168,8 @@ fn strategies_for_gpus_give_the_references_logits() {
 #[test]
 fn the_references_alone_agree_on_a_short_prompt() {
     let fixture = fixture();
-    let model = Arc::new(Model::load(&Place::Host, &fixture.gguf, |_| ()).unwrap());
-    let mut runner = Runner::new(&Place::Host, &model, None, 64).unwrap();
+    let model = Arc::new(Model::load(&Device::Reference, &fixture.gguf, |_| ()).unwrap());
+    let mut runner = Runner::new(&Device::Reference, &model, None, 64).unwrap();
     let prompt = fixture.prompts().next().unwrap();
     let input = ids(&prompt["input_ids"]);
     runner.prefill(&input, |_| ()).unwrap();
@@ -211,9 +212,9 @@ fn a_prompt_may_be_read_in_any_pieces() {
 fn a_cache_that_grows_keeps_what_it_holds() {
     let fixture = fixture();
     let input = &ids(&fixture.golden["text"]["input_ids"])[..150];
-    let place = Place::Device(fixture.gpu.clone());
+    let device = Device::Gpu(fixture.gpu.clone());
     let logits = |expected: usize| {
-        let mut runner = Runner::new(&place, &fixture.model, None, expected).unwrap();
+        let mut runner = Runner::new(&device, &fixture.model, None, expected).unwrap();
         // Two pieces: the first fits the small cache, the second makes it grow.
         runner.prefill(&input[..50], |_| ()).unwrap();
         runner.prefill(&input[50..], |_| ()).unwrap();
@@ -231,14 +232,14 @@ fn a_cache_that_grows_keeps_what_it_holds() {
 #[test]
 fn a_context_that_is_full_is_an_error() {
     let fixture = fixture();
-    let place = Place::Device(fixture.gpu.clone());
-    let mut runner = Runner::new(&place, &fixture.model, Some(8), 8).unwrap();
+    let device = Device::Gpu(fixture.gpu.clone());
+    let mut runner = Runner::new(&device, &fixture.model, Some(8), 8).unwrap();
     runner.prefill(&[1, 2, 3, 4, 5, 6, 7], |_| ()).unwrap();
     let message = runner.prefill(&[8, 9], |_| ()).unwrap_err().to_string();
     assert!(message.contains("9 tokens") && message.contains("holds 8"), "{message}");
     runner.feed(8).unwrap();
     assert!(runner.feed(9).is_err());
-    assert!(Runner::new(&place, &fixture.model, Some(8193), 1).is_err());
+    assert!(Runner::new(&device, &fixture.model, Some(8193), 1).is_err());
     assert!(runner.prefill(&[49152], |_| ()).unwrap_err().to_string().contains("49152"));
 }
 
@@ -300,7 +301,7 @@ impl Kernel for Broken {
 fn first_divergence_names_the_kernel_broken_on_purpose() {
     let fixture = fixture();
     let input = [504, 3575, 282, 4649, 314];
-    let recording = fixture.runner().recording(input.len(), Want::Last).unwrap();
+    let recording = fixture.runner().recording(input.len(), LogitsMode::Last).unwrap();
     let check = |broken: &str, parameter: &'static str, value: f32| {
         let mut copy = Recording::default();
         let mut memory = HostMemory::default();

@@ -4,7 +4,7 @@
 //! A parameter comes before the kernel under test and a loss after it, so that what flows in is no
 //! constant, and that flows on.
 
-use kaiwu::gpu::{Element, Gradients, HostMemory, Place, Recording, Tensor};
+use kaiwu::gpu::{Device, Element, Gradients, HostMemory, Recording, Tensor};
 use kaiwu::kernels::*;
 use kaiwu::workbench::Numbers;
 
@@ -23,7 +23,7 @@ impl Graph {
     }
 
     fn empty(&self, label: &str, shape: &[usize]) -> Tensor {
-        Tensor::zeros(&Place::Host, label, shape, Element::F32).unwrap()
+        Tensor::zeros(&Device::Reference, label, shape, Element::F32).unwrap()
     }
 
     fn parameter(&mut self, label: &str, shape: &[usize]) -> Tensor {
@@ -35,7 +35,7 @@ impl Graph {
     }
 
     fn words(&mut self, label: &str, words: &[u32]) -> Tensor {
-        let tensor = Tensor::uniform(&Place::Host, label, words.len()).unwrap();
+        let tensor = Tensor::uniform(&Device::Reference, label, words.len()).unwrap();
         self.memory.u32_mut(&tensor).copy_from_slice(words);
         tensor
     }
@@ -82,10 +82,12 @@ impl Graph {
     /// Holds the gradient of every parameter against differences.
     fn check(mut self, what: &str, logits: &Tensor) {
         let totals = self.loss(logits);
-        let seed = Tensor::constant(&Place::Host, "seed", &[4], &[1.0, 0.0, 0.0, 0.0]).unwrap();
+        let seed =
+            Tensor::constant(&Device::Reference, "seed", &[4], &[1.0, 0.0, 0.0, 0.0]).unwrap();
         let seeds = [(totals.clone(), seed)];
         let gradients =
-            Gradients::of(&Place::Host, &self.recording, &self.parameters, &seeds, None).unwrap();
+            Gradients::of(&Device::Reference, &self.recording, &self.parameters, &seeds, None)
+                .unwrap();
         self.recording.run_reference(&mut self.memory);
         gradients.recording().run_reference(&mut self.memory);
         let mut flowed = 0.0;
@@ -190,8 +192,8 @@ fn two_on_a_diagonal() {
     let mut graph = Graph::new();
     let x = graph.hidden("x", &[5, 4]);
     let y = graph.empty("y", &[5, 8]);
-    graph.push(Diagonal { x, y: y.clone(), split: 2 });
-    graph.check("diagonal", &y);
+    graph.push(BlockDiagonal { x, y: y.clone(), split: 2 });
+    graph.check("block_diagonal", &y);
 }
 
 #[test]
@@ -199,9 +201,9 @@ fn rotations_and_picked_rows() {
     let mut graph = Graph::new();
     let x = graph.hidden("x", &[6, 12]);
     let angles: Vec<f32> = (0..16).flat_map(|n| [(n as f32).cos(), (n as f32).sin()]).collect();
-    let rope = Tensor::constant(&Place::Host, "rope", &[4, 8], &angles).unwrap();
+    let rope = Tensor::constant(&Device::Reference, "rope", &[4, 8], &angles).unwrap();
     let y = graph.empty("y", &[6, 12]);
-    let turned = Rotate {
+    let turned = Rope {
         x,
         rope,
         base: None,
@@ -213,7 +215,7 @@ fn rotations_and_picked_rows() {
     };
     graph.push(turned);
     let picked = graph.empty("picked", &[4, 12]);
-    graph.push(Pick { x: y, y: picked.clone(), period: 3, kept: 2 });
+    graph.push(SliceLast { x: y, y: picked.clone(), period: 3, kept: 2 });
     graph.check("rotated and picked", &picked);
 }
 
@@ -237,10 +239,10 @@ fn frozen_tensors_have_no_gradient_and_no_call() {
     let y = graph.empty("y", &[5, 8]);
     graph.push(Gemm::linear(&x, &w, None, &y));
     let totals = graph.loss(&y);
-    let seed = Tensor::constant(&Place::Host, "seed", &[4], &[1.0, 0.0, 0.0, 0.0]).unwrap();
+    let seed = Tensor::constant(&Device::Reference, "seed", &[4], &[1.0, 0.0, 0.0, 0.0]).unwrap();
     let seeds = [(totals, seed)];
     let of = |parameters: &[Tensor]| {
-        Gradients::of(&Place::Host, &graph.recording, parameters, &seeds, None).unwrap()
+        Gradients::of(&Device::Reference, &graph.recording, parameters, &seeds, None).unwrap()
     };
     let all = of(&graph.parameters);
     let one = of(std::slice::from_ref(&w));
@@ -255,7 +257,8 @@ fn what_cannot_be_derived_is_named() {
     let y = graph.empty("y", &[5, 8]);
     graph.push(RoofCopy { x: x.clone(), y: y.clone(), reads: 1 });
     let seeds = [(y, x)];
-    let failed = Gradients::of(&Place::Host, &graph.recording, &graph.parameters, &seeds, None);
+    let failed =
+        Gradients::of(&Device::Reference, &graph.recording, &graph.parameters, &seeds, None);
     let message = failed.err().unwrap().to_string();
     assert!(message.contains("roof_copy") && message.contains("no derivative"), "{message}");
 }
@@ -265,7 +268,12 @@ fn a_tensor_written_twice_is_refused() {
     let mut graph = Graph::new();
     let x = graph.hidden("x", &[5, 8]);
     graph.push(Activate { x: x.clone(), y: x.clone(), kind: Activation::Relu });
-    let failed =
-        Gradients::of(&Place::Host, &graph.recording, &graph.parameters, &[(x.clone(), x)], None);
+    let failed = Gradients::of(
+        &Device::Reference,
+        &graph.recording,
+        &graph.parameters,
+        &[(x.clone(), x)],
+        None,
+    );
     assert!(failed.err().unwrap().to_string().contains("written before"));
 }

@@ -5,8 +5,8 @@ mod common;
 
 use common::loaded::fixture;
 use kaiwu::generate::{Windows, comparison, likelihood};
-use kaiwu::gpu::Place;
-use kaiwu::model::{Comparer, Judge, Model, Runner};
+use kaiwu::gpu::Device;
+use kaiwu::model::{Model, ModelComparison, Runner, Scorer};
 use std::sync::Arc;
 
 fn text_ids() -> Vec<u32> {
@@ -19,8 +19,8 @@ fn logsumexp(logits: &[f32]) -> f64 {
     f64::from(most) + logits.iter().map(|&x| f64::from(x - most).exp()).sum::<f64>().ln()
 }
 
-fn judge(rows: usize) -> Judge {
-    Judge::new(fixture().runner(), rows).unwrap()
+fn judge(rows: usize) -> Scorer {
+    Scorer::new(fixture().runner(), rows).unwrap()
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn the_likelihood_of_a_text_is_the_references() {
     let expected = fixture().golden["text"]["mean_nll"].as_f64().unwrap();
     // Rows a step: all at once as the program does it, and in pieces that the text is not whole
     // ones of.
-    for rows in [Judge::rows_for(49152), 50] {
+    for rows in [Scorer::rows_for(49152), 50] {
         let windows = Windows::new(&ids, 512, None).unwrap();
         let mut progress = vec![];
         let found = likelihood(&mut judge(rows), &windows, |done| progress.push(done)).unwrap();
@@ -77,9 +77,9 @@ fn windows_are_judged_each_on_its_own() {
 #[test]
 fn the_references_alone_score_the_same() {
     let ids = &text_ids()[..6];
-    let model = Arc::new(Model::load(&Place::Host, &fixture().gguf, |_| ()).unwrap());
-    let runner = Runner::new(&Place::Host, &model, None, 8).unwrap();
-    let host = Judge::new(runner, 8).unwrap().score(ids, |_| ()).unwrap();
+    let model = Arc::new(Model::load(&Device::Reference, &fixture().gguf, |_| ()).unwrap());
+    let runner = Runner::new(&Device::Reference, &model, None, 8).unwrap();
+    let host = Scorer::new(runner, 8).unwrap().score(ids, |_| ()).unwrap();
     let device = judge(8).score(ids, |_| ()).unwrap();
     for (host, device) in host.iter().zip(&device) {
         assert!((host.nll() - device.nll()).abs() < 0.02, "{host:?}, {device:?}");
@@ -90,7 +90,7 @@ fn the_references_alone_score_the_same() {
 #[test]
 fn a_model_does_not_diverge_from_itself() {
     let windows = Windows::new(&text_ids()[..50], 32, None).unwrap();
-    let mut comparer = Comparer::new(fixture().runner(), fixture().runner()).unwrap();
+    let mut comparer = ModelComparison::new(fixture().runner(), fixture().runner()).unwrap();
     let found = comparison(&mut comparer, &windows, |_| ()).unwrap();
     assert_eq!(found.a, found.b);
     assert_eq!(found.top1_agreement, 1.0);

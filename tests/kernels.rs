@@ -3,7 +3,7 @@
 mod common;
 
 use common::cases::{Table, can_store, table, table_without_aliases, without_rows};
-use kaiwu::gpu::{Constant, Element, Kernel, Place, StorageKind, Tensor};
+use kaiwu::gpu::{Constant, Device, Element, Kernel, StorageKind, Tensor};
 use kaiwu::kernels::{Add, REGISTRY, Scatter};
 use kaiwu::workbench::{all_shapes, check_case, check_case_by};
 use std::collections::BTreeSet;
@@ -55,7 +55,7 @@ fn kernels_match_their_references_in_textures_that_are_written() {
     }
     let mut table = table_without_aliases();
     // Of the products, those in one format, as below: how they store is all that differs.
-    table.cases.retain(|case| case.kernel.name() != "product" || case.what.starts_with('['));
+    table.cases.retain(|case| case.kernel.name() != "matmul" || case.what.starts_with('['));
     run(table);
 }
 
@@ -71,7 +71,7 @@ fn further_sizes_match_their_references() {
     let mut failures = vec![];
     let mut sizes = BTreeSet::new();
     // Of the products, those in one format: drivers take long to compile so many.
-    table.cases.retain(|case| case.kernel.name() != "product" || case.what.starts_with('['));
+    table.cases.retain(|case| case.kernel.name() != "matmul" || case.what.starts_with('['));
     for case in &mut table.cases {
         let usual = case.kernel.strategies(gpu.capabilities()).len();
         for (index, strategy) in gpu.tunable(&*case.kernel).iter().enumerate().skip(usual) {
@@ -127,10 +127,10 @@ fn folded_grids_match_their_references() {
 /// Vocabularies and embeddings of large models.
 #[test]
 fn grids_of_large_models_fit_every_adapter() {
-    let place = Place::Host;
-    let floats = |shape: &[usize]| Tensor::zeros(&place, "x", shape, Element::F32).unwrap();
+    let device = Device::Reference;
+    let floats = |shape: &[usize]| Tensor::zeros(&device, "x", shape, Element::F32).unwrap();
     let table = [262_144, 2048];
-    let ids = Tensor::zeros(&place, "ids", &[8], Element::U32).unwrap();
+    let ids = Tensor::zeros(&device, "ids", &[8], Element::U32).unwrap();
     let scatter = Scatter { ids, dy: floats(&[8, 2048]), base: None, dtable: floats(&table) };
     let add = Add { a: floats(&table), b: floats(&table), y: floats(&table) };
     let can = common::cases::table(StorageKind::Buffer).gpu.capabilities().clone();

@@ -5,9 +5,9 @@ mod common;
 
 use common::{Folder, TempFile, share};
 use kaiwu::format::{DType, Lora, Source};
-use kaiwu::gpu::{Gpu, GpuOptions, Place, StorageKind};
+use kaiwu::gpu::{Device, Gpu, GpuOptions, StorageKind};
 use kaiwu::kernels::CacheType;
-use kaiwu::model::{Model, Room, Runner};
+use kaiwu::model::{Model, Runner, SessionOptions};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -45,24 +45,24 @@ fn words(bytes: &[u8], name: &str) -> Vec<u32> {
     )
 }
 
-fn adapted(place: &Place, base: &Path, adapters: &[(&str, f32)]) -> Arc<Model> {
+fn adapted(device: &Device, base: &Path, adapters: &[(&str, f32)]) -> Arc<Model> {
     let source = Source::open(base).unwrap();
-    let mut model = Model::load(place, &source, |_| ()).unwrap();
+    let mut model = Model::load(device, &source, |_| ()).unwrap();
     let name = model.config.architecture.name;
     let open = |(adapter, scale): &(&str, f32)| {
         (Lora::open(&data("lora", adapter), name).unwrap(), *scale)
     };
     let adapters: Vec<_> = adapters.iter().map(open).collect();
-    model.adapt(place, &adapters).unwrap_or_else(|error| panic!("{error}"));
+    model.adapt(device, &adapters).unwrap_or_else(|error| panic!("{error}"));
     Arc::new(model)
 }
 
-fn check(what: &str, place: &Place) {
-    check_on(what, place, &|checkpoint| Some(data("tiny", checkpoint)));
+fn check(what: &str, device: &Device) {
+    check_on(what, device, &|checkpoint| Some(data("tiny", checkpoint)));
 }
 
 /// `base` gives the file or folder of a checkpoint, if there is one.
-fn check_on(what: &str, place: &Place, base: &dyn Fn(&str) -> Option<PathBuf>) {
+fn check_on(what: &str, device: &Device, base: &dyn Fn(&str) -> Option<PathBuf>) {
     let mut failures = vec![];
     for (checkpoint, adapters, expected) in ROWS {
         let Some(base) = base(checkpoint) else { continue };
@@ -71,11 +71,11 @@ fn check_on(what: &str, place: &Place, base: &dyn Fn(&str) -> Option<PathBuf>) {
         let input = words(&bytes, "input_ids");
         let logits: Vec<f32> = words(&bytes, expected).into_iter().map(f32::from_bits).collect();
         let vocabulary = logits.len() / input.len();
-        let model = adapted(place, &base, adapters);
+        let model = adapted(device, &base, adapters);
         for chunk in [64, 7, 1] {
             let cache = if last.ends_with("-large") { CacheType::F32 } else { CacheType::F16 };
-            let room = Room { expected: 16, chunk, cache, ..Room::default() };
-            let mut runner = Runner::with_room(place, &model, room).unwrap();
+            let room = SessionOptions { expected: 16, chunk, cache, ..SessionOptions::default() };
+            let mut runner = Runner::with_room(device, &model, room).unwrap();
             let mut worst = 0.0f32;
             let each = |token: usize, found: &[f32]| {
                 worst = worst.max(share(found, &logits[token * vocabulary..][..vocabulary]));
@@ -101,7 +101,7 @@ fn check_on(what: &str, place: &Place, base: &dyn Fn(&str) -> Option<PathBuf>) {
 
 #[test]
 fn logits_on_the_device_are_pefts() {
-    check("on the device", &Place::Device(Gpu::open(&GpuOptions::default()).unwrap()));
+    check("on the device", &Device::Gpu(Gpu::open(&GpuOptions::default()).unwrap()));
 }
 
 #[test]
@@ -111,12 +111,12 @@ fn logits_with_strategies_for_gpus_are_pefts() {
         storage: Some(StorageKind::Buffer),
         ..GpuOptions::default()
     };
-    check("as on a GPU", &Place::Device(Gpu::open(&options).unwrap()));
+    check("as on a GPU", &Device::Gpu(Gpu::open(&options).unwrap()));
 }
 
 #[test]
 fn logits_through_the_references_are_pefts() {
-    check("through the references", &Place::Host);
+    check("through the references", &Device::Reference);
 }
 
 /// PEFT made the adapters for folders. GGUF files have the rows of some models' queries and keys in
@@ -138,9 +138,9 @@ fn logits_on_gguf_files_are_pefts() {
         }
         Some(file)
     };
-    check_on("on GGUF files, through the references", &Place::Host, &converted);
+    check_on("on GGUF files, through the references", &Device::Reference, &converted);
     let gpu = Gpu::open(&GpuOptions::default()).unwrap();
-    check_on("on GGUF files, on the device", &Place::Device(gpu), &converted);
+    check_on("on GGUF files, on the device", &Device::Gpu(gpu), &converted);
 }
 
 /// A copy of an adapter with other settings.
@@ -222,10 +222,10 @@ fn adapters_of_other_models_are_errors() {
     ];
     for (checkpoint, adapter, part) in rows {
         let source = Source::open(&data("tiny", checkpoint)).unwrap();
-        let mut model = Model::load(&Place::Host, &source, |_| ()).unwrap();
+        let mut model = Model::load(&Device::Reference, &source, |_| ()).unwrap();
         let name = model.config.architecture.name;
         let lora = Lora::open(&data("lora", adapter), name).unwrap();
-        let error = model.adapt(&Place::Host, &[(lora, 1.0)]).unwrap_err().to_string();
+        let error = model.adapt(&Device::Reference, &[(lora, 1.0)]).unwrap_err().to_string();
         assert!(error.contains(part), "{checkpoint} with {adapter}: {error}");
     }
 }
@@ -245,12 +245,12 @@ fn worst(base: &Path, lora: &Path, expected: &str) -> f32 {
     let bytes = std::fs::read(data("lora", expected).join("expected.safetensors")).unwrap();
     let (input, logits) = (words(&bytes, "input_ids"), words(&bytes, "logits"));
     let logits: Vec<f32> = logits.into_iter().map(f32::from_bits).collect();
-    let mut model = Model::load(&Place::Host, Source::open(base).unwrap(), |_| ()).unwrap();
+    let mut model = Model::load(&Device::Reference, Source::open(base).unwrap(), |_| ()).unwrap();
     let lora =
         Lora::open(lora, model.config.architecture.name).unwrap_or_else(|error| panic!("{error}"));
-    model.adapt(&Place::Host, &[(lora, 1.0)]).unwrap_or_else(|error| panic!("{error}"));
-    let room = Room { expected: 16, ..Room::default() };
-    let mut runner = Runner::with_room(&Place::Host, &Arc::new(model), room).unwrap();
+    model.adapt(&Device::Reference, &[(lora, 1.0)]).unwrap_or_else(|error| panic!("{error}"));
+    let room = SessionOptions { expected: 16, ..SessionOptions::default() };
+    let mut runner = Runner::with_room(&Device::Reference, &Arc::new(model), room).unwrap();
     let vocabulary = logits.len() / input.len();
     let mut worst = 0.0f32;
     let each = |token: usize, found: &[f32]| {

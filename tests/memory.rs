@@ -4,9 +4,9 @@
 mod common;
 
 use kaiwu::format::{Lora, Quantization, Source};
-use kaiwu::gpu::{Gpu, GpuOptions, Place, free_in_groups};
+use kaiwu::gpu::{Device, Gpu, GpuOptions, free_in_groups};
 use kaiwu::kernels::CacheType;
-use kaiwu::model::{Footprint, Model, Room, Runner};
+use kaiwu::model::{Footprint, Model, Runner, SessionOptions};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -30,12 +30,13 @@ fn a_cache_takes_what_was_worked_out() {
         [("llama-f32", 256), ("mistral-f16", 256), ("gemma3-bf16", 200), ("gpt2-f32", 65)]
     {
         let source = tiny(name);
-        let model = Arc::new(Model::load(&Place::Host, &source, |_| ()).unwrap());
+        let model = Arc::new(Model::load(&Device::Reference, &source, |_| ()).unwrap());
         for cache in [CacheType::F16, CacheType::F32, CacheType::Q8_0] {
             for chunk in [7, 256] {
-                let room = Room { context: Some(context), expected: context, chunk, cache };
+                let room =
+                    SessionOptions { context: Some(context), expected: context, chunk, cache };
                 let found = Footprint::new(&source, None, &[], &room).unwrap();
-                let runner = Runner::with_room(&Place::Host, &model, room).unwrap();
+                let runner = Runner::with_room(&Device::Reference, &model, room).unwrap();
                 assert_eq!(
                     found.cache_bytes,
                     runner.cache_bytes(),
@@ -88,17 +89,21 @@ fn what_cannot_fit_is_refused_with_the_figures() {
 #[test]
 fn a_cache_that_grows_beyond_it_is_refused() {
     let source = tiny("llama-f32");
-    let place = |memory_bytes| {
-        Place::Device(Gpu::open(&GpuOptions { memory_bytes, ..GpuOptions::default() }).unwrap())
+    let device = |memory_bytes| {
+        Device::Gpu(Gpu::open(&GpuOptions { memory_bytes, ..GpuOptions::default() }).unwrap())
     };
-    let weights = Model::load(&Place::Host, &source, |_| ()).unwrap().bytes();
+    let weights = Model::load(&Device::Reference, &source, |_| ()).unwrap().bytes();
     for (memory, fits) in
         [(None, true), (Some(weights + (1 << 20)), true), (Some(weights + (64 << 10)), false)]
     {
-        let place = place(memory);
-        let model = Arc::new(Model::load(&place, &source, |_| ()).unwrap());
-        let mut runner =
-            Runner::with_room(&place, &model, Room { expected: 16, ..Room::default() }).unwrap();
+        let device = device(memory);
+        let model = Arc::new(Model::load(&device, &source, |_| ()).unwrap());
+        let mut runner = Runner::with_room(
+            &device,
+            &model,
+            SessionOptions { expected: 16, ..SessionOptions::default() },
+        )
+        .unwrap();
         runner.prefill(&[5; 60], |_| ()).unwrap();
         let grown = runner.prefill(&[6; 60], |_| ());
         assert_eq!(grown.is_ok(), fits, "{memory:?}");
@@ -131,8 +136,9 @@ fn what_a_command_needs_is_reckoned_with() {
     let long = folder.write("long.txt", &"one two three ".repeat(1000));
     let (long, text) = (long.to_str().unwrap(), "-n1");
     let prompt = std::fs::read_to_string(long).unwrap();
-    let weights =
-        Model::load(&Place::Host, Source::open(Path::new(model)).unwrap(), |_| ()).unwrap().bytes();
+    let weights = Model::load(&Device::Reference, Source::open(Path::new(model)).unwrap(), |_| ())
+        .unwrap()
+        .bytes();
     // MiB that suffice for the weights and a short text.
     let little = ((weights >> 20) + 40).to_string();
     let rows: [(&[&str], &[&str]); 5] = [
@@ -167,13 +173,13 @@ fn adapters_are_reckoned_with() {
     let source = tiny("llama-f32");
     let lora = Lora::open(&common::data("lora/llama-large"), "llama").unwrap();
     let adapters = [(lora, 1.0)];
-    let room = Room { context: Some(64), expected: 64, ..Room::default() };
+    let room = SessionOptions { context: Some(64), expected: 64, ..SessionOptions::default() };
     for quantization in [None, Some(Quantization::Q8_0)] {
         let plain = Footprint::new(&source, quantization, &[], &room).unwrap();
         let adapted = Footprint::new(&source, quantization, &adapters, &room).unwrap();
-        let mut model = Model::load(&Place::Host, &source, |_| ()).unwrap();
+        let mut model = Model::load(&Device::Reference, &source, |_| ()).unwrap();
         let own = model.bytes();
-        model.adapt(&Place::Host, &adapters).unwrap();
+        model.adapt(&Device::Reference, &adapters).unwrap();
         let more = model.bytes() - own;
         assert!(more > 0);
         assert_eq!(adapted.weights_bytes - plain.weights_bytes, more, "{quantization:?}");
@@ -193,20 +199,21 @@ fn adapters_are_reckoned_with() {
 #[test]
 fn what_is_accepted_can_grow_to_its_context() {
     let source = tiny("llama-f32");
-    let room = Room { expected: 16, ..Room::default() };
+    let room = SessionOptions { expected: 16, ..SessionOptions::default() };
     let context = 256;
     let footprint = Footprint::new(&source, None, &[], &room).unwrap();
     assert!(
         footprint.outgrown_bytes > 0 && footprint.at_once().total_bytes < footprint.total_bytes
     );
-    let whole = Footprint::new(&source, None, &[], &Room { expected: context, ..room }).unwrap();
+    let whole =
+        Footprint::new(&source, None, &[], &SessionOptions { expected: context, ..room }).unwrap();
     assert_eq!(footprint.at_once(), whole);
     let options = GpuOptions { memory_bytes: Some(footprint.total_bytes), ..GpuOptions::default() };
     let gpu = Gpu::open(&options).unwrap();
     footprint.check(&gpu).unwrap();
-    let place = Place::Device(gpu);
-    let model = Arc::new(Model::load(&place, &source, |_| ()).unwrap());
-    let mut runner = Runner::with_room(&place, &model, room).unwrap();
+    let device = Device::Gpu(gpu);
+    let model = Arc::new(Model::load(&device, &source, |_| ()).unwrap());
+    let mut runner = Runner::with_room(&device, &model, room).unwrap();
     for _ in 0..context / 32 {
         runner.prefill(&[5; 32], |_| ()).unwrap();
     }
@@ -385,7 +392,7 @@ fn limits_of_groups_count_wherever_they_are_set() {
             None,
         ),
         (
-            "a place with a space",
+            "a device with a space",
             "0::/a\n",
             spaced,
             second("a/", ["1000\n", "300\n", "0", "0", "0"])

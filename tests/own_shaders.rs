@@ -4,7 +4,7 @@
 mod common;
 
 use common::program::run;
-use kaiwu::gpu::{Foreign, Gpu, GpuOptions, Resource, Samples};
+use kaiwu::gpu::{Gpu, GpuOptions, Resource, Samples, UserShader};
 use kaiwu::workbench::{Fill, Size, SlotKind, Wish, prepare, reflect};
 
 const SAXPY: &str = include_str!("../examples/saxpy.wgsl");
@@ -42,8 +42,8 @@ fn bindings_are_read_sized_and_filled() {
         interface.slots.iter().map(|slot| (slot.group, slot.binding, slot.name.as_str())).collect();
     assert_eq!(names, [(0, 0, "numbers"), (0, 1, "x"), (0, 2, "y")]);
 
-    let wishes = [bytes("x", 4096), Wish { fill: Some(Fill::Count), ..bytes("y", 4096) }];
-    let call = prepare(&interface, &wishes, &set("numbers.a", 2.0), None, 1 << 20).unwrap();
+    let overrides = [bytes("x", 4096), Wish { fill: Some(Fill::Count), ..bytes("y", 4096) }];
+    let call = prepare(&interface, &overrides, &set("numbers.a", 2.0), None, 1 << 20).unwrap();
     assert_eq!(call.grid, [2, 1, 1]);
     assert_eq!((call.bytes, &call.zeros[..]), (4 + 4096 + 4096, &[][..]));
     let Resource::Uniform(numbers) = &call.bound[0].resource else { panic!("{call:?}") };
@@ -65,7 +65,7 @@ fn bindings_are_read_sized_and_filled() {
 #[test]
 fn what_is_bound_runs() {
     let gpu = Gpu::open(&GpuOptions::default()).unwrap_or_else(|error| panic!("{error}"));
-    for (text, wishes) in [
+    for (text, overrides) in [
         (SAXPY.to_owned(), vec![bytes("x", 4096), bytes("y", 4096)]),
         (TEXTURES.to_owned(), vec![]),
         (with("@group(3) @binding(0) var<uniform> n: vec4<f32>;", "y[0] = n.x;"), vec![]),
@@ -99,10 +99,10 @@ fn what_is_bound_runs() {
         ),
     ] {
         let interface = reflect(&text, None, &[]).unwrap();
-        let call =
-            prepare(&interface, &wishes, &[], None, gpu.capabilities().max_binding_bytes).unwrap();
+        let call = prepare(&interface, &overrides, &[], None, gpu.capabilities().max_binding_bytes)
+            .unwrap();
         let program =
-            Foreign::compile(&gpu, &text, &call.entry, &call.constants, &call.bound, call.grid)
+            UserShader::compile(&gpu, &text, &call.entry, &call.constants, &call.bound, call.grid)
                 .unwrap_or_else(|error| panic!("{text}: {error}"));
         assert!(program.run(&gpu).unwrap() >= 0.0);
         gpu.check().unwrap_or_else(|error| panic!("{text}: {error}"));
@@ -176,13 +176,14 @@ fn what_cannot_be_bound_is_said() {
 
 /// Runs `text` with `settings` and everything else by default, and gives what `y` holds after one
 /// run.
-fn y_after(gpu: &Gpu, text: &str, settings: &[(&str, f64)], wishes: &[Wish]) -> Vec<f32> {
+fn y_after(gpu: &Gpu, text: &str, settings: &[(&str, f64)], overrides: &[Wish]) -> Vec<f32> {
     let settings: Vec<_> = settings.iter().map(|&(name, value)| (name.to_owned(), value)).collect();
     let interface =
         reflect(text, None, &settings).unwrap_or_else(|error| panic!("{text}: {error}"));
-    let call = prepare(&interface, wishes, &settings, None, 1 << 24).unwrap();
-    let program = Foreign::compile(gpu, text, &call.entry, &call.constants, &call.bound, call.grid)
-        .unwrap_or_else(|error| panic!("{text}: {error}"));
+    let call = prepare(&interface, overrides, &settings, None, 1 << 24).unwrap();
+    let program =
+        UserShader::compile(gpu, text, &call.entry, &call.constants, &call.bound, call.grid)
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
     program.run(gpu).unwrap();
     bytemuck::pod_collect_to_vec(&program.read(gpu, "y").unwrap())
 }
@@ -275,8 +276,14 @@ fn subgroups_are_enabled_where_the_adapter_has_them() {
     for (text, lacks) in [(&text, "subgroups"), (&immediate, "immediates")] {
         let interface = reflect(text, None, &[]).unwrap();
         let call = prepare(&interface, &[], &[], None, 1 << 24).unwrap();
-        let error =
-            Foreign::compile(&without, text, &call.entry, &call.constants, &call.bound, call.grid);
+        let error = UserShader::compile(
+            &without,
+            text,
+            &call.entry,
+            &call.constants,
+            &call.bound,
+            call.grid,
+        );
         let error = error.err().unwrap().to_string();
         assert!(error.contains(&format!("needs {lacks}, which")), "{error}");
     }

@@ -102,7 +102,7 @@ fn chain() -> (String, Shader) {
     let of_one =
         |strategy: &kaiwu::gpu::Strategy| ["matvec", "attention"].contains(&strategy.entry);
     let (mut entries, mut strategies) = (vec![], vec![]);
-    for wanted in ["query_key_value", "attention", "product", "gate_up", "product"] {
+    for wanted in ["qkv_rope_cache", "attention", "matmul", "gate_up", "matmul"] {
         let mut all = bench.cases.iter().filter(|case| case.kernel.name() == wanted);
         let (case, strategy) = all
             .find_map(|case| {
@@ -164,7 +164,7 @@ fn the_last_strategy_needs_nothing_beyond_the_default_limits() {
 #[test]
 fn every_format_has_its_shaders() {
     let all = shaders();
-    for kernel in ["product", "project", "gate_up", "query_key_value", "embed"] {
+    for kernel in ["matmul", "linear", "gate_up", "qkv_rope_cache", "embed"] {
         for dtype in kaiwu::format::DType::ALL {
             for storage in [StorageKind::Buffer, StorageKind::Texture] {
                 let (format, storage) = (format!(" {dtype} "), format!(", {storage:?}"));

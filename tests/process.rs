@@ -6,7 +6,7 @@ mod common;
 
 use common::Folder;
 use common::program::hears_signals;
-use kaiwu::files::{OwnFolder, WholeFile, write_whole};
+use kaiwu::files::{AtomicFile, OwnFolder, write_whole};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::os::unix::process::ExitStatusExt;
@@ -129,14 +129,14 @@ fn pipes_and_standard_output_get_the_bytes() {
 fn two_at_once_do_not_mix_and_what_fails_leaves_nothing() {
     let folder = Folder::new("at-once");
     let path = folder.0.join("file");
-    let [mut first, mut second] = [(); 2].map(|()| WholeFile::create(&path).unwrap());
+    let [mut first, mut second] = [(); 2].map(|()| AtomicFile::create(&path).unwrap());
     for _ in 0..10_000 {
         first.append(b"first.").unwrap();
         second.append(b"second").unwrap();
     }
     assert_eq!(first.finish().unwrap(), 60_000);
     assert_eq!(fs::read(&path).unwrap(), b"first.".repeat(10_000));
-    let third = WholeFile::create(&path).unwrap();
+    let third = AtomicFile::create(&path).unwrap();
     // One that another process would have left, which nobody holds.
     fs::write(folder.0.join(".kaiwu-1-1.part"), "half").unwrap();
     second.finish().unwrap();

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use common::streamed;
 use kaiwu::format::{Source, Strings};
-use kaiwu::text::{TextStream, TokenKind, Tokenizer, TokenizerParts};
+use kaiwu::text::{TextStream, TokenKind, Tokenizer, TokenizerMetadata};
 
 /// A byte-level vocabulary of a few words; the ids are the order.
 fn tiny() -> (Strings, Vec<i32>, Strings) {
@@ -39,8 +39,8 @@ fn tiny() -> (Strings, Vec<i32>, Strings) {
     )
 }
 
-fn parts<'a>(tokens: &'a Strings, kinds: &'a [i32], merges: &'a Strings) -> TokenizerParts<'a> {
-    TokenizerParts {
+fn parts<'a>(tokens: &'a Strings, kinds: &'a [i32], merges: &'a Strings) -> TokenizerMetadata<'a> {
+    TokenizerMetadata {
         model: "gpt2",
         pre: Some("gpt-2"),
         tokens: Cow::Borrowed(tokens),
@@ -48,7 +48,7 @@ fn parts<'a>(tokens: &'a Strings, kinds: &'a [i32], merges: &'a Strings) -> Toke
         merges: Some(Cow::Borrowed(merges)),
         bos: Some(0),
         eos: Some(1),
-        ..TokenizerParts::default()
+        ..TokenizerMetadata::default()
     }
 }
 
@@ -94,12 +94,13 @@ fn bos_and_eos_are_added_as_asked_and_never_doubled() {
     ];
     for (add_bos, add_eos, text, want) in rows {
         let tokenizer =
-            Tokenizer::from_parts(&TokenizerParts { add_bos, add_eos, ..base.clone() }).unwrap();
+            Tokenizer::from_parts(&TokenizerMetadata { add_bos, add_eos, ..base.clone() }).unwrap();
         assert_eq!(tokenizer.encode(text, true).unwrap(), want, "{add_bos:?} {add_eos:?} {text:?}");
     }
     // llama-bpe files that do not say begin with BOS.
     let llama =
-        Tokenizer::from_parts(&TokenizerParts { pre: Some("llama-bpe"), ..base.clone() }).unwrap();
+        Tokenizer::from_parts(&TokenizerMetadata { pre: Some("llama-bpe"), ..base.clone() })
+            .unwrap();
     assert_eq!(llama.encode("a", true).unwrap(), [0, 2]);
 }
 
@@ -125,7 +126,7 @@ fn a_small_sentencepiece_tokenizer_merges_by_score() {
     let tokens: Strings = table.iter().map(|(text, ..)| text).collect();
     let scores: Vec<f32> = table.iter().map(|&(_, score, _)| score).collect();
     let kinds: Vec<i32> = table.iter().map(|&(.., kind)| kind as i32).collect();
-    let base = TokenizerParts {
+    let base = TokenizerMetadata {
         model: "llama",
         tokens: Cow::Borrowed(&tokens),
         kinds: Some(Cow::Borrowed(&kinds)),
@@ -133,7 +134,7 @@ fn a_small_sentencepiece_tokenizer_merges_by_score() {
         bos: Some(1),
         unknown: Some(0),
         add_space_prefix: Some(false),
-        ..TokenizerParts::default()
+        ..TokenizerMetadata::default()
     };
     let tokenizer = Tokenizer::from_parts(&base).unwrap();
     let rows: [(&str, &[u32]); 10] = [
@@ -160,14 +161,15 @@ fn a_small_sentencepiece_tokenizer_merges_by_score() {
     // The space prefix goes to the beginning and after special tokens, and decoding takes the first
     // one back.
     let prefixed =
-        Tokenizer::from_parts(&TokenizerParts { add_space_prefix: None, ..base.clone() }).unwrap();
+        Tokenizer::from_parts(&TokenizerMetadata { add_space_prefix: None, ..base.clone() })
+            .unwrap();
     assert_eq!(prefixed.encode("ab", false).unwrap(), [12]);
     assert_eq!(prefixed.encode("<s>ab", false).unwrap(), [1, 12]);
     assert_eq!(prefixed.decode(&[1, 12], true), "ab");
     assert_eq!(prefixed.decode(&[12, 12], true), "ab ab");
     let mut continuing = TextStream::continuing(&prefixed, true);
     assert_eq!(continuing.push(12), " ab");
-    let no_unknown = Tokenizer::from_parts(&TokenizerParts { unknown: None, ..base }).unwrap();
+    let no_unknown = Tokenizer::from_parts(&TokenizerMetadata { unknown: None, ..base }).unwrap();
     assert!(no_unknown.encode("z", false).unwrap_err().to_string().contains("\"z\""));
 }
 
@@ -178,38 +180,42 @@ fn damaged_parts_are_errors_that_name_them() {
     let strings = |list: &[&str]| -> Option<Cow<'static, Strings>> {
         Some(Cow::Owned(list.iter().collect()))
     };
-    let llama = TokenizerParts { model: "llama", ..base.clone() };
+    let llama = TokenizerMetadata { model: "llama", ..base.clone() };
     let byte_kinds = vec![6; tokens.len()];
     let scores = vec![0.0; tokens.len()];
     let nan = vec![f32::NAN; tokens.len()];
     let b = || base.clone();
-    let rows: [(TokenizerParts, &str); 15] = [
-        (TokenizerParts { model: "bert", ..b() }, "\"bert\""),
+    let rows: [(TokenizerMetadata, &str); 15] = [
+        (TokenizerMetadata { model: "bert", ..b() }, "\"bert\""),
         (
-            TokenizerParts { pre: Some("martian"), ..b() },
+            TokenizerMetadata { pre: Some("martian"), ..b() },
             "\"martian\" is not known; known are default, gpt-2",
         ),
-        (TokenizerParts { tokens: Cow::Owned(Strings::default()), ..b() }, "0 tokens"),
+        (TokenizerMetadata { tokens: Cow::Owned(Strings::default()), ..b() }, "0 tokens"),
         (
-            TokenizerParts { kinds: Some(Cow::Borrowed(&kinds[1..])), ..b() },
+            TokenizerMetadata { kinds: Some(Cow::Borrowed(&kinds[1..])), ..b() },
             "token_type has 17 entries for 18",
         ),
-        (TokenizerParts { merges: None, ..b() }, "merges is missing"),
-        (TokenizerParts { merges: strings(&["a b", "ab"]), ..b() }, "\"ab\" at 1"),
-        (TokenizerParts { merges: strings(&[""]), ..b() }, "\"\" at 0"),
-        (TokenizerParts { merges: strings(&["a "]), ..b() }, "\"a \" at 0"),
-        (TokenizerParts { merges: strings(&["a x"]), ..b() }, "merges"),
-        (TokenizerParts { merges: strings(&["c c"]), ..b() }, "merges"),
+        (TokenizerMetadata { merges: None, ..b() }, "merges is missing"),
+        (TokenizerMetadata { merges: strings(&["a b", "ab"]), ..b() }, "\"ab\" at 1"),
+        (TokenizerMetadata { merges: strings(&[""]), ..b() }, "\"\" at 0"),
+        (TokenizerMetadata { merges: strings(&["a "]), ..b() }, "\"a \" at 0"),
+        (TokenizerMetadata { merges: strings(&["a x"]), ..b() }, "merges"),
+        (TokenizerMetadata { merges: strings(&["c c"]), ..b() }, "merges"),
         // Longer than any token: the library below would panic on it.
-        (TokenizerParts { merges: strings(&["<tool> <tool>"]), ..b() }, "at 0"),
+        (TokenizerMetadata { merges: strings(&["<tool> <tool>"]), ..b() }, "at 0"),
         (llama.clone(), "scores is missing"),
         (
-            TokenizerParts { scores: Some(&scores[1..]), ..llama.clone() },
+            TokenizerMetadata { scores: Some(&scores[1..]), ..llama.clone() },
             "scores has 17 entries for 18",
         ),
-        (TokenizerParts { scores: Some(&nan), ..llama.clone() }, "NaN"),
+        (TokenizerMetadata { scores: Some(&nan), ..llama.clone() }, "NaN"),
         (
-            TokenizerParts { scores: Some(&scores), kinds: Some(Cow::Owned(byte_kinds)), ..llama },
+            TokenizerMetadata {
+                scores: Some(&scores),
+                kinds: Some(Cow::Owned(byte_kinds)),
+                ..llama
+            },
             "byte token 0 is \"<s>\"",
         ),
     ];
@@ -225,7 +231,7 @@ fn what_means_nothing_is_ignored() {
     let base = parts(&tokens, &kinds, &merges);
     let sound = Tokenizer::from_parts(&base).unwrap();
     // Ids without a token, and types without a meaning.
-    let ids = TokenizerParts {
+    let ids = TokenizerMetadata {
         eot: Some(18),
         eom: Some(u32::MAX),
         unknown: Some(32_000),
@@ -233,7 +239,7 @@ fn what_means_nothing_is_ignored() {
     };
     let tokenizer = Tokenizer::from_parts(&ids).unwrap();
     assert_eq!(tokenizer.end_of_turn(), sound.end_of_turn());
-    let no_bos = Tokenizer::from_parts(&TokenizerParts {
+    let no_bos = Tokenizer::from_parts(&TokenizerMetadata {
         bos: Some(18),
         add_bos: Some(true),
         ..base.clone()
@@ -243,7 +249,7 @@ fn what_means_nothing_is_ignored() {
     for strange in [0, 7, -1, i32::MAX] {
         let mut kinds = kinds.clone();
         kinds[7] = strange;
-        let tokenizer = Tokenizer::from_parts(&TokenizerParts {
+        let tokenizer = Tokenizer::from_parts(&TokenizerMetadata {
             kinds: Some(Cow::Owned(kinds)),
             ..base.clone()
         })
@@ -264,7 +270,7 @@ fn markers_of_turns_are_control_tokens_whatever_their_type() {
     {
         let mut kinds = vec![Normal as i32; table.len()];
         [1, 2, 4].iter().for_each(|&id| kinds[id] = kind as i32);
-        let tokenizer = Tokenizer::from_parts(&TokenizerParts {
+        let tokenizer = Tokenizer::from_parts(&TokenizerMetadata {
             bos: None,
             eos: None,
             ..parts(&tokens, &kinds, &merges)
@@ -287,14 +293,14 @@ fn markers_of_turns_are_control_tokens_whatever_their_type() {
     let table = ["▁", "a", "<end_of_turn>", "<end", "_of_turn>", "<0x3C>"];
     let tokens: Strings = table.iter().collect();
     let (kinds, scores) = ([1, 1, 1, 1, 1, 6], [0.0; 6]);
-    let tokenizer = Tokenizer::from_parts(&TokenizerParts {
+    let tokenizer = Tokenizer::from_parts(&TokenizerMetadata {
         model: "llama",
         tokens: Cow::Borrowed(&tokens),
         kinds: Some(Cow::Borrowed(&kinds)),
         scores: Some(&scores),
         add_space_prefix: Some(false),
         unknown: Some(1),
-        ..TokenizerParts::default()
+        ..TokenizerMetadata::default()
     })
     .unwrap();
     assert_eq!(tokenizer.encode("a<end_of_turn>", false).unwrap(), [1, 2]);
@@ -314,14 +320,14 @@ fn tokens_that_are_no_text_keep_their_bytes() {
     assert_eq!(tokens.bytes(1), Some(&b"a"[..]));
     let scores = [0.0; 8];
     for kinds in [[2, 1, 1, 1, 1, 1, 4, 1], [2, 1, 6, 6, 1, 1, 3, 1]] {
-        let tokenizer = Tokenizer::from_parts(&TokenizerParts {
+        let tokenizer = Tokenizer::from_parts(&TokenizerMetadata {
             model: "llama",
             tokens: Cow::Borrowed(&tokens),
             kinds: Some(Cow::Borrowed(&kinds)),
             scores: Some(&scores),
             add_space_prefix: Some(false),
             unknown: Some(0),
-            ..TokenizerParts::default()
+            ..TokenizerMetadata::default()
         })
         .unwrap();
         assert_eq!(tokenizer.decode(&[1, 2, 3, 4, 5], false), "aé猫");
@@ -424,7 +430,7 @@ fn random_parts_never_panic() {
         };
         let tokens = Strings::from_bytes(tokens.iter().map(cut));
         let id = |id: usize| (id < 24).then_some(id as u32);
-        let parts = TokenizerParts {
+        let parts = TokenizerMetadata {
             model: ["gpt2", "llama"][below(2)],
             pre: Some(["gpt-2", "llama-bpe", "default"][below(3)]),
             tokens: Cow::Borrowed(&tokens),
@@ -433,7 +439,7 @@ fn random_parts_never_panic() {
             scores: Some(&scores),
             bos: id(below(100)),
             unknown: id(below(30)),
-            ..TokenizerParts::default()
+            ..TokenizerMetadata::default()
         };
         let Ok(tokenizer) = Tokenizer::from_parts(&parts) else { continue };
         built += 1;

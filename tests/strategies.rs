@@ -7,9 +7,9 @@ use common::cases::{Table, table};
 use common::portable::Portable;
 use kaiwu::format::DType;
 use kaiwu::gpu::{
-    Capabilities, Element, Gpu, GpuOptions, Place, Program, Recording, StorageKind, Tensor, render,
+    Capabilities, Device, Element, Gpu, GpuOptions, Program, Recording, StorageKind, Tensor, render,
 };
-use kaiwu::kernels::{Input, Matrix, OwnedRows, Product, SquareSum};
+use kaiwu::kernels::{Input, Matmul, Matrix, OwnedRows, SquareSum};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -57,8 +57,8 @@ fn first_offered(bench: &Table, adapter: &Capabilities) -> [&'static str; 3] {
         case.kernel.strategies(adapter)[0].name
     };
     [
-        first("product", |what| what.contains("x 1,")),
-        first("product", |what| !what.contains("x 1,")),
+        first("matmul", |what| what.contains("x 1,")),
+        first("matmul", |what| !what.contains("x 1,")),
         first("attention", |_| true),
     ]
 }
@@ -94,9 +94,15 @@ fn adapters_get_the_strategies_they_can_run() {
 fn rows_are_shared_on_gpus() {
     let bench = table(StorageKind::Buffer);
     let here = bench.gpu.capabilities().clone();
-    for kernel in
-        ["norm", "row_norm", "norm_gradient", "cross_entropy", "likelihood", "divergence", "argmax"]
-    {
+    for kernel in [
+        "norm",
+        "row_norm",
+        "norm_backward",
+        "cross_entropy",
+        "token_log_prob",
+        "divergence",
+        "argmax",
+    ] {
         let case = bench.cases.iter().find(|case| case.kernel.name() == kernel).unwrap();
         for (software, subgroup, max_lanes, expected) in [
             (true, 8, 1024, kernel.to_owned()),
@@ -150,7 +156,7 @@ fn halves_are_read_as_halves_on_gpus_that_have_them() {
 fn training_shares_tiles_on_gpus() {
     let bench = table(StorageKind::Buffer);
     let adapter = Capabilities { software: false, ..bench.gpu.capabilities().clone() };
-    for kernel in ["gemm", "causal_attention", "causal_query_gradient", "causal_key_gradient"] {
+    for kernel in ["gemm", "causal_attention", "causal_query_backward", "causal_key_backward"] {
         let rows: Vec<_> = bench.cases.iter().filter(|case| case.kernel.name() == kernel).collect();
         let shared = rows
             .iter()
@@ -179,13 +185,13 @@ fn a_device_opened_with_less_has_less() {
     let less = gpu.capabilities();
     assert_eq!((less.subgroup, less.max_lanes, less.max_workgroup_bytes), (0, 32, 256));
 
-    let place = Place::Device(Arc::clone(&gpu));
+    let device = Device::Gpu(Arc::clone(&gpu));
     let source = Arc::new(OwnedRows::new(DType::F32, 32, vec![0; 8 * 32 * 4]));
-    let w = Matrix::load(&place, "w", source).unwrap().parts()[0].clone();
-    let x = Tensor::zeros(&place, "x", &[1, 32], Element::F32).unwrap();
-    let y = Tensor::zeros(&place, "y", &[1, 8], Element::F32).unwrap();
+    let w = Matrix::load(&device, "w", source).unwrap().parts()[0].clone();
+    let x = Tensor::zeros(&device, "x", &[1, 32], Element::F32).unwrap();
+    let y = Tensor::zeros(&device, "y", &[1, 8], Element::F32).unwrap();
     let mut recording = Recording::default();
-    recording.push("y", Product { input: Input::plain(&x, 1), w, residual: None, y });
+    recording.push("y", Matmul { input: Input::plain(&x, 1), w, residual: None, y });
     Program::compile(&gpu, &recording).unwrap().run(&gpu);
     gpu.wait().unwrap();
 
@@ -203,8 +209,8 @@ fn a_device_opened_with_less_has_less() {
     assert!(message.contains("matvec_workgroup_columns"), "{message:?}");
 
     // Where nothing runs, the kernel says so.
-    let x = Tensor::zeros(&place, "x", &[1, 8], Element::F32).unwrap();
-    let total = Tensor::uniform(&place, "total", 4).unwrap();
+    let x = Tensor::zeros(&device, "x", &[1, 8], Element::F32).unwrap();
+    let total = Tensor::uniform(&device, "total", 4).unwrap();
     let mut recording = Recording::default();
     recording.push("square_sum", SquareSum { x, base: None, total });
     let message =

@@ -6,8 +6,8 @@ mod common;
 use common::program::{kaiwu, run_with};
 use common::share;
 use kaiwu::format::Source;
-use kaiwu::gpu::{Gpu, GpuOptions, Place, StorageKind};
-use kaiwu::model::{Model, Room, Runner};
+use kaiwu::gpu::{Device, Gpu, GpuOptions, StorageKind};
+use kaiwu::model::{Model, Runner, SessionOptions};
 use kaiwu::text::{ChatTemplate, Message, TextStream, Tokenizer};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
@@ -76,15 +76,15 @@ fn worst(runner: &mut Runner, expected: &Expected) -> f32 {
     worst.max(share(&runner.last_logits().unwrap(), reference(expected.input.len() - 1)))
 }
 
-fn check(name: &str, what: &str, place: &Place) -> Vec<String> {
+fn check(name: &str, what: &str, device: &Device) -> Vec<String> {
     let source = Source::open(&folder(name)).unwrap_or_else(|error| panic!("{error}"));
     let model =
-        Arc::new(Model::load(place, &source, |_| ()).unwrap_or_else(|error| panic!("{error}")));
+        Arc::new(Model::load(device, &source, |_| ()).unwrap_or_else(|error| panic!("{error}")));
     let expected = expected(name);
     let mut failures = vec![];
     for chunk in CHUNKS {
-        let room = Room { expected: 16, chunk, ..Room::default() };
-        let mut runner = Runner::with_room(place, &model, room).unwrap();
+        let room = SessionOptions { expected: 16, chunk, ..SessionOptions::default() };
+        let mut runner = Runner::with_room(device, &model, room).unwrap();
         let share = worst(&mut runner, &expected);
         eprintln!("{name} {what}, {chunk} at once: {share:.3} of what is allowed");
         if share > 1.0 {
@@ -106,14 +106,14 @@ fn check(name: &str, what: &str, place: &Place) -> Vec<String> {
     failures
 }
 
-fn check_all(what: &str, place: &Place) {
+fn check_all(what: &str, device: &Device) {
     let failures: Vec<String> =
-        CHECKPOINTS.iter().flat_map(|name| check(name, what, place)).collect();
+        CHECKPOINTS.iter().flat_map(|name| check(name, what, device)).collect();
     assert!(failures.is_empty(), "{}", failures.join("\n"));
 }
 
-fn device(options: &GpuOptions) -> Place {
-    Place::Device(Gpu::open(options).unwrap_or_else(|error| panic!("{error}")))
+fn device(options: &GpuOptions) -> Device {
+    Device::Gpu(Gpu::open(options).unwrap_or_else(|error| panic!("{error}")))
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn logits_and_greedy_ids_with_strategies_for_gpus_are_the_references() {
 
 #[test]
 fn logits_and_greedy_ids_through_the_references_are_the_references() {
-    check_all("through the references", &Place::Host);
+    check_all("through the references", &Device::Reference);
 }
 
 /// LongRoPE has other frequencies for contexts beyond the first one: the context that a
@@ -153,11 +153,16 @@ fn long_rope_turns_by_the_context() {
     };
     let (beginning, short) = (beginning(&long.logits[..short.len()]), beginning(&short));
     let source = Source::open(&folder(name)).unwrap();
-    for place in [Place::Host, device(&GpuOptions::default())] {
-        let model = Arc::new(Model::load(&place, &source, |_| ()).unwrap());
+    for device in [Device::Reference, device(&GpuOptions::default())] {
+        let model = Arc::new(Model::load(&device, &source, |_| ()).unwrap());
         let runner = |context, chunk| {
-            let room = Room { context: Some(context), expected: 16, chunk, ..Room::default() };
-            Runner::with_room(&place, &model, room).unwrap()
+            let room = SessionOptions {
+                context: Some(context),
+                expected: 16,
+                chunk,
+                ..SessionOptions::default()
+            };
+            Runner::with_room(&device, &model, room).unwrap()
         };
         for chunk in CHUNKS {
             for context in [33, 128] {

@@ -6,9 +6,9 @@ mod common;
 use common::Folder;
 use kaiwu::format::Source;
 use kaiwu::gpu::{Gpu, GpuOptions};
-use kaiwu::kernels::Draw;
+use kaiwu::kernels::SampleBatch;
 use kaiwu::text::{ChatTemplate, Tokenizer};
-use kaiwu::train::{Data, Lengths, Lesson, TextRow, TextRun, TextSettings};
+use kaiwu::train::{Data, Dataset, Lengths, TextRow, TextRun, TextSettings};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::atomic::AtomicBool;
@@ -286,7 +286,7 @@ fn words_of(folder: &Folder, line: &str) -> kaiwu::Result<Vec<u32>> {
     let tokenizer = Tokenizer::from_source(&source)?;
     let template = ChatTemplate::from_source(&source, &tokenizer)?;
     let lengths = Lengths { context: None, longest: 256, skip_long: false };
-    Ok(Lesson::examples(&data, &tokenizer, template.as_ref(), lengths, 0.0)?.words)
+    Ok(Dataset::examples(&data, &tokenizer, template.as_ref(), lengths, 0.0)?.words)
 }
 
 #[test]
@@ -314,7 +314,7 @@ fn all_forms_of_examples_are_read() {
     assert_eq!(words(r#"{"instruction": "one", "input": "two", "output": "six"}"#), words(beside));
     // All of a text is learned.
     let text = words(r#"{"text": "one two six"}"#);
-    assert!(text.iter().all(|&word| word >> 31 == 0 || word == Draw::NONE), "{text:?}");
+    assert!(text.iter().all(|&word| word >> 31 == 0 || word == SampleBatch::NONE), "{text:?}");
     for (line, parts) in [
         (r#"{"prompt": "one, "response": "six"}"#, ["line 1, column 19", "is no JSON", "expected"]),
         (r#"{"prompt": "one"}"#, ["line 1", "\"completion\"", "it has prompt"]),

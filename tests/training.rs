@@ -3,7 +3,7 @@
 mod common;
 
 use kaiwu::gpu::{Gpu, GpuOptions, StorageKind};
-use kaiwu::train::{Checkpoint, Order, Score, Settings, Shape, Trainer};
+use kaiwu::train::{Checkpoint, Score, Settings, Shape, Shuffle, Trainer};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ fn ten_steps_are_those_of_pytorch() {
         let gpu = open(storage, without_aliases);
         for run in runs() {
             let (mut trainer, places) = trainer(&gpu, &run);
-            let mut order = Order::new(places.len(), run.settings.seed);
+            let mut order = Shuffle::new(places.len(), run.settings.seed);
             let found = losses(&trainer.train(run.losses.len(), &places, &mut order).unwrap());
             for (step, (found, expected)) in found.iter().zip(&run.losses).enumerate() {
                 let error = (found - expected).abs() / expected;
@@ -91,7 +91,7 @@ fn six_sequences_are_the_same_step_however_they_are_parted() {
             };
             let mut trainer = Trainer::new(&gpu, &run.shape, &settings, &data).unwrap();
             let places = trainer.windows(0..words);
-            losses(&trainer.train(5, &places, &mut Order::new(places.len(), 1)).unwrap())
+            losses(&trainer.train(5, &places, &mut Shuffle::new(places.len(), 1)).unwrap())
         };
         let whole = after(6, 1);
         for (batch, accumulate) in [(3, 2), (2, 3), (1, 6)] {
@@ -113,7 +113,7 @@ fn a_checkpoint_continues_as_if_nothing_had_happened() {
     let path =
         std::env::temp_dir().join(format!("kaiwu-{}-checkpoint.safetensors", std::process::id()));
     for run in runs() {
-        let order = |places: &[u32]| Order::new(places.len(), run.settings.seed);
+        let order = |places: &[u32]| Shuffle::new(places.len(), run.settings.seed);
         let (mut whole, places) = trainer(&gpu, &run);
         let expected = losses(&whole.train(9, &places, &mut order(&places)).unwrap());
 

@@ -5,13 +5,13 @@ mod common;
 
 use common::Folder;
 use kaiwu::format::{Ignored, Lora, Source};
-use kaiwu::gpu::{Access, Gpu, GpuOptions, Place, Program, Tensor};
-use kaiwu::kernels::{CacheType, Draw};
-use kaiwu::model::{Model, Room, Runner};
+use kaiwu::gpu::{Access, Device, Gpu, GpuOptions, Program, Tensor};
+use kaiwu::kernels::{CacheType, SampleBatch};
+use kaiwu::model::{Model, Runner, SessionOptions};
 use kaiwu::text::{ChatTemplate, Tokenizer};
 use kaiwu::train::{
-    Batch, Data, Lengths, Lesson, LoraSettings, Network, Parameters, Target, TextRow, TextRun,
-    Tuning, Wishes, Workspace, record,
+    Batch, Data, Dataset, Lengths, LoraSettings, Network, Parameters, Target, TextRow, TextRun,
+    TrainingOverrides, Tuning, Workspace, record,
 };
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
@@ -50,9 +50,9 @@ fn ids(count: usize) -> Vec<u32> {
 
 /// Logits of the training's forward pass.
 fn training_logits(gpu: &Arc<Gpu>, network: &Network, input: &[u32]) -> Vec<f32> {
-    let place = Place::Device(Arc::clone(gpu));
+    let device = Device::Gpu(Arc::clone(gpu));
     let words = |label: &str, words: &[u32]| {
-        let tensor = Tensor::uniform(&place, label, words.len()).unwrap();
+        let tensor = Tensor::uniform(&device, label, words.len()).unwrap();
         let mut padded = words.to_vec();
         padded.resize(words.len().next_multiple_of(4), 0);
         tensor.write(gpu, 0, bytemuck::cast_slice(&padded));
@@ -61,8 +61,9 @@ fn training_logits(gpu: &Arc<Gpu>, network: &Network, input: &[u32]) -> Vec<f32>
     let tokens = input.len();
     let (ids, targets, totals) =
         (words("ids", input), words("targets", input), words("totals", &[0; 4]));
-    let batch = Batch { ids, targets, totals, clock: None, size: 1, tokens, kept: tokens };
-    let recording = record(network, &mut Workspace::new(&place), &batch).unwrap();
+    let batch =
+        Batch { ids, targets, totals, clock: None, size: 1, tokens, loss_positions: tokens };
+    let recording = record(network, &mut Workspace::new(&device), &batch).unwrap();
     Program::compile(gpu, &recording).unwrap().run(gpu);
     let entry = recording.entries().iter().find(|entry| entry.label == "output").unwrap();
     let operands = entry.kernel.operands();
@@ -74,15 +75,15 @@ fn training_logits(gpu: &Arc<Gpu>, network: &Network, input: &[u32]) -> Vec<f32>
 
 /// Logits of the runner, with an adapter or without.
 fn runner_logits(gpu: &Arc<Gpu>, model: &Path, adapter: Option<&Path>, input: &[u32]) -> Vec<f32> {
-    let place = Place::Device(Arc::clone(gpu));
+    let device = Device::Gpu(Arc::clone(gpu));
     let source = Source::open(model).unwrap();
-    let mut model = Model::load(&place, &source, |_| ()).unwrap();
+    let mut model = Model::load(&device, &source, |_| ()).unwrap();
     if let Some(adapter) = adapter {
-        model.adapt(&place, &[(Lora::open(adapter, "llama").unwrap(), 1.0)]).unwrap();
+        model.adapt(&device, &[(Lora::open(adapter, "llama").unwrap(), 1.0)]).unwrap();
     }
     let vocabulary = model.config.vocab_size;
-    let room = Room { expected: 64, cache: CacheType::F32, ..Room::default() };
-    let mut runner = Runner::with_room(&place, &Arc::new(model), room).unwrap();
+    let room = SessionOptions { expected: 64, cache: CacheType::F32, ..SessionOptions::default() };
+    let mut runner = Runner::with_room(&device, &Arc::new(model), room).unwrap();
     let mut all = vec![];
     let each = |_: usize, logits: &[f32]| {
         all.extend_from_slice(&logits[..vocabulary]);
@@ -154,26 +155,27 @@ fn lengths(context: Option<usize>) -> Lengths {
 
 #[test]
 fn only_what_the_assistant_says_is_learned() {
-    let folder = Folder::new("tune-lesson");
+    let folder = Folder::new("tune-dataset");
     let data = Data::read(&[examples(&folder)]).unwrap();
     let source = Source::open(&tiny("llama-f32")).unwrap();
     let tokenizer = Tokenizer::from_source(&source).unwrap();
     let template = ChatTemplate::from_source(&source, &tokenizer).unwrap();
-    let lesson =
-        Lesson::examples(&data, &tokenizer, template.as_ref(), lengths(None), 0.34).unwrap();
-    assert_eq!((lesson.training.len(), lesson.validation.len(), lesson.context % 4), (2, 1, 0));
+    let dataset =
+        Dataset::examples(&data, &tokenizer, template.as_ref(), lengths(None), 0.34).unwrap();
+    assert_eq!((dataset.training.len(), dataset.validation.len(), dataset.context % 4), (2, 1, 0));
     let expected = [("one", "two three"), ("four", "five"), ("six", "the seven seas")];
-    for (words, (prompt, response)) in lesson.words.chunks(lesson.context + 1).zip(expected) {
-        let there: Vec<u32> = words.iter().copied().filter(|&word| word != Draw::NONE).collect();
+    for (words, (prompt, response)) in dataset.words.chunks(dataset.context + 1).zip(expected) {
+        let there: Vec<u32> =
+            words.iter().copied().filter(|&word| word != SampleBatch::NONE).collect();
         let (read, learned): (Vec<u32>, Vec<u32>) = there.iter().partition(|word| *word >> 31 == 1);
         let read: Vec<u32> = read.iter().map(|word| word & (u32::MAX >> 1)).collect();
         let prompt = format!("<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n");
         assert_eq!(tokenizer.decode(&read, false), prompt);
         assert_eq!(tokenizer.decode(&learned, false), format!("{response}<|im_end|>"));
         // Every place that has something to learn is kept.
-        assert!(read.len() > lesson.context - lesson.kept, "{} {lesson:?}", read.len());
+        assert!(read.len() > dataset.context - dataset.kept, "{} {dataset:?}", read.len());
     }
-    let message = Lesson::examples(&data, &tokenizer, template.as_ref(), lengths(Some(8)), 0.0)
+    let message = Dataset::examples(&data, &tokenizer, template.as_ref(), lengths(Some(8)), 0.0)
         .unwrap_err()
         .to_string();
     assert!(message.contains("line 1 has") && message.contains("context of 8"), "{message}");
@@ -183,19 +185,19 @@ fn only_what_the_assistant_says_is_learned() {
 fn an_adapter_learns_examples_and_is_read_as_it_was_trained() {
     let (gpu, folder) = (open(), Folder::new("tune-lora"));
     let data = Data::read(&[examples(&folder)]).unwrap();
-    let wishes = Wishes {
+    let overrides = TrainingOverrides {
         steps: Some(40),
         eval_interval: Some(10),
         learning_rate: Some(0.02),
-        ..Wishes::default()
+        ..TrainingOverrides::default()
     };
     let some = lora(3, &[Target::Q, Target::V, Target::Up]);
     for (model, settings) in [(tiny("llama-f32"), some), (gguf(&folder), lora(4, &Target::ALL))] {
         let tuning = tuning(&model, Some(settings.clone()));
-        let mut run = TextRun::tune(&gpu, &tuning, &wishes, &data).unwrap();
+        let mut run = TextRun::tune(&gpu, &tuning, &overrides, &data).unwrap();
         // Frozen weights have no gradients.
         let recording = run.trainer.recording();
-        let wasted = ["scatter", "norm_gain_gradient"];
+        let wasted = ["scatter", "norm_gain_backward"];
         assert!(recording.entries().iter().all(|entry| !wasted.contains(&entry.kernel.name())));
         finish(&mut run);
         let [first, last] = [&run.rows[0], run.rows.last().unwrap()].map(|row| row.train_loss);
@@ -247,7 +249,7 @@ fn an_adapter_is_what_peft_makes_of_it() {
     for (model, (base, name, settings)) in rows {
         let name_of_base = format!("tests/data/tiny/{base}");
         let tuning = Tuning { name: name_of_base, ..tuning(&model, Some(settings)) };
-        let run = TextRun::tune(&gpu, &tuning, &Wishes::default(), &data).unwrap();
+        let run = TextRun::tune(&gpu, &tuning, &TrainingOverrides::default(), &data).unwrap();
         let parameters = &run.trainer.parameters;
         let mut values = parameters.read(&gpu).unwrap();
         make_up(parameters, &mut values);
@@ -281,16 +283,16 @@ fn an_adapter_is_what_peft_makes_of_it() {
 fn a_stopped_run_goes_on_as_if_nothing_had_happened() {
     let (gpu, folder) = (open(), Folder::new("tune-resumed"));
     let data = Data::read(&[examples(&folder)]).unwrap();
-    let wishes = Wishes {
+    let overrides = TrainingOverrides {
         steps: Some(9),
         eval_interval: Some(4),
         validation: Some(0.34),
-        ..Wishes::default()
+        ..TrainingOverrides::default()
     };
     let tuning = tuning(&tiny("llama-f32"), Some(lora(4, &Target::ALL)));
-    let mut whole = TextRun::tune(&gpu, &tuning, &wishes, &data).unwrap();
+    let mut whole = TextRun::tune(&gpu, &tuning, &overrides, &data).unwrap();
     finish(&mut whole);
-    let mut stopped = TextRun::tune(&gpu, &tuning, &wishes, &data).unwrap();
+    let mut stopped = TextRun::tune(&gpu, &tuning, &overrides, &data).unwrap();
     stopped.advance(&AtomicBool::new(false), |_| ()).unwrap();
     stopped.save(&folder.0).unwrap();
     // A run begins with a step at a time: the interrupt comes amid a row.
@@ -311,17 +313,17 @@ fn a_whole_model_learns_a_text_and_is_written_in_its_form() {
     let (gpu, folder) = (open(), Folder::new("tune-full"));
     let data =
         Data::from(&*"One crow sits on the wall.\nTwo larks fly over the mill.\n".repeat(20));
-    let wishes = Wishes {
+    let overrides = TrainingOverrides {
         steps: Some(30),
         eval_interval: Some(10),
         learning_rate: Some(3e-3),
         context: Some(32),
         batch: Some(4),
-        ..Wishes::default()
+        ..TrainingOverrides::default()
     };
     for model in [tiny("llama-f32"), tiny("llama-bf16-sharded"), gguf(&folder)] {
         let tuning = tuning(&model, None);
-        let mut run = TextRun::tune(&gpu, &tuning, &wishes, &data).unwrap();
+        let mut run = TextRun::tune(&gpu, &tuning, &overrides, &data).unwrap();
         finish(&mut run);
         let [first, last] =
             [&run.rows[0], run.rows.last().unwrap()].map(|row| row.validation_loss.unwrap());

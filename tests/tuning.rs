@@ -5,9 +5,9 @@ mod common;
 use common::TempFile;
 use common::program::{kaiwu, run_with};
 use kaiwu::gpu::{
-    Capabilities, Constant, Cost, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand,
-    Parameter, Place, Quarantine, StorageKind, Strategy, Tensor, Tuned, Tuning, Wrong, fingerprint,
-    names, sizes,
+    Capabilities, Constant, Cost, Device, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs,
+    Operand, Parameter, Quarantine, StorageKind, Strategy, Tensor, Tuned, Tuning, Wrong,
+    fingerprint, names, sizes,
 };
 use kaiwu::workbench::{cases::Case, is_tunable, tune};
 use std::path::Path;
@@ -74,7 +74,7 @@ fn open(options: GpuOptions) -> Arc<Gpu> {
 }
 
 fn three(gpu: &Arc<Gpu>, strategies: &'static [Way]) -> Three {
-    let y = Tensor::zeros(&Place::Device(Arc::clone(gpu)), "y", &[4], Element::F32).unwrap();
+    let y = Tensor::zeros(&Device::Gpu(Arc::clone(gpu)), "y", &[4], Element::F32).unwrap();
     Three { y, strategies }
 }
 

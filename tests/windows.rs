@@ -6,9 +6,9 @@ mod common;
 use common::share;
 use kaiwu::format::Source;
 use kaiwu::generate::{Generator, Options};
-use kaiwu::gpu::{Gpu, GpuOptions, Place, StorageKind};
+use kaiwu::gpu::{Device, Gpu, GpuOptions, StorageKind};
 use kaiwu::kernels::CacheType;
-use kaiwu::model::{Model, Room, Runner};
+use kaiwu::model::{Model, Runner, SessionOptions};
 use kaiwu::text::Tokenizer;
 use kaiwu::workbench::Numbers;
 use safetensors::SafeTensors;
@@ -26,17 +26,22 @@ fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny").join(name)
 }
 
-fn model(name: &str, place: &Place) -> Arc<Model> {
+fn model(name: &str, device: &Device) -> Arc<Model> {
     let source = Source::open(&folder(name)).unwrap();
-    Arc::new(Model::load(place, &source, |_| ()).unwrap())
+    Arc::new(Model::load(device, &source, |_| ()).unwrap())
 }
 
-fn runner(place: &Place, model: &Arc<Model>, chunk: usize, cache: CacheType) -> Runner {
-    Runner::with_room(place, model, Room { expected: 16, chunk, cache, ..Room::default() }).unwrap()
+fn runner(device: &Device, model: &Arc<Model>, chunk: usize, cache: CacheType) -> Runner {
+    Runner::with_room(
+        device,
+        model,
+        SessionOptions { expected: 16, chunk, cache, ..SessionOptions::default() },
+    )
+    .unwrap()
 }
 
-fn device() -> Place {
-    Place::Device(Gpu::open(&GpuOptions::default()).unwrap_or_else(|error| panic!("{error}")))
+fn device() -> Device {
+    Device::Gpu(Gpu::open(&GpuOptions::default()).unwrap_or_else(|error| panic!("{error}")))
 }
 
 /// What the reference gives: ids, positions, and their logits.
@@ -75,12 +80,12 @@ impl Expected {
     }
 }
 
-fn check_all(what: &str, place: &Place) {
+fn check_all(what: &str, device: &Device) {
     let mut failures = vec![];
     for name in CHECKPOINTS {
-        let (model, expected) = (model(name, place), Expected::of(name));
+        let (model, expected) = (model(name, device), Expected::of(name));
         for chunk in CHUNKS {
-            let mut runner = runner(place, &model, chunk, CacheType::F16);
+            let mut runner = runner(device, &model, chunk, CacheType::F16);
             let pieces = expected.worst(&mut runner);
             runner.rewind(0);
             runner.prefill(&expected.ids, |_| ()).unwrap();
@@ -110,12 +115,12 @@ fn long_texts_have_the_references_logits_with_strategies_for_gpus() {
         storage: Some(StorageKind::Buffer),
         ..GpuOptions::default()
     };
-    check_all("as on a GPU", &Place::Device(Gpu::open(&options).unwrap()));
+    check_all("as on a GPU", &Device::Gpu(Gpu::open(&options).unwrap()));
 }
 
 #[test]
 fn long_texts_have_the_references_logits_through_the_references() {
-    check_all("through the references", &Place::Host);
+    check_all("through the references", &Device::Reference);
 }
 
 #[test]
@@ -123,8 +128,8 @@ fn layers_with_a_window_keep_what_they_need() {
     // Layers with a window, and without; chunk; positions that are kept of 256.
     for (name, local, global) in [("mistral-f16", 3, 0), ("gemma3-bf16", 2, 1)] {
         for (chunk, kept) in [(256, 256), (64, 128), (7, 64)] {
-            let (model, expected) = (model(name, &Place::Host), Expected::of(name));
-            let mut runner = runner(&Place::Host, &model, chunk, CacheType::F16);
+            let (model, expected) = (model(name, &Device::Reference), Expected::of(name));
+            let mut runner = runner(&Device::Reference, &model, chunk, CacheType::F16);
             runner.prefill(&expected.ids, |_| ()).unwrap();
             let config = &model.config;
             let position = (4 * config.n_kv_heads * config.head_dim) as u64;
@@ -137,11 +142,11 @@ fn layers_with_a_window_keep_what_they_need() {
 
 #[test]
 fn going_back_is_right_or_begins_anew() {
-    let place = device();
+    let device = device();
     for name in ["mistral-f16", "gemma3-bf16"] {
-        let (model, expected) = (model(name, &place), Expected::of(name));
+        let (model, expected) = (model(name, &device), Expected::of(name));
         let ids = &expected.ids;
-        let mut ring = runner(&place, &model, 7, CacheType::F16);
+        let mut ring = runner(&device, &model, 7, CacheType::F16);
         ring.prefill(ids, |_| ()).unwrap();
         // 64 positions are kept, 230 were written: the token at 174 sees from 167 on, which is the
         // first one there.
@@ -154,7 +159,7 @@ fn going_back_is_right_or_begins_anew() {
 
         // Anywhere, with other tokens in between; what is right is what a cache gives that keeps
         // all.
-        let mut whole = runner(&place, &model, 256, CacheType::F16);
+        let mut whole = runner(&device, &model, 256, CacheType::F16);
         let (mut numbers, mut back, mut anew) = (Numbers::new(3), 0, 0);
         let mut held: Vec<u32> = ids.clone();
         for step in 0..24 {
@@ -177,13 +182,13 @@ fn going_back_is_right_or_begins_anew() {
 
 #[test]
 fn answers_are_the_same_whatever_was_asked_before() {
-    let place = device();
-    let (model, expected) = (model("mistral-f16", &place), Expected::of("mistral-f16"));
+    let device = device();
+    let (model, expected) = (model("mistral-f16", &device), Expected::of("mistral-f16"));
     let tokenizer =
         Arc::new(Tokenizer::from_source(&Source::open(&folder("mistral-f16")).unwrap()).unwrap());
     let options = Options { max_tokens: Some(12), ..Options::default() };
     let generator =
-        |chunk| Generator::new(runner(&place, &model, chunk, CacheType::F16), tokenizer.clone());
+        |chunk| Generator::new(runner(&device, &model, chunk, CacheType::F16), tokenizer.clone());
     let mut one = generator(7);
     // The whole text, then less and less of it, then more: what can be reused, and what cannot.
     let lengths = [(230, 0), (225, 224), (100, 0), (101, 100), (30, 0), (200, 30), (40, 0)];
@@ -198,25 +203,25 @@ fn answers_are_the_same_whatever_was_asked_before() {
 
 #[test]
 fn every_type_keeps_what_it_is_given() {
-    let place = device();
+    let device = device();
     for name in ["llama-f32", "gpt2-f32", "qwen3-bf16", "phi3-bf16", "gemma3-bf16"] {
-        let model = model(name, &place);
+        let model = model(name, &device);
         let mut numbers = Numbers::new(5);
         let ids: Vec<u32> = (0..140).map(|_| 3 + numbers.next_u64() as u32 % 300).collect();
-        let logits = |cache: CacheType, place: &Place, model: &Arc<Model>| {
-            let mut runner = runner(place, model, 7, cache);
+        let logits = |cache: CacheType, device: &Device, model: &Arc<Model>| {
+            let mut runner = runner(device, model, 7, cache);
             runner.prefill(&ids, |_| ()).unwrap();
             runner.last_logits().unwrap()
         };
-        let exact = logits(CacheType::F32, &place, &model);
-        let far = |cache| share(&logits(cache, &place, &model), &exact);
+        let exact = logits(CacheType::F32, &device, &model);
+        let far = |cache| share(&logits(cache, &device, &model), &exact);
         let (halves, bytes) = (far(CacheType::F16), far(CacheType::Q8_0));
         eprintln!("{name}: halves {halves:.3}, bytes {bytes:.3} of 2e-3 + 1e-3 |logit|");
         assert!(halves > 0.0 && halves < 1.0, "{name}: halves {halves}");
         assert!(bytes > halves && bytes < 60.0, "{name}: bytes {bytes}");
-        let host = self::model(name, &Place::Host);
-        let references = logits(CacheType::Q8_0, &Place::Host, &host);
-        let apart = share(&logits(CacheType::Q8_0, &place, &model), &references);
+        let host = self::model(name, &Device::Reference);
+        let references = logits(CacheType::Q8_0, &Device::Reference, &host);
+        let apart = share(&logits(CacheType::Q8_0, &device, &model), &references);
         assert!(apart < 10.0, "{name}: the references are {apart} away");
     }
 }

@@ -1,7 +1,7 @@
 //! A sound folder of which one file is replaced by what the fuzzer made up.
 
 use kaiwu::format::Source;
-use kaiwu::gpu::Place;
+use kaiwu::gpu::Device;
 use kaiwu::model::{Config, Model};
 use kaiwu::text::Tokenizer;
 use std::collections::BTreeMap;
@@ -71,5 +71,5 @@ pub fn open(path: &Path) {
     if let Ok(tokenizer) = Tokenizer::from_source(&source) {
         let _ = tokenizer.encode("Of 3 mice <s>\n", true).map(|ids| tokenizer.decode(&ids, false));
     }
-    let _ = Model::load(&Place::Host, &source, |_| ());
+    let _ = Model::load(&Device::Reference, &source, |_| ());
 }

@@ -1,5 +1,5 @@
 // Stores numbers 8 d .. of a head at a position. Bytes are stored by whole heads, for which
-// rotate_heads has the lanes.
+// qk_norm_rope has the lanes.
 //% include "cache"
 
 fn keep_key(position: u32, head: u32, d: u32, lo: vec4<f32>, hi: vec4<f32>) {

@@ -9,7 +9,7 @@
 //! j + n/2 of a group of n share byte j, the first in its low half.
 
 use super::dtype::DType;
-use super::small_blocks::{self, iq4_nl, q2_k, q3_k};
+use super::low_bit_blocks::{self, iq4_nl, q2_k, q3_k};
 use half::{bf16, f16};
 
 /// Turns whole blocks of `dtype` into `out`, one `f32` a weight.
@@ -204,7 +204,7 @@ pub fn quantise(dtype: DType, weights: &[f32]) -> Vec<u8> {
                 put_k_with_mins(dtype, &mut bytes, block, &steps, &mins);
             }
             DType::Q6K => put_q6_k(&mut bytes, block),
-            DType::Q2K | DType::Q3K | DType::IQ4NL => small_blocks::put(dtype, &mut bytes, block),
+            DType::Q2K | DType::Q3K | DType::IQ4NL => low_bit_blocks::put(dtype, &mut bytes, block),
         }
         debug_assert!(bytes.len().is_multiple_of(dtype.block_bytes()));
     }

@@ -5,7 +5,7 @@
 use super::dtype::DType;
 use super::metadata::{Array, Value};
 use crate::error::{Error, Result};
-use crate::files::WholeFile;
+use crate::files::AtomicFile;
 use std::path::Path;
 
 /// Where tensor data starts, a multiple of it from the start of the file.
@@ -44,7 +44,7 @@ pub fn write_gguf(
     tensors: &[NewTensor],
     data: impl FnMut(usize) -> Result<Vec<u8>>,
 ) -> Result<()> {
-    write_gguf_to(WholeFile::create(path)?, metadata, tensors, data).map(|_| ())
+    write_gguf_to(AtomicFile::create(path)?, metadata, tensors, data).map(|_| ())
 }
 
 /// The same to a file that was begun, standard output for instance; gives the count of bytes.
@@ -52,7 +52,7 @@ pub fn write_gguf(
 /// # Errors
 /// As those of [`write_gguf`].
 pub fn write_gguf_to(
-    mut file: WholeFile,
+    mut file: AtomicFile,
     metadata: &[(String, Value)],
     tensors: &[NewTensor],
     mut data: impl FnMut(usize) -> Result<Vec<u8>>,

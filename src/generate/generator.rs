@@ -1,7 +1,7 @@
 //! The generator: a runner and a tokenizer, with the ids that the cache holds.
 
 use super::answer::{Answer, FinishReason};
-use super::pace::Pace;
+use super::decode_batching::DecodeBatching;
 use super::writer::Writer;
 use crate::model::Runner;
 use crate::sample::{Likelihoods, Sampler, SamplerSettings};
@@ -66,7 +66,7 @@ pub struct Generator {
 const _: () = {
     const fn is_send<T: Send>() {}
     is_send::<Generator>();
-    is_send::<crate::model::Judge>();
+    is_send::<crate::model::Scorer>();
     is_send::<crate::model::Embedder>();
 };
 
@@ -140,7 +140,7 @@ impl Generator {
         // The last id need not fit into the context: nothing is computed from it.
         let room = self.runner.context() + 1 - prompt.len();
         let limit = options.max_tokens.unwrap_or(room).min(room);
-        let mut pace = Pace::new();
+        let mut pace = DecodeBatching::new();
         let finish_reason = 'answer: loop {
             for id in choices {
                 history.push(id);
@@ -222,7 +222,7 @@ impl Generator {
             done += piece.len();
             if done < total && !check {
                 // It waits for the device, so that progress and interrupts are about what is done.
-                self.keep(piece, |runner| runner.skim(piece))?;
+                self.keep(piece, |runner| runner.prefill_without_logits(piece))?;
             } else {
                 self.compute(piece, check)?;
             }

@@ -2,8 +2,8 @@
 
 mod answer;
 mod conversation;
+mod decode_batching;
 mod generator;
-mod pace;
 mod recommended;
 mod windows;
 mod writer;

@@ -1,6 +1,6 @@
 //! A text cut into windows, and what models make of them.
 
-use crate::model::{Comparer, Judge};
+use crate::model::{ModelComparison, Scorer};
 use crate::{Error, Result};
 
 /// Windows of a text: each is read on its own, and each token after its first is scored.
@@ -68,9 +68,9 @@ impl TextLikelihood {
 /// Scores all windows; `progress` is told how many tokens are scored.
 ///
 /// # Errors
-/// As [`Judge::score`].
+/// As [`Scorer::score`].
 pub fn likelihood(
-    judge: &mut Judge,
+    judge: &mut Scorer,
     windows: &Windows,
     mut progress: impl FnMut(usize),
 ) -> Result<TextLikelihood> {
@@ -101,9 +101,9 @@ pub struct TextComparison {
 /// Compares on all windows; `progress` is told how many tokens are scored.
 ///
 /// # Errors
-/// As [`Comparer::compare`].
+/// As [`ModelComparison::compare`].
 pub fn comparison(
-    comparer: &mut Comparer,
+    comparer: &mut ModelComparison,
     windows: &Windows,
     mut progress: impl FnMut(usize),
 ) -> Result<TextComparison> {

@@ -12,75 +12,76 @@ mod rows;
 mod training;
 
 pub use attention::{
-    Attention, CacheType, CausalAttention, CausalKeyGradient, CausalQueryGradient, GRANULE, Heads,
-    LayerCache, MergePieces, Pieces, Rotate, RotateHeads, Side,
+    Attention, CacheType, CausalAttention, CausalKeyBackward, CausalQueryBackward, GRANULE, Heads,
+    LayerCache, MergePieces, Pieces, QkNormRope, Rope, Side,
 };
 pub use linear::{
-    Form, Function, Gate, GateUp, Gemm, Input, Matrix, OwnedRows, Part, Planes, Product, Project,
-    QueryKeyValue, RowSource, TILE,
+    Form, Function, Gate, GateUp, Gemm, Input, Linear, Matmul, Matrix, OwnedRows, Part, Planes,
+    QkvRopeCache, RowSource, TILE,
 };
 pub use lookup::{AddPositions, Embed, Gather, Scatter};
 pub use loss::{
-    CrossEntropy, CrossEntropyGradient, Divergence, Likelihood, MeanLoss, MeanLossGradient,
+    CrossEntropy, CrossEntropyBackward, Divergence, MeanLoss, MeanLossBackward, TokenLogProb,
 };
 pub use moe::{Experts, GroupChoices, MixExperts, Route};
-pub use pointwise::{Activate, ActivateGradient, Activation, Add, Swiglu, SwigluGradient};
+pub use pointwise::{Activate, ActivateBackward, Activation, Add, Swiglu, SwigluBackward};
 pub use roofline::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead};
-pub use rows::{Argmax, Norm, NormGainGradient, NormGradient, RowNorm, SumRows};
+pub use rows::{Argmax, Norm, NormBackward, NormGainBackward, RowNorm, SumRows};
 pub use training::{
-    Adamw, Diagonal, DiagonalGradient, Draw, Pick, Sgd, Spread, SquareSum, Step, Tick,
+    Adamw, BlockDiagonal, BlockDiagonalBackward, IncrementStep, SampleBatch, Sgd, SliceLast,
+    SliceLastBackward, SquareSum, Step,
 };
 
 /// Every kernel, by the name its struct, tests, benches and profile rows use.
 pub const REGISTRY: &[&str] = &[
     "activate",
-    "activate_gradient",
+    "activate_backward",
     "adamw",
     "add",
     "add_positions",
     "argmax",
     "attention",
+    "block_diagonal",
+    "block_diagonal_backward",
     "causal_attention",
-    "causal_key_gradient",
-    "causal_query_gradient",
+    "causal_key_backward",
+    "causal_query_backward",
     "cross_entropy",
-    "cross_entropy_gradient",
-    "diagonal",
-    "diagonal_gradient",
+    "cross_entropy_backward",
     "divergence",
-    "draw",
     "embed",
     "gate_up",
     "gather",
     "gemm",
     "group_choices",
-    "likelihood",
+    "increment_step",
+    "linear",
+    "matmul",
     "mean_loss",
-    "mean_loss_gradient",
+    "mean_loss_backward",
     "merge_pieces",
     "mix_experts",
     "norm",
-    "norm_gain_gradient",
-    "norm_gradient",
-    "pick",
-    "product",
-    "project",
-    "query_key_value",
+    "norm_backward",
+    "norm_gain_backward",
+    "qk_norm_rope",
+    "qkv_rope_cache",
     "roof_barrier",
     "roof_copy",
     "roof_multiply_add",
     "roof_multiply_add_half",
     "roof_read",
-    "rotate",
-    "rotate_heads",
+    "rope",
     "route",
     "row_norm",
+    "sample_batch",
     "scatter",
     "sgd",
-    "spread",
+    "slice_last",
+    "slice_last_backward",
     "square_sum",
     "sum_rows",
     "swiglu",
-    "swiglu_gradient",
-    "tick",
+    "swiglu_backward",
+    "token_log_prob",
 ];

@@ -3,7 +3,7 @@
 use super::chart::{Chart, Dot, Mark, Panel, Series};
 use super::fourier::{REPRESENTATIONS, is_logarithmic};
 use super::grok::{GrokSettings, Row};
-use crate::train::{Pupil, TextRow, TextRun, TextSettings, Tuning};
+use crate::train::{TextRow, TextRun, TextSettings, TrainedModel, Tuning};
 
 /// The operation.
 fn what(settings: &GrokSettings) -> String {
@@ -233,9 +233,9 @@ pub fn learning_curve(run: &TextRun) -> Chart {
         ..
     } = run.settings;
     let (title, how) = match &run.pupil {
-        Pupil::New(_) => ("Learning a text", String::new()),
-        Pupil::Tuned(Tuning { lora: None, .. }) => ("Going on with a model", String::new()),
-        Pupil::Tuned(Tuning { lora: Some(lora), .. }) => {
+        TrainedModel::New(_) => ("Learning a text", String::new()),
+        TrainedModel::Tuned(Tuning { lora: None, .. }) => ("Going on with a model", String::new()),
+        TrainedModel::Tuned(Tuning { lora: Some(lora), .. }) => {
             ("Adapting a model", format!("LoRA of rank {}, alpha {}; ", lora.rank, lora.alpha))
         }
     };

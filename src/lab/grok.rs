@@ -5,7 +5,7 @@ use super::table::{Operation, QUESTION, Table};
 use crate::gpu::Gpu;
 use crate::model::unsupported_heads;
 use crate::train::{
-    Checkpoint, Method, Order, Schedule, Score, Settings, Shape, Trainer, read_metrics,
+    Checkpoint, OptimizerKind, Schedule, Score, Settings, Shape, Shuffle, Trainer, read_metrics,
     write_metrics,
 };
 use crate::{Error, Result};
@@ -114,7 +114,7 @@ impl GrokSettings {
             accumulate: 1,
             loss_positions: 1,
             schedule: Schedule::constant(self.learning_rate, 10),
-            optimizer: Method::Adamw(0.9, 0.98, 1e-8),
+            optimizer: OptimizerKind::Adamw(0.9, 0.98, 1e-8),
             weight_decay: self.weight_decay,
             max_grad_norm: None,
             seed,
@@ -187,7 +187,7 @@ pub struct Grok {
     /// The table of embeddings at the start.
     pub start: Vec<f32>,
     table: Table,
-    order: Order,
+    order: Shuffle,
     pending: Vec<Score>,
     seconds: f64,
 }
@@ -211,7 +211,7 @@ impl Grok {
         let (table, shape, training) = settings.prepare()?;
         let trainer = Trainer::new(gpu, &shape, &training, &table.words)?;
         let start = trainer.parameters.get("token_embd").read_f32(gpu)?;
-        let order = Order::new(table.training.len(), settings.seed);
+        let order = Shuffle::new(table.training.len(), settings.seed);
         let settings = settings.clone();
         Ok(Self {
             settings,

@@ -8,11 +8,11 @@
 use super::architecture::{Architecture, Norm, Pairs};
 use super::config::{Config, LayerType};
 use super::pooling::Pooling;
-use super::rope::{Rope, Scaling};
+use super::rope::{RopeParameters, Scaling};
 use super::rows::{transposed, unpaired};
 use super::weights::Model;
 use crate::format::{DType, Folder, NewTensor, Source, TensorInfo, Value, blocks, quantize};
-use crate::gpu::Place;
+use crate::gpu::Device;
 use crate::kernels::Function;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -65,7 +65,7 @@ impl Export {
     pub fn new(folder: &Arc<Folder>) -> Result<Self> {
         let source = Source::Folder(Arc::clone(folder));
         // Shapes and names of all tensors; nothing is copied.
-        let model = Model::load(&Place::Host, &source, |_| ())?;
+        let model = Model::load(&Device::Reference, &source, |_| ())?;
         let config = &model.config;
         let cannot =
             |message: String| source.path_error(format!("{message}; a GGUF file cannot say so"));
@@ -214,12 +214,13 @@ fn plan(config: &Config, tensor: &TensorInfo) -> Planned {
 }
 
 /// Tensors of numbers that frequencies are divided by.
-fn divisors(rope: &Rope, context: usize) -> Vec<(&'static str, Vec<f32>)> {
+fn divisors(rope: &RopeParameters, context: usize) -> Vec<(&'static str, Vec<f32>)> {
     match &rope.scaling {
         Scaling::None | Scaling::Linear(_) | Scaling::Yarn { .. } => vec![],
         Scaling::Factors(factors) => vec![("rope_freqs.weight", factors.clone())],
         Scaling::Llama3 { .. } => {
-            let plain = Rope { scaling: Scaling::None, ..rope.clone() }.frequencies(context);
+            let plain =
+                RopeParameters { scaling: Scaling::None, ..rope.clone() }.frequencies(context);
             let divided = rope.frequencies(context);
             vec![(
                 "rope_freqs.weight",
@@ -339,7 +340,7 @@ fn metadata(config: &Config) -> std::result::Result<Vec<(String, Value)>, String
     Ok(all)
 }
 
-fn scaling(rope: &Rope) -> std::result::Result<Vec<(&'static str, Value)>, String> {
+fn scaling(rope: &RopeParameters) -> std::result::Result<Vec<(&'static str, Value)>, String> {
     let number = |n: f64| Value::F32(n as f32);
     Ok(match &rope.scaling {
         Scaling::None | Scaling::Factors(_) | Scaling::Llama3 { .. } => vec![],

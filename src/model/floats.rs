@@ -4,7 +4,7 @@ use super::config::Config;
 use super::loader::{Loader, Rows};
 use crate::Result;
 use crate::format::{Source, blocks};
-use crate::gpu::Place;
+use crate::gpu::Device;
 
 /// Gives `take` the name and the numbers of each parameter. Numbers of a head that are rotated
 /// together are neighbours; `blk.N.attn_kv` has the rows of keys and then of values, `blk.N.ffn_up`
@@ -19,7 +19,7 @@ pub fn floats(
     mut take: impl FnMut(&str, Vec<f32>) -> Result<()>,
 ) -> Result<()> {
     let Config { hidden_size, intermediate_size, vocab_size, n_heads, head_dim, .. } = *config;
-    let loader = Loader::new(&Place::Host, source, config, None);
+    let loader = Loader::new(&Device::Reference, source, config, None);
     let widened = |parts: &[Rows]| -> Result<Vec<f32>> {
         let mut values = vec![];
         for rows in parts {
@@ -42,7 +42,7 @@ pub fn floats(
     for layer in 0..config.n_layers {
         let name = |part: &str| format!("blk.{layer}.{part}");
         let matrix = |part: &str, rows, columns| matrix(&name(part), rows, columns);
-        let qkv = loader.query_key_value(layer)?;
+        let qkv = loader.qkv_rope_cache(layer)?;
         give(&name("attn_q"), &qkv[..1])?;
         give(&name("attn_kv"), &qkv[1..])?;
         give(&name("attn_output"), &[matrix("attn_output", hidden_size, n_heads * head_dim)?])?;

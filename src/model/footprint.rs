@@ -1,11 +1,11 @@
 //! What a model takes on a device, before any of it is allocated.
 
-use super::state::Room;
+use super::state::SessionOptions;
 use super::transformer::Activations;
 use super::weights::{Extent, Model};
 use crate::Result;
 use crate::format::{Lora, Quantization, Source, quantize};
-use crate::gpu::{Gpu, Place};
+use crate::gpu::{Device, Gpu};
 
 /// Bytes on a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -36,7 +36,7 @@ impl Footprint {
         source: &Source,
         quantization: Option<Quantization>,
         adapters: &[(Lora, f32)],
-        room: &Room,
+        room: &SessionOptions,
     ) -> Result<Self> {
         Self::of_extent(source, Extent::Whole, quantization, adapters, room)
     }
@@ -50,12 +50,12 @@ impl Footprint {
         extent: Extent,
         quantization: Option<Quantization>,
         adapters: &[(Lora, f32)],
-        room: &Room,
+        room: &SessionOptions,
     ) -> Result<Self> {
         // Without a device nothing is allocated; the sizes are the same.
-        let (mut model, _) = Model::reserve(&Place::Host, source, extent, None, |_| ())?;
+        let (mut model, _) = Model::reserve(&Device::Reference, source, extent, None, |_| ())?;
         let matrices = model.bytes();
-        model.adapt(&Place::Host, adapters)?;
+        model.adapt(&Device::Reference, adapters)?;
         let weights = match quantization {
             None => model.bytes(),
             Some(quantization) => {
@@ -69,14 +69,14 @@ impl Footprint {
     ///
     /// # Errors
     /// None: activations without a device are not allocated.
-    pub fn of(model: &Model, weights_bytes: u64, room: &Room) -> Result<Self> {
+    pub fn of(model: &Model, weights_bytes: u64, room: &SessionOptions) -> Result<Self> {
         let config = &model.config;
         let context = room.context.unwrap_or(config.max_context);
         let cache_bytes = room.cache_bytes(config, context);
         let outgrown = room.outgrown(context);
         // There are some for each power of two up to a step's tokens: twice the largest, at most.
         let most = room.chunk.min(context).next_power_of_two();
-        let largest = Activations::new(&Place::Host, model, most, room.cache)?.bytes();
+        let largest = Activations::new(&Device::Reference, model, most, room.cache)?.bytes();
         let all = Self {
             context,
             weights_bytes,

@@ -7,7 +7,7 @@ use super::lora::Additions;
 use super::rows::{FileRows, Paired, Slice, Stacked, Widened, transposed, unpaired};
 use super::weights::{Ffn, Gain, Layer};
 use crate::format::{Quantization, Source, TensorInfo, blocks, quantize};
-use crate::gpu::{Place, Tensor};
+use crate::gpu::{Device, Tensor};
 use crate::kernels::{Matrix, OwnedRows, RowSource, TILE};
 use crate::{Error, Result};
 use std::collections::HashSet;
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 pub(super) struct Loader<'a> {
-    pub(super) place: &'a Place,
+    pub(super) device: &'a Device,
     pub(super) source: &'a Source,
     pub(super) config: &'a Config,
     quantization: Option<Quantization>,
@@ -30,13 +30,13 @@ pub(super) type Rows = Arc<dyn RowSource>;
 
 impl<'a> Loader<'a> {
     pub(super) fn new(
-        place: &'a Place,
+        device: &'a Device,
         source: &'a Source,
         config: &'a Config,
         quantization: Option<Quantization>,
     ) -> Self {
         Self {
-            place,
+            device,
             source,
             config,
             quantization,
@@ -47,7 +47,7 @@ impl<'a> Loader<'a> {
 
     /// Room for a matrix, whose parts are whole steps of `step` rows.
     pub(super) fn reserve(&self, label: &str, rows: Rows, step: usize) -> Result<Matrix> {
-        let matrix = Matrix::reserve(self.place, label, rows, step)?;
+        let matrix = Matrix::reserve(self.device, label, rows, step)?;
         self.reserved.lock().unwrap_or_else(PoisonError::into_inner).push(matrix.clone());
         Ok(matrix)
     }
@@ -131,7 +131,7 @@ impl<'a> Loader<'a> {
         };
         Ok(Layer {
             attn_norm: self.gain(&name("attn_norm"), hidden_size)?,
-            attn_qkv: self.stack(&name("attn_qkv"), self.query_key_value(index)?)?,
+            attn_qkv: self.stack(&name("attn_qkv"), self.qkv_rope_cache(index)?)?,
             attn_qkv_bias: if qkv_bias { Some(self.query_key_value_bias(index)?) } else { None },
             head_norms: match architecture.head_norms {
                 true => Some([
@@ -168,7 +168,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Rows of queries and keys, numbers that are rotated together being neighbours, and of values.
-    pub(super) fn query_key_value(&self, index: usize) -> Result<Vec<Rows>> {
+    pub(super) fn qkv_rope_cache(&self, index: usize) -> Result<Vec<Rows>> {
         let Config { architecture, hidden_size, head_dim, n_heads, n_kv_heads, .. } = *self.config;
         let (query, key) = (n_heads * head_dim, n_kv_heads * head_dim);
         let weight = |part: &str| format!("blk.{index}.{part}.weight");
@@ -340,7 +340,7 @@ impl<'a> Loader<'a> {
     /// Numbers on the device, padded with zeros to whole blocks.
     pub(super) fn vector(&self, label: &str, mut values: Vec<f32>) -> Result<Tensor> {
         values.resize(values.len().next_multiple_of(32), 0.0);
-        Tensor::constant(self.place, label, &[values.len()], &values)
+        Tensor::constant(self.device, label, &[values.len()], &values)
     }
 
     /// A norm's gain, and its bias if it has one.
@@ -365,6 +365,6 @@ impl<'a> Loader<'a> {
             values.extend_from_slice(row);
             values.resize(values.len() + width - columns, 0.0);
         }
-        Tensor::constant(self.place, name, &[rows, width], &values)
+        Tensor::constant(self.device, name, &[rows, width], &values)
     }
 }

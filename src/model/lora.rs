@@ -12,8 +12,8 @@ use super::rows::unpaired;
 use super::weights::{Ffn, Model};
 use crate::Result;
 use crate::format::{DType, Lora, LowRank};
-use crate::gpu::{Element, Place, Recording, Tensor};
-use crate::kernels::{Function, Input, Matrix, OwnedRows, Project};
+use crate::gpu::{Device, Element, Recording, Tensor};
+use crate::kernels::{Function, Input, Linear, Matrix, OwnedRows};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -63,12 +63,12 @@ impl AdditionActivations {
     ///
     /// # Errors
     /// When the device cannot hold it.
-    pub(super) fn new(place: &Place, model: &Model, tokens: usize) -> Result<Option<Self>> {
+    pub(super) fn new(device: &Device, model: &Model, tokens: usize) -> Result<Option<Self>> {
         let all = || model.layers.iter().flat_map(|layer| layer.additions.all());
         let Some(ranks) = all().map(|addition| addition.b.columns()).max() else { return Ok(None) };
         let rows = all().map(|addition| addition.b.rows()).max().unwrap_or(0);
         let tensor = |label: &str, width: usize| {
-            Tensor::zeros(place, label, &[tokens, width.next_multiple_of(32)], Element::F32)
+            Tensor::zeros(device, label, &[tokens, width.next_multiple_of(32)], Element::F32)
         };
         Ok(Some(Self { low: tensor("low_rank", ranks)?, added: tensor("added", rows)? }))
     }
@@ -92,12 +92,12 @@ pub(super) fn with_addition(
     for w in addition.a.parts() {
         let (plain, w, y, first_row) =
             (input.clone().with_bias(None), w.clone(), act.low.clone(), w.first);
-        rec.push(format!("{label}_lora_a"), Project { input: plain, w, first_row, function, y });
+        rec.push(format!("{label}_lora_a"), Linear { input: plain, w, first_row, function, y });
     }
     for w in addition.b.parts() {
         let low = Input::plain(&act.low, input.tokens).with_bias(input.bias.as_ref());
         let (w, y, first_row) = (w.clone(), act.added.clone(), w.first);
-        rec.push(format!("{label}_lora_b"), Project { input: low, w, first_row, function, y });
+        rec.push(format!("{label}_lora_b"), Linear { input: low, w, first_row, function, y });
     }
     input.with_bias(Some(&act.added))
 }
@@ -136,7 +136,7 @@ impl Model {
     /// # Errors
     /// When an adapter is for another model, or adds to something else than the matrices of
     /// attention and of feed-forward parts without experts, or the device cannot hold it.
-    pub fn adapt(&mut self, place: &Place, adapters: &[(Lora, f32)]) -> Result<()> {
+    pub fn adapt(&mut self, device: &Device, adapters: &[(Lora, f32)]) -> Result<()> {
         let mut used = HashSet::new();
         // The widest of all, so that they share their activations.
         let mut layers = vec![];
@@ -151,7 +151,7 @@ impl Model {
         let ranks = layers.iter().flatten().map(|site| site.rank(adapters)).max().unwrap_or(0);
         for (layer, sites) in self.layers.iter_mut().zip(&layers) {
             let mut additions =
-                sites.iter().map(|site| site.load(place, adapters, ranks, &mut used));
+                sites.iter().map(|site| site.load(device, adapters, ranks, &mut used));
             let mut next = || additions.next().transpose().map(Option::flatten);
             layer.additions = Additions {
                 attn_qkv: next()?,
@@ -289,7 +289,7 @@ impl Site {
 
     fn load(
         &self,
-        place: &Place,
+        device: &Device,
         adapters: &[(Lora, f32)],
         ranks: usize,
         used: &mut HashSet<String>,
@@ -336,7 +336,7 @@ impl Site {
         let matrix = |what: &str, columns: usize, values: Vec<f32>| {
             let bytes = bytemuck::cast_slice(&values).to_vec();
             let rows = OwnedRows::new(DType::F32, columns, bytes);
-            Matrix::load(place, &format!("{}_{what}", self.label), Arc::new(rows))
+            Matrix::load(device, &format!("{}_{what}", self.label), Arc::new(rows))
         };
         Ok(Some(Addition { a: matrix("lora_a", columns, a)?, b: matrix("lora_b", ranks, b)? }))
     }

@@ -5,7 +5,7 @@ use super::rows::unpaired;
 use super::weights::Model;
 use crate::Result;
 use crate::format::{Lora, LowRank, Source};
-use crate::gpu::Place;
+use crate::gpu::Device;
 use std::collections::HashMap;
 
 /// Adapters of one model.
@@ -25,8 +25,8 @@ impl Merge {
     pub fn new(source: &Source, adapters: &[(Lora, f32)]) -> Result<Self> {
         // Names and shapes are held against the model's as when it runs; on the host nothing of it
         // is copied.
-        let mut model = Model::load(&Place::Host, source, |_| ())?;
-        model.adapt(&Place::Host, adapters)?;
+        let mut model = Model::load(&Device::Reference, source, |_| ())?;
+        model.adapt(&Device::Reference, adapters)?;
         let mut additions: HashMap<String, Vec<(LowRank, f32)>> = HashMap::new();
         for (lora, scale) in adapters {
             for addition in lora.additions() {

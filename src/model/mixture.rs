@@ -7,10 +7,9 @@ use super::rows::{Slice, Stacked, Widened};
 use super::transformer::{Activations, normed};
 use super::weights::Layer;
 use crate::Result;
-use crate::gpu::{Element, Place, Recording, Tensor};
+use crate::gpu::{Device, Element, Recording, Tensor};
 use crate::kernels::{
-    Experts, Function, Gate, GateUp, GroupChoices, Input, Matrix, MixExperts, Product, Project,
-    Route,
+    Experts, Function, Gate, GateUp, GroupChoices, Input, Linear, Matmul, Matrix, MixExperts, Route,
 };
 use std::sync::Arc;
 
@@ -49,13 +48,13 @@ impl MixtureActivations {
     /// # Errors
     /// When the device cannot hold them.
     pub(super) fn new(
-        place: &Place,
+        device: &Device,
         config: &Config,
         experts: &Shape,
         tokens: usize,
     ) -> Result<Self> {
         let tensor = |label: &str, rows: usize, width: usize| {
-            Tensor::zeros(place, label, &[rows, width], Element::F32)
+            Tensor::zeros(device, label, &[rows, width], Element::F32)
         };
         let choices = tokens * experts.n_experts_used;
         Ok(Self {
@@ -100,7 +99,7 @@ pub(super) fn record(
     for w in ffn.router.parts() {
         let (input, w, y) = (input.clone(), w.clone(), own.logits.clone());
         let (first_row, function) = (w.first, Function::Identity);
-        rec.push(name("ffn_gate_inp"), Project { input, w, first_row, function, y });
+        rec.push(name("ffn_gate_inp"), Linear { input, w, first_row, function, y });
     }
     let (logits, routes) = (own.logits.clone(), own.routes.clone());
     let (experts, among_chosen) = (shape.n_experts, shape.among_chosen);
@@ -132,7 +131,7 @@ pub(super) fn record(
     for w in ffn.down.parts() {
         let input = chose(given, 1, Input::plain(&own.hidden, choices));
         let (w, y) = (w.clone(), own.given.clone());
-        rec.push(name("ffn_down_exps"), Product { input, w, residual: None, y });
+        rec.push(name("ffn_down_exps"), Matmul { input, w, residual: None, y });
     }
     rec.push(
         name("ffn_mix"),

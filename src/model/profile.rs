@@ -85,7 +85,7 @@ pub fn trace(timings: &[Timing], adapter: &str) -> Value {
     ];
     let mut at = 0.0;
     // A step begins with an embedding, and one of training with the drawing of its batch.
-    let begins = |timing: &Timing| ["embed", "draw"].contains(&timing.kernel);
+    let begins = |timing: &Timing| ["embed", "sample_batch"].contains(&timing.kernel);
     let steps = timings.chunk_by(|before, after| begins(before) || !begins(after));
     for step in steps {
         let start = at;
@@ -115,11 +115,11 @@ mod tests {
     #[test]
     fn kernels_are_summed() {
         let rows = by_kernel(
-            &[timing("embed", 0.001), timing("product", 0.002), timing("product", 0.001)],
+            &[timing("embed", 0.001), timing("matmul", 0.002), timing("matmul", 0.001)],
             |cost| (cost.read + cost.written) as f64 / 80e9,
         );
         let product = &rows[0];
-        assert_eq!((rows.len(), product.kernel, product.calls), (2, "product", 2));
+        assert_eq!((rows.len(), product.kernel, product.calls), (2, "matmul", 2));
         for (found, expected) in [
             (product.seconds, 0.003),
             (product.share, 0.75),
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn a_trace_lays_dispatches_end_to_end() {
-        let timings = [timing("embed", 0.5), timing("product", 1.0), timing("embed", 0.25)];
+        let timings = [timing("embed", 0.5), timing("matmul", 1.0), timing("embed", 0.25)];
         let trace = trace(&timings, "some adapter");
         let events = trace["traceEvents"].as_array().unwrap();
         let spans = |thread: u32| {

@@ -5,7 +5,7 @@ use std::f64::consts::TAU;
 
 /// The frequencies of one rotary embedding.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rope {
+pub struct RopeParameters {
     /// Base of the frequencies.
     pub base: f64,
     /// Numbers of a head that are rotated, an even count; 0 rotates none.
@@ -63,7 +63,7 @@ pub enum Scaling {
     },
 }
 
-impl Rope {
+impl RopeParameters {
     /// No rotation.
     pub fn none() -> Self {
         Self { base: 1.0, width: 0, scaling: Scaling::None }

@@ -5,27 +5,27 @@ mod check;
 mod compiled;
 mod decode;
 mod embedder;
-mod judge;
 mod results;
+mod scorer;
 
 use self::compiled::Compiled;
-use self::decode::Patience;
+use self::decode::ChainBackoff;
 use super::counters::Counters;
 use super::profile::Timing;
-use super::state::{Cache, MOST_STEPS, Room};
+use super::state::{Cache, MOST_STEPS, SessionOptions};
 use super::transformer::{Activations, record};
 use super::weights::Model;
-use crate::gpu::{Element, HostMemory, Place, Program, Readback, Recording, Tensor};
+use crate::gpu::{Device, Element, HostMemory, Program, Readback, Recording, Tensor};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use embedder::Embedder;
-pub use judge::{Judge, Score};
+pub use scorer::{Score, Scorer};
 
 /// Which logits a step computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Want {
+pub enum LogitsMode {
     /// None: the step only fills the cache.
     Nothing,
     /// Those of the last token, and the greedy choice.
@@ -43,13 +43,13 @@ struct Step {
 
 /// A model with a conversation's state.
 pub struct Runner {
-    place: Place,
+    device: Device,
     model: Arc<Model>,
     context: usize,
-    room: Room,
+    room: SessionOptions,
     cache: Cache,
     activations: HashMap<usize, Arc<Activations>>,
-    steps: HashMap<(usize, Want), Step>,
+    steps: HashMap<(usize, LogitsMode), Step>,
     /// Word 0: position of the next step's first token.
     step: Tensor,
     /// The greedy choice, which is the next decode step's input.
@@ -62,7 +62,7 @@ pub struct Runner {
     /// Positions below this were written since the conversation began.
     written: usize,
     counters: Counters,
-    patience: Patience,
+    backoff: ChainBackoff,
     /// Bytes that whoever runs this holds beside it.
     beside: u64,
     /// Dispatches of the steps run since profiling began.
@@ -75,20 +75,24 @@ impl Runner {
     /// # Errors
     /// When the context exceeds the model's own or the device's memory.
     pub fn new(
-        place: &Place,
+        device: &Device,
         model: &Arc<Model>,
         context: Option<usize>,
         expected: usize,
     ) -> Result<Self> {
-        Self::with_room(place, model, Room { context, expected, ..Room::default() })
+        Self::with_room(
+            device,
+            model,
+            SessionOptions { context, expected, ..SessionOptions::default() },
+        )
     }
 
     /// An empty conversation with room as asked for.
     ///
     /// # Errors
     /// When the context exceeds the model's own or the device's memory.
-    pub fn with_room(place: &Place, model: &Arc<Model>, room: Room) -> Result<Self> {
-        let room = Room { chunk: room.chunk.max(1), ..room };
+    pub fn with_room(device: &Device, model: &Arc<Model>, room: SessionOptions) -> Result<Self> {
+        let room = SessionOptions { chunk: room.chunk.max(1), ..room };
         let longest = model.config.max_context;
         let context = room.context.unwrap_or(longest);
         if context == 0 || context > longest {
@@ -97,31 +101,31 @@ impl Runner {
             )));
         }
         let cache =
-            Cache::new(place, &model.config, room.expected.clamp(1, context), context, &room)?;
+            Cache::new(device, &model.config, room.expected.clamp(1, context), context, &room)?;
         let vocabulary = model.config.vocab_size.next_multiple_of(4);
-        let one = Arc::new(Activations::new(place, model, 1, room.cache)?);
+        let one = Arc::new(Activations::new(device, model, 1, room.cache)?);
         let chosen = one.ids.clone();
-        let readback = match place {
-            Place::Device(gpu) => Some(Readback::new(gpu, &chosen, MOST_STEPS)),
-            Place::Host => None,
+        let readback = match device {
+            Device::Gpu(gpu) => Some(Readback::new(gpu, &chosen, MOST_STEPS)),
+            Device::Reference => None,
         };
         Ok(Self {
-            place: place.clone(),
+            device: device.clone(),
             model: Arc::clone(model),
             context,
             room,
             cache,
             activations: HashMap::from([(1, one)]),
             steps: HashMap::new(),
-            step: Tensor::uniform(place, "step", 1)?,
+            step: Tensor::uniform(device, "step", 1)?,
             chosen,
-            logits: Tensor::zeros(place, "logits", &[1, vocabulary], Element::F32)?,
+            logits: Tensor::zeros(device, "logits", &[1, vocabulary], Element::F32)?,
             readback,
             host: HostMemory::default(),
             position: 0,
             written: 0,
             counters: Counters::default(),
-            patience: Patience::default(),
+            backoff: ChainBackoff::default(),
             beside: 0,
             profile: None,
         })
@@ -148,7 +152,7 @@ impl Runner {
     }
 
     fn count(&mut self, tokens: usize, dispatches: usize, readback_bytes: u64) {
-        let submits = u64::from(matches!(self.place, Place::Device(_)));
+        let submits = u64::from(matches!(self.device, Device::Gpu(_)));
         self.counters.tokens += tokens as u64;
         self.counters.dispatches += dispatches as u64;
         self.counters.submits += submits;
@@ -183,7 +187,7 @@ impl Runner {
         if let Some(known) = self.activations.get(&room) {
             return Ok(Arc::clone(known));
         }
-        let made = Arc::new(Activations::new(&self.place, &self.model, room, self.room.cache)?);
+        let made = Arc::new(Activations::new(&self.device, &self.model, room, self.room.cache)?);
         self.activations.insert(room, Arc::clone(&made));
         Ok(made)
     }
@@ -208,9 +212,9 @@ impl Runner {
         let needed = self.position + more;
         self.fits(needed)?;
         if needed > self.cache.capacity {
-            let capacity = Room::grown(self.cache.capacity, needed, self.context);
+            let capacity = SessionOptions::grown(self.cache.capacity, needed, self.context);
             let (config, old) = (&self.model.config, &self.cache.layers);
-            if let Place::Device(gpu) = &self.place {
+            if let Device::Gpu(gpu) = &self.device {
                 let more = self.room.bytes_apart(config, capacity, self.cache.capacity);
                 let what = format!("the model and a cache grown to {capacity} tokens");
                 // The conversation may go on without the text that needs them.
@@ -218,8 +222,8 @@ impl Runner {
                     .map_err(|e| Error::Usage(e.to_string()))?;
             }
             let larger =
-                Cache::grown(&self.place, config, capacity, self.context, &self.room, old)?;
-            larger.take_over(&self.place, &mut self.host, &self.cache);
+                Cache::grown(&self.device, config, capacity, self.context, &self.room, old)?;
+            larger.take_over(&self.device, &mut self.host, &self.cache);
             self.cache = larger;
             self.steps.clear();
         }
@@ -230,7 +234,7 @@ impl Runner {
     ///
     /// # Errors
     /// When the device cannot hold its activations.
-    pub fn recording(&mut self, tokens: usize, want: Want) -> Result<Recording> {
+    pub fn recording(&mut self, tokens: usize, want: LogitsMode) -> Result<Recording> {
         Ok(self.step(tokens, want)?.compiled.recording.clone())
     }
 
@@ -238,19 +242,19 @@ impl Runner {
     ///
     /// # Errors
     /// When the device cannot hold its activations.
-    pub fn dispatches(&mut self, tokens: usize, want: Want) -> Result<usize> {
+    pub fn dispatches(&mut self, tokens: usize, want: LogitsMode) -> Result<usize> {
         let compiled = &self.step(tokens, want)?.compiled;
         let calls = compiled.recording.entries().len();
         Ok(compiled.program.as_ref().map_or(calls, Program::dispatches))
     }
 
-    fn step(&mut self, tokens: usize, want: Want) -> Result<&mut Step> {
+    fn step(&mut self, tokens: usize, want: LogitsMode) -> Result<&mut Step> {
         if !self.steps.contains_key(&(tokens, want)) {
             let act = self.activations(tokens)?;
             let logits = match want {
-                Want::Nothing | Want::Last => self.logits.clone(),
-                Want::All => Tensor::zeros(
-                    &self.place,
+                LogitsMode::Nothing | LogitsMode::Last => self.logits.clone(),
+                LogitsMode::All => Tensor::zeros(
+                    &self.device,
                     "all logits",
                     &[tokens, self.logits.dim(1)],
                     Element::F32,
@@ -266,7 +270,7 @@ impl Runner {
                 tokens,
                 want,
             );
-            let compiled = Compiled::new(&self.place, recording)?;
+            let compiled = Compiled::new(&self.device, recording)?;
             self.steps.insert((tokens, want), Step { compiled, logits, warm: false });
         }
         self.steps
@@ -283,21 +287,21 @@ impl Runner {
     pub fn compile(&mut self, tokens: usize) -> Result<()> {
         let chunk = self.room.chunk;
         let last = tokens.max(1) - 1;
-        let mut steps = vec![(last % chunk + 1, Want::Last), (1, Want::Last)];
+        let mut steps = vec![(last % chunk + 1, LogitsMode::Last), (1, LogitsMode::Last)];
         if last >= chunk {
-            steps.push((chunk, Want::Nothing));
+            steps.push((chunk, LogitsMode::Nothing));
         }
         for (tokens, want) in steps {
             let compiled = Arc::clone(&self.step(tokens, want)?.compiled);
-            if let (Place::Device(gpu), Some(program)) = (&self.place, &compiled.program) {
-                program.rehearse(gpu)?;
+            if let (Device::Gpu(gpu), Some(program)) = (&self.device, &compiled.program) {
+                program.warm_up(gpu)?;
             }
         }
         Ok(())
     }
 
     fn write_words(&mut self, tensor: &Tensor, words: &[u32]) {
-        if let Place::Device(gpu) = &self.place {
+        if let Device::Gpu(gpu) = &self.device {
             let mut padded = words.to_vec();
             padded.resize(words.len().next_multiple_of(4), 0);
             tensor.write(gpu, 0, bytemuck::cast_slice(&padded));
@@ -327,16 +331,16 @@ impl Runner {
     }
 
     /// Computes one step of at most a chunk's tokens without waiting for it.
-    fn run(&mut self, ids: &[u32], want: Want) -> Result<()> {
+    fn run(&mut self, ids: &[u32], want: LogitsMode) -> Result<()> {
         self.place_step(ids)?;
         let compiled = Arc::clone(&self.step(ids.len(), want)?.compiled);
-        let place = self.place.clone();
-        match (&place, &compiled.program) {
-            (Place::Device(_), Some(_)) if self.profile.is_some() => {
+        let device = self.device.clone();
+        match (&device, &compiled.program) {
+            (Device::Gpu(_), Some(_)) if self.profile.is_some() => {
                 self.run_profiled(ids, want)?;
                 self.advanced(ids.len(), &compiled);
             }
-            (Place::Device(gpu), Some(program)) if program.is_chained() => {
+            (Device::Gpu(gpu), Some(program)) if program.is_chained() => {
                 self.steps_of_one(gpu, &compiled, 1)?;
             }
             _ => self.advance(ids.len(), &compiled),
@@ -359,9 +363,9 @@ impl Runner {
         for chunk in ids.chunks(self.room.chunk) {
             done += chunk.len();
             if done < ids.len() {
-                self.skim(chunk)?;
+                self.prefill_without_logits(chunk)?;
             } else {
-                self.run(chunk, Want::Last)?;
+                self.run(chunk, LogitsMode::Last)?;
             }
             progress(done);
         }
@@ -372,19 +376,19 @@ impl Runner {
     ///
     /// # Errors
     /// When the context is full, an id is unknown, or the device fails.
-    pub fn skim(&mut self, ids: &[u32]) -> Result<()> {
+    pub fn prefill_without_logits(&mut self, ids: &[u32]) -> Result<()> {
         self.check_ids(ids)?;
         for chunk in ids.chunks(self.room.chunk) {
-            self.run(chunk, Want::Nothing)?;
+            self.run(chunk, LogitsMode::Nothing)?;
             self.wait()?;
         }
         Ok(())
     }
 
     fn wait(&self) -> Result<()> {
-        match &self.place {
-            Place::Device(gpu) => gpu.wait(),
-            Place::Host => Ok(()),
+        match &self.device {
+            Device::Gpu(gpu) => gpu.wait(),
+            Device::Reference => Ok(()),
         }
     }
 }

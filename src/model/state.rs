@@ -1,19 +1,19 @@
 //! What a conversation leaves on the device: keys and values of the tokens so far.
 
 use super::config::Config;
-use super::rope::Rope;
+use super::rope::RopeParameters;
 use crate::Result;
-use crate::gpu::{HostMemory, Place, Tensor};
+use crate::gpu::{Device, HostMemory, Tensor};
 use crate::kernels::{CacheType, GRANULE, LayerCache};
 
-/// Most tokens of a prompt computed at once, unless a [`Room`] says otherwise.
+/// Most tokens of a prompt computed at once, unless a [`SessionOptions`] says otherwise.
 pub(super) const CHUNK: usize = 256;
 /// Decode steps that one submission may hold.
 pub(super) const MOST_STEPS: usize = 16;
 
 /// What a conversation is to have room for.
 #[derive(Debug, Clone, Copy)]
-pub struct Room {
+pub struct SessionOptions {
     /// Most tokens; `None` for as many as the model was made for.
     pub context: Option<usize>,
     /// Tokens there is room for to begin with; the cache grows as needed.
@@ -25,13 +25,13 @@ pub struct Room {
     pub cache: CacheType,
 }
 
-impl Default for Room {
+impl Default for SessionOptions {
     fn default() -> Self {
         Self { context: None, expected: CHUNK, chunk: CHUNK, cache: CacheType::F16 }
     }
 }
 
-impl Room {
+impl SessionOptions {
     /// Positions that a layer with this window keeps in a cache of `capacity`, and whether they are
     /// a ring: enough for what the first token of a step sees before it, and the step.
     pub(super) fn kept(&self, window: Option<usize>, capacity: usize) -> (usize, bool) {
@@ -121,13 +121,13 @@ impl Cache {
     /// # Errors
     /// When the device cannot hold it.
     pub fn new(
-        place: &Place,
+        device: &Device,
         config: &Config,
         tokens: usize,
         context: usize,
-        room: &Room,
+        room: &SessionOptions,
     ) -> Result<Self> {
-        Self::grown(place, config, tokens, context, room, &[])
+        Self::grown(device, config, tokens, context, room, &[])
     }
 
     /// The same, with the layers of a smaller one that hold as much as the new ones.
@@ -135,19 +135,19 @@ impl Cache {
     /// # Errors
     /// When the device cannot hold it.
     pub fn grown(
-        place: &Place,
+        device: &Device,
         config: &Config,
         tokens: usize,
         context: usize,
-        room: &Room,
+        room: &SessionOptions,
         old: &[LayerCache],
     ) -> Result<Self> {
         let capacity = rounded(tokens);
         // Layers that grow apart must not keep each other's memory.
         let alike =
             config.layer_types.iter().all(|layer| layer.window == config.layer_types[0].window);
-        let arena = match place {
-            Place::Device(gpu) if alike => {
+        let arena = match device {
+            Device::Gpu(gpu) if alike => {
                 Some(gpu.open_arena(room.tensor_bytes(config, capacity), true))
             }
             _ => None,
@@ -160,12 +160,12 @@ impl Cache {
                 continue;
             }
             let sizes = [kept, config.n_kv_heads, config.head_dim];
-            layers.push(LayerCache::new(place, &format!("blk.{index}"), room.cache, sizes, ring)?);
+            layers.push(LayerCache::new(device, &format!("blk.{index}"), room.cache, sizes, ring)?);
         }
         drop(arena);
-        let rope = |rope: &Rope| {
+        let rope = |rope: &RopeParameters| {
             let table = rope.table(capacity, config.head_dim, context);
-            Tensor::constant(place, "rope", &[capacity, config.head_dim], &table)
+            Tensor::constant(device, "rope", &[capacity, config.head_dim], &table)
         };
         let ropes = config.ropes.iter().map(rope).collect::<Result<_>>()?;
         Ok(Self { capacity, layers, kind: room.cache, ropes })
@@ -173,7 +173,7 @@ impl Cache {
 
     /// Copies what `old` holds, on the device and for the references: of each head, as far as it
     /// goes.
-    pub fn take_over(&self, place: &Place, host: &mut HostMemory, old: &Self) {
+    pub fn take_over(&self, device: &Device, host: &mut HostMemory, old: &Self) {
         for (old, new) in old.layers.iter().zip(&self.layers) {
             for (from, to) in [(&old.keys, &new.keys), (&old.values, &new.values)] {
                 if from.id() == to.id() {
@@ -185,7 +185,7 @@ impl Cache {
                 for (from, to) in held.chunks(sizes[0]).zip(room.chunks_mut(sizes[1])) {
                     to[..from.len()].copy_from_slice(from);
                 }
-                if let Place::Device(gpu) = place {
+                if let Device::Gpu(gpu) = device {
                     from.copy_parts(gpu, to, heads);
                 }
             }

@@ -5,14 +5,14 @@ use super::architecture::{FeedForward, Norm as NormKind};
 use super::config::Config;
 use super::lora::{AdditionActivations, with_addition};
 use super::mixture::{self, MixtureActivations};
-use super::runner::Want;
+use super::runner::LogitsMode;
 use super::state::Cache;
 use super::weights::{Dense, Ffn, Gain, Layer, Model};
 use crate::Result;
-use crate::gpu::{Element, Place, Recording, Tensor};
+use crate::gpu::{Device, Element, Recording, Tensor};
 use crate::kernels::{
-    AddPositions, Argmax, Attention, CacheType, Embed, Function, Gate, GateUp, Input, Matrix,
-    MergePieces, Norm, Pieces, Product, Project, QueryKeyValue, RotateHeads,
+    AddPositions, Argmax, Attention, CacheType, Embed, Function, Gate, GateUp, Input, Linear,
+    Matmul, Matrix, MergePieces, Norm, Pieces, QkNormRope, QkvRopeCache,
 };
 
 /// What a step of up to T tokens needs beside weights and cache.
@@ -48,21 +48,21 @@ impl Activations {
     ///
     /// # Errors
     /// When the device cannot hold them.
-    pub fn new(place: &Place, model: &Model, tokens: usize, cache: CacheType) -> Result<Self> {
+    pub fn new(device: &Device, model: &Model, tokens: usize, cache: CacheType) -> Result<Self> {
         let config = &model.config;
         let tensor = |label: &str, width: usize| {
-            Tensor::zeros(place, label, &[tokens, width.next_multiple_of(32)], Element::F32)
+            Tensor::zeros(device, label, &[tokens, width.next_multiple_of(32)], Element::F32)
         };
         let family = config.architecture;
         let if_so = |so: bool, width: usize| if so { width } else { 0 };
         let all_heads = (config.n_heads + 2 * config.n_kv_heads) * config.head_dim;
         Ok(Self {
-            ids: Tensor::uniform(place, "ids", tokens)?,
+            ids: Tensor::uniform(device, "ids", tokens)?,
             x: tensor("x", config.hidden_size)?,
             middle: tensor("middle", config.hidden_size)?,
             q: tensor("q", config.n_heads * config.head_dim)?,
             attended: tensor("attended", config.n_heads * config.head_dim)?,
-            partial: if tokens == 1 { partial(place, config)? } else { None },
+            partial: if tokens == 1 { partial(device, config)? } else { None },
             hidden: tensor("hidden", config.intermediate_size.next_multiple_of(64))?,
             projected: tensor(
                 "projected",
@@ -73,10 +73,10 @@ impl Activations {
                 if_so(family.post_norms || family.norm == NormKind::Layer, config.hidden_size),
             )?,
             mixture: match &config.experts {
-                Some(experts) => Some(MixtureActivations::new(place, config, experts, tokens)?),
+                Some(experts) => Some(MixtureActivations::new(device, config, experts, tokens)?),
                 None => None,
             },
-            additions: AdditionActivations::new(place, model, tokens)?,
+            additions: AdditionActivations::new(device, model, tokens)?,
         })
     }
 
@@ -106,8 +106,8 @@ impl Activations {
 
 /// Room for the pieces that one token's cache is read in: as many as let workgroups that run at
 /// once, of which a device tells, each have as many pieces of key heads.
-fn partial(place: &Place, config: &Config) -> Result<Option<(Tensor, Pieces)>> {
-    let Place::Device(gpu) = place else { return Ok(None) };
+fn partial(device: &Device, config: &Config) -> Result<Option<(Tensor, Pieces)>> {
+    let Device::Gpu(gpu) = device else { return Ok(None) };
     let workers = gpu.workers().unwrap_or(1) as usize;
     let count = (1..=workers)
         .find(|count| (count * config.n_kv_heads).is_multiple_of(workers))
@@ -117,8 +117,8 @@ fn partial(place: &Place, config: &Config) -> Result<Option<(Tensor, Pieces)>> {
         return Ok(None);
     }
     let sums =
-        Tensor::zeros(place, "partial", &[count, config.n_heads * config.head_dim], Element::F32)?;
-    let stats = Tensor::zeros(place, "stats", &[count, config.n_heads, 4], Element::F32)?;
+        Tensor::zeros(device, "partial", &[count, config.n_heads * config.head_dim], Element::F32)?;
+    let stats = Tensor::zeros(device, "stats", &[count, config.n_heads, 4], Element::F32)?;
     Ok(Some((sums, Pieces { count, stats })))
 }
 
@@ -141,8 +141,8 @@ fn turns(config: &Config, layer: &Layer, capacity: usize) -> usize {
 
 /// Records a step of `tokens` tokens whose ids are in `act.ids`, the first at position `step[0]`.
 ///
-/// With [`Want::Last`] it ends with the logits of the last token [1, V], the greedy choice in
-/// `chosen[0]`, and `step` advanced; with [`Want::All`] with the logits of all tokens [T, V].
+/// With [`LogitsMode::Last`] it ends with the logits of the last token [1, V], the greedy choice in
+/// `chosen[0]`, and `step` advanced; with [`LogitsMode::All`] with the logits of all tokens [T, V].
 #[allow(clippy::too_many_arguments)] // a forward pass has this many things to do with
 pub fn record(
     model: &Model,
@@ -152,7 +152,7 @@ pub fn record(
     chosen: &Tensor,
     logits: &Tensor,
     tokens: usize,
-    want: Want,
+    want: LogitsMode,
 ) -> Recording {
     let config = &model.config;
     let family = config.architecture;
@@ -196,17 +196,17 @@ pub fn record(
             let first_row = first + part.first;
             if by_heads {
                 let (y, function) = (act.projected.clone(), Function::Identity);
-                rec.push(name("attn_qkv"), Project { input, w, first_row, function, y });
+                rec.push(name("attn_qkv"), Linear { input, w, first_row, function, y });
                 continue;
             }
             let (step, rope, q) = (step.clone(), rope.clone(), act.q.clone());
             let cache = kept.clone();
-            rec.push(name("attn_qkv"), QueryKeyValue { input, w, first_row, step, rope, q, cache });
+            rec.push(name("attn_qkv"), QkvRopeCache { input, w, first_row, step, rope, q, cache });
         }
         if by_heads {
             rec.push(
-                name("rotate_heads"),
-                RotateHeads {
+                name("qk_norm_rope"),
+                QkNormRope {
                     x: act.projected.clone(),
                     gains: layer.head_norms.clone(),
                     eps: config.norm_eps,
@@ -254,7 +254,7 @@ pub fn record(
             Ffn::Dense(ffn) => feed_forward(&mut rec, &name, config, act, layer, ffn, tokens),
             Ffn::Mixture(ffn) => mixture::record(&mut rec, &name, config, act, layer, ffn, tokens),
         }
-        if tokens == 1 && want == Want::Last {
+        if tokens == 1 && want == LogitsMode::Last {
             rec.chain_from(first, turns(config, layer, cache.capacity));
         }
     }
@@ -262,9 +262,9 @@ pub fn record(
     // logits = W_out · norm(x), of the last token or of all                                 [1 or
     // T, V]
     let (first_token, count) = match want {
-        Want::Nothing => return rec,
-        Want::Last => (tokens - 1, 1),
-        Want::All => (0, tokens),
+        LogitsMode::Nothing => return rec,
+        LogitsMode::Last => (tokens - 1, 1),
+        LogitsMode::All => (0, tokens),
     };
     let input = normed(
         &mut rec,
@@ -279,14 +279,14 @@ pub fn record(
     for w in model.output_matrix().parts() {
         let (input, w, y) = (input.clone(), w.clone(), logits.clone());
         match config.logits_cap {
-            None => rec.push("output", Product { input, w, residual: None, y }),
+            None => rec.push("output", Matmul { input, w, residual: None, y }),
             Some(cap) => {
                 let (first_row, function) = (w.first, Function::Cap(cap));
-                rec.push("output", Project { input, w, first_row, function, y });
+                rec.push("output", Linear { input, w, first_row, function, y });
             }
         }
     }
-    if want == Want::Last {
+    if want == LogitsMode::Last {
         rec.push(
             "argmax",
             Argmax {
@@ -331,7 +331,7 @@ fn feed_forward(
                 let first_row = w.first;
                 rec.push(
                     name("ffn_up"),
-                    Project { input, w, first_row, function: config.activation, y },
+                    Linear { input, w, first_row, function: config.activation, y },
                 );
             }
         }
@@ -406,7 +406,7 @@ fn join(
             None => (Some(residual.clone()), y.clone()),
             Some(_) => (None, act.aside.clone()),
         };
-        rec.push(label, Product { input, w, residual, y });
+        rec.push(label, Matmul { input, w, residual, y });
     }
     if let Some(norm) = after {
         rec.push(

@@ -1,7 +1,7 @@
 //! The way of the weights to a device, once there is room for them.
 
 use crate::format::Source;
-use crate::gpu::Place;
+use crate::gpu::Device;
 use crate::kernels::Matrix;
 use crate::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,22 +9,22 @@ use std::sync::mpsc;
 
 /// Matrices that have room at a place and no weights yet.
 #[must_use = "a model computes with zeros until its matrices are filled"]
-pub struct Unfilled {
+pub struct PendingUpload {
     pub(super) source: Source,
     pub(super) matrices: Vec<Matrix>,
     /// The weights were turned into another type on the way, and progress was told then.
     pub(super) told: bool,
 }
 
-impl Unfilled {
+impl PendingUpload {
     /// Packs the weights on as many threads as there are cores, and sends them; `progress` is told
     /// the bytes of the file read so far.
     ///
     /// # Errors
     /// When the device fails.
-    pub fn fill(self, place: &Place, mut progress: impl FnMut(u64)) -> Result<()> {
+    pub fn fill(self, device: &Device, mut progress: impl FnMut(u64)) -> Result<()> {
         let Self { source, matrices, told } = self;
-        if let Place::Device(gpu) = place {
+        if let Device::Gpu(gpu) = device {
             let threads =
                 std::thread::available_parallelism().map_or(1, |n| n.get()).min(matrices.len());
             let next = AtomicUsize::new(0);

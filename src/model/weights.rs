@@ -4,10 +4,10 @@ use super::config::Config;
 use super::loader::Loader;
 use super::lora::Additions;
 use super::mixture::Mixture;
-use super::upload::Unfilled;
+use super::upload::PendingUpload;
 use crate::Result;
 use crate::format::{Quantization, Source};
-use crate::gpu::{Place, Tensor};
+use crate::gpu::{Device, Tensor};
 use crate::kernels::Matrix;
 
 /// What a normalised stream is multiplied with, and what is added.
@@ -92,18 +92,18 @@ pub struct Model {
 }
 
 impl Model {
-    /// Packs all weights of `source` and sends them to `place`; `progress` is told the bytes of the
+    /// Packs all weights of `source` and sends them to `device`; `progress` is told the bytes of the
     /// file read so far.
     ///
     /// # Errors
     /// A missing tensor, a wrong shape, one that nothing uses, or a device that cannot hold them.
     pub fn load(
-        place: &Place,
+        device: &Device,
         source: impl Into<Source>,
         mut progress: impl FnMut(u64),
     ) -> Result<Self> {
-        let (model, unfilled) = Self::reserve(place, source, Extent::Whole, None, &mut progress)?;
-        unfilled.fill(place, progress)?;
+        let (model, pending) = Self::reserve(device, source, Extent::Whole, None, &mut progress)?;
+        pending.fill(device, progress)?;
         Ok(model)
     }
 
@@ -114,15 +114,15 @@ impl Model {
     /// # Errors
     /// As [`Model::load`], and where a weight that is turned into another type is no number.
     pub fn reserve(
-        place: &Place,
+        device: &Device,
         source: impl Into<Source>,
         extent: Extent,
         quantization: Option<Quantization>,
         mut progress: impl FnMut(u64),
-    ) -> Result<(Self, Unfilled)> {
+    ) -> Result<(Self, PendingUpload)> {
         let source = source.into();
         let config = Config::from_source(&source)?;
-        let loader = Loader::new(place, &source, &config, quantization);
+        let loader = Loader::new(device, &source, &config, quantization);
         let mut done = 0;
         let mut read = |bytes| {
             done += bytes;
@@ -156,11 +156,11 @@ impl Model {
         read(loader.bytes("output."));
         // Packed weights take about as much as those of the file.
         let stored = source.tensors().iter().filter(|tensor| tensor.name.starts_with("blk."));
-        let arena = match place {
-            Place::Device(gpu) => {
+        let arena = match device {
+            Device::Gpu(gpu) => {
                 Some(gpu.open_arena(stored.map(|tensor| tensor.bytes / 8 * 9), false))
             }
-            Place::Host => None,
+            Device::Reference => None,
         };
         let layers = loader.layers(read)?;
         drop(arena);
@@ -168,7 +168,7 @@ impl Model {
         loader.all_used()?;
         let matrices = loader.into_reserved();
         let model = Self { config, token_embd, position_embd, layers, output_norm, output };
-        Ok((model, Unfilled { source, matrices, told: quantization.is_some() }))
+        Ok((model, PendingUpload { source, matrices, told: quantization.is_some() }))
     }
 
     /// The matrix of the logits.

@@ -1,7 +1,7 @@
 //! How a network is trained.
 
 use crate::train::model::config::Shape;
-use crate::train::optimisation::optimiser::Method;
+use crate::train::optimisation::optimiser::OptimizerKind;
 use crate::train::optimisation::schedule::Schedule;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -18,9 +18,9 @@ pub struct Settings {
     pub loss_positions: usize,
     /// Learning rate.
     pub schedule: Schedule,
-    /// Optimiser.
+    /// Optimizer.
     #[serde(alias = "method")]
-    pub optimizer: Method,
+    pub optimizer: OptimizerKind,
     /// Decay of the parameters.
     #[serde(alias = "decay")]
     pub weight_decay: f32,

@@ -1,10 +1,10 @@
 //! A language model learns a text: a small one from scratch, or one that is there already.
 
 use crate::gpu::Gpu;
-use crate::text::LearnedTokenizer;
+use crate::text::TrainedBpe;
 use crate::train::data::data::Data;
-use crate::train::data::lesson::Lesson;
-use crate::train::data::order::Order;
+use crate::train::data::dataset::Dataset;
+use crate::train::data::shuffle::Shuffle;
 use crate::train::model::network::Network;
 use crate::train::optimisation::score::Score;
 use crate::train::output::checkpoint::Checkpoint;
@@ -13,7 +13,7 @@ use crate::train::output::export_tuned::{export_adapter, export_model};
 use crate::train::output::metrics::{read_metrics, write_metrics};
 use crate::train::text_settings::TextSettings;
 use crate::train::trainer::{AT_ONCE, Trainer};
-use crate::train::tuning::{Tuned, Tuning, Wishes};
+use crate::train::tuning::{TrainingOverrides, Tuned, Tuning};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -54,9 +54,9 @@ struct State {
 const TOGETHER: f64 = 0.5;
 
 /// What learns.
-pub enum Pupil {
+pub enum TrainedModel {
     /// A model from scratch, with a tokenizer learned from the same text.
-    New(Box<LearnedTokenizer>),
+    New(Box<TrainedBpe>),
     /// One that is there.
     Tuned(Tuning),
 }
@@ -66,14 +66,14 @@ pub struct TextRun {
     /// What it does.
     pub settings: TextSettings,
     /// What learns.
-    pub pupil: Pupil,
+    pub pupil: TrainedModel,
     /// The model.
     pub trainer: Trainer,
     /// Rows so far.
     pub rows: Vec<TextRow>,
     /// Tokens, and sequences of them.
-    pub lesson: Lesson,
-    order: Order,
+    pub dataset: Dataset,
+    order: Shuffle,
     pending: Vec<Score>,
     seconds: f64,
     /// Steps that take about [`TOGETHER`].
@@ -97,7 +97,7 @@ impl TextRun {
     /// When the settings are impossible, the text is too short, or the device cannot hold it.
     pub fn new(gpu: &Arc<Gpu>, settings: &TextSettings, data: &Data) -> Result<Self> {
         settings.check()?;
-        let tokenizer = LearnedTokenizer::new(&data.plain()?, settings.vocab_size)?;
+        let tokenizer = TrainedBpe::new(&data.plain()?, settings.vocab_size)?;
         Self::with_tokenizer(gpu, settings, data, tokenizer)
     }
 
@@ -105,38 +105,48 @@ impl TextRun {
         gpu: &Arc<Gpu>,
         settings: &TextSettings,
         data: &Data,
-        tokenizer: LearnedTokenizer,
+        tokenizer: TrainedBpe,
     ) -> Result<Self> {
         settings.check()?;
         let words = tokenizer.encode(&data.plain()?)?;
-        let lesson = Lesson::text(words, settings.context, settings.validation)?;
-        let (shape, training) = (settings.shape(tokenizer.len()), settings.training(lesson.kept));
-        Trainer::refuse_beyond(gpu, &shape, None, &training, lesson.words.len())?;
+        let dataset = Dataset::text(words, settings.context, settings.validation)?;
+        let (shape, training) = (settings.shape(tokenizer.len()), settings.training(dataset.kept));
+        Trainer::refuse_beyond(gpu, &shape, None, &training, dataset.words.len())?;
         let network = Network::random(gpu, &shape, settings.seed)?;
-        let tuned = Tuned { settings: settings.clone(), network, lesson };
-        Self::begin(gpu, Pupil::New(Box::new(tokenizer)), tuned, data)
+        let tuned = Tuned { settings: settings.clone(), network, dataset };
+        Self::begin(gpu, TrainedModel::New(Box::new(tokenizer)), tuned, data)
     }
 
     /// A run at step 0 of a model that is there. Its settings are chosen for the data where nobody
-    /// wishes otherwise.
+    /// overrides otherwise.
     ///
     /// # Errors
     /// When the model cannot be read or trained, the settings are impossible, or the device cannot
     /// hold it.
-    pub fn tune(gpu: &Arc<Gpu>, tuning: &Tuning, wishes: &Wishes, data: &Data) -> Result<Self> {
-        Self::begin(gpu, Pupil::Tuned(tuning.clone()), tuning.begin(gpu, wishes, data)?, data)
+    pub fn tune(
+        gpu: &Arc<Gpu>,
+        tuning: &Tuning,
+        overrides: &TrainingOverrides,
+        data: &Data,
+    ) -> Result<Self> {
+        Self::begin(
+            gpu,
+            TrainedModel::Tuned(tuning.clone()),
+            tuning.begin(gpu, overrides, data)?,
+            data,
+        )
     }
 
-    fn begin(gpu: &Arc<Gpu>, pupil: Pupil, tuned: Tuned, data: &Data) -> Result<Self> {
-        let Tuned { settings, network, lesson } = tuned;
-        let training = settings.training(lesson.kept);
+    fn begin(gpu: &Arc<Gpu>, pupil: TrainedModel, tuned: Tuned, data: &Data) -> Result<Self> {
+        let Tuned { settings, network, dataset } = tuned;
+        let training = settings.training(dataset.kept);
         Ok(Self {
-            order: Order::new(lesson.training.len(), settings.seed),
-            trainer: Trainer::of(gpu, network, &training, &lesson.words)?,
+            order: Shuffle::new(dataset.training.len(), settings.seed),
+            trainer: Trainer::of(gpu, network, &training, &dataset.words)?,
             settings,
             pupil,
             rows: vec![],
-            lesson,
+            dataset,
             pending: vec![],
             seconds: 0.0,
             together: 1,
@@ -176,10 +186,10 @@ impl TextRun {
         let mut run = match state.tuning {
             Some(tuning) => {
                 let tuned = tuning.again(gpu, &state.settings, data)?;
-                Self::begin(gpu, Pupil::Tuned(tuning), tuned, data)?
+                Self::begin(gpu, TrainedModel::Tuned(tuning), tuned, data)?
             }
             None => {
-                let tokenizer = LearnedTokenizer::read(&folder.join("tokenizer.json"))?;
+                let tokenizer = TrainedBpe::read(&folder.join("tokenizer.json"))?;
                 Self::with_tokenizer(gpu, &state.settings, data, tokenizer)?
             }
         };
@@ -197,11 +207,11 @@ impl TextRun {
     pub fn save(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         let tuning = match &self.pupil {
-            Pupil::New(tokenizer) => {
+            TrainedModel::New(tokenizer) => {
                 tokenizer.write(&folder.join("tokenizer.json"))?;
                 None
             }
-            Pupil::Tuned(tuning) => Some(tuning.clone()),
+            TrainedModel::Tuned(tuning) => Some(tuning.clone()),
         };
         self.write_rows(folder)?;
         let state = State {
@@ -221,13 +231,15 @@ impl TextRun {
     /// When the device or a file fails.
     pub fn export(&self, folder: &Path) -> Result<PathBuf> {
         match (&self.pupil, &self.trainer.network.adapter) {
-            (Pupil::New(_), _) => export_llama(&self.trainer, folder).map(|()| folder.to_owned()),
-            (Pupil::Tuned(tuning), Some(adapter)) => {
+            (TrainedModel::New(_), _) => {
+                export_llama(&self.trainer, folder).map(|()| folder.to_owned())
+            }
+            (TrainedModel::Tuned(tuning), Some(adapter)) => {
                 let values = self.trainer.parameters.read(self.trainer.gpu())?;
                 let pairs = adapter.pairs(&self.trainer.shape, &values);
                 export_adapter(&adapter.settings, &self.trainer.shape, pairs, &tuning.name, folder)
             }
-            (Pupil::Tuned(tuning), None) => export_model(&self.trainer, tuning, folder),
+            (TrainedModel::Tuned(tuning), None) => export_model(&self.trainer, tuning, folder),
         }
     }
 
@@ -280,7 +292,7 @@ impl TextRun {
             let begin = Instant::now();
             self.pending.extend(self.trainer.train(
                 count as usize,
-                &self.lesson.training,
+                &self.dataset.training,
                 &mut self.order,
             )?);
             let each = begin.elapsed().as_secs_f64() / count as f64;
@@ -297,7 +309,7 @@ impl TextRun {
         let scores = std::mem::take(&mut self.pending);
         self.refuse_lost(&scores)?;
         let training = Score::mean(&scores);
-        let validation = match &self.lesson.validation[..] {
+        let validation = match &self.dataset.validation[..] {
             [] => None,
             places => Some(self.trainer.evaluate(places)?),
         };

@@ -2,7 +2,7 @@
 
 use crate::model::unsupported_heads;
 use crate::train::model::config::Shape;
-use crate::train::optimisation::optimiser::Method;
+use crate::train::optimisation::optimiser::OptimizerKind;
 use crate::train::optimisation::schedule::Schedule;
 use crate::train::settings::Settings;
 use crate::{Error, Result};
@@ -37,7 +37,7 @@ pub struct TextSettings {
     pub batch: usize,
     /// Forward passes of a step.
     pub accumulate: usize,
-    /// Optimiser steps.
+    /// Optimizer steps.
     pub steps: u64,
     /// Highest learning rate; a cosine takes it to a tenth at the last step.
     #[serde(alias = "rate")]
@@ -101,7 +101,7 @@ impl TextSettings {
             cosine_until: Some(self.steps),
             floor: 0.1,
         };
-        let method = Method::Adamw(0.9, 0.95, 1e-8);
+        let method = OptimizerKind::Adamw(0.9, 0.95, 1e-8);
         let clip = (self.max_grad_norm > 0.0).then_some(self.max_grad_norm);
         let decay = self.weight_decay;
         Settings {

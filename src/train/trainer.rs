@@ -1,14 +1,14 @@
 //! The trainer: compiled steps, and many of them in a submission.
 
-use crate::gpu::{Gpu, Place, Program, Readback, Recording, Submission, Tensor};
-use crate::kernels::Draw;
+use crate::gpu::{Device, Gpu, Program, Readback, Recording, Submission, Tensor};
+use crate::kernels::SampleBatch;
 use crate::model::profile::Timing;
-use crate::train::data::order::Order;
+use crate::train::data::shuffle::Shuffle;
 use crate::train::model::config::Shape;
 use crate::train::model::low_rank::LoraSettings;
 use crate::train::model::network::Network;
 use crate::train::model::parameters::Parameters;
-use crate::train::optimisation::optimiser::Optimiser;
+use crate::train::optimisation::optimiser::Optimizer;
 use crate::train::optimisation::score::Score;
 use crate::train::optimisation::step::Step;
 use crate::train::settings::Settings;
@@ -31,7 +31,7 @@ pub struct Trainer {
     /// What of it is trained.
     pub parameters: Parameters,
     /// Moments.
-    pub optimiser: Optimiser,
+    pub optimiser: Optimizer,
     step: Program,
     recording: Recording,
     evaluation: Program,
@@ -60,7 +60,7 @@ impl Trainer {
     }
 
     /// Bytes that a network of `shape`, `lora` beside it, and its training over `words` words of
-    /// data take on a device; `in_place` as in [`Optimiser::new`]. Nothing is allocated.
+    /// data take on a device; `in_place` as in [`Optimizer::new`]. Nothing is allocated.
     ///
     /// # Errors
     /// When shape or settings are impossible.
@@ -71,8 +71,8 @@ impl Trainer {
         words: usize,
         in_place: bool,
     ) -> Result<u64> {
-        let network = Network::zeros(&Place::Host, shape, lora)?;
-        Ok(Step::record(&Place::Host, &network, settings, words, in_place)?.bytes())
+        let network = Network::zeros(&Device::Reference, shape, lora)?;
+        Ok(Step::record(&Device::Reference, &network, settings, words, in_place)?.bytes())
     }
 
     /// Refuses what cannot fit on `gpu`, before any of it is there.
@@ -102,22 +102,24 @@ impl Trainer {
     }
 
     /// A trainer at step 0. `data` holds token ids, where a set top bit says that one is no target,
-    /// and [`Draw::NONE`] where there is none.
+    /// and [`SampleBatch::NONE`] where there is none.
     ///
     /// # Errors
     /// When settings are impossible, or the device cannot hold it all.
     pub fn of(gpu: &Arc<Gpu>, network: Network, settings: &Settings, data: &[u32]) -> Result<Self> {
         let (shape, parameters) = (network.shape.clone(), network.trained().clone());
-        let ids =
-            data.iter().filter(|word| **word != Draw::NONE).map(|word| word & (u32::MAX >> 1));
+        let ids = data
+            .iter()
+            .filter(|word| **word != SampleBatch::NONE)
+            .map(|word| word & (u32::MAX >> 1));
         if let Some(id) = ids.into_iter().find(|&id| id as usize >= shape.vocab_size) {
             return Err(Error::Model(format!(
                 "token {id} is beyond the vocabulary of {}",
                 shape.vocab_size
             )));
         }
-        let place = Place::Device(Arc::clone(gpu));
-        let step = Step::record(&place, &network, settings, data.len(), gpu.aliases())?;
+        let device = Device::Gpu(Arc::clone(gpu));
+        let step = Step::record(&device, &network, settings, data.len(), gpu.aliases())?;
         let bytes = step.bytes();
         let mut padded = data.to_vec();
         padded.resize(step.data.len(), 0);
@@ -203,7 +205,7 @@ impl Trainer {
             self.schedule.write(&self.gpu, 0, bytemuck::cast_slice(schedule));
         }
         let mut starts = starts.to_vec();
-        starts.resize(starts.len().next_multiple_of(4), Draw::NONE);
+        starts.resize(starts.len().next_multiple_of(4), SampleBatch::NONE);
         if !starts.is_empty() {
             self.starts.write(&self.gpu, 0, bytemuck::cast_slice(&starts));
         }
@@ -215,7 +217,12 @@ impl Trainer {
     /// # Errors
     /// When the device fails, or a loss is no number.
     #[track_caller]
-    pub fn train(&mut self, count: usize, places: &[u32], order: &mut Order) -> Result<Vec<Score>> {
+    pub fn train(
+        &mut self,
+        count: usize,
+        places: &[u32],
+        order: &mut Shuffle,
+    ) -> Result<Vec<Score>> {
         let Settings { batch, accumulate, schedule, optimizer, .. } = self.settings;
         let mut scores = vec![];
         while scores.len() < count {
@@ -284,7 +291,7 @@ impl Trainer {
         for part in places.chunks(AT_ONCE * batch) {
             let runs = part.len().div_ceil(batch);
             let mut starts = part.to_vec();
-            starts.resize(runs * batch, Draw::NONE);
+            starts.resize(runs * batch, SampleBatch::NONE);
             self.reset(&[], &starts);
             let mut submission = Submission::new(&self.gpu, &self.readback);
             for _ in 0..runs {

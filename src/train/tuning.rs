@@ -6,7 +6,7 @@ use crate::gpu::Gpu;
 use crate::model::Config;
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::train::data::data::Data;
-use crate::train::data::lesson::{Lengths, Lesson};
+use crate::train::data::dataset::{Dataset, Lengths};
 use crate::train::model::config::{MOST_CONTEXT, Shape};
 use crate::train::model::low_rank::LoraSettings;
 use crate::train::model::network::Network;
@@ -33,8 +33,8 @@ pub struct Tuning {
 
 /// Settings that somebody asked for.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Wishes {
-    /// Optimiser steps.
+pub struct TrainingOverrides {
+    /// Optimizer steps.
     pub steps: Option<u64>,
     /// Highest learning rate.
     pub learning_rate: Option<f64>,
@@ -52,7 +52,7 @@ pub struct Wishes {
     pub skip_long: bool,
 }
 
-impl Wishes {
+impl TrainingOverrides {
     /// The settings with what was asked for.
     pub fn applied(&self, settings: &TextSettings) -> TextSettings {
         TextSettings {
@@ -80,13 +80,18 @@ const LOGITS: usize = 64 << 20;
 pub(super) struct Tuned {
     pub settings: TextSettings,
     pub network: Network,
-    pub lesson: Lesson,
+    pub dataset: Dataset,
 }
 
 impl Tuning {
     /// Opens the model and chooses settings: a few passes over the data; no decay and nothing kept
     /// for evaluation where examples are learned by heart.
-    pub(super) fn begin(&self, gpu: &Arc<Gpu>, wishes: &Wishes, data: &Data) -> Result<Tuned> {
+    pub(super) fn begin(
+        &self,
+        gpu: &Arc<Gpu>,
+        overrides: &TrainingOverrides,
+        data: &Data,
+    ) -> Result<Tuned> {
         let source = Source::open_ignoring(&self.model, &self.ignored)?;
         let config = Config::from_source(&source)?;
         // What cannot be trained should show before its tokenizer is asked for.
@@ -104,18 +109,18 @@ impl Tuning {
             validation: if data.examples().is_some() { 0.0 } else { 0.05 },
             ..TextSettings::default()
         };
-        let mut settings = wishes.applied(&chosen);
-        let lesson = lesson_of(&source, &settings, wishes.context, data)?;
-        settings.context = lesson.context;
+        let mut settings = overrides.applied(&chosen);
+        let dataset = dataset_of(&source, &settings, overrides.context, data)?;
+        settings.context = dataset.context;
         let passes = if data.examples().is_some() { EXAMPLE_PASSES } else { TEXT_PASSES };
-        let steps = (passes * lesson.training.len()).div_ceil(settings.batch.max(1)).max(1) as u64;
-        settings.steps = wishes.steps.unwrap_or(steps);
+        let steps = (passes * dataset.training.len()).div_ceil(settings.batch.max(1)).max(1) as u64;
+        settings.steps = overrides.steps.unwrap_or(steps);
         settings.warmup = (settings.steps / 10).min(20);
-        settings.eval_interval = wishes.eval_interval.unwrap_or((settings.steps / 20).max(1));
-        part(&mut settings, &lesson);
+        settings.eval_interval = overrides.eval_interval.unwrap_or((settings.steps / 20).max(1));
+        part(&mut settings, &dataset);
         settings.check()?;
-        let network = self.load(gpu, &source, &settings, &lesson)?;
-        Ok(Tuned { settings, network, lesson })
+        let network = self.load(gpu, &source, &settings, &dataset)?;
+        Ok(Tuned { settings, network, dataset })
     }
 
     /// The same with settings from a checkpoint.
@@ -126,9 +131,9 @@ impl Tuning {
         data: &Data,
     ) -> Result<Tuned> {
         let source = Source::open_ignoring(&self.model, &self.ignored)?;
-        let lesson = lesson_of(&source, settings, Some(settings.context), data)?;
-        let network = self.load(gpu, &source, settings, &lesson)?;
-        Ok(Tuned { settings: settings.clone(), network, lesson })
+        let dataset = dataset_of(&source, settings, Some(settings.context), data)?;
+        let network = self.load(gpu, &source, settings, &dataset)?;
+        Ok(Tuned { settings: settings.clone(), network, dataset })
     }
 
     /// The network, if there is room for it and its training.
@@ -137,30 +142,30 @@ impl Tuning {
         gpu: &Arc<Gpu>,
         source: &Source,
         settings: &TextSettings,
-        lesson: &Lesson,
+        dataset: &Dataset,
     ) -> Result<Network> {
-        let (shape, lora) = (Network::shape_of(source, lesson.context)?, self.lora.as_ref());
+        let (shape, lora) = (Network::shape_of(source, dataset.context)?, self.lora.as_ref());
         Trainer::refuse_beyond(
             gpu,
             &shape,
             lora,
-            &settings.training(lesson.kept),
-            lesson.words.len(),
+            &settings.training(dataset.kept),
+            dataset.words.len(),
         )?;
-        Network::loaded(gpu, source, lesson.context, lora, settings.seed)
+        Network::loaded(gpu, source, dataset.context, lora, settings.seed)
     }
 }
 
-fn lesson_of(
+fn dataset_of(
     source: &Source,
     settings: &TextSettings,
     context: Option<usize>,
     data: &Data,
-) -> Result<Lesson> {
+) -> Result<Dataset> {
     settings.check()?;
     let tokenizer = Tokenizer::from_source(source)?;
     if data.examples().is_none() {
-        return Lesson::text(
+        return Dataset::text(
             tokenizer.encode(data.text(), true)?,
             settings.context,
             settings.validation,
@@ -169,12 +174,12 @@ fn lesson_of(
     let template = ChatTemplate::from_source(source, &tokenizer)?;
     let longest = Config::from_source(source)?.max_context.min(MOST_CONTEXT);
     let lengths = Lengths { context, longest, skip_long: settings.skip_long };
-    Lesson::examples(data, &tokenizer, template.as_ref(), lengths, settings.validation)
+    Dataset::examples(data, &tokenizer, template.as_ref(), lengths, settings.validation)
 }
 
 /// Parts the sequences of a step into forward passes whose logits the device can hold.
-fn part(settings: &mut TextSettings, lesson: &Lesson) {
-    let fits = |batch: usize| 4 * batch * lesson.kept * settings.vocab_size <= LOGITS;
+fn part(settings: &mut TextSettings, dataset: &Dataset) {
+    let fits = |batch: usize| 4 * batch * dataset.kept * settings.vocab_size <= LOGITS;
     let all = settings.batch;
     if settings.batch == 0 {
         return;

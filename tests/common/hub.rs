@@ -237,7 +237,7 @@ fn answer(
         return None;
     };
     if is_head && manner.no_head {
-        send("405 Method Not Allowed", "", b"", 0);
+        send("405 OptimizerKind Not Allowed", "", b"", 0);
         return None;
     }
 

@@ -1,7 +1,7 @@
 //! The default model on the device.
 
 use kaiwu::format::Gguf;
-use kaiwu::gpu::{Gpu, GpuOptions, Place};
+use kaiwu::gpu::{Device, Gpu, GpuOptions};
 use kaiwu::model::{Model, Runner};
 use kaiwu::text::Tokenizer;
 use serde_json::Value;
@@ -19,7 +19,7 @@ pub struct Fixture {
 impl Fixture {
     /// A runner with room for 256 tokens to begin with.
     pub fn runner(&self) -> Runner {
-        Runner::new(&Place::Device(self.gpu.clone()), &self.model, None, 256).unwrap()
+        Runner::new(&Device::Gpu(self.gpu.clone()), &self.model, None, 256).unwrap()
     }
 
     pub fn prompts(&self) -> impl Iterator<Item = &Value> {
@@ -33,7 +33,7 @@ pub fn fixture() -> &'static Fixture {
     FIXTURE.get_or_init(|| {
         let gpu = Gpu::open(&GpuOptions::default()).unwrap_or_else(|error| panic!("{error}"));
         let gguf = Arc::new(Gguf::open(&super::default_model()).unwrap());
-        let model = Arc::new(Model::load(&Place::Device(gpu.clone()), &gguf, |_| ()).unwrap());
+        let model = Arc::new(Model::load(&Device::Gpu(gpu.clone()), &gguf, |_| ()).unwrap());
         let tokenizer = Arc::new(Tokenizer::from_gguf(&gguf).unwrap());
         let golden = super::golden("SmolLM2-135M-Instruct.Q4_1.json");
         Fixture { gguf, tokenizer, gpu, model, golden }

@@ -1,6 +1,6 @@
 //! `kaiwu bench kernels`: each strategy on the shapes of real models, by the adapter's roofs.
 
-use super::bench_own;
+use super::bench_shader;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::DeviceArguments;
 use crate::cli::support::output::{print, print_pretty, table};
@@ -35,7 +35,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "FORMAT", default_value = "q4_1", value_parser = parse_format)]
     format: DType,
     #[command(flatten)]
-    own: bench_own::OwnArguments,
+    own: bench_shader::OwnArguments,
     /// Print one JSON object, which --baseline reads
     #[arg(long, conflicts_with_all = ["csv", "markdown"])]
     json: bool,
@@ -150,7 +150,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let own = match &arguments.own.wgsl {
         Some(file) => {
             let gpu = Gpu::open(&GpuOptions { immediates: true, ..device.options() })?;
-            Some(bench_own::Own::open(gpu, file, &arguments.own)?)
+            Some(bench_shader::Own::open(gpu, file, &arguments.own)?)
         }
         None => None,
     };

@@ -5,7 +5,7 @@ use crate::cli::support::arguments::{ModelArgument, parse_lora};
 use crate::cli::support::loaded::open_adapters;
 use crate::cli::support::output::{print, print_json, size};
 use crate::cli::support::progress::Progress;
-use crate::files::WholeFile;
+use crate::files::AtomicFile;
 use crate::format::{
     DType, NewTensor, Quantization, Source, TensorInfo, Value, quantize, write_gguf_to,
 };
@@ -226,11 +226,11 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
 }
 
 /// Begins the file, or takes standard output for it where that is asked for.
-fn open(arguments: &Arguments) -> Result<WholeFile> {
+fn open(arguments: &Arguments) -> Result<AtomicFile> {
     let output = &arguments.output;
     let file = match output.as_os_str() == "-" {
-        true => WholeFile::standard_output()?,
-        false => WholeFile::create(output)?,
+        true => AtomicFile::standard_output()?,
+        false => AtomicFile::create(output)?,
     };
     if !file.is_standard_output() {
         return Ok(file);

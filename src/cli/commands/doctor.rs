@@ -6,8 +6,8 @@ use crate::cli::support::output::{print, print_pretty, table};
 use crate::cli::support::progress::{BETWEEN_LINES, Progress};
 use crate::gpu::{AdapterReport, Gpu, GpuOptions, NO_FOLDER, Quarantine, StorageKind};
 use crate::workbench::{
-    Bounds, ChainReport, Ledger, Pace, Roofs, StrategyReport, cases, examine, examine_chains,
-    healthy, measure_roofs, not_remembered,
+    Bounds, ChainReport, DoctorJournal, Pace, Roofs, StrategyReport, cases, examine,
+    examine_chains, healthy, measure_roofs, not_remembered,
 };
 use crate::{Error, Result};
 use clap::Args;
@@ -68,20 +68,20 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     if device.storage.is_none() && can {
         gpus.push(Gpu::open(&GpuOptions { storage: Some(other), ..options })?);
     }
-    let ledger = ledger(gpu.report(), device.checked)?;
+    let journal = journal(gpu.report(), device.checked)?;
     let bounds = Bounds {
-        ledger: ledger.as_ref(),
+        journal: journal.as_ref(),
         until: Some(start + Duration::from_secs(arguments.seconds.into())),
         ..Bounds::default()
     };
     let found = check(&gpus, &bounds, start);
     // Whatever ended the checks, what was found before stays.
-    ledger.iter().for_each(Ledger::close);
+    journal.iter().for_each(DoctorJournal::close);
     let mut reports = vec![];
     let mut fit = false;
     for (of_storage, healthy, storage) in found? {
-        if let Some(ledger) = ledger.as_ref().filter(|_| gpus.len() > 1) {
-            ledger.ended(&StrategyReport::of_storage(storage, healthy));
+        if let Some(journal) = journal.as_ref().filter(|_| gpus.len() > 1) {
+            journal.ended(&StrategyReport::of_storage(storage, healthy));
         }
         fit |= healthy;
         reports.extend(of_storage);
@@ -90,9 +90,9 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let chains = examine_chains(&gpu)?;
     let strategies = reports.len();
     reports.extend(chains.iter().map(ChainReport::as_strategy));
-    if let Some(ledger) = &ledger {
-        reports[strategies..].iter().for_each(|report| ledger.ended(report));
-        ledger.close();
+    if let Some(journal) = &journal {
+        reports[strategies..].iter().for_each(|report| journal.ended(report));
+        journal.close();
     }
     let [runs, rows] =
         [|report: &StrategyReport| report.cases, |report: &StrategyReport| report.rows]
@@ -126,7 +126,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
 
 /// Where to remember what is found. Shaders with checks are other machine code than those that runs
 /// take without being asked.
-fn ledger(adapter: &AdapterReport, checked: bool) -> Result<Option<Ledger>> {
+fn journal(adapter: &AdapterReport, checked: bool) -> Result<Option<DoctorJournal>> {
     if checked {
         eprintln!(
             "kaiwu: with --checked, shaders are compiled otherwise than by default, so what is found is not remembered"
@@ -137,7 +137,7 @@ fn ledger(adapter: &AdapterReport, checked: bool) -> Result<Option<Ledger>> {
         eprintln!("kaiwu: {NO_FOLDER}, so what is found is not remembered");
         return Ok(None);
     };
-    match Ledger::open(&path, adapter) {
+    match DoctorJournal::open(&path, adapter) {
         Err(error @ Error::Io { .. }) => {
             eprintln!("kaiwu: {}", not_remembered(&error));
             Ok(None)

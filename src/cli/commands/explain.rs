@@ -5,8 +5,8 @@ use crate::cli::support::arguments::{DeviceArguments, LoadingArguments, WeightsA
 use crate::cli::support::loaded::{adapter, load, open_adapters};
 use crate::cli::support::output::{count, print, print_pretty, size, table};
 use crate::cli::support::roofline::{self, RooflineArguments};
-use crate::gpu::{Capabilities, Constant, Cost, Entry, Gpu, Place, Strategy};
-use crate::model::{Config, Footprint, Room, Runner, Want};
+use crate::gpu::{Capabilities, Constant, Cost, Device, Entry, Gpu, Strategy};
+use crate::model::{Config, Footprint, LogitsMode, Runner, SessionOptions};
 use crate::workbench::StepCost;
 use crate::{Error, Result};
 use clap::Args;
@@ -69,19 +69,19 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         )));
     }
     let adapters = open_adapters(lora, &config)?;
-    let place = if arguments.host { Place::Host } else { device_or_host(device)? };
-    let room = Room { expected: 1, cache: cache.cache, ..Room::default() };
-    if let Place::Device(gpu) = &place {
-        let shown = Room { context: Some(1), ..room };
+    let place = if arguments.host { Device::Reference } else { device_or_host(device)? };
+    let room = SessionOptions { expected: 1, cache: cache.cache, ..SessionOptions::default() };
+    if let Device::Gpu(gpu) = &place {
+        let shown = SessionOptions { context: Some(1), ..room };
         Footprint::new(&source, *quantize, &adapters, &shown)?.check(gpu)?;
     }
     let model = load(&place, &source, *quantize, &adapters)?;
     let mut runner = Runner::with_room(&place, &model, room)?;
     let memory = Footprint::of(&model, model.bytes(), &room)?.at_once();
-    let recording = runner.recording(1, Want::Last)?;
+    let recording = runner.recording(1, LogitsMode::Last)?;
     let sections = sections(recording.entries(), &place, at);
     let (total, calls) = (recording.cost(at), recording.entries().len());
-    let dispatches = runner.dispatches(1, Want::Last)?;
+    let dispatches = runner.dispatches(1, LogitsMode::Last)?;
 
     let paper = match arguments.roofline.roofline {
         true => {
@@ -99,7 +99,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         print_pretty(&json!({
             "roofline": paper.map(|(cost, adapter)| roofline::as_json(&cost, &adapter)),
             "model": source.path().display().to_string(),
-            "adapter": matches!(place, Place::Device(_)).then(|| adapter(&place)),
+            "adapter": matches!(place, Device::Gpu(_)).then(|| adapter(&place)),
             "cached_tokens": at,
             "memory": memory,
             "sections": sections,
@@ -114,8 +114,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         return Ok(ExitCode::SUCCESS);
     }
     let on = match &place {
-        Place::Host => String::new(),
-        Place::Device(_) => format!(" on {}", adapter(&place)),
+        Device::Reference => String::new(),
+        Device::Gpu(_) => format!(" on {}", adapter(&place)),
     };
     print(&format!(
         "{}: one token{on}, {at} tokens in the cache\n{}\na token: {calls} kernel calls in {dispatches} dispatches, {} read, {} written, {} operations\non the device: weights {}, cache of {} tokens {}, activations {} at most, all {}\n",
@@ -137,12 +137,12 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
 }
 
 /// The device if there is one; explaining needs none.
-fn device_or_host(device: &DeviceArguments) -> Result<Place> {
+fn device_or_host(device: &DeviceArguments) -> Result<Device> {
     match Gpu::open(&device.options()) {
-        Ok(gpu) => Ok(Place::Device(gpu)),
+        Ok(gpu) => Ok(Device::Gpu(gpu)),
         Err(Error::Device(message)) if device.adapter.is_none() => {
             eprintln!("kaiwu: without a device: {message}");
-            Ok(Place::Host)
+            Ok(Device::Reference)
         }
         Err(error) => Err(error),
     }
@@ -154,7 +154,7 @@ fn layer_of(label: &str) -> Option<(usize, &str)> {
     Some((layer.parse().ok()?, part))
 }
 
-fn sections(entries: &[Entry], place: &Place, at: usize) -> Vec<Section> {
+fn sections(entries: &[Entry], place: &Device, at: usize) -> Vec<Section> {
     let mut all: Vec<(Option<usize>, Vec<Row>)> = vec![];
     for entry in entries {
         let (layer, part) = layer_of(&entry.label)
@@ -179,15 +179,15 @@ fn sections(entries: &[Entry], place: &Place, at: usize) -> Vec<Section> {
 
 /// The strategies of a call, the one that is taken first. Without a device, what any device could
 /// do still tells the format of the weights.
-fn offered(entry: &Entry, place: &Place) -> Vec<Strategy> {
+fn offered(entry: &Entry, place: &Device) -> Vec<Strategy> {
     match place {
-        Place::Device(gpu) => gpu.strategies(&*entry.kernel).unwrap_or_default(),
-        Place::Host => entry.kernel.strategies(&Capabilities::least()),
+        Device::Gpu(gpu) => gpu.strategies(&*entry.kernel).unwrap_or_default(),
+        Device::Reference => entry.kernel.strategies(&Capabilities::least()),
     }
 }
 
-fn row(entry: &Entry, label: &str, place: &Place, at: usize) -> Row {
-    let on_device = matches!(place, Place::Device(_));
+fn row(entry: &Entry, label: &str, place: &Device, at: usize) -> Row {
+    let on_device = matches!(place, Device::Gpu(_));
     let strategy = offered(entry, place).into_iter().next();
     let format = strategy.as_ref().and_then(|strategy| {
         strategy.constants.iter().find_map(|(name, value)| match value {

@@ -144,7 +144,7 @@ pub(in crate::cli) fn run(
     }
     let logprobs = telling.end(&answer)?;
     if arguments.json || arguments.json_lines {
-        let dispatches = generator.runner().dispatches(1, crate::model::Want::Last)?;
+        let dispatches = generator.runner().dispatches(1, crate::model::LogitsMode::Last)?;
         let mut object = as_json(&loaded, &prompt, &answer, &options, dispatches, started);
         if arguments.json && arguments.logprobs.is_some() {
             object["logprobs"] = logprobs.into();

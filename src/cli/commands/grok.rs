@@ -2,13 +2,13 @@
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, not_negative, positive, share};
-use crate::cli::support::course::Course;
 use crate::cli::support::given::Given;
 use crate::cli::support::interrupt;
 use crate::cli::support::output::{print, print_json};
 use crate::cli::support::profile::ProfileArgument;
+use crate::cli::support::training_progress::TrainingProgress;
 use crate::files::{OwnFolder, write_whole};
-use crate::gpu::{Gpu, Place};
+use crate::gpu::{Device, Gpu};
 use crate::lab::{
     Chart, Grok, GrokSettings, Operation, Row, curves, export, fourier_chart, spectrum, write_png,
 };
@@ -152,7 +152,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
 
     let interrupted = Arc::new(AtomicBool::new(false));
     interrupt::watch(Arc::clone(&interrupted), Arc::new(AtomicBool::new(true)))?;
-    let course = Course::new(grok.settings.steps, grok.trainer.done(), !grok.settings.to_the_end);
+    let course =
+        TrainingProgress::new(grok.settings.steps, grok.trainer.done(), !grok.settings.to_the_end);
     while !grok.is_done() && !interrupted.load(Ordering::Relaxed) {
         if let Some(row) = grok.advance(&interrupted, |step| course.step(step))? {
             course.news(scores(&row));
@@ -174,7 +175,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     }
     report(&grok, arguments)?;
     if arguments.profile.wanted() {
-        arguments.profile.report(&grok.trainer.profile(PROFILED)?, &Place::Device(gpu))?;
+        arguments.profile.report(&grok.trainer.profile(PROFILED)?, &Device::Gpu(gpu))?;
     }
     Ok(ExitCode::SUCCESS)
 }

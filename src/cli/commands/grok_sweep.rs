@@ -2,9 +2,9 @@
 
 use super::grok::{scores, write};
 use crate::cli::support::arguments::{not_negative, share};
-use crate::cli::support::course::Course;
 use crate::cli::support::interrupt;
 use crate::cli::support::output::{print, print_json};
+use crate::cli::support::training_progress::TrainingProgress;
 use crate::format::is_there;
 use crate::gpu::Gpu;
 use crate::lab::{Grok, GrokSettings, sweep_chart};
@@ -85,7 +85,7 @@ pub(in crate::cli) fn run(
     let interrupted = Arc::new(AtomicBool::new(false));
     interrupt::watch(Arc::clone(&interrupted), Arc::new(AtomicBool::new(true)))?;
     let runs = wanted.len();
-    let course = Course::new(base.steps * runs as u64, 0, true);
+    let course = TrainingProgress::new(base.steps * runs as u64, 0, true);
     for (index, settings) in wanted.iter().enumerate() {
         if lines.iter().any(|line| line.settings == *settings) {
             continue;

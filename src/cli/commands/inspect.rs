@@ -5,7 +5,7 @@ use crate::cli::support::arguments::{IgnoringArguments, LoadingArguments, model_
 use crate::cli::support::loaded::open_adapters;
 use crate::cli::support::output::{count, print, print_pretty, size, table};
 use crate::format::{Array, Source, TensorInfo, Value};
-use crate::model::{Config, Declared, Footprint, Pooling, Room, notices};
+use crate::model::{Config, Declared, Footprint, Pooling, SessionOptions, notices};
 use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
@@ -68,7 +68,8 @@ fn footprint(source: &Source, arguments: &Arguments) -> Result<Footprint> {
     }
     let LoadingArguments { quantize, cache, lora } = &arguments.loading;
     let adapters = open_adapters(lora, &config)?;
-    let room = Room { context: Some(context), cache: cache.cache, ..Room::default() };
+    let room =
+        SessionOptions { context: Some(context), cache: cache.cache, ..SessionOptions::default() };
     Ok(Footprint::new(source, *quantize, &adapters, &room)?.at_once())
 }
 

@@ -7,7 +7,7 @@ use crate::cli::support::loaded::{Needs, Opened};
 use crate::cli::support::output::{print, print_json, table};
 use crate::cli::support::progress::Progress;
 use crate::cli::support::text_input::Reading;
-use crate::files::WholeFile;
+use crate::files::AtomicFile;
 use crate::model::Runner;
 use crate::sample::{likeliest, logsumexp};
 use crate::text::Tokenizer;
@@ -171,7 +171,7 @@ fn save(
             .to_string();
     // Spaces, so that the data is aligned.
     header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
-    let mut file = WholeFile::create(path)?;
+    let mut file = AtomicFile::create(path)?;
     let start = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();
     file.append(&start)?;
     let mut last = vec![];

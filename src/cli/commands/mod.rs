@@ -2,7 +2,7 @@
 
 pub(in crate::cli) mod bench;
 pub(in crate::cli) mod bench_kernels;
-pub(in crate::cli) mod bench_own;
+pub(in crate::cli) mod bench_shader;
 pub(in crate::cli) mod compare;
 pub(in crate::cli) mod completions;
 pub(in crate::cli) mod convert;

@@ -3,16 +3,17 @@
 use super::grok::write;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, IgnoringArguments, model_path, positive};
-use crate::cli::support::course::Course;
 use crate::cli::support::given::Given;
 use crate::cli::support::interrupt;
 use crate::cli::support::output::{print, print_json};
 use crate::cli::support::profile::ProfileArgument;
+use crate::cli::support::training_progress::TrainingProgress;
 use crate::files::OwnFolder;
-use crate::gpu::{Gpu, Place};
+use crate::gpu::{Device, Gpu};
 use crate::lab::learning_curve;
 use crate::train::{
-    Data, LoraSettings, Pupil, Target, TextRow, TextRun, TextSettings, Tuning, Wishes,
+    Data, LoraSettings, Target, TextRow, TextRun, TextSettings, TrainedModel, TrainingOverrides,
+    Tuning,
 };
 use crate::{Error, Result};
 use clap::Args;
@@ -54,7 +55,7 @@ pub(in crate::cli) struct Arguments {
     )]
     lora_targets: Vec<Target>,
     #[command(flatten)]
-    wishes: WishArguments,
+    overrides: OverrideArguments,
     /// Folder for metrics, figure, checkpoint, and the model or adapter
     #[arg(long, value_name = "DIR", default_value = "trained")]
     out: PathBuf,
@@ -70,8 +71,8 @@ pub(in crate::cli) struct Arguments {
 
 /// Settings, instead of those of the configuration, or of those chosen for a model and its data.
 #[derive(Debug, Args, Serialize)]
-struct WishArguments {
-    /// Optimiser steps
+struct OverrideArguments {
+    /// Optimizer steps
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     steps: Option<u64>,
     /// Highest learning rate
@@ -107,8 +108,8 @@ fn half(text: &str) -> std::result::Result<f64, String> {
     number.ok_or("it must be a number from 0 to 0.5".into())
 }
 
-impl WishArguments {
-    fn wishes(&self) -> Wishes {
+impl OverrideArguments {
+    fn overrides(&self) -> TrainingOverrides {
         let Self {
             steps,
             learning_rate,
@@ -119,7 +120,16 @@ impl WishArguments {
             seed,
             skip_long,
         } = *self;
-        Wishes { steps, learning_rate, batch, context, validation, eval_interval, seed, skip_long }
+        TrainingOverrides {
+            steps,
+            learning_rate,
+            batch,
+            context,
+            validation,
+            eval_interval,
+            seed,
+            skip_long,
+        }
     }
 }
 
@@ -157,7 +167,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let begin = || Given::begins(out, TextRun::is_in(out), arguments.resume);
     begin()?;
     let data = Data::read(&arguments.data)?;
-    let wishes = arguments.wishes.wishes();
+    let overrides = arguments.overrides.overrides();
     let _own = OwnFolder::claim(out)?;
     // Another process may have had the folder until now.
     begin()?;
@@ -168,18 +178,18 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         arguments.model.as_deref().map(|model| Chosen::new(model, arguments)).transpose()?;
     let gpu = Gpu::open(&device.options())?;
     let mut run = match model {
-        Some(Chosen::New(settings)) => TextRun::new(&gpu, &wishes.applied(&settings), &data)?,
-        Some(Chosen::Tuned(tuning)) => TextRun::tune(&gpu, &tuning, &wishes, &data)?,
-        None => TextRun::resume(&gpu, out, &data, wishes.steps)?,
+        Some(Chosen::New(settings)) => TextRun::new(&gpu, &overrides.applied(&settings), &data)?,
+        Some(Chosen::Tuned(tuning)) => TextRun::tune(&gpu, &tuning, &overrides, &data)?,
+        None => TextRun::resume(&gpu, out, &data, overrides.steps)?,
     };
-    if run.lesson.skipped > 0 {
-        eprintln!("kaiwu: {} examples are too long and left out", run.lesson.skipped);
+    if run.dataset.skipped > 0 {
+        eprintln!("kaiwu: {} examples are too long and left out", run.dataset.skipped);
     }
     eprintln!("kaiwu: {}", what(&run));
 
     let interrupted = Arc::new(AtomicBool::new(false));
     interrupt::watch(Arc::clone(&interrupted), Arc::new(AtomicBool::new(true)))?;
-    let course = Course::new(run.settings.steps, run.trainer.done(), false);
+    let course = TrainingProgress::new(run.settings.steps, run.trainer.done(), false);
     while !run.is_done() && !interrupted.load(Ordering::Relaxed) {
         if let Some(row) = run.advance(&interrupted, |step| course.step(step))? {
             course.news(losses(&row));
@@ -204,7 +214,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     }
     report(&run, arguments, &made)?;
     if arguments.profile.wanted() {
-        arguments.profile.report(&run.trainer.profile(PROFILED)?, &Place::Device(gpu))?;
+        arguments.profile.report(&run.trainer.profile(PROFILED)?, &Device::Gpu(gpu))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -216,8 +226,8 @@ fn refuse_other(arguments: &Arguments) -> Result<()> {
         // What was asked for was parted into several forward passes.
         settings.batch *= settings.accumulate;
     }
-    Given::new(&arguments.wishes)?.refuse_other(&settings, &["steps"], &arguments.out)?;
-    Given::refuse_fewer(arguments.wishes.steps, done, &arguments.out)
+    Given::new(&arguments.overrides)?.refuse_other(&settings, &["steps"], &arguments.out)?;
+    Given::refuse_fewer(arguments.overrides.steps, done, &arguments.out)
 }
 
 /// What is to learn.
@@ -260,11 +270,11 @@ fn what(run: &TextRun) -> String {
             )
         }
     };
-    let (tokens, vocabulary) = (run.lesson.tokens, run.trainer.shape.vocab_size);
+    let (tokens, vocabulary) = (run.dataset.tokens, run.trainer.shape.vocab_size);
     let (steps, batch) = (run.settings.steps, run.settings.batch * run.settings.accumulate);
     format!(
         "{parameters}; {tokens} tokens of {vocabulary}; {steps} steps of {batch} sequences of {} tokens; {:.0} MiB",
-        run.lesson.context,
+        run.dataset.context,
         run.trainer.bytes() as f64 / f64::from(1 << 20)
     )
 }
@@ -289,7 +299,7 @@ fn report(run: &TextRun, arguments: &Arguments, made: &Path) -> Result<()> {
             "seconds": last.seconds,
             "parameters": run.trainer.parameters.count(),
             "vocabulary": run.trainer.shape.vocab_size,
-            "tokens": run.lesson.tokens,
+            "tokens": run.dataset.tokens,
             "train_loss": last.train_loss,
             "validation_loss": last.validation_loss,
             "validation_accuracy": last.validation_accuracy,
@@ -299,9 +309,11 @@ fn report(run: &TextRun, arguments: &Arguments, made: &Path) -> Result<()> {
     }
     let made = made.display();
     let next = match &run.pupil {
-        Pupil::New(_) => format!("kaiwu generate -m {made} -n 100 --temperature 0.8 \"…\""),
-        Pupil::Tuned(Tuning { lora: None, .. }) => format!("kaiwu generate -m {made} --chat \"…\""),
-        Pupil::Tuned(Tuning { model, .. }) => {
+        TrainedModel::New(_) => format!("kaiwu generate -m {made} -n 100 --temperature 0.8 \"…\""),
+        TrainedModel::Tuned(Tuning { lora: None, .. }) => {
+            format!("kaiwu generate -m {made} --chat \"…\"")
+        }
+        TrainedModel::Tuned(Tuning { model, .. }) => {
             format!("kaiwu generate -m {} --lora {made} --chat \"…\"", model.display())
         }
     };

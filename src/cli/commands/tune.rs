@@ -6,8 +6,8 @@ use crate::cli::support::loaded::load;
 use crate::cli::support::output::{print, print_pretty, table};
 use crate::cli::support::progress::Progress;
 use crate::format::{Ignored, Source, is_there};
-use crate::gpu::{Gpu, GpuOptions, NO_FOLDER, Place, Tuned, Tuning};
-use crate::model::{Config, Footprint, Room, Runner, Want};
+use crate::gpu::{Device, Gpu, GpuOptions, NO_FOLDER, Tuned, Tuning};
+use crate::model::{Config, Footprint, LogitsMode, Runner, SessionOptions};
 use crate::workbench::{
     Shape, ShapeTuning, is_tunable, model_shapes, not_remembered, recorded_shapes,
     reference_seconds, tune,
@@ -148,16 +148,17 @@ fn kept(path: Option<PathBuf>) -> Result<Option<PathBuf>> {
 fn shapes(gpu: &Arc<Gpu>, model: Option<&Path>, ignored: &Ignored) -> Result<Vec<Shape>> {
     let Some(path) = model else { return Ok(model_shapes()) };
     let source = Source::open_ignoring(path, ignored)?;
-    let place = Place::Device(Arc::clone(gpu));
+    let place = Device::Gpu(Arc::clone(gpu));
     let most = Config::from_source(&source)?.max_context;
     let room = (CONTEXT + PROMPT).min(most);
-    let reckoned = Room { context: Some(room), expected: room, ..Room::default() };
+    let reckoned =
+        SessionOptions { context: Some(room), expected: room, ..SessionOptions::default() };
     Footprint::new(&source, None, &[], &reckoned)?.check(gpu)?;
     let model = load(&place, &source, None, &[])?;
     let prompt = PROMPT.min(room);
     let mut runner = Runner::new(&place, &model, None, room)?;
-    let decode = recorded_shapes(&runner.recording(1, Want::Last)?, 1, CONTEXT.min(room - 1));
-    let prefill = recorded_shapes(&runner.recording(prompt, Want::Nothing)?, prompt, 0);
+    let decode = recorded_shapes(&runner.recording(1, LogitsMode::Last)?, 1, CONTEXT.min(room - 1));
+    let prefill = recorded_shapes(&runner.recording(prompt, LogitsMode::Nothing)?, prompt, 0);
     Ok(decode.into_iter().chain(prefill).collect())
 }
 

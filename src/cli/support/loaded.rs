@@ -4,10 +4,12 @@
 use super::arguments::{DeviceArguments, WeightsArguments};
 use super::progress::Progress;
 use crate::format::{Ignored, Lora, Quantization, Source};
-use crate::gpu::{Gpu, Place, return_compilers_memory};
+use crate::gpu::{Device, Gpu, return_compilers_memory};
 use crate::kernels::CacheType;
 use crate::model::rope::Scaling;
-use crate::model::{Config, Extent, Footprint, Model, Room, Runner, Unfilled, notices};
+use crate::model::{
+    Config, Extent, Footprint, Model, PendingUpload, Runner, SessionOptions, notices,
+};
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Error, Result};
 use std::path::PathBuf;
@@ -56,7 +58,7 @@ impl Needs {
 /// A model on a device, or on none.
 pub(in crate::cli) struct Loaded {
     pub file: Opened,
-    pub place: Place,
+    pub place: Device,
     pub model: Arc<Model>,
     /// The cache has all its room from the beginning: it could not be there twice.
     at_once: bool,
@@ -67,7 +69,7 @@ pub(in crate::cli) struct Loaded {
 /// A model with room for its weights, which are not there yet.
 struct Reserved {
     loaded: Loaded,
-    unfilled: Unfilled,
+    pending: PendingUpload,
 }
 
 impl Opened {
@@ -131,8 +133,13 @@ impl Opened {
     }
 
     /// Room for the context, and for `expected` tokens to begin with.
-    fn room(&self, expected: usize) -> Room {
-        Room { context: Some(self.context), expected, cache: self.cache, ..Room::default() }
+    fn room(&self, expected: usize) -> SessionOptions {
+        SessionOptions {
+            context: Some(self.context),
+            expected,
+            cache: self.cache,
+            ..SessionOptions::default()
+        }
     }
 
     /// Some models turn with other frequencies in contexts beyond the one that they were first made
@@ -154,7 +161,7 @@ impl Opened {
     pub(in crate::cli) fn footprint(&self, needs: Needs) -> Result<Footprint> {
         let tokens = needs.tokens.clamp(1, self.context);
         let context = Some(if self.context_asked { self.context } else { tokens });
-        let room = Room { context, ..self.room(tokens) };
+        let room = SessionOptions { context, ..self.room(tokens) };
         let found = Footprint::of_extent(
             &self.source,
             self.extent,
@@ -210,11 +217,11 @@ impl Opened {
     ) -> Result<Reserved> {
         self.expect(needs.tokens);
         let place = match reference {
-            true => Place::Host,
-            false => Place::Device(Gpu::open(&device.options())?),
+            true => Device::Reference,
+            false => Device::Gpu(Gpu::open(&device.options())?),
         };
         let mut at_once = false;
-        if let Place::Device(gpu) = &place {
+        if let Device::Gpu(gpu) = &place {
             let footprint = self.footprint(needs)?;
             // A cache that grows is there twice for a moment; where that is too much, it does not
             // grow.
@@ -229,15 +236,15 @@ impl Opened {
     }
 
     /// Makes room for the weights at `place`, which has it.
-    fn reserve_at(self, place: Place) -> Result<Reserved> {
-        let (model, unfilled) =
+    fn reserve_at(self, place: Device) -> Result<Reserved> {
+        let (model, pending) =
             reserve(&place, &self.source, self.extent, self.quantization, &self.adapters)?;
         let loaded = Loaded { file: self, place, model, at_once: false, seconds: 0.0 };
-        Ok(Reserved { loaded, unfilled })
+        Ok(Reserved { loaded, pending })
     }
 
     /// Brings the weights to `place`, which has room for them.
-    pub(in crate::cli) fn load_at(self, place: Place) -> Result<Loaded> {
+    pub(in crate::cli) fn load_at(self, place: Device) -> Result<Loaded> {
         self.reserve_at(place)?.filled()
     }
 }
@@ -245,9 +252,9 @@ impl Opened {
 impl Reserved {
     /// Brings the weights to where they have room.
     fn filled(self) -> Result<Loaded> {
-        let Self { mut loaded, unfilled } = self;
+        let Self { mut loaded, pending } = self;
         return_compilers_memory();
-        fill(&loaded.place, &loaded.file.source, unfilled)?;
+        fill(&loaded.place, &loaded.file.source, pending)?;
         loaded.seconds = loaded.file.since.elapsed().as_secs_f64();
         Ok(loaded)
     }
@@ -256,13 +263,17 @@ impl Reserved {
 impl Loaded {
     /// A conversation with room for `expected` tokens to begin with.
     pub(in crate::cli) fn runner(&self, expected: usize) -> Result<Runner> {
-        self.runner_in_chunks(expected, Room::default().chunk)
+        self.runner_in_chunks(expected, SessionOptions::default().chunk)
     }
 
     /// The same with at most `chunk` tokens of a prompt at once.
     pub(in crate::cli) fn runner_in_chunks(&self, expected: usize, chunk: usize) -> Result<Runner> {
         let expected = if self.at_once { self.file.context } else { expected };
-        Runner::with_room(&self.place, &self.model, Room { chunk, ..self.file.room(expected) })
+        Runner::with_room(
+            &self.place,
+            &self.model,
+            SessionOptions { chunk, ..self.file.room(expected) },
+        )
     }
 
     pub(in crate::cli) fn adapter(&self) -> String {
@@ -288,37 +299,37 @@ pub(in crate::cli) fn open_adapters(
 
 /// Brings the weights to `place` with a progress bar, and what adapters add.
 pub(in crate::cli) fn load(
-    place: &Place,
+    place: &Device,
     source: &Source,
     quantization: Option<Quantization>,
     adapters: &[(Lora, f32)],
 ) -> Result<Arc<Model>> {
-    let (model, unfilled) = reserve(place, source, Extent::Whole, quantization, adapters)?;
-    fill(place, source, unfilled)?;
+    let (model, pending) = reserve(place, source, Extent::Whole, quantization, adapters)?;
+    fill(place, source, pending)?;
     Ok(model)
 }
 
 /// A model with room for its weights, and what adapters add.
 fn reserve(
-    place: &Place,
+    place: &Device,
     source: &Source,
     extent: Extent,
     quantization: Option<Quantization>,
     adapters: &[(Lora, f32)],
-) -> Result<(Arc<Model>, Unfilled)> {
+) -> Result<(Arc<Model>, PendingUpload)> {
     let mut progress = quantization.map(|_| Progress::bytes("quantising", bytes(source)));
     let told = |done| progress.iter_mut().for_each(|bar| bar.set(done));
-    let (mut model, unfilled) = Model::reserve(place, source, extent, quantization, told)?;
+    let (mut model, pending) = Model::reserve(place, source, extent, quantization, told)?;
     model.adapt(place, adapters)?;
-    Ok((Arc::new(model), unfilled))
+    Ok((Arc::new(model), pending))
 }
 
-fn fill(place: &Place, source: &Source, unfilled: Unfilled) -> Result<()> {
+fn fill(place: &Device, source: &Source, pending: PendingUpload) -> Result<()> {
     let mut progress = Progress::bytes("loading", bytes(source));
-    unfilled.fill(place, |done| progress.set(done))?;
+    pending.fill(place, |done| progress.set(done))?;
     match place {
-        Place::Device(gpu) => gpu.wait(),
-        Place::Host => Ok(()),
+        Device::Gpu(gpu) => gpu.wait(),
+        Device::Reference => Ok(()),
     }
 }
 
@@ -328,9 +339,9 @@ fn bytes(source: &Source) -> u64 {
 }
 
 /// The name of what computes.
-pub(in crate::cli) fn adapter(place: &Place) -> String {
+pub(in crate::cli) fn adapter(place: &Device) -> String {
     match place {
-        Place::Device(gpu) => gpu.report().name.clone(),
-        Place::Host => "CPU references".into(),
+        Device::Gpu(gpu) => gpu.report().name.clone(),
+        Device::Reference => "CPU references".into(),
     }
 }

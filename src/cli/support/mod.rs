@@ -1,7 +1,6 @@
 //! What several commands share: options, loading, text in and out, progress, signals.
 
 pub(in crate::cli) mod arguments;
-pub(in crate::cli) mod course;
 pub(in crate::cli) mod deadline;
 pub(in crate::cli) mod dump;
 pub(in crate::cli) mod given;
@@ -16,4 +15,5 @@ pub(in crate::cli) mod roofline;
 pub(in crate::cli) mod sampling;
 pub(in crate::cli) mod telling;
 pub(in crate::cli) mod text_input;
+pub(in crate::cli) mod training_progress;
 pub(in crate::cli) mod usage;

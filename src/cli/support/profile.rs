@@ -4,7 +4,7 @@ use super::loaded::adapter;
 use super::output::table;
 use crate::Result;
 use crate::files::write_whole;
-use crate::gpu::Place;
+use crate::gpu::Device;
 use crate::model::profile::{Timing, by_kernel, trace};
 use crate::workbench::measure_roofs;
 use clap::Args;
@@ -26,9 +26,9 @@ impl ProfileArgument {
     }
 
     /// Prints the table on standard error, and writes the trace if a file is given. Measures the
-    /// roofs of `place` for it.
-    pub(in crate::cli) fn report(&self, timings: &[Timing], place: &Place) -> Result<()> {
-        let (Some(file), Place::Device(gpu)) = (&self.profile, place) else { return Ok(()) };
+    /// roofs of `device` for it.
+    pub(in crate::cli) fn report(&self, timings: &[Timing], device: &Device) -> Result<()> {
+        let (Some(file), Device::Gpu(gpu)) = (&self.profile, device) else { return Ok(()) };
         let roofs = measure_roofs(gpu)?;
         let storage = gpu.capabilities().storage;
         let heading =
@@ -53,6 +53,6 @@ impl ProfileArgument {
             roofs.multiply_add_gflop_per_s
         );
         let Some(file) = file else { return Ok(()) };
-        write_whole(file, format!("{}\n", trace(timings, &adapter(place))))
+        write_whole(file, format!("{}\n", trace(timings, &adapter(device))))
     }
 }

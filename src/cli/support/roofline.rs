@@ -1,7 +1,7 @@
 //! `kaiwu explain --roofline`: the rate that memory, arithmetic and dispatches allow at most.
 
 use super::output::{count, size, table};
-use crate::gpu::Place;
+use crate::gpu::Device;
 use crate::workbench::{Limit, PaperAdapter, StepCost, measure_roofs};
 use crate::{Error, Result};
 use clap::Args;
@@ -36,15 +36,15 @@ fn positive_or_zero(text: &str) -> std::result::Result<f64, String> {
 }
 
 impl RooflineArguments {
-    /// The adapter asked about: what is given, and for the rest what is measured on `place`.
-    pub(in crate::cli) fn adapter(&self, place: &Place) -> Result<PaperAdapter> {
-        let (gb_per_s, dispatch_us) = match (self.bandwidth, self.dispatch_us, place) {
+    /// The adapter asked about: what is given, and for the rest what is measured on `device`.
+    pub(in crate::cli) fn adapter(&self, device: &Device) -> Result<PaperAdapter> {
+        let (gb_per_s, dispatch_us) = match (self.bandwidth, self.dispatch_us, device) {
             (Some(gb_per_s), Some(dispatch_us), _) => (gb_per_s, dispatch_us),
-            (_, _, Place::Host) => {
+            (_, _, Device::Reference) => {
                 let message = "without a device --roofline needs --bandwidth and --dispatch-us";
                 return Err(Error::Usage(message.into()));
             }
-            (bandwidth, dispatch_us, Place::Device(gpu)) => {
+            (bandwidth, dispatch_us, Device::Gpu(gpu)) => {
                 let roofs = measure_roofs(gpu)?;
                 let measured = roofs.dispatch_us + roofs.dependent_dispatch_us;
                 let gb_per_s = roofs.read_gb_per_s(gpu.capabilities().storage);

@@ -3,7 +3,7 @@
 use super::adapter::{self, AdapterReport};
 use super::memory::Memory;
 use crate::gpu::kernel::kernel::{Needs, Strategy};
-use crate::gpu::selection::choice::Choice;
+use crate::gpu::selection::strategies::Choice;
 use crate::gpu::software::alias;
 use crate::gpu::software::arena::Arena;
 use crate::gpu::tensor::tensor::{StorageKind, TEXEL_BYTES, TEXTURE_WIDTH};

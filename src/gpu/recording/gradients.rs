@@ -7,13 +7,13 @@
 
 use super::recording::Recording;
 use crate::gpu::kernel::kernel::{Access, Kernel};
-use crate::gpu::tensor::tensor::{Element, Place, Tensor};
+use crate::gpu::tensor::tensor::{Device, Element, Tensor};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
 
 /// Where a kernel's [`Kernel::backward`] finds and leaves gradients.
 pub struct Gradients {
-    place: Place,
+    device: Device,
     label: String,
     /// Tensors that a parameter reaches: only these have gradients.
     reached: HashSet<u64>,
@@ -43,7 +43,7 @@ impl Gradients {
     /// # Errors
     /// When a kernel on the way has no derivative, or the device cannot hold the gradients.
     pub fn of(
-        place: &Place,
+        device: &Device,
         recording: &Recording,
         parameters: &[Tensor],
         seeds: &[(Tensor, Tensor)],
@@ -72,7 +72,7 @@ impl Gradients {
             }
         }
         let mut gradients = Self {
-            place: place.clone(),
+            device: device.clone(),
             label: String::new(),
             reached,
             of: HashMap::new(),
@@ -160,7 +160,7 @@ impl Gradients {
     fn temporary(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
         match self.spare.iter().position(|spare| spare.shape() == shape) {
             Some(index) => Ok(self.spare.swap_remove(index)),
-            None => Tensor::zeros(&self.place, label, shape, Element::F32),
+            None => Tensor::zeros(&self.device, label, shape, Element::F32),
         }
     }
 

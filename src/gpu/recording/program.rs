@@ -6,7 +6,7 @@ use crate::gpu::device::device::Gpu;
 use crate::gpu::kernel::kernel::{Access, MOST_WORKGROUPS, Parameter, Strategy, bound};
 use crate::gpu::kernel::pipeline::{self, Pipeline};
 use crate::gpu::kernel::shader;
-use crate::gpu::software::chain::{Chain, Meeting, Stage};
+use crate::gpu::software::chain::{Chain, GridBarrier, Stage};
 use crate::gpu::tensor::tensor::{Storage, Tensor, buffer};
 use crate::gpu::tensor::transfer::map_words;
 use crate::{Error, Result};
@@ -59,7 +59,7 @@ impl Step {
 pub struct Program {
     pub(in crate::gpu) steps: Vec<Step>,
     /// What the workers of chains share.
-    pub(in crate::gpu) meeting: Option<Meeting>,
+    pub(in crate::gpu) meeting: Option<GridBarrier>,
 }
 
 /// Memory that the host can map, for what comes back each run.
@@ -189,7 +189,7 @@ impl Program {
                 });
                 let before = index;
                 for chain in Chain::split(gpu, layers)? {
-                    let meeting = meeting.get_or_insert_with(|| Meeting::new(gpu));
+                    let meeting = meeting.get_or_insert_with(|| GridBarrier::new(gpu));
                     let block = block(index, chain.calls() * PARAMETER_STRIDE);
                     steps.push(chained(gpu, &chain, meeting, block)?);
                     index += chain.calls();
@@ -259,7 +259,7 @@ impl Program {
         for run in 1..=runs as u64 {
             self.encode(&mut encoder);
             encoder.copy_buffer_to_buffer(source, 0, &readback.buffer, run * size, size);
-            if let Some(Meeting { buffer, .. }) = &self.meeting {
+            if let Some(GridBarrier { buffer, .. }) = &self.meeting {
                 let (missed, words) = (4, 8); // and `waited` behind it
                 encoder.copy_buffer_to_buffer(
                     buffer,
@@ -321,7 +321,7 @@ fn single(gpu: &Gpu, entry: &Entry, strategy: &Strategy, parameters: Block) -> R
 }
 
 /// Calls as one step with the block of all their parameters.
-fn chained(gpu: &Gpu, chain: &Chain<'_>, meeting: &Meeting, parameters: Block) -> Result<Step> {
+fn chained(gpu: &Gpu, chain: &Chain<'_>, meeting: &GridBarrier, parameters: Block) -> Result<Step> {
     let mut kinds = vec![pipeline::storage_buffer(Access::ReadWrite), pipeline::uniform_buffer()];
     kinds.extend(
         chain.tensors().iter().map(|(tensor, access)| pipeline::binding_type(tensor, *access)),

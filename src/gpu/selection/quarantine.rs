@@ -1,7 +1,7 @@
 //! Strategies that were found wrong on an adapter with a driver, in a small file that people can
 //! read and delete.
 
-use super::notes::{self, driver};
+use super::cache_file::{self, driver};
 use crate::Result;
 use crate::gpu::device::adapter::AdapterReport;
 use crate::gpu::tensor::tensor::StorageKind;
@@ -67,7 +67,7 @@ pub struct Quarantine {
 impl Quarantine {
     /// Where the program keeps the file: `kaiwu/quarantine.json` in the user's folder for caches.
     pub fn default_path() -> Option<PathBuf> {
-        notes::path("quarantine.json")
+        cache_file::path("quarantine.json")
     }
 
     /// Reads the file; one that does not exist has no entries.
@@ -75,7 +75,7 @@ impl Quarantine {
     /// # Errors
     /// When it cannot be read, or is damaged.
     pub fn read(path: &Path) -> Result<Self> {
-        let contents: Option<Contents> = notes::read(path, "quarantine", notes::OURS)?;
+        let contents: Option<Contents> = cache_file::read(path, "quarantine", cache_file::OURS)?;
         Ok(Self { path: path.into(), entries: contents.unwrap_or_default().quarantined })
     }
 
@@ -114,6 +114,6 @@ impl Quarantine {
     /// When it cannot be written.
     pub fn write(&self) -> Result<()> {
         let contents = Contents { about: ABOUT.into(), quarantined: self.entries.clone() };
-        notes::write(&self.path, (!self.entries.is_empty()).then_some(&contents))
+        cache_file::write(&self.path, (!self.entries.is_empty()).then_some(&contents))
     }
 }

@@ -1,7 +1,7 @@
 //! Which strategy is fastest for a kernel's shape on an adapter with a driver, in a small file that
 //! people can read, share and delete.
 
-use super::notes::{self, driver};
+use super::cache_file::{self, driver};
 use crate::Result;
 use crate::gpu::device::adapter::AdapterReport;
 use crate::gpu::kernel::kernel::{Constant, Strategy};
@@ -73,7 +73,7 @@ pub struct Tuning {
 impl Tuning {
     /// Where the program keeps the file: `kaiwu/tuning.json` in the user's folder for caches.
     pub fn default_path() -> Option<PathBuf> {
-        notes::path("tuning.json")
+        cache_file::path("tuning.json")
     }
 
     /// Reads the file; one that does not exist has no entries.
@@ -81,7 +81,7 @@ impl Tuning {
     /// # Errors
     /// When it cannot be read, or is damaged.
     pub fn read(path: &Path) -> Result<Self> {
-        let contents: Option<Contents> = notes::read(path, "tuning file", notes::OURS)?;
+        let contents: Option<Contents> = cache_file::read(path, "tuning file", cache_file::OURS)?;
         Ok(Self { path: path.into(), entries: contents.unwrap_or_default().tuned })
     }
 
@@ -90,7 +90,7 @@ impl Tuning {
     /// # Errors
     /// As [`Tuning::read`].
     pub fn read_shared(path: &Path) -> Result<Self> {
-        let contents: Option<Contents> = notes::read(path, "tuning file", "")?;
+        let contents: Option<Contents> = cache_file::read(path, "tuning file", "")?;
         Ok(Self { path: path.into(), entries: contents.unwrap_or_default().tuned })
     }
 
@@ -130,7 +130,7 @@ impl Tuning {
     /// When it cannot be written.
     pub fn write(&self) -> Result<()> {
         let contents = Contents { about: ABOUT.into(), tuned: self.entries.clone() };
-        notes::write(&self.path, (!self.entries.is_empty()).then_some(&contents))
+        cache_file::write(&self.path, (!self.entries.is_empty()).then_some(&contents))
     }
 }
 

@@ -40,13 +40,13 @@ const MOST_TURNS: usize = 50_000;
 const MOST_STAGES: usize = 6;
 
 /// What the workers of a program's chains share: the struct of that name in `shaders/chain.wgsl`.
-pub(in crate::gpu) struct Meeting {
+pub(in crate::gpu) struct GridBarrier {
     pub buffer: wgpu::Buffer,
     /// Turns that the workers of a run usually wait, all together.
     usual: AtomicU32,
 }
 
-impl Meeting {
+impl GridBarrier {
     pub fn new(gpu: &Gpu) -> Self {
         use wgpu::BufferUsages as Usage;
         let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;

@@ -4,5 +4,5 @@
 pub(in crate::gpu) mod alias;
 pub(in crate::gpu) mod arena;
 pub(in crate::gpu) mod chain;
-pub(in crate::gpu) mod rehearsal;
 pub(in crate::gpu) mod stage;
+pub(in crate::gpu) mod warm_up;

@@ -48,11 +48,11 @@ pub enum StorageKind {
 
 /// Where new tensors go.
 #[derive(Clone)]
-pub enum Place {
-    /// On a device.
-    Device(Arc<Gpu>),
+pub enum Device {
+    /// On an adapter.
+    Gpu(Arc<Gpu>),
     /// Nowhere but in [`crate::gpu::HostMemory`]: for runs through the references alone.
-    Host,
+    Reference,
 }
 
 /// Texels in the row of a texture with more than one: index i is at (i mod width, i / width).
@@ -98,10 +98,10 @@ impl Tensor {
     ///
     /// # Errors
     /// When it exceeds what the device can bind.
-    pub fn zeros(place: &Place, label: &str, shape: &[usize], element: Element) -> Result<Self> {
-        match place {
-            Place::Host => Ok(Self::new(label, shape, element, Storage::Host, None)),
-            Place::Device(gpu) => {
+    pub fn zeros(device: &Device, label: &str, shape: &[usize], element: Element) -> Result<Self> {
+        match device {
+            Device::Reference => Ok(Self::new(label, shape, element, Storage::Host, None)),
+            Device::Gpu(gpu) => {
                 Self::made(gpu, gpu.capabilities().storage, label, shape, element, gpu.aliases())
             }
         }
@@ -112,14 +112,14 @@ impl Tensor {
     /// # Errors
     /// When it exceeds what the device can bind.
     pub fn read_only(
-        place: &Place,
+        device: &Device,
         label: &str,
         shape: &[usize],
         element: Element,
     ) -> Result<Self> {
-        match place {
-            Place::Host => Ok(Self::new(label, shape, element, Storage::Host, None)),
-            Place::Device(gpu) => {
+        match device {
+            Device::Reference => Ok(Self::new(label, shape, element, Storage::Host, None)),
+            Device::Gpu(gpu) => {
                 Self::stored(gpu, gpu.capabilities().storage, label, shape, element)
             }
         }
@@ -130,7 +130,7 @@ impl Tensor {
     /// # Errors
     /// When it exceeds what the device can bind.
     #[track_caller]
-    pub fn constant(place: &Place, label: &str, shape: &[usize], values: &[f32]) -> Result<Self> {
+    pub fn constant(device: &Device, label: &str, shape: &[usize], values: &[f32]) -> Result<Self> {
         assert_eq!(
             values.len(),
             shape.iter().product::<usize>(),
@@ -138,9 +138,9 @@ impl Tensor {
         );
         let bytes = bytemuck::cast_slice::<f32, u8>(values);
         let initial = Some(bytes.to_vec());
-        match place {
-            Place::Host => Ok(Self::new(label, shape, Element::F32, Storage::Host, initial)),
-            Place::Device(gpu) => {
+        match device {
+            Device::Reference => Ok(Self::new(label, shape, Element::F32, Storage::Host, initial)),
+            Device::Gpu(gpu) => {
                 let texels = texels(label, shape, Element::F32)?;
                 let room = allocate(gpu, gpu.capabilities().storage, label, texels, false)?;
                 let tensor = Self::of(label, shape, Element::F32, room, initial);
@@ -155,10 +155,10 @@ impl Tensor {
     ///
     /// # Errors
     /// When it exceeds what the device can bind.
-    pub fn uniform(place: &Place, label: &str, count: usize) -> Result<Self> {
-        let storage = match place {
-            Place::Host => Storage::Host,
-            Place::Device(gpu) => {
+    pub fn uniform(device: &Device, label: &str, count: usize) -> Result<Self> {
+        let storage = match device {
+            Device::Reference => Storage::Host,
+            Device::Gpu(gpu) => {
                 use wgpu::BufferUsages as Usage;
                 let usage = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
                 let texels = uniform_texels(texels(label, &[count], Element::U32)?);

@@ -5,7 +5,7 @@ use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, StorageKind,
     Strategy, Surplus, Tensor,
 };
-use crate::kernels::linear::product_cost::few_or_many;
+use crate::kernels::linear::matmul_cost::few_or_many;
 
 /// A score below all others.
 const NEVER: f32 = -1e30;

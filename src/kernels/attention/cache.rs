@@ -2,7 +2,7 @@
 //! `shaders/lib/cache.wgsl` has the same addresses for shaders.
 
 use crate::Result;
-use crate::gpu::{Constant, Element, Parameter, Place, StorageKind, Tensor};
+use crate::gpu::{Constant, Device, Element, Parameter, StorageKind, Tensor};
 use half::f16;
 
 /// A cache has room for a multiple of so many positions.
@@ -87,7 +87,7 @@ impl LayerCache {
     /// # Errors
     /// When the device cannot bind them.
     pub fn new(
-        place: &Place,
+        device: &Device,
         name: &str,
         kind: CacheType,
         [positions, key_heads, head]: [usize; 3],
@@ -97,13 +97,13 @@ impl LayerCache {
         let (texels, element) = (kind.texels(head), kind.element());
         let numbers = element.per_texel();
         let values = [key_heads, positions, texels, 1, numbers];
-        let keys = match place {
-            Place::Device(gpu) if gpu.capabilities().storage == StorageKind::Texture => values,
+        let keys = match device {
+            Device::Gpu(gpu) if gpu.capabilities().storage == StorageKind::Texture => values,
             _ => [key_heads, positions / 8, texels, 8, numbers],
         };
         Ok(Self {
-            keys: Tensor::zeros(place, &format!("{name}.keys"), &keys, element)?,
-            values: Tensor::zeros(place, &format!("{name}.values"), &values, element)?,
+            keys: Tensor::zeros(device, &format!("{name}.keys"), &keys, element)?,
+            values: Tensor::zeros(device, &format!("{name}.values"), &values, element)?,
             kind,
             head,
             ring,
@@ -152,10 +152,10 @@ impl LayerCache {
     fn texel(&self, side: Side, position: usize, head: usize, texel: usize) -> usize {
         let texels = self.kind.texels(self.head);
         // Where they are no ring, there is a place for each position.
-        let place = head * self.positions() + position % self.positions();
+        let slot = head * self.positions() + position % self.positions();
         match side {
-            Side::Keys if self.key_step() == 8 => (place / 8 * texels + texel) * 8 + place % 8,
-            _ => place * texels + texel,
+            Side::Keys if self.key_step() == 8 => (slot / 8 * texels + texel) * 8 + slot % 8,
+            _ => slot * texels + texel,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Causal attention of training: whole sequences, many at once, in f32.
 
-use super::causal_gradient::{CausalKeyGradient, CausalQueryGradient};
+use super::causal_backward::{CausalKeyBackward, CausalQueryBackward};
 use crate::Result;
 use crate::gpu::{
     Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Needs, Operand, Parameter,
@@ -227,7 +227,7 @@ impl Kernel for CausalAttention {
             None => (gradients.scratch("dq", q.shape())?, None),
         };
         let delta = gradients.scratch("delta", self.stats.shape())?;
-        gradients.push(CausalQueryGradient {
+        gradients.push(CausalQueryBackward {
             q: q.clone(),
             kv: kv.clone(),
             y: self.y.clone(),
@@ -240,7 +240,7 @@ impl Kernel for CausalAttention {
         });
         if let Some(Target { to: dkv, base }) = gradients.target(kv)? {
             let (q, kv, stats) = (q.clone(), kv.clone(), stats.clone());
-            gradients.push(CausalKeyGradient { q, kv, stats, delta, dy, base, dkv, heads });
+            gradients.push(CausalKeyBackward { q, kv, stats, delta, dy, base, dkv, heads });
         }
         Ok(())
     }

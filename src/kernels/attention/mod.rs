@@ -3,15 +3,15 @@
 mod attention;
 pub(in crate::kernels) mod cache;
 mod causal_attention;
-mod causal_gradient;
+mod causal_backward;
 mod merge_pieces;
-mod rotate;
-mod rotate_heads;
+mod qk_norm_rope;
+mod rope;
 
 pub use attention::{Attention, Pieces};
 pub use cache::{CacheType, GRANULE, LayerCache, Side};
 pub use causal_attention::{CausalAttention, Heads};
-pub use causal_gradient::{CausalKeyGradient, CausalQueryGradient};
+pub use causal_backward::{CausalKeyBackward, CausalQueryBackward};
 pub use merge_pieces::MergePieces;
-pub use rotate::Rotate;
-pub use rotate_heads::RotateHeads;
+pub use qk_norm_rope::QkNormRope;
+pub use rope::Rope;

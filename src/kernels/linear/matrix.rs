@@ -3,7 +3,7 @@
 
 use super::pack::{Planes, pack_row};
 use crate::format::{DType, blocks};
-use crate::gpu::{Element, Gpu, Parameter, Place, Tensor};
+use crate::gpu::{Device, Element, Gpu, Parameter, Tensor};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -82,12 +82,12 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Packs `source` and sends it to `place`.
+    /// Packs `source` and sends it to `device`.
     ///
     /// # Errors
     /// When the device cannot hold it.
-    pub fn load(place: &Place, label: &str, source: Arc<dyn RowSource>) -> Result<Self> {
-        Self::reserve(place, label, source, TILE)?.filled(place)
+    pub fn load(device: &Device, label: &str, source: Arc<dyn RowSource>) -> Result<Self> {
+        Self::reserve(device, label, source, TILE)?.filled(device)
     }
 
     /// The same in parts of `part_rows` rows each, a multiple of 64, whether or not they fit.
@@ -95,29 +95,29 @@ impl Matrix {
     /// # Errors
     /// When the device cannot hold it.
     pub fn load_parts(
-        place: &Place,
+        device: &Device,
         label: &str,
         source: Arc<dyn RowSource>,
         part_rows: usize,
     ) -> Result<Self> {
-        Self::reserve_parts(place, label, source, part_rows)?.filled(place)
+        Self::reserve_parts(device, label, source, part_rows)?.filled(device)
     }
 
-    /// Room for `source` at `place`, to be filled later. Parts are whole steps of `step` rows, a
+    /// Room for `source` at `device`, to be filled later. Parts are whole steps of `step` rows, a
     /// multiple of 64: the rows of an expert, for instance.
     ///
     /// # Errors
     /// When the device cannot hold it.
     pub fn reserve(
-        place: &Place,
+        device: &Device,
         label: &str,
         source: Arc<dyn RowSource>,
         step: usize,
     ) -> Result<Self> {
         let (dtype, rows, columns) = (source.dtype(), source.rows(), source.columns());
-        let most = match place {
-            Place::Host => u64::MAX,
-            Place::Device(gpu) => gpu.capabilities().max_tensor_bytes() / 16,
+        let most = match device {
+            Device::Reference => u64::MAX,
+            Device::Gpu(gpu) => gpu.capabilities().max_tensor_bytes() / 16,
         };
         // Parts are equal but for the last.
         let steps_that_fit = most / Planes::new(dtype, step, columns).texels as u64;
@@ -128,11 +128,11 @@ impl Matrix {
         }
         let steps = rows.div_ceil(step);
         let count = (steps as u64).div_ceil(steps_that_fit).max(1) as usize;
-        Self::reserve_parts(place, label, source, steps.div_ceil(count) * step)
+        Self::reserve_parts(device, label, source, steps.div_ceil(count) * step)
     }
 
     fn reserve_parts(
-        place: &Place,
+        device: &Device,
         label: &str,
         source: Arc<dyn RowSource>,
         part_rows: usize,
@@ -141,14 +141,14 @@ impl Matrix {
         let mut parts = vec![];
         for first in (0..rows).step_by(part_rows) {
             let planes = Planes::new(dtype, part_rows.min(rows - first), columns);
-            let tensor = Tensor::read_only(place, label, &[planes.texels, 4], Element::U32)?;
+            let tensor = Tensor::read_only(device, label, &[planes.texels, 4], Element::U32)?;
             parts.push(Part { tensor, planes, first, source: Arc::clone(&source) });
         }
         Ok(Self { source, parts })
     }
 
-    fn filled(self, place: &Place) -> Result<Self> {
-        if let Place::Device(gpu) = place {
+    fn filled(self, device: &Device) -> Result<Self> {
+        if let Device::Gpu(gpu) = device {
             self.fill(gpu)?;
         }
         Ok(self)

@@ -3,18 +3,18 @@
 
 mod gemm;
 mod input;
+mod linear;
+pub(in crate::kernels) mod matmul;
+pub(in crate::kernels) mod matmul_cost;
+mod matmul_strategies;
 pub(in crate::kernels) mod matrix;
 mod pack;
-pub(in crate::kernels) mod product;
-pub(in crate::kernels) mod product_cost;
-mod product_strategies;
-mod project;
-mod query_key_value;
+mod qkv_rope_cache;
 
 pub use gemm::{Form, Gemm};
 pub use input::Input;
+pub use linear::{Function, Linear};
+pub use matmul::{Gate, GateUp, Matmul};
 pub use matrix::{Matrix, OwnedRows, Part, RowSource, TILE};
 pub use pack::Planes;
-pub use product::{Gate, GateUp, Product};
-pub use project::{Function, Project};
-pub use query_key_value::QueryKeyValue;
+pub use qkv_rope_cache::QkvRopeCache;

@@ -21,7 +21,7 @@
 //! | IQ4_NL | 4 | | 1 for 2 blocks | |
 
 use crate::format::DType;
-use crate::format::small_blocks::q3_k_scale;
+use crate::format::low_bit_blocks::q3_k_scale;
 use std::ops::Range;
 
 /// Planes of a matrix of `rows4 * 4` rows and `blocks * 32` columns. A plane is `[slot /

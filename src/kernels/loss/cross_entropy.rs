@@ -98,7 +98,7 @@ impl Kernel for CrossEntropy {
             let (logits, targets) = (self.logits.clone(), self.targets.clone());
             let rows = self.rows.clone();
             let count = self.count;
-            gradients.push(CrossEntropyGradient {
+            gradients.push(CrossEntropyBackward {
                 logits,
                 targets,
                 rows,
@@ -113,7 +113,7 @@ impl Kernel for CrossEntropy {
 }
 
 /// The gradient of the losses of [`CrossEntropy`].
-pub struct CrossEntropyGradient {
+pub struct CrossEntropyBackward {
     /// Logits [R, V padded].
     pub logits: Tensor,
     /// The right columns.
@@ -130,9 +130,9 @@ pub struct CrossEntropyGradient {
     pub count: usize,
 }
 
-impl Kernel for CrossEntropyGradient {
+impl Kernel for CrossEntropyBackward {
     fn name(&self) -> &'static str {
-        "cross_entropy_gradient"
+        "cross_entropy_backward"
     }
 
     fn operands(&self) -> Vec<Operand> {
@@ -151,19 +151,19 @@ impl Kernel for CrossEntropyGradient {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let source = include_str!("../../../shaders/loss/cross_entropy_gradient.wgsl");
+        let source = include_str!("../../../shaders/loss/cross_entropy_backward.wgsl");
         let lanes = shared_row::lanes(self.logits.dim(1) / 4);
         let [x, y] = folded(self.logits.dim(0));
         let shared = Strategy {
             name: "cross_entropy_gradient_workgroup_row",
-            entry: "cross_entropy_gradient_shared_row",
-            source: include_str!("../../../shaders/loss/cross_entropy_gradient_shared_row.wgsl"),
+            entry: "cross_entropy_backward_shared_row",
+            source: include_str!("../../../shaders/loss/cross_entropy_backward_shared_row.wgsl"),
             constants: vec![("LANES", Constant::Count(lanes)), ("FOLD", Constant::Count(FOLD))],
             needs: Needs::lanes(lanes),
             grid: [x, y, 1],
         };
         can.allowed(
-            row_per_lane("cross_entropy_gradient", source, self.logits.dim(0)),
+            row_per_lane("cross_entropy_backward", source, self.logits.dim(0)),
             vec![shared],
         )
     }
@@ -242,14 +242,14 @@ impl Kernel for MeanLoss {
         {
             let (rows, totals, clock) =
                 (self.rows.clone(), self.totals.clone(), self.clock.clone());
-            gradients.push(MeanLossGradient { rows, totals, dtotals, clock, drows });
+            gradients.push(MeanLossBackward { rows, totals, dtotals, clock, drows });
         }
         Ok(())
     }
 }
 
 /// The gradient of the mean loss of [`MeanLoss`]; rows have no other reader.
-pub struct MeanLossGradient {
+pub struct MeanLossBackward {
     /// What [`CrossEntropy`] found [R, 4].
     pub rows: Tensor,
     /// What [`MeanLoss`] found.
@@ -262,9 +262,9 @@ pub struct MeanLossGradient {
     pub drows: Tensor,
 }
 
-impl Kernel for MeanLossGradient {
+impl Kernel for MeanLossBackward {
     fn name(&self) -> &'static str {
-        "mean_loss_gradient"
+        "mean_loss_backward"
     }
 
     fn operands(&self) -> Vec<Operand> {
@@ -282,8 +282,8 @@ impl Kernel for MeanLossGradient {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let source = include_str!("../../../shaders/loss/mean_loss_gradient.wgsl");
-        pointwise("mean_loss_gradient", source, self.rows.dim(0), vec![], can)
+        let source = include_str!("../../../shaders/loss/mean_loss_backward.wgsl");
+        pointwise("mean_loss_backward", source, self.rows.dim(0), vec![], can)
     }
 
     fn cost(&self, _: usize) -> Cost {

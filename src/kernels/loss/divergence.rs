@@ -12,7 +12,7 @@ pub struct Divergence {
     pub logits_a: Tensor,
     /// The second model's.
     pub logits_b: Tensor,
-    /// What [`super::Likelihood`] made of the first [T or more, 4].
+    /// What [`super::TokenLogProb`] made of the first [T or more, 4].
     pub scores_a: Tensor,
     /// What it made of the second.
     pub scores_b: Tensor,

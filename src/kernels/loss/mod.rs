@@ -2,8 +2,8 @@
 
 mod cross_entropy;
 mod divergence;
-mod likelihood;
+mod token_log_prob;
 
-pub use cross_entropy::{CrossEntropy, CrossEntropyGradient, MeanLoss, MeanLossGradient};
+pub use cross_entropy::{CrossEntropy, CrossEntropyBackward, MeanLoss, MeanLossBackward};
 pub use divergence::Divergence;
-pub use likelihood::Likelihood;
+pub use token_log_prob::TokenLogProb;

@@ -6,7 +6,7 @@ use crate::gpu::{
     Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy,
     Target, Tensor,
 };
-use crate::kernels::linear::product::gelu;
+use crate::kernels::linear::matmul::gelu;
 
 /// A function of single numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,14 +83,14 @@ impl Kernel for Activate {
         if let Some(dy) = gradients.get(&self.y)
             && let Some(Target { to: dx, base }) = gradients.target(&self.x)?
         {
-            gradients.push(ActivateGradient { x: self.x.clone(), dy, base, dx, kind: self.kind });
+            gradients.push(ActivateBackward { x: self.x.clone(), dy, base, dx, kind: self.kind });
         }
         Ok(())
     }
 }
 
 /// `dx = f'(x) * dy (+ base)`.
-pub struct ActivateGradient {
+pub struct ActivateBackward {
     /// Input of the activation.
     pub x: Tensor,
     /// Gradient of its output.
@@ -103,9 +103,9 @@ pub struct ActivateGradient {
     pub kind: Activation,
 }
 
-impl Kernel for ActivateGradient {
+impl Kernel for ActivateBackward {
     fn name(&self) -> &'static str {
-        "activate_gradient"
+        "activate_backward"
     }
 
     fn operands(&self) -> Vec<Operand> {
@@ -123,8 +123,8 @@ impl Kernel for ActivateGradient {
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         let constants = vec![("KIND", Constant::Word(self.kind.word()))];
-        let source = include_str!("../../../shaders/pointwise/activate_gradient.wgsl");
-        pointwise("activate_gradient", source, self.dx.len().div_ceil(4), constants, can)
+        let source = include_str!("../../../shaders/pointwise/activate_backward.wgsl");
+        pointwise("activate_backward", source, self.dx.len().div_ceil(4), constants, can)
     }
 
     fn cost(&self, _: usize) -> Cost {

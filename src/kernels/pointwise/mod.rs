@@ -6,6 +6,6 @@ pub(in crate::kernels) mod normal;
 pub(in crate::kernels) mod pointwise;
 mod swiglu;
 
-pub use activate::{Activate, ActivateGradient, Activation};
+pub use activate::{Activate, ActivateBackward, Activation};
 pub use add::Add;
-pub use swiglu::{Swiglu, SwigluGradient};
+pub use swiglu::{Swiglu, SwigluBackward};

@@ -60,14 +60,14 @@ impl Kernel for Swiglu {
         if let Some(dy) = gradients.get(&self.y)
             && let Some(Target { to: dx, base }) = gradients.target(&self.x)?
         {
-            gradients.push(SwigluGradient { x: self.x.clone(), dy, base, dx });
+            gradients.push(SwigluBackward { x: self.x.clone(), dy, base, dx });
         }
         Ok(())
     }
 }
 
 /// The gradient of [`Swiglu`].
-pub struct SwigluGradient {
+pub struct SwigluBackward {
     /// Gate and up [T, 2 F].
     pub x: Tensor,
     /// Gradient of the result [T, F].
@@ -78,9 +78,9 @@ pub struct SwigluGradient {
     pub dx: Tensor,
 }
 
-impl Kernel for SwigluGradient {
+impl Kernel for SwigluBackward {
     fn name(&self) -> &'static str {
-        "swiglu_gradient"
+        "swiglu_backward"
     }
 
     fn operands(&self) -> Vec<Operand> {
@@ -98,8 +98,8 @@ impl Kernel for SwigluGradient {
     }
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let source = include_str!("../../../shaders/pointwise/swiglu_gradient.wgsl");
-        pointwise("swiglu_gradient", source, self.dy.len() / 4, vec![], can)
+        let source = include_str!("../../../shaders/pointwise/swiglu_backward.wgsl");
+        pointwise("swiglu_backward", source, self.dy.len() / 4, vec![], can)
     }
 
     fn cost(&self, _: usize) -> Cost {

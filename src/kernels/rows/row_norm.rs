@@ -1,6 +1,6 @@
 //! LayerNorm and RMSNorm of training.
 
-use super::norm_gradient::{NormGainGradient, NormGradient};
+use super::norm_backward::{NormBackward, NormGainBackward};
 use super::shared_row::SharedRow;
 use crate::Result;
 use crate::gpu::{
@@ -109,11 +109,11 @@ impl Kernel for RowNorm {
             let bias = self.bias.as_ref().map(|bias| gradients.target(bias)).transpose()?.flatten();
             let (dbias, bias_base) = bias.map_or((None, None), |bias| (Some(bias.to), bias.base));
             let (x, stats, dy) = (x.clone(), stats.clone(), dy.clone());
-            gradients.push(NormGainGradient { x, stats, dy, base, bias_base, dgain, dbias });
+            gradients.push(NormGainBackward { x, stats, dy, base, bias_base, dgain, dbias });
         }
         if let Some(Target { to: dx, base }) = gradients.target(x)? {
             let (x, stats, gain) = (x.clone(), stats.clone(), self.gain.clone());
-            gradients.push(NormGradient { x, stats, gain, dy, base, dx, centred: self.centred });
+            gradients.push(NormBackward { x, stats, gain, dy, base, dx, centred: self.centred });
         }
         Ok(())
     }

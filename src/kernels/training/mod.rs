@@ -1,11 +1,11 @@
 //! What only a training step needs: batches, slices, block-diagonal matrices and optimisers.
 
-mod diagonal;
-mod draw;
+mod block_diagonal;
 mod optimise;
-mod pick;
+mod sample_batch;
+mod slice_last;
 
-pub use diagonal::{Diagonal, DiagonalGradient};
-pub use draw::{Draw, Tick};
+pub use block_diagonal::{BlockDiagonal, BlockDiagonalBackward};
 pub use optimise::{Adamw, Sgd, SquareSum, Step};
-pub use pick::{Pick, Spread};
+pub use sample_batch::{IncrementStep, SampleBatch};
+pub use slice_last::{SliceLast, SliceLastBackward};

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::format::{Array, DType, Gguf, TensorInfo, Value, blocks};
 use crate::kernels::Function;
 use crate::model::architecture::{Norm, TABLE, names};
-use crate::model::rope::{Rope, Scaling};
+use crate::model::rope::{RopeParameters, Scaling};
 
 pub(super) fn read(gguf: &Gguf) -> Result<Config> {
     let named = gguf.str("general.architecture")?;
@@ -34,16 +34,18 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
     let width_of_rope = keys.count_or("rope.dimension_count", head)?;
     let base = keys.opt_f32("rope.freq_base")?.unwrap_or(10_000.0);
     let rope = match architecture.learned_positions {
-        true => Rope::none(),
-        false => {
-            Rope { base: base.into(), width: width_of_rope, scaling: scaling(&keys, context)? }
-        }
+        true => RopeParameters::none(),
+        false => RopeParameters {
+            base: base.into(),
+            width: width_of_rope,
+            scaling: scaling(&keys, context)?,
+        },
     };
     let (mut ropes, mut layer_types) = (vec![rope], vec![LayerType { window, rope: 0 }; layers]);
     if named == "gemma3" {
         // Layers with a window have an embedding of their own. Most files say nothing of either.
         let base = keys.opt_f32("rope.freq_base_swa")?.map_or(10_000.0, f64::from);
-        ropes.push(Rope { base, width: width_of_rope, scaling: Scaling::None });
+        ropes.push(RopeParameters { base, width: width_of_rope, scaling: Scaling::None });
         let local = local_layers(&keys, layers)?;
         for (layer, local) in layer_types.iter_mut().zip(local) {
             *layer = match local && window.is_some() {

@@ -6,7 +6,7 @@ use crate::Result;
 use crate::format::Folder;
 use crate::kernels::Function;
 use crate::model::architecture::{Architecture, TABLE, model_types};
-use crate::model::rope::{Rope, Scaling};
+use crate::model::rope::{RopeParameters, Scaling};
 use serde_json::json;
 
 pub(super) fn read(folder: &Folder) -> Result<Config> {
@@ -154,7 +154,7 @@ fn gpt2(fields: &Fields, architecture: &'static Architecture) -> Result<Config> 
         vocab_size: fields.count("vocab_size")?,
         max_context: fields.opt_count("n_positions")?.unwrap_or(1024),
         norm_eps: fields.opt_number("layer_norm_epsilon")?.unwrap_or(1e-5) as f32,
-        ropes: vec![Rope::none()],
+        ropes: vec![RopeParameters::none()],
         layer_types: vec![LayerType { window: None, rope: 0 }; layers],
         activation,
         embedding_scale: 1.0,
@@ -303,13 +303,13 @@ fn ropes(
     context: usize,
     gemma: bool,
     theta: f64,
-) -> Result<Vec<Rope>> {
+) -> Result<Vec<RopeParameters>> {
     let theta = fields.opt_number("rope_theta")?.or(Some(theta));
     let local_theta = fields.opt_number("rope_local_base_freq")?;
     let partial = fields.opt_number("partial_rotary_factor")?;
     let (parameters, old) =
         (fields.opt_object("rope_parameters")?, fields.opt_object("rope_scaling")?);
-    let read = |parameters: Option<Fields>, theta| -> Result<Rope> {
+    let read = |parameters: Option<Fields>, theta| -> Result<RopeParameters> {
         let rope = embedding(parameters.as_ref(), theta, partial, head, context, fields)?;
         parameters.map_or(Ok(()), Fields::finish)?;
         Ok(rope)
@@ -338,7 +338,7 @@ fn embedding(
     head: usize,
     context: usize,
     fields: &Fields,
-) -> Result<Rope> {
+) -> Result<RopeParameters> {
     let (mut base, mut share, mut scaling_of) = (theta, partial, None);
     if let Some(parameters) = parameters {
         base = parameters.opt_number("rope_theta")?.or(base);
@@ -354,7 +354,7 @@ fn embedding(
         Some(parameters) => read_scaling(parameters, fields, context, width)?,
         None => Scaling::None,
     };
-    Ok(Rope { base: base.unwrap_or(10_000.0), width, scaling })
+    Ok(RopeParameters { base: base.unwrap_or(10_000.0), width, scaling })
 }
 
 fn read_scaling(

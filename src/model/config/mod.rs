@@ -7,7 +7,7 @@ mod hugging_face;
 mod keys;
 
 use super::architecture::Architecture;
-use super::rope::{Rope, Scaling};
+use super::rope::{RopeParameters, Scaling};
 use crate::Result;
 use crate::format::{Gguf, Source};
 use crate::kernels::{Function, Route};
@@ -37,7 +37,7 @@ pub struct Config {
     /// Epsilon of the norms.
     pub norm_eps: f32,
     /// Rotary embeddings; layers choose among them.
-    pub ropes: Vec<Rope>,
+    pub ropes: Vec<RopeParameters>,
     /// What differs between layers `[L]`.
     pub layer_types: Vec<LayerType>,
     /// Factor of the embeddings.

@@ -1,7 +1,7 @@
 //! A step under the loupe: timed, or compared with the references, dispatch by dispatch.
 
-use super::{Runner, Timing, Want};
-use crate::gpu::{Divergence, Place, first_divergence};
+use super::{LogitsMode, Runner, Timing};
+use crate::gpu::{Device, Divergence, first_divergence};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ impl Runner {
     }
 
     /// Runs the step of `ids`, whose words are written, and notes the time of each dispatch.
-    pub(super) fn run_profiled(&mut self, ids: &[u32], want: Want) -> Result<()> {
-        let place = self.place.clone();
-        let Place::Device(gpu) = &place else { return Ok(()) };
+    pub(super) fn run_profiled(&mut self, ids: &[u32], want: LogitsMode) -> Result<()> {
+        let device = self.device.clone();
+        let Device::Gpu(gpu) = &device else { return Ok(()) };
         let position = self.position;
         let step = self.step(ids.len(), want)?;
         let compiled = Arc::clone(&step.compiled);
@@ -61,11 +61,11 @@ impl Runner {
     /// fails.
     pub fn check(&mut self, ids: &[u32]) -> Result<Option<Divergence>> {
         self.check_ids(ids)?;
-        let place = self.place.clone();
+        let device = self.device.clone();
         for ids in ids.chunks(self.room.chunk) {
             self.place_step(ids)?;
-            let Place::Device(gpu) = &place else { return Ok(None) };
-            let recording = self.recording(ids.len(), Want::Last)?;
+            let Device::Gpu(gpu) = &device else { return Ok(None) };
+            let recording = self.recording(ids.len(), LogitsMode::Last)?;
             let divergence = first_divergence(gpu, &recording, &mut self.host)?;
             self.position += ids.len();
             match divergence {

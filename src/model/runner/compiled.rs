@@ -2,7 +2,7 @@
 
 use super::Runner;
 use crate::Result;
-use crate::gpu::{Gpu, Place, Program, Recording};
+use crate::gpu::{Device, Gpu, Program, Recording};
 use std::sync::{Arc, OnceLock};
 
 /// A recording, compiled where there is a device.
@@ -14,14 +14,14 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
-    /// Compiles for `place`.
+    /// Compiles for `device`.
     ///
     /// # Errors
     /// A kernel that does not compile, by name.
-    pub fn new(place: &Place, recording: Recording) -> Result<Arc<Self>> {
-        let program = match place {
-            Place::Device(gpu) => Some(Program::compile(gpu, &recording)?),
-            Place::Host => None,
+    pub fn new(device: &Device, recording: Recording) -> Result<Arc<Self>> {
+        let program = match device {
+            Device::Gpu(gpu) => Some(Program::compile(gpu, &recording)?),
+            Device::Reference => None,
         };
         Ok(Arc::new(Self { recording, program, unchained: OnceLock::new() }))
     }
@@ -48,8 +48,8 @@ impl Runner {
     /// Runs a step of `tokens` tokens, whose words are written and that has no chains, without
     /// waiting for it.
     pub(super) fn advance(&mut self, tokens: usize, step: &Compiled) {
-        match (&self.place, &step.program) {
-            (Place::Device(gpu), Some(program)) => program.run(gpu),
+        match (&self.device, &step.program) {
+            (Device::Gpu(gpu), Some(program)) => program.run(gpu),
             _ => step.recording.run_reference(&mut self.host),
         }
         self.advanced(tokens, step);

@@ -2,8 +2,8 @@
 //! other.
 
 use super::compiled::Compiled;
-use super::{MOST_STEPS, Runner, Want};
-use crate::gpu::{Gpu, Place};
+use super::{LogitsMode, MOST_STEPS, Runner};
+use crate::gpu::{Device, Gpu};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use std::sync::Arc;
 /// a while that happens to any thread, and then it is for 8 steps; on a machine that has other work
 /// it goes on, and each time is twice as long.
 #[derive(Debug, Default)]
-pub(super) struct Patience {
+pub(super) struct ChainBackoff {
     /// Steps until chains are tried again.
     left: usize,
     /// How many these were the last time, less those that went well since.
     last: usize,
 }
 
-impl Patience {
+impl ChainBackoff {
     fn missed(&mut self) {
         self.last = (2 * self.last).clamp(8, 4096);
         self.left = self.last;
@@ -43,7 +43,7 @@ impl Runner {
     /// When the context is full, the id is unknown, or the device fails.
     pub fn feed(&mut self, id: u32) -> Result<()> {
         self.check_ids(&[id])?;
-        self.run(&[id], Want::Last)
+        self.run(&[id], LogitsMode::Last)
     }
 
     /// Computes `steps` greedy steps in one submission, each feeding its choice to the next on the
@@ -55,19 +55,19 @@ impl Runner {
         let steps = steps.min(MOST_STEPS).min(self.context - self.position).max(1);
         self.reserve(steps)?;
         self.written = self.written.max(self.position + steps);
-        let place = self.place.clone();
-        let (Place::Device(gpu), None) = (&place, &self.profile) else {
+        let device = self.device.clone();
+        let (Device::Gpu(gpu), None) = (&device, &self.profile) else {
             let mut choices = vec![];
             for _ in 0..steps {
                 let id = self.greedy()?;
-                self.run(&[id], Want::Last)?;
+                self.run(&[id], LogitsMode::Last)?;
                 choices.push(self.greedy()?);
             }
             return Ok(choices);
         };
         let (step, position) = (self.step.clone(), self.position as u32);
         self.write_words(&step, &[position]);
-        let compiled = Arc::clone(&self.step(1, Want::Last)?.compiled);
+        let compiled = Arc::clone(&self.step(1, LogitsMode::Last)?.compiled);
         self.steps_of_one(gpu, &compiled, steps)
     }
 
@@ -81,7 +81,7 @@ impl Runner {
         let mut choices = Vec::with_capacity(steps);
         while choices.len() < steps {
             let program = match &compiled.program {
-                Some(program) if self.patience.left == 0 => program,
+                Some(program) if self.backoff.left == 0 => program,
                 _ => compiled.unchained(gpu)?,
             };
             let Some(readback) = &self.readback else {
@@ -97,9 +97,9 @@ impl Runner {
                 choices.push(self.check_choice(words[0])?);
             }
             if done == left {
-                self.patience.went_well(done, chained);
+                self.backoff.went_well(done, chained);
             } else {
-                self.patience.missed();
+                self.backoff.missed();
                 let (step, chosen) = (self.step.clone(), self.chosen.clone());
                 self.write_words(&step, &[self.position as u32]);
                 self.write_words(&chosen, &[last]);

@@ -1,8 +1,8 @@
 //! Texts as vectors: the hidden states after the last norm, pooled.
 
 use super::compiled::Compiled;
-use super::{Runner, Want};
-use crate::gpu::{Element, Place, Tensor};
+use super::{LogitsMode, Runner};
+use crate::gpu::{Device, Element, Tensor};
 use crate::kernels::Norm;
 use crate::model::architecture::Norm as NormKind;
 use crate::model::config::Config;
@@ -33,7 +33,7 @@ impl Embedder {
         runner.beside = Self::bytes_for(&runner.model.config);
         // As wide as the stream: whole blocks.
         let width = runner.model.output_norm.gain.dim(0);
-        let hidden = Tensor::zeros(&runner.place, "hidden states", &[ROWS, width], Element::F32)?;
+        let hidden = Tensor::zeros(&runner.device, "hidden states", &[ROWS, width], Element::F32)?;
         Ok(Self { runner, hidden, steps: HashMap::new() })
     }
 
@@ -48,7 +48,7 @@ impl Embedder {
             let act = self.runner.activations(tokens)?;
             let Runner { model, cache, step, chosen, logits, .. } = &self.runner;
             let mut recording =
-                record(model, cache, &act, step, chosen, logits, tokens, Want::Nothing);
+                record(model, cache, &act, step, chosen, logits, tokens, LogitsMode::Nothing);
             let (config, norm) = (&model.config, &model.output_norm);
             let kernel = Norm {
                 x: act.x.clone(),
@@ -63,7 +63,7 @@ impl Embedder {
                 tokens,
             };
             recording.push("output_norm", kernel);
-            self.steps.insert(key, Compiled::new(&self.runner.place, recording)?);
+            self.steps.insert(key, Compiled::new(&self.runner.device, recording)?);
         }
         self.steps.get(&key).cloned().ok_or_else(|| Error::Model("a step went missing".into()))
     }
@@ -103,9 +103,9 @@ impl Embedder {
         let step = self.step(ids.len())?;
         self.runner.advance(ids.len(), &step);
         self.runner.count(0, 0, self.hidden.data_bytes());
-        match &self.runner.place {
-            Place::Device(gpu) => self.hidden.read_f32(gpu),
-            Place::Host => Ok(self.runner.host.f32(&self.hidden).to_vec()),
+        match &self.runner.device {
+            Device::Gpu(gpu) => self.hidden.read_f32(gpu),
+            Device::Reference => Ok(self.runner.host.f32(&self.hidden).to_vec()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a step leaves: logits and choices, brought to the host.
 
-use super::{Runner, Want};
-use crate::gpu::Place;
+use super::{LogitsMode, Runner};
+use crate::gpu::Device;
 use crate::{Error, Result};
 
 /// Tokens computed at once when all logits are wanted, which take far more room.
@@ -14,9 +14,9 @@ impl Runner {
     /// When the device fails.
     pub fn last_logits(&mut self) -> Result<Vec<f32>> {
         self.count(0, 0, self.logits.data_bytes());
-        let mut values = match &self.place {
-            Place::Device(gpu) => self.logits.read_f32(gpu)?,
-            Place::Host => self.host.f32(&self.logits).to_vec(),
+        let mut values = match &self.device {
+            Device::Gpu(gpu) => self.logits.read_f32(gpu)?,
+            Device::Reference => self.host.f32(&self.logits).to_vec(),
         };
         values.truncate(self.model.config.vocab_size);
         Ok(values)
@@ -28,9 +28,9 @@ impl Runner {
     /// When the device fails.
     pub fn greedy(&mut self) -> Result<u32> {
         self.count(0, 0, self.chosen.data_bytes());
-        let id = match &self.place {
-            Place::Device(gpu) => self.chosen.read(gpu)?[0],
-            Place::Host => self.host.u32(&self.chosen)[0],
+        let id = match &self.device {
+            Device::Gpu(gpu) => self.chosen.read(gpu)?[0],
+            Device::Reference => self.host.u32(&self.chosen)[0],
         };
         self.check_choice(id)
     }
@@ -67,13 +67,13 @@ impl Runner {
         let vocabulary = self.model.config.vocab_size;
         let most = self.room.chunk.min(CHUNK_ALL);
         for (index, chunk) in ids.chunks(most).enumerate() {
-            self.run(chunk, Want::All)?;
-            let place = self.place.clone();
-            let logits = self.step(chunk.len(), Want::All)?.logits.clone();
+            self.run(chunk, LogitsMode::All)?;
+            let device = self.device.clone();
+            let logits = self.step(chunk.len(), LogitsMode::All)?.logits.clone();
             self.count(0, 0, logits.bytes());
-            let values = match &place {
-                Place::Device(gpu) => logits.read_f32(gpu)?,
-                Place::Host => self.host.f32(&logits).to_vec(),
+            let values = match &device {
+                Device::Gpu(gpu) => logits.read_f32(gpu)?,
+                Device::Reference => self.host.f32(&logits).to_vec(),
             };
             for (token, row) in values.chunks(logits.dim(1)).enumerate() {
                 each(index * most + token, &row[..vocabulary])?;

@@ -9,7 +9,7 @@ use minijinja::{Environment, Error, State, Value};
 
 use super::methods;
 use super::python::{Done, error, items, str};
-use crate::text::clock;
+use crate::text::strftime;
 
 pub(super) fn add_to(environment: &mut Environment) {
     environment.remove_global("debug");
@@ -30,7 +30,7 @@ pub(super) fn add_to(environment: &mut Environment) {
     environment.add_function("raise_exception", |message: Value| -> Done<Value> {
         Err(error(str(&message)?))
     });
-    environment.add_function("strftime_now", clock::strftime_now);
+    environment.add_function("strftime_now", strftime::strftime_now);
 }
 
 /// Python's `dict`, of a dict or of pairs, and of names.

@@ -8,7 +8,7 @@ use tokenizers::{Model, models::bpe::BpeBuilder};
 use super::pretokenizers::{self, WordCutter};
 use crate::error::{Error, Result};
 use crate::text::TokenKind;
-use crate::text::TokenizerParts;
+use crate::text::TokenizerMetadata;
 
 /// The character that stands for each byte: itself where it is printable Latin-1, else one from 256
 /// on.
@@ -58,7 +58,7 @@ pub(in crate::text) struct ByteLevel {
 impl ByteLevel {
     /// Builds from the file's parts. Only normal, user-defined and byte tokens take part in
     /// merging, so no text can be merged into a control token.
-    pub fn new(parts: &TokenizerParts, kinds: &[TokenKind]) -> Result<Self> {
+    pub fn new(parts: &TokenizerMetadata, kinds: &[TokenKind]) -> Result<Self> {
         let rule = match parts.pre {
             Some(name) => pretokenizers::by_name(name).ok_or_else(|| {
                 let known = pretokenizers::known_names().collect::<Vec<_>>().join(", ");
@@ -168,7 +168,11 @@ pub(in crate::text) fn append_spelled(token: &str, bytes: &mut Vec<u8>) {
 
 /// Splits "left right" pairs. The library trusts their lengths, so they are checked here; that each
 /// part is in the vocabulary it checks itself.
-fn read_merges(parts: &TokenizerParts, longest: usize, excluded: &HashSet<&str>) -> Result<Merges> {
+fn read_merges(
+    parts: &TokenizerMetadata,
+    longest: usize,
+    excluded: &HashSet<&str>,
+) -> Result<Merges> {
     let Some(merges) = &parts.merges else {
         return Err(Error::Text(
             "tokenizer.ggml.merges is missing; choose a complete model file".into(),

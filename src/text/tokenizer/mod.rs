@@ -1,15 +1,15 @@
 //! From text to ids and back: the vocabularies of GGUF files and of Hugging Face folders.
 
 pub(in crate::text) mod added;
+pub(in crate::text) mod bpe_trainer;
 pub(in crate::text) mod byte_level;
 pub(in crate::text) mod decoders;
 pub(in crate::text) mod folder_tokens;
 pub(in crate::text) mod gguf_pieces;
 pub(in crate::text) mod gguf_tokens;
-pub(in crate::text) mod learned;
-pub(in crate::text) mod library;
+pub(in crate::text) mod hf_tokenizer;
 pub(in crate::text) mod markers;
-pub(in crate::text) mod parts;
+pub(in crate::text) mod metadata;
 pub(in crate::text) mod pretokenizers;
 pub(in crate::text) mod sentencepiece;
 pub(in crate::text) mod tokenizer;

@@ -12,7 +12,7 @@ use std::collections::BinaryHeap;
 use super::vocabulary::Vocabulary;
 use crate::error::{Error, Result};
 use crate::text::TokenKind;
-use crate::text::TokenizerParts;
+use crate::text::TokenizerMetadata;
 
 /// Stands for a space inside pieces.
 pub(in crate::text) const SPACE: &str = "\u{2581}";
@@ -70,7 +70,7 @@ impl Eq for Pair {}
 impl SentencePiece {
     /// Builds from the file's parts. Only normal and user-defined tokens can be merged into, so
     /// text can form neither control nor byte tokens by spelling them.
-    pub fn new(parts: &TokenizerParts, kinds: &[TokenKind]) -> Result<Self> {
+    pub fn new(parts: &TokenizerMetadata, kinds: &[TokenKind]) -> Result<Self> {
         let Some(scores) = parts.scores else {
             return Err(Error::Text(
                 "tokenizer.ggml.scores is missing; choose a complete model file".into(),

@@ -4,14 +4,14 @@ use super::added::{AddedTokens, Segment};
 use super::byte_level::ByteLevel;
 use super::decoders::{Position, WholeText};
 use super::folder_tokens::FolderTokens;
-use super::library::Library;
+use super::hf_tokenizer::Library;
 use super::markers::{mend_kinds, turn_ends};
 use super::sentencepiece::SentencePiece;
 use crate::error::{Error, Result};
 use crate::format::{Folder, Gguf, Source, is_there, with_words};
 use crate::text::TextStream;
 use crate::text::TokenKind;
-use crate::text::TokenizerParts;
+use crate::text::TokenizerMetadata;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -42,7 +42,7 @@ impl Tokenizer {
     /// alone.
     pub fn is_in(source: &Source) -> bool {
         match source {
-            Source::Gguf(gguf) => TokenizerParts::are_in(gguf),
+            Source::Gguf(gguf) => TokenizerMetadata::are_in(gguf),
             Source::Folder(folder) => folder.path().join("tokenizer.json").is_file(),
         }
     }
@@ -112,14 +112,14 @@ impl Tokenizer {
             );
             return Err(gguf.path_error(message));
         }
-        Self::from_parts(&TokenizerParts::from_gguf(gguf)?).map_err(|error| match error {
+        Self::from_parts(&TokenizerMetadata::from_gguf(gguf)?).map_err(|error| match error {
             Error::Text(message) => gguf.path_error(message),
             other => other,
         })
     }
 
     /// Builds a tokenizer from its parts, wherever they come from.
-    pub fn from_parts(parts: &TokenizerParts) -> Result<Self> {
+    pub fn from_parts(parts: &TokenizerMetadata) -> Result<Self> {
         let vocab_size = parts.tokens.len();
         if vocab_size == 0 || u32::try_from(vocab_size).is_err() {
             return Err(Error::Text(format!(
@@ -344,7 +344,7 @@ fn missing(folder: &Folder) -> Result<Error> {
     Ok(folder.path_error(message))
 }
 
-fn read_kinds(parts: &TokenizerParts) -> Result<Vec<TokenKind>> {
+fn read_kinds(parts: &TokenizerMetadata) -> Result<Vec<TokenKind>> {
     let tokens = parts.tokens.len();
     let Some(numbers) = &parts.kinds else { return Ok(vec![TokenKind::Normal; tokens]) };
     if numbers.len() != tokens {

@@ -2,7 +2,7 @@
 //! come in.
 
 pub(in crate::train) mod data;
+pub(in crate::train) mod dataset;
 pub(in crate::train) mod example;
 pub(in crate::train) mod json_lines;
-pub(in crate::train) mod lesson;
-pub(in crate::train) mod order;
+pub(in crate::train) mod shuffle;

@@ -1,7 +1,7 @@
 //! The shape of a transformer to be trained.
 
 use crate::model::Config;
-use crate::model::rope::Rope;
+use crate::model::rope::RopeParameters;
 use crate::train::text_settings::TextSettings;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,7 @@ pub struct Shape {
     pub norm_eps: f32,
     /// Frequencies of the rotation; without, of base 10,000.
     #[serde(skip)]
-    pub rope: Option<Rope>,
+    pub rope: Option<RopeParameters>,
 }
 
 fn epsilon() -> f32 {
@@ -250,7 +250,10 @@ impl Shape {
             ));
         }
         if !self.intermediate_size.is_multiple_of(4) {
-            return wrong(format!("hidden {} is no multiple of 4", self.intermediate_size));
+            return wrong(format!(
+                "intermediate_size {} is no multiple of 4",
+                self.intermediate_size
+            ));
         }
         if !(self.embedding_deviation > 0.0 && self.embedding_deviation.is_finite()) {
             return wrong(format!(

@@ -8,7 +8,7 @@
 
 use super::config::Shape;
 use super::parameters::Parameters;
-use crate::gpu::{Place, Tensor};
+use crate::gpu::{Device, Tensor};
 use crate::sample::Rng;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -168,7 +168,7 @@ impl Adapter {
     ///
     /// # Errors
     /// When the settings are impossible, or the device cannot hold it.
-    pub fn zeros(place: &Place, shape: &Shape, settings: &LoraSettings) -> Result<Self> {
+    pub fn zeros(device: &Device, shape: &Shape, settings: &LoraSettings) -> Result<Self> {
         settings.check()?;
         let mut all = vec![];
         for site in (0..shape.n_layers).flat_map(|layer| settings.sites(shape, layer)) {
@@ -176,7 +176,7 @@ impl Adapter {
             all.push((format!("{}.lora_a", site.name), vec![held * rank, site.columns]));
             all.push((format!("{}.lora_b", site.name), vec![held * site.rows, rank]));
         }
-        Ok(Self { settings: settings.clone(), parameters: Parameters::named(place, all)? })
+        Ok(Self { settings: settings.clone(), parameters: Parameters::named(device, all)? })
     }
 
     /// Where training starts from: A drawn from `seed` as PEFT draws it (He et al. 2015,

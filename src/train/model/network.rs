@@ -5,7 +5,7 @@ use super::config::Shape;
 use super::low_rank::{Adapter, LoraSettings};
 use super::parameters::Parameters;
 use crate::format::Source;
-use crate::gpu::{Gpu, Place};
+use crate::gpu::{Device, Gpu};
 use crate::model::{Config, floats};
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -25,9 +25,9 @@ impl Network {
     ///
     /// # Errors
     /// When the shape is impossible, or the device cannot hold it.
-    pub fn zeros(place: &Place, shape: &Shape, lora: Option<&LoraSettings>) -> Result<Self> {
-        let weights = Parameters::zeros(place, shape)?;
-        let adapter = lora.map(|settings| Adapter::zeros(place, shape, settings)).transpose()?;
+    pub fn zeros(device: &Device, shape: &Shape, lora: Option<&LoraSettings>) -> Result<Self> {
+        let weights = Parameters::zeros(device, shape)?;
+        let adapter = lora.map(|settings| Adapter::zeros(device, shape, settings)).transpose()?;
         Ok(Self { shape: shape.clone(), weights, adapter })
     }
 
@@ -48,8 +48,8 @@ impl Network {
     /// # Errors
     /// When the shape is impossible, or the device cannot hold it.
     pub fn random(gpu: &Arc<Gpu>, shape: &Shape, seed: u64) -> Result<Self> {
-        let place = Place::Device(Arc::clone(gpu));
-        let network = Self::zeros(&place, shape, None)?;
+        let device = Device::Gpu(Arc::clone(gpu));
+        let network = Self::zeros(&device, shape, None)?;
         network.weights.write(gpu, &Parameters::start(shape, seed))?;
         Ok(network)
     }
@@ -68,7 +68,7 @@ impl Network {
     ) -> Result<Self> {
         let config = Config::from_source(source)?;
         let network =
-            Self::zeros(&Place::Device(Arc::clone(gpu)), &Self::shape_of(source, context)?, lora)?;
+            Self::zeros(&Device::Gpu(Arc::clone(gpu)), &Self::shape_of(source, context)?, lora)?;
         floats(source, &config, |name, mut values| {
             let tensor = network
                 .weights

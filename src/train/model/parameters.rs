@@ -2,7 +2,7 @@
 //! and go.
 
 use super::config::{Feedforward, NormKind, Positions, Shape};
-use crate::gpu::{Element, Gpu, Place, StorageKind, Tensor};
+use crate::gpu::{Device, Element, Gpu, StorageKind, Tensor};
 use crate::sample::Rng;
 use crate::{Error, Result};
 
@@ -74,10 +74,10 @@ impl Parameters {
     ///
     /// # Errors
     /// When the shape is impossible or the device cannot hold them.
-    pub fn zeros(place: &Place, shape: &Shape) -> Result<Self> {
+    pub fn zeros(device: &Device, shape: &Shape) -> Result<Self> {
         shape.check()?;
         Self::named(
-            place,
+            device,
             listed(shape).into_iter().map(|(name, shape, _)| (name, shape)).collect(),
         )
     }
@@ -86,10 +86,10 @@ impl Parameters {
     ///
     /// # Errors
     /// When the device cannot hold them.
-    pub(in crate::train) fn named(place: &Place, all: Vec<(String, Vec<usize>)>) -> Result<Self> {
+    pub(in crate::train) fn named(device: &Device, all: Vec<(String, Vec<usize>)>) -> Result<Self> {
         let (mut names, mut tensors) = (vec![], vec![]);
         for (name, shape) in all {
-            tensors.push(Tensor::zeros(place, &name, &shape, Element::F32)?);
+            tensors.push(Tensor::zeros(device, &name, &shape, Element::F32)?);
             names.push(name);
         }
         Ok(Self { names, tensors })
@@ -117,9 +117,9 @@ impl Parameters {
     ///
     /// # Errors
     /// When the device cannot hold them.
-    pub fn like(&self, place: &Place) -> Result<Self> {
+    pub fn like(&self, device: &Device) -> Result<Self> {
         let zeros =
-            |tensor: &Tensor| Tensor::zeros(place, tensor.label(), tensor.shape(), Element::F32);
+            |tensor: &Tensor| Tensor::zeros(device, tensor.label(), tensor.shape(), Element::F32);
         let tensors = self.tensors.iter().map(zeros).collect::<Result<_>>()?;
         Ok(Self { names: self.names.clone(), tensors })
     }
@@ -130,11 +130,11 @@ impl Parameters {
     ///
     /// # Errors
     /// When the device cannot hold them.
-    pub(in crate::train) fn successors(&self, place: &Place, in_place: bool) -> Result<Self> {
-        let successor = |tensor: &Tensor| match place {
-            Place::Host if in_place => Ok(tensor.clone()),
-            Place::Device(_) if !tensor.written().is(tensor) => Ok(tensor.written().clone()),
-            Place::Device(gpu) if tensor.bytes() <= gpu.capabilities().max_binding_bytes => {
+    pub(in crate::train) fn successors(&self, device: &Device, in_place: bool) -> Result<Self> {
+        let successor = |tensor: &Tensor| match device {
+            Device::Reference if in_place => Ok(tensor.clone()),
+            Device::Gpu(_) if !tensor.written().is(tensor) => Ok(tensor.written().clone()),
+            Device::Gpu(gpu) if tensor.bytes() <= gpu.capabilities().max_binding_bytes => {
                 Tensor::stored(
                     gpu,
                     StorageKind::Buffer,
@@ -143,7 +143,7 @@ impl Parameters {
                     Element::F32,
                 )
             }
-            _ => Tensor::zeros(place, tensor.label(), tensor.shape(), Element::F32),
+            _ => Tensor::zeros(device, tensor.label(), tensor.shape(), Element::F32),
         };
         let tensors = self.tensors.iter().map(successor).collect::<Result<_>>()?;
         Ok(Self { names: self.names.clone(), tensors })

@@ -3,12 +3,12 @@
 use super::config::{Feedforward, NormKind, Positions, Shape};
 use super::network::Network;
 use crate::Result;
-use crate::gpu::{Element, Place, Recording, Tensor};
+use crate::gpu::{Device, Element, Recording, Tensor};
 use crate::kernels::{
-    Activate, Activation, CausalAttention, CrossEntropy, Diagonal, Gather, Gemm, Heads, MeanLoss,
-    Pick, Rotate, RowNorm, Swiglu,
+    Activate, Activation, BlockDiagonal, CausalAttention, CrossEntropy, Gather, Gemm, Heads,
+    MeanLoss, Rope, RowNorm, SliceLast, Swiglu,
 };
-use crate::model::rope::{Rope, Scaling};
+use crate::model::rope::{RopeParameters, Scaling};
 use std::collections::HashMap;
 
 /// The sequences of a step, on the device.
@@ -31,21 +31,21 @@ pub struct Batch {
 
 /// Tensors by name: what one recording needs can be used by the next.
 pub struct Workspace {
-    place: Place,
+    device: Device,
     tensors: HashMap<String, Tensor>,
 }
 
 impl Workspace {
     /// Empty.
-    pub fn new(place: &Place) -> Self {
-        Self { place: place.clone(), tensors: HashMap::new() }
+    pub fn new(device: &Device) -> Self {
+        Self { device: device.clone(), tensors: HashMap::new() }
     }
 
     fn get(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         if let Some(known) = self.tensors.get(name).filter(|known| known.shape() == shape) {
             return Ok(known.clone());
         }
-        let tensor = Tensor::zeros(&self.place, name, shape, Element::F32)?;
+        let tensor = Tensor::zeros(&self.device, name, shape, Element::F32)?;
         self.tensors.insert(name.into(), tensor.clone());
         Ok(tensor)
     }
@@ -56,10 +56,10 @@ impl Workspace {
             return Ok(known.clone());
         }
         let head = shape.head();
-        let plain = || Rope { base: 10_000.0, width: head, scaling: Scaling::None };
+        let plain = || RopeParameters { base: 10_000.0, width: head, scaling: Scaling::None };
         let rope = shape.rope.clone().unwrap_or_else(plain);
         let table = rope.table(shape.context, head, shape.context);
-        let tensor = Tensor::constant(&self.place, "rope", &[shape.context, head], &table)?;
+        let tensor = Tensor::constant(&self.device, "rope", &[shape.context, head], &table)?;
         self.tensors.insert("rope".into(), tensor.clone());
         Ok(tensor)
     }
@@ -107,7 +107,8 @@ impl Pass<'_> {
             None => added.b.clone(),
             Some(split) => {
                 let y = self.space.get(&b_name, &[added.b.dim(0), added.a.dim(0)])?;
-                self.recording.push(b_name, Diagonal { x: added.b.clone(), y: y.clone(), split });
+                self.recording
+                    .push(b_name, BlockDiagonal { x: added.b.clone(), y: y.clone(), split });
                 y
             }
         };
@@ -144,7 +145,7 @@ impl Pass<'_> {
         }
         let y = self.space.get(name, &[batch.size * batch.loss_positions, x.dim(1)])?;
         let (period, kept) = (batch.tokens, batch.loss_positions);
-        self.recording.push(name, Pick { x: x.clone(), y: y.clone(), period, kept });
+        self.recording.push(name, SliceLast { x: x.clone(), y: y.clone(), period, kept });
         Ok(y)
     }
 
@@ -161,8 +162,7 @@ impl Pass<'_> {
         }
         let (rope, y) = (self.space.rope(&self.network.shape)?, self.space.get(name, x.shape())?);
         let base = None;
-        let turned =
-            Rotate { x, rope, base, y: y.clone(), rotated, first, period, backwards: false };
+        let turned = Rope { x, rope, base, y: y.clone(), rotated, first, period, backwards: false };
         self.recording.push(name, turned);
         Ok(y)
     }

@@ -1,7 +1,7 @@
 //! The calls that take parameters and gradients to the next parameters.
 
 use crate::Result;
-use crate::gpu::{Place, Recording, Tensor};
+use crate::gpu::{Device, Recording, Tensor};
 use crate::kernels::{Adamw, Sgd, SquareSum, Step};
 use crate::train::model::parameters::Parameters;
 use serde::{Deserialize, Serialize};
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 /// How a gradient becomes a step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Method {
+pub enum OptimizerKind {
     /// AdamW with decoupled decay: b1, b2 and epsilon.
     Adamw(f32, f32, f32),
     /// SGD with this momentum.
     Sgd(f32),
 }
 
-impl Method {
+impl OptimizerKind {
     /// Tensors beside each parameter.
     fn moments(self) -> usize {
         match self {
@@ -36,17 +36,17 @@ impl Method {
 }
 
 /// Moments of all parameters, and where the next step's go.
-pub struct Optimiser {
+pub struct Optimizer {
     /// Means of gradients and squares, or momentum: one set of tensors each.
     pub moments: Vec<Parameters>,
     /// The next parameters, and the next moments.
     next: Vec<Parameters>,
-    method: Method,
+    method: OptimizerKind,
     decay: f32,
     limit: Option<f32>,
 }
 
-impl Optimiser {
+impl Optimizer {
     /// Moments of zero for `parameters`. Gradients whose norm is above `limit` are scaled down to
     /// it. `in_place` says of no device whether it stands for one on which kernels read and write a
     /// tensor by different handles.
@@ -54,17 +54,17 @@ impl Optimiser {
     /// # Errors
     /// When the device cannot hold them.
     pub fn new(
-        place: &Place,
+        device: &Device,
         parameters: &Parameters,
-        method: Method,
+        method: OptimizerKind,
         decay: f32,
         limit: Option<f32>,
         in_place: bool,
     ) -> Result<Self> {
         let moments =
-            (0..method.moments()).map(|_| parameters.like(place)).collect::<Result<Vec<_>>>()?;
+            (0..method.moments()).map(|_| parameters.like(device)).collect::<Result<Vec<_>>>()?;
         let now = std::iter::once(parameters).chain(&moments);
-        let next = now.map(|now| now.successors(place, in_place)).collect::<Result<_>>()?;
+        let next = now.map(|now| now.successors(device, in_place)).collect::<Result<_>>()?;
         Ok(Self { moments, next, method, decay, limit })
     }
 
@@ -74,7 +74,7 @@ impl Optimiser {
     /// When the device cannot hold the sums.
     pub fn record(
         &self,
-        place: &Place,
+        device: &Device,
         recording: &mut Recording,
         parameters: &Parameters,
         gradients: &[(Tensor, Tensor)],
@@ -92,7 +92,7 @@ impl Optimiser {
         if let Some(limit) = self.limit {
             let mut sum = None;
             for &gradient in known.iter().flatten() {
-                let total = Tensor::uniform(place, "squares", 4)?;
+                let total = Tensor::uniform(device, "squares", 4)?;
                 recording.push(
                     "clip",
                     SquareSum { x: gradient.clone(), base: sum, total: total.clone() },
@@ -108,12 +108,12 @@ impl Optimiser {
             let moment = |set: usize| self.moments[set].tensors()[index].clone();
             let next = |set: usize| self.next[set].tensors()[index].clone();
             match self.method {
-                Method::Adamw(b1, b2, eps) => {
+                OptimizerKind::Adamw(b1, b2, eps) => {
                     let (m, v, next) = (moment(0), moment(1), [next(0), next(1), next(2)]);
                     recording
                         .push(name, Adamw { step, w, g, m, v, next, betas: [b1, b2], eps, decay });
                 }
-                Method::Sgd(momentum) => {
+                OptimizerKind::Sgd(momentum) => {
                     let (m, next) = (moment(0), [next(0), next(1)]);
                     recording.push(name, Sgd { step, w, g, m, next, momentum, decay });
                 }

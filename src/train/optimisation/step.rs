@@ -1,9 +1,9 @@
 //! A step of training as lists of calls, and what it takes.
 
-use super::optimiser::Optimiser;
+use super::optimiser::Optimizer;
 use crate::Result;
-use crate::gpu::{Element, Gradients, Place, Recording, Tensor};
-use crate::kernels::{Draw, Tick};
+use crate::gpu::{Device, Element, Gradients, Recording, Tensor};
+use crate::kernels::{IncrementStep, SampleBatch};
 use crate::train::model::network::Network;
 use crate::train::model::transformer::{Batch, Workspace, record};
 use crate::train::settings::Settings;
@@ -16,7 +16,7 @@ pub(in crate::train) struct Step {
     pub recording: Recording,
     /// A forward pass.
     pub evaluation: Recording,
-    pub optimiser: Optimiser,
+    pub optimiser: Optimizer,
     /// Token ids, a word each.
     pub data: Tensor,
     /// Totals of each forward pass of a step.
@@ -30,12 +30,12 @@ pub(in crate::train) struct Step {
 }
 
 impl Step {
-    /// That of `network`, over `words` words of data; `in_place` as in [`Optimiser::new`].
+    /// That of `network`, over `words` words of data; `in_place` as in [`Optimizer::new`].
     ///
     /// # Errors
     /// When the settings are impossible, or the device cannot hold it.
     pub fn record(
-        place: &Place,
+        device: &Device,
         network: &Network,
         settings: &Settings,
         words: usize,
@@ -44,21 +44,21 @@ impl Step {
         settings.check(&network.shape)?;
         let (shape, parameters) = (&network.shape, network.trained());
         let data =
-            Tensor::read_only(place, "data", &[words.next_multiple_of(4).max(4)], Element::U32)?;
+            Tensor::read_only(device, "data", &[words.next_multiple_of(4).max(4)], Element::U32)?;
         let Settings { batch: size, accumulate, loss_positions, .. } = *settings;
         let fours = |count: usize| [count.next_multiple_of(4)];
         let starts =
-            Tensor::read_only(place, "starts", &fours(AT_ONCE * accumulate * size), Element::U32)?;
+            Tensor::read_only(device, "starts", &fours(AT_ONCE * accumulate * size), Element::U32)?;
         let shares =
-            Tensor::read_only(place, "shares", &fours(AT_ONCE * accumulate), Element::F32)?;
-        let clock = Tensor::uniform(place, "clock", 4)?;
-        let draw_clock = Tensor::uniform(place, "draw clock", 4)?;
-        let schedule = Tensor::uniform(place, "schedule", 4 * AT_ONCE)?;
-        let ids = Tensor::uniform(place, "ids", size * shape.context)?;
-        let targets = Tensor::uniform(place, "targets", size * loss_positions)?;
+            Tensor::read_only(device, "shares", &fours(AT_ONCE * accumulate), Element::F32)?;
+        let clock = Tensor::uniform(device, "clock", 4)?;
+        let draw_clock = Tensor::uniform(device, "draw clock", 4)?;
+        let schedule = Tensor::uniform(device, "schedule", 4 * AT_ONCE)?;
+        let ids = Tensor::uniform(device, "ids", size * shape.context)?;
+        let targets = Tensor::uniform(device, "targets", size * loss_positions)?;
 
-        let mut space = Workspace::new(place);
-        let draw = Draw {
+        let mut space = Workspace::new(device);
+        let draw = SampleBatch {
             data: data.clone(),
             starts: starts.clone(),
             clock: draw_clock.clone(),
@@ -67,7 +67,7 @@ impl Step {
             words,
             batch: size,
         };
-        let totals = |_| Tensor::uniform(place, "totals", 4);
+        let totals = |_| Tensor::uniform(device, "totals", 4);
         let totals: Vec<Tensor> = (0..accumulate).map(totals).collect::<Result<_>>()?;
         let (mut recording, mut evaluation) = (Recording::default(), Recording::default());
         // Each forward pass has a gradient that begins with the sum of those before.
@@ -79,30 +79,30 @@ impl Step {
                 Batch { ids, targets, totals, clock, size, tokens: shape.context, loss_positions };
             let forward = record(network, &mut space, &batch)?;
             if evaluation.entries().is_empty() {
-                evaluation.push("draw", draw.clone());
+                evaluation.push("sample_batch", draw.clone());
                 evaluation.extend(&forward);
-                evaluation.push("tick", Tick { clock: draw_clock.clone() });
+                evaluation.push("increment_step", IncrementStep { clock: draw_clock.clone() });
             }
             let seeds = [(total.clone(), shares.clone())];
-            let backward = Gradients::of(place, &forward, parameters.tensors(), &seeds, sum)?;
-            recording.push("draw", draw.clone());
+            let backward = Gradients::of(device, &forward, parameters.tensors(), &seeds, sum)?;
+            recording.push("sample_batch", draw.clone());
             recording.extend(&forward);
             recording.extend(backward.recording());
-            recording.push("tick", Tick { clock: draw_clock.clone() });
+            recording.push("increment_step", IncrementStep { clock: draw_clock.clone() });
             sum = Some(backward);
         }
         let pair = |tensor: &Tensor| Some((tensor.clone(), sum.as_ref()?.get(tensor)?));
         let sums: Vec<_> = parameters.tensors().iter().filter_map(pair).collect();
-        let optimiser = Optimiser::new(
-            place,
+        let optimiser = Optimizer::new(
+            device,
             parameters,
             settings.optimizer,
             settings.weight_decay,
             settings.max_grad_norm,
             in_place,
         )?;
-        optimiser.record(place, &mut recording, parameters, &sums, &clock, &schedule)?;
-        recording.push("tick", Tick { clock: clock.clone() });
+        optimiser.record(device, &mut recording, parameters, &sums, &clock, &schedule)?;
+        recording.push("increment_step", IncrementStep { clock: clock.clone() });
         Ok(Self {
             recording,
             evaluation,

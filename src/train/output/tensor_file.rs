@@ -1,7 +1,7 @@
 //! f32 tensors written as a safetensors file, one after another: it never has to be in memory as a
 //! whole.
 
-use crate::files::WholeFile;
+use crate::files::AtomicFile;
 use crate::{Error, Result};
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use std::borrow::Cow;
@@ -50,7 +50,7 @@ pub(in crate::train) fn write_each<'a>(
         .map_err(|error| Error::format(path, format!("JSON: {error}")))?;
     header.resize(header.len().next_multiple_of(8), b' ');
 
-    let mut file = WholeFile::create(path)?;
+    let mut file = AtomicFile::create(path)?;
     file.append(&(header.len() as u64).to_le_bytes())?;
     file.append(&header)?;
     for index in order {

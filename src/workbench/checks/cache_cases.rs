@@ -4,8 +4,8 @@ use super::table::{Rows, put};
 use crate::Result;
 use crate::format::DType;
 use crate::kernels::{
-    Attention, CacheType, GRANULE, Input, LayerCache, MergePieces, Pieces, QueryKeyValue,
-    RotateHeads, Side,
+    Attention, CacheType, GRANULE, Input, LayerCache, MergePieces, Pieces, QkNormRope,
+    QkvRopeCache, Side,
 };
 
 impl Rows {
@@ -18,7 +18,7 @@ impl Rows {
     ) -> Result<LayerCache> {
         let positions = positions.next_multiple_of(GRANULE);
         let cache =
-            LayerCache::new(&self.place, "cache", kind, [positions, key_heads, head], ring)?;
+            LayerCache::new(&self.device, "cache", kind, [positions, key_heads, head], ring)?;
         for (side, tensor) in [(Side::Keys, &cache.keys), (Side::Values, &cache.values)] {
             let words = self.memory.u32_mut(tensor);
             for position in 0..positions {
@@ -27,7 +27,7 @@ impl Rows {
                     cache.set_head(side, words, position, key_head, &numbers);
                 }
             }
-            put(&self.place, tensor, bytemuck::cast_slice(words));
+            put(&self.device, tensor, bytemuck::cast_slice(words));
         }
         Ok(cache)
     }
@@ -109,7 +109,7 @@ fn add_pieces(table: &mut Rows) -> Result<()> {
 fn add_large(table: &mut Rows) -> Result<()> {
     let (heads, key_heads, head, tokens) = (2usize, 1, 64, 3);
     let width = ((heads + 2 * key_heads) * head).next_multiple_of(32);
-    let kernel = RotateHeads {
+    let kernel = QkNormRope {
         x: {
             let numbers = table.numbers.floats(tokens * width, 2e7);
             table.given("x", &[tokens, width], numbers)?
@@ -154,7 +154,7 @@ pub(in crate::workbench) fn add(table: &mut Rows) -> Result<()> {
             0 => Some([table.filled("q_gain", &[head])?, table.filled("k_gain", &[head])?]),
             _ => None,
         };
-        let kernel = RotateHeads {
+        let kernel = QkNormRope {
             x: table.filled("x", &[tokens, rows.next_multiple_of(32)])?,
             gains,
             eps: 1e-6,
@@ -171,7 +171,7 @@ pub(in crate::workbench) fn add(table: &mut Rows) -> Result<()> {
         }
         let columns = 64;
         let (x, gain) = (table.filled("x", &[tokens, columns])?, table.filled("gain", &[columns])?);
-        let kernel = QueryKeyValue {
+        let kernel = QkvRopeCache {
             input: Input::normed(&x, &gain, 1e-5, tokens),
             w: table.matrix(DType::F16, rows, columns)?.parts()[0].clone(),
             first_row: 0,

@@ -2,11 +2,11 @@
 
 use crate::Result;
 use crate::format::DType;
-use crate::gpu::{Gpu, Place};
+use crate::gpu::{Device, Gpu};
 use crate::kernels::{
-    Argmax, Attention, CacheType, Divergence, Embed, Function, Gate, GateUp, Input, Likelihood,
-    Product, Project, QueryKeyValue, RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf,
-    RoofRead,
+    Argmax, Attention, CacheType, Divergence, Embed, Function, Gate, GateUp, Input, Linear, Matmul,
+    QkvRopeCache, RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead,
+    TokenLogProb,
 };
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ fn add_products(table: &mut Rows) -> Result<()> {
             input.first_token = 1;
             let what = format!("[{rows}, {columns}] x {tokens}, norm {norm}");
             let w = w.parts()[0].clone();
-            table.case(what, Product { input, w, residual, y });
+            table.case(what, Matmul { input, w, residual, y });
         }
     }
     for dtype in DType::ALL {
@@ -48,7 +48,7 @@ fn add_products(table: &mut Rows) -> Result<()> {
             let y = table.empty("y", &[tokens, rows])?;
             let what = format!("{dtype} [{rows}, {columns}] x {tokens}");
             let w = w.parts()[0].clone();
-            table.case(what, Product { input: Input::plain(&x, tokens), w, residual: None, y });
+            table.case(what, Matmul { input: Input::plain(&x, tokens), w, residual: None, y });
         }
     }
     Ok(())
@@ -92,7 +92,7 @@ fn add_query_key_value(table: &mut Rows) -> Result<()> {
         let x = table.filled("x", &[tokens, columns])?;
         let gain = table.filled("gain", &[columns])?;
         let w = table.matrix(DType::F16, (heads + 2 * key_heads) * head, columns)?;
-        let kernel = QueryKeyValue {
+        let kernel = QkvRopeCache {
             input: Input::normed(&x, &gain, 1e-5, tokens),
             w: w.parts()[0].clone(),
             step: table.words("step", &[position])?,
@@ -170,7 +170,7 @@ fn add_argmax(table: &mut Rows) -> Result<()> {
         for &(index, value) in largest {
             values[index.min(padded - 1)] = value;
         }
-        put(&table.place, &logits, bytemuck::cast_slice(&values));
+        put(&table.device, &logits, bytemuck::cast_slice(&values));
         table.memory.f32_mut(&logits).copy_from_slice(&values);
         let kernel = Argmax {
             logits,
@@ -193,7 +193,7 @@ fn add_judges(table: &mut Rows) -> Result<()> {
     for (tokens, count, width) in JUDGED {
         let what = format!("{tokens} rows of {count} logits");
         let targets: Vec<u32> = (0..tokens).map(|token| (token * 7919 % count) as u32).collect();
-        let kernel = Likelihood {
+        let kernel = TokenLogProb {
             logits: table.filled("logits", &[tokens, width])?,
             count,
             targets: table.words("targets", &targets)?,
@@ -258,7 +258,7 @@ pub fn table(gpu: &Arc<Gpu>) -> Result<Table> {
 /// # Errors
 /// Never, as long as the rows are sound.
 pub fn on_host() -> Result<Rows> {
-    let mut rows = Rows::new(Place::Host);
+    let mut rows = Rows::new(Device::Reference);
     fill(&mut rows)?;
     Ok(rows)
 }
@@ -310,7 +310,7 @@ fn add_variant(table: &mut Rows, dtype: DType, tokens: usize, normed: bool) -> R
         let residual = residual.then(|| table.empty("residual", &[tokens, rows])).transpose()?;
         let y = table.empty("y", &[tokens, rows])?;
         let what = format!("{what}, residual {}", residual.is_some());
-        table.case(what, Product { input: input(), w: w.clone(), residual, y });
+        table.case(what, Matmul { input: input(), w: w.clone(), residual, y });
     }
     for gate in [Gate::Silu, Gate::Gelu] {
         let y = table.empty("y", &[tokens, rows / 2])?;
@@ -323,10 +323,10 @@ fn add_variant(table: &mut Rows, dtype: DType, tokens: usize, normed: bool) -> R
             let input = input().with_bias(Some(&bias));
             let y = table.empty("y", &[tokens, rows])?;
             let what = format!("{what}, {function:?}");
-            table.case(what, Project { input, w: w.clone(), first_row: 0, function, y });
+            table.case(what, Linear { input, w: w.clone(), first_row: 0, function, y });
         }
     }
-    let kernel = QueryKeyValue {
+    let kernel = QkvRopeCache {
         input: input(),
         w,
         step: table.words("step", &[0])?,

@@ -8,7 +8,7 @@ use crate::gpu::{
     chain_as_strategy, fingerprint, render_chain,
 };
 use crate::kernels::{
-    Attention, CacheType, Gate, GateUp, Input, MergePieces, Pieces, Product, QueryKeyValue,
+    Attention, CacheType, Gate, GateUp, Input, Matmul, MergePieces, Pieces, QkvRopeCache,
 };
 use crate::{Error, Result};
 use serde::Serialize;
@@ -119,7 +119,7 @@ fn layers(gpu: &Gpu, table: &mut Table) -> Result<(Recording, Tensor)> {
         let (step_, cache_, q_) = (step.clone(), cache.clone(), q.clone());
         recording.push(
             name("attn_qkv"),
-            QueryKeyValue { input, w: qkv, step: step_, rope, first_row: 0, q: q_, cache: cache_ },
+            QkvRopeCache { input, w: qkv, step: step_, rope, first_row: 0, q: q_, cache: cache_ },
         );
         let (scale, y_, kept) = (1.0 / (head as f32).sqrt(), partial.clone(), Some(pieces.clone()));
         recording.push(
@@ -139,14 +139,14 @@ fn layers(gpu: &Gpu, table: &mut Table) -> Result<(Recording, Tensor)> {
         let (x_, pieces, y_) = (partial.clone(), pieces.clone(), attended.clone());
         recording.push(name("merge_pieces"), MergePieces { x: x_, pieces, y: y_ });
         let (input, residual, y_) = (Input::plain(&attended, 1), Some(x.clone()), middle.clone());
-        recording.push(name("attn_output"), Product { input, w: output, residual, y: y_ });
+        recording.push(name("attn_output"), Matmul { input, w: output, residual, y: y_ });
         let input = Input::normed(&middle, &gain, 1e-5, 1);
         recording.push(
             name("ffn_gate_up"),
             GateUp { input, w: gate_up, y: gated.clone(), gate: Gate::Silu },
         );
         let (input, residual, y) = (Input::plain(&gated, 1), Some(middle.clone()), y.clone());
-        recording.push(name("ffn_down"), Product { input, w: down, residual, y });
+        recording.push(name("ffn_down"), Matmul { input, w: down, residual, y });
         recording.chain_from(first, 0);
     }
     Ok((recording, step))

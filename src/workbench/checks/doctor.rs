@@ -2,7 +2,7 @@
 
 use super::cases::Table;
 use super::check::check_case_by;
-use super::ledger::Ledger;
+use super::doctor_journal::DoctorJournal;
 use crate::gpu::{AdapterReport, Comparison, StorageKind, Strategy, WHOLE_STORAGE, fingerprint};
 use crate::{Error, Result};
 use serde::Serialize;
@@ -41,7 +41,7 @@ pub struct StrategyReport {
 #[derive(Default)]
 pub struct Bounds<'a> {
     /// Where each run is written down before it begins.
-    pub ledger: Option<&'a Ledger>,
+    pub journal: Option<&'a DoctorJournal>,
     /// When to begin no more runs, once each strategy had one.
     pub until: Option<Instant>,
     /// Leave out strategies that use no subgroups.
@@ -100,7 +100,7 @@ pub fn examine(
             continue;
         }
         let (case, report) = (&mut table.cases[run.case], &mut reports[run.report]);
-        bounds.ledger.into_iter().for_each(|ledger| ledger.begins(report));
+        bounds.journal.into_iter().for_each(|journal| journal.begins(report));
         let checked = check_case_by(&gpu, case, |_| run.strategy.clone());
         let lost = match &checked {
             Ok(_) | Err(Error::Kernel { .. }) => None,
@@ -111,9 +111,9 @@ pub fn examine(
             }),
         };
         report.add(checked);
-        bounds.ledger.into_iter().for_each(|ledger| ledger.ended(report));
+        bounds.journal.into_iter().for_each(|journal| journal.ended(report));
         if let Some(lost) = lost {
-            bounds.ledger.into_iter().for_each(Ledger::close);
+            bounds.journal.into_iter().for_each(DoctorJournal::close);
             return Err(lost);
         }
         progress(Pace { done: done + 1, must, all: runs.len() });
@@ -141,7 +141,8 @@ fn plan(table: &Table, bounds: &Bounds<'_>) -> Result<(Vec<Run>, Vec<StrategyRep
                 reports.len() - 1
             });
             reports[report].rows += 1;
-            let suspect = bounds.ledger.is_some_and(|ledger| ledger.is_suspect(&reports[report]));
+            let suspect =
+                bounds.journal.is_some_and(|journal| journal.is_suspect(&reports[report]));
             let turn = if suspect { 2 } else { u8::from(known.is_some()) };
             runs.push(Run { case, strategy, report, turn });
         }
@@ -227,9 +228,9 @@ pub fn healthy(table: &Table, reports: &[StrategyReport]) -> bool {
 /// # Errors
 /// When the file cannot be read; one that cannot be written is a warning.
 pub fn remember(path: &Path, adapter: &AdapterReport, reports: &[StrategyReport]) -> Result<()> {
-    let ledger = Ledger::open(path, adapter)?;
-    reports.iter().for_each(|report| ledger.ended(report));
-    ledger.close();
+    let journal = DoctorJournal::open(path, adapter)?;
+    reports.iter().for_each(|report| journal.ended(report));
+    journal.close();
     Ok(())
 }
 

@@ -5,8 +5,8 @@ use crate::Result;
 use crate::format::DType;
 use crate::gpu::{Kernel, Tensor};
 use crate::kernels::{
-    CacheType, Experts, Function, Gate, GateUp, GroupChoices, Input, MixExperts, Product, Project,
-    QueryKeyValue, Route,
+    CacheType, Experts, Function, Gate, GateUp, GroupChoices, Input, Linear, Matmul, MixExperts,
+    QkvRopeCache, Route,
 };
 
 /// Appends them.
@@ -127,7 +127,7 @@ fn add_products(table: &mut Rows) -> Result<()> {
                 let kernel = GateUp { input: input(table, true)?, w, y, gate: Gate::Silu };
                 table.case(what.clone(), kernel);
                 let (w, y) = (matrix[part].clone(), table.empty("y", &[tokens, rows])?);
-                let kernel = Product { input: input(table, false)?, w, residual: None, y };
+                let kernel = Matmul { input: input(table, false)?, w, residual: None, y };
                 table.case(what, kernel);
             }
         }
@@ -163,18 +163,18 @@ fn add_own_biases(table: &mut Rows) -> Result<()> {
         let w = table.matrix(DType::Q4_0, rows, columns)?.parts()[0].clone();
         let (input_, y) = (input(table)?, table.empty("y", &[tokens, rows])?);
         let residual = Some(table.filled("residual", &[tokens, rows])?);
-        table.case(what.clone(), Product { input: input_, w: w.clone(), residual, y });
+        table.case(what.clone(), Matmul { input: input_, w: w.clone(), residual, y });
         for function in [Function::Gelu, Function::Relu, Function::Cap(5.0)] {
             let (input, w, y) = (input(table)?, w.clone(), table.empty("y", &[tokens, rows + 32])?);
             let what = format!("{what}, {function:?}");
-            table.case(what, Project { input, w, first_row: 32, function, y });
+            table.case(what, Linear { input, w, first_row: 32, function, y });
         }
         for gate in [Gate::Silu, Gate::Gelu] {
             let (input, y) = (input(table)?, table.empty("y", &[tokens, rows / 2])?);
             table.case(format!("{what}, {gate:?}"), GateUp { input, w: w.clone(), y, gate });
         }
         let (heads, key_heads, head, capacity) = (4, 2, 16, 64);
-        let kernel = QueryKeyValue {
+        let kernel = QkvRopeCache {
             input: input(table)?,
             w,
             first_row: 0,

@@ -5,8 +5,8 @@ use super::cases::{HEADS, Rows};
 use crate::Result;
 use crate::format::DType;
 use crate::kernels::{
-    AddPositions, Attention, CacheType, Function, Gate, GateUp, Input, Norm, Product, Project,
-    QueryKeyValue, RotateHeads,
+    AddPositions, Attention, CacheType, Function, Gate, GateUp, Input, Linear, Matmul, Norm,
+    QkNormRope, QkvRopeCache,
 };
 
 /// Appends them.
@@ -34,7 +34,7 @@ fn add_biases(table: &mut Rows) -> Result<()> {
             let what =
                 format!("[{rows}, {columns}] x {tokens}, bias, residual {}", residual.is_some());
             let input = Input::plain(&x, tokens).with_bias(Some(&bias));
-            table.case(what, Product { input, w, residual, y });
+            table.case(what, Matmul { input, w, residual, y });
         }
         for normed in [false, true] {
             let (heads, key_heads, head, capacity) = (4, 2, 24, 64);
@@ -46,7 +46,7 @@ fn add_biases(table: &mut Rows) -> Result<()> {
                 true => Input::normed(&x, &gain, 1e-6, tokens),
                 false => Input::plain(&x, tokens),
             };
-            let kernel = QueryKeyValue {
+            let kernel = QkvRopeCache {
                 input: input.with_bias(Some(&bias)),
                 w: table.matrix(DType::BF16, rows, columns)?.parts()[0].clone(),
                 first_row: 0,
@@ -87,7 +87,7 @@ fn add_project(table: &mut Rows) -> Result<()> {
             let y = table.empty("y", &[tokens, width])?;
             let input = Input::plain(&x, tokens).with_bias(Some(&bias));
             let what = format!("{function:?}, F32 [{rows}, {columns}] x {tokens} from {first_row}");
-            table.case(what, Project { input, w, first_row, function, y });
+            table.case(what, Linear { input, w, first_row, function, y });
         }
     }
     Ok(())
@@ -155,7 +155,7 @@ fn add_rotate_heads(table: &mut Rows) -> Result<()> {
                 "{heads}/{key_heads} heads of {head}, {tokens} tokens at {position}, gains {}",
                 gains.is_some()
             );
-            let kernel = RotateHeads {
+            let kernel = QkNormRope {
                 x: table.filled("x", &[tokens, width])?,
                 gains,
                 eps: 1e-6,

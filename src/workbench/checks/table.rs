@@ -3,7 +3,7 @@
 use super::numbers::Numbers;
 use crate::Result;
 use crate::format::{DType, blocks};
-use crate::gpu::{Element, Gpu, HostMemory, Kernel, Place, Tensor};
+use crate::gpu::{Device, Element, Gpu, HostMemory, Kernel, Tensor};
 use crate::kernels::{Matrix, OwnedRows, Part};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct Case {
 pub struct Rows {
     /// The rows.
     pub cases: Vec<Case>,
-    pub(in crate::workbench) place: Place,
+    pub(in crate::workbench) device: Device,
     pub(in crate::workbench) numbers: Numbers,
     pub(in crate::workbench) memory: HostMemory,
 }
@@ -37,7 +37,7 @@ pub struct Table {
 impl Table {
     /// No rows yet.
     pub(in crate::workbench) fn new(gpu: &Arc<Gpu>) -> Self {
-        Self { gpu: Arc::clone(gpu), rows: Rows::new(Place::Device(Arc::clone(gpu))) }
+        Self { gpu: Arc::clone(gpu), rows: Rows::new(Device::Gpu(Arc::clone(gpu))) }
     }
 }
 
@@ -56,16 +56,16 @@ impl DerefMut for Table {
 }
 
 /// Writes the bytes where the tensor is on a device.
-pub(in crate::workbench) fn put(place: &Place, tensor: &Tensor, bytes: &[u8]) {
-    if let Place::Device(gpu) = place {
+pub(in crate::workbench) fn put(device: &Device, tensor: &Tensor, bytes: &[u8]) {
+    if let Device::Gpu(gpu) = device {
         tensor.write(gpu, 0, bytes);
     }
 }
 
 impl Rows {
     /// No rows yet.
-    pub(in crate::workbench) fn new(place: Place) -> Self {
-        Self { cases: vec![], place, numbers: Numbers::new(7), memory: HostMemory::default() }
+    pub(in crate::workbench) fn new(device: Device) -> Self {
+        Self { cases: vec![], device, numbers: Numbers::new(7), memory: HostMemory::default() }
     }
 
     /// An f32 tensor of normal-ish numbers, on both sides.
@@ -81,10 +81,10 @@ impl Rows {
         shape: &[usize],
         values: Vec<f32>,
     ) -> Result<Tensor> {
-        let tensor = Tensor::zeros(&self.place, label, shape, Element::F32)?;
+        let tensor = Tensor::zeros(&self.device, label, shape, Element::F32)?;
         let mut bytes: Vec<u8> = bytemuck::cast_slice(&values).to_vec();
         bytes.resize(bytes.len().next_multiple_of(16), 0);
-        put(&self.place, &tensor, &bytes);
+        put(&self.device, &tensor, &bytes);
         self.memory.f32_mut(&tensor).copy_from_slice(&values);
         Ok(tensor)
     }
@@ -100,27 +100,27 @@ impl Rows {
         let width = shape[shape.len() - 1];
         let values = self.memory.f32_mut(&tensor);
         values.chunks_mut(width).for_each(|row| row[columns..].fill(0.0));
-        put(&self.place, &tensor, bytemuck::cast_slice(values));
+        put(&self.device, &tensor, bytemuck::cast_slice(values));
         Ok(tensor)
     }
 
     pub(in crate::workbench) fn empty(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
-        Tensor::zeros(&self.place, label, shape, Element::F32)
+        Tensor::zeros(&self.device, label, shape, Element::F32)
     }
 
     pub(in crate::workbench) fn words(&mut self, label: &str, words: &[u32]) -> Result<Tensor> {
-        let tensor = Tensor::uniform(&self.place, label, words.len())?;
+        let tensor = Tensor::uniform(&self.device, label, words.len())?;
         let mut bytes: Vec<u8> = bytemuck::cast_slice(words).to_vec();
         bytes.resize(bytes.len().next_multiple_of(16), 0);
-        put(&self.place, &tensor, &bytes);
+        put(&self.device, &tensor, &bytes);
         self.memory.u32_mut(&tensor).copy_from_slice(words);
         Ok(tensor)
     }
 
     /// A u32 tensor of these words, on both sides.
     pub(in crate::workbench) fn integers(&mut self, label: &str, words: &[u32]) -> Result<Tensor> {
-        let tensor = Tensor::zeros(&self.place, label, &[words.len()], Element::U32)?;
-        put(&self.place, &tensor, bytemuck::cast_slice(words));
+        let tensor = Tensor::zeros(&self.device, label, &[words.len()], Element::U32)?;
+        put(&self.device, &tensor, bytemuck::cast_slice(words));
         self.memory.u32_mut(&tensor).copy_from_slice(words);
         Ok(tensor)
     }
@@ -134,7 +134,7 @@ impl Rows {
         let values = self.numbers.floats(rows * columns, 0.3);
         let bytes = blocks::quantise(dtype, &values);
         let source = Arc::new(OwnedRows::new(dtype, columns, bytes));
-        Matrix::load(&self.place, &format!("{dtype} [{rows}, {columns}]"), source)
+        Matrix::load(&self.device, &format!("{dtype} [{rows}, {columns}]"), source)
     }
 
     /// A matrix in parts of so many rows.
@@ -148,7 +148,7 @@ impl Rows {
         let bytes = blocks::quantise(dtype, &self.numbers.floats(rows * columns, 0.3));
         let source = Arc::new(OwnedRows::new(dtype, columns, bytes));
         let label = format!("{dtype} [{rows}, {columns}]");
-        Ok(Matrix::load_parts(&self.place, &label, source, part_rows)?.parts().to_vec())
+        Ok(Matrix::load_parts(&self.device, &label, source, part_rows)?.parts().to_vec())
     }
 
     /// Appends a row with the inputs filled since the last one.

@@ -57,13 +57,13 @@ fn add_pointwise(table: &mut Rows) -> Result<()> {
             let (x, dy) = (table.filled("x", &shape)?, table.filled("dy", &shape)?);
             let (base, dx) = (base(table, index, &shape)?, table.empty("dx", &shape)?);
             table
-                .case(format!("{kind:?}, {rows} rows"), ActivateGradient { x, dy, base, dx, kind });
+                .case(format!("{kind:?}, {rows} rows"), ActivateBackward { x, dy, base, dx, kind });
         }
         let (x, y) = (table.filled("x", &[rows, 24])?, table.empty("y", &shape)?);
         table.case(format!("{rows} rows"), Swiglu { x, y });
         let (x, dy) = (table.filled("x", &[rows, 24])?, table.filled("dy", &shape)?);
         let (base, dx) = (base(table, index, &[rows, 24])?, table.empty("dx", &[rows, 24])?);
-        table.case(format!("{rows} rows"), SwigluGradient { x, dy, base, dx });
+        table.case(format!("{rows} rows"), SwigluBackward { x, dy, base, dx });
     }
     for (index, (batch, period, kept)) in
         [(1, 1, 1), (3, 4, 1), (5, 7, 3), (40, 2, 2)].into_iter().enumerate()
@@ -71,11 +71,11 @@ fn add_pointwise(table: &mut Rows) -> Result<()> {
         let what = format!("{kept} of {period} rows, {batch} times");
         let (all, some) = ([batch * period, 20], [batch * kept, 20]);
         let (x, y) = (table.filled("x", &all)?, table.empty("y", &some)?);
-        table.case(what.clone(), Pick { x, y, period, kept });
+        table.case(what.clone(), SliceLast { x, y, period, kept });
         let (dy, base, dx) =
             (table.filled("dy", &some)?, base(table, index, &all)?, table.empty("dx", &all)?);
-        table.case(what.clone(), Spread { dy, base, dx, period, kept });
-        let kernel = Rotate {
+        table.case(what.clone(), SliceLastBackward { dy, base, dx, period, kept });
+        let kernel = Rope {
             x: table.filled("x", &all)?,
             rope: table.filled("rope", &[period + 3, 8])?,
             base: self::base(table, index, &all)?,
@@ -96,11 +96,11 @@ fn add_diagonal(table: &mut Rows) -> Result<()> {
     {
         let what = format!("[{rows}, {width}], {split} rows first");
         let (x, y) = (table.filled("x", &[rows, width])?, table.empty("y", &[rows, 2 * width])?);
-        table.case(what.clone(), Diagonal { x, y, split });
+        table.case(what.clone(), BlockDiagonal { x, y, split });
         let (dy, base) =
             (table.filled("dy", &[rows, 2 * width])?, base(table, index, &[rows, width])?);
         let dx = table.empty("dx", &[rows, width])?;
-        table.case(what, DiagonalGradient { dy, base, dx, split });
+        table.case(what, BlockDiagonalBackward { dy, base, dx, split });
     }
     Ok(())
 }
@@ -114,7 +114,7 @@ fn add_norm(table: &mut Rows) -> Result<()> {
             let (y, stats) = (table.empty("y", &shape)?, table.empty("stats", &[rows, 4])?);
             let bias = base(table, index, &[width])?;
             table.case(what.clone(), RowNorm { x, gain, bias, y, stats, centred, eps: 1e-5 });
-            let kernel = NormGradient {
+            let kernel = NormBackward {
                 x: table.filled("x", &shape)?,
                 stats: table.filled("stats", &[rows, 4])?,
                 gain: table.filled("gain", &[width])?,
@@ -124,7 +124,7 @@ fn add_norm(table: &mut Rows) -> Result<()> {
                 centred,
             };
             table.case(what.clone(), kernel);
-            let kernel = NormGainGradient {
+            let kernel = NormGainBackward {
                 x: table.filled("x", &shape)?,
                 stats: table.filled("stats", &[rows, 4])?,
                 dy: table.filled("dy", &shape)?,
@@ -160,7 +160,7 @@ fn add_causal(table: &mut Rows) -> Result<()> {
         let (q, kv) = (table.filled("q", &wide)?, table.filled("kv", &keys)?);
         let (y, stats) = (table.empty("y", &wide)?, table.empty("stats", &each)?);
         table.case(what.clone(), CausalAttention { q, kv, y, stats, heads });
-        let kernel = CausalQueryGradient {
+        let kernel = CausalQueryBackward {
             q: table.filled("q", &wide)?,
             kv: table.filled("kv", &keys)?,
             y: table.filled("y", &wide)?,
@@ -172,7 +172,7 @@ fn add_causal(table: &mut Rows) -> Result<()> {
             heads,
         };
         table.case(what.clone(), kernel);
-        let kernel = CausalKeyGradient {
+        let kernel = CausalKeyBackward {
             q: table.filled("q", &wide)?,
             kv: table.filled("kv", &keys)?,
             stats: table.filled("stats", &each)?,
@@ -213,7 +213,7 @@ fn add_embedding_and_loss(table: &mut Rows) -> Result<()> {
         let (logits, rows) = (table.filled("logits", &shape)?, table.empty("rows", &each)?);
         let words = table.words("targets", &targets)?;
         table.case(what.clone(), CrossEntropy { logits, targets: words, rows, count });
-        let kernel = CrossEntropyGradient {
+        let kernel = CrossEntropyBackward {
             logits: table.filled("logits", &shape)?,
             targets: table.words("targets", &targets)?,
             rows: table.filled("rows", &each)?,
@@ -229,7 +229,7 @@ fn add_embedding_and_loss(table: &mut Rows) -> Result<()> {
         let (found, totals) = (counted(table, rows)?, table.words("totals", &[0; 4])?);
         // Sums of bits are compared as bits: numbers that every order of summation gives alike.
         table.case(what.clone(), MeanLoss { rows: found, totals, clock: None });
-        let kernel = MeanLossGradient {
+        let kernel = MeanLossBackward {
             rows: table.filled("rows", &[rows, 4])?,
             totals: table.words("totals", &[1.0f32, 0.5, 7.0, 0.0].map(f32::to_bits))?,
             dtotals: table.filled("dtotals", &[12])?,
@@ -307,10 +307,10 @@ fn add_steps(table: &mut Rows) -> Result<()> {
 fn add_draw(table: &mut Rows) -> Result<()> {
     let words = 33;
     // A sequence at the start, one that is cut off by the end, one beyond it; the second tick's.
-    let starts = [9, 9, 9, 0, 27, Draw::NONE];
+    let starts = [9, 9, 9, 0, 27, SampleBatch::NONE];
     for (tokens, kept) in [(4, 1), (7, 7), (3, 2)] {
         let marked = |n: u32| (n * 3 % 50) | if n % 4 == 1 { 1 << 31 } else { 0 };
-        let kernel = Draw {
+        let kernel = SampleBatch {
             data: table.integers("data", &(0..36).map(marked).collect::<Vec<_>>())?,
             starts: table.integers("starts", &[&starts[..], &[0, 0]].concat())?,
             clock: table.words("clock", &[1])?,
@@ -322,7 +322,7 @@ fn add_draw(table: &mut Rows) -> Result<()> {
         table.case(format!("{tokens} tokens, {kept} targets"), kernel);
     }
     let clock = table.words("clock", &[6])?;
-    table.case("from 6".into(), Tick { clock });
+    table.case("from 6".into(), IncrementStep { clock });
     Ok(())
 }
 

@@ -142,7 +142,7 @@ mod tests {
         let times = [0.95, 0.95, 1.0, 1.05, 1.05].map(|factor| factor * us * 1e-6);
         Measurement {
             yardstick_us: Some([100.0, 10.0]),
-            ..Measurement::new([shape, "product", strategy], &times, &least)
+            ..Measurement::new([shape, "matmul", strategy], &times, &least)
         }
     }
 
@@ -162,7 +162,7 @@ mod tests {
         }
         let gone = |asked: fn(&str) -> bool| vanished(&before, &now, asked).len();
         assert_eq!((gone(|_| true), gone(|shape| shape == "a")), (1, 0));
-        assert_eq!(vanished(&before, &now, |_| true)[0], ["b", "product", "x"]);
+        assert_eq!(vanished(&before, &now, |_| true)[0], ["b", "matmul", "x"]);
     }
 
     #[test]

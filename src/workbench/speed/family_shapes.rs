@@ -47,7 +47,7 @@ fn experts(table: &mut Table, what: String, tokens: usize, down: bool) -> Result
     if down {
         let (input, y) =
             (Input { experts, ..Input::plain(&x, count) }, table.empty("y", &[count, rows])?);
-        table.case(what, Product { input, w, residual: None, y });
+        table.case(what, Matmul { input, w, residual: None, y });
     } else {
         let input = Input { experts, ..Input::normed(&x, &gain, 1e-6, count) };
         let y = table.empty("y", &[count, HIDDEN])?;
@@ -66,7 +66,7 @@ fn project(
     let x = table.filled("x", &[tokens, columns])?;
     let w = table.matrix(dtype, rows, columns)?.parts()[0].clone();
     let y = table.empty("y", &[tokens, rows.next_multiple_of(32)])?;
-    table.case(what, Project { input: Input::plain(&x, tokens), w, first_row: 0, function, y });
+    table.case(what, Linear { input: Input::plain(&x, tokens), w, first_row: 0, function, y });
     Ok(())
 }
 
@@ -105,9 +105,9 @@ fn norm(table: &mut Table, what: String, tokens: usize) -> Result<()> {
     Ok(())
 }
 
-fn rotate_heads(table: &mut Table, what: String, tokens: usize) -> Result<()> {
+fn qk_norm_rope(table: &mut Table, what: String, tokens: usize) -> Result<()> {
     let (heads, key_heads, head) = (4, 1, 256);
-    let kernel = RotateHeads {
+    let kernel = QkNormRope {
         x: table.filled("x", &[tokens, (heads + 2 * key_heads) * head])?,
         gains: Some([table.filled("q_gain", &[head])?, table.filled("k_gain", &[head])?]),
         eps: 1e-6,
@@ -142,8 +142,8 @@ const CALLS: &[(&str, Plain)] = &[
     ("Gemma-3-270M prefill of 256 attn_qkv", |t, what| {
         project(t, what, DType::Q5_0, [TOKENS, 1536, 640], Function::Identity)
     }),
-    ("Gemma-3-270M decode rotate_heads", |t, what| rotate_heads(t, what, 1)),
-    ("Gemma-3-270M prefill of 256 rotate_heads", |t, what| rotate_heads(t, what, TOKENS)),
+    ("Gemma-3-270M decode qk_norm_rope", |t, what| qk_norm_rope(t, what, 1)),
+    ("Gemma-3-270M prefill of 256 qk_norm_rope", |t, what| qk_norm_rope(t, what, TOKENS)),
     ("GPT-2 decode ffn_up", |t, what| project(t, what, DType::F16, [1, 3072, 768], Function::Gelu)),
     ("GPT-2 prefill of 256 positions", |t, what| add_positions(t, what, TOKENS)),
     ("SmolLM2-135M decode LoRA of rank 16, A of attn_qkv", |t, what| {
@@ -180,7 +180,7 @@ const CALLS: &[(&str, Plain)] = &[
         let targets: Vec<u32> = (0..tokens).map(|token| (token * 7919 % count) as u32).collect();
         let logits = t.filled("logits", &[tokens, count])?;
         let (targets, scores) = (t.words("targets", &targets)?, t.empty("scores", &[tokens, 4])?);
-        t.case(what, Likelihood { logits, count, targets, scores, tokens });
+        t.case(what, TokenLogProb { logits, count, targets, scores, tokens });
         Ok(())
     }),
     ("SmolLM2-135M compare divergence", |t, what| {

@@ -2,8 +2,8 @@
 
 pub(in crate::workbench) mod change;
 pub(in crate::workbench) mod family_shapes;
+pub(in crate::workbench) mod model_calls;
 pub(in crate::workbench) mod plot;
-pub(in crate::workbench) mod recorded;
 pub(in crate::workbench) mod roofs;
 pub(in crate::workbench) mod shapes;
 pub(in crate::workbench) mod step_cost;

@@ -6,8 +6,8 @@ use crate::Result;
 use crate::format::DType;
 use crate::gpu::Gpu;
 use crate::kernels::{
-    Argmax, Attention, CacheType, Embed, Gate, GateUp, Input, MergePieces, Pieces, Product,
-    QueryKeyValue,
+    Argmax, Attention, CacheType, Embed, Gate, GateUp, Input, Matmul, MergePieces, Pieces,
+    QkvRopeCache,
 };
 use crate::workbench::checks::cases::Table;
 use std::sync::Arc;
@@ -111,7 +111,7 @@ fn product(
     let residual = residual.then(|| table.filled("residual", &[tokens, width])).transpose()?;
     // A matrix beyond one binding is timed by its first part.
     let w = w.parts()[0].clone();
-    table.case(what.into(), Product { input: Input::plain(&x, tokens), w, residual, y });
+    table.case(what.into(), Matmul { input: Input::plain(&x, tokens), w, residual, y });
     Ok(())
 }
 
@@ -171,7 +171,7 @@ pub fn model_shapes() -> Vec<Shape> {
             Box::new(move |table, what| {
                 let (x, gain) =
                     (table.filled("x", &[tokens, width])?, table.filled("gain", &[width])?);
-                let kernel = QueryKeyValue {
+                let kernel = QkvRopeCache {
                     input: Input::normed(&x, &gain, 1e-5, tokens),
                     w: table.matrix(dtype, (heads + 2 * key_heads) * head, width)?.parts()[0]
                         .clone(),

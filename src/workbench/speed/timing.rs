@@ -3,7 +3,7 @@
 use super::roofs::Roofs;
 use super::shapes::Shape;
 use super::yardstick::Yardstick;
-use crate::gpu::{Cost, Entry, Foreign, Gpu, Program, StorageKind, Strategy};
+use crate::gpu::{Cost, Entry, Gpu, Program, StorageKind, Strategy, UserShader};
 use crate::workbench::checks::check::check_case;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -114,11 +114,11 @@ const LONG: f64 = 20.0;
 const FEWEST: usize = 3;
 
 /// A shader that is none of ours, to be timed.
-pub struct ForeignCall<'a> {
+pub struct UserShaderCall<'a> {
     /// The device it is on.
     pub gpu: &'a Gpu,
     /// The shader with what it binds.
-    pub program: &'a Foreign,
+    pub program: &'a UserShader,
     /// Names of the file and the entry point.
     pub names: [&'a str; 2],
     /// Bytes that a run moves, as its author says, for nobody can count them from the text.
@@ -223,10 +223,10 @@ impl<'a> Stopwatch<'a> {
     /// When the device fails.
     pub fn of_foreign(
         &self,
-        call: &ForeignCall<'_>,
+        call: &UserShaderCall<'_>,
         mut told: impl FnMut(),
     ) -> Result<Measurement> {
-        let ForeignCall { gpu, program, names, moved, operations, storage } = *call;
+        let UserShaderCall { gpu, program, names, moved, operations, storage } = *call;
         let cost = Cost { read: moved.unwrap_or(0), written: 0, operations };
         let known = moved.is_some() || operations > 0;
         let seconds = known.then(|| self.roofs.seconds(cost, storage));

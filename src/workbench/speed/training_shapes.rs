@@ -71,13 +71,13 @@ fn causal(table: &mut Table) -> Result<CausalAttention> {
     })
 }
 
-fn query_gradient(table: &mut Table) -> Result<CausalQueryGradient> {
+fn query_gradient(table: &mut Table) -> Result<CausalQueryBackward> {
     let forward = causal(table)?;
     computed(table, &forward);
     let CausalAttention { q, kv, y, stats, heads } = forward;
     let (dq, delta) = (table.empty("dq", &[ROWS, WIDTH])?, table.empty("delta", stats.shape())?);
     let dy = table.filled("dy", &[ROWS, WIDTH])?;
-    Ok(CausalQueryGradient { q, kv, y, stats, dy, base: None, dq, delta, heads })
+    Ok(CausalQueryBackward { q, kv, y, stats, dy, base: None, dq, delta, heads })
 }
 
 fn cross_entropy(table: &mut Table) -> Result<CrossEntropy> {
@@ -123,10 +123,10 @@ const CALLS: &[(&str, Plain)] = &[
         t.case(what, Activate { x, y, kind: Activation::Relu });
         Ok(())
     }),
-    ("activate_gradient", |t, what| {
+    ("activate_backward", |t, what| {
         let (x, dy) = (t.filled("x", &[ROWS, HIDDEN])?, t.filled("dy", &[ROWS, HIDDEN])?);
         let dx = t.empty("dx", &[ROWS, HIDDEN])?;
-        t.case(what, ActivateGradient { x, dy, base: None, dx, kind: Activation::Relu });
+        t.case(what, ActivateBackward { x, dy, base: None, dx, kind: Activation::Relu });
         Ok(())
     }),
     ("swiglu", |t, what| {
@@ -134,24 +134,24 @@ const CALLS: &[(&str, Plain)] = &[
         t.case(what, Swiglu { x, y });
         Ok(())
     }),
-    ("swiglu_gradient", |t, what| {
+    ("swiglu_backward", |t, what| {
         let (x, dy) = (t.filled("x", &[ROWS, 2 * HIDDEN])?, t.filled("dy", &[ROWS, HIDDEN])?);
         let dx = t.empty("dx", &[ROWS, 2 * HIDDEN])?;
-        t.case(what, SwigluGradient { x, dy, base: None, dx });
+        t.case(what, SwigluBackward { x, dy, base: None, dx });
         Ok(())
     }),
-    ("pick", |t, what| {
+    ("slice_last", |t, what| {
         let (x, y) = (t.filled("x", &[ROWS, WIDTH])?, t.empty("y", &[BATCH, WIDTH])?);
-        t.case(what, Pick { x, y, period: TOKENS, kept: 1 });
+        t.case(what, SliceLast { x, y, period: TOKENS, kept: 1 });
         Ok(())
     }),
-    ("spread", |t, what| {
+    ("slice_last_backward", |t, what| {
         let (dy, dx) = (t.filled("dy", &[BATCH, WIDTH])?, t.empty("dx", &[ROWS, WIDTH])?);
-        t.case(what, Spread { dy, base: None, dx, period: TOKENS, kept: 1 });
+        t.case(what, SliceLastBackward { dy, base: None, dx, period: TOKENS, kept: 1 });
         Ok(())
     }),
-    ("rotate", |t, what| {
-        let kernel = Rotate {
+    ("rope", |t, what| {
+        let kernel = Rope {
             x: t.filled("x", &[ROWS, WIDTH])?,
             rope: t.filled("rope", &[TOKENS, HEADS.head_dim])?,
             base: None,
@@ -169,21 +169,21 @@ const CALLS: &[(&str, Plain)] = &[
         t.case(what, kernel);
         Ok(())
     }),
-    ("norm_gradient", |t, what| {
+    ("norm_backward", |t, what| {
         let forward = row_norm(t)?;
         computed(t, &forward);
         let RowNorm { x, gain, stats, .. } = forward;
         let (dy, dx) = (t.filled("dy", &[ROWS, WIDTH])?, t.empty("dx", &[ROWS, WIDTH])?);
-        t.case(what, NormGradient { x, stats, gain, dy, base: None, dx, centred: true });
+        t.case(what, NormBackward { x, stats, gain, dy, base: None, dx, centred: true });
         Ok(())
     }),
-    ("norm_gain_gradient", |t, what| {
+    ("norm_gain_backward", |t, what| {
         let forward = row_norm(t)?;
         computed(t, &forward);
         let RowNorm { x, stats, .. } = forward;
         let (dy, dgain) = (t.filled("dy", &[ROWS, WIDTH])?, t.empty("dgain", &[WIDTH])?);
         let dbias = Some(t.empty("dbias", &[WIDTH])?);
-        t.case(what, NormGainGradient { x, stats, dy, base: None, bias_base: None, dgain, dbias });
+        t.case(what, NormGainBackward { x, stats, dy, base: None, bias_base: None, dgain, dbias });
         Ok(())
     }),
     ("sum_rows", |t, what| {
@@ -196,17 +196,17 @@ const CALLS: &[(&str, Plain)] = &[
         t.case(what, kernel);
         Ok(())
     }),
-    ("causal_query_gradient", |t, what| {
+    ("causal_query_backward", |t, what| {
         let kernel = query_gradient(t)?;
         t.case(what, kernel);
         Ok(())
     }),
-    ("causal_key_gradient", |t, what| {
+    ("causal_key_backward", |t, what| {
         let before = query_gradient(t)?;
         computed(t, &before);
-        let CausalQueryGradient { q, kv, stats, delta, dy, heads, .. } = before;
+        let CausalQueryBackward { q, kv, stats, delta, dy, heads, .. } = before;
         let dkv = t.empty("dkv", &[ROWS, 2 * WIDTH])?;
-        t.case(what, CausalKeyGradient { q, kv, stats, delta, dy, base: None, dkv, heads });
+        t.case(what, CausalKeyBackward { q, kv, stats, delta, dy, base: None, dkv, heads });
         Ok(())
     }),
     ("gather", |t, what| {
@@ -226,7 +226,7 @@ const CALLS: &[(&str, Plain)] = &[
         t.case(what, kernel);
         Ok(())
     }),
-    ("cross_entropy_gradient", |t, what| {
+    ("cross_entropy_backward", |t, what| {
         let forward = cross_entropy(t)?;
         computed(t, &forward);
         let CrossEntropy { logits, targets, rows, count } = forward;
@@ -234,7 +234,7 @@ const CALLS: &[(&str, Plain)] = &[
             (t.filled("drows", &[BATCH, 4])?, t.empty("dlogits", &[BATCH, PADDED])?);
         t.case(
             what,
-            CrossEntropyGradient { logits, targets, rows, drows, base: None, dlogits, count },
+            CrossEntropyBackward { logits, targets, rows, drows, base: None, dlogits, count },
         );
         Ok(())
     }),
@@ -246,9 +246,9 @@ const CALLS: &[(&str, Plain)] = &[
         t.case(what, MeanLoss { rows, totals, clock: None });
         Ok(())
     }),
-    ("mean_loss_gradient", |t, what| {
+    ("mean_loss_backward", |t, what| {
         let totals = [1.0f32, 0.5, BATCH as f32, 0.0].map(f32::to_bits);
-        let kernel = MeanLossGradient {
+        let kernel = MeanLossBackward {
             rows: t.filled("rows", &[BATCH, 4])?,
             totals: t.words("totals", &totals)?,
             dtotals: t.filled("dtotals", &[4])?,
@@ -293,21 +293,21 @@ const CALLS: &[(&str, Plain)] = &[
         t.case(what, SquareSum { x, base: None, total });
         Ok(())
     }),
-    ("diagonal", |t, what| {
+    ("block_diagonal", |t, what| {
         // B of gate and up of SmolLM2-135M, at rank 16.
         let (x, y) = (t.filled("x", &[3072, 16])?, t.empty("y", &[3072, 32])?);
-        t.case(what, Diagonal { x, y, split: 1536 });
+        t.case(what, BlockDiagonal { x, y, split: 1536 });
         Ok(())
     }),
-    ("diagonal_gradient", |t, what| {
+    ("block_diagonal_backward", |t, what| {
         let (dy, dx) = (t.filled("dy", &[3072, 32])?, t.empty("dx", &[3072, 16])?);
-        t.case(what, DiagonalGradient { dy, base: None, dx, split: 1536 });
+        t.case(what, BlockDiagonalBackward { dy, base: None, dx, split: 1536 });
         Ok(())
     }),
-    ("draw", |t, what| {
+    ("sample_batch", |t, what| {
         let words: Vec<u32> = (0..4 * 9409).map(|n| n % WORDS as u32).collect();
         let starts: Vec<u32> = (0..BATCH as u32).map(|n| 4 * (n * 7919 % 9409)).collect();
-        let kernel = Draw {
+        let kernel = SampleBatch {
             words: words.len(),
             data: t.integers("data", &words)?,
             starts: t.integers("starts", &starts)?,
@@ -319,9 +319,9 @@ const CALLS: &[(&str, Plain)] = &[
         t.case(what, kernel);
         Ok(())
     }),
-    ("tick", |t, what| {
+    ("increment_step", |t, what| {
         let clock = t.words("clock", &[0])?;
-        t.case(what, Tick { clock });
+        t.case(what, IncrementStep { clock });
         Ok(())
     }),
 ];

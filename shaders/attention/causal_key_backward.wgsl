@@ -1,0 +1,51 @@
+// Gradient of causal_attention with respect to its keys and values, summed over the queries that
+// see them and the heads that share them: dv = sum of w * dy, dk = scale * sum of w * (dy . v -
+// delta) * q (+ base); w as in causal_query_backward, which also gives delta. A lane owns a key
+// head of a row. Neighbouring lanes are neighbouring key heads of a row, then the next row: those
+// of one key head read the same q and dy at once, and the others neighbouring heads of the same
+// rows, which stay in a cache until all texels of a head are read. Grid: x over rows * key heads,
+// 32 a workgroup.
+//% include "causal"
+
+@compute @workgroup_size(32)
+fn causal_key_backward(@builtin(global_invocation_id) global: vec3<u32>) {
+    let key_heads = p.heads / p.group;
+    let t = global.x / key_heads;
+    if t >= p.rows / p.queries * p.tokens {
+        return;
+    }
+    let head = global.x % key_heads;
+    let own = key_at(t, head);
+    let place = t % p.tokens;
+    let hidden = p.tokens - p.queries; // places before the first query
+    let first_row = t / p.tokens * p.queries;
+    //% for d in range(HEAD4)
+    let k{{ d }} = load_kv(own + {{ d }}u) * p.scale;
+    let v{{ d }} = load_kv(own + p.keys4 + {{ d }}u);
+    var dk{{ d }} = vec4<f32>();
+    var dv{{ d }} = vec4<f32>();
+    //% endfor
+    for (var n = max(place, hidden) - hidden; n < p.queries; n++) {
+        for (var h = head * p.group; h < (head + 1u) * p.group; h++) {
+            let query = (first_row + n) * p.heads + h;
+            var products = vec4<f32>();
+            var slopes = vec4<f32>();
+            //% for d in range(HEAD4)
+            let q{{ d }} = load_q(query * HEAD4 + {{ d }}u);
+            let dy{{ d }} = load_dy(query * HEAD4 + {{ d }}u);
+            products = fma(q{{ d }}, k{{ d }}, products);
+            slopes = fma(dy{{ d }}, v{{ d }}, slopes);
+            //% endfor
+            let weight = exp(dot(products, vec4<f32>(1.0)) - load_stats(query).x);
+            let slope = weight * (dot(slopes, vec4<f32>(1.0)) - load_delta(query).x);
+            //% for d in range(HEAD4)
+            dk{{ d }} = fma(vec4<f32>(slope), q{{ d }}, dk{{ d }});
+            dv{{ d }} = fma(vec4<f32>(weight), dy{{ d }}, dv{{ d }});
+            //% endfor
+        }
+    }
+    //% for d in range(HEAD4)
+    store_dkv(own + {{ d }}u, fma(dk{{ d }}, vec4<f32>(p.scale), load_base(own + {{ d }}u)));
+    store_dkv(own + p.keys4 + {{ d }}u, dv{{ d }} + load_base(own + p.keys4 + {{ d }}u));
+    //% endfor
+}

@@ -1,0 +1,47 @@
+// Gradient of causal_attention with respect to its queries. With the weights w = exp(scale * q . k
+// - stats), which are computed again, and delta = dy . y, a query's gradient is scale * sum over
+// keys of w * (dy . v - delta) * k (+ base). delta is kept for the gradient of keys and values (Dao
+// et al. 2022, arXiv:2205.14135, appendix B). A lane owns a query of a head and reads as
+// causal_attention does: neighbouring lanes the same keys and values, or those of neighbouring
+// heads. Grid: x over queries * heads, 32 a workgroup.
+//% include "causal"
+
+@compute @workgroup_size(32)
+fn causal_query_backward(@builtin(global_invocation_id) global: vec3<u32>) {
+    if global.x >= p.rows * p.heads {
+        return;
+    }
+    let n = global.x / p.heads;
+    let head = global.x % p.heads / p.group;
+    let first = n / p.queries * p.tokens;
+    let last = first + p.tokens - p.queries + n % p.queries;
+    let own = global.x * HEAD4;
+    let level = load_stats(global.x).x;
+    var parts = vec4<f32>();
+    //% for d in range(HEAD4)
+    let q{{ d }} = load_q(own + {{ d }}u) * p.scale;
+    let dy{{ d }} = load_dy(own + {{ d }}u);
+    parts = fma(dy{{ d }}, load_y(own + {{ d }}u), parts);
+    var sum{{ d }} = vec4<f32>();
+    //% endfor
+    let delta = dot(parts, vec4<f32>(1.0));
+    store_delta(global.x, vec4<f32>(delta, 0.0, 0.0, 0.0));
+    for (var t = first; t <= last; t++) {
+        let key = key_at(t, head);
+        var products = vec4<f32>();
+        var slopes = vec4<f32>();
+        //% for d in range(HEAD4)
+        let k{{ d }} = load_kv(key + {{ d }}u);
+        products = fma(q{{ d }}, k{{ d }}, products);
+        slopes = fma(dy{{ d }}, load_kv(key + p.keys4 + {{ d }}u), slopes);
+        //% endfor
+        let weight = exp(dot(products, vec4<f32>(1.0)) - level);
+        let slope = weight * (dot(slopes, vec4<f32>(1.0)) - delta);
+        //% for d in range(HEAD4)
+        sum{{ d }} = fma(vec4<f32>(slope), k{{ d }}, sum{{ d }});
+        //% endfor
+    }
+    //% for d in range(HEAD4)
+    store_dq(own + {{ d }}u, fma(sum{{ d }}, vec4<f32>(p.scale), load_base(own + {{ d }}u)));
+    //% endfor
+}

@@ -1,0 +1,26 @@
+// Rotary positions (Su et al. 2021, arXiv:2104.09864): in the first p.rotated4 texels of each row
+// neighbouring numbers are turned by the angle of the row's position, forwards or (p.sign = -1, the
+// gradient) backwards; the rest is copied. The table has cos, sin, cos, sin for two pairs a texel.
+// Grid: pointwise.
+//% include "pointwise"
+
+fn texel(i: u32) {
+    let column = i % p.width4;
+    var v = load_x(i);
+    if column < p.rotated4 {
+        let position = p.first + i / p.width4 % p.period;
+        let turn = load_angles(position * p.head4 + column % p.head4) * vec4<f32>(1.0, p.sign, 1.0, p.sign);
+        v = vec4<f32>(
+            v.x * turn.x - v.y * turn.y,
+            v.x * turn.y + v.y * turn.x,
+            v.z * turn.z - v.w * turn.w,
+            v.z * turn.w + v.w * turn.z,
+        );
+    }
+    store_y(i, v + load_base(i));
+}
+
+@compute @workgroup_size(64)
+fn rope(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    texels(workgroup, lane);
+}

@@ -1,0 +1,27 @@
+// The same as cross_entropy_backward.wgsl, a row shared by a workgroup: lane i owns the texels i, i
+// + LANES, … of it, so that neighbouring lanes read and write neighbouring texels, LANES * 16
+// contiguous bytes of logits, base and dlogits at a step. Target, level and slope are one address
+// for all lanes. Grid: rows x + FOLD * y, a workgroup each.
+
+const LANES: u32 = {{ LANES }}u;
+
+@compute @workgroup_size(LANES)
+fn cross_entropy_backward_shared_row(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+) {
+    let r = workgroup.x + {{ FOLD }}u * workgroup.y;
+    if r >= p.rows {
+        return;
+    }
+    let first = r * p.width4;
+    let target_column = load_targets(r >> 2u)[r & 3u];
+    let row = load_rows(r);
+    let slope = load_drows(r).x * row.w;
+    for (var i = lane; i < p.width4; i += LANES) {
+        let columns = 4u * i + vec4<u32>(0u, 1u, 2u, 3u);
+        let chance = select(vec4<f32>(), exp(load_logits(first + i) - row.y), columns < vec4<u32>(p.count));
+        let hit = select(vec4<f32>(), vec4<f32>(1.0), columns == vec4<u32>(target_column));
+        store_dlogits(first + i, fma(chance - hit, vec4<f32>(slope), load_base(first + i)));
+    }
+}

@@ -1,0 +1,33 @@
+// The same as norm_backward.wgsl, a row shared by a workgroup, and its sums as in row.wgsl: which
+// lane reads what is said there. dy, gain and base are read, and dx is written, texel by texel with
+// x. Grid: rows x + FOLD * y, a workgroup each.
+//% include "row"
+
+@compute @workgroup_size(LANES)
+fn norm_backward_shared_row(@builtin(workgroup_id) workgroup: vec3<u32>, own: Lane{{ ", @builtin(subgroup_size) size: u32" if SUBGROUPS else "" }}) {
+    let lane = own.lane;
+    let r = workgroup.x + {{ FOLD }}u * workgroup.y;
+    if r >= p.rows {
+        return;
+    }
+    let first = r * p.width4;
+    let stats = load_stats(r);
+    let inverse = 1.0 / f32(4u * p.width4);
+    var sum = 0.0;
+    var products = 0.0;
+    for (var i = lane; i < p.width4; i += LANES) {
+        let g = load_dy(first + i) * load_gain(i);
+        sum += dot(g, vec4<f32>(1.0));
+        products += dot(g, (load_x(first + i) - stats.x) * stats.y);
+    }
+    var mean = 0.0;
+    //% if CENTRED
+    mean = row_sum(sum, own) * inverse;
+    //% endif
+    let slope = row_sum(products, own) * inverse;
+    for (var i = lane; i < p.width4; i += LANES) {
+        let g = load_dy(first + i) * load_gain(i);
+        let h = (load_x(first + i) - stats.x) * stats.y;
+        store_dx(first + i, fma(vec4<f32>(stats.y), g - mean - h * slope, load_base(first + i)));
+    }
+}

@@ -1,0 +1,13 @@
+// dx = the blocks of dy that x went to (+ base). A lane owns a texel of dx. Grid: pointwise.
+//% include "pointwise"
+
+fn texel(i: u32) {
+    let row = i / p.width4;
+    let block = select(0u, 1u, row >= p.split);
+    store_dx(i, load_dy((2u * row + block) * p.width4 + i % p.width4) + load_base(i));
+}
+
+@compute @workgroup_size(64)
+fn block_diagonal_backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    texels(workgroup, lane);
+}

@@ -1,0 +1,205 @@
+//! Products of a weight matrix with activations, with the normalisation before and what follows in
+//! the same kernel.
+
+use super::input::{Input, TOLERANCE};
+use super::matrix::Part;
+use crate::gpu::{
+    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor,
+    Tolerance,
+};
+
+/// `y[t] = W · norm(x[t]) + bias + residual[t]`.
+pub struct Matmul {
+    /// Activations and their normalisation.
+    pub input: Input,
+    /// Weights [R, C], or a part of their rows.
+    pub w: Part,
+    /// What is added, of y's shape.
+    pub residual: Option<Tensor>,
+    /// The result [T, width]; row r of the matrix goes to column r.
+    pub y: Tensor,
+}
+
+impl Matmul {
+    /// Column of y that row 0 goes to.
+    fn first(&self) -> usize {
+        if self.input.experts.is_some() { 0 } else { self.w.first }
+    }
+}
+
+impl Kernel for Matmul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        let mut all = self.input.operands(&self.w);
+        all.push(Operand::optional("residual", self.residual.as_ref()));
+        all.push(Operand::write("y", &self.y));
+        all
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let mut all = self.input.parameters(&self.w);
+        all.push(Parameter::U32("width4", self.y.dim(1) as u32 / 4));
+        all.push(Parameter::U32("first4", self.first() as u32 / 4));
+        all
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.strategies(&self.w, "finish_rows", false, can)
+    }
+
+    fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.sizes(&self.w, "finish_rows", false, can)
+    }
+
+    fn necessary(&self, _: usize) -> u64 {
+        self.input.necessary(&self.w)
+    }
+
+    fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
+        self.input.surplus(&self.w, strategy)
+    }
+
+    fn shape(&self) -> String {
+        self.input.shape(&self.w)
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let written = 4 * (self.input.rows(&self.w) * self.input.tokens) as u64;
+        let residual = if self.residual.is_some() { written } else { 0 };
+        self.input.cost(&self.w) + Cost { read: residual, written, operations: residual / 4 }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let first = self.first();
+        let products = self.input.reference(&self.w, first, memory);
+        let residual = self.residual.as_ref().map(|residual| memory.f32(residual));
+        let width = self.y.dim(1);
+        let y = memory.f32_mut(&self.y);
+        for (token, product) in products {
+            for (row, value) in product.iter().enumerate() {
+                let at = token * width + first + row;
+                y[at] = value + residual.as_ref().map_or(0.0, |residual| residual[at]);
+            }
+        }
+    }
+
+    fn tolerance(&self) -> Tolerance {
+        TOLERANCE
+    }
+}
+
+/// What a gate goes through before it is multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    /// x / (1 + exp(-x)).
+    Silu,
+    /// GELU in its approximation by tanh (Hendrycks and Gimpel 2016, arXiv:1606.08415).
+    Gelu,
+}
+
+impl Gate {
+    /// The file in `shaders/lib`.
+    fn finish(self) -> &'static str {
+        match self {
+            Self::Silu => "finish_swiglu",
+            Self::Gelu => "finish_geglu",
+        }
+    }
+
+    fn apply(self, x: f32) -> f32 {
+        match self {
+            Self::Silu => x / (1.0 + (-x).exp()),
+            Self::Gelu => gelu(x),
+        }
+    }
+}
+
+/// The approximation by tanh.
+pub(in crate::kernels) fn gelu(x: f32) -> f32 {
+    0.5 * x * (1.0 + (0.797_884_6 * (x + 0.044_715 * x * x * x)).tanh())
+}
+
+/// `y[t] = gate(W_gate · x) * (W_up · x)`, the rows of W, or of each of its experts, being those of
+/// the gate and then those of up.
+pub struct GateUp {
+    /// Activations and their normalisation.
+    pub input: Input,
+    /// Weights [2 F, C], F a multiple of 64.
+    pub w: Part,
+    /// The result [T, F].
+    pub y: Tensor,
+    /// What the gate goes through.
+    pub gate: Gate,
+}
+
+impl Kernel for GateUp {
+    fn name(&self) -> &'static str {
+        "gate_up"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        // The slots of a gate group and its up group differ by a whole number of sixteens.
+        let rows = self.input.rows(&self.w);
+        assert_eq!(rows % 128, 0, "{}: gate and up are not whole tiles", self.w.tensor.label());
+        assert_eq!(
+            rows,
+            2 * self.y.dim(1),
+            "{}: gate and up are of another width",
+            self.w.tensor.label()
+        );
+        let mut all = self.input.operands(&self.w);
+        all.push(Operand::write("y", &self.y));
+        all
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let mut all = self.input.parameters(&self.w);
+        all.push(Parameter::U32("half4", self.y.dim(1) as u32 / 4));
+        all
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.strategies(&self.w, self.gate.finish(), true, can)
+    }
+
+    fn sizes(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.input.sizes(&self.w, self.gate.finish(), true, can)
+    }
+
+    fn necessary(&self, _: usize) -> u64 {
+        self.input.necessary(&self.w)
+    }
+
+    fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
+        self.input.surplus(&self.w, strategy)
+    }
+
+    fn shape(&self) -> String {
+        self.input.shape(&self.w)
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let outputs = (self.y.dim(1) * self.input.tokens) as u64;
+        self.input.cost(&self.w) + Cost { read: 0, written: 4 * outputs, operations: 4 * outputs }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let half = self.y.dim(1);
+        let products = self.input.reference(&self.w, 0, memory);
+        let y = memory.f32_mut(&self.y);
+        for (token, product) in products {
+            let (gate, up) = product.split_at(half);
+            let y = &mut y[token * half..][..half];
+            for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
+                *y = self.gate.apply(*gate) * up;
+            }
+        }
+    }
+
+    fn tolerance(&self) -> Tolerance {
+        TOLERANCE
+    }
+}

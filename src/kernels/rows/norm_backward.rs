@@ -1,0 +1,170 @@
+//! The gradients of the norms.
+
+use super::shared_row::SharedRow;
+use crate::gpu::{
+    Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
+use crate::kernels::pointwise::pointwise::rowwise;
+
+/// The gradient of [`super::RowNorm`] with respect to its input.
+pub struct NormBackward {
+    /// Input [T, C].
+    pub x: Tensor,
+    /// Mean and inverse deviation [T, 4].
+    pub stats: Tensor,
+    /// Gain `[C]`.
+    pub gain: Tensor,
+    /// Gradient of the output [T, C].
+    pub dy: Tensor,
+    /// Gradient of the input so far.
+    pub base: Option<Tensor>,
+    /// Gradient of the input [T, C].
+    pub dx: Tensor,
+    /// LayerNorm.
+    pub centred: bool,
+}
+
+impl Kernel for NormBackward {
+    fn name(&self) -> &'static str {
+        "norm_backward"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![
+            Operand::read("x", &self.x),
+            Operand::read("stats", &self.stats),
+            Operand::read("gain", &self.gain),
+            Operand::read("dy", &self.dy),
+            Operand::optional("base", self.base.as_ref()),
+            Operand::write("dx", &self.dx),
+        ]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let [rows, width] = [self.x.dim(0), self.x.dim(1)];
+        vec![Parameter::U32("rows", rows as u32), Parameter::U32("width4", width as u32 / 4)]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let constants = [("CENTRED", Constant::Switch(self.centred))];
+        let shared = SharedRow {
+            names: ["norm_gradient_subgroup_row", "norm_gradient_workgroup_row"],
+            entry: "norm_backward_shared_row",
+            source: include_str!("../../../shaders/rows/norm_backward_shared_row.wgsl"),
+            texels: self.x.dim(1) / 4,
+            rows: self.x.dim(0),
+        };
+        let source = include_str!("../../../shaders/rows/norm_backward.wgsl");
+        can.allowed(
+            rowwise("norm_backward", source, self.x.dim(0), &constants),
+            shared.strategies(&constants),
+        )
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let count = self.x.len() as u64;
+        Cost { read: 8 * count, written: 4 * count, operations: 12 * count }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let width = self.x.dim(1);
+        let (x, stats, gain) =
+            (memory.f32(&self.x), memory.f32(&self.stats), memory.f32(&self.gain));
+        let dy = memory.f32(&self.dy);
+        let base = self.base.as_ref().map(|base| memory.f32(base));
+        let dx = memory.f32_mut(&self.dx);
+        for row in 0..x.len() / width {
+            let (mean, scale) = (stats[4 * row], stats[4 * row + 1]);
+            let g = |c: usize| dy[row * width + c] * gain[c];
+            let h = |c: usize| (x[row * width + c] - mean) * scale;
+            let average = |f: &dyn Fn(usize) -> f32| (0..width).map(f).sum::<f32>() / width as f32;
+            let level = if self.centred { average(&g) } else { 0.0 };
+            let slope = average(&|c| g(c) * h(c));
+            for c in 0..width {
+                let at = row * width + c;
+                dx[at] = scale * (g(c) - level - h(c) * slope)
+                    + base.as_ref().map_or(0.0, |base| base[at]);
+            }
+        }
+    }
+}
+
+/// The gradients of [`super::RowNorm`] with respect to gain and bias.
+pub struct NormGainBackward {
+    /// Input [T, C].
+    pub x: Tensor,
+    /// Mean and inverse deviation [T, 4].
+    pub stats: Tensor,
+    /// Gradient of the output [T, C].
+    pub dy: Tensor,
+    /// Gradient of the gain so far.
+    pub base: Option<Tensor>,
+    /// Gradient of the bias so far.
+    pub bias_base: Option<Tensor>,
+    /// Gradient of the gain `[C]`.
+    pub dgain: Tensor,
+    /// Gradient of the bias `[C]`.
+    pub dbias: Option<Tensor>,
+}
+
+impl Kernel for NormGainBackward {
+    fn name(&self) -> &'static str {
+        "norm_gain_backward"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        let mut all = vec![
+            Operand::read("x", &self.x),
+            Operand::read("stats", &self.stats),
+            Operand::read("dy", &self.dy),
+            Operand::optional("base", self.base.as_ref()),
+            Operand::optional("bias_base", self.bias_base.as_ref()),
+            Operand::write("dgain", &self.dgain),
+        ];
+        let dbias = Operand::optional("dbias", self.dbias.as_ref());
+        all.push(self.dbias.as_ref().map_or(dbias, |dbias| Operand::write("dbias", dbias)));
+        all
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let [rows, width] = [self.x.dim(0), self.x.dim(1)];
+        vec![Parameter::U32("rows", rows as u32), Parameter::U32("width4", width as u32 / 4)]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let all = vec![Strategy {
+            name: "norm_gain_backward",
+            entry: "norm_gain_backward",
+            source: include_str!("../../../shaders/rows/norm_gain_backward.wgsl"),
+            constants: vec![],
+            needs: Needs::lanes(8),
+            grid: [(self.x.dim(1) as u32 / 4).div_ceil(8), 1, 1],
+        }];
+        can.allowed(all, vec![])
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let count = self.x.len() as u64;
+        Cost { read: 8 * count, written: 8 * self.x.dim(1) as u64, operations: 5 * count }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let width = self.x.dim(1);
+        let (x, stats, dy) = (memory.f32(&self.x), memory.f32(&self.stats), memory.f32(&self.dy));
+        let start = |base: &Option<Tensor>, memory: &mut HostMemory| match base {
+            Some(base) => memory.f32(base).to_vec(),
+            None => vec![0.0; width],
+        };
+        let mut gain = start(&self.base, memory);
+        let mut bias = start(&self.bias_base, memory);
+        for (i, dy) in dy.iter().enumerate() {
+            let (row, c) = (i / width, i % width);
+            gain[c] += dy * (x[i] - stats[4 * row]) * stats[4 * row + 1];
+            bias[c] += dy;
+        }
+        memory.f32_mut(&self.dgain).copy_from_slice(&gain);
+        if let Some(dbias) = &self.dbias {
+            memory.f32_mut(dbias).copy_from_slice(&bias);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Batches, drawn on the device, and the clock that tells one step of a submission from the next.
+
+use crate::gpu::{
+    Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
+
+/// Copies sequences from the data: B of T words, and the words that follow their last N as targets.
+#[derive(Clone)]
+pub struct SampleBatch {
+    /// Token ids, one after another [W padded to fours]; with the top bit set one is no target.
+    pub data: Tensor,
+    /// Where sequences begin, B for each tick of the clock; beyond the data: an empty one.
+    pub starts: Tensor,
+    /// Word 0: which row of `starts`.
+    pub clock: Tensor,
+    /// Ids [B * T], uniform.
+    pub ids: Tensor,
+    /// Targets [B * N], uniform.
+    pub targets: Tensor,
+    /// W.
+    pub words: usize,
+    /// B.
+    pub batch: usize,
+}
+
+impl SampleBatch {
+    /// Where a word says that there is none.
+    pub const NONE: u32 = u32::MAX;
+
+    fn tokens(&self) -> usize {
+        self.ids.len() / self.batch
+    }
+
+    fn kept(&self) -> usize {
+        self.targets.len() / self.batch
+    }
+}
+
+impl Kernel for SampleBatch {
+    fn name(&self) -> &'static str {
+        "sample_batch"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![
+            Operand::read("data", &self.data),
+            Operand::read("starts", &self.starts),
+            Operand::read("clock", &self.clock),
+            Operand::write("ids", &self.ids),
+            Operand::write("targets", &self.targets),
+        ]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![
+            Parameter::U32("words", self.words as u32),
+            Parameter::U32("batch", self.batch as u32),
+            Parameter::U32("tokens", self.tokens() as u32),
+            Parameter::U32("kept", self.kept() as u32),
+        ]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let texels = self.ids.len().div_ceil(4) + self.targets.len().div_ceil(4);
+        let all = vec![Strategy {
+            name: "sample_batch",
+            entry: "sample_batch",
+            source: include_str!("../../../shaders/training/sample_batch.wgsl"),
+            constants: vec![],
+            needs: Needs::lanes(32),
+            grid: [texels.div_ceil(32) as u32, 1, 1],
+        }];
+        can.allowed(all, vec![])
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let words = (self.ids.len() + self.targets.len()) as u64;
+        Cost { read: 4 * words, written: 4 * words, operations: 0 }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let (tokens, kept) = (self.tokens(), self.kept());
+        let (data, starts) = (memory.u32(&self.data), memory.u32(&self.starts));
+        let first = memory.u32(&self.clock)[0] as usize * self.batch;
+        let word = |sequence: usize, place: usize| {
+            let at = starts[first + sequence] as usize + place;
+            if at < self.words { data[at] } else { Self::NONE }
+        };
+        for (t, id) in memory.u32_mut(&self.ids).iter_mut().enumerate() {
+            let found = word(t / tokens, t % tokens);
+            *id = if found == Self::NONE { 0 } else { found & (u32::MAX >> 1) };
+        }
+        for (t, target) in memory.u32_mut(&self.targets).iter_mut().enumerate() {
+            let found = word(t / kept, tokens - kept + t % kept + 1);
+            *target = if found >> 31 == 1 { Self::NONE } else { found };
+        }
+    }
+}
+
+/// `clock[0] += 1`.
+pub struct IncrementStep {
+    /// The clock, a uniform tensor.
+    pub clock: Tensor,
+}
+
+impl Kernel for IncrementStep {
+    fn name(&self) -> &'static str {
+        "increment_step"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::read_write("clock", &self.clock)]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter::U32("by", 1)]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let all = vec![Strategy {
+            name: "increment_step",
+            entry: "increment_step",
+            source: include_str!("../../../shaders/training/increment_step.wgsl"),
+            constants: vec![],
+            needs: Needs::lanes(1),
+            grid: [1, 1, 1],
+        }];
+        can.allowed(all, vec![])
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        Cost { read: 4, written: 4, operations: 1 }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        memory.u32_mut(&self.clock)[0] += 1;
+    }
+}

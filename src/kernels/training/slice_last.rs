@@ -1,0 +1,147 @@
+//! The last rows of each sequence: only they are computed on where only their answers count.
+
+use crate::Result;
+use crate::gpu::{
+    Capabilities, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
+};
+use crate::kernels::pointwise::pointwise::{gradient_operands, pointwise};
+
+/// `y` = the last `kept` rows of each `period` rows of `x`.
+pub struct SliceLast {
+    /// Rows [B * period, C].
+    pub x: Tensor,
+    /// The rows kept [B * kept, C].
+    pub y: Tensor,
+    /// Rows of a sequence.
+    pub period: usize,
+    /// How many of them are kept.
+    pub kept: usize,
+}
+
+fn parameters(texels: usize, width: usize, period: usize, kept: usize) -> Vec<Parameter> {
+    vec![
+        Parameter::U32("texels", texels as u32),
+        Parameter::U32("width4", width as u32 / 4),
+        Parameter::U32("period", period as u32),
+        Parameter::U32("kept", kept as u32),
+    ]
+}
+
+impl Kernel for SliceLast {
+    fn name(&self) -> &'static str {
+        "slice_last"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        assert!(
+            self.kept <= self.period && self.x.dim(0).is_multiple_of(self.period),
+            "{}: rows",
+            self.y.label()
+        );
+        assert_eq!(
+            self.x.dim(0) / self.period * self.kept,
+            self.y.dim(0),
+            "{}: rows",
+            self.y.label()
+        );
+        vec![Operand::read("x", &self.x), Operand::write("y", &self.y)]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        parameters(self.y.len() / 4, self.y.dim(1), self.period, self.kept)
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        pointwise(
+            "slice_last",
+            include_str!("../../../shaders/training/slice_last.wgsl"),
+            self.y.len() / 4,
+            vec![],
+            can,
+        )
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        Cost { read: 4 * self.y.len() as u64, written: 4 * self.y.len() as u64, operations: 0 }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let (width, period, kept) = (self.x.dim(1), self.period, self.kept);
+        let x = memory.f32(&self.x);
+        let y = memory.f32_mut(&self.y);
+        for (x, y) in x.chunks(period * width).zip(y.chunks_mut(kept * width)) {
+            y.copy_from_slice(&x[(period - kept) * width..]);
+        }
+    }
+
+    fn backward(&self, gradients: &mut Gradients) -> Result<()> {
+        if let Some(dy) = gradients.get(&self.y)
+            && let Some(Target { to: dx, base }) = gradients.target(&self.x)?
+        {
+            gradients.push(SliceLastBackward {
+                dy,
+                base,
+                dx,
+                period: self.period,
+                kept: self.kept,
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The gradient of [`SliceLast`].
+pub struct SliceLastBackward {
+    /// Gradient of the rows kept [B * kept, C].
+    pub dy: Tensor,
+    /// Gradient of all rows so far.
+    pub base: Option<Tensor>,
+    /// Gradient of all rows [B * period, C].
+    pub dx: Tensor,
+    /// Rows of a sequence.
+    pub period: usize,
+    /// How many of them were kept.
+    pub kept: usize,
+}
+
+impl Kernel for SliceLastBackward {
+    fn name(&self) -> &'static str {
+        "slice_last_backward"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        gradient_operands(&self.dy, self.base.as_ref(), &self.dx)
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        parameters(self.dx.len() / 4, self.dx.dim(1), self.period, self.kept)
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        pointwise(
+            "slice_last_backward",
+            include_str!("../../../shaders/training/slice_last_backward.wgsl"),
+            self.dx.len() / 4,
+            vec![],
+            can,
+        )
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        Cost { read: 4 * self.dy.len() as u64, written: 4 * self.dx.len() as u64, operations: 0 }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let (width, period, kept) = (self.dx.dim(1), self.period, self.kept);
+        let dy = memory.f32(&self.dy);
+        let base = self.base.as_ref().map(|base| memory.f32(base));
+        let dx = memory.f32_mut(&self.dx);
+        match base {
+            Some(base) => dx.copy_from_slice(&base),
+            None => dx.fill(0.0),
+        }
+        for (dx, dy) in dx.chunks_mut(period * width).zip(dy.chunks(kept * width)) {
+            dx[(period - kept) * width..].iter_mut().zip(dy).for_each(|(dx, dy)| *dx += dy);
+        }
+    }
+}
