@@ -154,7 +154,7 @@ fn impossible_shapes_and_settings_are_refused() {
         (Shape { n_kv_heads: 3, ..shape.clone() }, "key heads"),
         (Shape { intermediate_size: 30, ..shape.clone() }, "intermediate_size"),
         (Shape { n_layers: 1 << 40, ..shape.clone() }, "layers"),
-        (Shape { vocab_size: 2, ..shape.clone() }, "vocab_size"),
+        (Shape { vocab_size: 2, ..shape.clone() }, "vocabulary"),
     ];
     for (wrong, word) in shapes {
         let message = Trainer::new(&gpu, &wrong, &settings, &[1, 2, 3]).err().unwrap().to_string();
