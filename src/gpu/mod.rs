@@ -14,7 +14,6 @@ mod user_shader;
 pub use device::adapter::{AdapterReport, list_adapters};
 pub use device::cgroup::free_in_groups;
 pub use device::device::{Capabilities, Gpu, GpuOptions};
-pub use device::memory::return_compilers_memory;
 pub use device::probe::{RoofRead, widths};
 pub use kernel::compare::{
     Comparison, Divergence, check_entry, compare_entry, compare_outputs, first_divergence,
@@ -24,8 +23,10 @@ pub use kernel::kernel::{
     folded,
 };
 pub use kernel::shader::{LIBRARY, render, signature};
+pub use recording::examine::{FusedReport, examine_fused};
+pub use recording::executor::{Executor, Ran};
 pub use recording::gradients::{Gradients, Target};
-pub use recording::program::{Program, Readback, Runs};
+pub use recording::program::{Program, Readback};
 pub use recording::recording::{Entry, Recording};
 pub use recording::submission::Submission;
 pub use selection::cache_file::NO_FOLDER;
@@ -33,7 +34,7 @@ pub use selection::fingerprint::fingerprint;
 pub use selection::quarantine::{Quarantine, Quarantined, WHOLE_STORAGE, Wrong};
 pub use selection::tuning::{Tuned, Tuning, names, sizes};
 pub use software::arena::OpenArena;
-pub use software::chain::{as_strategy as chain_as_strategy, render_chain};
+pub use software::chain::render_chain;
 pub use tensor::host::HostMemory;
 pub use tensor::tensor::{Device, Element, StorageKind, Tensor};
 pub use user_shader::dialect::readable;

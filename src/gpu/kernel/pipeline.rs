@@ -7,6 +7,10 @@ use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Offsets of uniform bindings are multiples of this on every adapter: bytes for the parameters of
+/// a call.
+pub(in crate::gpu) const PARAMETER_STRIDE: usize = 256;
+
 /// A compiled text with the layout of its group 0.
 pub struct Pipeline {
     pub(in crate::gpu) pipeline: wgpu::ComputePipeline,

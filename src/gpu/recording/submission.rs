@@ -52,12 +52,9 @@ impl<'a> Submission<'a> {
     /// Keeps the words of a uniform tensor as they are now.
     #[track_caller]
     pub fn keep(&mut self, tensor: &Tensor) {
-        let Storage::Uniform(source) = tensor.storage() else {
-            panic!("{} is not a uniform tensor", tensor.label())
-        };
         let (slot, size) = (self.kept as u64 * self.readback.slot_bytes, self.readback.slot_bytes);
         assert!(slot + size <= self.readback.buffer.size(), "{}: no slot is left", tensor.label());
-        self.encoder.copy_buffer_to_buffer(source, 0, &self.readback.buffer, slot, size);
+        tensor.copy_words(&mut self.encoder, &self.readback.buffer, slot);
         self.kept += 1;
     }
 

@@ -3,6 +3,9 @@
 
 pub(in crate::gpu) mod alias;
 pub(in crate::gpu) mod arena;
+pub(in crate::gpu) mod backoff;
+pub(in crate::gpu) mod barrier;
 pub(in crate::gpu) mod chain;
+pub(in crate::gpu) mod memory;
 pub(in crate::gpu) mod stage;
 pub(in crate::gpu) mod warm_up;

@@ -40,6 +40,20 @@ impl Tensor {
         Ok(words)
     }
 
+    /// Records a copy of the words of a uniform tensor to `at` bytes in `target`.
+    #[track_caller]
+    pub(in crate::gpu) fn copy_words(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        target: &wgpu::Buffer,
+        at: u64,
+    ) {
+        let Storage::Uniform(source) = self.storage() else {
+            panic!("{} is not a uniform tensor", self.label())
+        };
+        encoder.copy_buffer_to_buffer(source, 0, target, at, Some(self.data_bytes()));
+    }
+
     fn copy_to(&self, encoder: &mut wgpu::CommandEncoder, staging: &wgpu::Buffer) {
         match self.storage() {
             Storage::Host => {}

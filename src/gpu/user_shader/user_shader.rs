@@ -235,7 +235,7 @@ impl UserShader {
         let step =
             Step { label, strategy: "own", pipeline, bindings, grid, parameters, immediates };
         let held = made.into_iter().map(|(bound, made)| (bound.name.clone(), made)).collect();
-        Ok(Self { program: Program { steps: vec![step], meeting: None }, held })
+        Ok(Self { program: Program { steps: vec![step] }, held })
     }
 
     /// Runs it once and gives the seconds it took.
