@@ -13,7 +13,7 @@ mod tensor;
 mod user_shader;
 pub use device::adapter::{AdapterReport, list_adapters};
 pub use device::cgroup::free_in_groups;
-pub use device::device::{Capabilities, Gpu, GpuOptions};
+pub use device::device::{Capabilities, Gpu, GpuOptions, StorageKind};
 pub use device::probe::{RoofRead, widths};
 pub use kernel::compare::{
     Comparison, Divergence, check_entry, compare_entry, compare_outputs, first_divergence,
@@ -33,9 +33,10 @@ pub use selection::cache_file::NO_FOLDER;
 pub use selection::fingerprint::fingerprint;
 pub use selection::quarantine::{Quarantine, Quarantined, WHOLE_STORAGE, Wrong};
 pub use selection::tuning::{Tuned, Tuning, names, sizes};
-pub use software::arena::OpenArena;
 pub use software::chain::render_chain;
+pub use software::pool::Pool;
+pub use tensor::allocator::{Allocator, TensorSpec, Writer};
 pub use tensor::host::HostMemory;
-pub use tensor::tensor::{Device, Element, StorageKind, Tensor};
+pub use tensor::tensor::{Device, Element, Tensor};
 pub use user_shader::dialect::readable;
 pub use user_shader::user_shader::{Bound, Resource, Samples, UserShader};

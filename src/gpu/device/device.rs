@@ -2,16 +2,27 @@
 
 use super::adapter::{self, AdapterReport};
 use super::memory::Memory;
+use super::textures::{PlainTextures, TEXEL_BYTES, TEXTURE_WIDTH, Textures};
 use crate::gpu::kernel::kernel::{Needs, Strategy};
 use crate::gpu::selection::strategies::Choice;
 use crate::gpu::software::alias;
-use crate::gpu::software::arena::Arena;
 use crate::gpu::software::chain;
-use crate::gpu::tensor::tensor::{StorageKind, TEXEL_BYTES, TEXTURE_WIDTH};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Where a tensor's texels live on the device.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum StorageKind {
+    /// A storage buffer: what GPUs like.
+    Buffer,
+    /// A storage texture: what software adapters and some mobile GPUs read faster.
+    Texture,
+}
 
 /// How to open a device.
 #[derive(Debug, Clone, Default)]
@@ -98,13 +109,11 @@ pub struct Gpu {
     capabilities: Capabilities,
     pub(in crate::gpu) memory: Memory,
     unchecked: bool,
-    aliases: bool,
+    pub(in crate::gpu) textures: Box<dyn Textures>,
     pub(in crate::gpu) choice: Choice,
     first_error: Arc<Mutex<Option<Error>>>,
     pub(in crate::gpu) pipelines:
         Mutex<HashMap<String, Arc<crate::gpu::kernel::pipeline::Pipeline>>>,
-    /// Where tensors go that share memory, while that is open.
-    pub(in crate::gpu) arena: Mutex<Option<Arena>>,
 }
 
 /// A poisoned lock only says that another thread panicked; the data behind ours stays valid.
@@ -254,7 +263,6 @@ impl Gpu {
         capabilities.concurrent_workgroups =
             chain::concurrent_workgroups(&report, &capabilities, options.workers);
         let choice = Choice::load(options, &report);
-        let aliases = !options.without_aliases && adapter::is_lavapipe(&report.driver);
         let mut gpu = Self {
             device,
             queue,
@@ -262,12 +270,12 @@ impl Gpu {
             capabilities,
             memory: Memory::of(adapter, info.device_type, options),
             unchecked: options.unchecked,
-            aliases,
+            textures: Box::new(PlainTextures),
             choice,
             first_error,
             pipelines: Mutex::default(),
-            arena: Mutex::default(),
         };
+        alias::make_textures(&mut gpu, false);
         // A kernel binds up to eight tensors at once.
         let textures_fit = limits.max_storage_textures_per_shader_stage >= 8;
         gpu.capabilities.storage = match options.storage {
@@ -285,8 +293,8 @@ impl Gpu {
             },
             None => StorageKind::Buffer,
         };
-        gpu.aliases =
-            gpu.aliases && gpu.capabilities.storage == StorageKind::Texture && alias::works(&gpu);
+        let shares = !options.without_aliases && gpu.capabilities.storage == StorageKind::Texture;
+        alias::make_textures(&mut gpu, shares);
         Ok(Arc::new(gpu))
     }
 
@@ -300,9 +308,9 @@ impl Gpu {
         &self.capabilities
     }
 
-    /// Whether kernels write textures through buffers over the same memory.
-    pub(crate) fn aliases(&self) -> bool {
-        self.aliases
+    /// Whether kernels may write a tensor that they read: see [`crate::gpu::Tensor::successor`].
+    pub fn updates_in_place(&self) -> bool {
+        self.textures.share_memory()
     }
 
     /// What [`crate::gpu::Program::profile`] reads.

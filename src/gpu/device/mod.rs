@@ -5,3 +5,4 @@ pub(in crate::gpu) mod cgroup;
 pub(in crate::gpu) mod device;
 pub(in crate::gpu) mod memory;
 pub(in crate::gpu) mod probe;
+pub(in crate::gpu) mod textures;

@@ -2,13 +2,15 @@
 
 use super::device::{Capabilities, Gpu};
 use crate::Result;
+use crate::gpu::device::device::StorageKind;
 use crate::gpu::kernel::kernel::{
     Constant, Cost, Kernel, MOST_WORKGROUPS, Needs, Operand, Parameter, Strategy,
 };
 use crate::gpu::recording::program::Program;
 use crate::gpu::recording::recording::Recording;
+use crate::gpu::tensor::allocator::TensorSpec;
 use crate::gpu::tensor::host::HostMemory;
-use crate::gpu::tensor::tensor::{Element, StorageKind, Tensor};
+use crate::gpu::tensor::tensor::{Element, Tensor};
 use std::time::{Duration, Instant};
 
 /// Lanes of a workgroup where lanes are SIMD lanes of a CPU, and where they are those of a GPU.
@@ -103,8 +105,10 @@ const ROUNDS: usize = 16;
 const CLEAR: usize = 3;
 
 fn program(gpu: &Gpu, kind: StorageKind) -> Result<Program> {
-    let x = Tensor::stored(gpu, kind, "probe input", &[LANES * READS, 4], Element::F32)?;
-    let y = Tensor::stored(gpu, kind, "probe output", &[LANES, 4], Element::F32)?;
+    let x = TensorSpec::new("probe input", &[LANES * READS, 4], Element::F32)
+        .stored_as(kind)
+        .make(gpu)?;
+    let y = TensorSpec::new("probe output", &[LANES, 4], Element::F32).stored_as(kind).make(gpu)?;
     let mut recording = Recording::default();
     recording.push("probe", RoofRead { x, y, reads: READS, times: TIMES });
     let program = Program::compile(gpu, &recording)?;

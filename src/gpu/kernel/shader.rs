@@ -5,7 +5,8 @@
 //! range(TOKENS)`, `//% include "q4_1"`), and `{{ t }}` is a value. Everything else is plain WGSL.
 
 use super::kernel::{Access, Constant, Kernel, Operand, Parameter, Strategy, bound};
-use crate::gpu::tensor::tensor::{Element, Storage, TEXTURE_WIDTH, Tensor};
+use crate::gpu::device::textures::TEXTURE_WIDTH;
+use crate::gpu::tensor::tensor::{Element, Storage, Tensor};
 use crate::{Error, Result};
 use minijinja::{Environment, Value, syntax::SyntaxConfig};
 use std::fmt::Write;

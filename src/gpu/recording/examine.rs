@@ -5,9 +5,10 @@ use super::program::Program;
 use super::recording::Recording;
 use crate::Result;
 use crate::gpu::device::device::Gpu;
+use crate::gpu::device::device::StorageKind;
 use crate::gpu::kernel::kernel::{Access, Strategy};
 use crate::gpu::software::chain;
-use crate::gpu::tensor::tensor::{StorageKind, Tensor};
+use crate::gpu::tensor::tensor::Tensor;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 

@@ -3,7 +3,8 @@
 use super::program::{Program, Readback};
 use crate::Result;
 use crate::gpu::device::device::Gpu;
-use crate::gpu::tensor::tensor::{Storage, TEXEL_BYTES, Tensor};
+use crate::gpu::device::textures::TEXEL_BYTES;
+use crate::gpu::tensor::tensor::{Storage, Tensor};
 use crate::gpu::tensor::transfer::{copy_to_texture, map_words};
 
 /// Runs, copies and kept words, in order, until [`Submission::finish`].

@@ -4,7 +4,7 @@
 use super::cache_file::{self, driver};
 use crate::Result;
 use crate::gpu::device::adapter::AdapterReport;
-use crate::gpu::tensor::tensor::StorageKind;
+use crate::gpu::device::device::StorageKind;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

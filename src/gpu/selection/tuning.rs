@@ -4,8 +4,8 @@
 use super::cache_file::{self, driver};
 use crate::Result;
 use crate::gpu::device::adapter::AdapterReport;
+use crate::gpu::device::device::StorageKind;
 use crate::gpu::kernel::kernel::{Constant, Strategy};
-use crate::gpu::tensor::tensor::StorageKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

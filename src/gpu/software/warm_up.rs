@@ -9,8 +9,10 @@
 use crate::Result;
 use crate::gpu::Element;
 use crate::gpu::device::device::Gpu;
+use crate::gpu::device::device::StorageKind;
 use crate::gpu::kernel::pipeline::{self, Pipeline};
-use crate::gpu::tensor::tensor::{StorageKind, Tensor, buffer};
+use crate::gpu::tensor::allocator::TensorSpec;
+use crate::gpu::tensor::tensor::{Tensor, buffer};
 
 /// What pipelines are bound to that compute nothing: nothing is both read and written by one of
 /// them.
@@ -27,7 +29,9 @@ impl StandIns {
     fn new(gpu: &Gpu) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let size = gpu.device.limits().max_uniform_buffer_binding_size.min(1 << 16);
-        let texture = |label| Tensor::stored(gpu, StorageKind::Texture, label, &[4], Element::U32);
+        let texture = |label| {
+            TensorSpec::new(label, &[4], Element::U32).stored_as(StorageKind::Texture).make(gpu)
+        };
         Ok(Self {
             read: buffer(gpu, "read in a warm_up", size, Usage::UNIFORM | Usage::STORAGE),
             written: buffer(gpu, "written in a warm_up", size, Usage::STORAGE),

@@ -1,7 +1,8 @@
 //! Numbers on their way to a device and back.
 
-use super::tensor::{Storage, TEXEL_BYTES, TEXTURE_WIDTH, Tensor, buffer};
+use super::tensor::{Storage, Tensor, buffer};
 use crate::gpu::device::device::Gpu;
+use crate::gpu::device::textures::{TEXEL_BYTES, TEXTURE_WIDTH};
 use crate::{Error, Result};
 
 impl Tensor {

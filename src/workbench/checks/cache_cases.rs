@@ -3,6 +3,7 @@
 use super::table::{Rows, put};
 use crate::Result;
 use crate::format::DType;
+use crate::gpu::Allocator;
 use crate::kernels::{
     Attention, CacheType, GRANULE, Input, LayerCache, MergePieces, Pieces, QkNormRope,
     QkvRopeCache, Side,
@@ -16,9 +17,20 @@ impl Rows {
         [positions, key_heads, head]: [usize; 3],
         ring: bool,
     ) -> Result<LayerCache> {
+        let device = self.device.clone();
+        self.cache_in(&device, kind, [positions, key_heads, head], ring)
+    }
+
+    /// A filled cache in tensors of `allocator`.
+    pub(in crate::workbench) fn cache_in(
+        &mut self,
+        allocator: &dyn Allocator,
+        kind: CacheType,
+        [positions, key_heads, head]: [usize; 3],
+        ring: bool,
+    ) -> Result<LayerCache> {
         let positions = positions.next_multiple_of(GRANULE);
-        let cache =
-            LayerCache::new(&self.device, "cache", kind, [positions, key_heads, head], ring)?;
+        let cache = LayerCache::new(allocator, "cache", kind, [positions, key_heads, head], ring)?;
         for (side, tensor) in [(Side::Keys, &cache.keys), (Side::Values, &cache.values)] {
             let words = self.memory.u32_mut(tensor);
             for position in 0..positions {

@@ -5,7 +5,8 @@ use super::doctor::StrategyReport;
 use super::table::Table;
 use crate::format::DType;
 use crate::gpu::{
-    Capabilities, FusedReport, Gpu, Recording, Tensor, examine_fused, fingerprint, render_chain,
+    Capabilities, Device, FusedReport, Gpu, Pool, Recording, Tensor, Writer, examine_fused,
+    fingerprint, render_chain,
 };
 use crate::kernels::{
     Attention, CacheType, Gate, GateUp, Input, Matmul, MergePieces, Pieces, QkvRopeCache,
@@ -42,7 +43,7 @@ const CALLS: usize = 6;
 /// Layers of one token of a small model, as `model::transformer` records them, but that both read
 /// the same x, for calls must give the same when they are run again. Gives a word that they leave
 /// alone, too.
-fn layers(gpu: &Gpu, table: &mut Table) -> Result<(Recording, Tensor)> {
+fn layers(gpu: &Arc<Gpu>, table: &mut Table) -> Result<(Recording, Tensor)> {
     let [width, heads, key_heads, head, hidden, position] = LAYER;
     let dtype = DType::Q4_1;
     let capacity = (position + 1usize).next_multiple_of(64);
@@ -56,20 +57,20 @@ fn layers(gpu: &Gpu, table: &mut Table) -> Result<(Recording, Tensor)> {
     let (middle, y, gated) = (middle?, y?, table.empty("gated", &[1, hidden])?);
     let rope = table.filled("rope", &[capacity, head])?;
 
-    // What differs between layers is in arenas, as a model's weights and cache are.
-    let arena = gpu.open_arena([1 << 17; 4 * LAYERS], false);
-    let mut matrix = |rows, columns| Ok(table.matrix(dtype, rows, columns)?.parts()[0].clone());
+    // What differs between layers is in pools, as a model's weights and cache are.
+    let device = Device::Gpu(Arc::clone(gpu));
+    let pool = Pool::new(&device, Writer::Host, [1 << 17; 4 * LAYERS]);
+    let mut matrix =
+        |rows, columns| Ok(table.matrix_in(&pool, dtype, [rows, columns])?.parts()[0].clone());
     let mut weights = || -> Result<_> {
         let (qkv, output) =
             (matrix((heads + 2 * key_heads) * head, width)?, matrix(width, heads * head)?);
         Ok((qkv, output, matrix(2 * hidden, width)?, matrix(width, hidden)?))
     };
     let weights: Vec<_> = (0..LAYERS).map(|_| weights()).collect::<Result<_>>()?;
-    drop(arena);
-    let arena = gpu.open_arena([1 << 17; 2 * LAYERS], true);
-    let mut cache = || table.cache(CacheType::F16, [capacity, key_heads, head], false);
+    let pool = Pool::new(&device, Writer::Kernels, [1 << 17; 2 * LAYERS]);
+    let mut cache = || table.cache_in(&pool, CacheType::F16, [capacity, key_heads, head], false);
     let caches: Vec<_> = (0..LAYERS).map(|_| cache()).collect::<Result<_>>()?;
-    drop(arena);
 
     let mut recording = Recording::default();
     for (layer, ((qkv, output, gate_up, down), cache)) in

@@ -3,7 +3,7 @@
 use super::numbers::Numbers;
 use crate::Result;
 use crate::format::{DType, blocks};
-use crate::gpu::{Device, Element, Gpu, HostMemory, Kernel, Tensor};
+use crate::gpu::{Allocator, Device, Element, Gpu, HostMemory, Kernel, Tensor};
 use crate::kernels::{Matrix, OwnedRows, Part};
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -131,10 +131,21 @@ impl Rows {
         rows: usize,
         columns: usize,
     ) -> Result<Matrix> {
+        let device = self.device.clone();
+        self.matrix_in(&device, dtype, [rows, columns])
+    }
+
+    /// A matrix of random weights in a tensor of `allocator`.
+    pub(in crate::workbench) fn matrix_in(
+        &mut self,
+        allocator: &dyn Allocator,
+        dtype: DType,
+        [rows, columns]: [usize; 2],
+    ) -> Result<Matrix> {
         let values = self.numbers.floats(rows * columns, 0.3);
         let bytes = blocks::quantise(dtype, &values);
         let source = Arc::new(OwnedRows::new(dtype, columns, bytes));
-        Matrix::load(&self.device, &format!("{dtype} [{rows}, {columns}]"), source)
+        Matrix::load(allocator, &format!("{dtype} [{rows}, {columns}]"), source)
     }
 
     /// A matrix in parts of so many rows.
