@@ -65,7 +65,8 @@ fn chained_kernels_say_what_single_ones_say() {
     assert_eq!(missed.choices, single.choices);
     if missed.dispatches < missed.calls {
         assert!(missed.all_dispatches > single.all_dispatches, "64 workgroups met on this adapter");
-        assert_eq!(chained.dispatches, missed.dispatches);
+        // Each has less to do, so that more layers fit into a dispatch.
+        assert!(missed.dispatches <= chained.dispatches);
     }
 }
 
@@ -100,6 +101,9 @@ impl Kernel for Eight {
     fn cost(&self, _: usize) -> Cost {
         Cost::default()
     }
+    fn iterations(&self, _: &Strategy) -> Option<usize> {
+        Some(0)
+    }
     fn reference(&self, _: &mut HostMemory) {}
 }
 
@@ -121,7 +125,7 @@ fn open(options: GpuOptions) -> Arc<Gpu> {
 
 /// Whether a layer is one dispatch on this device.
 fn chains(gpu: &Gpu, recording: &Recording) -> bool {
-    Program::compile(gpu, recording).unwrap().is_chained()
+    Program::compile_fused(gpu, recording).unwrap().is_chained()
 }
 
 #[test]
@@ -188,7 +192,7 @@ fn wrong_chains_are_found_and_left_alone() {
                 let y = Tensor::zeros(&device, "y", &[8, 4], Element::F32).unwrap();
                 recording.push("eight", Eight { y, source });
             }
-            recording.chain_from(0, 0);
+            recording.block_from(0);
             recording
         };
         let gpu = open(None);
@@ -216,6 +220,6 @@ fn record_sound(gpu: &Arc<Gpu>) -> bool {
         "eight",
         Eight { y, source: eight!("", "    store_y(workgroup.x, vec4<f32>(1.0));") },
     );
-    recording.chain_from(0, 0);
+    recording.block_from(0);
     chains(gpu, &recording)
 }
