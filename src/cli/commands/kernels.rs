@@ -1,4 +1,4 @@
-//! `kaiwu kernels`: the registry, and what is compiled.
+//! `kaiwu kernels`: all kernels, and what is compiled.
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::DeviceArguments;
