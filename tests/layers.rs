@@ -176,7 +176,7 @@ fn wrong_imports_are_found() {
         ("src/text/a.rs", "use crate::sample::Rng;", 1),
         ("src/kernels/a.rs", "fn f(x: wgpu::Buffer) {}", 1),
         ("src/main.rs", "use kaiwu::cli;", 0),
-        ("src/cli/a.rs", "use kaiwu::model::Model; use crate::cli::b;", 0),
+        ("src/cli/a.rs", "use kaiwu::model::Weights; use crate::cli::b;", 0),
         ("src/gpu/a.rs", "use wgpu::Buffer; // crate::format is below", 0),
         ("src/gpu/a.rs", "/// See [`crate::model::Runner`].", 0),
         ("src/kernels/a.rs", "use crate::gpu::{self, model};", 0),
