@@ -16,7 +16,7 @@ pub use attention::{
     LayerCache, MergePieces, Pieces, QkNormRope, Rope, Side,
 };
 pub use linear::{
-    Form, Function, Gate, GateUp, Gemm, Input, Linear, Matmul, Matrix, OwnedRows, Part, Planes,
+    Form, Function, Gate, GateUp, Gemm, Input, Linear, Matmul, Matrix, OwnedRows, Part,
     QkvRopeCache, RowSource, TILE,
 };
 pub use lookup::{AddPositions, Embed, Gather, Scatter};

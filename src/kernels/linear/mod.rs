@@ -8,7 +8,6 @@ pub(in crate::kernels) mod matmul;
 pub(in crate::kernels) mod matmul_cost;
 mod matmul_strategies;
 pub(in crate::kernels) mod matrix;
-mod pack;
 mod qkv_rope_cache;
 
 pub use gemm::{Form, Gemm};
@@ -16,5 +15,4 @@ pub use input::Input;
 pub use linear::{Function, Linear};
 pub use matmul::{Gate, GateUp, Matmul};
 pub use matrix::{Matrix, OwnedRows, Part, RowSource, TILE};
-pub use pack::Planes;
 pub use qkv_rope_cache::QkvRopeCache;
