@@ -159,7 +159,8 @@ def kaiwu(program, model, ids, tokens, limit):
     return {"version": f"Kaiwu on {bench['adapter']}", "ids": answer["output_ids"], **rates}
 
 
-def compare(arguments):
+def take_turns(arguments):
+    """What each engine that is here measured: a list of its rounds by its name."""
     program, model = str(arguments.kaiwu), str(arguments.model)
     text = TEXT.read_text(encoding="utf-8")
     tokenize = [program, "tokenize", "-m", model, "--json", "-"]
@@ -193,7 +194,7 @@ def compare(arguments):
                 continue
             runs[name].append({"load": load, **run})
             print(f"round {number}, {name}: {run['prefill']:.2f} and {run['decode']:.2f} tokens/s", file=sys.stderr)
-    report(arguments, {name: done for name, done in runs.items() if done})
+    return {name: done for name, done in runs.items() if done}
 
 
 def agreement(ours, run):
@@ -232,7 +233,7 @@ def report(arguments, runs):
         print("| " + " | ".join(cells) + " |")
 
 
-def main():
+def parser():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kaiwu", default=ROOT / "target/release/kaiwu", help="the program [target/release/kaiwu]")
     parser.add_argument("--model", default=MODEL, help="a GGUF file [the default model]")
@@ -244,7 +245,11 @@ def main():
     parser.add_argument("--limit", type=int, default=900, help="seconds an engine may take for a round [900]")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS), help="which peers [all]")
     parser.add_argument("--worker", choices=list(PEERS), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    return parser
+
+
+def main():
+    arguments = parser().parse_args()
     if arguments.worker:
         job = json.load(sys.stdin)
         try:
@@ -253,7 +258,7 @@ def main():
             print(json.dumps({"missing": str(error)}))
     else:
         try:
-            compare(arguments)
+            report(arguments, take_turns(arguments))
         except (RuntimeError, OSError) as error:  # Kaiwu's own: a peer that fails is left out
             sys.exit(f"compare.py: {error}")
 

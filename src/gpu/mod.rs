@@ -26,7 +26,7 @@ pub use kernel::kernel::{
 pub use kernel::shader::{LIBRARY, library, render, signature};
 pub use recording::gradients::{Gradients, Target};
 pub use recording::program::{Program, Readback, Runs};
-pub use recording::recording::{Entry, Link, Recording};
+pub use recording::recording::{Entry, Recording};
 pub use recording::submission::Submission;
 pub use selection::cache_file::NO_FOLDER;
 pub use selection::fingerprint::fingerprint;

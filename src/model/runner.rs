@@ -260,6 +260,7 @@ impl Runner {
                     Element::F32,
                 )?,
             };
+            let fused = tokens == 1 && want == LogitsMode::Last;
             let recording = record(
                 &self.model,
                 &self.cache,
@@ -270,7 +271,7 @@ impl Runner {
                 tokens,
                 want,
             );
-            let compiled = Compiled::new(&self.device, recording)?;
+            let compiled = Compiled::new(&self.device, recording, fused)?;
             self.steps.insert((tokens, want), Step { compiled, logits, warm: false });
         }
         self.steps

@@ -282,6 +282,12 @@ pub trait Kernel: Send + Sync {
         Surplus::default()
     }
 
+    /// Most iterations that the loops of one workgroup of `strategy` take together, wherever in the
+    /// context a step is; `None` where that is not known.
+    fn iterations(&self, _strategy: &Strategy) -> Option<usize> {
+        None
+    }
+
     /// The same computation in plain loops over the same parameters.
     fn reference(&self, memory: &mut HostMemory);
 

@@ -94,6 +94,10 @@ impl Kernel for Linear {
         self.input.surplus(&self.w, strategy)
     }
 
+    fn iterations(&self, strategy: &Strategy) -> Option<usize> {
+        self.input.iterations(&self.w, strategy)
+    }
+
     fn cost(&self, _: usize) -> Cost {
         let written = 4 * (self.w.planes.rows4 * 4 * self.input.tokens) as u64;
         self.input.cost(&self.w) + Cost { read: 0, written, operations: 0 }

@@ -62,6 +62,10 @@ impl Kernel for Matmul {
         self.input.surplus(&self.w, strategy)
     }
 
+    fn iterations(&self, strategy: &Strategy) -> Option<usize> {
+        self.input.iterations(&self.w, strategy)
+    }
+
     fn shape(&self) -> String {
         self.input.shape(&self.w)
     }
@@ -175,6 +179,10 @@ impl Kernel for GateUp {
 
     fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
         self.input.surplus(&self.w, strategy)
+    }
+
+    fn iterations(&self, strategy: &Strategy) -> Option<usize> {
+        self.input.iterations(&self.w, strategy)
     }
 
     fn shape(&self) -> String {
