@@ -147,7 +147,7 @@ fn the_last_strategy_needs_nothing_beyond_the_default_limits() {
     let all = shaders();
     let least: Vec<_> = all.iter().filter(|(_, shader)| shader.least).collect();
     let kernels: BTreeSet<_> = least.iter().map(|(_, shader)| shader.kernel).collect();
-    assert_eq!(kernels, kaiwu::kernels::REGISTRY.iter().copied().collect());
+    assert_eq!(kernels, kaiwu::kernels::names().into_iter().collect());
     let failures = least.iter().filter_map(|(text, shader)| {
         // Whatever adapters it is offered to, it may not use subgroups.
         let breaches = match Portable::parse(text, shader.entry, false) {
@@ -285,7 +285,7 @@ fn broken_shaders_are_found() {
             );
         }
     }
-    assert_eq!(seen.len(), kaiwu::kernels::REGISTRY.len());
+    assert_eq!(seen.len(), kaiwu::kernels::names().len());
 }
 
 /// Writes every text, its SPIR-V and its HLSL to the folder that `KAIWU_SHADERS` names, and beside

@@ -6,7 +6,7 @@ use crate::common::program::{kaiwu, run_with};
 use crate::common::share;
 use kaiwu::format::Source;
 use kaiwu::gpu::{Device, Gpu, GpuOptions, StorageKind};
-use kaiwu::model::{Model, Runner, SessionOptions};
+use kaiwu::model::{Runner, SessionOptions, Weights};
 use kaiwu::text::{ChatTemplate, Message, TextStream, Tokenizer};
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
@@ -78,7 +78,7 @@ fn worst(runner: &mut Runner, expected: &Expected) -> f32 {
 fn check(name: &str, what: &str, device: &Device) -> Vec<String> {
     let source = Source::open(&folder(name)).unwrap_or_else(|error| panic!("{error}"));
     let model =
-        Arc::new(Model::load(device, &source, |_| ()).unwrap_or_else(|error| panic!("{error}")));
+        Arc::new(Weights::load(device, &source, |_| ()).unwrap_or_else(|error| panic!("{error}")));
     let expected = expected(name);
     let mut failures = vec![];
     for chunk in CHUNKS {
@@ -153,7 +153,7 @@ fn long_rope_turns_by_the_context() {
     let (beginning, short) = (beginning(&long.logits[..short.len()]), beginning(&short));
     let source = Source::open(&folder(name)).unwrap();
     for device in [Device::Reference, device(&GpuOptions::default())] {
-        let model = Arc::new(Model::load(&device, &source, |_| ()).unwrap());
+        let model = Arc::new(Weights::load(&device, &source, |_| ()).unwrap());
         let runner = |context, chunk| {
             let room = SessionOptions {
                 context: Some(context),

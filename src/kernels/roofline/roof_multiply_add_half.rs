@@ -1,11 +1,14 @@
 //! Multiply-adds of halves, as fast as the adapter can.
 
-use super::roofs::{CHAINS, UNROLL, chain_operands, chain_parameters};
+use super::roof_multiply_add::{UNROLL, chain_operands, chain_parameters};
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor,
     Tolerance, widths,
 };
 use half::f16;
+
+/// Chains of halves, four to a register.
+const CHAINS: usize = 8;
 
 /// Independent chains of multiply-adds of halves in registers, four to a register.
 pub struct RoofMultiplyAddHalf {
