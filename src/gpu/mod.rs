@@ -22,7 +22,7 @@ pub use kernel::kernel::{
     Access, Constant, Cost, FOLD, Kernel, Needs, Operand, Parameter, Strategy, Surplus, Tolerance,
     folded,
 };
-pub use kernel::shader::{LIBRARY, render, signature};
+pub use kernel::shader::{LIBRARY, library, render, signature};
 pub use recording::examine::{FusedReport, examine_fused};
 pub use recording::executor::{Executor, Ran};
 pub use recording::gradients::{Gradients, Target};
