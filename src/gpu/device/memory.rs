@@ -2,7 +2,6 @@
 
 use super::cgroup::free_in_groups;
 use super::device::{Gpu, GpuOptions};
-use crate::gpu::software::memory;
 use crate::{Error, Result};
 use std::path::Path;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
@@ -65,12 +64,6 @@ fn free() -> Option<u64> {
 }
 
 impl Gpu {
-    /// Gives memory back to the system that compiling took and no longer needs: before much is
-    /// allocated.
-    pub(crate) fn trim_memory(&self) {
-        memory::return_to_system();
-    }
-
     /// Refuses what cannot fit: `more` bytes to allocate beside `held` ones that are there. `what`
     /// names them.
     ///

@@ -1,7 +1,7 @@
 //! What a kernel is: named operands, parameters, strategies, a cost, and a plain-loop reference.
 
+use super::gradients::Gradients;
 use crate::gpu::device::device::Capabilities;
-use crate::gpu::recording::gradients::Gradients;
 use crate::gpu::tensor::host::HostMemory;
 use crate::gpu::tensor::tensor::Tensor;
 use crate::{Error, Result};
@@ -58,27 +58,6 @@ impl Operand {
     pub fn read_write(name: &'static str, tensor: &Tensor) -> Self {
         Self { name, tensor: Some(tensor.clone()), access: Access::ReadWrite, halves: false }
     }
-}
-
-/// The operands of a kernel as they are bound: what it writes, by the handle that is for writing.
-///
-/// # Panics
-/// If the kernel reads and writes one tensor, which few adapters could bind.
-pub(in crate::gpu) fn bound(kernel: &dyn Kernel) -> Vec<Operand> {
-    let mut operands = kernel.operands();
-    let of = |access| {
-        let tensors = operands.iter().filter(move |operand| operand.access == access);
-        tensors.filter_map(|operand| operand.tensor.as_ref())
-    };
-    if let Some(tensor) =
-        of(Access::Write).find(|&written| of(Access::Read).any(|read| read.is(written)))
-    {
-        panic!("{} reads and writes {}", kernel.name(), tensor.label());
-    }
-    for operand in operands.iter_mut().filter(|operand| operand.access == Access::Write) {
-        operand.tensor = operand.tensor.take().map(|tensor| tensor.written().clone());
-    }
-    operands
 }
 
 /// A number that differs between calls of one pipeline, read in the shader as `p.<name>`.
@@ -168,6 +147,26 @@ impl Strategy {
     /// such.
     pub fn of_halves(self, name: &'static str) -> Self {
         Self { name, needs: self.needs.f16(), ..self }
+    }
+}
+
+impl Capabilities {
+    /// Whether a strategy of these needs runs here.
+    pub fn allows(&self, needs: &Needs) -> bool {
+        self.subgroup >= needs.subgroup
+            && self.f16 >= needs.f16
+            && self.max_lanes >= needs.lanes
+            && self.max_workgroup_bytes >= needs.workgroup_bytes
+    }
+
+    /// The strategies that run here in order of preference: on a software adapter those `for_lanes`
+    /// come first, which keep lanes apart, on a GPU those `for_gpus`, which share a workgroup's
+    /// memory. Each list has its best guess first, and as its last one that needs nothing beyond
+    /// WebGPU's default limits.
+    pub fn allowed(&self, for_lanes: Vec<Strategy>, for_gpus: Vec<Strategy>) -> Vec<Strategy> {
+        let (first, then) =
+            if self.software { (for_lanes, for_gpus) } else { (for_gpus, for_lanes) };
+        first.into_iter().chain(then).filter(|strategy| self.allows(&strategy.needs)).collect()
     }
 }
 

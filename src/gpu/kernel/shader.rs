@@ -4,8 +4,9 @@
 //! Shader files are templates: a line that begins with `//%` is a statement (`//% for t in
 //! range(TOKENS)`, `//% include "q4_1"`), and `{{ t }}` is a value. Everything else is plain WGSL.
 
+use super::binding::bound;
 use super::entry::as_entry_point;
-use super::kernel::{Access, Constant, Kernel, Operand, Parameter, Strategy, bound};
+use super::kernel::{Access, Constant, Kernel, Operand, Parameter, Strategy};
 use crate::format::DType;
 use crate::gpu::device::textures::TEXTURE_WIDTH;
 use crate::gpu::tensor::tensor::{Element, Storage, Tensor};

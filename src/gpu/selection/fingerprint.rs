@@ -69,7 +69,7 @@ impl Fnv {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::Needs;
+    use crate::gpu::kernel::kernel::Needs;
 
     fn strategy(name: &'static str, source: &'static str) -> Strategy {
         Strategy {

@@ -9,9 +9,9 @@
 //! wgpu takes the two for strangers and puts no barrier between them, and its first one for the
 //! image is from an undefined layout, which may lose what was there. So this is for a driver that
 //! ends a dispatch before it begins the next, and has neither caches nor layouts: see
-//! `crate::gpu::device::adapter::is_lavapipe`.
+//! `crate::gpu::adapter::adapter::is_lavapipe`.
 
-use crate::gpu::device::adapter::is_lavapipe;
+use crate::gpu::adapter::adapter::is_lavapipe;
 use crate::gpu::device::device::Gpu;
 use crate::gpu::device::textures::{Made, PlainTextures, TEXEL_BYTES, TEXTURE_WIDTH, Textures};
 use crate::gpu::tensor::tensor::{Element, Tensor};

@@ -8,17 +8,18 @@
 //! stages. The stages' texts are those of single calls, under other names.
 //!
 //! Layers that do the same follow one another in one dispatch. What differs between them are
-//! numbers in their parameters and tensors, and these are parts of one span (`super::arena`), so
+//! numbers in their parameters and tensors, and these are parts of one span (`super::pool`), so
 //! that a layer's begin at a row that is a parameter too.
 
 use super::stage::Names;
 use crate::Result;
-use crate::gpu::device::adapter::{AdapterReport, is_lavapipe};
+use crate::gpu::adapter::adapter::{AdapterReport, is_lavapipe};
 use crate::gpu::device::device::{Capabilities, Gpu};
-use crate::gpu::kernel::kernel::{Access, Needs, Operand, Strategy, bound};
-use crate::gpu::kernel::pipeline::PARAMETER_STRIDE;
+use crate::gpu::device::pipeline::PARAMETER_STRIDE;
+use crate::gpu::kernel::binding::bound;
+use crate::gpu::kernel::kernel::{Access, Needs, Operand, Strategy};
+use crate::gpu::kernel::recording::{Entry, Recording};
 use crate::gpu::kernel::{entry, shader};
-use crate::gpu::recording::recording::{Entry, Recording};
 use crate::gpu::tensor::tensor::{Storage, Tensor};
 use std::fmt::Write;
 use std::ops::Range;
@@ -87,7 +88,7 @@ impl<'a> Chain<'a> {
     /// # Errors
     /// When a kernel has no strategy left.
     pub fn all(gpu: &Gpu, recording: &'a Recording) -> Result<Vec<(usize, Self)>> {
-        if gpu.capabilities().concurrent_workgroups == 1 || !gpu.may_chain() {
+        if gpu.capabilities().concurrent_workgroups == 1 || !may_chain(gpu) {
             return Ok(vec![]);
         }
         let (mut blocks, mut all) = (recording.blocks(), vec![]);
@@ -337,6 +338,13 @@ impl<'a> Chain<'a> {
 pub(in crate::gpu) fn rows(entry: &Entry) -> Vec<u32> {
     let operands = bound(&*entry.kernel).into_iter();
     operands.filter_map(|operand| Some(operand.tensor?.span()?.1)).collect()
+}
+
+/// Whether calls may be one dispatch: they were not found wrong here.
+fn may_chain(gpu: &Gpu) -> bool {
+    let mut chains = vec![as_strategy()];
+    gpu.drop_quarantined("chain", &mut chains);
+    !chains.is_empty()
 }
 
 /// Chains as a strategy of their own, by which they are quarantined.

@@ -1,10 +1,20 @@
 //! Memory that the driver's compiler took and no longer needs.
 
+use crate::gpu::device::device::Gpu;
+
+impl Gpu {
+    /// Gives memory back to the system that compiling took and no longer needs: before much is
+    /// allocated.
+    pub(crate) fn trim_memory(&self) {
+        return_to_system();
+    }
+}
+
 /// Gives back what compiling left resident, for when all shaders are compiled. Compilers free many
 /// pages, which glibc keeps for what is allocated in small pieces later, and there is little of
 /// that here. The code of lavapipe's compiler is a file like a model's: pages of it come back from
 /// there, should it be called again.
-pub(in crate::gpu) fn return_to_system() {
+fn return_to_system() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         // SAFETY: it takes no pointers, and may be called at any time from any thread.

@@ -7,11 +7,12 @@
 //! constants, and compiles it again when they change.
 
 use crate::Result;
-use crate::gpu::Element;
+use crate::gpu::adapter::storage::StorageKind;
 use crate::gpu::device::device::Gpu;
-use crate::gpu::device::device::StorageKind;
-use crate::gpu::kernel::pipeline::{self, Pipeline};
+use crate::gpu::device::pipeline::{self, Pipeline};
+use crate::gpu::kernel::binding;
 use crate::gpu::tensor::allocator::TensorSpec;
+use crate::gpu::tensor::tensor::Element;
 use crate::gpu::tensor::tensor::{Tensor, buffer};
 
 /// What pipelines are bound to that compute nothing: nothing is both read and written by one of
@@ -44,10 +45,10 @@ impl StandIns {
         use wgpu::{BindingType, BufferBindingType, StorageTextureAccess};
         match kind {
             BindingType::StorageTexture { access: StorageTextureAccess::ReadOnly, .. } => {
-                pipeline::resource(&self.read_texture, "warm_up")
+                binding::resource(&self.read_texture, "warm_up")
             }
             BindingType::StorageTexture { .. } => {
-                pipeline::resource(&self.written_texture, "warm_up")
+                binding::resource(&self.written_texture, "warm_up")
             }
             BindingType::Buffer { ty: BufferBindingType::Storage { read_only: false }, .. } => {
                 self.written.as_entire_binding()

@@ -1,7 +1,8 @@
 //! Where tensors come from: what one is to be, and who makes it.
 
 use super::tensor::{Device, Element, Room, Storage, Tensor, buffer, texels, uniform_texels};
-use crate::gpu::device::device::{Gpu, StorageKind};
+use crate::gpu::adapter::storage::StorageKind;
+use crate::gpu::device::device::Gpu;
 use crate::gpu::device::textures::{Made, TEXEL_BYTES, TEXTURE_WIDTH, described};
 use crate::{Error, Result};
 use std::sync::Arc;

@@ -4,7 +4,8 @@
 //! through `load_x(i)` and `store_x(i, v)` and never names the storage.
 
 use super::allocator::{Allocator, TensorSpec};
-use crate::gpu::device::device::{Gpu, StorageKind};
+use crate::gpu::adapter::storage::StorageKind;
+use crate::gpu::device::device::Gpu;
 use crate::gpu::device::textures::{Made, TEXEL_BYTES};
 use crate::{Error, Result};
 use std::sync::Arc;

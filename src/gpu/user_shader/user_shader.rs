@@ -2,8 +2,8 @@
 
 use super::dialect::readable;
 use crate::gpu::device::device::Gpu;
-use crate::gpu::kernel::pipeline::Pipeline;
-use crate::gpu::recording::program::{Program, Step};
+use crate::gpu::device::pipeline::Pipeline;
+use crate::gpu::program::program::{Program, Step};
 use crate::gpu::tensor::tensor::buffer;
 use crate::gpu::tensor::transfer::map_words;
 use crate::{Error, Result};

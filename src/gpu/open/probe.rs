@@ -1,13 +1,13 @@
 //! Which storage this adapter reads faster: asked at start, of the adapter itself.
 
-use super::device::{Capabilities, Gpu};
 use crate::Result;
-use crate::gpu::device::device::StorageKind;
+use crate::gpu::adapter::storage::StorageKind;
+use crate::gpu::device::device::{Capabilities, Gpu};
 use crate::gpu::kernel::kernel::{
     Constant, Cost, Kernel, MOST_WORKGROUPS, Needs, Operand, Parameter, Strategy,
 };
-use crate::gpu::recording::program::Program;
-use crate::gpu::recording::recording::Recording;
+use crate::gpu::kernel::recording::Recording;
+use crate::gpu::program::program::Program;
 use crate::gpu::tensor::allocator::TensorSpec;
 use crate::gpu::tensor::host::HostMemory;
 use crate::gpu::tensor::tensor::{Element, Tensor};

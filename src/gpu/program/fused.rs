@@ -1,11 +1,11 @@
 //! A program in which blocks of calls are one dispatch each.
 
 use super::program::{Block, Parameters, Program, Step};
-use super::recording::Recording;
 use crate::Result;
 use crate::gpu::device::device::Gpu;
-use crate::gpu::kernel::kernel::Access;
-use crate::gpu::kernel::pipeline::{self, PARAMETER_STRIDE};
+use crate::gpu::device::pipeline::{self, PARAMETER_STRIDE};
+use crate::gpu::kernel::binding;
+use crate::gpu::kernel::recording::Recording;
 use crate::gpu::software::barrier::GridBarrier;
 use crate::gpu::software::chain::{self, Chain};
 
@@ -48,13 +48,13 @@ impl Fused {
 /// A chain's calls as one step, with the block of all their parameters.
 fn step(gpu: &Gpu, chain: &Chain<'_>, barrier: &GridBarrier, parameters: Block) -> Result<Step> {
     let tensors = chain.tensors();
-    let mut kinds = vec![pipeline::storage_buffer(Access::ReadWrite), pipeline::uniform_buffer()];
-    kinds.extend(tensors.iter().map(|(tensor, access)| pipeline::binding_type(tensor, *access)));
+    let mut kinds = vec![pipeline::storage_buffer(false), pipeline::uniform_buffer()];
+    kinds.extend(tensors.iter().map(|(tensor, access)| binding::binding_type(tensor, *access)));
     let label = chain.label();
     let pipeline =
         pipeline::of(gpu, &label, "chain", &chain.signature(), &kinds, || chain.render())?;
     let mut resources = vec![barrier.buffer.as_entire_binding(), parameters.binding()];
-    resources.extend(tensors.iter().map(|(tensor, _)| pipeline::resource(tensor, &label)));
+    resources.extend(tensors.iter().map(|(tensor, _)| binding::resource(tensor, &label)));
     let bindings = vec![(0, pipeline::bind_group(gpu, &pipeline.layout, resources, &label))];
     Ok(Step {
         label,

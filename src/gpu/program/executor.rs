@@ -2,9 +2,9 @@
 
 use super::fused::Fused;
 use super::program::Program;
-use super::recording::Recording;
 use crate::Result;
 use crate::gpu::device::device::{Gpu, lock};
+use crate::gpu::kernel::recording::Recording;
 use crate::gpu::software::backoff::Backoff;
 use crate::gpu::software::barrier::{GridBarrier, OUTCOME_BYTES};
 use crate::gpu::tensor::tensor::{Tensor, buffer};

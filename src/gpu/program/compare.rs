@@ -1,11 +1,11 @@
 //! Running a recording on the device and through the references at once, to name the first wrong
 //! dispatch.
 
-use super::kernel::{Access, Strategy, Tolerance};
 use crate::Result;
 use crate::gpu::device::device::Gpu;
-use crate::gpu::recording::program::Program;
-use crate::gpu::recording::recording::{Entry, Recording};
+use crate::gpu::kernel::kernel::{Access, Strategy, Tolerance};
+use crate::gpu::kernel::recording::{Entry, Recording};
+use crate::gpu::program::program::Program;
 use crate::gpu::tensor::host::HostMemory;
 use crate::gpu::tensor::tensor::{Element, Tensor};
 use std::fmt;

@@ -1,8 +1,6 @@
 //! Pipelines, kept by what their text depends on, and what is bound to them.
 
-use super::kernel::Access;
-use crate::gpu::device::device::{Gpu, lock};
-use crate::gpu::tensor::tensor::{Storage, Tensor};
+use super::device::{Gpu, lock};
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,33 +96,8 @@ pub(in crate::gpu) fn uniform_buffer() -> wgpu::BindingType {
     buffer_type(wgpu::BufferBindingType::Uniform)
 }
 
-pub(in crate::gpu) fn storage_buffer(access: Access) -> wgpu::BindingType {
-    buffer_type(wgpu::BufferBindingType::Storage { read_only: access == Access::Read })
-}
-
-pub(in crate::gpu) fn binding_type(tensor: &Tensor, access: Access) -> wgpu::BindingType {
-    match tensor.storage() {
-        Storage::Texture(..) => wgpu::BindingType::StorageTexture {
-            access: match access {
-                Access::Read => wgpu::StorageTextureAccess::ReadOnly,
-                Access::Write => wgpu::StorageTextureAccess::WriteOnly,
-                Access::ReadWrite => wgpu::StorageTextureAccess::ReadWrite,
-            },
-            format: wgpu::TextureFormat::Rgba32Uint,
-            view_dimension: wgpu::TextureViewDimension::D2,
-        },
-        Storage::Uniform(_) if access == Access::Read => uniform_buffer(),
-        _ => storage_buffer(access),
-    }
-}
-
-#[track_caller]
-pub(in crate::gpu) fn resource<'a>(tensor: &'a Tensor, label: &str) -> wgpu::BindingResource<'a> {
-    match tensor.storage() {
-        Storage::Host => panic!("{label}: {} is not on the device", tensor.label()),
-        Storage::Buffer(buffer) | Storage::Uniform(buffer) => buffer.as_entire_binding(),
-        Storage::Texture(_, view) => wgpu::BindingResource::TextureView(view),
-    }
+pub(in crate::gpu) fn storage_buffer(read_only: bool) -> wgpu::BindingType {
+    buffer_type(wgpu::BufferBindingType::Storage { read_only })
 }
 
 pub(in crate::gpu) fn bind_group(

@@ -3,9 +3,8 @@
 
 use super::cache_file::{self, driver};
 use crate::Result;
-use crate::gpu::device::adapter::AdapterReport;
-use crate::gpu::device::device::StorageKind;
-use crate::gpu::kernel::kernel::{Constant, Strategy};
+use crate::gpu::adapter::adapter::AdapterReport;
+use crate::gpu::adapter::storage::StorageKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,22 +33,6 @@ pub struct Tuned {
     /// The shaders among which it was chosen ([`crate::gpu::fingerprint()`]): other texts make the
     /// entry void.
     pub source: String,
-}
-
-impl Tuned {
-    /// Whether this is that strategy in that size.
-    pub(in crate::gpu) fn means(&self, strategy: &Strategy) -> bool {
-        self.strategy == strategy.name && self.sizes == sizes(strategy)
-    }
-}
-
-/// A strategy's counts.
-pub fn sizes(strategy: &Strategy) -> BTreeMap<String, u32> {
-    let count = |&(name, constant): &(&str, Constant)| match constant {
-        Constant::Count(count) => Some((name.to_owned(), count)),
-        Constant::Switch(_) | Constant::Word(_) => None,
-    };
-    strategy.constants.iter().filter_map(count).collect()
 }
 
 /// The file as it is stored.

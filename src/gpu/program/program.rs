@@ -1,10 +1,11 @@
 //! A recording compiled for a device: pipelines and bind groups made once, encoded again for every
 //! run.
 
-use super::recording::{Entry, Recording};
 use crate::gpu::device::device::Gpu;
-use crate::gpu::kernel::kernel::{MOST_WORKGROUPS, Parameter, Strategy, bound};
-use crate::gpu::kernel::pipeline::{self, PARAMETER_STRIDE, Pipeline};
+use crate::gpu::device::pipeline::{self, PARAMETER_STRIDE, Pipeline};
+use crate::gpu::kernel::binding::{self, bound};
+use crate::gpu::kernel::kernel::{MOST_WORKGROUPS, Parameter, Strategy};
+use crate::gpu::kernel::recording::{Entry, Recording};
 use crate::gpu::kernel::shader;
 use crate::gpu::software::warm_up;
 use crate::gpu::tensor::tensor::{Tensor, buffer};
@@ -58,8 +59,7 @@ impl Step {
             .filter_map(|operand| Some((operand.tensor.as_ref()?, operand.access)))
             .collect();
         let mut kinds = vec![pipeline::uniform_buffer()];
-        kinds
-            .extend(tensors.iter().map(|(tensor, access)| pipeline::binding_type(tensor, *access)));
+        kinds.extend(tensors.iter().map(|(tensor, access)| binding::binding_type(tensor, *access)));
         let name = format!("{} ({})", kernel.name(), strategy.name);
         if strategy.grid.iter().any(|&workgroups| workgroups > MOST_WORKGROUPS) {
             let message = format!(
@@ -72,7 +72,7 @@ impl Step {
         let text = || shader::render(kernel, strategy);
         let pipeline = pipeline::of(gpu, &name, strategy.entry, &signature, &kinds, text)?;
         let mut resources = vec![parameters.binding()];
-        resources.extend(tensors.iter().map(|(tensor, _)| pipeline::resource(tensor, label)));
+        resources.extend(tensors.iter().map(|(tensor, _)| binding::resource(tensor, label)));
         let bindings = pipeline::bind_group(gpu, &pipeline.layout, resources, label);
         let (label, strategy, grid) = (label.clone(), strategy.name, strategy.grid);
         let parameters = Some(parameters);

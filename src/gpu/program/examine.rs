@@ -2,11 +2,11 @@
 
 use super::executor::Executor;
 use super::program::Program;
-use super::recording::Recording;
 use crate::Result;
+use crate::gpu::adapter::storage::StorageKind;
 use crate::gpu::device::device::Gpu;
-use crate::gpu::device::device::StorageKind;
 use crate::gpu::kernel::kernel::{Access, Strategy};
+use crate::gpu::kernel::recording::Recording;
 use crate::gpu::software::chain;
 use crate::gpu::tensor::tensor::Tensor;
 use serde::Serialize;

@@ -1,10 +1,9 @@
-//! Lists of kernel calls, and their readings: programs, submissions, gradients, profiles.
+//! Recordings compiled for a device: run, timed, repeated, and compared with their references.
 
+pub(in crate::gpu) mod compare;
 pub(in crate::gpu) mod examine;
 pub(in crate::gpu) mod executor;
 pub(in crate::gpu) mod fused;
-pub(in crate::gpu) mod gradients;
 pub(in crate::gpu) mod profile;
 pub(in crate::gpu) mod program;
-pub(in crate::gpu) mod recording;
 pub(in crate::gpu) mod submission;
