@@ -49,9 +49,9 @@ pub struct GpuOptions {
     /// Open the device with immediates where the adapter has them: no kernel uses any, but other
     /// shaders may.
     pub immediates: bool,
-    /// Leave naga's bounds and loop checks out of the shaders. Only for shaders that ship with this
-    /// crate.
-    pub unchecked: bool,
+    /// Have naga's bounds and loop checks in the shaders of this crate too. Those of others always
+    /// have them.
+    pub checked: bool,
     /// The file with strategies found wrong, which are then not used: see
     /// [`crate::gpu::Quarantine::default_path`].
     pub quarantine: Option<PathBuf>,
@@ -95,7 +95,7 @@ pub struct Gpu {
     pub(in crate::gpu) report: AdapterReport,
     pub(in crate::gpu) capabilities: Capabilities,
     pub(in crate::gpu) memory: Memory,
-    pub(in crate::gpu) unchecked: bool,
+    pub(in crate::gpu) checked: bool,
     pub(in crate::gpu) textures: Box<dyn Textures>,
     pub(in crate::gpu) known: Known,
     pub(in crate::gpu) first_error: Arc<Mutex<Option<Error>>>,
@@ -207,12 +207,17 @@ impl Gpu {
             .map_err(|error| Error::Device(format!("waiting for the device: {error}")))
     }
 
-    pub(in crate::gpu) fn shader_module(&self, label: &str, source: &str) -> wgpu::ShaderModule {
+    pub(in crate::gpu) fn shader_module(
+        &self,
+        label: &str,
+        source: &str,
+        is_own: bool,
+    ) -> wgpu::ShaderModule {
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(label),
             source: wgpu::ShaderSource::Wgsl(source.into()),
         };
-        if self.unchecked {
+        if is_own && !self.checked {
             // SAFETY: the shaders of this crate clamp what they index and bound their loops; the
             // kernels' tests run with the checks on.
             return unsafe {

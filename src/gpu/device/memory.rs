@@ -9,12 +9,12 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 /// Memory that tensors can take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
-    /// Of a device of its own, or what was allowed: so much, with what is taken already.
+    /// Memory of the device's own, or what was allowed: bytes, with those taken already.
     Device(u64),
     /// The computer's: adapters that compute on the CPU, and GPUs without memory of their own, take
     /// from it.
     System,
-    /// Nobody says.
+    /// Unknown.
     Unknown,
 }
 
@@ -64,7 +64,7 @@ fn free() -> Option<u64> {
 }
 
 impl Gpu {
-    /// Refuses what cannot fit: `more` bytes to allocate beside `held` ones that are there. `what`
+    /// Refuses what cannot fit: `more` bytes to allocate in addition to `held` ones. `what`
     /// names them.
     ///
     /// # Errors
@@ -74,10 +74,10 @@ impl Gpu {
         self.refuse_more(held, more, what, advice)
     }
 
-    /// The same with other advice.
+    /// Refuses what cannot fit, as [`Gpu::refuse_beyond`] does, with the caller's `advice`.
     ///
     /// # Errors
-    /// As [`Gpu::refuse_beyond`].
+    /// When they do not fit, with the figures.
     pub fn refuse_more(&self, held: u64, more: u64, what: &str, advice: &str) -> Result<()> {
         let (needed, most, whose) = match self.memory {
             Memory::Unknown => return Ok(()),

@@ -27,19 +27,21 @@ impl Pipeline {
         Self { pipeline, layout, kinds: kinds.into(), rehearsed: AtomicBool::new(false) }
     }
 
-    /// Whether nobody has asked this before.
+    /// True on the first request.
     pub(in crate::gpu) fn is_first_rehearsal(&self) -> bool {
         !self.rehearsed.swap(true, Ordering::Relaxed)
     }
 }
 
-/// The pipeline of a text, which `signature` stands for, with the bindings of group 0.
+/// The pipeline of a text, which `signature` stands for, with the bindings of group 0. Bounds and
+/// loops of a text that `is_own` are not checked, unless the device was opened to check all.
 pub(in crate::gpu) fn of(
     gpu: &Gpu,
     label: &str,
     entry_point: &str,
     signature: &str,
     kinds: &[wgpu::BindingType],
+    is_own: bool,
     render: impl Fn() -> Result<String>,
 ) -> Result<Arc<Pipeline>> {
     if let Some(known) = lock(&gpu.pipelines).get(signature) {
@@ -49,7 +51,7 @@ pub(in crate::gpu) fn of(
     log::debug!("compiling {label}");
     log::trace!("{source}");
     let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
-    let module = gpu.shader_module(label, &source);
+    let module = gpu.shader_module(label, &source, is_own);
     let entries: Vec<_> = (0..)
         .zip(kinds)
         .map(|(binding, &ty)| wgpu::BindGroupLayoutEntry {

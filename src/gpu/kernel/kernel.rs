@@ -103,22 +103,23 @@ impl Needs {
         Self { lanes, workgroup_bytes: 0, subgroup: 0, f16: false, private_state: false }
     }
 
-    /// And `bytes` of workgroup memory.
+    /// These needs, and `bytes` of workgroup memory.
     pub const fn workgroup_bytes(self, bytes: u32) -> Self {
         Self { workgroup_bytes: bytes, ..self }
     }
 
-    /// And half-precision arithmetic; the shader's text then begins with the line that asks for it.
+    /// These needs, and half-precision arithmetic; the shader's text then begins with the line that
+    /// asks for it.
     pub const fn f16(self) -> Self {
         Self { f16: true, ..self }
     }
 
-    /// And private variables of the module.
+    /// These needs, and private variables of the module.
     pub const fn private_state(self) -> Self {
         Self { private_state: true, ..self }
     }
 
-    /// And subgroups of `lanes` lanes or more.
+    /// These needs, and subgroups of `lanes` lanes or more.
     pub const fn subgroup(self, lanes: u32) -> Self {
         Self { subgroup: lanes, ..self }
     }
@@ -143,7 +144,7 @@ pub struct Strategy {
 }
 
 impl Strategy {
-    /// The same under another name, needing f16: the operands that are halves are then read as
+    /// This strategy under another name, needing f16: the operands that are halves are then read as
     /// such.
     pub fn of_halves(self, name: &'static str) -> Self {
         Self { name, needs: self.needs.f16(), ..self }
@@ -198,7 +199,7 @@ pub struct Cost {
 /// What a strategy reads beyond its kernel's [`Cost`], bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Surplus {
-    /// From memory: what nobody asked for, such as the rest of a block.
+    /// From memory: what is not asked for, such as the rest of a block.
     pub memory: u64,
     /// Again, by several workgroups each for itself: a cache answers, for it is small or was read
     /// just before.
@@ -296,7 +297,7 @@ pub trait Kernel: Send + Sync {
         None
     }
 
-    /// The same computation in plain loops over the same parameters.
+    /// The computation in plain loops over the same parameters.
     fn reference(&self, memory: &mut HostMemory);
 
     /// Adds the calls that give the gradients of the inputs, from those of the outputs, to a

@@ -61,6 +61,13 @@ pub fn library() -> impl Iterator<Item = (&'static str, &'static str)> {
     LIBRARY.iter().copied().chain(formats.map(|wgsl| (wgsl.name, wgsl.source)))
 }
 
+/// Whether a shader file is this crate's own: they clamp what they index and bound their loops, so
+/// that a device need not check that again. Those of others are always checked.
+pub(in crate::gpu) fn is_own(source: &str) -> bool {
+    const OWN: &[&str] = include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
+    OWN.contains(&source)
+}
+
 fn environment() -> Result<&'static Environment<'static>> {
     static ENVIRONMENT: OnceLock<std::result::Result<Environment<'static>, String>> =
         OnceLock::new();

@@ -32,7 +32,7 @@ impl Gpu {
             report,
             capabilities,
             memory,
-            unchecked: options.unchecked,
+            checked: options.checked,
             textures: Box::new(PlainTextures),
             known,
             first_error,
@@ -164,7 +164,8 @@ fn storage(gpu: &Gpu, options: &GpuOptions) -> Result<StorageKind> {
     }
     if options.storage == Some(StorageKind::Texture) {
         return Err(Error::Device(format!(
-            "{} binds only {textures} storage textures a kernel, eight are needed; use --storage buffer",
+            "{} binds only {textures} storage textures a kernel, eight are needed; \
+             use --storage buffer",
             gpu.report.name
         )));
     }

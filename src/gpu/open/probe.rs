@@ -125,8 +125,8 @@ fn time(gpu: &Gpu, program: &Program) -> Result<Duration> {
 }
 
 /// The storage that reads faster, textures only if by more than a tenth: buffers have fewer limits.
-/// Both run in turn, for on a busy machine some runs are interrupted, and the least time of each
-/// counts.
+/// Both run alternately, because on a busy machine some runs are interrupted, and the least time of
+/// each counts.
 pub(in crate::gpu) fn faster_storage(gpu: &Gpu) -> Result<StorageKind> {
     let programs = [program(gpu, StorageKind::Buffer)?, program(gpu, StorageKind::Texture)?];
     let mut best = [Duration::MAX; 2];

@@ -52,7 +52,9 @@ fn step(gpu: &Gpu, chain: &Chain<'_>, barrier: &GridBarrier, parameters: Block) 
     kinds.extend(tensors.iter().map(|(tensor, access)| binding::binding_type(tensor, *access)));
     let label = chain.label();
     let pipeline =
-        pipeline::of(gpu, &label, "chain", &chain.signature(), &kinds, || chain.render())?;
+        pipeline::of(gpu, &label, "chain", &chain.signature(), &kinds, chain.is_own(), || {
+            chain.render()
+        })?;
     let mut resources = vec![barrier.buffer.as_entire_binding(), parameters.binding()];
     resources.extend(tensors.iter().map(|(tensor, _)| binding::resource(tensor, &label)));
     let bindings = vec![(0, pipeline::bind_group(gpu, &pipeline.layout, resources, &label))];

@@ -70,7 +70,15 @@ impl Step {
         }
         let signature = shader::signature(kernel, strategy);
         let text = || shader::render(kernel, strategy);
-        let pipeline = pipeline::of(gpu, &name, strategy.entry, &signature, &kinds, text)?;
+        let pipeline = pipeline::of(
+            gpu,
+            &name,
+            strategy.entry,
+            &signature,
+            &kinds,
+            shader::is_own(strategy.source),
+            text,
+        )?;
         let mut resources = vec![parameters.binding()];
         resources.extend(tensors.iter().map(|(tensor, _)| binding::resource(tensor, label)));
         let bindings = pipeline::bind_group(gpu, &pipeline.layout, resources, label);
@@ -171,7 +179,7 @@ impl Program {
         Self::compile_entries(gpu, recording.entries(), |strategies| strategies.swap_remove(0))
     }
 
-    /// As [`Program::compile`] with a choice among [`Gpu::strategies`].
+    /// Compiles calls, each a dispatch, with a choice among [`Gpu::strategies`].
     ///
     /// # Errors
     /// A kernel that does not compile, by name.

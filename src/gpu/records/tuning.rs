@@ -28,7 +28,7 @@ pub struct Tuned {
     pub sizes: BTreeMap<String, u32>,
     /// The best of its runs, microseconds.
     pub us: f64,
-    /// The same of the strategy that comes first without this entry.
+    /// The best run of the strategy that comes first without this entry, microseconds.
     pub first_us: f64,
     /// The shaders among which it was chosen ([`crate::gpu::fingerprint()`]): other texts make the
     /// entry void.
@@ -71,7 +71,7 @@ impl Tuning {
     /// Reads what another machine measured: a file that is not ours to delete.
     ///
     /// # Errors
-    /// As [`Tuning::read`].
+    /// When it cannot be read, or is damaged.
     pub fn read_shared(path: &Path) -> Result<Self> {
         let contents: Option<Contents> = cache_file::read(path, "tuning file", "")?;
         Ok(Self { path: path.into(), entries: contents.unwrap_or_default().tuned })

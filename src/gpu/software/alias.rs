@@ -97,7 +97,8 @@ pub(in crate::gpu) fn allocate(gpu: &Gpu, request: Request<'_>) -> Option<(Memor
     }
 }
 
-/// As [`allocate`], `offset` bytes into memory that is there.
+/// A texture and, where that is asked for, a buffer over memory that is there, from `offset` bytes
+/// on. `None` as for [`allocate`].
 #[cfg(target_os = "linux")]
 pub(in crate::gpu) fn within(
     gpu: &Gpu,

@@ -25,11 +25,11 @@ impl GridBarrier {
         }
     }
 
-    /// Before a submission of so many runs: nobody has arrived, and in each run all workers
-    /// together may wait for three times what is usual, and once for long. A thread that has less
-    /// to do than others waits for a few turns each time; one that shares its core with other
-    /// programs, for as long as these are let run. Now and then that is cheaper than to run calls
-    /// again, and if it goes on single calls are.
+    /// Before a submission of so many runs: no worker has arrived. In each run all workers together
+    /// may wait for three times what is usual, and once for long. A thread that has less to do than
+    /// others waits for a few iterations each time; one that shares its core with other programs, for
+    /// as long as these are let run. Now and then that is cheaper than to run calls again, and if it
+    /// goes on single calls are.
     pub fn begin(&self, gpu: &Gpu, runs: usize) {
         let a_run = self
             .usual

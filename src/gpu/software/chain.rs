@@ -66,7 +66,7 @@ pub(in crate::gpu) struct Stage<'a> {
 
 /// Calls that become one dispatch.
 pub(in crate::gpu) struct Chain<'a> {
-    /// Of the first layer.
+    /// The stages of the first layer.
     stages: Vec<Stage<'a>>,
     /// What is bound, each once, with what all stages together do to it.
     tensors: Vec<(Tensor, Access)>,
@@ -181,7 +181,7 @@ impl<'a> Chain<'a> {
     }
 
     /// `None` where some call's workgroups are larger, share memory, keep numbers in private
-    /// variables, or take nobody knows how many iterations, where one call reads a texture that
+    /// variables, or do not say how many iterations they take, where one call reads a texture that
     /// another one writes as such, or where there are too many.
     pub fn of(stages: Vec<Stage<'a>>, workers: u32) -> Option<Self> {
         if stages.len() > MOST_STAGES {
@@ -259,6 +259,11 @@ impl<'a> Chain<'a> {
             });
         }
         text
+    }
+
+    /// Whether all stages are shaders of this crate.
+    pub fn is_own(&self) -> bool {
+        self.stages.iter().all(|stage| shader::is_own(stage.strategy.source))
     }
 
     /// The calls' labels.

@@ -22,7 +22,7 @@ fn return_to_system() {
         for code in
             std::fs::read_to_string("/proc/self/smaps").iter().flat_map(|maps| compiler_code(maps))
         {
-            // SAFETY: these are pages of a file, mapped to be read and run and by nobody changed,
+            // SAFETY: these are pages of a file, mapped to be read and run and never changed,
             // so that the next who reads or runs one finds the same bytes.
             let done = unsafe {
                 libc::madvise(code.start as *mut _, code.end - code.start, libc::MADV_DONTNEED)
@@ -65,7 +65,7 @@ mod tests {
     use super::compiler_code;
 
     #[test]
-    fn finds_code_of_llvm_that_nobody_changed() {
+    fn finds_code_of_llvm_that_is_as_in_its_file() {
         let maps = "\
 7f0000000000-7f0000001000 r--p 00000000 08:01 7      /usr/lib/libLLVM-15.so.1
 Anonymous:             0 kB

@@ -19,7 +19,7 @@ pub enum Writer {
 /// Where a tensor is to be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
-    /// As the adapter reads fastest.
+    /// Where the adapter reads fastest.
     Preferred,
     Given(StorageKind),
     /// In a buffer that shaders read as a uniform.

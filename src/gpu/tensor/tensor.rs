@@ -58,7 +58,7 @@ struct Inner {
     shape: Vec<usize>,
     element: Element,
     storage: Storage,
-    /// The same memory as kernels write it, where that is another storage.
+    /// The handle that kernels write it by, where that is another storage of the same memory.
     written: Option<Tensor>,
     /// The tensor over the memory of its pool, and its first row there.
     span: Option<(Tensor, u32)>,

@@ -76,7 +76,7 @@ impl Tensor {
         }
     }
 
-    /// As [`Tensor::read`], for f32 tensors.
+    /// Reads all of an f32 tensor back, waiting for the device.
     ///
     /// # Errors
     /// When the device fails meanwhile.
