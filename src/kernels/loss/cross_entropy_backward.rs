@@ -53,7 +53,7 @@ impl Kernel for CrossEntropyBackward {
         let lanes = shared_row::lanes(self.logits.dim(1) / 4);
         let [x, y] = folded(self.logits.dim(0));
         let shared = Strategy {
-            name: "cross_entropy_gradient_workgroup_row",
+            name: "cross_entropy_backward_workgroup_row",
             entry: "cross_entropy_backward_shared_row",
             source: include_str!("../../../shaders/loss/cross_entropy_backward_shared_row.wgsl"),
             constants: vec![("LANES", Constant::Count(lanes)), ("FOLD", Constant::Count(FOLD))],

@@ -51,7 +51,7 @@ impl Kernel for NormBackward {
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         let constants = [("CENTRED", Constant::Switch(self.centred))];
         let shared = SharedRow {
-            names: ["norm_gradient_subgroup_row", "norm_gradient_workgroup_row"],
+            names: ["norm_backward_subgroup_row", "norm_backward_workgroup_row"],
             entry: "norm_backward_shared_row",
             source: include_str!("../../../shaders/rows/norm_backward_shared_row.wgsl"),
             texels: self.x.dim(1) / 4,
