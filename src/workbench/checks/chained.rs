@@ -2,14 +2,13 @@
 //! [`crate::gpu::examine_fused`].
 
 use super::doctor::StrategyReport;
-use super::table::Table;
 use crate::format::DType;
 use crate::gpu::{
     Capabilities, Device, FusedReport, Gpu, Pool, Recording, Tensor, Writer, examine_fused,
     fingerprint, render_chain,
 };
 use crate::kernels::{
-    Attention, CacheType, Gate, GateUp, Input, Matmul, MergePieces, Pieces, QkvRopeCache,
+    Attention, CacheType, Cases, Gate, GateUp, Input, Matmul, MergePieces, Pieces, QkvRopeCache,
 };
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -43,25 +42,24 @@ const CALLS: usize = 6;
 /// Layers of one token of a small model, as `model::transformer` records them, but that both read
 /// the same x, for calls must give the same when they are run again. Gives a word that they leave
 /// alone, too.
-fn layers(gpu: &Arc<Gpu>, table: &mut Table) -> Result<(Recording, Tensor)> {
+fn layers(gpu: &Arc<Gpu>, cases: &mut Cases) -> Result<(Recording, Tensor)> {
     let [width, heads, key_heads, head, hidden, position] = LAYER;
     let dtype = DType::Q4_1;
     let capacity = (position + 1usize).next_multiple_of(64);
-    let (x, gain) = (table.filled("x", &[1, width])?, table.filled("gain", &[width])?);
-    let step = table.words("step", &[position as u32])?;
-    let [q, attended] = ["q", "attended"].map(|name| table.empty(name, &[1, heads * head]));
+    let (x, gain) = (cases.filled("x", &[1, width])?, cases.filled("gain", &[width])?);
+    let step = cases.words("step", &[position as u32])?;
+    let [q, attended] = ["q", "attended"].map(|name| cases.empty(name, &[1, heads * head]));
     let (q, attended) = (q?, attended?);
-    let partial = table.empty("partial", &[2, heads * head])?;
-    let pieces = Pieces { count: 2, stats: table.empty("stats", &[2, heads, 4])? };
-    let [middle, y] = ["middle", "y"].map(|name| table.empty(name, &[1, width]));
-    let (middle, y, gated) = (middle?, y?, table.empty("gated", &[1, hidden])?);
-    let rope = table.filled("rope", &[capacity, head])?;
+    let partial = cases.empty("partial", &[2, heads * head])?;
+    let pieces = Pieces { count: 2, stats: cases.empty("stats", &[2, heads, 4])? };
+    let [middle, y] = ["middle", "y"].map(|name| cases.empty(name, &[1, width]));
+    let (middle, y, gated) = (middle?, y?, cases.empty("gated", &[1, hidden])?);
+    let rope = cases.filled("rope", &[capacity, head])?;
 
     // What differs between layers is in pools, as a model's weights and cache are.
     let device = Device::Gpu(Arc::clone(gpu));
     let pool = Pool::new(&device, Writer::Host, [1 << 17; 4 * LAYERS]);
-    let mut matrix =
-        |rows, columns| Ok(table.matrix_in(&pool, dtype, [rows, columns])?.parts()[0].clone());
+    let mut matrix = |rows, columns| cases.matrix_in(&pool, dtype, [rows, columns]);
     let mut weights = || -> Result<_> {
         let (qkv, output) =
             (matrix((heads + 2 * key_heads) * head, width)?, matrix(width, heads * head)?);
@@ -69,7 +67,7 @@ fn layers(gpu: &Arc<Gpu>, table: &mut Table) -> Result<(Recording, Tensor)> {
     };
     let weights: Vec<_> = (0..LAYERS).map(|_| weights()).collect::<Result<_>>()?;
     let pool = Pool::new(&device, Writer::Kernels, [1 << 17; 2 * LAYERS]);
-    let mut cache = || table.cache_in(&pool, CacheType::F16, [capacity, key_heads, head], false);
+    let mut cache = || cases.cache_in(&pool, CacheType::F16, [capacity, key_heads, head], false);
     let caches: Vec<_> = (0..LAYERS).map(|_| cache()).collect::<Result<_>>()?;
 
     let mut recording = Recording::default();
@@ -122,7 +120,7 @@ fn layers(gpu: &Arc<Gpu>, table: &mut Table) -> Result<(Recording, Tensor)> {
 /// # Errors
 /// When the device cannot hold the layer, or the text does not render.
 pub fn chain_text(gpu: &Arc<Gpu>) -> Result<String> {
-    let (recording, _) = layers(gpu, &mut Table::new(gpu))?;
+    let (recording, _) = layers(gpu, &mut Cases::new(Device::Gpu(Arc::clone(gpu))))?;
     let can = Capabilities { software: true, subgroup: 8, ..gpu.capabilities().clone() };
     let layer = &recording.entries()[..CALLS];
     let strategies = layer.iter().map(|entry| entry.kernel.strategies(&can).swap_remove(0));
@@ -141,6 +139,6 @@ pub fn chain_text(gpu: &Arc<Gpu>) -> Result<String> {
 /// # Errors
 /// When the device is lost. A chain that does not compile or is wrong is a finding.
 pub fn examine_chains(gpu: &Arc<Gpu>) -> Result<Option<FusedReport>> {
-    let (recording, word) = layers(gpu, &mut Table::new(gpu))?;
+    let (recording, word) = layers(gpu, &mut Cases::new(Device::Gpu(Arc::clone(gpu))))?;
     examine_fused(gpu, &recording, &word)
 }
