@@ -24,7 +24,7 @@ pub use model::config::{Feedforward, NormKind, Positions, Shape};
 pub use model::low_rank::{Adapter, LoraSettings, Target};
 pub use model::network::Network;
 pub use model::parameters::Parameters;
-pub use model::transformer::{Batch, Workspace, record};
+pub use model::forward::{Batch, Workspace, record};
 pub use optimisation::optimiser::{Optimizer, OptimizerKind};
 pub use optimisation::schedule::Schedule;
 pub use optimisation::score::Score;

@@ -4,4 +4,4 @@ pub(in crate::train) mod config;
 pub(in crate::train) mod low_rank;
 pub(in crate::train) mod network;
 pub(in crate::train) mod parameters;
-pub(in crate::train) mod transformer;
+pub(in crate::train) mod forward;

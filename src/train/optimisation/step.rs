@@ -5,7 +5,7 @@ use crate::Result;
 use crate::gpu::{Device, Element, Gradients, Recording, Tensor};
 use crate::kernels::{IncrementStep, SampleBatch};
 use crate::train::model::network::Network;
-use crate::train::model::transformer::{Batch, Workspace, record};
+use crate::train::model::forward::{Batch, Workspace, record};
 use crate::train::settings::Settings;
 use crate::train::trainer::AT_ONCE;
 use std::collections::HashMap;
