@@ -21,8 +21,7 @@ struct Three {
     strategies: &'static [(&'static str, &'static str)],
 }
 
-const SOURCE: &str =
-    "@compute @workgroup_size(1) fn three() { store_y(0u, vec4<f32>({{ VALUE }})); }";
+const SOURCE: &str = "fn three() { store_y(0u, vec4<f32>({{ VALUE }})); }";
 
 impl Kernel for Three {
     fn name(&self) -> &'static str {
