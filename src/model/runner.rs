@@ -10,9 +10,9 @@ mod scorer;
 
 use self::compiled::Compiled;
 use super::counters::Counters;
+use super::forward::{Activations, Pass};
 use super::profile::Timing;
 use super::state::{Cache, MOST_STEPS, SessionOptions};
-use super::transformer::{Activations, record};
 use super::weights::Weights;
 use crate::gpu::{Device, Element, HostMemory, Recording, Tensor};
 use crate::{Error, Result};
@@ -249,21 +249,21 @@ impl Runner {
                     Element::F32,
                 )?,
             };
-            let recording = record(
-                &self.model,
-                &self.cache,
-                &act,
-                &self.step,
-                &self.chosen,
-                &logits,
-                tokens,
-                want,
-            );
+            let mut pass = Pass::new(&self.model, &self.cache, &act, &self.step, tokens);
+            pass.layers();
+            match want {
+                LogitsMode::Nothing => {}
+                LogitsMode::Last => {
+                    pass.logits(tokens - 1..tokens, &logits);
+                    pass.argmax(&logits, &self.chosen);
+                }
+                LogitsMode::All => pass.logits(0..tokens, &logits),
+            }
             let compiled = if tokens == 1 && want == LogitsMode::Last {
                 let state = [self.chosen.clone(), self.step.clone()];
-                Compiled::repeated(&self.device, recording, &state, MOST_STEPS)?
+                Compiled::repeated(&self.device, pass.finish(), &state, MOST_STEPS)?
             } else {
-                Compiled::new(&self.device, recording)?
+                Compiled::new(&self.device, pass.finish())?
             };
             self.steps.insert((tokens, want), Step { compiled, logits, warm: false });
         }
