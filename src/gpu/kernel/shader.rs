@@ -38,6 +38,7 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "row",
     "activation",
     "causal",
+    "eight_lanes",
     "clip",
     "cache",
     "cache_read",
