@@ -11,8 +11,12 @@ pub mod kernels;
 pub mod lab;
 pub mod model;
 pub mod sample;
+pub mod session;
 pub mod text;
 pub mod train;
 pub mod workbench;
 
 pub use error::{Error, Result};
+pub use generate::FinishReason;
+pub use kernels::CacheType;
+pub use session::{Chat, Model, ModelOptions};
