@@ -84,8 +84,16 @@ impl Chat {
     /// out of range, or the question is too long for the context. The conversation is then as it
     /// was.
     pub fn ask(&mut self, question: &str) -> Result<Reply<'_>> {
-        self.begin()?;
-        Reply::new(self, question)
+        Reply::new(self, question, false)
+    }
+
+    /// Asks a question in place of the last one, which stays with its answer where nothing comes
+    /// of it.
+    ///
+    /// # Errors
+    /// As for [`Chat::ask`].
+    pub fn ask_instead(&mut self, question: &str) -> Result<Reply<'_>> {
+        Reply::new(self, question, true)
     }
 
     /// Has all at hand that an answer needs: the tokenizer, the template, and a cache. The first

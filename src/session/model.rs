@@ -234,10 +234,7 @@ impl Model {
 
     /// The name of what computes.
     pub fn device_name(&self) -> &str {
-        match &self.shared.device {
-            Device::Gpu(gpu) => &gpu.report().name,
-            Device::Reference => "CPU references",
-        }
+        self.shared.device.name()
     }
 
     /// How long loading took, from opening the files to the last weight on the device.

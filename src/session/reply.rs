@@ -38,13 +38,23 @@ pub struct Reply<'c> {
 }
 
 impl<'c> Reply<'c> {
-    pub(super) fn new(chat: &'c mut Chat, question: &str) -> Result<Self> {
+    pub(super) fn new(chat: &'c mut Chat, question: &str, instead: bool) -> Result<Self> {
         let most = chat.options.max_tokens;
         let State { generator, conversation } = chat.state()?;
         let earlier = conversation.snapshot();
+        if instead {
+            conversation.undo();
+        }
         let tokenizer = Arc::clone(generator.tokenizer());
         let room = PromptRoom::new(generator.runner().context(), most);
-        let prompt = conversation.ask_within(&tokenizer, question, room)?;
+        let asked = conversation.ask_within(&tokenizer, question, room);
+        let prompt = match asked {
+            Ok(prompt) => prompt,
+            Err(error) => {
+                conversation.restore(earlier);
+                return Err(error);
+            }
+        };
         let mut reply = Self {
             chat,
             earlier,

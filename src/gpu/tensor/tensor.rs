@@ -55,6 +55,16 @@ pub enum Device {
     Reference,
 }
 
+impl Device {
+    /// The name of what computes.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Gpu(gpu) => &gpu.report().name,
+            Self::Reference => "CPU references",
+        }
+    }
+}
+
 /// Texels in the row of a texture with more than one: index i is at (i mod width, i / width).
 pub(in crate::gpu) const TEXTURE_WIDTH: u32 = 1024;
 pub(in crate::gpu) const TEXEL_BYTES: u64 = 16;
