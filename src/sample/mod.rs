@@ -1,6 +1,16 @@
 //! From logits to a token id, and from text to where an answer stops.
 //!
 //! Plain host code over slices and strings: it knows neither the device nor the model.
+//!
+//! ```
+//! use kaiwu::sample::{Sampler, SamplerSettings};
+//!
+//! let settings = SamplerSettings { temperature: 0.8, top_k: 2, seed: 7, ..Default::default() };
+//! let mut sampler = Sampler::new(settings);
+//! let id = sampler.sample(&mut [0.1, 4.0, -2.0, 3.5], &[])?;
+//! assert!(id == 1 || id == 3);
+//! # Ok::<(), kaiwu::Error>(())
+//! ```
 
 mod likelihoods;
 mod rng;
