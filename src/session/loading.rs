@@ -61,7 +61,10 @@ impl Reserved {
     ) -> Result<Arc<Weights>> {
         return_compilers_memory();
         let total = bytes(&self.source);
-        let uploading = |done| progress(Loading { stage: LoadingStage::Uploading, done, total });
+        // A tensor that is used twice is read twice.
+        let uploading = |done| {
+            progress(Loading { stage: LoadingStage::Uploading, done: total.min(done), total })
+        };
         self.pending.fill(device, uploading)?;
         if let Device::Gpu(gpu) = device {
             gpu.wait()?;
