@@ -206,6 +206,7 @@ impl Arguments {
             max_tokens: self.limit().most(),
             check: self.check,
             logprobs: self.logprobs.map(|count| count as usize),
+            ..Options::default()
         })
     }
 

@@ -36,6 +36,7 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "row",
     "activation",
     "causal",
+    "eight_lanes",
     "clip",
     "cache",
     "cache_read",
