@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::format::{Lora, Quantization, Source};
-use crate::gpu::{Device, return_compilers_memory};
+use crate::gpu::Device;
 use crate::model::{Extent, PendingUpload, Weights};
 use std::sync::Arc;
 
@@ -46,20 +46,21 @@ impl Reserved {
         progress: &mut dyn FnMut(Loading),
     ) -> Result<Self> {
         let total = bytes(source);
-        let quantizing = |done| progress(Loading { stage: LoadingStage::Quantizing, done, total });
+        let quantizing = |done| {
+            progress(Loading { stage: LoadingStage::Quantizing, done: total.min(done), total })
+        };
         let (mut weights, pending) =
             Weights::reserve(device, source, extent, quantization, quantizing)?;
         weights.adapt(device, adapters)?;
         Ok(Self { weights: Arc::new(weights), source: source.clone(), pending })
     }
 
-    /// Packs the weights and sends them, after compilers have given back what memory they can.
+    /// Packs the weights and sends them; compilers give back what memory they can first.
     pub(super) fn fill(
         self,
         device: &Device,
         progress: &mut dyn FnMut(Loading),
     ) -> Result<Arc<Weights>> {
-        return_compilers_memory();
         let total = bytes(&self.source);
         // A tensor that is used twice is read twice.
         let uploading = |done| {

@@ -49,7 +49,6 @@ pub struct ModelOptions {
 impl Default for ModelOptions {
     fn default() -> Self {
         let gpu = GpuOptions {
-            unchecked: true,
             quarantine: Quarantine::default_path(),
             tuning: Tuning::default_path(),
             ..GpuOptions::default()

@@ -27,7 +27,12 @@ pub fn can_store(storage: StorageKind) -> bool {
 }
 
 fn open(storage: StorageKind, without_aliases: bool) -> Arc<Gpu> {
-    let options = GpuOptions { storage: Some(storage), without_aliases, ..GpuOptions::default() };
+    let options = GpuOptions {
+        storage: Some(storage),
+        without_aliases,
+        checked: true,
+        ..GpuOptions::default()
+    };
     Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 
