@@ -100,7 +100,7 @@ fn the_command_writes_what_it_promises() {
     let profile = format!("--profile={}", trace.display());
     let done = run_to(&[&arguments[..], &[&profile]].concat(), &folder.0);
     assert_eq!(done.code, 0, "{}", done.err);
-    let table = done.err;
+    let table = done.err.clone();
     for part in ["of roof", "gemm ", "adamw ", "cross_entropy ", "roofs: "] {
         assert!(table.contains(part), "{part}: {table}");
     }

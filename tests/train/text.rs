@@ -107,7 +107,7 @@ fn the_command_writes_a_model_that_generate_runs() {
     let trace = folder.0.join("trace.json");
     let done = run(&[&train[..], &[&format!("--profile={}", path(&trace))]].concat());
     assert_eq!(done.code, 0, "{}", done.err);
-    let table = done.err;
+    let table = done.err.clone();
     for part in ["of roof", "gemm ", "adamw ", "cross_entropy ", "roofs: "] {
         assert!(table.contains(part), "{part}: {table}");
     }
