@@ -7,7 +7,7 @@ mod common;
 use kaiwu::format::{Lora, Source};
 use kaiwu::gpu::{Device, Entry, Parameter, Recording};
 use kaiwu::kernels::CacheType;
-use kaiwu::model::{LogitsMode, Model, Runner, SessionOptions};
+use kaiwu::model::{LogitsMode, Runner, SessionOptions, Weights};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ fn hash(text: &str) -> u64 {
 }
 
 /// Appends the calls of each step, with each kind of cache, under a title.
-fn record(title: &str, model: &Arc<Model>, device: &Device, all: &mut Vec<(String, String)>) {
+fn record(title: &str, model: &Arc<Weights>, device: &Device, all: &mut Vec<(String, String)>) {
     for cache in [CacheType::F16, CacheType::Q8_0] {
         for (tokens, want) in STEPS {
             let room = SessionOptions { expected: 64, cache, chunk: 64, ..Default::default() };
@@ -87,12 +87,12 @@ fn record_all(device: &Device) -> Vec<(String, String)> {
     names.sort();
     for name in names {
         let source = Source::open(&data("tiny", &name)).unwrap();
-        let model = Arc::new(Model::load(device, &source, |_| ()).unwrap());
+        let model = Arc::new(Weights::load(device, &source, |_| ()).unwrap());
         record(&name, &model, device, &mut all);
     }
     for (name, adapters) in ADAPTERS {
         let source = Source::open(&data("tiny", name)).unwrap();
-        let mut model = Model::load(device, &source, |_| ()).unwrap();
+        let mut model = Weights::load(device, &source, |_| ()).unwrap();
         let family = model.config.architecture.name;
         let open = |name: &&str| (Lora::open(&data("lora", name), family).unwrap(), 1.0);
         model.adapt(device, &adapters.iter().map(open).collect::<Vec<_>>()).unwrap();

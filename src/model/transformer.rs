@@ -7,7 +7,7 @@ use super::lora::{AdditionActivations, with_addition};
 use super::mixture::{self, MixtureActivations};
 use super::runner::LogitsMode;
 use super::state::Cache;
-use super::weights::{Dense, Ffn, Gain, Layer, Model};
+use super::weights::{Dense, Ffn, Gain, Layer, Weights};
 use crate::Result;
 use crate::gpu::{Device, Element, Recording, Tensor};
 use crate::kernels::{
@@ -48,7 +48,7 @@ impl Activations {
     ///
     /// # Errors
     /// When the device cannot hold them.
-    pub fn new(device: &Device, model: &Model, tokens: usize, cache: CacheType) -> Result<Self> {
+    pub fn new(device: &Device, model: &Weights, tokens: usize, cache: CacheType) -> Result<Self> {
         let config = &model.config;
         let tensor = |label: &str, width: usize| {
             Tensor::zeros(device, label, &[tokens, width.next_multiple_of(32)], Element::F32)
@@ -131,7 +131,7 @@ const LONG: usize = 512;
 /// `chosen[0]`, and `step` advanced; with [`LogitsMode::All`] with the logits of all tokens [T, V].
 #[allow(clippy::too_many_arguments)] // a forward pass has this many things to do with
 pub fn record(
-    model: &Model,
+    model: &Weights,
     cache: &Cache,
     act: &Activations,
     step: &Tensor,

@@ -9,7 +9,7 @@ use kaiwu::format::{DType, Gguf, Ignored, Source};
 use kaiwu::generate::recommended;
 use kaiwu::gpu::Device;
 use kaiwu::model::rope::Scaling;
-use kaiwu::model::{Config, Model, Runner};
+use kaiwu::model::{Config, Runner, Weights};
 use kaiwu::text::Tokenizer;
 use safetensors::tensor::TensorView;
 use safetensors::{SafeTensors, serialize_to_file};
@@ -360,7 +360,7 @@ fn a_model_with_eyes_reads_and_writes() {
     let plain = Changed::new("gemma3-bf16", "eyes");
     let ids: Vec<u32> = (3..20).collect();
     let logits = |folder: &Changed| -> kaiwu::Result<Vec<f32>> {
-        let model = Arc::new(Model::load(&Device::Reference, folder.source(), |_| ())?);
+        let model = Arc::new(Weights::load(&Device::Reference, folder.source(), |_| ())?);
         let mut runner = Runner::new(&Device::Reference, &model, None, 32)?;
         runner.prefill(&ids, |_| ())?;
         runner.last_logits()
@@ -640,7 +640,7 @@ fn keys_of_a_gguf_file_can_be_let_pass() {
 
 /// Logits of some tokens by the references.
 fn logits(source: Source) -> kaiwu::Result<Vec<f32>> {
-    let model = Arc::new(Model::load(&Device::Reference, source, |_| ())?);
+    let model = Arc::new(Weights::load(&Device::Reference, source, |_| ())?);
     let mut runner = Runner::new(&Device::Reference, &model, None, 32)?;
     runner.prefill(&(3..20).collect::<Vec<u32>>(), |_| ())?;
     runner.last_logits()

@@ -8,7 +8,7 @@ use crate::common::tiny;
 use kaiwu::format::{Folder, Gguf, Lora, NewTensor, Source, Value, write_gguf};
 use kaiwu::generate::recommended;
 use kaiwu::gpu::Device;
-use kaiwu::model::{Export, Model, Runner};
+use kaiwu::model::{Export, Runner, Weights};
 use kaiwu::text::{ChatTemplate, Message, Tokenizer};
 use safetensors::SafeTensors;
 use std::path::Path;
@@ -57,7 +57,7 @@ fn files_give_the_logits_of_their_folders() {
     for name in names {
         let file = written(name).unwrap_or_else(|error| panic!("{error}"));
         let source = Source::Gguf(Arc::new(Gguf::open(&file.0).unwrap()));
-        let model = Model::load(&Device::Reference, &source, |_| ())
+        let model = Weights::load(&Device::Reference, &source, |_| ())
             .unwrap_or_else(|error| panic!("{error}"));
         let (input, logits) = (words(name, "input_ids"), words(name, "logits"));
         let vocabulary = logits.len() / input.len();
@@ -115,7 +115,7 @@ fn write(path: &Path, metadata: &[(String, Value)], tensors: &[(NewTensor, Vec<u
 }
 
 fn last_logits(path: &Path) -> Vec<f32> {
-    let model = Model::load(&Device::Reference, Source::open(path).unwrap(), |_| ())
+    let model = Weights::load(&Device::Reference, Source::open(path).unwrap(), |_| ())
         .unwrap_or_else(|error| panic!("{error}"));
     let mut runner = Runner::new(&Device::Reference, &Arc::new(model), None, 16).unwrap();
     runner.prefill(&[3, 100, 120, 60, 61], |_| ()).unwrap();
@@ -526,8 +526,8 @@ fn what_is_no_sentencepiece_is_an_error() {
 }
 
 /// The greatest share of what is allowed that logits of the models are apart.
-fn apart(found: Model, wanted: Model, input: &[u32]) -> f32 {
-    let logits = |model: Model| {
+fn apart(found: Weights, wanted: Weights, input: &[u32]) -> f32 {
+    let logits = |model: Weights| {
         let mut all: Vec<f32> = vec![];
         let mut runner = Runner::new(&Device::Reference, &Arc::new(model), None, 16).unwrap();
         let each = |_, row: &[f32]| {
@@ -553,7 +553,7 @@ fn merged_adapters_give_the_logits_of_model_and_adapters() {
     ];
     let open = |path: &Path, adapters: &[(&str, f32)]| {
         let source = Source::open(path).unwrap();
-        let mut model = Model::load(&Device::Reference, &source, |_| ()).unwrap();
+        let mut model = Weights::load(&Device::Reference, &source, |_| ()).unwrap();
         let architecture = model.config.architecture.name;
         let open =
             |(name, scale): &(&str, f32)| (Lora::open(&lora(name), architecture).unwrap(), *scale);

@@ -8,7 +8,7 @@ mod counted;
 use crate::common::program::{kaiwu, run_with};
 use kaiwu::format::{Gguf, NewTensor, Source, Value as Number, write_gguf};
 use kaiwu::gpu::Device;
-use kaiwu::model::{Config, Model};
+use kaiwu::model::{Config, Weights};
 use kaiwu::text::Tokenizer;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
@@ -55,7 +55,7 @@ impl Folder {
         let load = || {
             let source = Source::open(&self.0)?;
             Config::from_source(&source)?;
-            Model::load(&Device::Reference, &source, |_| ()).map(|_| ())
+            Weights::load(&Device::Reference, &source, |_| ()).map(|_| ())
         };
         let (loaded, held) = counted::most_held(load);
         (loaded.err().map(|error: kaiwu::Error| error.to_string()), held)
@@ -272,7 +272,7 @@ fn a_gguf_file_is_damaged() {
             let tokenizer = Tokenizer::from_source(&source)?;
             let ids = tokenizer.encode("Of 3 mice\n", true)?;
             tokenizer.decode(&ids, false);
-            Model::load(&Device::Reference, &source, |_| ())?;
+            Weights::load(&Device::Reference, &source, |_| ())?;
             assert!(config.vocab_size > 0);
             Ok(())
         };
@@ -341,7 +341,7 @@ fn a_part_of_a_gguf_model_is_damaged() {
         let source = Source::open(&path(1))?;
         Config::from_source(&source)?;
         Tokenizer::from_source(&source)?;
-        Model::load(&Device::Reference, &source, |_| ()).map(|_| ())
+        Weights::load(&Device::Reference, &source, |_| ()).map(|_| ())
     };
     load().unwrap_or_else(|error| panic!("{error}"));
     let bound = TIMES * sound.iter().map(|(bytes, _)| bytes.len()).sum::<usize>() + (64 << 10);

@@ -2,7 +2,7 @@
 
 use kaiwu::format::{Ignored, Source};
 use kaiwu::gpu::Device;
-use kaiwu::model::{Config, Model};
+use kaiwu::model::{Config, Weights};
 use std::path::{Path, PathBuf};
 
 use safetensors::tensor::TensorView;
@@ -39,7 +39,7 @@ impl Copy {
     fn load(&self) -> Result<(), String> {
         let load = || {
             let source = Source::open(&self.0)?;
-            Model::load(&Device::Reference, &source, |_| ()).map(|_| ())
+            Weights::load(&Device::Reference, &source, |_| ()).map(|_| ())
         };
         load().map_err(|error: kaiwu::Error| error.to_string())
     }
@@ -269,7 +269,7 @@ fn what_the_result_does_not_need_is_left_out() {
             let ignored = Ignored { tensors: vec![part.into()], ..Ignored::default() };
             let source = Source::open_ignoring(&copy.0, &ignored).unwrap();
             assert_eq!(
-                Model::load(&Device::Reference, &source, |_| ()).is_ok(),
+                Weights::load(&Device::Reference, &source, |_| ()).is_ok(),
                 passes,
                 "{tensor} by {part}"
             );

@@ -10,7 +10,7 @@ use kaiwu::gpu::{
     Constant, Device, Element, Gpu, GpuOptions, Operand, Program, Recording, StorageKind, Strategy,
     Tensor,
 };
-use kaiwu::model::{LogitsMode, Model, Runner};
+use kaiwu::model::{LogitsMode, Runner, Weights};
 use kaiwu::workbench::{examine_chain, examine_chains, remember};
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ fn say(workers: u32) -> Said {
     let gpu = open(&with_workers(workers));
     let gguf = Arc::new(Gguf::open(&common::default_model()).unwrap());
     let device = Device::Gpu(gpu);
-    let model = Arc::new(Model::load(&device, &gguf, |_| ()).unwrap());
+    let model = Arc::new(Weights::load(&device, &gguf, |_| ()).unwrap());
     let mut runner = Runner::new(&device, &model, None, 128).unwrap();
     let bits = |logits: Vec<f32>| logits.into_iter().map(f32::to_bits).collect();
     let mut logits = vec![];

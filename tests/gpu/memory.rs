@@ -6,7 +6,7 @@ use crate::common::program::run;
 use kaiwu::format::{Lora, Quantization, Source};
 use kaiwu::gpu::{Device, Gpu, GpuOptions, free_in_groups};
 use kaiwu::kernels::CacheType;
-use kaiwu::model::{Footprint, Model, Runner, SessionOptions};
+use kaiwu::model::{Footprint, Runner, SessionOptions, Weights};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ fn a_cache_takes_what_was_worked_out() {
         [("llama-f32", 256), ("mistral-f16", 256), ("gemma3-bf16", 200), ("gpt2-f32", 65)]
     {
         let source = tiny(name);
-        let model = Arc::new(Model::load(&Device::Reference, &source, |_| ()).unwrap());
+        let model = Arc::new(Weights::load(&Device::Reference, &source, |_| ()).unwrap());
         for cache in [CacheType::F16, CacheType::F32, CacheType::Q8_0] {
             for chunk in [7, 256] {
                 let room =
@@ -82,12 +82,12 @@ fn a_cache_that_grows_beyond_it_is_refused() {
     let device = |memory_bytes| {
         Device::Gpu(Gpu::open(&GpuOptions { memory_bytes, ..GpuOptions::default() }).unwrap())
     };
-    let weights = Model::load(&Device::Reference, &source, |_| ()).unwrap().bytes();
+    let weights = Weights::load(&Device::Reference, &source, |_| ()).unwrap().bytes();
     for (memory, fits) in
         [(None, true), (Some(weights + (1 << 20)), true), (Some(weights + (64 << 10)), false)]
     {
         let device = device(memory);
-        let model = Arc::new(Model::load(&device, &source, |_| ()).unwrap());
+        let model = Arc::new(Weights::load(&device, &source, |_| ()).unwrap());
         let mut runner = Runner::with_room(
             &device,
             &model,
@@ -122,9 +122,10 @@ fn what_a_command_needs_is_reckoned_with() {
     let long = folder.write("long.txt", &"one two three ".repeat(1000));
     let (long, text) = (long.to_str().unwrap(), "-n1");
     let prompt = std::fs::read_to_string(long).unwrap();
-    let weights = Model::load(&Device::Reference, Source::open(Path::new(model)).unwrap(), |_| ())
-        .unwrap()
-        .bytes();
+    let weights =
+        Weights::load(&Device::Reference, Source::open(Path::new(model)).unwrap(), |_| ())
+            .unwrap()
+            .bytes();
     // MiB that suffice for the weights and a short text.
     let little = ((weights >> 20) + 40).to_string();
     let rows: [(&[&str], &[&str]); 5] = [
@@ -163,7 +164,7 @@ fn adapters_are_reckoned_with() {
     for quantization in [None, Some(Quantization::Q8_0)] {
         let plain = Footprint::new(&source, quantization, &[], &room).unwrap();
         let adapted = Footprint::new(&source, quantization, &adapters, &room).unwrap();
-        let mut model = Model::load(&Device::Reference, &source, |_| ()).unwrap();
+        let mut model = Weights::load(&Device::Reference, &source, |_| ()).unwrap();
         let own = model.bytes();
         model.adapt(&Device::Reference, &adapters).unwrap();
         let more = model.bytes() - own;
@@ -197,7 +198,7 @@ fn what_is_accepted_can_grow_to_its_context() {
     let gpu = Gpu::open(&options).unwrap();
     footprint.check(&gpu).unwrap();
     let device = Device::Gpu(gpu);
-    let model = Arc::new(Model::load(&device, &source, |_| ()).unwrap());
+    let model = Arc::new(Weights::load(&device, &source, |_| ()).unwrap());
     let mut runner = Runner::with_room(&device, &model, room).unwrap();
     for _ in 0..context / 32 {
         runner.prefill(&[5; 32], |_| ()).unwrap();

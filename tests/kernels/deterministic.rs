@@ -7,7 +7,7 @@ use kaiwu::gpu::{Device, Element, Entry, Gpu, GpuOptions, Kernel, Program, Strat
 use kaiwu::kernels::{
     Attention, CacheType, Gate, GateUp, Input, LayerCache, Matmul, Matrix, OwnedRows, Side,
 };
-use kaiwu::model::{Model, Runner, SessionOptions};
+use kaiwu::model::{Runner, SessionOptions, Weights};
 use kaiwu::workbench::Numbers;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ fn hashes(options: &GpuOptions, tokens: usize) -> (Vec<(&'static str, u64)>, Vec
     let gpu = Gpu::open(options).unwrap_or_else(|error| panic!("{error}"));
     let gguf = Arc::new(Gguf::open(&common::default_model()).unwrap());
     let device = Device::Gpu(gpu);
-    let model = Arc::new(Model::load(&device, &gguf, |_| ()).unwrap());
+    let model = Arc::new(Weights::load(&device, &gguf, |_| ()).unwrap());
     let runner = || Runner::new(&device, &model, None, 64).unwrap();
     let ids: Vec<u32> = (0..tokens as u32).map(|n| 300 + 97 * n % 4000).collect();
     let mut found = vec![];

@@ -6,7 +6,7 @@ use crate::common;
 use kaiwu::format::{Lora, Source};
 use kaiwu::gpu::{Device, Gpu, GpuOptions};
 use kaiwu::kernels::CacheType;
-use kaiwu::model::{Model, Runner, SessionOptions};
+use kaiwu::model::{Runner, SessionOptions, Weights};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -30,9 +30,9 @@ const TOKENS: usize = 29;
 /// Greedy steps after it.
 const STEPS: usize = 6;
 
-fn load(device: &Device, checkpoint: &str, adapters: &[&str]) -> Arc<Model> {
+fn load(device: &Device, checkpoint: &str, adapters: &[&str]) -> Arc<Weights> {
     let source = Source::open(&common::data("tiny").join(checkpoint)).unwrap();
-    let mut model = Model::load(device, &source, |_| ()).unwrap();
+    let mut model = Weights::load(device, &source, |_| ()).unwrap();
     if !adapters.is_empty() {
         let name = model.config.architecture.name;
         let open =
@@ -53,7 +53,7 @@ fn hash(runner: &mut Runner) -> u64 {
 /// their choices.
 type Found = (Vec<(String, u64)>, Vec<(Vec<u32>, u64)>);
 
-fn hashes(device: &Device, model: &Arc<Model>, cache: CacheType) -> Found {
+fn hashes(device: &Device, model: &Arc<Weights>, cache: CacheType) -> Found {
     let ids: Vec<u32> =
         (0..TOKENS).map(|n| ((5 + 37 * n) % model.config.vocab_size) as u32).collect();
     let runner = |chunk| {

@@ -7,7 +7,7 @@ use crate::common::share;
 use crate::common::tiny;
 use kaiwu::format::Source;
 use kaiwu::gpu::{Device, Gpu, GpuOptions, StorageKind};
-use kaiwu::model::{Model, Runner, SessionOptions};
+use kaiwu::model::{Runner, SessionOptions, Weights};
 use kaiwu::text::{ChatTemplate, Message, TextStream, Tokenizer};
 use safetensors::SafeTensors;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ fn worst(runner: &mut Runner, expected: &Expected) -> f32 {
 fn check(name: &str, what: &str, device: &Device) -> Vec<String> {
     let source = Source::open(&tiny(name)).unwrap_or_else(|error| panic!("{error}"));
     let model =
-        Arc::new(Model::load(device, &source, |_| ()).unwrap_or_else(|error| panic!("{error}")));
+        Arc::new(Weights::load(device, &source, |_| ()).unwrap_or_else(|error| panic!("{error}")));
     let expected = expected(name);
     let mut failures = vec![];
     for chunk in CHUNKS {
@@ -149,7 +149,7 @@ fn long_rope_turns_by_the_context() {
     let (beginning, short) = (beginning(&long.logits[..short.len()]), beginning(&short));
     let source = Source::open(&tiny(name)).unwrap();
     for device in [Device::Reference, device(&GpuOptions::default())] {
-        let model = Arc::new(Model::load(&device, &source, |_| ()).unwrap());
+        let model = Arc::new(Weights::load(&device, &source, |_| ()).unwrap());
         let runner = |context, chunk| {
             let room = SessionOptions {
                 context: Some(context),

@@ -9,7 +9,7 @@ use kaiwu::gpu::{
     Device, Gpu, GpuOptions, HostMemory, Kernel, Parameter, Program, Recording, StorageKind,
     first_divergence,
 };
-use kaiwu::model::{LogitsMode, Model, Runner};
+use kaiwu::model::{LogitsMode, Runner, Weights};
 use kaiwu::text::{ChatTemplate, Message};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -101,7 +101,7 @@ fn gemma_answers_as_its_reference() {
         Arc::new(Gguf::open(&common::gemma_model()).unwrap_or_else(|error| panic!("{error}")));
     let device =
         Device::Gpu(Gpu::open(&GpuOptions::default()).unwrap_or_else(|error| panic!("{error}")));
-    let model = Arc::new(Model::load(&device, &gguf, |_| ()).unwrap());
+    let model = Arc::new(Weights::load(&device, &gguf, |_| ()).unwrap());
     let runner = || Runner::new(&device, &model, None, 256).unwrap();
     let failures = wrong_answers(runner(), &golden);
     assert!(failures.is_empty(), "{}", failures.join("\n"));
@@ -133,7 +133,7 @@ fn strategies_for_gpus_give_the_references_logits() {
             ..GpuOptions::default()
         };
         let device = Device::Gpu(Gpu::open(&options).unwrap_or_else(|error| panic!("{error}")));
-        let model = Arc::new(Model::load(&device, &fixture.gguf, |_| ()).unwrap());
+        let model = Arc::new(Weights::load(&device, &fixture.gguf, |_| ()).unwrap());
         let mut runner = Runner::new(&device, &model, None, 64).unwrap();
         let Device::Gpu(gpu) = &device else { unreachable!() };
         for (tokens, names) in [
@@ -160,7 +160,7 @@ fn strategies_for_gpus_give_the_references_logits() {
 #[test]
 fn the_references_alone_agree_on_a_short_prompt() {
     let fixture = fixture();
-    let model = Arc::new(Model::load(&Device::Reference, &fixture.gguf, |_| ()).unwrap());
+    let model = Arc::new(Weights::load(&Device::Reference, &fixture.gguf, |_| ()).unwrap());
     let mut runner = Runner::new(&Device::Reference, &model, None, 64).unwrap();
     let prompt = fixture.prompts().next().unwrap();
     let input = ids(&prompt["input_ids"]);

@@ -7,7 +7,7 @@ use crate::common::{Folder, TempFile, share};
 use kaiwu::format::{DType, Lora, Source};
 use kaiwu::gpu::{Device, Gpu, GpuOptions, StorageKind};
 use kaiwu::kernels::CacheType;
-use kaiwu::model::{Model, Runner, SessionOptions};
+use kaiwu::model::{Runner, SessionOptions, Weights};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -44,9 +44,9 @@ fn words(bytes: &[u8], name: &str) -> Vec<u32> {
     )
 }
 
-fn adapted(device: &Device, base: &Path, adapters: &[(&str, f32)]) -> Arc<Model> {
+fn adapted(device: &Device, base: &Path, adapters: &[(&str, f32)]) -> Arc<Weights> {
     let source = Source::open(base).unwrap();
-    let mut model = Model::load(device, &source, |_| ()).unwrap();
+    let mut model = Weights::load(device, &source, |_| ()).unwrap();
     let name = model.config.architecture.name;
     let open = |(adapter, scale): &(&str, f32)| {
         (Lora::open(&data("lora", adapter), name).unwrap(), *scale)
@@ -221,7 +221,7 @@ fn adapters_of_other_models_are_errors() {
     ];
     for (checkpoint, adapter, part) in rows {
         let source = Source::open(&data("tiny", checkpoint)).unwrap();
-        let mut model = Model::load(&Device::Reference, &source, |_| ()).unwrap();
+        let mut model = Weights::load(&Device::Reference, &source, |_| ()).unwrap();
         let name = model.config.architecture.name;
         let lora = Lora::open(&data("lora", adapter), name).unwrap();
         let error = model.adapt(&Device::Reference, &[(lora, 1.0)]).unwrap_err().to_string();
@@ -244,7 +244,7 @@ fn worst(base: &Path, lora: &Path, expected: &str) -> f32 {
     let bytes = std::fs::read(data("lora", expected).join("expected.safetensors")).unwrap();
     let (input, logits) = (words(&bytes, "input_ids"), words(&bytes, "logits"));
     let logits: Vec<f32> = logits.into_iter().map(f32::from_bits).collect();
-    let mut model = Model::load(&Device::Reference, Source::open(base).unwrap(), |_| ()).unwrap();
+    let mut model = Weights::load(&Device::Reference, Source::open(base).unwrap(), |_| ()).unwrap();
     let lora =
         Lora::open(lora, model.config.architecture.name).unwrap_or_else(|error| panic!("{error}"));
     model.adapt(&Device::Reference, &[(lora, 1.0)]).unwrap_or_else(|error| panic!("{error}"));

@@ -5,7 +5,7 @@ use crate::common::loaded::fixture;
 use crate::common::log_sum_exp;
 use kaiwu::generate::{Windows, comparison, likelihood};
 use kaiwu::gpu::Device;
-use kaiwu::model::{Model, ModelComparison, Runner, Scorer};
+use kaiwu::model::{ModelComparison, Runner, Scorer, Weights};
 use std::sync::Arc;
 
 fn text_ids() -> Vec<u32> {
@@ -71,7 +71,7 @@ fn windows_are_judged_each_on_its_own() {
 #[test]
 fn the_references_alone_score_the_same() {
     let ids = &text_ids()[..6];
-    let model = Arc::new(Model::load(&Device::Reference, &fixture().gguf, |_| ()).unwrap());
+    let model = Arc::new(Weights::load(&Device::Reference, &fixture().gguf, |_| ()).unwrap());
     let runner = Runner::new(&Device::Reference, &model, None, 8).unwrap();
     let host = Scorer::new(runner, 8).unwrap().score(ids, |_| ()).unwrap();
     let device = judge(8).score(ids, |_| ()).unwrap();

@@ -8,7 +8,7 @@ use kaiwu::format::Source;
 use kaiwu::generate::{Generator, Options};
 use kaiwu::gpu::{Device, Gpu, GpuOptions, StorageKind};
 use kaiwu::kernels::CacheType;
-use kaiwu::model::{Model, Runner, SessionOptions};
+use kaiwu::model::{Runner, SessionOptions, Weights};
 use kaiwu::text::Tokenizer;
 use kaiwu::workbench::Numbers;
 use safetensors::SafeTensors;
@@ -21,12 +21,12 @@ const CHECKPOINTS: [&str; 4] = ["mistral-f16", "gemma3-bf16", "gemma3-caps", "qw
 /// 64.
 const CHUNKS: [usize; 4] = [256, 64, 7, 1];
 
-fn model(name: &str, device: &Device) -> Arc<Model> {
+fn model(name: &str, device: &Device) -> Arc<Weights> {
     let source = Source::open(&tiny(name)).unwrap();
-    Arc::new(Model::load(device, &source, |_| ()).unwrap())
+    Arc::new(Weights::load(device, &source, |_| ()).unwrap())
 }
 
-fn runner(device: &Device, model: &Arc<Model>, chunk: usize, cache: CacheType) -> Runner {
+fn runner(device: &Device, model: &Arc<Weights>, chunk: usize, cache: CacheType) -> Runner {
     Runner::with_room(
         device,
         model,
@@ -199,7 +199,7 @@ fn every_type_keeps_what_it_is_given() {
         let model = model(name, &device);
         let mut numbers = Numbers::new(5);
         let ids: Vec<u32> = (0..140).map(|_| 3 + numbers.next_u64() as u32 % 300).collect();
-        let logits = |cache: CacheType, device: &Device, model: &Arc<Model>| {
+        let logits = |cache: CacheType, device: &Device, model: &Arc<Weights>| {
             let mut runner = runner(device, model, 7, cache);
             runner.prefill(&ids, |_| ()).unwrap();
             runner.last_logits().unwrap()

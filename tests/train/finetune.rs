@@ -7,7 +7,7 @@ use crate::common::{path, tiny};
 use kaiwu::format::{Ignored, Lora, Source};
 use kaiwu::gpu::{Access, Device, Gpu, GpuOptions, Program, Tensor};
 use kaiwu::kernels::{CacheType, SampleBatch};
-use kaiwu::model::{Model, Runner, SessionOptions};
+use kaiwu::model::{Runner, SessionOptions, Weights};
 use kaiwu::text::{ChatTemplate, Tokenizer};
 use kaiwu::train::{
     Batch, Data, Dataset, Lengths, LoraSettings, Network, Parameters, Target, TextRow, TextRun,
@@ -64,7 +64,7 @@ fn training_logits(gpu: &Arc<Gpu>, network: &Network, input: &[u32]) -> Vec<f32>
 fn runner_logits(gpu: &Arc<Gpu>, model: &Path, adapter: Option<&Path>, input: &[u32]) -> Vec<f32> {
     let device = Device::Gpu(Arc::clone(gpu));
     let source = Source::open(model).unwrap();
-    let mut model = Model::load(&device, &source, |_| ()).unwrap();
+    let mut model = Weights::load(&device, &source, |_| ()).unwrap();
     if let Some(adapter) = adapter {
         model.adapt(&device, &[(Lora::open(adapter, "llama").unwrap(), 1.0)]).unwrap();
     }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 /// List the kernels with their strategies, or show what one of them is compiled from
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-#[command(after_help = "Examples:\n  kaiwu kernels\n  kaiwu kernels show attention --target msl")]
+#[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Arguments {
     /// Print a JSON array
     #[arg(long)]
@@ -25,6 +25,10 @@ pub(in crate::cli) struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
 }
+
+const EXAMPLES: &str = "Examples:
+  kaiwu kernels
+  kaiwu kernels show attention --target msl";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -5,6 +5,7 @@
 //! range(TOKENS)`, `//% include "q4_1"`), and `{{ t }}` is a value. Everything else is plain WGSL.
 
 use super::kernel::{Access, Constant, Kernel, Operand, Parameter, Strategy, bound};
+use crate::format::DType;
 use crate::gpu::tensor::tensor::{Element, Storage, TEXTURE_WIDTH, Tensor};
 use crate::{Error, Result};
 use minijinja::{Environment, Value, syntax::SyntaxConfig};
@@ -17,22 +18,8 @@ macro_rules! library {
     };
 }
 
-/// Shared pieces that shaders include by name.
+/// Shared pieces that shaders include by name, but for those of the formats: see [`library`].
 pub const LIBRARY: &[(&str, &str)] = library![
-    "f32",
-    "f16",
-    "bf16",
-    "q4_0",
-    "q4_1",
-    "q5_0",
-    "q5_1",
-    "q8_0",
-    "q4_k",
-    "q5_k",
-    "q6_k",
-    "q2_k",
-    "q3_k",
-    "iq4_nl",
     "nibbles",
     "fifth_bits",
     "floats",
@@ -65,6 +52,12 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "finish_rope_cache",
 ];
 
+/// All that shaders can include, as name and text: [`LIBRARY`], and the file of each format.
+pub fn library() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let formats = DType::ALL.into_iter().map(|dtype| dtype.format().wgsl);
+    LIBRARY.iter().copied().chain(formats.map(|wgsl| (wgsl.name, wgsl.source)))
+}
+
 fn environment() -> Result<&'static Environment<'static>> {
     static ENVIRONMENT: OnceLock<std::result::Result<Environment<'static>, String>> =
         OnceLock::new();
@@ -76,7 +69,7 @@ fn environment() -> Result<&'static Environment<'static>> {
             .build();
         environment.set_syntax(syntax.map_err(|error| error.to_string())?);
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-        for (name, source) in LIBRARY {
+        for (name, source) in library() {
             environment.add_template(name, source).map_err(|error| error.to_string())?;
         }
         Ok(environment)

@@ -5,14 +5,12 @@ pub(in crate::kernels) mod input;
 pub(in crate::kernels) mod matmul_cost;
 pub(in crate::kernels) mod matmul_strategies;
 pub(in crate::kernels) mod matrix;
-pub(in crate::kernels) mod pack;
 
 pub use gate_up::Gate;
 pub use gemm::Form;
 pub use input::Input;
 pub use linear::Function;
 pub use matrix::{Matrix, OwnedRows, Part, RowSource, TILE};
-pub use pack::Planes;
 
 kernels! {
     gate_up::GateUp,
