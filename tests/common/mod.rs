@@ -5,6 +5,7 @@
 pub mod cases;
 pub mod fake;
 pub mod gguf_writer;
+pub mod hostile;
 pub mod hub;
 pub mod loaded;
 pub mod portable;

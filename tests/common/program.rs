@@ -7,7 +7,6 @@
 //! adapter that the tests are to run on.
 
 use serde_json::Value;
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -61,20 +60,14 @@ fn is_read(name: &str) -> bool {
         || name.to_ascii_lowercase().ends_with("_proxy")
 }
 
-/// A home that nobody lives in: one for each test binary, empty when that begins.
+/// A home that nobody lives in: it is not even there, unless a run writes to it.
 fn home() -> &'static Path {
     static HOME: OnceLock<PathBuf> = OnceLock::new();
-    HOME.get_or_init(|| {
-        let name = format!("home-{}", env!("CARGO_CRATE_NAME"));
-        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-        let _ = fs::remove_dir_all(&home);
-        fs::create_dir_all(&home).expect("cargo's folder for tests is writable");
-        home
-    })
+    HOME.get_or_init(|| super::unique("home"))
 }
 
 /// Where Mesa keeps compiled shaders for the tests of this process.
-fn shader_cache() -> Option<PathBuf> {
+pub fn shader_cache() -> Option<PathBuf> {
     let variable = |name| std::env::var_os(name).map(PathBuf::from);
     variable("MESA_SHADER_CACHE_DIR")
         .or_else(|| variable("XDG_CACHE_HOME"))
