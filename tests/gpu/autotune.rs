@@ -15,7 +15,7 @@ use std::time::Duration;
 /// Name, what it writes, and how many rounds it takes for that; the name of a size begins with `+`.
 type Way = (&'static str, &'static str, u32);
 
-const SOURCE: &str = "@compute @workgroup_size(8) fn three() {
+const SOURCE: &str = "fn three() {
     var x = p.zero;
     for (var i = 0u; i < {{ ROUNDS }}u; i++) { x = x * x; }
     store_y(0u, vec4<f32>(x + {{ VALUE }}));

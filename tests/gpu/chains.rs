@@ -86,15 +86,10 @@ fn eight(y: &Tensor, source: &'static str) -> Fake {
         .with_iterations(0)
 }
 
-/// An entry point as chains want it, and what stands before it.
+/// An entry function, and what stands before it.
 macro_rules! eight {
     ($before:literal, $value:literal) => {
-        concat!(
-            $before,
-            "\n@compute @workgroup_size(8)\nfn eight(\n    @builtin(workgroup_id) workgroup: vec3<u32>,\n) {\n",
-            $value,
-            "\n}\n"
-        )
+        concat!($before, "\nfn eight(workgroup: vec3<u32>) {\n", $value, "\n}\n")
     };
 }
 
@@ -123,23 +118,30 @@ fn wrong_chains_are_found_and_left_alone() {
     // one by one.
     let rows = [
         (eight!("", "    store_y(workgroup.x, vec4<f32>(f32(workgroup.x)));"), 2, 2, None),
-        // A variable that each workgroup has for itself, written so that nobody recognises it: in a
-        // chain one worker is several workgroups.
+        // A variable that each workgroup has for itself, of which `Needs` says nothing: in a chain
+        // one worker is several workgroups.
         (
             eight!(
-                "var< private > n: u32 = 0u;",
+                "var<private> n: u32 = 0u;",
                 "    n++;\n    store_y(workgroup.x, vec4<f32>(f32(n)));"
             ),
             1,
             2,
             Some("has other bits than call by call"),
         ),
+        // What a chain does not give.
+        (
+            "fn eight(invocation: vec3<u32>) { store_y(invocation.x / 8u, vec4<f32>(1.0)); }",
+            2,
+            2,
+            Some("asks for `invocation`"),
+        ),
         // A name that both stages declare.
         (
             eight!("alias Real = f32;", "    store_y(workgroup.x, vec4<f32>(Real(1.0)));"),
             2,
             2,
-            Some("Real"),
+            None,
         ),
         // More workers than any software adapter has threads: they miss each other, which is no
         // harm.

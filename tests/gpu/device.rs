@@ -7,16 +7,21 @@ use crate::common::open;
 use kaiwu::Error;
 use kaiwu::format::{DType, blocks};
 use kaiwu::gpu::{
-    Device, Element, Gpu, GpuOptions, Operand, Program, Recording, StorageKind, Strategy, Tensor,
+    Device, Element, Gpu, GpuOptions, Needs, Operand, Program, Recording, StorageKind, Strategy,
+    Tensor,
 };
 use kaiwu::kernels::{Embed, Input, Matmul, Matrix, OwnedRows};
 use kaiwu::workbench::Numbers;
 use std::sync::Arc;
 
 /// A kernel whose shader is whatever a test says.
-fn written(y: &Tensor, source: &'static str, grid: [u32; 3]) -> Fake {
-    Fake::new("written", vec![Operand::write("y", y)])
-        .with_strategies(vec![Strategy { grid, ..strategy("written", source) }])
+fn written(y: &Tensor, source: &'static str, lanes: u32, grid: [u32; 3]) -> Fake {
+    let needs = Needs::lanes(lanes);
+    Fake::new("written", vec![Operand::write("y", y)]).with_strategies(vec![Strategy {
+        needs,
+        grid,
+        ..strategy("written", source)
+    }])
 }
 
 #[test]
@@ -24,21 +29,17 @@ fn a_kernel_that_does_not_compile_is_named() {
     let gpu = open(&GpuOptions { storage: Some(StorageKind::Buffer), ..GpuOptions::default() });
     let rows = [
         ("no entry point", "fn other() {}"),
-        (
-            "unknown function",
-            "@compute @workgroup_size(1) fn written() { store_z(0u, vec4<f32>()); }",
-        ),
-        ("wrong type", "@compute @workgroup_size(1) fn written() { store_y(0u, 1.0); }"),
-        (
-            "too many lanes",
-            "@compute @workgroup_size(4096) fn written() { store_y(0u, vec4<f32>()); }",
-        ),
-        ("unknown template value", "@compute @workgroup_size({{ LANES }}) fn written() {}"),
+        ("unknown function", "fn written() { store_z(0u, vec4<f32>()); }"),
+        ("unknown parameter", "fn written(thread: u32) { store_y(thread, vec4<f32>()); }"),
+        ("wrong type", "fn written() { store_y(0u, 1.0); }"),
+        ("unknown template value", "fn written() { store_y({{ FIRST }}u, vec4<f32>()); }"),
     ];
-    for (what, source) in rows {
+    let rows = rows.map(|(what, source)| (what, source, 1));
+    let lanes = ("too many lanes", "fn written() { store_y(0u, vec4<f32>()); }", 4096);
+    for (what, source, lanes) in rows.into_iter().chain([lanes]) {
         let y = Tensor::stored(&gpu, StorageKind::Buffer, "y", &[4], Element::F32).unwrap();
         let mut recording = Recording::default();
-        recording.push("test", written(&y, source, [1, 1, 1]));
+        recording.push("test", written(&y, source, lanes, [1, 1, 1]));
         match Program::compile(&gpu, &recording).err() {
             Some(Error::Kernel { kernel, .. }) => {
                 assert!(kernel.contains("written"), "{what}: named {kernel}")
@@ -52,12 +53,12 @@ fn a_kernel_that_does_not_compile_is_named() {
 #[test]
 fn a_grid_beyond_what_every_adapter_takes_is_named() {
     let gpu = open(&GpuOptions { storage: Some(StorageKind::Buffer), ..GpuOptions::default() });
-    let source = "@compute @workgroup_size(1) fn written() { store_y(0u, vec4<f32>()); }";
+    let source = "fn written() { store_y(0u, vec4<f32>()); }";
     for (grid, fits) in [([65_535, 1, 1], true), ([1, 65_536, 1], false), ([1, 1, 1 << 17], false)]
     {
         let y = Tensor::stored(&gpu, StorageKind::Buffer, "y", &[4], Element::F32).unwrap();
         let mut recording = Recording::default();
-        recording.push("test", written(&y, source, grid));
+        recording.push("test", written(&y, source, 1, grid));
         let message = Program::compile(&gpu, &recording).err().map(|error| error.to_string());
         assert_eq!(message.is_none(), fits, "{grid:?}: {message:?}");
         assert!(message.is_none_or(|text| text.contains("written") && text.contains("65535")));

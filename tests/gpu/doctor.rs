@@ -14,8 +14,7 @@ use kaiwu::workbench::{
 use std::path::Path;
 use std::sync::Arc;
 
-const SOURCE: &str =
-    "@compute @workgroup_size(1) fn three() { store_y(0u, vec4<f32>({{ VALUE }})); }";
+const SOURCE: &str = "fn three() { store_y(0u, vec4<f32>({{ VALUE }})); }";
 
 fn open(quarantine: Option<&Path>) -> Arc<Gpu> {
     let quarantine = quarantine.map(Path::to_owned);

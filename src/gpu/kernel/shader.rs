@@ -4,6 +4,7 @@
 //! Shader files are templates: a line that begins with `//%` is a statement (`//% for t in
 //! range(TOKENS)`, `//% include "q4_1"`), and `{{ t }}` is a value. Everything else is plain WGSL.
 
+use super::entry::as_entry_point;
 use super::kernel::{Access, Constant, Kernel, Operand, Parameter, Strategy, bound};
 use crate::format::DType;
 use crate::gpu::tensor::tensor::{Element, Storage, TEXTURE_WIDTH, Tensor};
@@ -80,7 +81,7 @@ fn environment() -> Result<&'static Environment<'static>> {
 
 /// What the text of a rendered shader depends on: equal signatures share a pipeline.
 pub fn signature(kernel: &dyn Kernel, strategy: &Strategy) -> String {
-    let mut text = format!("{}|{:?}", strategy.name, strategy.constants);
+    let mut text = format!("{}|{:?}|{:?}", strategy.name, strategy.constants, strategy.needs);
     for operand in bound(kernel) {
         let _ = write!(text, "|{}:{}", operand.name, storage_word(&operand));
     }
@@ -124,7 +125,7 @@ pub fn render(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
         }
         accessors(&mut text, operand, variable(operand.name), halves, false);
     }
-    text.push_str(&body(kernel, strategy)?);
+    text.push_str(&as_entry_point(&body(kernel, strategy)?, strategy)?);
     Ok(text)
 }
 
@@ -140,7 +141,8 @@ fn reads_halves(operand: &Operand, strategy: &Strategy) -> bool {
     strategy.needs.f16 && operand.halves && operand.tensor.as_ref().is_some_and(in_buffer)
 }
 
-/// The shader file with the strategy's constants put in: what follows the bindings and accessors.
+/// The shader file with the strategy's constants, and its entry function's name as ENTRY, put in:
+/// what follows the bindings and accessors.
 pub(in crate::gpu) fn body(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
     let operands = kernel.operands().into_iter();
     let mut context: Vec<_> = operands
@@ -158,6 +160,7 @@ pub(in crate::gpu) fn body(kernel: &dyn Kernel, strategy: &Strategy) -> Result<S
         };
         (name.to_string(), value)
     }));
+    context.push(("ENTRY".into(), Value::from(strategy.entry)));
     let context: Value = context.into_iter().collect::<std::collections::BTreeMap<_, _>>().into();
     environment()?.render_named_str(strategy.entry, strategy.source, context).map_err(|error| {
         Error::Kernel { kernel: strategy.name.into(), message: format!("{error:#}") }

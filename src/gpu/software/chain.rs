@@ -11,15 +11,15 @@
 //! numbers in their parameters and tensors, and these are parts of one span (`super::arena`), so
 //! that a layer's begin at a row that is a parameter too.
 
-use super::stage::{Names, entry_as_function};
+use super::stage::Names;
+use crate::Result;
 use crate::gpu::device::adapter::{AdapterReport, is_lavapipe};
 use crate::gpu::device::device::{Capabilities, Gpu};
 use crate::gpu::kernel::kernel::{Access, Needs, Operand, Strategy, bound};
-use crate::gpu::kernel::shader;
+use crate::gpu::kernel::{entry, shader};
 use crate::gpu::recording::program::PARAMETER_STRIDE;
 use crate::gpu::recording::recording::Entry;
 use crate::gpu::tensor::tensor::{Storage, Tensor, buffer};
-use crate::{Error, Result};
 use std::fmt::Write;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -212,7 +212,7 @@ impl<'a> Chain<'a> {
         let callable = |Stage { strategy, .. }: &Stage<'_>| {
             strategy.needs.lanes == 8
                 && strategy.needs.workgroup_bytes == 0
-                && !strategy.source.contains("var<private>")
+                && !strategy.needs.private_state
         };
         if !stages.iter().all(callable) {
             return None;
@@ -331,14 +331,9 @@ impl<'a> Chain<'a> {
                 shader::accessors(&mut stage, operand, &format!("tensor{index}"), false, in_span);
             }
             stage.push_str(&shader::body(&*entry.kernel, strategy)?);
-            let (stage, arguments) =
-                entry_as_function(&stage, strategy).ok_or_else(|| Error::Kernel {
-                    kernel: strategy.name.into(),
-                    message: "its entry point cannot be called as a stage".into(),
-                })?;
             let names = Names::of(&stage);
             let _ = writeln!(text, "{}", names.numbered(&stage, number));
-            let call = format!("{}({arguments})", strategy.entry);
+            let call = entry::call(&stage, strategy)?;
             calls.push((names.numbered(&call, number), strategy.grid));
         }
         text.push_str("struct Layer {\n");

@@ -83,7 +83,7 @@ pub fn list(rows: &Rows, gpu: Option<&Gpu>) -> Vec<ListedKernel> {
         for case in rows.cases.iter().filter(|case| case.kernel.name() == kernel) {
             for (strategy, here) in strategies(&*case.kernel, &can) {
                 let here = gpu.map(|_| here);
-                let Needs { lanes, workgroup_bytes, subgroup, f16 } = strategy.needs;
+                let Needs { lanes, workgroup_bytes, subgroup, f16, .. } = strategy.needs;
                 if let Some(known) = all.iter_mut().find(|known| known.strategy == strategy.name) {
                     known.here = known.here.max(here);
                     known.lanes = known.lanes.max(lanes);
