@@ -15,6 +15,7 @@ mod lora;
 mod merge;
 mod mixture;
 mod model_comparison;
+mod model_type;
 mod notices;
 mod pooling;
 pub mod profile;
