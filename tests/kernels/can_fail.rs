@@ -112,12 +112,14 @@ fn a_strategy_over_its_limits_is_found() {
         (used.breaches(), (lanes, bytes) == (strategy.needs.lanes, strategy.needs.workgroup_bytes))
     };
     assert_eq!(looked_at(&strategy()), (vec![], true));
-    // More than WebGPU's default limits.
-    let large = replaced(strategy(), "const LANES: u32 = 64u;", "const LANES: u32 = 512u;");
-    assert_eq!(looked_at(&large), (vec!["workgroups of 512 x 1 x 1 lanes".to_owned()], false));
-    // More, or less, than it says itself.
-    let modest = Strategy { needs: Needs::lanes(32).workgroup_bytes(64 * 8), ..strategy() };
-    assert!(!looked_at(&modest).1);
-    let modest = Strategy { needs: Needs::lanes(64), ..strategy() };
-    assert!(!looked_at(&modest).1);
+    // More than WebGPU's default limits, in lanes and in workgroup memory.
+    let large = Strategy { needs: Needs { lanes: 512, ..strategy().needs }, ..strategy() };
+    assert_eq!(looked_at(&large), (vec!["workgroups of 512 x 1 x 1 lanes".to_owned()], true));
+    let large = replaced(strategy(), "const LANES: u32 = 64u;", "const LANES: u32 = 4096u;");
+    assert_eq!(looked_at(&large), (vec!["32768 bytes of workgroup memory".to_owned()], false));
+    // More, or less, workgroup memory than it says itself; the lanes are those it says.
+    for bytes in [0, 64 * 4, 64 * 16] {
+        let other = Needs { workgroup_bytes: bytes, ..strategy().needs };
+        assert_eq!(looked_at(&Strategy { needs: other, ..strategy() }), (vec![], false));
+    }
 }

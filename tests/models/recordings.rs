@@ -2,8 +2,6 @@
 //! with which tensors and parameters. A change of the forward pass that is not meant shows here
 //! before it shows in numbers.
 
-mod common;
-
 use kaiwu::format::{Lora, Source};
 use kaiwu::gpu::{Device, Entry, Parameter, Recording};
 use kaiwu::kernels::CacheType;
