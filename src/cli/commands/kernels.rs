@@ -76,7 +76,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         return Ok(ExitCode::SUCCESS);
     }
     let kernels = match Gpu::open(&device.options()) {
-        Ok(gpu) => list(&*cases::table(&gpu)?, Some(&gpu)),
+        Ok(gpu) => list(&cases::table(&gpu)?.cases, Some(&gpu)),
         Err(Error::Device(message)) if device.adapter.is_none() => {
             eprintln!("kaiwu: without a device: {message}");
             list(&cases::on_host()?, None)

@@ -1,5 +1,7 @@
 //! Attention over the cache.
 
+mod cases;
+
 use super::cache::{CacheType, LayerCache, Side};
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, StorageKind,

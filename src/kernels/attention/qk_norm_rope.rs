@@ -1,5 +1,7 @@
 //! Heads normalised and rotated by a pass of their own, where the product before cannot do it.
 
+mod cases;
+
 use super::cache::{CacheType, LayerCache, Side};
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,

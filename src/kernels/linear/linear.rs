@@ -1,5 +1,7 @@
 //! A product whose rows go anywhere in its result, and through a function.
 
+mod cases;
+
 use super::input::{Input, TOLERANCE};
 use super::matrix::Part;
 use crate::gpu::{

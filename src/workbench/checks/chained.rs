@@ -1,14 +1,13 @@
 //! Whether calls that are one dispatch give what they give one by one: see [`crate::gpu`]'s chains.
 
 use super::doctor::StrategyReport;
-use super::table::Table;
 use crate::format::DType;
 use crate::gpu::{
-    Access, Capabilities, Gpu, Program, Readback, Recording, Runs, StorageKind, Tensor,
+    Access, Capabilities, Device, Gpu, Program, Readback, Recording, Runs, StorageKind, Tensor,
     chain_as_strategy, fingerprint, render_chain,
 };
 use crate::kernels::{
-    Attention, CacheType, Gate, GateUp, Input, Matmul, MergePieces, Pieces, QkvRopeCache,
+    Attention, CacheType, Cases, Gate, GateUp, Input, Matmul, MergePieces, Pieces, QkvRopeCache,
 };
 use crate::{Error, Result};
 use serde::Serialize;
@@ -79,23 +78,23 @@ const CALLS: usize = 6;
 /// Layers of one token of a small model, as `model::transformer` records them, but that both read
 /// the same x, for calls must give the same when they are run again. Gives a word that they leave
 /// alone, too.
-fn layers(gpu: &Gpu, table: &mut Table) -> Result<(Recording, Tensor)> {
+fn layers(gpu: &Gpu, cases: &mut Cases) -> Result<(Recording, Tensor)> {
     let [width, heads, key_heads, head, hidden, position] = LAYER;
     let dtype = DType::Q4_1;
     let capacity = (position + 1usize).next_multiple_of(64);
-    let (x, gain) = (table.filled("x", &[1, width])?, table.filled("gain", &[width])?);
-    let step = table.words("step", &[position as u32])?;
-    let [q, attended] = ["q", "attended"].map(|name| table.empty(name, &[1, heads * head]));
+    let (x, gain) = (cases.filled("x", &[1, width])?, cases.filled("gain", &[width])?);
+    let step = cases.words("step", &[position as u32])?;
+    let [q, attended] = ["q", "attended"].map(|name| cases.empty(name, &[1, heads * head]));
     let (q, attended) = (q?, attended?);
-    let partial = table.empty("partial", &[2, heads * head])?;
-    let pieces = Pieces { count: 2, stats: table.empty("stats", &[2, heads, 4])? };
-    let [middle, y] = ["middle", "y"].map(|name| table.empty(name, &[1, width]));
-    let (middle, y, gated) = (middle?, y?, table.empty("gated", &[1, hidden])?);
-    let rope = table.filled("rope", &[capacity, head])?;
+    let partial = cases.empty("partial", &[2, heads * head])?;
+    let pieces = Pieces { count: 2, stats: cases.empty("stats", &[2, heads, 4])? };
+    let [middle, y] = ["middle", "y"].map(|name| cases.empty(name, &[1, width]));
+    let (middle, y, gated) = (middle?, y?, cases.empty("gated", &[1, hidden])?);
+    let rope = cases.filled("rope", &[capacity, head])?;
 
     // What differs between layers is in arenas, as a model's weights and cache are.
     let arena = gpu.open_arena([1 << 17; 4 * LAYERS], false);
-    let mut matrix = |rows, columns| Ok(table.matrix(dtype, rows, columns)?.parts()[0].clone());
+    let mut matrix = |rows, columns| cases.matrix(dtype, rows, columns);
     let mut weights = || -> Result<_> {
         let (qkv, output) =
             (matrix((heads + 2 * key_heads) * head, width)?, matrix(width, heads * head)?);
@@ -104,7 +103,7 @@ fn layers(gpu: &Gpu, table: &mut Table) -> Result<(Recording, Tensor)> {
     let weights: Vec<_> = (0..LAYERS).map(|_| weights()).collect::<Result<_>>()?;
     drop(arena);
     let arena = gpu.open_arena([1 << 17; 2 * LAYERS], true);
-    let mut cache = || table.cache(CacheType::F16, [capacity, key_heads, head], false);
+    let mut cache = || cases.cache(CacheType::F16, [capacity, key_heads, head], false);
     let caches: Vec<_> = (0..LAYERS).map(|_| cache()).collect::<Result<_>>()?;
     drop(arena);
 
@@ -158,7 +157,7 @@ fn layers(gpu: &Gpu, table: &mut Table) -> Result<(Recording, Tensor)> {
 /// # Errors
 /// When the device cannot hold the layer, or the text does not render.
 pub fn chain_text(gpu: &Arc<Gpu>) -> Result<String> {
-    let (recording, _) = layers(gpu, &mut Table::new(gpu))?;
+    let (recording, _) = layers(gpu, &mut Cases::new(Device::Gpu(Arc::clone(gpu))))?;
     let can = Capabilities { software: true, subgroup: 8, ..gpu.capabilities().clone() };
     let layer = &recording.entries()[..CALLS];
     let strategies = layer.iter().map(|entry| entry.kernel.strategies(&can).swap_remove(0));
@@ -177,7 +176,7 @@ pub fn chain_text(gpu: &Arc<Gpu>) -> Result<String> {
 /// # Errors
 /// When the device is lost. A chain that does not compile or is wrong is a finding.
 pub fn examine_chains(gpu: &Arc<Gpu>) -> Result<Option<ChainReport>> {
-    let (recording, word) = layers(gpu, &mut Table::new(gpu))?;
+    let (recording, word) = layers(gpu, &mut Cases::new(Device::Gpu(Arc::clone(gpu))))?;
     examine_chain(gpu, &recording, &word)
 }
 

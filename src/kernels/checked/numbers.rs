@@ -1,21 +1,19 @@
 //! Repeatable numbers for checks and measurements.
 
-/// A small generator (SplitMix64, Steele et al. 2014): the same seed, the same numbers.
-pub struct Numbers(u64);
+use crate::sample::Rng;
+
+/// Made-up activations and weights: the same seed gives the same numbers on every machine.
+pub struct Numbers(Rng);
 
 impl Numbers {
     /// Starts from `seed`.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(Rng::new(seed))
     }
 
     /// The next 64 bits.
     pub fn next_u64(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next_u64()
     }
 
     /// Uniform in -1 .. 1.
