@@ -44,11 +44,12 @@ impl Decoding {
         prompt: &[u32],
         options: &Options,
     ) -> Result<Self> {
-        options.sampling.validate(generator.runner().model().config.vocab_size)?;
+        let chain = options.chain.clone().unwrap_or_else(|| options.sampling.chain());
+        chain.validate(generator.runner().model().config.vocab_size)?;
         generator.interrupt().store(false, std::sync::atomic::Ordering::Relaxed);
         let writer = Writer::new(Arc::clone(generator.tokenizer()), options.stop.clone())?;
-        let sampler =
-            options.sampling.needs_logits().then(|| Sampler::new(options.sampling.clone()));
+        let seed = options.sampling.seed;
+        let sampler = chain.needs_logits().then(|| Sampler::with(chain, seed));
         let (start, before) = (Instant::now(), generator.runner().counters());
         let reused = generator.reuse(prompt);
         if prompt.is_empty() {

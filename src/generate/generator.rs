@@ -3,7 +3,7 @@
 use super::answer::Answer;
 use super::decoding::Decoding;
 use crate::model::Runner;
-use crate::sample::{Likelihoods, Sampler, SamplerSettings};
+use crate::sample::{Chain, Likelihoods, Sampler, SamplerSettings};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -14,6 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Options {
     /// How ids are chosen.
     pub sampling: SamplerSettings,
+    /// The steps by which ids are chosen, in place of those that `sampling` asks for, whose seed
+    /// still counts. `sampling.chain().append(…)` adds one to those.
+    pub chain: Option<Chain>,
     /// Texts that end the answer and are not part of it.
     pub stop: Vec<String>,
     /// Most ids; `None` for as many as the context holds.

@@ -3,9 +3,8 @@
 
 use super::architecture::{Norm, Pairs};
 use super::config::Config;
-use super::lora::Additions;
 use super::rows::{FileRows, Paired, Slice, Stacked, Widened, transposed, unpaired};
-use super::weights::{Ffn, Gain, Layer};
+use super::weights::{Ffn, Gain, Layer, Projection};
 use crate::format::{Quantization, Source, TensorInfo, blocks, quantize};
 use crate::gpu::{Device, Tensor};
 use crate::kernels::{Matrix, OwnedRows, RowSource, TILE};
@@ -131,8 +130,11 @@ impl<'a> Loader<'a> {
         };
         Ok(Layer {
             attn_norm: self.gain(&name("attn_norm"), hidden_size)?,
-            attn_qkv: self.stack(&name("attn_qkv"), self.qkv_rope_cache(index)?)?,
-            attn_qkv_bias: if qkv_bias { Some(self.query_key_value_bias(index)?) } else { None },
+            attn_qkv: Projection {
+                matrices: self.stack(&name("attn_qkv"), self.query_key_value_rows(index)?)?,
+                bias: if qkv_bias { Some(self.query_key_value_bias(index)?) } else { None },
+                addition: None,
+            },
             head_norms: match architecture.head_norms {
                 true => Some([
                     self.head_gain(index, "attn_q_norm")?,
@@ -140,12 +142,10 @@ impl<'a> Loader<'a> {
                 ]),
                 false => None,
             },
-            attn_output: self.matrix(&weight("attn_output"), hidden_size, attended)?,
-            attn_output_bias: if output_bias {
-                Some(self.attention_output_bias(index)?)
-            } else {
-                None
-            },
+            attn_output: Projection::new(
+                self.matrix(&weight("attn_output"), hidden_size, attended)?,
+                if output_bias { Some(self.attention_output_bias(index)?) } else { None },
+            ),
             post_attention_norm: post("post_attention_norm")?,
             ffn_norm: self.gain(&name("ffn_norm"), hidden_size)?,
             ffn: match self.config.experts_of(index) {
@@ -153,7 +153,6 @@ impl<'a> Loader<'a> {
                 Some(experts) => Ffn::Mixture(self.mixture(index, experts)?),
             },
             post_ffw_norm: post("post_ffw_norm")?,
-            additions: Additions::default(),
         })
     }
 
@@ -168,7 +167,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Rows of queries and keys, numbers that are rotated together being neighbours, and of values.
-    pub(super) fn qkv_rope_cache(&self, index: usize) -> Result<Vec<Rows>> {
+    pub(super) fn query_key_value_rows(&self, index: usize) -> Result<Vec<Rows>> {
         let Config { architecture, hidden_size, head_dim, n_heads, n_kv_heads, .. } = *self.config;
         let (query, key) = (n_heads * head_dim, n_kv_heads * head_dim);
         let weight = |part: &str| format!("blk.{index}.{part}.weight");

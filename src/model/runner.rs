@@ -11,9 +11,9 @@ mod scorer;
 use self::compiled::Compiled;
 use self::decode::ChainBackoff;
 use super::counters::Counters;
+use super::forward::{Activations, Pass};
 use super::profile::Timing;
 use super::state::{Cache, MOST_STEPS, SessionOptions};
-use super::transformer::{Activations, record};
 use super::weights::Weights;
 use crate::gpu::{Device, Element, HostMemory, Program, Readback, Recording, Tensor};
 use crate::{Error, Result};
@@ -261,17 +261,17 @@ impl Runner {
                 )?,
             };
             let fused = tokens == 1 && want == LogitsMode::Last;
-            let recording = record(
-                &self.model,
-                &self.cache,
-                &act,
-                &self.step,
-                &self.chosen,
-                &logits,
-                tokens,
-                want,
-            );
-            let compiled = Compiled::new(&self.device, recording, fused)?;
+            let mut pass = Pass::new(&self.model, &self.cache, &act, &self.step, tokens);
+            pass.layers();
+            match want {
+                LogitsMode::Nothing => {}
+                LogitsMode::Last => {
+                    pass.logits(tokens - 1..tokens, &logits);
+                    pass.argmax(&logits, &self.chosen);
+                }
+                LogitsMode::All => pass.logits(0..tokens, &logits),
+            }
+            let compiled = Compiled::new(&self.device, pass.finish(), fused)?;
             self.steps.insert((tokens, want), Step { compiled, logits, warm: false });
         }
         self.steps

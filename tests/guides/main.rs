@@ -2,4 +2,5 @@
 //! here, outside the crate, and on the tree itself.
 
 mod families;
+mod filters;
 mod formats;

@@ -75,7 +75,7 @@ const LAYER: [usize; 6] = [192, 6, 2, 32, 512, 70];
 const LAYERS: usize = 2;
 const CALLS: usize = 6;
 
-/// Layers of one token of a small model, as `model::transformer` records them, but that both read
+/// Layers of one token of a small model, as `model::forward` records them, but that both read
 /// the same x, for calls must give the same when they are run again. Gives a word that they leave
 /// alone, too.
 fn layers(gpu: &Gpu, cases: &mut Cases) -> Result<(Recording, Tensor)> {
