@@ -41,7 +41,7 @@ pub fn can_chain(gpu: &Gpu) -> bool {
 
 fn open(storage: StorageKind, without_aliases: bool) -> Arc<Gpu> {
     let storage = Some(storage);
-    super::open(&GpuOptions { storage, without_aliases, ..GpuOptions::default() })
+    super::open(&GpuOptions { storage, without_aliases, checked: true, ..GpuOptions::default() })
 }
 
 /// The rows that are computed and compared; every tensor that may choose is in `storage`.

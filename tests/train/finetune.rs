@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 fn open() -> Arc<Gpu> {
-    Gpu::open(&GpuOptions { unchecked: true, ..GpuOptions::default() }).unwrap()
+    Gpu::open(&GpuOptions::default()).unwrap()
 }
 
 /// The tiny Llama as a GGUF file, in which queries and keys have another order.
