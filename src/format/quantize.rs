@@ -8,20 +8,17 @@ use super::quant::Format;
 use super::tensor_table::TensorInfo;
 
 /// What the matrices of a model are turned into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Quantization {
     /// 32-bit floats
     F32,
     /// Half-precision floats
     F16,
     /// 8.5 bits a weight
-    #[value(name = "q8_0")]
     Q8_0,
     /// 4.5 bits a weight in blocks of 32
-    #[value(name = "q4_0")]
     Q4_0,
     /// 4.5 bits a weight in blocks of 256, with minima; where rows are not whole blocks, Q5_0
-    #[value(name = "q4_k")]
     Q4K,
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The operations of the grokking paper (Power et al. 2022, arXiv:2201.02177, appendix A.1.1), and
 /// multiplication.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operation {
     /// a + b

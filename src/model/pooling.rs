@@ -5,7 +5,7 @@ use crate::format::{Folder, Gguf, Source};
 use serde_json::{Map, Value};
 
 /// How the hidden states of a text's tokens become one vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
     /// Their mean
     Mean,

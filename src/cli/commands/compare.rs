@@ -5,6 +5,7 @@ use crate::cli::Outcome;
 use crate::cli::support::arguments::{
     CacheArgument, DeviceArguments, IgnoringArguments, LoadingArguments, model_path,
 };
+use crate::cli::support::choice::choice;
 use crate::cli::support::loaded;
 use crate::cli::support::output::{print, print_json, table};
 use crate::cli::support::progress::Progress;
@@ -29,7 +30,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(short, long, value_name = "PATH", required = true)]
     model: Vec<PathBuf>,
     /// Quantise the matrices of the evaluated model to this type while loading
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = choice::<Quantization>())]
     quantize: Option<Quantization>,
     #[command(flatten)]
     ignoring: IgnoringArguments,

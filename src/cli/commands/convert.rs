@@ -2,6 +2,7 @@
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{ModelArgument, parse_lora};
+use crate::cli::support::choice::choice;
 use crate::cli::support::loaded::open_adapters;
 use crate::cli::support::output::{print, print_json, size};
 use crate::cli::support::progress::Progress;
@@ -27,7 +28,7 @@ pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     model: ModelArgument,
     /// What the matrices become; those of a Hugging Face folder may stay as they are
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = choice::<Quantization>())]
     quantize: Option<Quantization>,
     /// Sum a LoRA adapter into the matrices, times SCALE where given: a folder of PEFT's or its
     /// adapter_model.safetensors; repeatable

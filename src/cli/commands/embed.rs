@@ -2,6 +2,7 @@
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, WeightsArguments};
+use crate::cli::support::choice::choice;
 use crate::cli::support::loaded;
 use crate::cli::support::output::print_json;
 use crate::cli::support::progress::Progress;
@@ -31,7 +32,7 @@ pub(in crate::cli) struct Arguments {
     reading: Reading,
     /// How a text's hidden states become one vector [default: as the model's files say, or else the
     /// mean]
-    #[arg(long, value_name = "HOW")]
+    #[arg(long, value_name = "HOW", value_parser = choice::<Pooling>())]
     pooling: Option<Pooling>,
     /// Print one JSON object with all of them instead of an array a line
     #[arg(long)]

@@ -2,6 +2,7 @@
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, not_negative, positive, share};
+use crate::cli::support::choice::choice;
 use crate::cli::support::given::Given;
 use crate::cli::support::interrupt;
 use crate::cli::support::output::{print, print_json};
@@ -48,7 +49,7 @@ pub(in crate::cli) struct Arguments {
 #[derive(Debug, Args, Serialize)]
 struct SettingArguments {
     /// The operation [default: divide]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = choice::<Operation>())]
     operation: Option<Operation>,
     /// The modulus of the table; division needs a prime [default: 97]
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(u32).range(3..=997))]

@@ -2,6 +2,7 @@
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::DeviceArguments;
+use crate::cli::support::choice::choice;
 use crate::cli::support::output::{print, print_pretty, size, table};
 use crate::files::write_whole;
 use crate::gpu::{Gpu, render};
@@ -48,7 +49,7 @@ struct Show {
     #[arg(long, value_name = "TEXT", default_value = "")]
     case: String,
     /// The language
-    #[arg(long, value_name = "LANGUAGE", default_value = "wgsl")]
+    #[arg(long, value_name = "LANGUAGE", default_value = "wgsl", value_parser = choice::<Target>())]
     target: Target,
     /// Write to this file; SPIR-V is then binary, and not words in hexadecimal
     #[arg(short, long, value_name = "FILE")]

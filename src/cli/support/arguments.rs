@@ -1,5 +1,6 @@
 //! Options that several commands share.
 
+use super::choice::choice;
 use crate::format::{Ignored, Quantization, Source};
 use crate::gpu::{GpuOptions, Quarantine, StorageKind, Tuning};
 use crate::kernels::CacheType;
@@ -24,7 +25,7 @@ pub(in crate::cli) struct DeviceArguments {
     )]
     pub adapter: Option<String>,
     /// Storage of tensors on the device [default: whichever the adapter reads faster]
-    #[arg(long, global = true, value_name = "KIND")]
+    #[arg(long, global = true, value_name = "KIND", value_parser = choice::<StorageKind>())]
     pub storage: Option<StorageKind>,
     /// Pretend that the adapter has no subgroups
     #[arg(long, global = true)]
@@ -104,7 +105,7 @@ impl IgnoringArguments {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CacheArgument {
     /// Type of cached keys and values; f16 holds numbers up to 65504, q8_0 up to 127 times that
-    #[arg(long, value_name = "TYPE", default_value = "f16")]
+    #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = choice::<CacheType>())]
     pub cache: CacheType,
 }
 
@@ -121,7 +122,7 @@ pub(in crate::cli) struct WeightsArguments {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct LoadingArguments {
     /// Quantise the matrices to this type while loading; `kaiwu convert` does it once, into a file
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = choice::<Quantization>())]
     pub quantize: Option<Quantization>,
     #[command(flatten)]
     pub cache: CacheArgument,

@@ -1,6 +1,7 @@
 //! What several commands share: options, loading, text in and out, progress, signals.
 
 pub(in crate::cli) mod arguments;
+pub(in crate::cli) mod choice;
 pub(in crate::cli) mod deadline;
 pub(in crate::cli) mod dump;
 pub(in crate::cli) mod given;
