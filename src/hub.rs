@@ -15,24 +15,33 @@
 //! }
 //! ```
 
+#[cfg_attr(not(feature = "hub"), allow(dead_code, reason = "some of it is for fetching"))]
 mod cache;
+#[cfg(feature = "hub")]
 mod client;
+#[cfg(feature = "hub")]
 mod download;
+#[cfg(feature = "hub")]
 mod fetch;
 mod inventory;
 mod name;
+#[cfg_attr(not(feature = "hub"), allow(dead_code, reason = "some of it is for fetching"))]
 mod settings;
 
 pub use inventory::{Cached, Removal};
 pub use name::ModelName;
 
 use crate::{Error, Result};
-use cache::{Parts, Stored, parts, present};
+use cache::{Parts, Stored, by_hand, parts, present};
+#[cfg(feature = "hub")]
 use client::Client;
-use fetch::{Fetch, by_hand, failed};
+#[cfg(feature = "hub")]
+use fetch::{Fetch, failed};
 use name::parts_of;
 use settings::Settings;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "hub")]
+use std::path::Path;
+use std::path::PathBuf;
 
 /// Which other revisions of a model there are, as the rest of a sentence.
 fn others(stored: &Stored) -> Result<String> {
@@ -157,6 +166,7 @@ impl Hub {
     /// # Errors
     /// If the hub cannot be reached, falls silent, has no such model or sends another than it
     /// announced, with what to place where by hand.
+    #[cfg(feature = "hub")]
     pub fn pull(&self, name: &ModelName, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
         if self.settings.offline {
             return self.cached(name);

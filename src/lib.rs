@@ -59,6 +59,7 @@
 //! | [`format`](mod@format), [`hub`] | model files; models by name |
 //! | [`workbench`] | is a kernel right on this machine, and how fast |
 
+#[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
 #[doc(hidden)]
@@ -70,13 +71,16 @@ pub mod generate;
 pub mod gpu;
 pub mod hub;
 pub mod kernels;
+#[cfg(feature = "train")]
 #[doc(hidden)]
 pub mod lab;
 pub mod model;
 pub mod sample;
 pub mod session;
 pub mod text;
+#[cfg(feature = "train")]
 pub mod train;
+#[cfg(feature = "workbench")]
 pub mod workbench;
 
 pub use error::{Error, Result};

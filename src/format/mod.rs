@@ -50,6 +50,7 @@ pub use gguf_writer::{NewTensor, write_gguf, write_gguf_to};
 pub use ignored::Ignored;
 pub use json::with_words;
 pub use lora::{Lora, LowRank};
+#[cfg(feature = "train")]
 pub(crate) use mapped::Mapped;
 pub use metadata::{Array, Value};
 pub use quantize::Quantization;
