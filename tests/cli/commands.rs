@@ -96,7 +96,7 @@ fn what_cannot_be_followed_is_said_on_standard_error() {
         (
             &["generate", "a", "--context", "9000"],
             2,
-            "--context 9000 exceeds what the model was made for, 8192",
+            "a context of 9000 tokens is not possible: the model was made for 1 to 8192",
         ),
         (&["generate", "a", "--storage", "tape"], 2, "texture"),
         (&["generate", "", "-n", "1"], 2, "no tokens"),
