@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules by layer: a module may import from the layers before its own, and from itself.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 11] = [
     &["error"],
     &["files"],
     &["format", "hub"],
@@ -17,9 +17,31 @@ const LAYERS: [&[&str]; 10] = [
     &["kernels"],
     &["model"],
     &["generate", "train"],
+    &["session"],
     &["workbench", "lab", "serve"],
     &["cli"],
 ];
+
+/// Folders of `src/gpu` in their order: each imports from those before it, and by their names, not
+/// by what `src/gpu/mod.rs` shows to others.
+const GPU_FOLDERS: [&str; 10] = [
+    "adapter",
+    "records",
+    "device",
+    "tensor",
+    "kernel",
+    "selection",
+    "software",
+    "program",
+    "user_shader",
+    "open",
+];
+
+/// What is there for one software driver, and the only folders that may know of it.
+const SOFTWARE: (&str, [&str; 2]) = ("software", ["program", "open"]);
+
+/// Modules that say nothing of any driver, in no comment either.
+const WITHOUT_DRIVERS: [&str; 3] = ["model", "train", "kernels"];
 
 /// Those that are plain data and strings, and those that run on a device: the former are not the
 /// latter's business.
@@ -73,24 +95,24 @@ fn rank(module: &str) -> Option<usize> {
 /// Modules named after `crate::` (or, in the program, `kaiwu::`) in a line; names of a `{...}` list
 /// too.
 fn imports(line: &str) -> Vec<&str> {
-    let word =
-        |text: &str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let names = ["crate::", "kaiwu::"].into_iter().flat_map(|start| names_after(line, start));
+    names.filter(|name| name.starts_with(|c: char| c.is_lowercase())).collect()
+}
+
+/// Names that stand behind `start` in a line; those of a `{...}` list too.
+fn names_after<'a>(line: &'a str, start: &str) -> Vec<&'a str> {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let word = |text: &str| text.find(|c| !is_name(c)).unwrap_or(text.len());
     let mut found = vec![];
-    for start in ["crate::", "kaiwu::"] {
-        for (at, _) in line.match_indices(start) {
-            let before = line[..at].chars().next_back();
-            if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
-                continue;
-            }
-            let rest = &line[at + start.len()..];
-            let names = match rest.strip_prefix('{') {
-                // Of nested lists only the names on the outside are modules.
-                Some(list) => outside(list),
-                None => vec![&rest[..word(rest)]],
-            };
-            found.extend(
-                names.into_iter().filter(|name| name.starts_with(|c: char| c.is_lowercase())),
-            );
+    for (at, _) in line.match_indices(start) {
+        if line[..at].chars().next_back().is_some_and(is_name) {
+            continue;
+        }
+        let rest = &line[at + start.len()..];
+        match rest.strip_prefix('{') {
+            // Of nested lists only the names on the outside are modules.
+            Some(list) => found.extend(outside(list)),
+            None => found.push(&rest[..word(rest)]),
         }
     }
     found
@@ -144,6 +166,11 @@ fn wrong_imports(file: &str, text: &str) -> Vec<String> {
                 wrong.push(format!("{file}:{number}: {own} imports {name}, which is not below it"));
             }
         }
+        if own == "gpu" {
+            wrong.extend(
+                wrong_folder(file, line).map(|message| format!("{file}:{number}: {message}")),
+            );
+        }
         if own != "gpu" && line.contains("wgpu::") {
             wrong.push(format!("{file}:{number}: only src/gpu names wgpu"));
         }
@@ -151,7 +178,34 @@ fn wrong_imports(file: &str, text: &str) -> Vec<String> {
             wrong.push(format!("{file}:{number}: {own} is plain data and knows no device"));
         }
     }
+    if WITHOUT_DRIVERS.contains(&own) {
+        for (number, line) in (1..).zip(text.lines()) {
+            if line.to_lowercase().contains("lavapipe") {
+                wrong.push(format!("{file}:{number}: {own} says nothing of one driver"));
+            }
+        }
+    }
     wrong
+}
+
+/// What is wrong with a line's imports within `src/gpu`.
+fn wrong_folder(file: &str, line: &str) -> Option<String> {
+    let rank = |folder: &str| GPU_FOLDERS.iter().position(|known| *known == folder);
+    let own = file.strip_prefix("src/gpu/")?.split_once('/')?.0;
+    let Some(own_rank) = rank(own) else {
+        return Some(format!("gpu/{own} is in no order; add it to tests/layers.rs"));
+    };
+    names_after(line, "crate::gpu::").into_iter().find_map(|name| {
+        let Some(rank) = rank(name) else {
+            return Some(format!("{name} is not named by its folder"));
+        };
+        if name != own && rank >= own_rank {
+            return Some(format!("gpu/{own} imports {name}, which is not below it"));
+        }
+        let (software, may) = SOFTWARE;
+        (name == software && name != own && !may.contains(&own))
+            .then(|| format!("gpu/{own} is not to know of {software}"))
+    })
 }
 
 #[track_caller]
@@ -180,6 +234,18 @@ fn wrong_imports_are_found() {
         ("src/gpu/a.rs", "use wgpu::Buffer; // crate::format is below", 0),
         ("src/gpu/a.rs", "/// See [`crate::model::Runner`].", 0),
         ("src/kernels/a.rs", "use crate::gpu::{self, model};", 0),
+        ("src/gpu/mod.rs", "pub use open::open::Gpu;", 0),
+        ("src/gpu/tensor/a.rs", "use crate::gpu::device::device::Gpu;", 0),
+        ("src/gpu/tensor/a.rs", "use crate::gpu::tensor::host::HostMemory;", 0),
+        ("src/gpu/tensor/a.rs", "use crate::gpu::kernel::kernel::Kernel;", 1),
+        ("src/gpu/tensor/a.rs", "use crate::gpu::{device::lock, open::probe};", 1),
+        ("src/gpu/tensor/a.rs", "use crate::gpu::Gpu;", 1),
+        ("src/gpu/program/a.rs", "use crate::gpu::software::chain;", 0),
+        ("src/gpu/user_shader/a.rs", "use crate::gpu::software::chain;", 1),
+        ("src/gpu/other/a.rs", "", 0),
+        ("src/gpu/other/a.rs", "use crate::gpu::tensor::tensor::Tensor;", 1),
+        ("src/model/a.rs", "// Lavapipe likes it.", 1),
+        ("src/workbench/a.rs", "// Lavapipe likes it.", 0),
         ("src/other/a.rs", "", 1),
         ("src/other.rs", "", 1),
     ];

@@ -1,11 +1,21 @@
 //! What a kernel does on the machine at hand: is it right, how fast is it, and what is compiled.
+//!
+//! ```
+//! use kaiwu::workbench::{cases, list};
+//!
+//! // What there is, without a device.
+//! for kernel in list(&cases::on_host()?, None) {
+//!     println!("{}: {} strategies", kernel.kernel, kernel.strategies.len());
+//! }
+//! # Ok::<(), kaiwu::Error>(())
+//! ```
 
 mod checks;
 mod shaders;
 mod speed;
 pub use crate::kernels::{BenchShape, Numbers};
 pub use checks::cases;
-pub use checks::chained::{ChainReport, chain_text, examine_chain, examine_chains};
+pub use checks::chained::{chain_text, examine_chains};
 pub use checks::check::{check_case, check_case_by};
 pub use checks::doctor::{Bounds, Pace, StrategyReport, examine, healthy, remember};
 pub use checks::doctor_journal::{DoctorJournal, not_remembered};
