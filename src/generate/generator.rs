@@ -210,7 +210,7 @@ impl Generator {
         on_event: &mut impl FnMut(Event<'_>) -> Result<()>,
     ) -> Result<bool> {
         if rest.is_empty() {
-            return Err(Error::Usage("the prompt has no tokens".into()));
+            return Err(Error::input("the prompt has no tokens"));
         }
         self.runner.fits(self.cached.len() + rest.len())?;
         let (mut done, total) = (0, rest.len());
@@ -238,7 +238,7 @@ impl Generator {
             false => runner.prefill(ids, |_| ()),
             true => runner.check(ids).and_then(|divergence| match divergence {
                 None => Ok(()),
-                Some(divergence) => Err(Error::Device(format!(
+                Some(divergence) => Err(Error::Mismatch(format!(
                     "at token {before} the device parts from the reference: {divergence}"
                 ))),
             }),

@@ -64,7 +64,7 @@ impl Sampler {
     /// anything.
     pub fn sample(&mut self, logits: &mut [f32], history: &[u32]) -> Result<u32> {
         if let Some(id) = logits.iter().position(|x| !x.is_finite()) {
-            return Err(Error::Model(format!(
+            return Err(Error::NotFinite(format!(
                 "the logit of token {id} is {}: the model file is damaged or a kernel is wrong; \
                  fetch the file again, and report it if that does not help",
                 logits[id]
@@ -190,7 +190,7 @@ fn largest(logits: &[f32]) -> Result<(u32, f32)> {
     for (id, &x) in (0u32..).zip(logits) {
         // Finite logits may still overflow through bias or penalties.
         if x.is_nan() || x == f32::INFINITY {
-            return Err(Error::Usage(format!(
+            return Err(Error::input(format!(
                 "the logit of token {id} became {x} by bias and penalties; choose smaller ones"
             )));
         }
@@ -199,13 +199,11 @@ fn largest(logits: &[f32]) -> Result<(u32, f32)> {
         }
     }
     if best.1 == f32::NEG_INFINITY {
-        return Err(Error::Usage(
-            "no token is left to choose from: logit_bias bans them all".into(),
-        ));
+        return Err(Error::input("no token is left to choose from: logit_bias bans them all"));
     }
     Ok(best)
 }
 
 fn outside(what: &str, id: u32, vocab: usize) -> Error {
-    Error::Usage(format!("{what} names token {id}, but the model has {vocab} logits"))
+    Error::input(format!("{what} names token {id}, but the model has {vocab} logits"))
 }

@@ -76,7 +76,7 @@ impl SamplerSettings {
             if ok {
                 Ok(())
             } else {
-                Err(Error::Usage(format!("{name} is {value}, it must be {range}")))
+                Err(Error::setting(name, format!("is {value}, it must be {range}")))
             }
         };
         let positive = |v: f32| v.is_finite() && v > 0.0;
@@ -97,9 +97,8 @@ impl SamplerSettings {
         bounded("presence_penalty", p, p.is_finite(), "a finite number; 0 is off")?;
         for &(id, bias) in &self.logit_bias {
             if id as usize >= vocab {
-                return Err(Error::Usage(format!(
-                    "logit_bias names token {id}, but the vocabulary has {vocab} tokens"
-                )));
+                let why = format!("names token {id}, but the vocabulary has {vocab} tokens");
+                return Err(Error::setting("logit_bias", why));
             }
             let ok = bias.is_finite() || bias == f32::NEG_INFINITY;
             bounded(

@@ -3,6 +3,7 @@
 use super::command::Command;
 use super::settings::{self, Settings};
 use super::{notice, transcript};
+use crate::cli::support::failure::{is_usage, shown, usage, within};
 use crate::cli::support::output::print;
 use crate::cli::support::progress::Progress;
 use crate::generate::{Answer, Conversation, Event, FinishReason, Generator, Options, PromptRoom};
@@ -82,7 +83,7 @@ impl Talk {
             Ok(prompt) => prompt,
             Err(error) => {
                 self.conversation.restore(earlier);
-                notice(&error.to_string());
+                notice(&shown(&error));
                 return Ok(());
             }
         };
@@ -92,10 +93,10 @@ impl Talk {
         let (answer, left) = match self.whole_answer(&prompt.ids, room) {
             Ok(found) => found,
             // The text is too long for the context, or for the memory.
-            Err(error @ Error::Usage(_)) => {
+            Err(error) if is_usage(&error) || matches!(error, Error::OutOfMemory { .. }) => {
                 self.conversation.restore(earlier);
                 let advice = if prompt.ids.len() > context { "" } else { "; /reset makes room" };
-                notice(&format!("{error}{advice}"));
+                notice(&format!("{}{advice}", shown(&error)));
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -238,7 +239,7 @@ impl Talk {
             Command::Save { file, replace } => self.save(&transcript::path(file), replace),
             Command::Load(file) => self.load(&transcript::path(file)),
             // Those that need the person's input or end the talk are followed where these are.
-            other => Err(Error::Usage(format!("{other:?} is not for the conversation"))),
+            other => Err(usage(format!("{other:?} is not for the conversation"))),
         }
     }
 
@@ -290,7 +291,7 @@ impl Talk {
 
     fn load(&mut self, path: &Path) -> Result<String> {
         let found = transcript::load(path)?;
-        let wrong = |error: Error| Error::Text(format!("{}: {error}", path.display()));
+        let wrong = |error: Error| within(&path.display().to_string(), &error);
         let mut options = self.options.clone();
         let vocabulary = self.vocabulary();
         let answers = found.settings.apply(&mut options, vocabulary).map_err(wrong)?;

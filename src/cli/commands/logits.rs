@@ -1,7 +1,9 @@
 //! `kaiwu logits`: what the model thinks comes next.
 
+use crate::Result;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, WeightsArguments};
+use crate::cli::support::failure::{failed, usage};
 use crate::cli::support::likely::{self, percent};
 use crate::cli::support::loaded::{Needs, Opened};
 use crate::cli::support::output::{print, print_json, table};
@@ -11,7 +13,6 @@ use crate::files::AtomicFile;
 use crate::model::Runner;
 use crate::sample::{likeliest, logsumexp};
 use crate::text::Tokenizer;
-use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -82,7 +83,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         (None, text) => file.tokenizer()?.encode(&text.unwrap_or_default(), true)?,
     };
     if ids.is_empty() {
-        return Err(Error::Usage("the text has no tokens".into()));
+        return Err(usage("the text has no tokens".into()));
     }
     let all = arguments.output.as_ref().map(|_| Runner::all_logits_bytes(file.config.vocab_size));
     let needs = Needs { tokens: ids.len(), beside: all.unwrap_or(0) };
@@ -145,7 +146,7 @@ fn check(runner: &mut Runner, ids: &[u32]) -> Result<()> {
     for piece in ids.chunks(PIECE) {
         let first = runner.position();
         if let Some(divergence) = runner.check(piece)? {
-            return Err(Error::Device(format!(
+            return Err(failed(format!(
                 "at tokens from {first} on the device parts from the reference: {divergence}"
             )));
         }

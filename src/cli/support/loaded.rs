@@ -3,6 +3,8 @@
 
 use super::arguments::{DeviceArguments, WeightsArguments};
 use super::progress::Progress;
+use crate::Result;
+use crate::cli::support::failure::usage;
 use crate::format::{Ignored, Lora, Quantization, Source};
 use crate::gpu::{Device, Gpu, return_compilers_memory};
 use crate::kernels::CacheType;
@@ -11,7 +13,6 @@ use crate::model::{
     Config, Extent, Footprint, Model, PendingUpload, Runner, SessionOptions, notices,
 };
 use crate::text::{ChatTemplate, Tokenizer};
-use crate::{Error, Result};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -99,7 +100,7 @@ impl Opened {
             let message = format!(
                 "--context {context} exceeds what the model was made for, {longest} tokens"
             );
-            return Err(Error::Usage(message));
+            return Err(usage(message));
         }
         Ok(Self {
             path,

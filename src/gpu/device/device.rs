@@ -2,6 +2,7 @@
 
 use super::adapter::{self, AdapterReport};
 use super::memory::Memory;
+use crate::error::Remedy;
 use crate::gpu::kernel::kernel::{Needs, Strategy};
 use crate::gpu::selection::strategies::Choice;
 use crate::gpu::software::alias;
@@ -221,9 +222,7 @@ impl Gpu {
         let sink = Arc::clone(&first_error);
         device.set_device_lost_callback(move |reason, message| {
             if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
-                let message =
-                    format!("the device was lost ({message}); a smaller --context may help");
-                lock(&sink).get_or_insert(Error::Device(message));
+                lock(&sink).get_or_insert(Error::DeviceLost(message));
             }
         });
 
@@ -267,10 +266,11 @@ impl Gpu {
         gpu.capabilities.storage = match options.storage {
             Some(StorageKind::Texture) if !textures_fit => {
                 let message = format!(
-                    "{} binds only {} storage textures a kernel, eight are needed; use --storage buffer",
+                    "{} binds only {} storage textures a kernel, eight are needed; use buffers",
                     gpu.report.name, limits.max_storage_textures_per_shader_stage
                 );
-                return Err(Error::Device(message));
+                let remedy = Some(Remedy::UseBuffers);
+                return Err(Error::Unsupported { path: None, message, remedy });
             }
             Some(storage) => storage,
             None if textures_fit => match gpu.choice.fit_storage() {
@@ -389,9 +389,7 @@ impl Gpu {
 /// Puts a device error into our words; wgpu's text names the labelled object.
 pub(in crate::gpu) fn device_error(error: &wgpu::Error) -> Error {
     match error {
-        wgpu::Error::OutOfMemory { source } => Error::Device(format!(
-            "the device is out of memory ({source}); try a smaller --context or a smaller model"
-        )),
+        wgpu::Error::OutOfMemory { source } => Error::AllocationFailed(source.to_string()),
         wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
             Error::Device(format!("the device refused a request: {description}"))
         }

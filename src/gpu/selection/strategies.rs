@@ -69,9 +69,7 @@ impl Choice {
             // One is as good as the other.
             [true, true] | [false, false] => return None,
         };
-        log::warn!(
-            "taking {storage:?}s: kernels were found wrong in the other storage; see `kaiwu doctor`"
-        );
+        log::warn!("taking {storage:?}s: kernels were found wrong in the other storage");
         Some(storage)
     }
 }
@@ -98,7 +96,7 @@ impl Gpu {
             let Some(Quarantined { reason, .. }) = self.quarantined(kernel, strategy) else { return true };
             if lock(&self.choice.told).insert((kernel.into(), strategy.name.into())) {
                 log::warn!(
-                    "kernel {kernel}: not using {}, which is wrong on this adapter ({reason}); see `kaiwu doctor`",
+                    "kernel {kernel}: not using {}, which was found wrong on this adapter ({reason})",
                     strategy.name
                 );
             }
@@ -130,9 +128,7 @@ impl Gpu {
         }
         self.drop_quarantined(kernel.name(), &mut all);
         if all.is_empty() {
-            let message = "`kaiwu doctor` found every strategy wrong on this adapter with this driver; try another \
-                --storage, adapter or driver, or --ignore-quarantine if wrong results are no harm";
-            return Err(Error::Kernel { kernel: kernel.name().into(), message: message.into() });
+            return Err(Error::Quarantined { kernel: kernel.name().into() });
         }
         if let Some((_, fastest)) = self.tuned(kernel) {
             all.retain(|strategy| strategy.name != fastest.name);

@@ -11,7 +11,7 @@ use crate::model::rope::{RopeParameters, Scaling};
 pub(super) fn read(gguf: &Gguf) -> Result<Config> {
     let named = gguf.str("general.architecture")?;
     let architecture = TABLE.iter().find(|row| row.name == named).ok_or_else(|| {
-        gguf.path_error(format!(
+        gguf.unsupported(format!(
             "the architecture {named:?} is not supported; known are {}",
             names()
         ))
@@ -200,6 +200,6 @@ fn floats(gguf: &Gguf, name: &str) -> Result<Option<Vec<f32>>> {
     }
     let mut values = vec![0.0; info.elements() as usize];
     blocks::dequantise(info.dtype, gguf.data(info), &mut values)
-        .map_err(|message| gguf.path_error(format!("tensor {name}: {message}")))?;
+        .map_err(|message| gguf.tensor_error(name, message))?;
     Ok(Some(values))
 }

@@ -13,7 +13,7 @@ pub(super) fn read(folder: &Folder) -> Result<Config> {
     let named = folder.model_type()?;
     let architecture =
         TABLE.iter().find(|row| row.model_types.contains(&named)).ok_or_else(|| {
-            folder.path_error(format!(
+            folder.unsupported(format!(
                 "config.json: the model_type {named:?} is not supported; known are {}",
                 model_types()
             ))

@@ -85,7 +85,7 @@ impl Runner {
                 _ => compiled.unchained(gpu)?,
             };
             let Some(readback) = &self.readback else {
-                return Err(Error::Model("no memory to decode with".into()));
+                return Err(Error::Internal("the memory to decode with is missing"));
             };
             let left = steps - choices.len();
             let runs = program.run_and_read(gpu, left, &self.chosen, readback)?;

@@ -211,8 +211,8 @@ pub fn record(network: &Network, space: &mut Workspace, batch: &Batch) -> Result
             batch: size,
             tokens,
             queries: kept,
-            n_heads: n_heads,
-            n_kv_heads: n_kv_heads,
+            n_heads,
+            n_kv_heads,
             head_dim: shape.head(),
         };
         let attention = CausalAttention { q, kv, y: attended.clone(), stats, heads: sizes };

@@ -75,7 +75,7 @@ pub fn tune(gpu: &Gpu, case: &mut Case, patience: Duration) -> Result<ShapeTunin
                 programs.push((candidates.len(), program, f64::INFINITY));
                 None
             }
-            Err(error @ (Error::Kernel { .. } | Error::Model(_))) => Some(error.to_string()),
+            Err(error @ (Error::Kernel { .. } | Error::Mismatch(_))) => Some(error.to_string()),
             Err(error) => Some(survived(gpu, error)?),
         };
         candidates.push(Candidate {
@@ -195,7 +195,7 @@ fn check(
     program.run(gpu);
     match compare_outputs(gpu, &entry, &mut case.memory)?.divergence {
         None => Ok(program),
-        Some(wrong) => Err(Error::Model(wrong.to_string())),
+        Some(wrong) => Err(Error::Mismatch(wrong.to_string())),
     }
 }
 
