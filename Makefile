@@ -22,7 +22,7 @@ lint: ## formatting, clippy, documentation and shell scripts, all without a warn
 	@scripts/lint.sh
 
 fmt: ## format the Rust code
-	@cargo fmt
+	@scripts/fmt.sh
 
 portability: ## ask naga, spirv-val and Tint about every shader, and check its limits
 	@scripts/portability.sh

@@ -7,7 +7,7 @@
 use kaiwu::format::{Lora, Source};
 use kaiwu::generate::{Generator, Options};
 use kaiwu::gpu::{Device, Gpu, GpuOptions};
-use kaiwu::model::{Model, Runner};
+use kaiwu::model::{Runner, Weights};
 use kaiwu::text::{ChatTemplate, Message, Tokenizer};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let device = Device::Gpu(Gpu::open(&GpuOptions { unchecked: true, ..GpuOptions::default() })?);
     let source = Source::open(path.as_ref())?;
-    let mut model = Model::load(&device, &source, |_bytes_read| ())?;
+    let mut model = Weights::load(&device, &source, |_bytes_read| ())?;
     if let Some(adapter) = arguments.next() {
         let adapter = Lora::open(adapter.as_ref(), model.config.architecture.name)?;
         model.adapt(&device, &[(adapter, 1.0)])?;

@@ -4,7 +4,7 @@
 use kaiwu::format::Gguf;
 use kaiwu::generate::{Event, Generator, Options};
 use kaiwu::gpu::{Device, Gpu, GpuOptions};
-use kaiwu::model::{Model, Runner};
+use kaiwu::model::{Runner, Weights};
 use kaiwu::text::Tokenizer;
 use std::io::Write;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // room for 256 tokens now.
     let device = Device::Gpu(Gpu::open(&GpuOptions::default())?);
     let gguf = Arc::new(Gguf::open(path.as_ref())?);
-    let model = Arc::new(Model::load(&device, &gguf, |_bytes_read| ())?);
+    let model = Arc::new(Weights::load(&device, &gguf, |_bytes_read| ())?);
     let runner = Runner::new(&device, &model, None, 256)?;
 
     let tokenizer = Arc::new(Tokenizer::from_gguf(&gguf)?);

@@ -12,11 +12,11 @@ struct Axpy {
 }
 
 /// Operands are read and written four numbers at a time, wherever they live, through load_<name>
-/// and store_<name>.
+/// and store_<name>; the function asks by its parameters' names for what an invocation knows.
 const SHADER: &str = "
-@compute @workgroup_size(64)
-fn axpy(@builtin(global_invocation_id) lane: vec3<u32>) {
-    if lane.x < p.texels { store_z(lane.x, p.a * load_x(lane.x) + load_y(lane.x)); }
+fn axpy(invocation: vec3<u32>) {
+    let i = invocation.x;
+    if i < p.texels { store_z(i, p.a * load_x(i) + load_y(i)); }
 }";
 
 impl Kernel for Axpy {

@@ -54,7 +54,7 @@ try() {
 a = next(a for a in d if a["chosen"])
 print(f"""{a["name"]}, {a["driver_info"] or a["driver"]} | {"yes" if a["f16"] else "no"} | {a["subgroup_sizes"]} | {a["storage_textures"]}""")')
     echo "== $name: $adapter"
-    "${run[@]}" cargo test --release --locked --no-fail-fast --test kernels --test device 2>&1 | tee "$log" || {
+    "${run[@]}" cargo test --release --locked --no-fail-fast --test kernels --test gpu -- reference:: device:: 2>&1 | tee "$log" || {
         verdict=FAILED
         status=1
     }

@@ -15,7 +15,7 @@ check() {
     fi
 }
 
-check formatting cargo fmt --check
+check formatting scripts/fmt.sh --check
 check clippy cargo clippy --quiet --release --locked --all-targets -- -D warnings
 check documentation env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --release --locked --no-deps
 # shellcheck disable=SC2317 # `check` calls it

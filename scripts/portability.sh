@@ -15,7 +15,8 @@ scripts/setup.sh
 scripts/portability/install.sh
 export NODE_MODULES=$work/node_modules
 
-cargo test --release --locked --test portability --test layers -- --show-output
+cargo test --release --locked --test layers
+cargo test --release --locked --test kernels -- portability:: --show-output
 scripts/portability/write.sh "$shaders"
 
 status=0

@@ -42,4 +42,4 @@ with tarfile.open(archive) as tar:
 ' "$work"/source/*.tar.gz "$work/templates"
 "$python" -B scripts/templates.py "$work/templates" > "$work/expected.json"
 mv "$work/expected.json" "$work/templates/"
-KAIWU_TEMPLATES=$work/templates cargo test --release --locked --test templates -- --ignored --nocapture templates_of_models
+KAIWU_TEMPLATES=$work/templates cargo test --release --locked --test text -- --ignored --nocapture templates_of_models

@@ -2,7 +2,7 @@
 
 use kaiwu::format::Source;
 use kaiwu::gpu::Device;
-use kaiwu::model::{Config, Model};
+use kaiwu::model::{Config, Weights};
 use kaiwu::text::Tokenizer;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -71,5 +71,5 @@ pub fn open(path: &Path) {
     if let Ok(tokenizer) = Tokenizer::from_source(&source) {
         let _ = tokenizer.encode("Of 3 mice <s>\n", true).map(|ids| tokenizer.decode(&ids, false));
     }
-    let _ = Model::load(&Device::Reference, &source, |_| ());
+    let _ = Weights::load(&Device::Reference, &source, |_| ());
 }

@@ -8,7 +8,7 @@ rm -rf "$folder"
 mkdir -p "$folder"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if ! KAIWU_SHADERS=$folder cargo test --quiet --release --locked --test portability -- --ignored write_shaders > "$log" 2>&1; then
+if ! KAIWU_SHADERS=$folder cargo test --quiet --release --locked --test kernels -- --ignored write_shaders > "$log" 2>&1; then
     cat "$log" >&2
     exit 1
 fi

@@ -37,12 +37,7 @@ fn highest(own: f32) -> f32 {
     return max(four, subgroupShuffleXor(four, 4u));
 }
 
-@compute @workgroup_size(8)
-fn attention(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) grid: vec3<u32>,
-    @builtin(subgroup_invocation_id) lane: u32,
-) {
+fn attention(workgroup: vec3<u32>, grid: vec3<u32>, lane: u32) {
     let first_head = workgroup.y * {{ HEADS }}u;
     // Early tokens see little, late ones much: taking them from both ends in turn evens out any run
     // of workgroups, for adapters that hand each core one run.

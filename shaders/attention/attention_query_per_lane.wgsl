@@ -6,17 +6,13 @@
 // cache. HEAD8 = head4 / 2.
 //% include "cache_read"
 
-@compute @workgroup_size(32)
-fn attention_query_per_lane(
-    @builtin(global_invocation_id) global: vec3<u32>,
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-) {
-    if global.x >= p.tokens * p.heads {
+fn attention_query_per_lane(invocation: vec3<u32>, workgroup: vec3<u32>) {
+    if invocation.x >= p.tokens * p.heads {
         return;
     }
-    let key_head = global.x % p.heads / p.group;
-    let last = load_step(0u).x + global.x / p.heads;
-    let own = global.x * HEAD4;
+    let key_head = invocation.x % p.heads / p.group;
+    let last = load_step(0u).x + invocation.x / p.heads;
+    let own = invocation.x * HEAD4;
     var top = -1e30;
     var total = 0.0;
     var lo: array<vec4<f32>, HEAD8>;
@@ -62,7 +58,7 @@ fn attention_query_per_lane(
         }
     }
     //% if PIECES
-    let row = workgroup.z * p.heads + global.x;
+    let row = workgroup.z * p.heads + invocation.x;
     store_stats(row, vec4<f32>(top, total, 0.0, 0.0));
     for (var d = 0u; d < HEAD8; d++) {
         store_y(row * HEAD4 + 2u * d, lo[d]);

@@ -30,12 +30,7 @@ var<workgroup> scores: array<f32, {{ ROWS }}u * LANES>;
 var<workgroup> weights: array<f32, {{ ROWS }}u * LANES>;
 var<workgroup> sums: array<vec4<f32>, 2u * LANES>;
 
-@compute @workgroup_size(LANES)
-fn attention_workgroup(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) grid: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn attention_workgroup(workgroup: vec3<u32>, grid: vec3<u32>, lane: u32) {
     let l = lane & 7u;
     let team = lane >> 3u;
     let first_head = workgroup.y * {{ HEADS }}u;

@@ -6,16 +6,15 @@
 // over queries * heads, 32 a workgroup.
 //% include "causal"
 
-@compute @workgroup_size(32)
-fn causal_attention(@builtin(global_invocation_id) global: vec3<u32>) {
-    if global.x >= p.rows * p.heads {
+fn causal_attention(invocation: vec3<u32>) {
+    if invocation.x >= p.rows * p.heads {
         return;
     }
-    let n = global.x / p.heads;
-    let head = global.x % p.heads / p.group;
+    let n = invocation.x / p.heads;
+    let head = invocation.x % p.heads / p.group;
     let first = n / p.queries * p.tokens;
     let last = first + p.tokens - p.queries + n % p.queries;
-    let own = global.x * HEAD4;
+    let own = invocation.x * HEAD4;
     var top = -1e30;
     var total = 0.0;
     //% for d in range(HEAD4)
@@ -41,5 +40,5 @@ fn causal_attention(@builtin(global_invocation_id) global: vec3<u32>) {
     //% for d in range(HEAD4)
     store_y(own + {{ d }}u, sum{{ d }} / total);
     //% endfor
-    store_stats(global.x, vec4<f32>(top + log(total), 0.0, 0.0, 0.0));
+    store_stats(invocation.x, vec4<f32>(top + log(total), 0.0, 0.0, 0.0));
 }

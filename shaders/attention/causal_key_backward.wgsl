@@ -7,14 +7,13 @@
 // 32 a workgroup.
 //% include "causal"
 
-@compute @workgroup_size(32)
-fn causal_key_backward(@builtin(global_invocation_id) global: vec3<u32>) {
+fn causal_key_backward(invocation: vec3<u32>) {
     let key_heads = p.heads / p.group;
-    let t = global.x / key_heads;
+    let t = invocation.x / key_heads;
     if t >= p.rows / p.queries * p.tokens {
         return;
     }
-    let head = global.x % key_heads;
+    let head = invocation.x % key_heads;
     let own = key_at(t, head);
     let place = t % p.tokens;
     let hidden = p.tokens - p.queries; // places before the first query

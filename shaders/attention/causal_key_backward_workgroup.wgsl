@@ -21,11 +21,7 @@ var<workgroup> queries: array<vec4<f32>, TILE * HEAD4>;
 var<workgroup> gradients: array<vec4<f32>, TILE * HEAD4>;
 var<workgroup> levels: array<vec2<f32>, TILE>; // stats and delta
 
-@compute @workgroup_size(LANES)
-fn causal_key_backward_workgroup(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn causal_key_backward_workgroup(workgroup: vec3<u32>, lane: u32) {
     let first = workgroup.x * LANES;
     // Surplus lanes repeat the last place and store nothing.
     let place = min(first + lane, p.tokens - 1u);

@@ -6,17 +6,16 @@
 // heads. Grid: x over queries * heads, 32 a workgroup.
 //% include "causal"
 
-@compute @workgroup_size(32)
-fn causal_query_backward(@builtin(global_invocation_id) global: vec3<u32>) {
-    if global.x >= p.rows * p.heads {
+fn causal_query_backward(invocation: vec3<u32>) {
+    if invocation.x >= p.rows * p.heads {
         return;
     }
-    let n = global.x / p.heads;
-    let head = global.x % p.heads / p.group;
+    let n = invocation.x / p.heads;
+    let head = invocation.x % p.heads / p.group;
     let first = n / p.queries * p.tokens;
     let last = first + p.tokens - p.queries + n % p.queries;
-    let own = global.x * HEAD4;
-    let level = load_stats(global.x).x;
+    let own = invocation.x * HEAD4;
+    let level = load_stats(invocation.x).x;
     var parts = vec4<f32>();
     //% for d in range(HEAD4)
     let q{{ d }} = load_q(own + {{ d }}u) * p.scale;
@@ -25,7 +24,7 @@ fn causal_query_backward(@builtin(global_invocation_id) global: vec3<u32>) {
     var sum{{ d }} = vec4<f32>();
     //% endfor
     let delta = dot(parts, vec4<f32>(1.0));
-    store_delta(global.x, vec4<f32>(delta, 0.0, 0.0, 0.0));
+    store_delta(invocation.x, vec4<f32>(delta, 0.0, 0.0, 0.0));
     for (var t = first; t <= last; t++) {
         let key = key_at(t, head);
         var products = vec4<f32>();

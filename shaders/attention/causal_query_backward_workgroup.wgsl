@@ -12,11 +12,7 @@ const TILE: u32 = {{ TILE }}u;
 var<workgroup> keys: array<vec4<f32>, TILE * HEAD4>;
 var<workgroup> values: array<vec4<f32>, TILE * HEAD4>;
 
-@compute @workgroup_size(LANES)
-fn causal_query_backward_workgroup(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn causal_query_backward_workgroup(workgroup: vec3<u32>, lane: u32) {
     let first = workgroup.x * LANES;
     // Surplus lanes repeat the last query and store nothing.
     let query = min(first + lane, p.queries - 1u);

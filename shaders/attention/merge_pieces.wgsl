@@ -7,11 +7,7 @@
 //
 // Grid: x over 8 texels of y.
 
-@compute @workgroup_size(8)
-fn merge_pieces(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn merge_pieces(workgroup: vec3<u32>, lane: u32) {
     let at = workgroup.x * 8u + lane;
     if at < p.texels {
         let head = at / p.head4;

@@ -54,8 +54,7 @@ fn rotate(v: vec4<f32>, turn: vec4<f32>) -> vec4<f32> {
     );
 }
 
-@compute @workgroup_size(LANES)
-fn qk_norm_rope(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn qk_norm_rope(workgroup: vec3<u32>, lane: u32) {
     let h = workgroup.x;
     let t = workgroup.y;
     let position = load_step(0u).x + t;

@@ -19,8 +19,3 @@ fn texel(i: u32) {
     }
     store_y(i, v + load_base(i));
 }
-
-@compute @workgroup_size(64)
-fn rope(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    texels(workgroup, lane);
-}

@@ -2,6 +2,8 @@
 // no sign extension: a register is cheaper to choose from than an array in memory.
 //% include "nibbles"
 
+const COLUMN_SCALE: vec4<f32> = vec4<f32>(1.0); // nothing is masked in place
+
 // -127 -104 -83 -65, -49 -35 -22 -10, 1 13 25 38, 53 69 89 113, the first in the lowest byte.
 const LEVELS_0: u32 = 0x3f2d1801u;
 const LEVELS_4: u32 = 0x766a5d4fu;

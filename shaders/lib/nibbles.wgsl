@@ -1,13 +1,8 @@
 //% include "matrix"
 
 const HAS_SCALES: bool = true;
-//% if FORMAT == "q8_0"
-const COLUMN_SCALE: vec4<f32> = vec4<f32>(1.0, 0.00390625, 0.0000152587890625, 1.0);
-//% elif FORMAT == "iq4_nl"
-const COLUMN_SCALE: vec4<f32> = vec4<f32>(1.0); // nothing is masked in place
-//% else
-const COLUMN_SCALE: vec4<f32> = vec4<f32>(1.0, 0.00390625, 0.0000152587890625, 0.000000059604644775390625);
-//% endif
+// The COLUMN_SCALE of formats that mask all fields in place.
+const IN_PLACE: vec4<f32> = vec4<f32>(1.0, 0.00390625, 0.0000152587890625, 0.000000059604644775390625);
 
 fn levels(masked: vec4<u32>) -> vec4<f32> {
     return vec4<f32>(bitcast<vec4<i32>>(masked)); // from i32: software adapters convert u32 the long way

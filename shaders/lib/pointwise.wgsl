@@ -1,9 +1,8 @@
 // A workgroup owns 256 texels, a lane every 64th of them: 64 neighbouring lanes read, and write,
 // 1024 contiguous bytes at a time of each operand that has the shape of the result. The shader
-// gives `texel(i)`, which computes texel i of p.texels, and its entry point calls `texels`. Grid:
-// workgroups x + FOLD * y.
+// gives `texel(i)`, which computes texel i of p.texels. Grid: workgroups x + FOLD * y.
 
-fn texels(workgroup: vec3<u32>, lane: u32) {
+fn {{ ENTRY }}(workgroup: vec3<u32>, lane: u32) {
     let first = (workgroup.x + {{ FOLD }}u * workgroup.y) * 256u;
     let end = min(first + 256u, p.texels);
     for (var i = first + lane; i < end; i += 64u) {

@@ -4,6 +4,8 @@
 //% include "nibbles"
 //% include "bit_pairs"
 
+const COLUMN_SCALE: vec4<f32> = IN_PLACE;
+
 fn fetch(b: u32, j: u32, slot: u32) -> Pairs {
     return bit_pairs(0u, b, j, slot);
 }

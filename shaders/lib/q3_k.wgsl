@@ -4,6 +4,8 @@
 //% include "bit_pairs"
 //% include "byte_scales"
 
+const COLUMN_SCALE: vec4<f32> = IN_PLACE;
+
 struct Raw {
     low: Pairs,
     high: vec4<u32>, // shifted so that the bits of quad j are bits 8c and 8c + 4

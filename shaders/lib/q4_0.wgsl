@@ -1,6 +1,8 @@
 // Q4_0: d * (q - 8).
 //% include "nibbles"
 
+const COLUMN_SCALE: vec4<f32> = IN_PLACE;
+
 fn fetch(b: u32, j: u32, slot: u32) -> vec4<u32> {
     return nibble_texel(b, j, slot);
 }

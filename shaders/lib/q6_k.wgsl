@@ -4,6 +4,8 @@
 //% include "bit_pairs"
 //% include "byte_scales"
 
+const COLUMN_SCALE: vec4<f32> = IN_PLACE;
+
 struct Raw {
     low: vec4<u32>,
     high: Pairs,

@@ -1,6 +1,8 @@
 // Q8_0: d * q, stored as d * (u - 128) with unsigned bytes, which need no sign extension.
 //% include "nibbles"
 
+const COLUMN_SCALE: vec4<f32> = vec4<f32>(IN_PLACE.xyz, 1.0);
+
 // As byte_quad, but the last column is shifted down: masked in place it would be negative.
 fn unsigned_quad(w: vec4<u32>) -> mat4x4<f32> {
     return mat4x4<f32>(

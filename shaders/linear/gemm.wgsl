@@ -13,15 +13,7 @@
 //
 // Grid: x over 32 * TEXELS columns, y over ROWS rows.
 
-@compute @workgroup_size(8)
-fn gemm(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-//% if BROADCAST
-    @builtin(subgroup_invocation_id) lane: u32,
-//% else
-    @builtin(local_invocation_index) lane: u32,
-//% endif
-) {
+fn gemm(workgroup: vec3<u32>, lane: u32) {
     let row = workgroup.y * {{ ROWS }}u;
     let column = workgroup.x * {{ 8 * TEXELS }}u + lane; // in texels
     // Surplus rows and columns repeat the last ones and store nothing. Parameters are read here,

@@ -15,11 +15,7 @@
 //
 // Grid: x over 32 * TEXELS columns, y over TURNS rows.
 
-@compute @workgroup_size(8)
-fn gemm_stationary(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(subgroup_invocation_id) lane: u32,
-) {
+fn gemm_stationary(workgroup: vec3<u32>, lane: u32) {
     // Parameters are read here, outside the loop: a software adapter reads them lane by lane where
     // lanes may have parted.
     let rows = p.rows;

@@ -31,11 +31,7 @@ fn right_at(step: u32, column: u32) -> u32 {
     return step * 16u + (column ^ (step >> 2u));
 }
 
-@compute @workgroup_size(LANES)
-fn gemm_workgroup_tile(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn gemm_workgroup_tile(workgroup: vec3<u32>, lane: u32) {
     let x = lane & 15u;
     let y = lane >> 4u;
     let first_row = workgroup.y * ROWS;

@@ -56,15 +56,7 @@ fn scaled(q: mat4x4<f32>, d: vec4<f32>, m: vec4<f32>) -> mat4x4<f32> {
     return q;
 }
 
-@compute @workgroup_size(8)
-fn matmul(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-//% if BROADCAST
-    @builtin(subgroup_invocation_id) lane: u32,
-//% else
-    @builtin(local_invocation_index) lane: u32,
-//% endif
-) {
+fn matmul(workgroup: vec3<u32>, lane: u32) {
     let row_tile = workgroup.{{ "y" if TOKENS_FIRST else "x" }};
     let slot = row_tile * {{ 8 if PAIRED else 16 }}u + lane;
     let tile = tile_of(workgroup.{{ "x" if TOKENS_FIRST else "y" }});

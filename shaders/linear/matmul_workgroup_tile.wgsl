@@ -43,11 +43,7 @@ fn stage(column: u32, slot: u32, q: mat4x4<f32>, d: vec4<f32>, m: vec4<f32>) {
     //% endfor
 }
 
-@compute @workgroup_size(LANES)
-fn matmul_workgroup_tile(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn matmul_workgroup_tile(workgroup: vec3<u32>, lane: u32) {
     let row_tile = workgroup.{{ "y" if TOKENS_FIRST else "x" }};
     let tile = tile_of(workgroup.{{ "x" if TOKENS_FIRST else "y" }});
     //% if GROUPED

@@ -19,15 +19,7 @@ struct Block {
     sum_hi: f32,
 }
 
-@compute @workgroup_size(8)
-fn matvec(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-//% if BROADCAST
-    @builtin(subgroup_invocation_id) lane: u32,
-//% else
-    @builtin(local_invocation_index) lane: u32,
-//% endif
-) {
+fn matvec(workgroup: vec3<u32>, lane: u32) {
     let task = task_of(workgroup.y);
     //% if has_routes
     if !task.here {

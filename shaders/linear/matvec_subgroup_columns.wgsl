@@ -22,17 +22,16 @@ var<workgroup> sums0: array<vec4<f32>, {{ SLOTS }}u * SPANS>;
 var<workgroup> sums1: array<vec4<f32>, {{ SLOTS }}u * SPANS>;
 var<workgroup> squares: array<f32, {{ SLOTS }}u * SPANS>;
 
-@compute @workgroup_size(LANES)
 fn matvec_subgroup_columns(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-    @builtin(subgroup_invocation_id) lane: u32,
-    @builtin(subgroup_size) size: u32,
-    @builtin(subgroup_id) subgroup: u32,
-    @builtin(num_subgroups) subgroups: u32,
+    workgroup: vec3<u32>,
+    lane: u32,
+    subgroup_lane: u32,
+    subgroup_size: u32,
+    subgroup: u32,
+    subgroups: u32,
 ) {
-    let full = subgroups * size == LANES;
-    let rank = select(local, subgroup * size + lane, full);
+    let full = subgroups * subgroup_size == LANES;
+    let rank = select(lane, subgroup * subgroup_size + subgroup_lane, full);
     let l = rank % {{ SLOTS }}u;
     let split = rank / {{ SLOTS }}u;
     let task = task_of(workgroup.y);

@@ -24,11 +24,7 @@ var<workgroup> sums0: array<vec4<f32>, LANES>;
 var<workgroup> sums1: array<vec4<f32>, LANES>;
 var<workgroup> squares: array<f32, LANES>;
 
-@compute @workgroup_size(LANES)
-fn matvec_workgroup_columns(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn matvec_workgroup_columns(workgroup: vec3<u32>, lane: u32) {
     let task = task_of(workgroup.y);
     //% if has_routes
     if !task.here {

@@ -7,11 +7,10 @@
 // tokens.
 //% include FORMAT
 
-@compute @workgroup_size(32)
-fn embed(@builtin(global_invocation_id) global: vec3<u32>) {
-    let b = global.x >> 2u;
-    let j = global.x & 3u;
-    let t = global.y;
+fn embed(invocation: vec3<u32>) {
+    let b = invocation.x >> 2u;
+    let j = invocation.x & 3u;
+    let t = invocation.y;
     let id = load_ids(t >> 2u)[t & 3u];
     if b >= p.blocks || id < p.first_row || id - p.first_row >= p.rows4 * 4u {
         return;

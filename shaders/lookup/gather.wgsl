@@ -8,8 +8,3 @@ fn texel(i: u32) {
     let id = load_ids(t >> 2u)[t & 3u];
     store_y(i, load_table(id * p.width4 + column) + load_places(t % p.period * p.width4 + column));
 }
-
-@compute @workgroup_size(64)
-fn gather(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    texels(workgroup, lane);
-}

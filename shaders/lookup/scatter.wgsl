@@ -6,15 +6,7 @@
 // than an axis. Eight neighbouring lanes read and write 128 contiguous bytes of a row, and ids,
 // too, are read once, side by side.
 
-@compute @workgroup_size(8)
-fn scatter(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-//% if BROADCAST
-    @builtin(subgroup_invocation_id) lane: u32,
-//% else
-    @builtin(local_invocation_index) lane: u32,
-//% endif
-) {
+fn scatter(workgroup: vec3<u32>, lane: u32) {
     let row = workgroup.y + {{ FOLD }}u * workgroup.z;
     if row >= p.rows {
         return;

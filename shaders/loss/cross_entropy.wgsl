@@ -5,9 +5,8 @@
 // lanes are those of a CPU take well; cross_entropy_shared_row is for the others. Grid: x over
 // rows, 8 a workgroup.
 
-@compute @workgroup_size(8)
-fn cross_entropy(@builtin(global_invocation_id) global: vec3<u32>) {
-    let r = global.x;
+fn cross_entropy(invocation: vec3<u32>) {
+    let r = invocation.x;
     if r >= p.rows {
         return;
     }

@@ -3,9 +3,8 @@
 // cross_entropy_backward_shared_row is for adapters where that is slow. Grid: x over rows, 8 a
 // workgroup.
 
-@compute @workgroup_size(8)
-fn cross_entropy_backward(@builtin(global_invocation_id) global: vec3<u32>) {
-    let r = global.x;
+fn cross_entropy_backward(invocation: vec3<u32>) {
+    let r = invocation.x;
     if r >= p.rows {
         return;
     }

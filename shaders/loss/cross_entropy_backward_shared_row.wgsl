@@ -5,11 +5,7 @@
 
 const LANES: u32 = {{ LANES }}u;
 
-@compute @workgroup_size(LANES)
-fn cross_entropy_backward_shared_row(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn cross_entropy_backward_shared_row(workgroup: vec3<u32>, lane: u32) {
     let r = workgroup.x + {{ FOLD }}u * workgroup.y;
     if r >= p.rows {
         return;

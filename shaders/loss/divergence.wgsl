@@ -7,11 +7,7 @@
 const LANES: u32 = 64u;
 var<workgroup> lane_sum: array<f32, LANES>;
 
-@compute @workgroup_size(LANES)
-fn divergence(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn divergence(workgroup: vec3<u32>, lane: u32) {
     let t = workgroup.x;
     let whole_a = vec4<f32>(load_scores_a(t).x);
     let whole_b = vec4<f32>(load_scores_b(t).x);

@@ -2,8 +2,7 @@
 // there. Grid: tokens x + FOLD * y, a workgroup each.
 //% include "row"
 
-@compute @workgroup_size(LANES)
-fn divergence_shared_row(@builtin(workgroup_id) workgroup: vec3<u32>, own: Lane{{ ", @builtin(subgroup_size) size: u32" if SUBGROUPS else "" }}) {
+fn divergence_shared_row(workgroup: vec3<u32>, own: Lane) {
     let lane = own.lane;
     let t = workgroup.x + {{ FOLD }}u * workgroup.y;
     if t >= p.rows {

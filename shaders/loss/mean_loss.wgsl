@@ -4,8 +4,7 @@
 
 var<workgroup> sums: array<vec4<f32>, 64>;
 
-@compute @workgroup_size(64)
-fn mean_loss(@builtin(local_invocation_index) lane: u32) {
+fn mean_loss(lane: u32) {
     var sum = vec4<f32>();
     for (var r = lane; r < p.rows; r += 64u) {
         sum += load_rows(r);

@@ -12,8 +12,3 @@ fn texel(i: u32) {
     let slope = load_dtotals(at >> 2u)[at & 3u];
     store_drows(i, vec4<f32>(slope * load_rows(i).w / count, 0.0, 0.0, 0.0));
 }
-
-@compute @workgroup_size(64)
-fn mean_loss_backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    texels(workgroup, lane);
-}

@@ -16,11 +16,7 @@ fn row_texel(row: u32, i: u32) -> vec4<f32> {
     return select(vec4<f32>(LOWEST), load_logits(row + i), index < vec4<u32>(p.count));
 }
 
-@compute @workgroup_size(LANES)
-fn token_log_prob(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(local_invocation_index) lane: u32,
-) {
+fn token_log_prob(workgroup: vec3<u32>, lane: u32) {
     let t = workgroup.x;
     let row = t * p.width4;
     let texels = (p.count + 3u) >> 2u;

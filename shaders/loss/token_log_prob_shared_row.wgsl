@@ -4,8 +4,7 @@
 
 const LOWEST: f32 = -3.4028234663852886e38;
 
-@compute @workgroup_size(LANES)
-fn token_log_prob_shared_row(@builtin(workgroup_id) workgroup: vec3<u32>, own: Lane{{ ", @builtin(subgroup_size) size: u32" if SUBGROUPS else "" }}) {
+fn token_log_prob_shared_row(workgroup: vec3<u32>, own: Lane) {
     let lane = own.lane;
     let t = workgroup.x + {{ FOLD }}u * workgroup.y;
     if t >= p.rows {

@@ -18,8 +18,7 @@ fn expert_of(choice: u32) -> u32 {
     return u32(load_routes(choice).x);
 }
 
-@compute @workgroup_size(64)
-fn group_choices(@builtin(local_invocation_index) lane: u32) {
+fn group_choices(lane: u32) {
     for (var expert = lane; expert < EXPERTS; expert += 64u) {
         var count = 0u;
         for (var choice = 0u; choice < p.choices; choice++) {

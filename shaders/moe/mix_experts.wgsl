@@ -12,8 +12,3 @@ fn texel(i: u32) {
     }
     store_y(i, sum);
 }
-
-@compute @workgroup_size(64)
-fn mix_experts(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    texels(workgroup, lane);
-}

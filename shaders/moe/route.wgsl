@@ -16,8 +16,7 @@ fn logit(token: u32, expert: u32) -> f32 {
     return load_logits(token * p.width4 + (expert >> 2u))[expert & 3u];
 }
 
-@compute @workgroup_size(64)
-fn route(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn route(workgroup: vec3<u32>, lane: u32) {
     let token = workgroup.y;
     for (var expert = lane; expert < p.experts; expert += 64u) {
         let own = logit(token, expert);

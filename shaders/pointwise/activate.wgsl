@@ -6,8 +6,3 @@
 fn texel(i: u32) {
     store_y(i, activation(load_x(i)));
 }
-
-@compute @workgroup_size(64)
-fn activate(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    texels(workgroup, lane);
-}

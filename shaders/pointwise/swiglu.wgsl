@@ -7,8 +7,3 @@ fn texel(i: u32) {
     let gate = load_x(at);
     store_y(i, gate / (1.0 + exp(-gate)) * load_x(at + p.half4));
 }
-
-@compute @workgroup_size(64)
-fn swiglu(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    texels(workgroup, lane);
-}

@@ -12,8 +12,3 @@ fn texel(i: u32) {
     store_dx(at, fma(dy * up, s * (1.0 + gate * (1.0 - s)), load_base(at)));
     store_dx(at + p.half4, fma(dy, gate * s, load_base(at + p.half4)));
 }
-
-@compute @workgroup_size(64)
-fn swiglu_backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    texels(workgroup, lane);
-}

@@ -3,8 +3,7 @@
 // slowest lane. Grid: one workgroup of 64 lanes, a texel each.
 var<workgroup> shared_x: array<vec4<f32>, 64>;
 
-@compute @workgroup_size(64)
-fn roof_barrier(@builtin(local_invocation_index) lane: u32) {
+fn roof_barrier(lane: u32) {
     var v = load_x(lane);
     for (var round = 0u; round < p.rounds; round++) {
         shared_x[lane] = v;

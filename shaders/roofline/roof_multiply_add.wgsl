@@ -2,9 +2,9 @@
 // = x[lane] + k at first: how fast registers can be computed with. Component c of x and y belongs
 // to the chains k with k % 4 = c. Grid: one workgroup of LANES lanes for each LANES texels of y.
 // Memory is touched twice a lane, neighbours side by side.
-@compute @workgroup_size({{ LANES }})
-fn roof_multiply_add(@builtin(global_invocation_id) id: vec3<u32>) {
-    let lane = id.x;
+
+fn roof_multiply_add(invocation: vec3<u32>) {
+    let lane = invocation.x;
     let x = load_x(lane);
     //% for k in range(CHAINS)
     var v{{ k }} = x[{{ k % 4 }}] + {{ k }}.0;

@@ -25,9 +25,8 @@ fn multiply_add(v: Numbers, factor: Numbers, addend: Numbers) -> Numbers {
 }
 //% endif
 
-@compute @workgroup_size({{ LANES }})
-fn roof_multiply_add_half(@builtin(global_invocation_id) id: vec3<u32>) {
-    let lane = id.x;
+fn roof_multiply_add_half(invocation: vec3<u32>) {
+    let lane = invocation.x;
     let x = load_x(lane);
     //% for k in range(CHAINS)
     var v{{ k }} = numbers(x + {{ k }}.0);

@@ -2,9 +2,9 @@
 // workgroup of LANES lanes for each LANES texels of y. Eight neighbouring lanes own 8 * p.reads
 // neighbouring texels of x; in each step they read eight neighbouring ones, 128 bytes, a whole line
 // of most caches.
-@compute @workgroup_size({{ LANES }})
-fn roof_read(@builtin(global_invocation_id) id: vec3<u32>) {
-    let lane = id.x;
+
+fn roof_read(invocation: vec3<u32>) {
+    let lane = invocation.x;
     let first = lane / 8u * p.reads * 8u + lane % 8u;
     var sum = vec4<f32>();
     for (var time = 0u; time < p.times; time++) {

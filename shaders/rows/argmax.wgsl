@@ -8,8 +8,7 @@ const LANES: u32 = 64u;
 var<workgroup> best_value: array<f32, LANES>;
 var<workgroup> best_index: array<u32, LANES>;
 
-@compute @workgroup_size(LANES)
-fn argmax(@builtin(local_invocation_index) lane: u32) {
+fn argmax(lane: u32) {
     var value = -3.4028234663852886e38;
     var index = p.count;
     let texels = (p.count + 3u) >> 2u;

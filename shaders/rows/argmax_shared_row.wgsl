@@ -4,8 +4,7 @@
 
 const LOWEST: f32 = -3.4028234663852886e38;
 
-@compute @workgroup_size(LANES)
-fn argmax_shared_row(own: Lane{{ ", @builtin(subgroup_size) size: u32" if SUBGROUPS else "" }}) {
+fn argmax_shared_row(own: Lane) {
     let lane = own.lane;
     let texels = (p.count + 3u) >> 2u;
     // What stands for no token, or is no number, is never larger.

@@ -19,8 +19,7 @@ fn total(lane: u32, own: f32) -> f32 {
     return sum;
 }
 
-@compute @workgroup_size(64)
-fn norm(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn norm(workgroup: vec3<u32>, lane: u32) {
     let t = workgroup.x;
     let from_x = (p.first_token + t) * p.width4;
     //% if CENTRED

@@ -4,9 +4,8 @@
 // those of a CPU take well: norm_backward_shared_row is for the others. Grid: x over rows, 32 a
 // workgroup.
 
-@compute @workgroup_size(32)
-fn norm_backward(@builtin(global_invocation_id) global: vec3<u32>) {
-    let r = global.x;
+fn norm_backward(invocation: vec3<u32>) {
+    let r = invocation.x;
     if r >= p.rows {
         return;
     }

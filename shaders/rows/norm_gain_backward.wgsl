@@ -3,9 +3,8 @@
 // A lane owns four columns: eight neighbouring lanes read 128 contiguous bytes of each row. Grid: x
 // over texels of a row, 8 a workgroup.
 
-@compute @workgroup_size(8)
-fn norm_gain_backward(@builtin(global_invocation_id) global: vec3<u32>) {
-    let c = global.x;
+fn norm_gain_backward(invocation: vec3<u32>) {
+    let c = invocation.x;
     if c >= p.width4 {
         return;
     }

@@ -3,8 +3,7 @@
 // is written, texel by texel with x. Grid: tokens x + FOLD * y, a workgroup each.
 //% include "row"
 
-@compute @workgroup_size(LANES)
-fn norm_shared_row(@builtin(workgroup_id) workgroup: vec3<u32>, own: Lane{{ ", @builtin(subgroup_size) size: u32" if SUBGROUPS else "" }}) {
+fn norm_shared_row(workgroup: vec3<u32>, own: Lane) {
     let lane = own.lane;
     let t = workgroup.x + {{ FOLD }}u * workgroup.y;
     if t >= p.rows {

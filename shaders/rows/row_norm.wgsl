@@ -4,9 +4,8 @@
 // apart, which only adapters whose lanes are those of a CPU take well: row_norm_shared_row is for
 // the others. Grid: x over rows, 32 a workgroup.
 
-@compute @workgroup_size(32)
-fn row_norm(@builtin(global_invocation_id) global: vec3<u32>) {
-    let r = global.x;
+fn row_norm(invocation: vec3<u32>) {
+    let r = invocation.x;
     if r >= p.rows {
         return;
     }

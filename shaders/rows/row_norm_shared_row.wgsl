@@ -3,8 +3,7 @@
 // rows x + FOLD * y, a workgroup each.
 //% include "row"
 
-@compute @workgroup_size(LANES)
-fn row_norm_shared_row(@builtin(workgroup_id) workgroup: vec3<u32>, own: Lane{{ ", @builtin(subgroup_size) size: u32" if SUBGROUPS else "" }}) {
+fn row_norm_shared_row(workgroup: vec3<u32>, own: Lane) {
     let lane = own.lane;
     let r = workgroup.x + {{ FOLD }}u * workgroup.y;
     if r >= p.rows {

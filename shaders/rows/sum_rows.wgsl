@@ -1,9 +1,8 @@
 // y[i] = sum of x[r, i] over p.rows rows (+ base). A lane owns a texel: eight neighbouring lanes
 // read 128 contiguous bytes of each row. Grid: x over texels of a row, 8 a workgroup.
 
-@compute @workgroup_size(8)
-fn sum_rows(@builtin(global_invocation_id) global: vec3<u32>) {
-    let i = global.x;
+fn sum_rows(invocation: vec3<u32>) {
+    let i = invocation.x;
     if i >= p.width4 {
         return;
     }

@@ -17,8 +17,3 @@ fn texel(i: u32) {
     store_m_next(i, m);
     store_v_next(i, v);
 }
-
-@compute @workgroup_size(64)
-fn adamw(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    texels(workgroup, lane);
-}

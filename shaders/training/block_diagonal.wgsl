@@ -9,8 +9,3 @@ fn texel(i: u32) {
     let inside = column / p.width4 == block;
     store_y(i, select(vec4<f32>(), load_x(row * p.width4 + column % p.width4), inside));
 }
-
-@compute @workgroup_size(64)
-fn block_diagonal(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    texels(workgroup, lane);
-}

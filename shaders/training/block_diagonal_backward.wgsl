@@ -6,8 +6,3 @@ fn texel(i: u32) {
     let block = select(0u, 1u, row >= p.split);
     store_dx(i, load_dy((2u * row + block) * p.width4 + i % p.width4) + load_base(i));
 }
-
-@compute @workgroup_size(64)
-fn block_diagonal_backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    texels(workgroup, lane);
-}

@@ -15,22 +15,21 @@ fn word(b: u32, place: u32) -> u32 {
     return load_data((i + place) >> 2u)[(i + place) & 3u];
 }
 
-@compute @workgroup_size(32)
-fn sample_batch(@builtin(global_invocation_id) global: vec3<u32>) {
+fn sample_batch(invocation: vec3<u32>) {
     var ids = vec4<u32>();
     let texels = (p.batch * p.tokens + 3u) >> 2u;
-    if global.x < texels {
+    if invocation.x < texels {
         for (var c = 0u; c < 4u; c++) {
-            let t = 4u * global.x + c;
+            let t = 4u * invocation.x + c;
             if t < p.batch * p.tokens {
                 let found = word(t / p.tokens, t % p.tokens);
                 ids[c] = select(found & 0x7fffffffu, 0u, found == NONE);
             }
         }
-        store_ids(global.x, ids);
+        store_ids(invocation.x, ids);
         return;
     }
-    let target_texel = global.x - texels;
+    let target_texel = invocation.x - texels;
     let target_texels = (p.batch * p.kept + 3u) >> 2u;
     if target_texel < target_texels {
         for (var c = 0u; c < 4u; c++) {

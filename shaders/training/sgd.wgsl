@@ -10,8 +10,3 @@ fn texel(i: u32) {
     store_w_next(i, w - schedule_now().x * m);
     store_m_next(i, m);
 }
-
-@compute @workgroup_size(64)
-fn sgd(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    texels(workgroup, lane);
-}

@@ -6,8 +6,3 @@ fn texel(i: u32) {
     let source = row / p.kept * p.period + p.period - p.kept + row % p.kept;
     store_y(i, load_x(source * p.width4 + i % p.width4));
 }
-
-@compute @workgroup_size(64)
-fn slice_last(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    texels(workgroup, lane);
-}

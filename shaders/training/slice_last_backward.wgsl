@@ -11,8 +11,3 @@ fn texel(i: u32) {
     }
     store_dx(i, v);
 }
-
-@compute @workgroup_size(64)
-fn slice_last_backward(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    texels(workgroup, lane);
-}

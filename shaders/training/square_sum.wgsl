@@ -4,8 +4,7 @@
 
 var<workgroup> sums: array<f32, 64>;
 
-@compute @workgroup_size(64)
-fn square_sum(@builtin(local_invocation_index) lane: u32) {
+fn square_sum(lane: u32) {
     var squares = vec4<f32>();
     for (var i = lane; i < p.texels; i += 64u) {
         let x = load_x(i);

@@ -72,7 +72,7 @@ enum Bench {
 const GROUPS: &[(&str, &[&str])] = &[
     ("Use a model", &["generate", "chat", "embed", "pull", "list", "rm"]),
     ("Look at it", &["inspect", "explain", "tokenize", "detokenize", "logits"]),
-    ("Scorer it", &["perplexity", "compare"]),
+    ("Evaluate it", &["perplexity", "compare"]),
     ("Change it", &["convert", "train", "grok"]),
     ("Look at this machine", &["devices", "doctor", "bench", "autotune", "kernels"]),
     ("About the program", &["version", "completions", "man", "help"]),

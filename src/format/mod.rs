@@ -1,7 +1,7 @@
 //! Model files: bytes in, plain data out. Nothing here knows of the device.
 //!
 //! A [`Source`] is a model's file or folder. [`gguf`] reads a file's metadata and tensor table,
-//! [`folder`] those of a Hugging Face folder, [`dtype`] names the types weights are stored in, and
+//! [`folder`] those of a Hugging Face folder, [`quant`] has the formats weights are stored in, and
 //! [`blocks`] turns stored weights into `f32` and back.
 
 pub mod blocks;
@@ -18,10 +18,10 @@ pub mod lora;
 mod lora_gguf;
 mod lora_mlx;
 mod lora_peft;
-pub(crate) mod low_bit_blocks;
 mod mapped;
 pub mod metadata;
 mod names;
+pub mod quant;
 pub mod quantize;
 mod shard;
 pub mod source;

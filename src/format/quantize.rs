@@ -1,12 +1,10 @@
 //! Weights into fewer bits, on all cores: models to ship, unlike [`super::blocks::quantise`].
 //!
-//! Steps and offsets are searched for: a few candidates around the plain choice are rounded with,
-//! each gets the least-squares step of its levels, and the one with the smallest squared error is
-//! taken, as llama.cpp does for its K types. There larger weights count more; for the symmetric
-//! types that was measured to be worse.
+//! Steps and offsets are searched for where the format knows how ([`Format::search`]).
 
-use super::blocks::{self, bounds, largest, nearest};
+use super::blocks;
 use super::dtype::DType;
+use super::quant::Format;
 use super::tensor_table::TensorInfo;
 
 /// What the matrices of a model are turned into.
@@ -146,87 +144,10 @@ pub fn quantize(dtype: DType, weights: &[f32]) -> Result<Vec<u8>, String> {
     if let Some(wrong) = weights.iter().find(wrong) {
         return Err(format!("a weight is {wrong}, which {dtype} cannot hold"));
     }
+    let Format { quantise, search, .. } = dtype.format();
     let mut bytes = Vec::with_capacity(weights.len() / len * dtype.block_bytes());
     for block in weights.chunks_exact(len) {
-        match dtype {
-            DType::Q4_0 => {
-                blocks::put_symmetric(dtype, &mut bytes, block, symmetric_step(block, 8))
-            }
-            DType::Q5_0 => {
-                blocks::put_symmetric(dtype, &mut bytes, block, symmetric_step(block, 16))
-            }
-            DType::Q4K => {
-                let (mut steps, mut mins) = ([0.0; 8], [0.0; 8]);
-                for (g, group) in block.chunks_exact(32).enumerate() {
-                    (steps[g], mins[g]) = step_and_min(group, 15);
-                }
-                blocks::put_k_with_mins(dtype, &mut bytes, block, &steps, &mins);
-            }
-            _ => bytes.extend(blocks::quantise(dtype, block)),
-        }
+        search.unwrap_or(*quantise)(block, &mut bytes);
     }
     Ok(bytes)
-}
-
-/// The step d of weights `d * q` with q from -half to half - 1.
-fn symmetric_step(block: &[f32], half: i32) -> f32 {
-    let extreme = largest(block);
-    if extreme == 0.0 {
-        return 0.0;
-    }
-    let (mut step, mut most) = (extreme / -half as f32, 0.0);
-    for candidate in -9..=9 {
-        let inverse = -(half as f32 + 0.1 * candidate as f32) / extreme;
-        let (mut xq, mut qq) = (0.0, 0.0);
-        for &x in block {
-            let q = nearest(x * inverse, -half, half - 1) as f32;
-            xq += x * q;
-            qq += q * q;
-        }
-        // With the step xq / qq the error is Σ x² - xq² / qq.
-        if qq > 0.0 && xq * xq > most * qq {
-            (step, most) = (xq / qq, xq * xq / qq);
-        }
-    }
-    step
-}
-
-/// Step d and minimum m >= 0 of weights `d * q - m` with q from 0 to `top`.
-fn step_and_min(group: &[f32], top: i32) -> (f32, f32) {
-    let (low, high) = bounds(group);
-    let low = low.min(0.0);
-    if high <= low {
-        return (0.0, -low);
-    }
-    let mean_square = group.iter().map(|x| x * x).sum::<f32>() / group.len() as f32;
-    let weights = group.iter().map(|x| mean_square.sqrt() + x.abs());
-    let (mut best, mut least) = (((high - low) / top as f32, -low), f32::INFINITY);
-    for candidate in -10..=10 {
-        let inverse = (top as f32 + 0.1 * candidate as f32) / (high - low);
-        let level = |x: f32| nearest((x - low) * inverse, 0, top) as f32;
-        let (mut w_, mut wx, mut wq, mut wxq, mut wqq) = (0.0, 0.0, 0.0, 0.0, 0.0);
-        for (&x, w) in group.iter().zip(weights.clone()) {
-            let q = level(x);
-            w_ += w;
-            wx += w * x;
-            wq += w * q;
-            wxq += w * x * q;
-            wqq += w * q * q;
-        }
-        let determinant = w_ * wqq - wq * wq;
-        if determinant <= 0.0 || wqq <= 0.0 {
-            continue;
-        }
-        let (mut step, mut offset) =
-            ((w_ * wxq - wx * wq) / determinant, (wqq * wx - wq * wxq) / determinant);
-        if offset > 0.0 {
-            (step, offset) = (wxq / wqq, 0.0);
-        }
-        let error = |(x, w): (&f32, f32)| w * (step * level(*x) + offset - x).powi(2);
-        let error: f32 = group.iter().zip(weights.clone()).map(error).sum();
-        if error < least && step > 0.0 {
-            (best, least) = ((step, -offset), error);
-        }
-    }
-    best
 }

@@ -23,10 +23,10 @@ pub use kernel::kernel::{
     Access, Constant, Cost, FOLD, Kernel, Needs, Operand, Parameter, Strategy, Surplus, Tolerance,
     folded,
 };
-pub use kernel::shader::{LIBRARY, render, signature};
+pub use kernel::shader::{LIBRARY, library, render, signature};
 pub use recording::gradients::{Gradients, Target};
 pub use recording::program::{Program, Readback, Runs};
-pub use recording::recording::{Entry, Link, Recording};
+pub use recording::recording::{Entry, Recording};
 pub use recording::submission::Submission;
 pub use selection::cache_file::NO_FOLDER;
 pub use selection::fingerprint::fingerprint;

@@ -10,7 +10,7 @@ use super::config::{Config, LayerType};
 use super::pooling::Pooling;
 use super::rope::{RopeParameters, Scaling};
 use super::rows::{transposed, unpaired};
-use super::weights::Model;
+use super::weights::Weights;
 use crate::format::{DType, Folder, NewTensor, Source, TensorInfo, Value, blocks, quantize};
 use crate::gpu::Device;
 use crate::kernels::Function;
@@ -65,7 +65,7 @@ impl Export {
     pub fn new(folder: &Arc<Folder>) -> Result<Self> {
         let source = Source::Folder(Arc::clone(folder));
         // Shapes and names of all tensors; nothing is copied.
-        let model = Model::load(&Device::Reference, &source, |_| ())?;
+        let model = Weights::load(&Device::Reference, &source, |_| ())?;
         let config = &model.config;
         let cannot =
             |message: String| source.path_error(format!("{message}; a GGUF file cannot say so"));

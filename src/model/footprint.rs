@@ -2,7 +2,7 @@
 
 use super::state::SessionOptions;
 use super::transformer::Activations;
-use super::weights::{Extent, Model};
+use super::weights::{Extent, Weights};
 use crate::Result;
 use crate::format::{Lora, Quantization, Source, quantize};
 use crate::gpu::{Device, Gpu};
@@ -53,7 +53,7 @@ impl Footprint {
         room: &SessionOptions,
     ) -> Result<Self> {
         // Without a device nothing is allocated; the sizes are the same.
-        let (mut model, _) = Model::reserve(&Device::Reference, source, extent, None, |_| ())?;
+        let (mut model, _) = Weights::reserve(&Device::Reference, source, extent, None, |_| ())?;
         let matrices = model.bytes();
         model.adapt(&Device::Reference, adapters)?;
         let weights = match quantization {
@@ -69,7 +69,7 @@ impl Footprint {
     ///
     /// # Errors
     /// None: activations without a device are not allocated.
-    pub fn of(model: &Model, weights_bytes: u64, room: &SessionOptions) -> Result<Self> {
+    pub fn of(model: &Weights, weights_bytes: u64, room: &SessionOptions) -> Result<Self> {
         let config = &model.config;
         let context = room.context.unwrap_or(config.max_context);
         let cache_bytes = room.cache_bytes(config, context);

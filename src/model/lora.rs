@@ -9,7 +9,7 @@
 use super::architecture::{FeedForward, Pairs};
 use super::config::Config;
 use super::rows::unpaired;
-use super::weights::{Ffn, Model};
+use super::weights::{Ffn, Weights};
 use crate::Result;
 use crate::format::{DType, Lora, LowRank};
 use crate::gpu::{Device, Element, Recording, Tensor};
@@ -63,7 +63,7 @@ impl AdditionActivations {
     ///
     /// # Errors
     /// When the device cannot hold it.
-    pub(super) fn new(device: &Device, model: &Model, tokens: usize) -> Result<Option<Self>> {
+    pub(super) fn new(device: &Device, model: &Weights, tokens: usize) -> Result<Option<Self>> {
         let all = || model.layers.iter().flat_map(|layer| layer.additions.all());
         let Some(ranks) = all().map(|addition| addition.b.columns()).max() else { return Ok(None) };
         let rows = all().map(|addition| addition.b.rows()).max().unwrap_or(0);
@@ -129,7 +129,7 @@ struct Site {
     gguf_pairs: Pairs,
 }
 
-impl Model {
+impl Weights {
     /// Adds `adapters`, each with its scale, to what the matrices give, in place of any additions
     /// before.
     ///

@@ -2,7 +2,7 @@
 
 use super::architecture::Pairs;
 use super::rows::unpaired;
-use super::weights::Model;
+use super::weights::Weights;
 use crate::Result;
 use crate::format::{Lora, LowRank, Source};
 use crate::gpu::Device;
@@ -25,7 +25,7 @@ impl Merge {
     pub fn new(source: &Source, adapters: &[(Lora, f32)]) -> Result<Self> {
         // Names and shapes are held against the model's as when it runs; on the host nothing of it
         // is copied.
-        let mut model = Model::load(&Device::Reference, source, |_| ())?;
+        let mut model = Weights::load(&Device::Reference, source, |_| ())?;
         model.adapt(&Device::Reference, adapters)?;
         let mut additions: HashMap<String, Vec<(LowRank, f32)>> = HashMap::new();
         for (lora, scale) in adapters {

@@ -13,8 +13,8 @@ use crate::kernels::{
 };
 use std::sync::Arc;
 
-/// Choices an expert, on average, from which on tokens are sorted by expert: at 4 the tiles were
-/// too empty to pay on lavapipe, at 16 they did.
+/// Choices an expert, on average, from which on tokens are sorted by expert. With 4 the tiles were
+/// too empty to pay where it was measured, with 16 they did.
 const GROUP_FROM: usize = 8;
 
 /// Weights of a mixture of E experts.

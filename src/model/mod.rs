@@ -42,4 +42,4 @@ pub use runner::{Embedder, LogitsMode, Runner, Score, Scorer};
 pub use state::{Cache, SessionOptions};
 pub use transformer::{Activations, record};
 pub use upload::PendingUpload;
-pub use weights::{Dense, Extent, Ffn, Gain, Layer, Model};
+pub use weights::{Dense, Extent, Ffn, Gain, Layer, Weights};

@@ -14,7 +14,7 @@ use super::counters::Counters;
 use super::profile::Timing;
 use super::state::{Cache, MOST_STEPS, SessionOptions};
 use super::transformer::{Activations, record};
-use super::weights::Model;
+use super::weights::Weights;
 use crate::gpu::{Device, Element, HostMemory, Program, Readback, Recording, Tensor};
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -44,7 +44,7 @@ struct Step {
 /// A model with a conversation's state.
 pub struct Runner {
     device: Device,
-    model: Arc<Model>,
+    model: Arc<Weights>,
     context: usize,
     room: SessionOptions,
     cache: Cache,
@@ -76,7 +76,7 @@ impl Runner {
     /// When the context exceeds the model's own or the device's memory.
     pub fn new(
         device: &Device,
-        model: &Arc<Model>,
+        model: &Arc<Weights>,
         context: Option<usize>,
         expected: usize,
     ) -> Result<Self> {
@@ -91,7 +91,7 @@ impl Runner {
     ///
     /// # Errors
     /// When the context exceeds the model's own or the device's memory.
-    pub fn with_room(device: &Device, model: &Arc<Model>, room: SessionOptions) -> Result<Self> {
+    pub fn with_room(device: &Device, model: &Arc<Weights>, room: SessionOptions) -> Result<Self> {
         let room = SessionOptions { chunk: room.chunk.max(1), ..room };
         let longest = model.config.max_context;
         let context = room.context.unwrap_or(longest);
@@ -133,7 +133,7 @@ impl Runner {
     }
 
     /// The model.
-    pub fn model(&self) -> &Model {
+    pub fn model(&self) -> &Weights {
         &self.model
     }
 
@@ -256,6 +256,7 @@ impl Runner {
                     Element::F32,
                 )?,
             };
+            let fused = tokens == 1 && want == LogitsMode::Last;
             let recording = record(
                 &self.model,
                 &self.cache,
@@ -266,7 +267,7 @@ impl Runner {
                 tokens,
                 want,
             );
-            let compiled = Compiled::new(&self.device, recording)?;
+            let compiled = Compiled::new(&self.device, recording, fused)?;
             self.steps.insert((tokens, want), Step { compiled, logits, warm: false });
         }
         self.steps

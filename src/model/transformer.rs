@@ -7,7 +7,7 @@ use super::lora::{AdditionActivations, with_addition};
 use super::mixture::{self, MixtureActivations};
 use super::runner::LogitsMode;
 use super::state::Cache;
-use super::weights::{Dense, Ffn, Gain, Layer, Model};
+use super::weights::{Dense, Ffn, Gain, Layer, Weights};
 use crate::Result;
 use crate::gpu::{Device, Element, Recording, Tensor};
 use crate::kernels::{
@@ -48,7 +48,7 @@ impl Activations {
     ///
     /// # Errors
     /// When the device cannot hold them.
-    pub fn new(device: &Device, model: &Model, tokens: usize, cache: CacheType) -> Result<Self> {
+    pub fn new(device: &Device, model: &Weights, tokens: usize, cache: CacheType) -> Result<Self> {
         let config = &model.config;
         let tensor = |label: &str, width: usize| {
             Tensor::zeros(device, label, &[tokens, width.next_multiple_of(32)], Element::F32)
@@ -104,11 +104,11 @@ impl Activations {
     }
 }
 
-/// Room for the pieces that one token's cache is read in: as many as let workgroups that run at
-/// once, of which a device tells, each have as many pieces of key heads.
+/// Pieces that one token's cache is read in: the fewest whose count times that of key heads divides
+/// evenly among the workgroups that run at the same time.
 fn partial(device: &Device, config: &Config) -> Result<Option<(Tensor, Pieces)>> {
     let Device::Gpu(gpu) = device else { return Ok(None) };
-    let workers = gpu.workers().unwrap_or(1) as usize;
+    let workers = gpu.capabilities().concurrent_workgroups as usize;
     let count = (1..=workers)
         .find(|count| (count * config.n_kv_heads).is_multiple_of(workers))
         .unwrap_or(1);
@@ -125,27 +125,13 @@ fn partial(device: &Device, config: &Config) -> Result<Option<(Tensor, Pieces)>>
 /// Positions of the cache from which on pieces gain more than putting them together costs.
 const LONG: usize = 512;
 
-/// Turns of loops that one of two workers takes for a layer of one token: eight positions each, and
-/// blocks of 32 columns for tiles of 64 rows.
-fn turns(config: &Config, layer: &Layer, capacity: usize) -> usize {
-    // A mixture has more calls than a chain.
-    let Ffn::Dense(ffn) = &layer.ffn else { return usize::MAX };
-    let matrices = layer.attn_qkv.iter().map(|(_, matrix)| matrix);
-    let tiles = |matrix: &Matrix| {
-        matrix.rows().div_ceil(64).div_ceil(2) * (matrix.columns().div_ceil(32) + 1)
-    };
-    let products: usize =
-        matrices.chain([&layer.attn_output, &ffn.gate_up, &ffn.down]).map(tiles).sum();
-    products + config.n_kv_heads.div_ceil(2) * (capacity.div_ceil(8) + 2)
-}
-
 /// Records a step of `tokens` tokens whose ids are in `act.ids`, the first at position `step[0]`.
 ///
 /// With [`LogitsMode::Last`] it ends with the logits of the last token [1, V], the greedy choice in
 /// `chosen[0]`, and `step` advanced; with [`LogitsMode::All`] with the logits of all tokens [T, V].
 #[allow(clippy::too_many_arguments)] // a forward pass has this many things to do with
 pub fn record(
-    model: &Model,
+    model: &Weights,
     cache: &Cache,
     act: &Activations,
     step: &Tensor,
@@ -254,9 +240,7 @@ pub fn record(
             Ffn::Dense(ffn) => feed_forward(&mut rec, &name, config, act, layer, ffn, tokens),
             Ffn::Mixture(ffn) => mixture::record(&mut rec, &name, config, act, layer, ffn, tokens),
         }
-        if tokens == 1 && want == LogitsMode::Last {
-            rec.chain_from(first, turns(config, layer, cache.capacity));
-        }
+        rec.block_from(first);
     }
 
     // logits = W_out · norm(x), of the last token or of all                                 [1 or

@@ -77,7 +77,7 @@ pub enum Extent {
 }
 
 /// Configuration and weights.
-pub struct Model {
+pub struct Weights {
     /// Shape.
     pub config: Config,
     /// Embedding table [V, C].
@@ -92,7 +92,7 @@ pub struct Model {
     pub output: Option<Matrix>,
 }
 
-impl Model {
+impl Weights {
     /// Packs all weights of `source` and sends them to `device`; `progress` is told the bytes of the
     /// file read so far.
     ///
@@ -113,7 +113,7 @@ impl Model {
     /// asked for, and that is what `progress` is told.
     ///
     /// # Errors
-    /// As [`Model::load`], and where a weight that is turned into another type is no number.
+    /// As [`Weights::load`], and where a weight that is turned into another type is no number.
     pub fn reserve(
         device: &Device,
         source: impl Into<Source>,

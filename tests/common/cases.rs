@@ -1,7 +1,7 @@
 //! The table of kernel calls, on a device opened for a test.
 
 use kaiwu::gpu::{Gpu, GpuOptions, StorageKind, list_adapters};
-use kaiwu::kernels::REGISTRY;
+use kaiwu::kernels;
 use kaiwu::workbench::cases;
 pub use kaiwu::workbench::cases::Table;
 use std::io::Write;
@@ -46,8 +46,8 @@ pub fn variants(storage: StorageKind) -> Table {
     cases::variants(&open(storage, true)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Kernels of the registry that no row of the table tests.
+/// Kernels that no row of the table tests.
 pub fn without_rows(table: &Table) -> Vec<&'static str> {
     let tested = |kernel: &&str| table.cases.iter().any(|case| case.kernel.name() == *kernel);
-    REGISTRY.iter().copied().filter(|kernel| !tested(kernel)).collect()
+    kernels::names().into_iter().filter(|kernel| !tested(kernel)).collect()
 }

@@ -2,7 +2,7 @@
 
 use kaiwu::format::Gguf;
 use kaiwu::gpu::{Device, Gpu, GpuOptions};
-use kaiwu::model::{Model, Runner};
+use kaiwu::model::{Runner, Weights};
 use kaiwu::text::Tokenizer;
 use serde_json::Value;
 use std::sync::{Arc, OnceLock};
@@ -12,7 +12,7 @@ pub struct Fixture {
     pub gguf: Arc<Gguf>,
     pub tokenizer: Arc<Tokenizer>,
     pub gpu: Arc<Gpu>,
-    pub model: Arc<Model>,
+    pub model: Arc<Weights>,
     pub golden: Value,
 }
 
@@ -33,7 +33,7 @@ pub fn fixture() -> &'static Fixture {
     FIXTURE.get_or_init(|| {
         let gpu = Gpu::open(&GpuOptions::default()).unwrap_or_else(|error| panic!("{error}"));
         let gguf = Arc::new(Gguf::open(&super::default_model()).unwrap());
-        let model = Arc::new(Model::load(&Device::Gpu(gpu.clone()), &gguf, |_| ()).unwrap());
+        let model = Arc::new(Weights::load(&Device::Gpu(gpu.clone()), &gguf, |_| ()).unwrap());
         let tokenizer = Arc::new(Tokenizer::from_gguf(&gguf).unwrap());
         let golden = super::golden("SmolLM2-135M-Instruct.Q4_1.json");
         Fixture { gguf, tokenizer, gpu, model, golden }

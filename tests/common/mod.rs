@@ -13,16 +13,24 @@ pub mod pty;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use kaiwu::text::{TextStream, Tokenizer};
+
+/// A path in the directory for temporary files that no other test has, ending with `name`.
+fn unique(name: &str) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let (process, next) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    std::env::temp_dir().join(format!("kaiwu-{process}-{next}-{name}"))
+}
 
 /// A file in the directory for temporary files, removed when dropped.
 pub struct TempFile(pub PathBuf);
 
 impl TempFile {
-    /// Writes the bytes; `name` must be unique within the test binary.
+    /// Writes the bytes to a file of its own, whose name ends with `name`.
     pub fn new(name: &str, bytes: &[u8]) -> Self {
-        let path = std::env::temp_dir().join(format!("kaiwu-{}-{name}", std::process::id()));
+        let path = unique(name);
         fs::write(&path, bytes).expect("the directory for temporary files is writable");
         Self(path)
     }
@@ -38,10 +46,9 @@ impl Drop for TempFile {
 pub struct Folder(pub PathBuf);
 
 impl Folder {
-    /// `name` must be unique within the test binary.
+    /// A folder of its own, whose name ends with `name`.
     pub fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("kaiwu-{}-{name}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
+        let path = unique(name);
         fs::create_dir_all(&path).expect("the directory for temporary files is writable");
         Self(path)
     }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Losses of ten optimiser steps of tiny transformers, by PyTorch: python3 make_training.py > training.json
 
-The start of the parameters, the data and the settings are those of tests/training.rs, drawn again here.
+The start of the parameters, the data and the settings are those of tests/train/trainer.rs, drawn again here.
 """
 
 import json

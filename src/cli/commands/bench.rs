@@ -13,11 +13,9 @@ use serde_json::json;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// Measure prefill and decode of a model, warm-up apart
+/// Measure prefill and decode speed of a model, after a warm-up
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  kaiwu bench model\n  kaiwu bench model -p 512 -n 128 --repeat 5 --json\n  kaiwu bench model --profile=trace.json"
-)]
+#[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     model: WeightsArguments,
@@ -38,6 +36,11 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "Examples:
+  kaiwu bench model
+  kaiwu bench model -p 512 -n 128 --repeat 5 --json
+  kaiwu bench model --profile=trace.json";
 
 /// Steps in a submission, as in a long answer.
 const STEPS: usize = 8;

@@ -25,10 +25,10 @@ use std::process::ExitCode;
 #[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Arguments {
     /// A model (GGUF file, Hugging Face folder or owner/name), given twice: the one to compare
-    /// with, then the one to be judged
+    /// with, then the one to evaluate
     #[arg(short, long, value_name = "PATH", required = true)]
     model: Vec<PathBuf>,
-    /// Turn the matrices of the one to be judged into this type while loading
+    /// Quantise the matrices of the evaluated model to this type while loading
     #[arg(long, value_name = "TYPE")]
     quantize: Option<Quantization>,
     #[command(flatten)]

@@ -9,15 +9,19 @@ use std::process::ExitCode;
 
 /// List the adapters, what they can do, and which one is taken and why
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  kaiwu devices\n  kaiwu devices --adapter nvidia --json\n  kaiwu devices --adapter gl\n\n\
-    WGPU_BACKEND (vulkan, metal, dx12, gl) says among which backends, WGPU_ADAPTER_NAME what --adapter would."
-)]
+#[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Arguments {
     /// Print a JSON array
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "Examples:
+  kaiwu devices
+  kaiwu devices --adapter nvidia --json
+  kaiwu devices --adapter gl
+
+WGPU_BACKEND (vulkan, metal, dx12, gl) says among which backends, WGPU_ADAPTER_NAME what --adapter would.";
 
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let adapters = list_adapters(device.options().adapter.as_deref())?;

@@ -17,9 +17,7 @@ use std::process::ExitCode;
 
 /// Show what computes a token: each kernel with its bytes and operations
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  kaiwu explain\n  kaiwu explain --at 4096\n  kaiwu explain --host --json\n  kaiwu explain --roofline\n  kaiwu explain --host --roofline --bandwidth 1000 --dispatch-us 3"
-)]
+#[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     model: WeightsArguments,
@@ -35,6 +33,13 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "Examples:
+  kaiwu explain
+  kaiwu explain --at 4096
+  kaiwu explain --host --json
+  kaiwu explain --roofline
+  kaiwu explain --host --roofline --bandwidth 1000 --dispatch-us 3";
 
 /// A kernel call as it is shown. Equal rows make equal layers.
 #[derive(Debug, Clone, PartialEq, Serialize)]

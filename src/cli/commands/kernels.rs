@@ -1,4 +1,4 @@
-//! `kaiwu kernels`: the registry, and what is compiled.
+//! `kaiwu kernels`: all kernels, and what is compiled.
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::DeviceArguments;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// List the kernels with their strategies, or show what one of them is compiled from
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
-#[command(after_help = "Examples:\n  kaiwu kernels\n  kaiwu kernels show attention --target msl")]
+#[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Arguments {
     /// Print a JSON array
     #[arg(long)]
@@ -26,6 +26,10 @@ pub(in crate::cli) struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
 }
+
+const EXAMPLES: &str = "Examples:
+  kaiwu kernels
+  kaiwu kernels show attention --target msl";
 
 #[derive(Debug, Subcommand)]
 enum Command {

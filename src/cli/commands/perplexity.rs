@@ -80,9 +80,9 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let beside = Scorer::bytes_for(&file.config);
     let loaded = file.load(device, arguments.reference, Needs { tokens: window, beside })?;
     let rows = Scorer::rows_for(loaded.model.config.vocab_size);
-    let mut judge = Scorer::new(loaded.runner(window)?, rows)?;
+    let mut scorer = Scorer::new(loaded.runner(window)?, rows)?;
     let mut progress = Progress::tokens("scoring", windows.scored() as u64);
-    let found = likelihood(&mut judge, &windows, |done| progress.set(done as u64))?;
+    let found = likelihood(&mut scorer, &windows, |done| progress.set(done as u64))?;
     drop(progress);
     let (tokens, scored) = (windows.tokens(), windows.scored());
     if arguments.json {

@@ -12,12 +12,17 @@ use std::process::ExitCode;
 /// Show the version, what it was built from and for, and the adapters and their drivers: what a
 /// report should say
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  kaiwu version\n  kaiwu version --json\n  kaiwu --version")]
+#[command(after_help = EXAMPLES)]
 pub(in crate::cli) struct Arguments {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
 }
+
+const EXAMPLES: &str = "Examples:
+  kaiwu version
+  kaiwu version --json
+  kaiwu --version";
 
 /// What is known of how the program was built.
 fn built() -> Vec<(&'static str, &'static str)> {

@@ -14,8 +14,8 @@ use std::str::FromStr;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Device")]
 pub(in crate::cli) struct DeviceArguments {
-    /// Take the adapter of this number or backend, or the first whose name, driver or PCI address
-    /// contains this: see `kaiwu devices`
+    /// Use this adapter: a number or backend of `kaiwu devices`, or part of a name, driver or PCI
+    /// address
     #[arg(
         long,
         global = true,
@@ -24,31 +24,31 @@ pub(in crate::cli) struct DeviceArguments {
         hide_env_values = true
     )]
     pub adapter: Option<String>,
-    /// Where tensors live on the device [default: what the adapter reads faster]
+    /// Storage of tensors on the device [default: whichever the adapter reads faster]
     #[arg(long, global = true, value_name = "KIND")]
     pub storage: Option<StorageKind>,
     /// Pretend that the adapter has no subgroups
     #[arg(long, global = true)]
     pub no_subgroups: bool,
-    /// Give each token the same bits, however the prompt is cut into chunks and whatever the cache
-    /// holds; slower
+    /// Compute the same bits for a token whatever the chunks of the prompt and the size of the
+    /// cache; slower
     #[arg(long, global = true)]
     pub deterministic: bool,
-    /// Take at most so many MiB of the device's memory; a model and context that need more are
+    /// Use at most this much of the device's memory, MiB; a model and context that need more are
     /// refused
     #[arg(long, global = true, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..1 << 40))]
     pub memory: Option<u64>,
-    /// Workgroups that walk through a layer's kernels together on a software adapter; 1 makes each
-    /// kernel a dispatch of its own [default: one a core]
+    /// On a software adapter, fuse the kernels of a layer into one dispatch of N workgroups; 1 does
+    /// not fuse [default: one a core]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub workers: Option<u32>,
-    /// Keep the bounds and loop checks in the shaders; slower
+    /// Compile the shaders with bounds and loop checks; slower
     #[arg(long, global = true)]
     pub checked: bool,
-    /// Leave out what `kaiwu autotune` measured on this adapter
+    /// Ignore what `kaiwu autotune` saved for this adapter
     #[arg(long, global = true)]
     pub no_tuning: bool,
-    /// Use strategies too that `kaiwu doctor` found wrong on this adapter
+    /// Also use strategies that `kaiwu doctor` found wrong on this adapter
     #[arg(long, global = true, env = "KAIWU_IGNORE_QUARANTINE", hide_env_values = true,
         value_parser = clap::builder::FalseyValueParser::new())]
     pub ignore_quarantine: bool,
@@ -74,8 +74,8 @@ impl DeviceArguments {
 /// Which model.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ModelArgument {
-    /// Model: a GGUF file, a Hugging Face folder, or the owner/name or owner/name@revision of one
-    /// that `kaiwu pull` fetched [default: the one that `make model` fetches]
+    /// Model: a GGUF file, a Hugging Face folder, or an owner/name[@revision] that `kaiwu pull`
+    /// fetched [default: the one that `make model` fetches]
     #[arg(short, long, value_name = "PATH", env = "KAIWU_MODEL", hide_env_values = true)]
     pub model: Option<PathBuf>,
     #[command(flatten)]
@@ -85,11 +85,11 @@ pub(in crate::cli) struct ModelArgument {
 /// What is let pass in a model's files.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct IgnoringArguments {
-    /// Go on as if a field of config.json, or a key of the GGUF file, that is refused were not
-    /// there: answers may be wrong; one that has an effect here cannot be ignored; repeatable
+    /// Ignore a field of config.json or a key of the GGUF file that is refused as unknown; answers
+    /// may be wrong; repeatable
     #[arg(long, value_name = "FIELD")]
     ignore_config: Vec<String>,
-    /// Leave out tensors that are refused, by a part of their names: answers may be wrong;
+    /// Ignore tensors that are refused as unknown, by part of their names; answers may be wrong;
     /// repeatable
     #[arg(long, value_name = "PART", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     ignore_tensor: Vec<String>,
@@ -104,8 +104,7 @@ impl IgnoringArguments {
 /// How keys and values are stored.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CacheArgument {
-    /// Store keys and values in this type; f16 holds numbers up to 65504 and q8_0 up to 127 times
-    /// that, f32 all
+    /// Type of cached keys and values; f16 holds numbers up to 65504, q8_0 up to 127 times that
     #[arg(long, value_name = "TYPE", default_value = "f16")]
     pub cache: CacheType,
 }
@@ -122,13 +121,13 @@ pub(in crate::cli) struct WeightsArguments {
 /// What a model's matrices become, and how keys and values are stored.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct LoadingArguments {
-    /// Turn the matrices into this type while loading; `kaiwu convert` keeps the result in a file
+    /// Quantise the matrices to this type while loading; `kaiwu convert` does it once, into a file
     #[arg(long, value_name = "TYPE")]
     pub quantize: Option<Quantization>,
     #[command(flatten)]
     pub cache: CacheArgument,
-    /// Add a LoRA adapter, times SCALE where given: a folder of PEFT's or mlx-lm's, its
-    /// safetensors, or a GGUF file; repeatable
+    /// Add a LoRA adapter, scaled by SCALE if given: a folder of PEFT or mlx-lm, its safetensors, or
+    /// a GGUF file; repeatable
     #[arg(long, value_name = "PATH[:SCALE]", value_parser = parse_lora)]
     pub lora: Vec<(PathBuf, f32)>,
 }

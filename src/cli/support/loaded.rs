@@ -10,7 +10,7 @@ use crate::gpu::{Device, Gpu, return_compilers_memory};
 use crate::kernels::CacheType;
 use crate::model::rope::Scaling;
 use crate::model::{
-    Config, Extent, Footprint, Model, PendingUpload, Runner, SessionOptions, notices,
+    Config, Extent, Footprint, PendingUpload, Runner, SessionOptions, Weights, notices,
 };
 use crate::text::{ChatTemplate, Tokenizer};
 use std::path::PathBuf;
@@ -60,7 +60,7 @@ impl Needs {
 pub(in crate::cli) struct Loaded {
     pub file: Opened,
     pub place: Device,
-    pub model: Arc<Model>,
+    pub model: Arc<Weights>,
     /// The cache has all its room from the beginning: it could not be there twice.
     at_once: bool,
     /// Seconds from opening the file to the last weight on the device.
@@ -304,7 +304,7 @@ pub(in crate::cli) fn load(
     source: &Source,
     quantization: Option<Quantization>,
     adapters: &[(Lora, f32)],
-) -> Result<Arc<Model>> {
+) -> Result<Arc<Weights>> {
     let (model, pending) = reserve(place, source, Extent::Whole, quantization, adapters)?;
     fill(place, source, pending)?;
     Ok(model)
@@ -317,10 +317,10 @@ fn reserve(
     extent: Extent,
     quantization: Option<Quantization>,
     adapters: &[(Lora, f32)],
-) -> Result<(Arc<Model>, PendingUpload)> {
+) -> Result<(Arc<Weights>, PendingUpload)> {
     let mut progress = quantization.map(|_| Progress::bytes("quantising", bytes(source)));
     let told = |done| progress.iter_mut().for_each(|bar| bar.set(done));
-    let (mut model, pending) = Model::reserve(place, source, extent, quantization, told)?;
+    let (mut model, pending) = Weights::reserve(place, source, extent, quantization, told)?;
     model.adapt(place, adapters)?;
     Ok((Arc::new(model), pending))
 }

@@ -7,6 +7,7 @@ use crate::gpu::kernel::kernel::{Needs, Strategy};
 use crate::gpu::selection::strategies::Choice;
 use crate::gpu::software::alias;
 use crate::gpu::software::arena::Arena;
+use crate::gpu::software::chain;
 use crate::gpu::tensor::tensor::{StorageKind, TEXEL_BYTES, TEXTURE_WIDTH};
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -43,8 +44,8 @@ pub struct GpuOptions {
     pub min_offset_alignment: Option<u32>,
     /// Take at most so many bytes of the device's memory, as if it had no more.
     pub memory_bytes: Option<u64>,
-    /// Workgroups that walk through a chain of calls together, on lavapipe: one for each core where
-    /// nothing is said; with 1, calls are not chained.
+    /// [`Capabilities::concurrent_workgroups`], where an adapter has more than one: as many as
+    /// there are cores if `None`. With 1, no calls are fused.
     pub workers: Option<u32>,
     /// Keep textures apart from buffers, also where they could share their memory.
     pub without_aliases: bool,
@@ -79,6 +80,9 @@ pub struct Capabilities {
     /// Only strategies are wanted that give a token the same bits whatever other tokens are
     /// computed with it: not those that sum in another order for one token, or for few.
     pub deterministic: bool,
+    /// Workgroups that surely run at the same time, each on a core of its own; 1 where that is not
+    /// known, as on every GPU.
+    pub concurrent_workgroups: u32,
     /// Storage of tensors that may choose.
     pub storage: StorageKind,
     /// Largest storage-buffer binding, bytes.
@@ -96,7 +100,6 @@ pub struct Gpu {
     pub(in crate::gpu) memory: Memory,
     unchecked: bool,
     aliases: bool,
-    workers: Option<u32>,
     pub(in crate::gpu) choice: Choice,
     first_error: Arc<Mutex<Option<Error>>>,
     pub(in crate::gpu) pipelines:
@@ -120,6 +123,7 @@ impl Capabilities {
             max_workgroup_bytes: 16 << 10,
             software: false,
             deterministic: false,
+            concurrent_workgroups: 1,
             storage: StorageKind::Buffer,
             max_binding_bytes: u64::MAX,
             max_texture_bytes: u64::MAX,
@@ -226,7 +230,7 @@ impl Gpu {
             }
         });
 
-        let capabilities = Capabilities {
+        let mut capabilities = Capabilities {
             subgroup: match features.contains(wgpu::Features::SUBGROUP) {
                 true => info.subgroup_min_size,
                 false => 0,
@@ -238,6 +242,7 @@ impl Gpu {
             max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
             software: info.device_type == wgpu::DeviceType::Cpu && !options.prefer_gpu_strategies,
             deterministic: options.deterministic,
+            concurrent_workgroups: 1,
             storage: StorageKind::Buffer,
             max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
             max_texture_bytes: (u64::from(TEXTURE_WIDTH)
@@ -245,6 +250,8 @@ impl Gpu {
                 * u64::from(limits.max_texture_dimension_2d))
             .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
         };
+        capabilities.concurrent_workgroups =
+            chain::concurrent_workgroups(&report, &capabilities, options.workers);
         let choice = Choice::load(options, &report);
         let aliases = !options.without_aliases && adapter::is_lavapipe(&report.driver);
         let mut gpu = Self {
@@ -255,7 +262,6 @@ impl Gpu {
             memory: Memory::of(adapter, info.device_type, options),
             unchecked: options.unchecked,
             aliases,
-            workers: options.workers,
             choice,
             first_error,
             pipelines: Mutex::default(),
@@ -292,16 +298,6 @@ impl Gpu {
     /// What strategies may count on.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
-    }
-
-    /// Workgroups of eight lanes that surely run at once, where calls can be chained: as many as
-    /// there are cores. Lavapipe has a thread a core, but no more than 16.
-    pub fn workers(&self) -> Option<u32> {
-        let can = &self.capabilities;
-        let able = can.software && can.subgroup >= 8 && adapter::is_lavapipe(&self.report.driver);
-        let cores =
-            || std::thread::available_parallelism().map_or(1, |cores| cores.get().min(16) as u32);
-        Some(self.workers.unwrap_or_else(cores)).filter(|&workers| able && workers > 1)
     }
 
     /// Whether kernels write textures through buffers over the same memory.

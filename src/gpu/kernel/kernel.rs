@@ -113,12 +113,15 @@ pub struct Needs {
     pub subgroup: u32,
     /// Half-precision arithmetic.
     pub f16: bool,
+    /// Private variables of the module, which begin as zeros in each workgroup. A fused dispatch
+    /// has a worker do several workgroups, and leaves such a strategy out.
+    pub private_state: bool,
 }
 
 impl Needs {
     /// Workgroups of `lanes` lanes that share nothing.
     pub const fn lanes(lanes: u32) -> Self {
-        Self { lanes, workgroup_bytes: 0, subgroup: 0, f16: false }
+        Self { lanes, workgroup_bytes: 0, subgroup: 0, f16: false, private_state: false }
     }
 
     /// And `bytes` of workgroup memory.
@@ -129,6 +132,11 @@ impl Needs {
     /// And half-precision arithmetic; the shader's text then begins with the line that asks for it.
     pub const fn f16(self) -> Self {
         Self { f16: true, ..self }
+    }
+
+    /// And private variables of the module.
+    pub const fn private_state(self) -> Self {
+        Self { private_state: true, ..self }
     }
 
     /// And subgroups of `lanes` lanes or more.
@@ -142,7 +150,8 @@ impl Needs {
 pub struct Strategy {
     /// The name people see, unique among all strategies.
     pub name: &'static str,
-    /// Name of the shader file and of its entry point.
+    /// Name of the shader file and of its entry function, whose parameters say by their names what
+    /// an invocation wants to know: `workgroup`, `lane`, … (`src/gpu/kernel/entry.rs`).
     pub entry: &'static str,
     /// The shader's text.
     pub source: &'static str,
@@ -280,6 +289,12 @@ pub trait Kernel: Send + Sync {
     /// What `strategy` reads beyond [`Kernel::cost`].
     fn surplus(&self, _strategy: &Strategy, _context: usize) -> Surplus {
         Surplus::default()
+    }
+
+    /// Most iterations that the loops of one workgroup of `strategy` take together, wherever in the
+    /// context a step is; `None` where that is not known.
+    fn iterations(&self, _strategy: &Strategy) -> Option<usize> {
+        None
     }
 
     /// The same computation in plain loops over the same parameters.

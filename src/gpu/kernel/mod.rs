@@ -2,6 +2,8 @@
 //! reference.
 
 pub(in crate::gpu) mod compare;
+pub(in crate::gpu) mod entry;
 pub(in crate::gpu) mod kernel;
 pub(in crate::gpu) mod pipeline;
 pub(in crate::gpu) mod shader;
+pub(in crate::gpu) mod wgsl;

@@ -4,7 +4,9 @@
 //! Shader files are templates: a line that begins with `//%` is a statement (`//% for t in
 //! range(TOKENS)`, `//% include "q4_1"`), and `{{ t }}` is a value. Everything else is plain WGSL.
 
+use super::entry::as_entry_point;
 use super::kernel::{Access, Constant, Kernel, Operand, Parameter, Strategy, bound};
+use crate::format::DType;
 use crate::gpu::tensor::tensor::{Element, Storage, TEXTURE_WIDTH, Tensor};
 use crate::{Error, Result};
 use minijinja::{Environment, Value, syntax::SyntaxConfig};
@@ -17,22 +19,8 @@ macro_rules! library {
     };
 }
 
-/// Shared pieces that shaders include by name.
+/// Shared pieces that shaders include by name, but for those of the formats: see [`library`].
 pub const LIBRARY: &[(&str, &str)] = library![
-    "f32",
-    "f16",
-    "bf16",
-    "q4_0",
-    "q4_1",
-    "q5_0",
-    "q5_1",
-    "q8_0",
-    "q4_k",
-    "q5_k",
-    "q6_k",
-    "q2_k",
-    "q3_k",
-    "iq4_nl",
     "nibbles",
     "fifth_bits",
     "floats",
@@ -65,6 +53,12 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "finish_rope_cache",
 ];
 
+/// All that shaders can include, as name and text: [`LIBRARY`], and the file of each format.
+pub fn library() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let formats = DType::ALL.into_iter().map(|dtype| dtype.format().wgsl);
+    LIBRARY.iter().copied().chain(formats.map(|wgsl| (wgsl.name, wgsl.source)))
+}
+
 fn environment() -> Result<&'static Environment<'static>> {
     static ENVIRONMENT: OnceLock<std::result::Result<Environment<'static>, String>> =
         OnceLock::new();
@@ -76,7 +70,7 @@ fn environment() -> Result<&'static Environment<'static>> {
             .build();
         environment.set_syntax(syntax.map_err(|error| error.to_string())?);
         environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-        for (name, source) in LIBRARY {
+        for (name, source) in library() {
             environment.add_template(name, source).map_err(|error| error.to_string())?;
         }
         Ok(environment)
@@ -87,7 +81,7 @@ fn environment() -> Result<&'static Environment<'static>> {
 
 /// What the text of a rendered shader depends on: equal signatures share a pipeline.
 pub fn signature(kernel: &dyn Kernel, strategy: &Strategy) -> String {
-    let mut text = format!("{}|{:?}", strategy.name, strategy.constants);
+    let mut text = format!("{}|{:?}|{:?}", strategy.name, strategy.constants, strategy.needs);
     for operand in bound(kernel) {
         let _ = write!(text, "|{}:{}", operand.name, storage_word(&operand));
     }
@@ -131,7 +125,7 @@ pub fn render(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
         }
         accessors(&mut text, operand, variable(operand.name), halves, false);
     }
-    text.push_str(&body(kernel, strategy)?);
+    text.push_str(&as_entry_point(&body(kernel, strategy)?, strategy)?);
     Ok(text)
 }
 
@@ -147,7 +141,8 @@ fn reads_halves(operand: &Operand, strategy: &Strategy) -> bool {
     strategy.needs.f16 && operand.halves && operand.tensor.as_ref().is_some_and(in_buffer)
 }
 
-/// The shader file with the strategy's constants put in: what follows the bindings and accessors.
+/// The shader file with the strategy's constants, and its entry function's name as ENTRY, put in:
+/// what follows the bindings and accessors.
 pub(in crate::gpu) fn body(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
     let operands = kernel.operands().into_iter();
     let mut context: Vec<_> = operands
@@ -165,6 +160,7 @@ pub(in crate::gpu) fn body(kernel: &dyn Kernel, strategy: &Strategy) -> Result<S
         };
         (name.to_string(), value)
     }));
+    context.push(("ENTRY".into(), Value::from(strategy.entry)));
     let context: Value = context.into_iter().collect::<std::collections::BTreeMap<_, _>>().into();
     environment()?.render_named_str(strategy.entry, strategy.source, context).map_err(|error| {
         Error::Kernel { kernel: strategy.name.into(), message: format!("{error:#}") }

@@ -1,12 +1,12 @@
 //! A recording compiled for a device: pipelines and bind groups made once, encoded again for every
 //! run.
 
-use super::recording::{Entry, Link, Recording};
+use super::recording::{Entry, Recording};
 use crate::gpu::device::device::Gpu;
 use crate::gpu::kernel::kernel::{Access, MOST_WORKGROUPS, Parameter, Strategy, bound};
 use crate::gpu::kernel::pipeline::{self, Pipeline};
 use crate::gpu::kernel::shader;
-use crate::gpu::software::chain::{Chain, GridBarrier, Stage};
+use crate::gpu::software::chain::{Chain, GridBarrier};
 use crate::gpu::tensor::tensor::{Storage, Tensor, buffer};
 use crate::gpu::tensor::transfer::map_words;
 use crate::{Error, Result};
@@ -103,25 +103,27 @@ pub(in crate::gpu) const PARAMETER_STRIDE: usize = 256;
 
 impl Program {
     /// Compiles what is not compiled yet and binds the operands, taking each kernel's first
-    /// strategy that is not quarantined, and chaining the calls that the recording marks where the
-    /// device can.
+    /// strategy that is not quarantined. Each call is a dispatch.
     ///
     /// # Errors
     /// A kernel that does not compile, by name.
     pub fn compile(gpu: &Gpu, recording: &Recording) -> Result<Self> {
-        let first = |strategies: &mut Vec<Strategy>| strategies.swap_remove(0);
-        Self::compile_with(gpu, recording.entries(), recording.chains(), first)
-    }
-
-    /// As [`Program::compile`], without chains.
-    ///
-    /// # Errors
-    /// A kernel that does not compile, by name.
-    pub fn compile_unchained(gpu: &Gpu, recording: &Recording) -> Result<Self> {
         Self::compile_entries(gpu, recording.entries(), |strategies| strategies.swap_remove(0))
     }
 
-    /// As [`Program::compile_unchained`] with a choice among [`Gpu::strategies`].
+    /// As [`Program::compile`], but where the device can, the calls of a block, and of blocks that
+    /// do the same, are one dispatch. Such a dispatch may fail: see [`Runs::after`].
+    ///
+    /// # Errors
+    /// A kernel that does not compile, by name.
+    pub fn compile_fused(gpu: &Gpu, recording: &Recording) -> Result<Self> {
+        let first = |strategies: &mut Vec<Strategy>| strategies.swap_remove(0);
+        let fuses = gpu.capabilities().concurrent_workgroups > 1 && gpu.may_chain();
+        let blocks = if fuses { recording.blocks() } else { &[] };
+        Self::compile_with(gpu, recording.entries(), blocks, first)
+    }
+
+    /// As [`Program::compile`] with a choice among [`Gpu::strategies`].
     ///
     /// # Errors
     /// A kernel that does not compile, by name.
@@ -136,7 +138,7 @@ impl Program {
     fn compile_with(
         gpu: &Gpu,
         entries: &[Entry],
-        chains: &[Link],
+        blocks: &[Range<usize>],
         choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
     ) -> Result<Self> {
         let mut bytes = Vec::with_capacity(entries.len() * PARAMETER_STRIDE);
@@ -175,20 +177,9 @@ impl Program {
         let mut meeting = None;
         let mut index = 0;
         while index < entries.len() {
-            if let Some(first) = chains.iter().position(|link| link.calls.start == index) {
-                let mut end = index;
-                let layers = chains[first..].iter().map_while(|link| {
-                    let follows = link.calls.start == end;
-                    end = link.calls.end;
-                    let stage = |entry| {
-                        Ok(Stage { entry, strategy: choose(&mut gpu.strategies(&*entry.kernel)?) })
-                    };
-                    let stages: Result<Vec<_>> =
-                        entries[link.calls.clone()].iter().map(stage).collect();
-                    follows.then_some(stages.map(|stages| (stages, link.turns)))
-                });
+            if let Some(first) = blocks.iter().position(|block| block.start == index) {
                 let before = index;
-                for chain in Chain::split(gpu, layers)? {
+                for chain in Chain::split(gpu, entries, &blocks[first..], &choose)? {
                     let meeting = meeting.get_or_insert_with(|| GridBarrier::new(gpu));
                     let block = block(index, chain.calls() * PARAMETER_STRIDE);
                     steps.push(chained(gpu, &chain, meeting, block)?);

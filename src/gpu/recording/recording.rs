@@ -18,17 +18,7 @@ pub struct Entry {
 #[derive(Clone, Default)]
 pub struct Recording {
     entries: Vec<Entry>,
-    chains: Vec<Link>,
-}
-
-/// Calls that a device may run as one dispatch, alone or with those that follow.
-#[derive(Debug, Clone)]
-pub struct Link {
-    /// The numbers of the calls.
-    pub calls: Range<usize>,
-    /// Turns of loops that one of two workers takes for them: drivers end a shader's loops after so
-    /// many.
-    pub turns: usize,
+    blocks: Vec<Range<usize>>,
 }
 
 impl Recording {
@@ -40,22 +30,21 @@ impl Recording {
     /// Appends the calls of another recording.
     pub fn extend(&mut self, other: &Self) {
         let first = self.entries.len();
-        self.chains.extend(other.chains.iter().map(|Link { calls, turns }| Link {
-            calls: first + calls.start..first + calls.end,
-            turns: *turns,
-        }));
+        let moved = |calls: &Range<usize>| first + calls.start..first + calls.end;
+        self.blocks.extend(other.blocks.iter().map(moved));
         self.entries.extend_from_slice(&other.entries);
     }
 
-    /// Marks the calls from number `first` on: a device may run them as one dispatch, and with the
-    /// calls that are marked next, if those do the same with other tensors. See [`Link::turns`].
-    pub fn chain_from(&mut self, first: usize, turns: usize) {
-        self.chains.push(Link { calls: first..self.entries.len(), turns });
+    /// Marks the calls from number `first` to the last one as a block, such as a layer of a model:
+    /// what belongs together, and is often followed by blocks that do the same with other tensors.
+    /// Results do not depend on it.
+    pub fn block_from(&mut self, first: usize) {
+        self.blocks.push(first..self.entries.len());
     }
 
-    /// The calls that may be one dispatch, in order.
-    pub fn chains(&self) -> &[Link] {
-        &self.chains
+    /// The numbers of the calls of each block, in order.
+    pub fn blocks(&self) -> &[Range<usize>] {
+        &self.blocks
     }
 
     /// The calls.

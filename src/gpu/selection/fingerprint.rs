@@ -3,7 +3,7 @@
 
 use crate::gpu::device::device::lock;
 use crate::gpu::kernel::kernel::Strategy;
-use crate::gpu::kernel::shader::LIBRARY;
+use crate::gpu::kernel::shader::library;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
@@ -39,7 +39,7 @@ fn add_with_includes(hash: &mut Fnv, source: &'static str, seen: &mut BTreeSet<&
     for line in source.lines() {
         let Some(included) = line.trim_start().strip_prefix("//% include ") else { continue };
         let literal = included.trim().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-        for &(name, text) in LIBRARY {
+        for (name, text) in library() {
             // What a variable names can be any of the library.
             if literal.is_none_or(|literal| literal == name) && seen.insert(name) {
                 add_with_includes(hash, text, seen);

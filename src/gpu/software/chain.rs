@@ -11,15 +11,17 @@
 //! numbers in their parameters and tensors, and these are parts of one span (`super::arena`), so
 //! that a layer's begin at a row that is a parameter too.
 
-use super::stage::{Names, entry_as_function};
-use crate::gpu::device::device::Gpu;
+use super::stage::Names;
+use crate::Result;
+use crate::gpu::device::adapter::{AdapterReport, is_lavapipe};
+use crate::gpu::device::device::{Capabilities, Gpu};
 use crate::gpu::kernel::kernel::{Access, Needs, Operand, Strategy, bound};
-use crate::gpu::kernel::shader;
+use crate::gpu::kernel::{entry, shader};
 use crate::gpu::recording::program::PARAMETER_STRIDE;
 use crate::gpu::recording::recording::Entry;
 use crate::gpu::tensor::tensor::{Storage, Tensor, buffer};
-use crate::{Error, Result};
 use std::fmt::Write;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Turns of loops that one workgroup may take in all: drivers end a shader's loops after so many
@@ -31,6 +33,23 @@ const ALL_TURNS: usize = 65_000;
 /// lets each run for four before it moves one.
 const WAITING_TURNS: usize = 48_000;
 const DIVISIONS: u32 = 40;
+
+/// Threads that lavapipe has at most; it has one a core.
+const MOST_THREADS: usize = 16;
+
+/// How many workgroups run at the same time: one a thread on lavapipe, or `wanted`. Workers of a
+/// chain are workgroups that are one subgroup.
+pub(in crate::gpu) fn concurrent_workgroups(
+    report: &AdapterReport,
+    can: &Capabilities,
+    wanted: Option<u32>,
+) -> u32 {
+    if !(can.software && can.subgroup >= 8 && is_lavapipe(&report.driver)) {
+        return 1;
+    }
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    wanted.unwrap_or_else(|| cores().min(MOST_THREADS) as u32).max(1)
+}
 
 /// Turns of a layer that is worth a chain though its workers may not wait for so long.
 const MOST_TURNS: usize = 50_000;
@@ -104,30 +123,42 @@ fn handle(tensor: &Tensor) -> (&Tensor, bool) {
 }
 
 impl<'a> Chain<'a> {
-    /// Layers, with the turns each takes, as chains: the longest that the device allows, of equal
-    /// length if they can be, for each length is a text of its own. From the first one on that
-    /// cannot be a chain, or is unlike the first, none is asked for.
+    /// Layers that follow one another as chains: the longest that the device allows, of equal
+    /// length if they can be, for each length is a text of its own. The first layer that cannot be
+    /// a chain, or is unlike the first, ends them.
     ///
     /// # Errors
-    /// As the layers'.
+    /// When a kernel has no strategy left.
     pub fn split(
         gpu: &Gpu,
-        layers: impl Iterator<Item = Result<(Vec<Stage<'a>>, usize)>>,
+        entries: &'a [Entry],
+        layers: &[Range<usize>],
+        choose: &impl Fn(&mut Vec<Strategy>) -> Strategy,
     ) -> Result<Vec<Self>> {
-        let Some(workers) = gpu.workers().filter(|_| gpu.may_chain()) else { return Ok(vec![]) };
         let limits = gpu.device.limits();
-        let (mut alike, mut turns) = (Vec::<Self>::new(), 1);
+        let mut alike = Vec::<Self>::new();
+        let mut end = layers.first().map_or(0, |layer| layer.start);
         for layer in layers {
-            let (stages, takes) = layer?;
-            let next =
-                Self::of(stages, workers).filter(|next| takes <= MOST_TURNS && next.fits(&limits));
-            match next.filter(|next| alike.first().is_none_or(|first| first.is_like(next))) {
-                Some(next) => alike.push(next),
-                None => break,
+            if layer.start != end || layer.len() > MOST_STAGES {
+                break;
             }
-            turns = takes.max(turns);
+            end = layer.end;
+            let mut stages = Vec::with_capacity(layer.len());
+            for entry in &entries[layer.clone()] {
+                stages
+                    .push(Stage { entry, strategy: choose(&mut gpu.strategies(&*entry.kernel)?) });
+            }
+            let Some(next) = Self::of(stages, gpu.capabilities().concurrent_workgroups) else {
+                break;
+            };
+            let is_like_first = alike.first().is_none_or(|first| first.is_like(&next));
+            if !is_like_first || !next.fits(&limits) || next.turns > MOST_TURNS {
+                break;
+            }
+            alike.push(next);
         }
         let Some(first) = alike.first() else { return Ok(vec![]) };
+        let turns = alike.iter().map(|layer| layer.turns).max().unwrap_or(1).max(1);
         let blocks = limits.max_uniform_buffer_binding_size as usize
             / (first.stages.len() * PARAMETER_STRIDE);
         let most = ((ALL_TURNS - WAITING_TURNS) / turns).min(blocks).max(1);
@@ -169,9 +200,9 @@ impl<'a> Chain<'a> {
             && textures + buffers + uniforms <= limits.max_bindings_per_bind_group
     }
 
-    /// `None` where some call's workgroups are larger, share memory, or keep numbers in private
-    /// variables, where one call reads a texture that another one writes as such, or where there
-    /// are too many.
+    /// `None` where some call's workgroups are larger, share memory, keep numbers in private
+    /// variables, or take nobody knows how many iterations, where one call reads a texture that
+    /// another one writes as such, or where there are too many.
     pub fn of(stages: Vec<Stage<'a>>, workers: u32) -> Option<Self> {
         if stages.len() > MOST_STAGES {
             return None;
@@ -181,11 +212,17 @@ impl<'a> Chain<'a> {
         let callable = |Stage { strategy, .. }: &Stage<'_>| {
             strategy.needs.lanes == 8
                 && strategy.needs.workgroup_bytes == 0
-                && !strategy.source.contains("var<private>")
-                && strategy.name != "attention_query_per_lane" // whose loops take more turns than `Link::turns` says
+                && !strategy.needs.private_state
         };
         if !stages.iter().all(callable) {
             return None;
+        }
+        let mut turns = 0;
+        for Stage { entry, strategy } in &stages {
+            let workgroups: usize = strategy.grid.iter().map(|&count| count as usize).product();
+            // The worker's own loop takes one for each workgroup, too.
+            let each = entry.kernel.iterations(strategy)? + 1;
+            turns += workgroups.div_ceil(workers as usize) * each;
         }
         let mut tensors: Vec<(Tensor, Access)> = vec![];
         for operand in stages.iter().flat_map(|stage| bound(&*stage.entry.kernel)) {
@@ -202,7 +239,7 @@ impl<'a> Chain<'a> {
         {
             return None;
         }
-        Some(Self { stages, tensors, workers, layers: 1, turns: 0 })
+        Some(Self { stages, tensors, workers, layers: 1, turns })
     }
 
     /// Each tensor once, with what all stages together do to it, in the order of the bindings.
@@ -294,14 +331,9 @@ impl<'a> Chain<'a> {
                 shader::accessors(&mut stage, operand, &format!("tensor{index}"), false, in_span);
             }
             stage.push_str(&shader::body(&*entry.kernel, strategy)?);
-            let (stage, arguments) =
-                entry_as_function(&stage, strategy).ok_or_else(|| Error::Kernel {
-                    kernel: strategy.name.into(),
-                    message: "its entry point cannot be called as a stage".into(),
-                })?;
             let names = Names::of(&stage);
             let _ = writeln!(text, "{}", names.numbered(&stage, number));
-            let call = format!("{}({arguments})", strategy.entry);
+            let call = entry::call(&stage, strategy)?;
             calls.push((names.numbered(&call, number), strategy.grid));
         }
         text.push_str("struct Layer {\n");

@@ -1,32 +1,9 @@
-//! A kernel's text as a stage of a chain: its entry point as a function, under names that stand
-//! beside those of other stages.
+//! A kernel's text as a stage of a fused dispatch: what it declares gets names that differ from
+//! those of the other stages.
 
-use crate::gpu::kernel::kernel::Strategy;
-use std::collections::BTreeSet;
+use crate::gpu::kernel::wgsl::{Token, declarations, tokens};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-
-/// The entry point as a plain function, and the arguments of its call.
-pub(in crate::gpu) fn entry_as_function(
-    text: &str,
-    strategy: &Strategy,
-) -> Option<(String, String)> {
-    let head = format!("@compute @workgroup_size(8)\nfn {}(\n", strategy.entry);
-    let (before, rest) = text.split_once(&head)?;
-    let (parameters, body) = rest.split_once("\n) {\n")?;
-    let (mut names, mut arguments) = (vec![], vec![]);
-    for parameter in parameters.lines() {
-        let (builtin, declared) = parameter.trim().strip_prefix("@builtin(")?.split_once(')')?;
-        names.push(declared);
-        arguments.push(match builtin {
-            "workgroup_id" => "workgroup",
-            "num_workgroups" => "grid",
-            "subgroup_invocation_id" | "local_invocation_index" => "lane",
-            _ => return None,
-        });
-    }
-    let function = format!("{before}fn {}({}) {{\n{body}", strategy.entry, names.concat());
-    Some((function, arguments.join(", ")))
-}
 
 /// What a stage's text declares.
 pub(in crate::gpu) struct Names<'a> {
@@ -35,77 +12,64 @@ pub(in crate::gpu) struct Names<'a> {
     readers: BTreeSet<&'a str>,
 }
 
-fn is_name(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
-}
-
 impl<'a> Names<'a> {
+    /// The names of a text that binds nothing itself.
     pub fn of(text: &'a str) -> Self {
-        let declared =
-            |line: &'a str, word: &str| line.strip_prefix(word)?.split(|c| !is_name(c)).next();
-        let words = ["fn ", "struct ", "const "];
-        let all = text
-            .lines()
-            .filter_map(|line| words.iter().find_map(|word| declared(line, word)))
+        let tokens = tokens(text);
+        let declared = declarations(&tokens);
+        let all = declared.iter().map(|declared| declared.name.text).collect();
+        let words = |tokens: &[Token<'a>]| tokens.iter().map(|token| token.text).collect();
+        let functions: BTreeMap<&str, BTreeSet<&str>> = declared
+            .iter()
+            .filter(|declared| declared.kind == "fn")
+            .map(|function| (function.name.text, words(function.rest)))
             .collect();
-        // Functions by the names in them.
-        let mut functions: Vec<(&str, BTreeSet<&str>)> = vec![];
-        let mut inside = false;
-        for line in text.lines() {
-            if let Some(name) = declared(line, "fn ") {
-                functions.push((name, BTreeSet::new()));
-                inside = true;
-            }
-            if let Some((_, names)) = functions.last_mut().filter(|_| inside) {
-                names.extend(line.split(|c| !is_name(c)));
-            }
-            inside &= !line.ends_with('}') || line.starts_with(' ');
-        }
         let mut readers = BTreeSet::from(["p"]);
-        while let Some((name, _)) = functions.iter().find(|(name, names)| {
-            !readers.contains(name) && names.iter().any(|name| readers.contains(name))
-        }) {
+        while let Some((name, _)) = functions
+            .iter()
+            .find(|(name, words)| !readers.contains(*name) && !words.is_disjoint(&readers))
+        {
             readers.insert(name);
         }
         readers.remove("p");
         Self { all, readers }
     }
 
-    /// `text` with a number behind every declared name, so that it can stand beside others, and
-    /// with the parameters `p` as an argument of the functions that read them: as a global variable
-    /// nobody could tell that all lanes see the same.
+    /// `text` with a number behind every declared name, and with the parameters `p` as an argument
+    /// of the functions that read them: of a global variable no driver could tell that all lanes
+    /// see the same.
     pub fn numbered(&self, text: &str, number: usize) -> String {
+        let tokens = tokens(text);
+        let members: BTreeSet<usize> = declarations(&tokens)
+            .iter()
+            .filter(|declared| declared.kind == "struct")
+            .flat_map(|structure| structure.rest.windows(2))
+            .filter(|pair| pair[1].text == ":")
+            .map(|pair| pair[0].at)
+            .collect();
         let mut numbered = String::with_capacity(text.len() + text.len() / 8);
-        let mut in_struct = false;
-        for line in text.split_inclusive('\n') {
-            in_struct = (in_struct || line.starts_with("struct ")) && !line.starts_with('}');
-            let (mut rest, mut last) = (line, "");
-            while let Some(start) = rest.find(is_name) {
-                let (before, from) = rest.split_at(start);
-                let (name, mut after) =
-                    from.split_at(from.find(|c| !is_name(c)).unwrap_or(from.len()));
-                let is_member = before.ends_with('.') || in_struct && after.starts_with(':');
-                numbered.push_str(before);
-                numbered.push_str(name);
-                if self.all.contains(name) && !is_member {
-                    let _ = write!(numbered, "_{number}");
-                }
-                if let Some(arguments) =
-                    after.strip_prefix('(').filter(|_| self.readers.contains(name))
-                {
-                    numbered.push_str("(p");
-                    if last == "fn" {
-                        let _ = write!(numbered, ": Parameters_{number}");
-                    }
-                    if !arguments.starts_with(')') {
-                        numbered.push_str(", ");
-                    }
-                    after = arguments;
-                }
-                (rest, last) = (after, name);
+        let mut copied = 0;
+        let token = |index: usize| tokens.get(index).map_or("", |token| token.text);
+        for (index, name) in tokens.iter().enumerate() {
+            let before = if index > 0 { token(index - 1) } else { "" };
+            if !self.all.contains(name.text) || before == "." || members.contains(&name.at) {
+                continue;
             }
-            numbered.push_str(rest);
+            numbered.push_str(&text[copied..name.range().end]);
+            let _ = write!(numbered, "_{number}");
+            copied = name.range().end;
+            if self.readers.contains(name.text) && token(index + 1) == "(" {
+                numbered.push_str("(p");
+                if before == "fn" {
+                    let _ = write!(numbered, ": Parameters_{number}");
+                }
+                if token(index + 2) != ")" {
+                    numbered.push_str(", ");
+                }
+                copied = tokens[index + 1].range().end;
+            }
         }
+        numbered.push_str(&text[copied..]);
         numbered
     }
 }
@@ -116,16 +80,22 @@ mod tests {
 
     #[test]
     fn what_a_stage_declares_gets_its_number_and_readers_get_the_parameters() {
-        let text = "struct Parameters {\n    scales: u32,\n}\n\
+        let text = "\
+            struct Parameters {\n    scales: u32,\n}\nalias Real = f32;\n\
             const WIDTH: u32 = 4u;\nfn scales(b: u32) -> u32 { return p.scales + b * WIDTH; }\n\
             fn load_x(i: u32) -> u32 { return tensor0[i] + scales(i); }\n\
             fn load_y(i: u32) -> u32 { return tensor1[i]; }\n\
-            fn all() -> u32 {\n    return load_x(load_y(1u));\n}\n";
-        let expected = "struct Parameters_2 {\n    scales: u32,\n}\n\
-            const WIDTH_2: u32 = 4u;\nfn scales_2(p: Parameters_2, b: u32) -> u32 { return p.scales + b * WIDTH_2; }\n\
-            fn load_x_2(p: Parameters_2, i: u32) -> u32 { return tensor0[i] + scales_2(p, i); }\n\
+            fn all() -> u32 {\n    return load_x(load_y(1u));\n} \
+            fn one() -> Real { return 1.0; }\n";
+        let expected = "\
+            struct Parameters_2 {\n    scales: u32,\n}\nalias Real_2 = f32;\n\
+            const WIDTH_2: u32 = 4u;\n\
+            fn scales_2(p: Parameters_2, b: u32) -> u32 { return p.scales + b * WIDTH_2; }\n\
+            fn load_x_2(p: Parameters_2, i: u32) -> u32 { \
+            return tensor0[i] + scales_2(p, i); }\n\
             fn load_y_2(i: u32) -> u32 { return tensor1[i]; }\n\
-            fn all_2(p: Parameters_2) -> u32 {\n    return load_x_2(p, load_y_2(1u));\n}\n";
+            fn all_2(p: Parameters_2) -> u32 {\n    return load_x_2(p, load_y_2(1u));\n} \
+            fn one_2() -> Real_2 { return 1.0; }\n";
         let names = Names::of(text);
         assert_eq!(names.numbered(text, 2), expected);
         assert_eq!(names.numbered("all()", 2), "all_2(p)");

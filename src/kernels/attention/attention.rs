@@ -268,6 +268,17 @@ impl Kernel for Attention {
         }
     }
 
+    /// Of the strategy for eight lanes: eight positions each, of all that the cache has room for or
+    /// of a piece of it. A window may begin within the first of them.
+    fn iterations(&self, strategy: &Strategy) -> Option<usize> {
+        let all = self.cache.positions().div_ceil(8) + 1;
+        let each = match &self.pieces {
+            None => all,
+            Some(pieces) => (all + STEP - 1).div_ceil(pieces.count).next_multiple_of(STEP),
+        };
+        (strategy.entry == "attention").then_some(each)
+    }
+
     fn reference(&self, memory: &mut HostMemory) {
         let (heads, head, key_heads) = (self.heads(), self.head(), self.key_heads());
         let start = memory.u32(&self.step)[0] as usize;

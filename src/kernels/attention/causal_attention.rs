@@ -1,6 +1,7 @@
 //! Causal attention of training: whole sequences, many at once, in f32.
 
-use super::causal_backward::{CausalKeyBackward, CausalQueryBackward};
+use super::causal_key_backward::CausalKeyBackward;
+use super::causal_query_backward::CausalQueryBackward;
 use crate::Result;
 use crate::gpu::{
     Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Needs, Operand, Parameter,

@@ -70,6 +70,11 @@ impl Kernel for MergePieces {
         }
     }
 
+    /// Once over the highest scores, once over the sums.
+    fn iterations(&self, _: &Strategy) -> Option<usize> {
+        Some(2 * self.pieces.count)
+    }
+
     fn reference(&self, memory: &mut HostMemory) {
         let (heads, width, count) = (self.heads(), self.width(), self.pieces.count);
         let (x, stats) = (memory.f32(&self.x), memory.f32(&self.pieces.stats));

@@ -1,12 +1,12 @@
 //! A product whose rows go anywhere in its result, and through a function.
 
 use super::input::{Input, TOLERANCE};
-use super::matmul::gelu;
 use super::matrix::Part;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor,
     Tolerance,
 };
+use crate::kernels::pointwise::activation::gelu;
 use crate::kernels::pointwise::normal::gelu_exact;
 
 /// What the rows of a product go through.
@@ -92,6 +92,10 @@ impl Kernel for Linear {
 
     fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
         self.input.surplus(&self.w, strategy)
+    }
+
+    fn iterations(&self, strategy: &Strategy) -> Option<usize> {
+        self.input.iterations(&self.w, strategy)
     }
 
     fn cost(&self, _: usize) -> Cost {

@@ -76,4 +76,9 @@ impl Input {
             + if self.experts.is_some() { 0 } else { (tiles.max(1) - 1) * w.tensor.bytes() };
         Surplus { memory: 0, again }
     }
+
+    /// Iterations of a workgroup of the strategies for one token, each a block of 32 columns.
+    pub(in crate::kernels) fn iterations(&self, w: &Part, strategy: &Strategy) -> Option<usize> {
+        (strategy.entry == "matvec").then_some(w.planes.blocks)
+    }
 }

@@ -161,7 +161,7 @@ impl Split<'_> {
                 ("GROUP", Constant::Count(GroupChoices::GROUP as u32)),
                 ("LOADS", Constant::Count(if broadcast { tokens.div_ceil(8) } else { tokens })),
             ]),
-            needs: Needs::lanes(8).subgroup(if broadcast { 8 } else { 0 }),
+            needs: Needs::lanes(8).subgroup(if broadcast { 8 } else { 0 }).private_state(),
             grid: self.tiles(tokens),
         }
     }

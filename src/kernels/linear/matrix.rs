@@ -1,7 +1,7 @@
 //! A weight matrix on the device: packed, and split by rows where it exceeds what can be bound at
 //! once.
 
-use super::pack::{Planes, pack_row};
+use crate::format::quant::{Planes, pack_row};
 use crate::format::{DType, blocks};
 use crate::gpu::{Device, Element, Gpu, Parameter, Tensor};
 use crate::{Error, Result};
@@ -114,13 +114,14 @@ impl Matrix {
         source: Arc<dyn RowSource>,
         step: usize,
     ) -> Result<Self> {
-        let (dtype, rows, columns) = (source.dtype(), source.rows(), source.columns());
+        let (rows, columns) = (source.rows(), source.columns());
+        let format = source.dtype().format();
         let most = match device {
             Device::Reference => u64::MAX,
             Device::Gpu(gpu) => gpu.capabilities().max_tensor_bytes() / 16,
         };
         // Parts are equal but for the last.
-        let steps_that_fit = most / Planes::new(dtype, step, columns).texels as u64;
+        let steps_that_fit = most / Planes::new(format, step, columns).texels as u64;
         if steps_that_fit == 0 {
             return Err(Error::Device(format!(
                 "{label}: {step} rows of {columns} weights exceed a binding"
@@ -137,10 +138,11 @@ impl Matrix {
         source: Arc<dyn RowSource>,
         part_rows: usize,
     ) -> Result<Self> {
-        let (dtype, rows, columns) = (source.dtype(), source.rows(), source.columns());
+        let (rows, columns) = (source.rows(), source.columns());
+        let format = source.dtype().format();
         let mut parts = vec![];
         for first in (0..rows).step_by(part_rows) {
-            let planes = Planes::new(dtype, part_rows.min(rows - first), columns);
+            let planes = Planes::new(format, part_rows.min(rows - first), columns);
             let tensor = Tensor::read_only(device, label, &[planes.texels, 4], Element::U32)?;
             parts.push(Part { tensor, planes, first, source: Arc::clone(&source) });
         }
@@ -159,24 +161,19 @@ impl Matrix {
     /// # Errors
     /// When the device fails.
     pub fn fill(&self, gpu: &Gpu) -> Result<()> {
-        let (dtype, columns) = (self.dtype(), self.columns());
+        let (format, columns) = (self.dtype().format(), self.columns());
         // In pieces, so that neither the heap nor the staging memory ever holds a large matrix.
-        let piece_rows = (PIECE_TEXELS / Planes::new(dtype, TILE, columns).texels).max(1) * TILE;
+        let piece_rows = (PIECE_TEXELS / Planes::new(format, TILE, columns).texels).max(1) * TILE;
         let mut words = vec![];
         for part in &self.parts {
             let rows = part.rows();
             for start in (0..rows).step_by(piece_rows) {
-                let piece = Planes::new(dtype, piece_rows.min(rows - start), columns);
+                let piece = Planes::new(format, piece_rows.min(rows - start), columns);
                 words.clear();
                 words.resize(piece.texels * 4, 0);
                 for row in 0..piece_rows.min(rows - start) {
-                    pack_row(
-                        dtype,
-                        &piece,
-                        row,
-                        self.source.row(part.first + start + row),
-                        &mut words,
-                    );
+                    let bytes = self.source.row(part.first + start + row);
+                    pack_row(format, &piece, row, bytes, &mut words);
                 }
                 for (at, texels) in piece.placed(&part.planes, start / TILE) {
                     let words = &words[4 * texels.start..4 * texels.end];
@@ -252,24 +249,9 @@ impl Part {
             .expect("row sources give whole rows");
     }
 
-    /// The name of the file in `shaders/lib` that unpacks it.
+    /// The name by which shaders include the file that unpacks it.
     pub fn format(&self) -> &'static str {
-        match self.dtype() {
-            DType::F32 => "f32",
-            DType::F16 => "f16",
-            DType::BF16 => "bf16",
-            DType::Q4_0 => "q4_0",
-            DType::Q4_1 => "q4_1",
-            DType::Q5_0 => "q5_0",
-            DType::Q5_1 => "q5_1",
-            DType::Q8_0 => "q8_0",
-            DType::Q4K => "q4_k",
-            DType::Q5K => "q5_k",
-            DType::Q6K => "q6_k",
-            DType::Q2K => "q2_k",
-            DType::Q3K => "q3_k",
-            DType::IQ4NL => "iq4_nl",
-        }
+        self.dtype().format().wgsl.name
     }
 
     /// What `shaders/lib/matrix.wgsl` asks of the parameters of a kernel that computes `rows4`

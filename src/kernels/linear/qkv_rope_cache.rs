@@ -95,6 +95,10 @@ impl Kernel for QkvRopeCache {
         self.input.surplus(&self.w, strategy)
     }
 
+    fn iterations(&self, strategy: &Strategy) -> Option<usize> {
+        self.input.iterations(&self.w, strategy)
+    }
+
     fn shape(&self) -> String {
         self.input.shape(&self.w)
     }

@@ -1,9 +1,10 @@
 //! Losses, likelihoods and divergences of logits.
 
-mod cross_entropy;
-mod divergence;
-mod token_log_prob;
-
-pub use cross_entropy::{CrossEntropy, CrossEntropyBackward, MeanLoss, MeanLossBackward};
-pub use divergence::Divergence;
-pub use token_log_prob::TokenLogProb;
+kernels! {
+    cross_entropy::CrossEntropy,
+    cross_entropy_backward::CrossEntropyBackward,
+    divergence::Divergence,
+    mean_loss::MeanLoss,
+    mean_loss_backward::MeanLossBackward,
+    token_log_prob::TokenLogProb,
+}

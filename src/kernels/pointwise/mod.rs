@@ -1,11 +1,15 @@
 //! Kernels whose lanes own a texel each of the result.
 
-mod activate;
-pub(in crate::kernels) mod add;
+pub(in crate::kernels) mod activation;
 pub(in crate::kernels) mod normal;
 pub(in crate::kernels) mod pointwise;
-mod swiglu;
 
-pub use activate::{Activate, ActivateBackward, Activation};
-pub use add::Add;
-pub use swiglu::{Swiglu, SwigluBackward};
+pub use activation::Activation;
+
+kernels! {
+    activate::Activate,
+    activate_backward::ActivateBackward,
+    add::Add,
+    swiglu::Swiglu,
+    swiglu_backward::SwigluBackward,
+}

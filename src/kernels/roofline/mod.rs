@@ -1,7 +1,9 @@
 //! Kernels that do one thing only, to measure the most that an adapter does of it.
 
-mod roof_half;
-mod roofs;
-
-pub use roof_half::RoofMultiplyAddHalf;
-pub use roofs::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofRead};
+kernels! {
+    roof_barrier::RoofBarrier,
+    roof_copy::RoofCopy,
+    roof_multiply_add::RoofMultiplyAdd,
+    roof_multiply_add_half::RoofMultiplyAddHalf,
+    roof_read::RoofRead,
+}

@@ -1,6 +1,7 @@
 //! LayerNorm and RMSNorm of training.
 
-use super::norm_backward::{NormBackward, NormGainBackward};
+use super::norm_backward::NormBackward;
+use super::norm_gain_backward::NormGainBackward;
 use super::shared_row::SharedRow;
 use crate::Result;
 use crate::gpu::{

@@ -1,11 +1,12 @@
 //! Two matrices on a diagonal: where one product holds two, each with a low-rank addition of its
 //! own.
 
+use super::block_diagonal_backward::BlockDiagonalBackward;
 use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
 };
-use crate::kernels::pointwise::pointwise::{gradient_operands, pointwise};
+use crate::kernels::pointwise::pointwise::pointwise;
 
 /// `y = [[x[..split], 0], [0, x[split..]]]`.
 pub struct BlockDiagonal {
@@ -17,7 +18,7 @@ pub struct BlockDiagonal {
     pub split: usize,
 }
 
-fn parameters(texels: usize, width: usize, split: usize) -> Vec<Parameter> {
+pub(super) fn parameters(texels: usize, width: usize, split: usize) -> Vec<Parameter> {
     vec![
         Parameter::U32("texels", texels as u32),
         Parameter::U32("width4", width as u32 / 4),
@@ -73,52 +74,5 @@ impl Kernel for BlockDiagonal {
             gradients.push(BlockDiagonalBackward { dy, base, dx, split: self.split });
         }
         Ok(())
-    }
-}
-
-/// The gradient of [`BlockDiagonal`].
-pub struct BlockDiagonalBackward {
-    /// Gradient of the result [R, 2 W].
-    pub dy: Tensor,
-    /// Gradient of the matrices so far.
-    pub base: Option<Tensor>,
-    /// Gradient of the matrices [R, W].
-    pub dx: Tensor,
-    /// Rows of the first.
-    pub split: usize,
-}
-
-impl Kernel for BlockDiagonalBackward {
-    fn name(&self) -> &'static str {
-        "block_diagonal_backward"
-    }
-
-    fn operands(&self) -> Vec<Operand> {
-        gradient_operands(&self.dy, self.base.as_ref(), &self.dx)
-    }
-
-    fn parameters(&self) -> Vec<Parameter> {
-        parameters(self.dx.len() / 4, self.dx.dim(1), self.split)
-    }
-
-    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        let source = include_str!("../../../shaders/training/block_diagonal_backward.wgsl");
-        pointwise("block_diagonal_backward", source, self.dx.len() / 4, vec![], can)
-    }
-
-    fn cost(&self, _: usize) -> Cost {
-        let count = self.dx.len() as u64;
-        Cost { read: 8 * count, written: 4 * count, operations: count }
-    }
-
-    fn reference(&self, memory: &mut HostMemory) {
-        let width = self.dx.dim(1);
-        let dy = memory.f32(&self.dy);
-        let base = self.base.as_ref().map(|base| memory.f32(base));
-        for (i, dx) in memory.f32_mut(&self.dx).iter_mut().enumerate() {
-            let block = usize::from(i / width >= self.split);
-            let at = (2 * (i / width) + block) * width + i % width;
-            *dx = dy[at] + base.as_ref().map_or(0.0, |base| base[i]);
-        }
     }
 }

@@ -1,11 +1,17 @@
 //! What only a training step needs: batches, slices, block-diagonal matrices and optimisers.
 
-mod block_diagonal;
-mod optimise;
-mod sample_batch;
-mod slice_last;
+pub(in crate::kernels) mod optimizer_step;
 
-pub use block_diagonal::{BlockDiagonal, BlockDiagonalBackward};
-pub use optimise::{Adamw, Sgd, SquareSum, Step};
-pub use sample_batch::{IncrementStep, SampleBatch};
-pub use slice_last::{SliceLast, SliceLastBackward};
+pub use optimizer_step::Step;
+
+kernels! {
+    adamw::Adamw,
+    block_diagonal::BlockDiagonal,
+    block_diagonal_backward::BlockDiagonalBackward,
+    increment_step::IncrementStep,
+    sample_batch::SampleBatch,
+    sgd::Sgd,
+    slice_last::SliceLast,
+    slice_last_backward::SliceLastBackward,
+    square_sum::SquareSum,
+}

@@ -14,12 +14,14 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
-    /// Compiles for `device`.
+    /// Compiles for `device`. With `fused`, blocks of calls may be one dispatch, whose failure
+    /// whoever runs the step looks for.
     ///
     /// # Errors
     /// A kernel that does not compile, by name.
-    pub fn new(device: &Device, recording: Recording) -> Result<Arc<Self>> {
+    pub fn new(device: &Device, recording: Recording, fused: bool) -> Result<Arc<Self>> {
         let program = match device {
+            Device::Gpu(gpu) if fused => Some(Program::compile_fused(gpu, &recording)?),
             Device::Gpu(gpu) => Some(Program::compile(gpu, &recording)?),
             Device::Reference => None,
         };
@@ -36,7 +38,7 @@ impl Compiled {
             _ => {
                 if self.unchained.get().is_none() {
                     // Whoever was faster made the same.
-                    let _ = self.unchained.set(Program::compile_unchained(gpu, &self.recording)?);
+                    let _ = self.unchained.set(Program::compile(gpu, &self.recording)?);
                 }
                 Ok(self.unchained.wait())
             }

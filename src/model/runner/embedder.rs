@@ -63,7 +63,7 @@ impl Embedder {
                 tokens,
             };
             recording.push("output_norm", kernel);
-            self.steps.insert(key, Compiled::new(&self.runner.device, recording)?);
+            self.steps.insert(key, Compiled::new(&self.runner.device, recording, false)?);
         }
         self.steps.get(&key).cloned().ok_or_else(|| Error::Internal("a compiled step is missing"))
     }

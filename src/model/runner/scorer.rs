@@ -125,7 +125,7 @@ impl Scorer {
                 tokens,
             };
             recording.push("token_log_prob", kernel);
-            self.steps.insert(key, Compiled::new(&self.runner.device, recording)?);
+            self.steps.insert(key, Compiled::new(&self.runner.device, recording, false)?);
         }
         self.steps.get(&key).cloned().ok_or_else(|| Error::Internal("a compiled step is missing"))
     }

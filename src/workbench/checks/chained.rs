@@ -148,7 +148,7 @@ fn layers(gpu: &Gpu, table: &mut Table) -> Result<(Recording, Tensor)> {
         );
         let (input, residual, y) = (Input::plain(&gated, 1), Some(middle.clone()), y.clone());
         recording.push(name("ffn_down"), Matmul { input, w: down, residual, y });
-        recording.chain_from(first, 0);
+        recording.block_from(first);
     }
     Ok((recording, step))
 }
@@ -209,7 +209,7 @@ pub fn examine_chain(
         let runs = program.run_and_read(gpu, 1, word, &readback)?;
         Ok((runs, start.elapsed().as_secs_f64() * 1e6))
     };
-    let single = Program::compile_unchained(gpu, recording)?;
+    let single = Program::compile(gpu, recording)?;
     let mut report = ChainReport {
         storage: gpu.capabilities().storage,
         calls: single.dispatches(),
@@ -227,7 +227,7 @@ pub fn examine_chain(
         report.single_us = report.single_us.min(timed(&single)?.1);
     }
     let expected = written(gpu, recording)?;
-    let chained = match Program::compile(gpu, recording) {
+    let chained = match Program::compile_fused(gpu, recording) {
         Ok(program) if !program.is_chained() => return Ok(None),
         Ok(program) => program,
         Err(error) => {

@@ -1,13 +1,13 @@
-//! The registry with its strategies: those for this adapter, and those that others would be
+//! All kernels with their strategies: those for this adapter, and those that others would be
 //! offered.
 
 use crate::gpu::{Access, Capabilities, Gpu, Kernel, Needs, Strategy};
-use crate::kernels::REGISTRY;
+use crate::kernels::names;
 use crate::workbench::checks::cases::{Rows, Table};
 use crate::{Error, Result};
 use serde::Serialize;
 
-/// A kernel of the registry.
+/// A kernel with its strategies.
 #[derive(Debug, Clone, Serialize)]
 pub struct ListedKernel {
     /// Its name.
@@ -73,7 +73,7 @@ pub(in crate::workbench) fn strategies(
     all
 }
 
-/// All kernels that `rows` are of, which are those of the registry; `gpu` is the device to say more
+/// All kernels, as the calls in `rows` show them; `gpu` is the device to say more
 /// of.
 pub fn list(rows: &Rows, gpu: Option<&Gpu>) -> Vec<ListedKernel> {
     let can = gpu.map_or_else(Capabilities::least, |gpu| gpu.capabilities().clone());
@@ -83,7 +83,7 @@ pub fn list(rows: &Rows, gpu: Option<&Gpu>) -> Vec<ListedKernel> {
         for case in rows.cases.iter().filter(|case| case.kernel.name() == kernel) {
             for (strategy, here) in strategies(&*case.kernel, &can) {
                 let here = gpu.map(|_| here);
-                let Needs { lanes, workgroup_bytes, subgroup, f16 } = strategy.needs;
+                let Needs { lanes, workgroup_bytes, subgroup, f16, .. } = strategy.needs;
                 if let Some(known) = all.iter_mut().find(|known| known.strategy == strategy.name) {
                     known.here = known.here.max(here);
                     known.lanes = known.lanes.max(lanes);
@@ -114,7 +114,7 @@ pub fn list(rows: &Rows, gpu: Option<&Gpu>) -> Vec<ListedKernel> {
         }
         ListedKernel { kernel, operands, strategies: all }
     };
-    REGISTRY.iter().map(listed).collect()
+    names().iter().map(listed).collect()
 }
 
 /// The first row of `table` with this kernel, strategy (the one that would be taken, if none is
@@ -128,8 +128,8 @@ pub fn find(
     strategy: Option<&str>,
     case: &str,
 ) -> Result<(usize, Strategy)> {
-    if !REGISTRY.contains(&kernel) {
-        let message = format!("there is no kernel {kernel:?}, but {}", REGISTRY.join(", "));
+    if !names().contains(&kernel) {
+        let message = format!("there is no kernel {kernel:?}, but {}", names().join(", "));
         return Err(Error::input(message));
     }
     let (mut names, mut rows) = (vec![], vec![]);

@@ -1,0 +1,91 @@
+//! The gradient of causal attention with respect to its queries.
+
+use super::causal_attention::{Heads, Split, dot};
+use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+
+/// The gradient of [`super::CausalAttention`] with respect to its queries.
+pub struct CausalQueryBackward {
+    /// Queries [B * N, H * D].
+    pub q: Tensor,
+    /// Keys, then values [B * T, 2 * K * D].
+    pub kv: Tensor,
+    /// What the heads attended to [B * N, H * D].
+    pub y: Tensor,
+    /// Logarithms of the sums of exponentials [B * N * H, 4].
+    pub stats: Tensor,
+    /// Gradient of y.
+    pub dy: Tensor,
+    /// Gradient of the queries so far.
+    pub base: Option<Tensor>,
+    /// Gradient of the queries.
+    pub dq: Tensor,
+    /// dy · y of each query and head [B * N * H, 4].
+    pub delta: Tensor,
+    /// Sizes.
+    pub heads: Heads,
+}
+
+impl Kernel for CausalQueryBackward {
+    fn name(&self) -> &'static str {
+        "causal_query_backward"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        self.heads.check(&self.q, &self.kv);
+        vec![
+            Operand::read("q", &self.q),
+            Operand::read("kv", &self.kv),
+            Operand::read("y", &self.y),
+            Operand::read("stats", &self.stats),
+            Operand::read("dy", &self.dy),
+            Operand::optional("base", self.base.as_ref()),
+            Operand::write("dq", &self.dq),
+            Operand::write("delta", &self.delta),
+        ]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        self.heads.parameters()
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let Heads { queries, n_heads, .. } = self.heads;
+        let apart = Split {
+            name: "causal_query_backward",
+            source: include_str!("../../../shaders/attention/causal_query_backward.wgsl"),
+            over: [self.heads.rows(), n_heads],
+        };
+        let shared = Split {
+            name: "causal_query_backward_workgroup",
+            source: include_str!("../../../shaders/attention/causal_query_backward_workgroup.wgsl"),
+            over: [queries, n_heads],
+        };
+        self.heads.strategies(can, apart, shared, 0)
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let operations = self.heads.pairs() * (6 * self.heads.head_dim as u64 + 4);
+        let read = 3 * self.q.bytes() + self.kv.bytes();
+        Cost { read, written: self.q.bytes(), operations }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let (head, scale) = (self.heads.head_dim, self.heads.scale());
+        let (q, kv, y) = (memory.f32(&self.q), memory.f32(&self.kv), memory.f32(&self.y));
+        let (stats, dy) = (memory.f32(&self.stats), memory.f32(&self.dy));
+        let base = self.base.as_ref().map(|base| memory.f32(base));
+        let mut dq = base.map_or(vec![0.0; self.dq.len()], |base| base.to_vec());
+        let delta: Vec<f32> =
+            dy.chunks(head).zip(y.chunks(head)).map(|(dy, y)| dot(dy, y)).collect();
+        self.heads.each(|query, at, key, value| {
+            let (key, value) = (&kv[key..][..head], &kv[value..][..head]);
+            let weight = (dot(&q[at..][..head], key) * scale - stats[4 * query]).exp();
+            let slope = weight * (dot(&dy[at..][..head], value) - delta[query]) * scale;
+            dq[at..][..head].iter_mut().zip(key).for_each(|(dq, key)| *dq += slope * key);
+        });
+        memory.f32_mut(&self.dq).copy_from_slice(&dq);
+        for (texel, delta) in memory.f32_mut(&self.delta).chunks_mut(4).zip(delta) {
+            texel.copy_from_slice(&[delta, 0.0, 0.0, 0.0]);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The gradient of each row's cross-entropy with respect to its logits.
+
+use super::cross_entropy::{parameters, row_per_lane};
+use crate::gpu::{
+    Capabilities, Constant, Cost, FOLD, HostMemory, Kernel, Needs, Operand, Parameter, Strategy,
+    Tensor, folded,
+};
+use crate::kernels::rows::shared_row::{self};
+
+/// The gradient of the losses of [`CrossEntropy`].
+pub struct CrossEntropyBackward {
+    /// Logits [R, V padded].
+    pub logits: Tensor,
+    /// The right columns.
+    pub targets: Tensor,
+    /// What [`CrossEntropy`] found [R, 4].
+    pub rows: Tensor,
+    /// Gradient of the losses, first of each four [R, 4].
+    pub drows: Tensor,
+    /// Gradient of the logits so far.
+    pub base: Option<Tensor>,
+    /// Gradient of the logits.
+    pub dlogits: Tensor,
+    /// Columns that stand for something.
+    pub count: usize,
+}
+
+impl Kernel for CrossEntropyBackward {
+    fn name(&self) -> &'static str {
+        "cross_entropy_backward"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![
+            Operand::read("logits", &self.logits),
+            Operand::read("targets", &self.targets),
+            Operand::read("rows", &self.rows),
+            Operand::read("drows", &self.drows),
+            Operand::optional("base", self.base.as_ref()),
+            Operand::write("dlogits", &self.dlogits),
+        ]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        parameters(&self.logits, self.count)
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let source = include_str!("../../../shaders/loss/cross_entropy_backward.wgsl");
+        let lanes = shared_row::lanes(self.logits.dim(1) / 4);
+        let [x, y] = folded(self.logits.dim(0));
+        let shared = Strategy {
+            name: "cross_entropy_gradient_workgroup_row",
+            entry: "cross_entropy_backward_shared_row",
+            source: include_str!("../../../shaders/loss/cross_entropy_backward_shared_row.wgsl"),
+            constants: vec![("LANES", Constant::Count(lanes)), ("FOLD", Constant::Count(FOLD))],
+            needs: Needs::lanes(lanes),
+            grid: [x, y, 1],
+        };
+        can.allowed(
+            row_per_lane("cross_entropy_backward", source, self.logits.dim(0)),
+            vec![shared],
+        )
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let count = self.logits.len() as u64;
+        Cost { read: 4 * count, written: 4 * count, operations: 3 * count }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let width = self.logits.dim(1);
+        let (logits, targets) = (memory.f32(&self.logits), memory.u32(&self.targets));
+        let (rows, drows) = (memory.f32(&self.rows), memory.f32(&self.drows));
+        let base = self.base.as_ref().map(|base| memory.f32(base));
+        for (i, dlogit) in memory.f32_mut(&self.dlogits).iter_mut().enumerate() {
+            let (row, column) = (i / width, i % width);
+            let chance =
+                if column < self.count { (logits[i] - rows[4 * row + 1]).exp() } else { 0.0 };
+            let hit = if column == targets[row] as usize { 1.0 } else { 0.0 };
+            let slope = drows[4 * row] * rows[4 * row + 3];
+            *dlogit = (chance - hit) * slope + base.as_ref().map_or(0.0, |base| base[i]);
+        }
+    }
+}

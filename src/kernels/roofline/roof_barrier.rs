@@ -1,0 +1,57 @@
+//! Barriers of a workgroup, as fast as the adapter can.
+
+use crate::gpu::{
+    Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
+
+/// Texels handed from lane to lane through workgroup memory: `y[lane] = x[(lane + rounds) mod 64]`.
+pub struct RoofBarrier {
+    /// [64, 4].
+    pub x: Tensor,
+    /// [64, 4].
+    pub y: Tensor,
+    /// Times they are handed on, with two barriers each.
+    pub rounds: usize,
+}
+
+impl RoofBarrier {
+    /// Lanes of its workgroup.
+    pub const LANES: usize = 64;
+}
+
+impl Kernel for RoofBarrier {
+    fn name(&self) -> &'static str {
+        "roof_barrier"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![Operand::read("x", &self.x), Operand::write("y", &self.y)]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter::U32("rounds", self.rounds as u32)]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let strategy = Strategy {
+            name: "roof_barrier",
+            entry: "roof_barrier",
+            source: include_str!("../../../shaders/roofline/roof_barrier.wgsl"),
+            constants: vec![],
+            needs: Needs::lanes(64).workgroup_bytes(64 * 16),
+            grid: [1, 1, 1],
+        };
+        can.allowed(vec![strategy], vec![])
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        Cost { read: self.x.bytes(), written: self.y.bytes(), operations: 0 }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let x = memory.f32(&self.x);
+        for (lane, y) in memory.f32_mut(&self.y).chunks_mut(4).enumerate() {
+            y.copy_from_slice(&x[4 * ((lane + self.rounds) % Self::LANES)..][..4]);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The AdamW optimiser: from a parameter and its gradient to the next parameter.
+
+use super::optimizer_step::Step;
+use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+use crate::kernels::pointwise::pointwise::pointwise;
+
+/// A step of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101).
+pub struct Adamw {
+    /// Rate and clipping.
+    pub step: Step,
+    /// The parameter.
+    pub w: Tensor,
+    /// Its gradient.
+    pub g: Tensor,
+    /// Mean of gradients.
+    pub m: Tensor,
+    /// Mean of their squares.
+    pub v: Tensor,
+    /// The next parameter, and means.
+    pub next: [Tensor; 3],
+    /// Decay of the means, b1 and b2.
+    pub betas: [f32; 2],
+    /// Added to the deviation.
+    pub eps: f32,
+    /// Decay of the parameter, a share of the rate.
+    pub decay: f32,
+}
+
+impl Kernel for Adamw {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        let mut all: Vec<_> = self.step.operands().into();
+        let read = [("w", &self.w), ("g", &self.g), ("m", &self.m), ("v", &self.v)];
+        all.extend(read.map(|(name, tensor)| Operand::read(name, tensor)));
+        let [w, m, v] = &self.next;
+        let written = [("w_next", w), ("m_next", m), ("v_next", v)];
+        all.extend(written.map(|(name, tensor)| Operand::write(name, tensor)));
+        all
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![
+            Parameter::U32("texels", self.w.len().div_ceil(4) as u32),
+            Parameter::F32("beta1", self.betas[0]),
+            Parameter::F32("beta2", self.betas[1]),
+            Parameter::F32("eps", self.eps),
+            Parameter::F32("decay", self.decay),
+            self.step.limit(),
+        ]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let source = include_str!("../../../shaders/training/adamw.wgsl");
+        pointwise("adamw", source, self.w.len().div_ceil(4), vec![], can)
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let count = self.w.len() as u64;
+        Cost { read: 16 * count, written: 12 * count, operations: 16 * count }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let ([rate, mean, square], clip) = self.step.now(memory);
+        let [w, g, m, v] = [&self.w, &self.g, &self.m, &self.v].map(|tensor| memory.f32(tensor));
+        let [b1, b2] = self.betas;
+        for i in 0..w.len() {
+            let g = g[i] * clip;
+            let m = b1 * m[i] + (1.0 - b1) * g;
+            let v = b2 * v[i] + (1.0 - b2) * g * g;
+            let change = mean * m / ((v * square).sqrt() + self.eps);
+            let w = w[i] - rate * self.decay * w[i] - rate * change;
+            for (tensor, value) in self.next.iter().zip([w, m, v]) {
+                memory.f32_mut(tensor)[i] = value;
+            }
+        }
+    }
+}

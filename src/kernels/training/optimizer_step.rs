@@ -1,0 +1,43 @@
+//! What the optimisers share: the learning rate of a step, and clipping.
+//!
+//! A lane reads what it writes and nothing else: where a tensor can be bound to be read and to be
+//! written, its successor may take its place. Elsewhere the two are separate tensors.
+
+use crate::gpu::{HostMemory, Operand, Parameter, Tensor};
+
+/// What the steps of all parameters share.
+#[derive(Clone)]
+pub struct Step {
+    /// Word 0: which row of the schedule.
+    pub clock: Tensor,
+    /// Rows of rate, 1 / (1 - b1^step), 1 / (1 - b2^step), 0: bits of f32, a uniform tensor.
+    pub schedule: Tensor,
+    /// The square of the norm of all gradients, and the largest norm to be left as it is.
+    pub clip: Option<(Tensor, f32)>,
+}
+
+impl Step {
+    pub(super) fn operands(&self) -> [Operand; 3] {
+        [
+            Operand::read("clock", &self.clock),
+            Operand::read("schedule", &self.schedule),
+            Operand::optional("squares", self.clip.as_ref().map(|(squares, _)| squares)),
+        ]
+    }
+
+    pub(super) fn limit(&self) -> Parameter {
+        Parameter::F32("limit", self.clip.as_ref().map_or(0.0, |(_, limit)| *limit))
+    }
+
+    /// The row of the schedule, and the factor of gradients.
+    pub(super) fn now(&self, memory: &mut HostMemory) -> ([f32; 3], f32) {
+        let row = memory.u32(&self.clock)[0] as usize;
+        let schedule = memory.u32(&self.schedule);
+        let now = [0, 1, 2].map(|part| f32::from_bits(schedule[4 * row + part]));
+        let clip = self.clip.as_ref().map_or(1.0, |(squares, limit)| {
+            let norm = f32::from_bits(memory.u32(squares)[0]).sqrt();
+            (limit / (norm + 1e-6)).min(1.0)
+        });
+        (now, clip)
+    }
+}

@@ -1,0 +1,74 @@
+//! Stochastic gradient descent with momentum: from a parameter and its gradient to the next one.
+
+use super::optimizer_step::Step;
+use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+use crate::kernels::pointwise::pointwise::pointwise;
+
+/// A step of SGD with momentum.
+pub struct Sgd {
+    /// Rate and clipping.
+    pub step: Step,
+    /// The parameter.
+    pub w: Tensor,
+    /// Its gradient.
+    pub g: Tensor,
+    /// Momentum.
+    pub m: Tensor,
+    /// The next parameter, and momentum.
+    pub next: [Tensor; 2],
+    /// Share of the momentum that stays.
+    pub momentum: f32,
+    /// Decay of the parameter, as part of its gradient.
+    pub decay: f32,
+}
+
+impl Kernel for Sgd {
+    fn name(&self) -> &'static str {
+        "sgd"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        let mut all: Vec<_> = self.step.operands().into();
+        let read = [("w", &self.w), ("g", &self.g), ("m", &self.m)];
+        all.extend(read.map(|(name, tensor)| Operand::read(name, tensor)));
+        let [w, m] = &self.next;
+        all.extend(
+            [("w_next", w), ("m_next", m)].map(|(name, tensor)| Operand::write(name, tensor)),
+        );
+        all
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![
+            Parameter::U32("texels", self.w.len().div_ceil(4) as u32),
+            Parameter::F32("momentum", self.momentum),
+            Parameter::F32("decay", self.decay),
+            self.step.limit(),
+        ]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        pointwise(
+            "sgd",
+            include_str!("../../../shaders/training/sgd.wgsl"),
+            self.w.len().div_ceil(4),
+            vec![],
+            can,
+        )
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let count = self.w.len() as u64;
+        Cost { read: 12 * count, written: 8 * count, operations: 6 * count }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let ([rate, ..], clip) = self.step.now(memory);
+        let [w, g, m] = [&self.w, &self.g, &self.m].map(|tensor| memory.f32(tensor));
+        for i in 0..w.len() {
+            let m = self.momentum * m[i] + g[i] * clip + self.decay * w[i];
+            memory.f32_mut(&self.next[0])[i] = w[i] - rate * m;
+            memory.f32_mut(&self.next[1])[i] = m;
+        }
+    }
+}

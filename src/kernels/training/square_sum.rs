@@ -1,0 +1,56 @@
+//! Sums of squares: the norm of all gradients, by which they are clipped.
+
+use crate::gpu::{
+    Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
+};
+
+/// `total[0]` = sum of squares of x (+ `base[0]`): the norm of all gradients, one after another.
+pub struct SquareSum {
+    /// The numbers.
+    pub x: Tensor,
+    /// The sum so far, bits of f32, a uniform tensor of 4.
+    pub base: Option<Tensor>,
+    /// The sum.
+    pub total: Tensor,
+}
+
+impl Kernel for SquareSum {
+    fn name(&self) -> &'static str {
+        "square_sum"
+    }
+
+    fn operands(&self) -> Vec<Operand> {
+        vec![
+            Operand::read("x", &self.x),
+            Operand::optional("base", self.base.as_ref()),
+            Operand::write("total", &self.total),
+        ]
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![Parameter::U32("texels", self.x.len().div_ceil(4) as u32)]
+    }
+
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        let all = vec![Strategy {
+            name: "square_sum",
+            entry: "square_sum",
+            source: include_str!("../../../shaders/training/square_sum.wgsl"),
+            constants: vec![],
+            needs: Needs::lanes(64).workgroup_bytes(64 * 4),
+            grid: [1, 1, 1],
+        }];
+        can.allowed(all, vec![])
+    }
+
+    fn cost(&self, _: usize) -> Cost {
+        let count = self.x.len() as u64;
+        Cost { read: 4 * count, written: 4, operations: 2 * count }
+    }
+
+    fn reference(&self, memory: &mut HostMemory) {
+        let sum: f32 = memory.f32(&self.x).iter().map(|x| x * x).sum();
+        let base = self.base.as_ref().map_or(0.0, |base| f32::from_bits(memory.u32(base)[0]));
+        memory.u32_mut(&self.total).copy_from_slice(&[(sum + base).to_bits(), 0, 0, 0]);
+    }
+}

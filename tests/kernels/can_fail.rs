@@ -1,0 +1,152 @@
+//! The checks can fail: what is wrong on purpose is found, by each of them.
+
+use crate::common;
+use crate::common::cases::table;
+use crate::common::portable::Portable;
+use kaiwu::gpu::{
+    Capabilities, Cost, Gpu, HostMemory, Kernel, Needs, Operand, Parameter, StorageKind, Strategy,
+    Tolerance, render,
+};
+use kaiwu::kernels;
+use kaiwu::workbench::{cases::Case, check_case};
+use std::sync::{Arc, Mutex};
+
+/// A kernel with something changed.
+struct Spoilt {
+    kernel: Arc<dyn Kernel>,
+    /// Changes each strategy.
+    strategy: fn(Strategy) -> Strategy,
+    /// Changes what the reference wrote.
+    reference: fn(&mut [f32]),
+}
+
+impl Kernel for Spoilt {
+    fn name(&self) -> &'static str {
+        self.kernel.name()
+    }
+    fn operands(&self) -> Vec<Operand> {
+        self.kernel.operands()
+    }
+    fn parameters(&self) -> Vec<Parameter> {
+        self.kernel.parameters()
+    }
+    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
+        self.kernel.strategies(can).into_iter().map(self.strategy).collect()
+    }
+    fn cost(&self, context: usize) -> Cost {
+        self.kernel.cost(context)
+    }
+    fn reference(&self, memory: &mut HostMemory) {
+        self.kernel.reference(memory);
+        let y =
+            self.operands().into_iter().find(|operand| operand.name == "y").and_then(|y| y.tensor);
+        (self.reference)(memory.f32_mut(&y.expect("these kernels write y")));
+    }
+    fn tolerance(&self) -> Tolerance {
+        self.kernel.tolerance()
+    }
+}
+
+/// The text of a shader with `from` replaced, kept for as long as the program runs: strategies hold
+/// static texts.
+fn replaced(strategy: Strategy, from: &str, to: &str) -> Strategy {
+    static TEXTS: Mutex<Vec<&'static str>> = Mutex::new(vec![]);
+    assert!(strategy.source.contains(from), "{} has no {from:?}", strategy.name);
+    let text = strategy.source.replace(from, to);
+    let mut texts = TEXTS.lock().unwrap();
+    let kept = texts.iter().find(|known| **known == text).copied().unwrap_or_else(|| {
+        let kept: &'static str = Box::leak(text.into_boxed_str());
+        texts.push(kept);
+        kept
+    });
+    Strategy { source: kept, ..strategy }
+}
+
+/// What the check says of the first row of `kernel`, spoilt.
+fn found(
+    kernel: &str,
+    strategy: fn(Strategy) -> Strategy,
+    reference: fn(&mut [f32]),
+) -> Option<String> {
+    let mut table = table(StorageKind::Buffer);
+    let cases = std::mem::take(&mut table.cases);
+    let gpu: &Gpu = &table.gpu;
+    let case = cases.into_iter().find(|case| case.kernel.name() == kernel).unwrap();
+    let spoilt = Spoilt { kernel: case.kernel, strategy, reference };
+    let mut case = Case { kernel: Arc::new(spoilt), ..case };
+    match check_case(gpu, &mut case, 0) {
+        Ok(comparison) => comparison.divergence.map(|wrong| wrong.to_string()),
+        Err(error) => Some(error.to_string()),
+    }
+}
+
+#[test]
+fn a_broken_shader_is_found() {
+    assert_eq!(found("embed", |strategy| strategy, |_| ()), None);
+    type Row = (fn(Strategy) -> Strategy, &'static str);
+    let rows: [Row; 3] = [
+        (|strategy| replaced(strategy, "p.scale", "(p.scale + 0.01)"), "y[0] is"),
+        // A lane too few: what it should have written keeps what was there before.
+        (|strategy| Strategy { grid: [1, strategy.grid[1] - 1, 1], ..strategy }, "expected"),
+        (|strategy| replaced(strategy, "p.scale", "p.scales_"), "embed"),
+    ];
+    for (strategy, message) in rows {
+        let found = found("embed", strategy, |_| ()).expect("a broken shader passes");
+        assert!(found.contains(message), "{found}");
+    }
+}
+
+#[test]
+fn a_wrong_reference_is_found() {
+    let rows: [fn(&mut [f32]); 3] = [
+        |y| y[3] += 0.1,
+        |y| y.swap(0, 1),
+        |y| {
+            if let Some(last) = y.last_mut() {
+                *last = f32::NAN;
+            }
+        },
+    ];
+    for reference in rows {
+        for kernel in ["embed", "matmul", "attention"] {
+            let found = found(kernel, |strategy| strategy, reference);
+            assert!(found.expect("a wrong reference passes").contains("expected"), "{kernel}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_row_is_found() {
+    let mut table = table(StorageKind::Buffer);
+    assert_eq!(common::cases::without_rows(&table), Vec::<&str>::new());
+    for kernel in kernels::names() {
+        let rows = std::mem::take(&mut table.cases);
+        let (without, with) = rows.into_iter().partition(|case| case.kernel.name() != kernel);
+        table.cases = without;
+        assert_eq!(common::cases::without_rows(&table), [kernel]);
+        table.cases.extend::<Vec<Case>>(with);
+    }
+}
+
+#[test]
+fn a_strategy_over_its_limits_is_found() {
+    let table = table(StorageKind::Buffer);
+    let argmax = table.cases.iter().find(|case| case.kernel.name() == "argmax").unwrap();
+    let strategy = || argmax.kernel.strategies(table.gpu.capabilities()).swap_remove(0);
+    let looked_at = |strategy: &Strategy| {
+        let text = render(&*argmax.kernel, strategy).unwrap();
+        let used =
+            Portable::parse(&text, strategy.entry, false).unwrap_or_else(|error| panic!("{error}"));
+        let (lanes, bytes) = used.lanes_and_workgroup_bytes();
+        (used.breaches(), (lanes, bytes) == (strategy.needs.lanes, strategy.needs.workgroup_bytes))
+    };
+    assert_eq!(looked_at(&strategy()), (vec![], true));
+    // More than WebGPU's default limits.
+    let large = replaced(strategy(), "const LANES: u32 = 64u;", "const LANES: u32 = 512u;");
+    assert_eq!(looked_at(&large), (vec!["workgroups of 512 x 1 x 1 lanes".to_owned()], false));
+    // More, or less, than it says itself.
+    let modest = Strategy { needs: Needs::lanes(32).workgroup_bytes(64 * 8), ..strategy() };
+    assert!(!looked_at(&modest).1);
+    let modest = Strategy { needs: Needs::lanes(64), ..strategy() };
+    assert!(!looked_at(&modest).1);
+}
