@@ -175,7 +175,7 @@ impl<'a> Keys<'a> {
             let is_ignored = self.gguf.ignored().has_field(key);
             if seen.contains(name) {
                 if is_ignored {
-                    return Err(Error::setting(self.key(name), HAS_AN_EFFECT));
+                    return Err(Error::setting(key.as_str(), HAS_AN_EFFECT));
                 }
                 continue;
             }
