@@ -96,7 +96,7 @@ impl Gpu {
             let Some(Quarantined { reason, .. }) = self.quarantined(kernel, strategy) else { return true };
             if lock(&self.choice.told).insert((kernel.into(), strategy.name.into())) {
                 log::warn!(
-                    "kernel {kernel}: not using {}, which was found wrong on this adapter ({reason})",
+                    "kernel {kernel}: not using {}, which is wrong on this adapter ({reason})",
                     strategy.name
                 );
             }
