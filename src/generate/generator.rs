@@ -1,24 +1,22 @@
 //! The generator: a runner and a tokenizer, with the ids that the cache holds.
 
-use super::answer::{Answer, FinishReason};
-use super::decode_batching::DecodeBatching;
-use super::writer::Writer;
+use super::answer::Answer;
+use super::decoding::Decoding;
 use crate::model::Runner;
-use crate::sample::{Likelihoods, Sampler, SamplerSettings};
+use crate::sample::{Chain, Likelihoods, Sampler, SamplerSettings};
 use crate::text::Tokenizer;
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
-
-/// Tokens of a prompt read between two looks at the interrupt flag.
-const PIECE: usize = 256;
 
 /// What is asked of an answer.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// How ids are chosen.
     pub sampling: SamplerSettings,
+    /// The steps by which ids are chosen, in place of those that `sampling` asks for, whose seed
+    /// still counts. `sampling.chain().append(…)` adds one to those.
+    pub chain: Option<Chain>,
     /// Texts that end the answer and are not part of it.
     pub stop: Vec<String>,
     /// Most ids; `None` for as many as the context holds.
@@ -110,129 +108,44 @@ impl Generator {
         options: &Options,
         mut on_event: impl FnMut(Event<'_>) -> Result<()>,
     ) -> Result<Answer> {
-        options.sampling.validate(self.runner.model().config.vocab_size)?;
-        self.interrupt.store(false, Ordering::Relaxed);
-        let tokenizer = Arc::clone(&self.tokenizer);
-        let mut writer = Writer::new(&tokenizer, options.stop.clone())?;
-        let mut sampler =
-            options.sampling.needs_logits().then(|| Sampler::new(options.sampling.clone()));
+        let mut decoding = self.begin(prompt, options)?;
+        while decoding.advance(self, &mut on_event)? {}
+        decoding.finish(self, on_event)
+    }
 
-        let (start, before) = (Instant::now(), self.runner.counters());
-        let reused = self.reuse(prompt);
-        let mut history = prompt.to_vec();
-        if !self.read(&prompt[reused..], options.check, &mut on_event)? {
-            return Ok(Answer {
-                ids: vec![],
-                text: String::new(),
-                finish_reason: FinishReason::Interrupted,
-                reused,
-                first_token: None,
-                prefill_seconds: start.elapsed().as_secs_f64(),
-                decode_seconds: 0.0,
-                prefill: self.runner.counters() - before,
-                decode: Default::default(),
-            });
-        }
-        let (first, mut likelihoods) = self.choose(sampler.as_mut(), &history, options.logprobs)?;
-        let mut choices = vec![first];
-        let (first_token, between) = (Instant::now(), self.runner.counters());
+    /// Begins the answer to `prompt`, which is then made step by step: see [`Decoding`].
+    ///
+    /// # Errors
+    /// When the prompt is empty or exceeds the context, or settings are out of range.
+    pub fn begin(&mut self, prompt: &[u32], options: &Options) -> Result<Decoding> {
+        Decoding::new(self, prompt, options)
+    }
 
-        // The last id need not fit into the context: nothing is computed from it.
-        let room = self.runner.context() + 1 - prompt.len();
-        let limit = options.max_tokens.unwrap_or(room).min(room);
-        let mut pace = DecodeBatching::new();
-        let finish_reason = 'answer: loop {
-            for id in choices {
-                history.push(id);
-                let ends = tokenizer.end_of_turn().contains(&id)
-                    || writer.push(id, |text| on_event(Event::Text(text)))?;
-                on_event(Event::Token { id, likelihoods: likelihoods.as_ref() })?;
-                if ends {
-                    break 'answer FinishReason::Stop;
-                }
-                if history.len() - prompt.len() >= limit {
-                    break 'answer FinishReason::Length;
-                }
-            }
-            if self.interrupt.load(Ordering::Relaxed) {
-                break FinishReason::Interrupted;
-            }
-            let last = history[history.len() - 1];
-            choices = if sampler.is_none() && !options.check && options.logprobs.is_none() {
-                let steps = pace.steps().min(limit - (history.len() - prompt.len()));
-                let began = Instant::now();
-                let choices = self.decode_greedy(last, steps)?;
-                pace.took(choices.len(), began.elapsed());
-                choices
-            } else {
-                self.compute(&[last], options.check)?;
-                let (next, how_likely) =
-                    self.choose(sampler.as_mut(), &history, options.logprobs)?;
-                likelihoods = how_likely;
-                vec![next]
-            };
-        };
-        // Steps beyond the end are forgotten.
-        self.forget(history.len());
-        let (decode_seconds, after) = (first_token.elapsed().as_secs_f64(), self.runner.counters());
-        Ok(Answer {
-            ids: history.split_off(prompt.len()),
-            text: writer.finish(|text| on_event(Event::Text(text)))?,
-            finish_reason,
-            reused,
-            first_token: Some(first_token),
-            prefill_seconds: (first_token - start).as_secs_f64(),
-            decode_seconds,
-            prefill: between - before,
-            decode: after - between,
-        })
+    /// Has another flag end answers, instead of the generator's own.
+    pub fn set_interrupt(&mut self, interrupt: Arc<AtomicBool>) {
+        self.interrupt = interrupt;
+    }
+
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed)
     }
 
     /// Rewinds to what the cache and `prompt` have in common, and gives its length. The last token
     /// of the prompt is always computed, for its logits.
-    fn reuse(&mut self, prompt: &[u32]) -> usize {
+    pub(super) fn reuse(&mut self, prompt: &[u32]) -> usize {
         let common = self.cached.iter().zip(prompt).take_while(|(a, b)| a == b).count();
         self.forget(common.min(prompt.len().saturating_sub(1)))
     }
 
     /// Keeps the first `from` tokens, or none where they cannot be gone back to, and says how many.
-    fn forget(&mut self, from: usize) -> usize {
+    pub(super) fn forget(&mut self, from: usize) -> usize {
         let kept = self.runner.rewind(from.min(self.cached.len()));
         self.cached.truncate(kept);
         kept
     }
 
-    /// Reads the rest of a prompt. Says whether it came to its end, and was not interrupted.
-    fn read(
-        &mut self,
-        rest: &[u32],
-        check: bool,
-        on_event: &mut impl FnMut(Event<'_>) -> Result<()>,
-    ) -> Result<bool> {
-        if rest.is_empty() {
-            return Err(Error::input("the prompt has no tokens"));
-        }
-        self.runner.fits(self.cached.len() + rest.len())?;
-        let (mut done, total) = (0, rest.len());
-        for piece in rest.chunks(PIECE) {
-            on_event(Event::Prompt { done, total })?;
-            if self.interrupt.load(Ordering::Relaxed) {
-                return Ok(false);
-            }
-            done += piece.len();
-            if done < total && !check {
-                // It waits for the device, so that progress and interrupts are about what is done.
-                self.keep(piece, |runner| runner.prefill_without_logits(piece))?;
-            } else {
-                self.compute(piece, check)?;
-            }
-        }
-        on_event(Event::Prompt { done, total })?;
-        Ok(true)
-    }
-
     /// Computes the step of `ids`; its logits and greedy choice are then at hand.
-    fn compute(&mut self, ids: &[u32], check: bool) -> Result<()> {
+    pub(super) fn compute(&mut self, ids: &[u32], check: bool) -> Result<()> {
         let before = self.cached.len();
         self.keep(ids, |runner| match check {
             false => runner.prefill(ids, |_| ()),
@@ -243,6 +156,17 @@ impl Generator {
                 ))),
             }),
         })
+    }
+
+    /// Reads `ids` of a prompt that goes on after them. It waits for the device, so that progress
+    /// and interrupts are about what is done.
+    pub(super) fn read_on(&mut self, ids: &[u32]) -> Result<()> {
+        self.keep(ids, |runner| runner.prefill_without_logits(ids))
+    }
+
+    /// Checks that `more` tokens fit the context after those of the cache.
+    pub(super) fn fits(&self, more: usize) -> Result<()> {
+        self.runner.fits(self.cached.len() + more)
     }
 
     /// Has `ids` computed, and remembers them if that succeeds.
@@ -257,7 +181,7 @@ impl Generator {
         computed
     }
 
-    fn decode_greedy(&mut self, last: u32, steps: usize) -> Result<Vec<u32>> {
+    pub(super) fn decode_greedy(&mut self, last: u32, steps: usize) -> Result<Vec<u32>> {
         match self.runner.decode_greedy(steps) {
             Ok(choices) => {
                 self.cached.push(last);
@@ -272,7 +196,7 @@ impl Generator {
     }
 
     /// The next id, and how likely it and the `logprobs` likeliest are, if that is asked for.
-    fn choose(
+    pub(super) fn choose(
         &mut self,
         sampler: Option<&mut Sampler>,
         history: &[u32],

@@ -3,6 +3,7 @@
 mod answer;
 mod conversation;
 mod decode_batching;
+mod decoding;
 mod generator;
 mod recommended;
 mod windows;
@@ -10,6 +11,7 @@ mod writer;
 
 pub use answer::{Answer, FinishReason};
 pub use conversation::{Conversation, Prompt, PromptRoom, Snapshot};
+pub use decoding::Decoding;
 pub use generator::{Event, Generator, Options};
 pub use recommended::{gguf_recommended, recommended};
 pub use windows::{TextComparison, TextLikelihood, Windows, comparison, likelihood};

@@ -3,15 +3,16 @@
 use crate::Result;
 use crate::sample::StopStrings;
 use crate::text::{TextStream, Tokenizer};
+use std::sync::Arc;
 
-pub(super) struct Writer<'t> {
-    stream: TextStream<'t>,
+pub(super) struct Writer {
+    stream: TextStream<Arc<Tokenizer>>,
     stops: StopStrings,
     text: String,
 }
 
-impl<'t> Writer<'t> {
-    pub(super) fn new(tokenizer: &'t Tokenizer, stops: Vec<String>) -> Result<Self> {
+impl Writer {
+    pub(super) fn new(tokenizer: Arc<Tokenizer>, stops: Vec<String>) -> Result<Self> {
         let stream = TextStream::continuing(tokenizer, true);
         Ok(Self { stream, stops: StopStrings::new(stops)?, text: String::new() })
     }
@@ -24,12 +25,12 @@ impl<'t> Writer<'t> {
     }
 
     /// Shows what was held back in case it became a stop string, and gives the whole text.
-    pub(super) fn finish(mut self, mut show: impl FnMut(&str) -> Result<()>) -> Result<String> {
+    pub(super) fn finish(&mut self, mut show: impl FnMut(&str) -> Result<()>) -> Result<String> {
         let released = self.stops.push(&self.stream.rest());
         self.show(&released.text, &mut show)?;
         let held = self.stops.finish();
         self.show(&held, show)?;
-        Ok(self.text)
+        Ok(std::mem::take(&mut self.text))
     }
 
     fn show(&mut self, piece: &str, mut show: impl FnMut(&str) -> Result<()>) -> Result<()> {

@@ -13,12 +13,14 @@ macro_rules! kernels {
             pub use $file::$kernel;
         )*
 
-        /// Names of the kernels in this folder.
-        pub(in crate::kernels) const NAMES: &[&str] = &[$(stringify!($file)),*];
+        /// The kernels of this folder.
+        pub(in crate::kernels) const LIST: &[$crate::kernels::Listed] =
+            &[$($crate::kernels::Listed::new::<$kernel>(stringify!($file))),*];
     };
 }
 
 mod attention;
+mod checked;
 mod linear;
 mod lookup;
 mod loss;
@@ -29,6 +31,7 @@ mod rows;
 mod training;
 
 pub use attention::*;
+pub use checked::{BenchShape, Case, Cases, Checked, Listed, Numbers, Shapes};
 pub use linear::*;
 pub use lookup::*;
 pub use loss::*;
@@ -38,21 +41,26 @@ pub use roofline::*;
 pub use rows::*;
 pub use training::*;
 
-const FOLDERS: [&[&str]; 9] = [
-    attention::NAMES,
-    linear::NAMES,
-    lookup::NAMES,
-    loss::NAMES,
-    moe::NAMES,
-    pointwise::NAMES,
-    roofline::NAMES,
-    rows::NAMES,
-    training::NAMES,
+const FOLDERS: [&[Listed]; 9] = [
+    attention::LIST,
+    linear::LIST,
+    lookup::LIST,
+    loss::LIST,
+    moe::LIST,
+    pointwise::LIST,
+    roofline::LIST,
+    rows::LIST,
+    training::LIST,
 ];
+
+/// All kernels, folder by folder.
+pub fn list() -> impl Iterator<Item = &'static Listed> {
+    FOLDERS.into_iter().flatten()
+}
 
 /// Names of all kernels, sorted: those that structs, tests, benches and profiles use.
 pub fn names() -> Vec<&'static str> {
-    let mut all = FOLDERS.concat();
+    let mut all: Vec<_> = list().map(|listed| listed.name).collect();
     all.sort_unstable();
     all
 }

@@ -1,5 +1,13 @@
 //! The families of models, one row each. What differs between models of a family is in their
 //! [`super::Config`].
+//!
+//! A row says how files name the family, which of the known steps it has, and what its files leave
+//! unsaid. A family of these steps needs no more than a row: here, or with
+//! [`Architecture::register`] from outside the crate. `docs/adding.md` has the steps.
+
+pub use super::model_type::{FieldNames, ModelType};
+use crate::{Error, Result};
+use std::sync::{Mutex, PoisonError};
 
 /// How the stream is normalised before a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,13 +39,23 @@ pub enum Pairs {
     Halves,
 }
 
+/// Layers that see a window of the latest tokens only, among others that see all, and rotate with
+/// frequencies of their own.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LocalLayers {
+    /// Base of their frequencies, where a file does not say.
+    pub rope_theta: f64,
+    /// Each so many layers one sees all, where a file does not say which.
+    pub full_every: usize,
+}
+
 /// What sets a family apart.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
-    /// GGUF's name of it.
+    /// Its name in GGUF files, `general.architecture`.
     pub name: &'static str,
-    /// `model_type` of Hugging Face's configurations.
-    pub model_types: &'static [&'static str],
+    /// Its names in Hugging Face's configurations, `model_type`, with what they imply.
+    pub model_types: &'static [ModelType],
     /// Norm before the blocks.
     pub norm: Norm,
     /// Hugging Face's checkpoints store gains less this number; GGUF's files store the gains.
@@ -65,79 +83,194 @@ pub struct Architecture {
     pub scaled_embedding: bool,
     /// Layers may be mixtures of experts.
     pub mixture: bool,
+    /// Some layers have a window and frequencies of their own.
+    pub local_layers: Option<LocalLayers>,
+    /// GGUF files do not say what the attention scores are scaled by. It is the width of a head, but
+    /// for the model with this count of layers: there it is the width of the stream, shared by the
+    /// heads.
+    pub gguf_layers_scaled_by_width: Option<usize>,
+    /// Readers of GGUF files look for biases of the attention that `qkv_bias` and `bias` do not
+    /// promise.
+    pub gguf_may_have_biases: bool,
+    /// GGUF files say the context that a model was first made for, stretched or not.
+    pub gguf_original_context: bool,
 }
 
-const LLAMA: Architecture = Architecture {
-    name: "llama",
-    model_types: &["llama", "mistral"],
-    norm: Norm::Rms,
-    gain_offset: 0.0,
-    feed_forward: FeedForward::SwiGlu,
-    gguf_pairs: Pairs::Neighbours,
-    learned_positions: false,
-    fused: false,
-    transposed: false,
-    head_norms: false,
-    post_norms: false,
-    qkv_bias: false,
-    bias: false,
-    scaled_embedding: false,
-    mixture: false,
+impl Architecture {
+    /// Llama, the family that others are told apart from: Touvron et al. 2023, arXiv:2302.13971, and
+    /// with a window Mistral, Jiang et al. 2023, arXiv:2310.06825.
+    pub const LLAMA: Self = Self {
+        name: "llama",
+        model_types: &[
+            ModelType { name: "llama", mlp_bias: true, ..ModelType::DECODER },
+            ModelType {
+                name: "mistral",
+                n_kv_heads: Some(8),
+                max_context: 131_072,
+                window: Some(4096),
+                biases_if_stored: true,
+                ..ModelType::DECODER
+            },
+        ],
+        norm: Norm::Rms,
+        gain_offset: 0.0,
+        feed_forward: FeedForward::SwiGlu,
+        gguf_pairs: Pairs::Neighbours,
+        learned_positions: false,
+        fused: false,
+        transposed: false,
+        head_norms: false,
+        post_norms: false,
+        qkv_bias: false,
+        bias: false,
+        scaled_embedding: false,
+        mixture: false,
+        local_layers: None,
+        gguf_layers_scaled_by_width: None,
+        gguf_may_have_biases: true,
+        gguf_original_context: false,
+    };
+
+    /// Makes a family known that is defined outside of the crate, to all files read from then on.
+    /// Its tensors are found by the names of Llama's, or of the family whose `model_type` its own
+    /// begins with.
+    ///
+    /// # Errors
+    /// When one of its names is taken.
+    pub fn register(&'static self) -> Result<()> {
+        let mut added = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_taken = |known: &Architecture| {
+            let types = |name| known.model_types.iter().any(|known| known.name == name);
+            known.name == self.name || self.model_types.iter().any(|own| types(own.name))
+        };
+        if TABLE.iter().chain(added.iter().copied()).any(is_taken) {
+            return Err(Error::input(format!(
+                "a name of the family {:?} is that of a known one",
+                self.name
+            )));
+        }
+        added.push(self);
+        Ok(())
+    }
+
+    /// The families that are known.
+    fn known() -> Vec<&'static Self> {
+        let added = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
+        TABLE.iter().chain(added.iter().copied()).collect()
+    }
+
+    /// The family that GGUF files call this; else the names that are known, for a message.
+    pub(super) fn of_gguf(name: &str) -> std::result::Result<&'static Self, String> {
+        let known = Self::known();
+        let found = known.iter().find(|row| row.name == name);
+        found
+            .copied()
+            .ok_or_else(|| known.iter().map(|row| row.name).collect::<Vec<_>>().join(", "))
+    }
+
+    /// The family of a `model_type`, and what is known of the latter; else the names that are known,
+    /// for a message.
+    pub(super) fn of_model_type(
+        name: &str,
+    ) -> std::result::Result<(&'static Self, &'static ModelType), String> {
+        let known = Self::known();
+        let all =
+            || known.iter().flat_map(|row| row.model_types.iter().map(move |own| (*row, own)));
+        all()
+            .find(|(_, own)| own.name == name)
+            .ok_or_else(|| all().map(|(_, own)| own.name).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// Families registered by users of the crate.
+static ADDED: Mutex<Vec<&'static Architecture>> = Mutex::new(vec![]);
+
+/// What the other families differ from.
+const BASE: Architecture = Architecture { gguf_may_have_biases: false, ..Architecture::LLAMA };
+
+/// A Qwen, whose windows begin at a layer.
+const QWEN: ModelType = ModelType {
+    max_context: 32_768,
+    window: Some(4096),
+    window_from_layer: Some(28),
+    ..ModelType::DECODER
 };
 
-/// All of them.
-pub static TABLE: [Architecture; 7] = [
-    // Touvron et al. 2023, arXiv:2302.13971, and with a window Jiang et al. 2023, arXiv:2310.06825.
-    LLAMA,
+/// The families that come with the crate.
+static TABLE: [Architecture; 7] = [
+    Architecture::LLAMA,
     // Yang et al. 2024, arXiv:2407.10671.
     Architecture {
         name: "qwen2",
-        model_types: &["qwen2"],
+        model_types: &[ModelType {
+            name: "qwen2",
+            n_kv_heads: Some(32),
+            biases_if_stored: true,
+            ..QWEN
+        }],
         gguf_pairs: Pairs::Halves,
         qkv_bias: true,
-        ..LLAMA
+        ..BASE
     },
     // Yang et al. 2025, arXiv:2505.09388.
     Architecture {
         name: "qwen3",
-        model_types: &["qwen3"],
+        model_types: &[ModelType {
+            name: "qwen3",
+            n_kv_heads: Some(32),
+            head_dim: Some(128),
+            ..QWEN
+        }],
         gguf_pairs: Pairs::Halves,
         head_norms: true,
-        ..LLAMA
+        ..BASE
     },
-    // The same with experts.
+    // Qwen 3 with experts, by the same report.
     Architecture {
         name: "qwen3moe",
-        model_types: &["qwen3_moe"],
+        model_types: &[ModelType { name: "qwen3_moe", n_kv_heads: Some(4), ..QWEN }],
         gguf_pairs: Pairs::Halves,
         head_norms: true,
         mixture: true,
-        ..LLAMA
+        ..BASE
     },
     // Gemma Team 2025, arXiv:2503.19786.
     Architecture {
         name: "gemma3",
-        model_types: &["gemma3_text", "gemma3"],
+        model_types: &[
+            GEMMA3_TEXT,
+            // With eyes: the part that reads and writes has a configuration of its own.
+            ModelType { name: "gemma3", fields: FieldNames::Within(&GEMMA3_TEXT), ..GEMMA3_TEXT },
+        ],
         gain_offset: 1.0,
         feed_forward: FeedForward::GeGlu,
         gguf_pairs: Pairs::Halves,
         head_norms: true,
         post_norms: true,
         scaled_embedding: true,
-        ..LLAMA
+        local_layers: Some(LocalLayers { rope_theta: 10_000.0, full_every: 6 }),
+        gguf_layers_scaled_by_width: Some(62), // the one with 27 billion weights
+        ..BASE
     },
     // Abdin et al. 2024, arXiv:2404.14219.
     Architecture {
         name: "phi3",
-        model_types: &["phi3"],
+        model_types: &[ModelType {
+            name: "phi3",
+            max_context: 4096,
+            norm_eps: 1e-5,
+            biases_if_stored: true,
+            ..ModelType::DECODER
+        }],
         gguf_pairs: Pairs::Halves,
         fused: true,
-        ..LLAMA
+        gguf_original_context: true,
+        ..BASE
     },
     // Radford et al. 2019, "Language Models are Unsupervised Multitask Learners".
     Architecture {
         name: "gpt2",
-        model_types: &["gpt2"],
+        model_types: &[ModelType { name: "gpt2", fields: FieldNames::Gpt2, ..ModelType::DECODER }],
         norm: Norm::Layer,
         feed_forward: FeedForward::Plain,
         learned_positions: true,
@@ -145,16 +278,20 @@ pub static TABLE: [Architecture; 7] = [
         transposed: true,
         qkv_bias: true,
         bias: true,
-        ..LLAMA
+        ..BASE
     },
 ];
 
-/// GGUF's names of all, for messages.
-pub(super) fn names() -> String {
-    TABLE.iter().map(|row| row.name).collect::<Vec<_>>().join(", ")
-}
-
-/// Hugging Face's names of all, for messages.
-pub(super) fn model_types() -> String {
-    TABLE.iter().flat_map(|row| row.model_types).copied().collect::<Vec<_>>().join(", ")
-}
+const GEMMA3_TEXT: ModelType = ModelType {
+    name: "gemma3_text",
+    n_heads: Some(8),
+    n_kv_heads: Some(4),
+    head_dim: Some(256),
+    vocab_size: Some(262_208),
+    max_context: 131_072,
+    window: Some(4096),
+    rope_theta: 1e6,
+    query_scale: Some(256.0),
+    tied: true,
+    ..ModelType::DECODER
+};

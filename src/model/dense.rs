@@ -4,7 +4,7 @@ use super::architecture::FeedForward;
 use super::config::Config;
 use super::loader::{Loader, Rows};
 use super::rows::{Slice, lengthened};
-use super::weights::Dense;
+use super::weights::{Dense, Projection};
 use crate::Result;
 use crate::gpu::Tensor;
 use crate::kernels::TILE;
@@ -40,10 +40,11 @@ impl Loader<'_> {
         };
         let down = self.padded(self.rows(&weight("ffn_down"), hidden_size, intermediate_size)?);
         Ok(Dense {
-            gate_up,
-            up_bias: self.up_bias(index)?,
-            down: self.reserve(&weight("ffn_down"), down, TILE)?,
-            down_bias: self.bias(&name("ffn_down"), hidden_size, self.config.ffn_bias)?,
+            gate_up: Projection::new(gate_up, self.up_bias(index)?),
+            down: Projection::new(
+                self.reserve(&weight("ffn_down"), down, TILE)?,
+                self.bias(&name("ffn_down"), hidden_size, self.config.ffn_bias)?,
+            ),
         })
     }
 

@@ -265,10 +265,8 @@ fn metadata(config: &Config) -> std::result::Result<Vec<(String, Value)>, String
     // Configurations have counts of up to 2^24.
     let count = |n: usize| Value::U32(n as u32);
 
-    // Readers look for such biases in files of this family; in those of others they are strange
-    // tensors.
-    let may_have = architecture.name == "llama";
-    if !may_have
+    // Elsewhere they are strange tensors.
+    if !architecture.gguf_may_have_biases
         && (config.qkv_bias != architecture.qkv_bias || config.output_bias != architecture.bias)
     {
         return Err(format!(
@@ -330,7 +328,7 @@ fn metadata(config: &Config) -> std::result::Result<Vec<(String, Value)>, String
         for (name, value) in scaling(rope)? {
             add(&format!("rope.scaling.{name}"), value);
         }
-        if architecture.name == "phi3" && !matches!(rope.scaling, Scaling::Long { .. }) {
+        if architecture.gguf_original_context && !matches!(rope.scaling, Scaling::Long { .. }) {
             add("rope.scaling.original_context_length", count(config.max_context));
         }
         for (name, value) in windows(config)? {

@@ -42,7 +42,7 @@ pub fn floats(
     for layer in 0..config.n_layers {
         let name = |part: &str| format!("blk.{layer}.{part}");
         let matrix = |part: &str, rows, columns| matrix(&name(part), rows, columns);
-        let qkv = loader.qkv_rope_cache(layer)?;
+        let qkv = loader.query_key_value_rows(layer)?;
         give(&name("attn_q"), &qkv[..1])?;
         give(&name("attn_kv"), &qkv[1..])?;
         give(&name("attn_output"), &[matrix("attn_output", hidden_size, n_heads * head_dim)?])?;

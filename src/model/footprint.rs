@@ -1,7 +1,7 @@
 //! What a model takes on a device, before any of it is allocated.
 
+use super::forward::Activations;
 use super::state::SessionOptions;
-use super::transformer::Activations;
 use super::weights::{Extent, Weights};
 use crate::Result;
 use crate::format::{Lora, Quantization, Source, quantize};

@@ -3,12 +3,11 @@
 
 use super::architecture::{Norm, Pairs};
 use super::config::Config;
-use super::lora::Additions;
 use super::rows::{FileRows, Paired, Slice, Stacked, Widened, transposed, unpaired};
-use super::weights::{Ffn, Gain, Layer};
+use super::weights::{Ffn, Gain, Layer, Projection};
 use crate::error::Remedy;
 use crate::format::{Quantization, Source, TensorInfo, blocks, quantize};
-use crate::gpu::{Device, Tensor};
+use crate::gpu::{Allocator, Tensor};
 use crate::kernels::{Matrix, OwnedRows, RowSource, TILE};
 use crate::{Error, Result};
 use std::collections::HashSet;
@@ -16,7 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 pub(super) struct Loader<'a> {
-    pub(super) device: &'a Device,
+    /// Where tensors come from.
+    pub(super) allocator: &'a dyn Allocator,
     pub(super) source: &'a Source,
     pub(super) config: &'a Config,
     quantization: Option<Quantization>,
@@ -31,13 +31,13 @@ pub(super) type Rows = Arc<dyn RowSource>;
 
 impl<'a> Loader<'a> {
     pub(super) fn new(
-        device: &'a Device,
+        allocator: &'a dyn Allocator,
         source: &'a Source,
         config: &'a Config,
         quantization: Option<Quantization>,
     ) -> Self {
         Self {
-            device,
+            allocator,
             source,
             config,
             quantization,
@@ -48,7 +48,7 @@ impl<'a> Loader<'a> {
 
     /// Room for a matrix, whose parts are whole steps of `step` rows.
     pub(super) fn reserve(&self, label: &str, rows: Rows, step: usize) -> Result<Matrix> {
-        let matrix = Matrix::reserve(self.device, label, rows, step)?;
+        let matrix = Matrix::reserve(self.allocator, label, rows, step)?;
         self.reserved.lock().unwrap_or_else(PoisonError::into_inner).push(matrix.clone());
         Ok(matrix)
     }
@@ -134,8 +134,11 @@ impl<'a> Loader<'a> {
         };
         Ok(Layer {
             attn_norm: self.gain(&name("attn_norm"), hidden_size)?,
-            attn_qkv: self.stack(&name("attn_qkv"), self.qkv_rope_cache(index)?)?,
-            attn_qkv_bias: if qkv_bias { Some(self.query_key_value_bias(index)?) } else { None },
+            attn_qkv: Projection {
+                matrices: self.stack(&name("attn_qkv"), self.query_key_value_rows(index)?)?,
+                bias: if qkv_bias { Some(self.query_key_value_bias(index)?) } else { None },
+                addition: None,
+            },
             head_norms: match architecture.head_norms {
                 true => Some([
                     self.head_gain(index, "attn_q_norm")?,
@@ -143,12 +146,10 @@ impl<'a> Loader<'a> {
                 ]),
                 false => None,
             },
-            attn_output: self.matrix(&weight("attn_output"), hidden_size, attended)?,
-            attn_output_bias: if output_bias {
-                Some(self.attention_output_bias(index)?)
-            } else {
-                None
-            },
+            attn_output: Projection::new(
+                self.matrix(&weight("attn_output"), hidden_size, attended)?,
+                if output_bias { Some(self.attention_output_bias(index)?) } else { None },
+            ),
             post_attention_norm: post("post_attention_norm")?,
             ffn_norm: self.gain(&name("ffn_norm"), hidden_size)?,
             ffn: match self.config.experts_of(index) {
@@ -156,7 +157,6 @@ impl<'a> Loader<'a> {
                 Some(experts) => Ffn::Mixture(self.mixture(index, experts)?),
             },
             post_ffw_norm: post("post_ffw_norm")?,
-            additions: Additions::default(),
         })
     }
 
@@ -171,7 +171,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Rows of queries and keys, numbers that are rotated together being neighbours, and of values.
-    pub(super) fn qkv_rope_cache(&self, index: usize) -> Result<Vec<Rows>> {
+    pub(super) fn query_key_value_rows(&self, index: usize) -> Result<Vec<Rows>> {
         let Config { architecture, hidden_size, head_dim, n_heads, n_kv_heads, .. } = *self.config;
         let (query, key) = (n_heads * head_dim, n_kv_heads * head_dim);
         let weight = |part: &str| format!("blk.{index}.{part}.weight");
@@ -340,7 +340,7 @@ impl<'a> Loader<'a> {
     /// Numbers on the device, padded with zeros to whole blocks.
     pub(super) fn vector(&self, label: &str, mut values: Vec<f32>) -> Result<Tensor> {
         values.resize(values.len().next_multiple_of(32), 0.0);
-        Tensor::constant(self.device, label, &[values.len()], &values)
+        Tensor::constant(self.allocator, label, &[values.len()], &values)
     }
 
     /// A norm's gain, and its bias if it has one.
@@ -365,6 +365,6 @@ impl<'a> Loader<'a> {
             values.extend_from_slice(row);
             values.resize(values.len() + width - columns, 0.0);
         }
-        Tensor::constant(self.device, name, &[rows, width], &values)
+        Tensor::constant(self.allocator, name, &[rows, width], &values)
     }
 }

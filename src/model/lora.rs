@@ -9,97 +9,28 @@
 use super::architecture::{FeedForward, Pairs};
 use super::config::Config;
 use super::rows::unpaired;
-use super::weights::{Ffn, Weights};
+use super::weights::{Ffn, Layer, Projection, Weights};
 use crate::Result;
 use crate::format::{DType, Lora, LowRank};
-use crate::gpu::{Device, Element, Recording, Tensor};
-use crate::kernels::{Function, Input, Linear, Matrix, OwnedRows};
+use crate::gpu::Device;
+use crate::kernels::{Matrix, OwnedRows};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What is added to one product.
+/// What adapters add to one product: B (A x).
 pub struct Addition {
     /// [ranks, C].
-    a: Matrix,
+    pub(super) a: Matrix,
     /// [R, ranks], scaled.
-    b: Matrix,
+    pub(super) b: Matrix,
 }
 
-/// What is added to the products of a layer.
-#[derive(Default)]
-pub struct Additions {
-    /// To queries, keys and values.
-    pub attn_qkv: Option<Addition>,
-    /// After attention.
-    pub attn_output: Option<Addition>,
-    /// To gate and up, or up alone.
-    pub ffn_gate_up: Option<Addition>,
-    /// To the last product.
-    pub ffn_down: Option<Addition>,
-}
-
-impl Additions {
-    fn all(&self) -> impl Iterator<Item = &Addition> {
-        [&self.attn_qkv, &self.attn_output, &self.ffn_gate_up, &self.ffn_down].into_iter().flatten()
-    }
-
+impl Addition {
     /// Bytes on the device.
     pub(super) fn bytes(&self) -> u64 {
-        self.all().map(|addition| addition.a.bytes() + addition.b.bytes()).sum()
+        self.a.bytes() + self.b.bytes()
     }
-}
-
-/// What a step of up to T tokens needs for additions.
-pub struct AdditionActivations {
-    /// A x [T, ranks].
-    low: Tensor,
-    /// B (A x) [T, R].
-    added: Tensor,
-}
-
-impl AdditionActivations {
-    /// Room for `tokens` tokens, where a layer has additions.
-    ///
-    /// # Errors
-    /// When the device cannot hold it.
-    pub(super) fn new(device: &Device, model: &Weights, tokens: usize) -> Result<Option<Self>> {
-        let all = || model.layers.iter().flat_map(|layer| layer.additions.all());
-        let Some(ranks) = all().map(|addition| addition.b.columns()).max() else { return Ok(None) };
-        let rows = all().map(|addition| addition.b.rows()).max().unwrap_or(0);
-        let tensor = |label: &str, width: usize| {
-            Tensor::zeros(device, label, &[tokens, width.next_multiple_of(32)], Element::F32)
-        };
-        Ok(Some(Self { low: tensor("low_rank", ranks)?, added: tensor("added", rows)? }))
-    }
-
-    /// Bytes on the device.
-    pub(super) fn bytes(&self) -> u64 {
-        self.low.bytes() + self.added.bytes()
-    }
-}
-
-/// `input` with what `addition` adds to its product, bias included.
-pub(super) fn with_addition(
-    rec: &mut Recording,
-    label: &str,
-    act: Option<&AdditionActivations>,
-    input: Input,
-    addition: Option<&Addition>,
-) -> Input {
-    let (Some(act), Some(addition)) = (act, addition) else { return input };
-    let function = Function::Identity;
-    for w in addition.a.parts() {
-        let (plain, w, y, first_row) =
-            (input.clone().with_bias(None), w.clone(), act.low.clone(), w.first);
-        rec.push(format!("{label}_lora_a"), Linear { input: plain, w, first_row, function, y });
-    }
-    for w in addition.b.parts() {
-        let low = Input::plain(&act.low, input.tokens).with_bias(input.bias.as_ref());
-        let (w, y, first_row) = (w.clone(), act.added.clone(), w.first);
-        rec.push(format!("{label}_lora_b"), Linear { input: low, w, first_row, function, y });
-    }
-    input.with_bias(Some(&act.added))
 }
 
 /// Rows of a stored matrix within those of a product.
@@ -150,15 +81,9 @@ impl Weights {
         layers.iter().flatten().try_for_each(|site| site.check(adapters))?;
         let ranks = layers.iter().flatten().map(|site| site.rank(adapters)).max().unwrap_or(0);
         for (layer, sites) in self.layers.iter_mut().zip(&layers) {
-            let mut additions =
-                sites.iter().map(|site| site.load(device, adapters, ranks, &mut used));
-            let mut next = || additions.next().transpose().map(Option::flatten);
-            layer.additions = Additions {
-                attn_qkv: next()?,
-                attn_output: next()?,
-                ffn_gate_up: next()?,
-                ffn_down: next()?,
-            };
+            for (site, projection) in sites.iter().zip(adaptable(layer)) {
+                projection.addition = site.load(device, adapters, ranks, &mut used)?;
+            }
         }
         for (lora, _) in adapters {
             if let Some(addition) =
@@ -175,7 +100,16 @@ impl Weights {
     }
 }
 
-/// The products of layer `index`, in the order of [`Additions`], and how the stored matrices make
+/// The products of a layer that adapters can add to, in the order of [`sites`].
+fn adaptable(layer: &mut Layer) -> Vec<&mut Projection> {
+    let mut all = vec![&mut layer.attn_qkv, &mut layer.attn_output];
+    if let Ffn::Dense(ffn) = &mut layer.ffn {
+        all.extend([&mut ffn.gate_up, &mut ffn.down]);
+    }
+    all
+}
+
+/// The products of layer `index` that adapters can add to, in the order of [`adaptable`], and how the stored matrices make
 /// up their rows.
 fn sites(config: &Config, index: usize, dense: bool) -> Vec<Site> {
     let Config {

@@ -1,6 +1,6 @@
 //! Language models: configuration, weights, state, and the forward pass as a recording.
 //!
-//! Read [`transformer`](self) first: `transformer.rs` is the model, a kernel a line.
+//! Read `forward/pass.rs` first: it is the model, a kernel a line.
 
 pub mod architecture;
 mod biases;
@@ -10,11 +10,13 @@ mod dense;
 mod export;
 mod floats;
 mod footprint;
+mod forward;
 mod loader;
 mod lora;
 mod merge;
 mod mixture;
 mod model_comparison;
+mod model_type;
 mod notices;
 mod pooling;
 pub mod profile;
@@ -22,7 +24,6 @@ pub mod rope;
 mod rows;
 mod runner;
 mod state;
-mod transformer;
 mod upload;
 mod weights;
 
@@ -32,14 +33,13 @@ pub use counters::Counters;
 pub use export::Export;
 pub use floats::floats;
 pub use footprint::Footprint;
-pub use lora::{Addition, AdditionActivations, Additions};
+pub use lora::Addition;
 pub use merge::Merge;
-pub use mixture::{Mixture, MixtureActivations};
+pub use mixture::Mixture;
 pub use model_comparison::{KlDivergence, ModelComparison};
 pub use notices::notices;
 pub use pooling::{Declared, Pooling};
 pub use runner::{Embedder, LogitsMode, Runner, Score, Scorer};
 pub use state::{Cache, SessionOptions};
-pub use transformer::{Activations, record};
 pub use upload::PendingUpload;
-pub use weights::{Dense, Extent, Ffn, Gain, Layer, Weights};
+pub use weights::{Dense, Extent, Ffn, Gain, Layer, Projection, Weights};

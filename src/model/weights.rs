@@ -2,14 +2,14 @@
 
 use super::config::Config;
 use super::loader::Loader;
-use super::lora::Additions;
+use super::lora::Addition;
 use super::mixture::Mixture;
 use super::upload::PendingUpload;
 use crate::Result;
 use crate::error::Remedy;
 use crate::format::{Quantization, Source};
-use crate::gpu::{Device, Tensor};
-use crate::kernels::Matrix;
+use crate::gpu::{Device, Pool, Tensor, Writer};
+use crate::kernels::{Matrix, Part};
 
 /// What a normalised stream is multiplied with, and what is added.
 pub struct Gain {
@@ -19,21 +19,46 @@ pub struct Gain {
     pub bias: Option<Tensor>,
 }
 
+/// A linear map of a block: `W x`, a bias, and what adapters add.
+pub struct Projection {
+    /// W [R, C]: its rows on top of one another, as one matrix where they share a format, else as
+    /// several, each with the number of its first row.
+    pub matrices: Vec<(usize, Matrix)>,
+    /// Added to the product `[R]`.
+    pub bias: Option<Tensor>,
+    /// What adapters add to the product.
+    pub addition: Option<Addition>,
+}
+
+impl Projection {
+    /// `W x` with W in one format, and the bias if there is one.
+    pub fn new(w: Matrix, bias: Option<Tensor>) -> Self {
+        Self { matrices: vec![(0, w)], bias, addition: None }
+    }
+
+    /// The tensors that W is split into by rows, each with the number of its first row.
+    pub fn parts(&self) -> impl Iterator<Item = (usize, &Part)> {
+        let matrices = self.matrices.iter();
+        matrices.flat_map(|(first, w)| w.parts().iter().map(move |part| (first + part.first, part)))
+    }
+
+    /// Bytes of the matrices on the device, those of adapters included.
+    pub fn bytes(&self) -> u64 {
+        let matrices: u64 = self.matrices.iter().map(|(_, matrix)| matrix.bytes()).sum();
+        matrices + self.addition.as_ref().map_or(0, Addition::bytes)
+    }
+}
+
 /// One transformer block. Names follow GGUF.
 pub struct Layer {
     /// Before attention.
     pub attn_norm: Gain,
-    /// Rows of queries, keys and values, stacked where they share a format: (first row, matrix [..,
-    /// C]).
-    pub attn_qkv: Vec<(usize, Matrix)>,
-    /// For all of these rows.
-    pub attn_qkv_bias: Option<Tensor>,
+    /// To queries, keys and values [(H + 2 K) D, C].
+    pub attn_qkv: Projection,
     /// Gains of a head of queries and of one of keys, `[D]` each.
     pub head_norms: Option<[Tensor; 2]>,
-    /// [C, H * D].
-    pub attn_output: Matrix,
-    /// `[C]`.
-    pub attn_output_bias: Option<Tensor>,
+    /// From the heads back to the stream [C, H * D].
+    pub attn_output: Projection,
     /// After attention.
     pub post_attention_norm: Option<Gain>,
     /// Before the feed-forward part.
@@ -42,8 +67,18 @@ pub struct Layer {
     pub ffn: Ffn,
     /// After the feed-forward part.
     pub post_ffw_norm: Option<Gain>,
-    /// What adapters add to the products.
-    pub additions: Additions,
+}
+
+impl Layer {
+    /// All linear maps of the block.
+    pub(super) fn projections(&self) -> Vec<&Projection> {
+        let mut all = vec![&self.attn_qkv, &self.attn_output];
+        match &self.ffn {
+            Ffn::Dense(ffn) => all.extend([&ffn.gate_up, &ffn.down]),
+            Ffn::Mixture(ffn) => all.extend([&ffn.router, &ffn.gate_up, &ffn.down]),
+        }
+        all
+    }
 }
 
 /// A feed-forward part.
@@ -58,13 +93,9 @@ pub enum Ffn {
 pub struct Dense {
     /// Gate rows and then up rows, each padded to whole tiles, [2 F, C]; up rows alone where there
     /// is no gate, [F, C].
-    pub gate_up: Matrix,
-    /// Of these rows, if they have one, in the same order.
-    pub up_bias: Option<Tensor>,
-    /// [C, F].
-    pub down: Matrix,
-    /// `[C]`.
-    pub down_bias: Option<Tensor>,
+    pub gate_up: Projection,
+    /// Back to the stream [C, F].
+    pub down: Projection,
 }
 
 /// How much of a model is loaded.
@@ -123,7 +154,12 @@ impl Weights {
     ) -> Result<(Self, PendingUpload)> {
         let source = source.into();
         let config = Config::from_source(&source)?;
-        let loader = Loader::new(device, &source, &config, quantization);
+        // Packed weights take about as much as those of the file, in some formats up to an eighth
+        // more. What has no room in the pool is a tensor of its own.
+        let stored = source.tensors().iter().filter(|tensor| tensor.name.starts_with("blk."));
+        let packed = stored.map(|tensor| tensor.bytes / 8 * 9);
+        let pool = Pool::new(device, Writer::Host, packed);
+        let mut loader = Loader::new(device, &source, &config, quantization);
         let mut done = 0;
         let mut read = |bytes| {
             done += bytes;
@@ -155,16 +191,9 @@ impl Weights {
             }
         };
         read(loader.bytes("output."));
-        // Packed weights take about as much as those of the file.
-        let stored = source.tensors().iter().filter(|tensor| tensor.name.starts_with("blk."));
-        let arena = match device {
-            Device::Gpu(gpu) => {
-                Some(gpu.open_arena(stored.map(|tensor| tensor.bytes / 8 * 9), false))
-            }
-            Device::Reference => None,
-        };
+        loader.allocator = &pool;
         let layers = loader.layers(read)?;
-        drop(arena);
+        loader.allocator = device;
         let output_norm = loader.gain("output_norm", hidden_size)?;
         loader.all_used()?;
         let matrices = loader.into_reserved();
@@ -179,16 +208,9 @@ impl Weights {
 
     /// Bytes of all matrices on the device.
     pub fn bytes(&self) -> u64 {
-        let layer = |layer: &Layer| {
-            let qkv: u64 = layer.attn_qkv.iter().map(|(_, matrix)| matrix.bytes()).sum();
-            let ffn = match &layer.ffn {
-                Ffn::Dense(ffn) => ffn.gate_up.bytes() + ffn.down.bytes(),
-                Ffn::Mixture(ffn) => ffn.router.bytes() + ffn.gate_up.bytes() + ffn.down.bytes(),
-            };
-            qkv + layer.attn_output.bytes() + ffn + layer.additions.bytes()
-        };
+        let layers = self.layers.iter().flat_map(Layer::projections).map(Projection::bytes);
         let output = self.output.as_ref().map_or(0, Matrix::bytes);
         let positions = self.position_embd.as_ref().map_or(0, Tensor::bytes);
-        self.token_embd.bytes() + positions + output + self.layers.iter().map(layer).sum::<u64>()
+        self.token_embd.bytes() + positions + output + layers.sum::<u64>()
     }
 }

@@ -1,7 +1,8 @@
 //! What a person may ask of the choice of the next token.
 
-use super::Rng;
-use crate::error::{Error, Result};
+use super::filters::{Bias, MinP, Penalties, Temperature, TopK, TopP};
+use super::{Chain, Rng};
+use crate::error::Result;
 
 /// The knobs of sampling. The default is greedy: the likeliest token, always.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,57 +59,43 @@ impl SamplerSettings {
             || self.presence_penalty != 0.0
     }
 
+    /// The steps that they ask for, in the order that [`Sampler`](super::Sampler) explains. A chain
+    /// that is wanted with a step more begins with these.
+    pub fn chain(&self) -> Chain {
+        let penalties = Penalties {
+            repetition: self.repetition_penalty,
+            frequency: self.frequency_penalty,
+            presence: self.presence_penalty,
+            window: self.penalty_window,
+        };
+        Chain::new()
+            .append_if(!self.logit_bias.is_empty(), Bias(self.logit_bias.clone()))
+            .append_if(self.has_penalties(), penalties)
+            .append_if(self.is_greedy(), Temperature(0.0))
+            .append_if(self.top_k != 0, TopK(self.top_k))
+            .append_if(!self.is_greedy(), Temperature(self.temperature))
+            .append_if(self.top_p != 1.0, TopP(self.top_p))
+            .append_if(self.min_p != 0.0, MinP(self.min_p))
+    }
+
     /// False when the index of the largest logit is all that sampling reads, so that the logits
     /// need not leave the device.
     pub fn needs_logits(&self) -> bool {
-        !self.is_greedy() || self.has_penalties() || !self.logit_bias.is_empty()
+        self.chain().needs_logits()
     }
 
-    /// The same for the answer with this number of a conversation, which has draws of its own.
+    /// These settings for the answer with this number of a conversation, which has draws of its own.
     /// Those of answer 0 are the seed's; a seed fixes them all.
     pub fn for_answer(&self, number: u64) -> Self {
         Self { seed: Rng::of_answer(self.seed, number), ..self.clone() }
     }
 
     /// Checks each setting's range, for a vocabulary of `vocab` tokens.
+    ///
+    /// # Errors
+    /// When one is out of range; the message names it.
     pub fn validate(&self, vocab: usize) -> Result<()> {
-        let bounded = |name: &str, value: f32, ok: bool, range: &str| {
-            if ok {
-                Ok(())
-            } else {
-                Err(Error::setting(name, format!("is {value}, it must be {range}")))
-            }
-        };
-        let positive = |v: f32| v.is_finite() && v > 0.0;
-        let t = self.temperature;
-        bounded("temperature", t, t == 0.0 || positive(t), "0 (greedy) or a positive number")?;
-        bounded(
-            "top_p",
-            self.top_p,
-            self.top_p > 0.0 && self.top_p <= 1.0,
-            "above 0 and at most 1",
-        )?;
-        bounded("min_p", self.min_p, (0.0..=1.0).contains(&self.min_p), "from 0 to 1")?;
-        let r = self.repetition_penalty;
-        bounded("repetition_penalty", r, positive(r), "a positive number; 1 is off")?;
-        let f = self.frequency_penalty;
-        bounded("frequency_penalty", f, f.is_finite(), "a finite number; 0 is off")?;
-        let p = self.presence_penalty;
-        bounded("presence_penalty", p, p.is_finite(), "a finite number; 0 is off")?;
-        for &(id, bias) in &self.logit_bias {
-            if id as usize >= vocab {
-                let why = format!("names token {id}, but the vocabulary has {vocab} tokens");
-                return Err(Error::setting("logit_bias", why));
-            }
-            let ok = bias.is_finite() || bias == f32::NEG_INFINITY;
-            bounded(
-                &format!("logit_bias of token {id}"),
-                bias,
-                ok,
-                "a finite number, or -inf to ban it",
-            )?;
-        }
-        Ok(())
+        self.chain().validate(vocab)
     }
 }
 

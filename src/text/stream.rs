@@ -2,11 +2,14 @@
 
 use super::Tokenizer;
 use crate::text::tokenizer::decoders::{Position, WholeText};
+use std::ops::Deref;
 
 /// Decodes ids one at a time. The pieces joined are exactly [`Tokenizer::decode`] of all the ids.
+///
+/// `T` is a reference to the tokenizer, or an `Arc` of it where the stream outlives the borrow.
 #[derive(Debug)]
-pub struct TextStream<'a> {
-    tokenizer: &'a Tokenizer,
+pub struct TextStream<T> {
+    tokenizer: T,
     skip_special: bool,
     /// The beginning of a character whose other bytes are in tokens to come: at most 3 bytes
     /// between calls.
@@ -17,19 +20,19 @@ pub struct TextStream<'a> {
     whole: WholeText,
 }
 
-impl<'a> TextStream<'a> {
+impl<T: Deref<Target = Tokenizer>> TextStream<T> {
     /// A stream at the beginning of a text.
-    pub fn new(tokenizer: &'a Tokenizer, skip_special: bool) -> Self {
+    pub fn new(tokenizer: T, skip_special: bool) -> Self {
         Self::at(Position::Beginning, tokenizer, skip_special)
     }
 
     /// A stream that goes on from text before it, such as a prompt: a leading space is part of the
     /// text.
-    pub fn continuing(tokenizer: &'a Tokenizer, skip_special: bool) -> Self {
+    pub fn continuing(tokenizer: T, skip_special: bool) -> Self {
         Self::at(Position::AfterText, tokenizer, skip_special)
     }
 
-    fn at(position: Position, tokenizer: &'a Tokenizer, skip_special: bool) -> Self {
+    fn at(position: Position, tokenizer: T, skip_special: bool) -> Self {
         let strip_space = position == Position::Beginning && tokenizer.adds_space_prefix();
         let whole = tokenizer.whole_text(position);
         Self { tokenizer, skip_special, pending: Vec::new(), strip_space, position, whole }

@@ -3,7 +3,7 @@
 use kaiwu::gpu::{Gpu, GpuOptions, StorageKind, list_adapters};
 use kaiwu::kernels;
 use kaiwu::workbench::cases;
-pub use kaiwu::workbench::cases::Table;
+pub use kaiwu::workbench::cases::CaseTable;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -27,27 +27,32 @@ pub fn can_store(storage: StorageKind) -> bool {
 }
 
 fn open(storage: StorageKind, without_aliases: bool) -> Arc<Gpu> {
-    let options = GpuOptions { storage: Some(storage), without_aliases, ..GpuOptions::default() };
+    let options = GpuOptions {
+        storage: Some(storage),
+        without_aliases,
+        checked: true,
+        ..GpuOptions::default()
+    };
     Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The rows that are computed and compared; every tensor that may choose is in `storage`.
-pub fn table(storage: StorageKind) -> Table {
+pub fn table(storage: StorageKind) -> CaseTable {
     cases::table(&open(storage, false)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The same in textures that share no memory with a buffer.
-pub fn table_without_aliases() -> Table {
+pub fn table_without_aliases() -> CaseTable {
     cases::table(&open(StorageKind::Texture, true)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Every shader text there is, textures written as such: see [`cases::variants`].
-pub fn variants(storage: StorageKind) -> Table {
+pub fn variants(storage: StorageKind) -> CaseTable {
     cases::variants(&open(storage, true)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Kernels that no row of the table tests.
-pub fn without_rows(table: &Table) -> Vec<&'static str> {
+pub fn without_rows(table: &CaseTable) -> Vec<&'static str> {
     let tested = |kernel: &&str| table.cases.iter().any(|case| case.kernel.name() == *kernel);
     kernels::names().into_iter().filter(|kernel| !tested(kernel)).collect()
 }

@@ -8,8 +8,8 @@ use kaiwu::gpu::{
     Tensor, Wrong, fingerprint,
 };
 use kaiwu::workbench::{
-    Bounds, DoctorJournal, Roofs, Shape, Stopwatch, StrategyReport, cases::Case, examine, healthy,
-    measure_roofs, remember,
+    BenchShape, Bounds, DoctorJournal, Roofs, Stopwatch, StrategyReport, cases::Case, examine,
+    healthy, measure_roofs, remember,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -438,13 +438,9 @@ fn what_is_wrong_gets_no_figure() {
         dependent_dispatch_us: 1.0,
         workgroup_barrier_us: 1.0,
     };
-    let shape = Shape::new("three".into(), 0, |table| {
-        let kernel = Arc::new(three(
-            &table.gpu,
-            &[("wrong", "2.9"), ("right", "3.0"), ("broken", "three((")],
-        ));
-        table.cases.push(Case { what: "one row".into(), kernel, memory: HostMemory::default() });
-        Ok(())
+    let on = Arc::clone(&gpu);
+    let shape = BenchShape::new("three", 0, move |_| {
+        Ok(Arc::new(three(&on, &[("wrong", "2.9"), ("right", "3.0"), ("broken", "three((")])))
     });
     let results = Stopwatch::new(&gpu, &roofs).unwrap().measure(&shape).unwrap();
     assert_eq!(results.len(), 3);

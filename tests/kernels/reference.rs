@@ -1,7 +1,7 @@
 //! Every strategy of every kernel against its reference, on awkward sizes.
 
 use crate::common;
-use crate::common::cases::{Table, can_store, table, table_without_aliases, without_rows};
+use crate::common::cases::{CaseTable, can_store, table, table_without_aliases, without_rows};
 use kaiwu::gpu::{Constant, Device, Element, Kernel, StorageKind, Tensor};
 use kaiwu::kernels::{self, Add, Scatter};
 use kaiwu::workbench::{all_shapes, check_case, check_case_by};
@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Runs all rows with every strategy and reports all that fail.
-fn run(mut table: Table) {
+fn run(mut table: CaseTable) {
     let mut failures = vec![];
     let mut strategies = 0;
     let gpu = Arc::clone(&table.gpu);
@@ -155,20 +155,11 @@ fn every_kernel_has_a_row() {
 #[test]
 fn every_kernel_has_a_shape_to_be_timed_on() {
     let gpu = table(StorageKind::Buffer).gpu;
-    // Large ones take long to make up, and are of kernels that others are of too.
-    let large = [
-        "Llama",
-        "prefill of 256 ffn",
-        "prefill of 256 attn",
-        "eight experts",
-        "output",
-        "SmolLM2-135M prefill",
-    ];
+    // Large ones take long to make up.
     let timed: BTreeSet<&str> = all_shapes()
         .iter()
-        .filter(|shape| !large.iter().any(|part| shape.what.contains(part)))
-        .flat_map(|shape| std::mem::take(&mut shape.table(&gpu).unwrap().cases))
-        .map(|case| case.kernel.name())
+        .filter(|shape| !shape.large)
+        .map(|shape| shape.case(&gpu).unwrap().kernel.name())
         .collect();
     let mut without = kernels::names();
     without.retain(|kernel| !timed.contains(kernel));

@@ -1,7 +1,7 @@
 //! What strategies say they need, held against their shaders, and which of them adapters of less
 //! are offered.
 
-use crate::common::cases::{Table, table};
+use crate::common::cases::{CaseTable, table};
 use crate::common::portable::Portable;
 use kaiwu::format::DType;
 use kaiwu::gpu::{
@@ -45,7 +45,7 @@ fn strategies_need_what_their_shaders_use() {
 }
 
 /// The first strategy of products of one and of many tokens, and of attention.
-fn first_offered(bench: &Table, adapter: &Capabilities) -> [&'static str; 3] {
+fn first_offered(bench: &CaseTable, adapter: &Capabilities) -> [&'static str; 3] {
     let first = |kernel, tokens: fn(&str) -> bool| {
         let case = bench
             .cases

@@ -9,6 +9,7 @@ mod families;
 mod generate;
 mod golden;
 mod lora;
+mod recordings;
 mod sampling;
 mod scoring;
 mod sliding_windows;

@@ -10,7 +10,7 @@ use crate::files::write_whole;
 use crate::format::DType;
 use crate::gpu::{Gpu, GpuOptions, StorageKind};
 use crate::workbench::{
-    Change, Measurement, Refused, Roofs, Shape, Stopwatch, all_shapes, changes, measure_roofs,
+    BenchShape, Change, Measurement, Refused, Roofs, Stopwatch, all_shapes, changes, measure_roofs,
     product_shape, roofline, settle, vanished,
 };
 use crate::{Error, Result};
@@ -229,7 +229,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
 /// Times a call again that looks slower than in the baseline.
 fn measure_again(
     stopwatch: &Stopwatch<'_>,
-    shapes: &[Shape],
+    shapes: &[BenchShape],
     before: &Measurement,
 ) -> Result<Option<Measurement>> {
     match shapes.iter().find(|shape| shape.what == before.shape) {

@@ -200,6 +200,7 @@ impl Arguments {
             max_tokens: self.limit().most(),
             check: self.check,
             logprobs: self.logprobs.map(|count| count as usize),
+            ..Options::default()
         })
     }
 

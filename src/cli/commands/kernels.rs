@@ -77,7 +77,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         return Ok(ExitCode::SUCCESS);
     }
     let kernels = match Gpu::open(&device.options()) {
-        Ok(gpu) => list(&*cases::table(&gpu)?, Some(&gpu)),
+        Ok(gpu) => list(&cases::table(&gpu)?.cases, Some(&gpu)),
         Err(error @ (Error::NoAdapter { .. } | Error::Device(_))) if device.adapter.is_none() => {
             eprintln!("kaiwu: without a device: {error}");
             list(&cases::on_host()?, None)

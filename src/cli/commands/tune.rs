@@ -10,7 +10,7 @@ use crate::format::{Ignored, Source, is_there};
 use crate::gpu::{Device, Gpu, GpuOptions, NO_FOLDER, Tuned, Tuning};
 use crate::model::{Config, Footprint, LogitsMode, Runner, SessionOptions};
 use crate::workbench::{
-    Shape, ShapeTuning, is_tunable, model_shapes, not_remembered, recorded_shapes,
+    BenchShape, ShapeTuning, is_tunable, model_shapes, not_remembered, recorded_shapes,
     reference_seconds, tune,
 };
 use crate::{Error, Result};
@@ -143,7 +143,7 @@ fn kept(path: Option<PathBuf>) -> Result<Option<PathBuf>> {
 }
 
 /// What may be tuned: for each step those that take the most first.
-fn shapes(gpu: &Arc<Gpu>, model: Option<&Path>, ignored: &Ignored) -> Result<Vec<Shape>> {
+fn shapes(gpu: &Arc<Gpu>, model: Option<&Path>, ignored: &Ignored) -> Result<Vec<BenchShape>> {
     let Some(path) = model else { return Ok(model_shapes()) };
     let source = Source::open_ignoring(path, ignored)?;
     let place = Device::Gpu(Arc::clone(gpu));
@@ -164,7 +164,7 @@ fn shapes(gpu: &Arc<Gpu>, model: Option<&Path>, ignored: &Ignored) -> Result<Vec
 /// remembered; also says how many shapes were left out.
 fn measure(
     gpu: &Arc<Gpu>,
-    shapes: &[Shape],
+    shapes: &[BenchShape],
     time: Duration,
     remember: &impl Fn(&ShapeTuning) -> Result<()>,
 ) -> Result<(Vec<ShapeTuning>, usize)> {
@@ -173,11 +173,10 @@ fn measure(
     let mut queue: VecDeque<_> = shapes.iter().map(|shape| (shape, false)).collect();
     let (mut found, mut left_out) = (vec![], 0);
     while let Some((shape, known)) = queue.pop_front() {
-        let mut table = shape.table(gpu)?;
-        let Some(case) = table.cases.first_mut().filter(|case| is_tunable(gpu, &*case.kernel))
-        else {
+        let mut case = shape.case(gpu)?;
+        if !is_tunable(gpu, &*case.kernel) {
             continue;
-        };
+        }
         if !known && gpu.tuned(&*case.kernel).is_some() {
             queue.push_back((shape, true));
             continue;
@@ -189,7 +188,7 @@ fn measure(
         }
         // Checks take about as long as the timing does.
         let patience = (left / (2 * (queue.len() + 1) as u32)).min(Duration::from_secs(2));
-        found.push(tune(gpu, case, patience)?);
+        found.push(tune(gpu, &mut case, patience)?);
         found.last().map_or(Ok(()), remember)?;
         progress.set(start.elapsed().min(time).as_secs());
     }

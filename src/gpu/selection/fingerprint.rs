@@ -21,7 +21,7 @@ pub fn fingerprint(strategies: &[Strategy]) -> String {
     format!("{:016x}", hash.0)
 }
 
-/// Of a template with its includes; remembered by where the text is in the program.
+/// The hash of a template with its includes; remembered by where the text is in the program.
 fn template(source: &'static str) -> u64 {
     static KNOWN: Mutex<Option<HashMap<(usize, usize), u64>>> = Mutex::new(None);
     let mut known = lock(&KNOWN);
@@ -69,7 +69,7 @@ impl Fnv {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::Needs;
+    use crate::gpu::kernel::kernel::Needs;
 
     fn strategy(name: &'static str, source: &'static str) -> Strategy {
         Strategy {

@@ -7,6 +7,7 @@ use crate::gpu::{
     Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Needs, Operand, Parameter,
     Strategy, Target, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::pointwise::rowwise;
 
 /// The sizes of an attention over B sequences of T places, of which the last N have queries.
@@ -57,7 +58,7 @@ impl Heads {
             Parameter::U32("rows", self.rows() as u32),
             Parameter::U32("tokens", self.tokens as u32),
             Parameter::U32("queries", self.queries as u32),
-            Parameter::U32("heads", self.n_heads as u32),
+            Parameter::U32("n_heads", self.n_heads as u32),
             Parameter::U32("group", (self.n_heads / self.n_kv_heads) as u32),
             Parameter::U32("keys4", (self.n_kv_heads * self.head_dim / 4) as u32),
             Parameter::F32("scale", self.scale()),
@@ -244,5 +245,52 @@ impl Kernel for CausalAttention {
             gradients.push(CausalKeyBackward { q, kv, stats, delta, dy, base, dkv, heads });
         }
         Ok(())
+    }
+}
+
+/// Sizes of the cases of causal attention and of its gradients.
+pub(in crate::kernels) const CASE_HEADS: [Heads; 6] = [
+    Heads { batch: 1, tokens: 1, queries: 1, n_heads: 1, n_kv_heads: 1, head_dim: 4 },
+    Heads { batch: 3, tokens: 4, queries: 4, n_heads: 4, n_kv_heads: 4, head_dim: 8 },
+    Heads { batch: 5, tokens: 4, queries: 1, n_heads: 4, n_kv_heads: 2, head_dim: 16 },
+    Heads { batch: 2, tokens: 9, queries: 5, n_heads: 6, n_kv_heads: 2, head_dim: 12 },
+    Heads { batch: 1, tokens: 40, queries: 40, n_heads: 2, n_kv_heads: 1, head_dim: 32 },
+    Heads { batch: 2, tokens: 75, queries: 67, n_heads: 2, n_kv_heads: 2, head_dim: 16 },
+];
+
+impl Heads {
+    /// The shapes of queries, of keys and values, and of four numbers for each query and head.
+    pub(in crate::kernels) fn shapes(&self) -> [[usize; 2]; 3] {
+        let Self { batch, tokens, n_heads, n_kv_heads, head_dim, .. } = *self;
+        let queries = [self.rows(), n_heads * head_dim];
+        [queries, [batch * tokens, 2 * n_kv_heads * head_dim], [self.rows() * n_heads, 4]]
+    }
+}
+
+impl CausalAttention {
+    /// A call with made-up queries, keys and values.
+    pub(in crate::kernels) fn made_up(cases: &mut Cases, heads: Heads) -> Result<Self> {
+        let [queries, keys, each] = heads.shapes();
+        Ok(Self {
+            q: cases.filled("q", &queries)?,
+            kv: cases.filled("kv", &keys)?,
+            y: cases.empty("y", &queries)?,
+            stats: cases.empty("stats", &each)?,
+            heads,
+        })
+    }
+}
+
+impl Checked for CausalAttention {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for heads in CASE_HEADS {
+            let kernel = Self::made_up(cases, heads)?;
+            cases.add(format!("{heads:?}"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training causal_attention", |cases| Self::made_up(cases, grok::HEADS));
     }
 }

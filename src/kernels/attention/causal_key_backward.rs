@@ -1,7 +1,11 @@
 //! The gradient of causal attention with respect to its keys and values.
 
+use super::causal_attention::CASE_HEADS;
 use super::causal_attention::{Heads, Split, dot};
+use super::causal_query_backward::CausalQueryBackward;
+use crate::Result;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+use crate::kernels::checked::{Cases, Checked, Shapes};
 
 /// The gradient of [`super::CausalAttention`] with respect to its keys and values.
 pub struct CausalKeyBackward {
@@ -80,5 +84,35 @@ impl Kernel for CausalKeyBackward {
             dkv[value..][..head].iter_mut().zip(dy).for_each(|(dv, dy)| *dv += weight * dy);
         });
         memory.f32_mut(&self.dkv).copy_from_slice(&dkv);
+    }
+}
+
+impl Checked for CausalKeyBackward {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, heads) in CASE_HEADS.into_iter().enumerate() {
+            let [queries, keys, each] = heads.shapes();
+            let kernel = Self {
+                q: cases.filled("q", &queries)?,
+                kv: cases.filled("kv", &keys)?,
+                stats: cases.filled("stats", &each)?,
+                delta: cases.filled("delta", &each)?,
+                dy: cases.filled("dy", &queries)?,
+                base: cases.filled_if(index % 2 == 1, "base", &keys)?,
+                dkv: cases.empty("dkv", &keys)?,
+                heads,
+            };
+            cases.add(format!("{heads:?}"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training causal_key_backward", |cases| {
+            let before = CausalQueryBackward::of_grok(cases)?;
+            cases.compute(&before);
+            let CausalQueryBackward { q, kv, stats, delta, dy, heads, .. } = before;
+            let dkv = cases.empty("dkv", kv.shape())?;
+            Ok(Self { q, kv, stats, delta, dy, base: None, dkv, heads })
+        });
     }
 }

@@ -1,7 +1,10 @@
 //! The gradient of causal attention with respect to its queries.
 
+use super::causal_attention::{CASE_HEADS, CausalAttention};
 use super::causal_attention::{Heads, Split, dot};
+use crate::Result;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
 /// The gradient of [`super::CausalAttention`] with respect to its queries.
 pub struct CausalQueryBackward {
@@ -87,5 +90,43 @@ impl Kernel for CausalQueryBackward {
         for (texel, delta) in memory.f32_mut(&self.delta).chunks_mut(4).zip(delta) {
             texel.copy_from_slice(&[delta, 0.0, 0.0, 0.0]);
         }
+    }
+}
+
+impl CausalQueryBackward {
+    /// The gradient of the attention of a step of `kaiwu grok`.
+    pub(super) fn of_grok(cases: &mut Cases) -> Result<Self> {
+        let forward = CausalAttention::made_up(cases, grok::HEADS)?;
+        cases.compute(&forward);
+        let CausalAttention { q, kv, y, stats, heads } = forward;
+        let dq = cases.empty("dq", q.shape())?;
+        let delta = cases.empty("delta", stats.shape())?;
+        let dy = cases.filled("dy", y.shape())?;
+        Ok(Self { q, kv, y, stats, dy, base: None, dq, delta, heads })
+    }
+}
+
+impl Checked for CausalQueryBackward {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, heads) in CASE_HEADS.into_iter().enumerate() {
+            let [queries, keys, each] = heads.shapes();
+            let kernel = Self {
+                q: cases.filled("q", &queries)?,
+                kv: cases.filled("kv", &keys)?,
+                y: cases.filled("y", &queries)?,
+                stats: cases.filled("stats", &each)?,
+                dy: cases.filled("dy", &queries)?,
+                base: cases.filled_if(index % 2 == 1, "base", &queries)?,
+                dq: cases.empty("dq", &queries)?,
+                delta: cases.empty("delta", &each)?,
+                heads,
+            };
+            cases.add(format!("{heads:?}"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training causal_query_backward", Self::of_grok);
     }
 }

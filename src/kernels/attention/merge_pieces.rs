@@ -1,9 +1,12 @@
 //! One token's attention, from pieces of the cache.
 
 use super::attention::Pieces;
+use super::case_sizes::PIECES;
+use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, MODEL_STEPS, Shapes};
 
 /// What [`super::Attention`] gives for pieces of one token's cache, put together as if there were
 /// one.
@@ -44,7 +47,7 @@ impl Kernel for MergePieces {
         vec![
             Parameter::U32("texels", self.width() as u32 / 4),
             Parameter::U32("pieces", self.pieces.count as u32),
-            Parameter::U32("heads", self.heads() as u32),
+            Parameter::U32("n_heads", self.heads() as u32),
             Parameter::U32("head4", (self.width() / self.heads()) as u32 / 4),
         ]
     }
@@ -85,6 +88,42 @@ impl Kernel for MergePieces {
             let share = |piece: usize| (of(piece)[0] - high).exp();
             let sum: f32 = (0..count).map(|piece| share(piece) * x[piece * width + at]).sum();
             *y = sum / (0..count).map(|piece| share(piece) * of(piece)[1]).sum::<f32>();
+        }
+    }
+}
+
+impl Checked for MergePieces {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (heads, key_heads, head, position, count, window) in PIECES {
+            // Highest scores of either sign, and sums of weights, of which the highest is 1.
+            let mut stats = cases.numbers(4 * count * heads, 1.0);
+            stats.chunks_mut(4).for_each(|piece| piece[1] = 1.0 + piece[1].abs());
+            let stats = cases.given("stats", &[count, heads, 4], stats)?;
+            let kernel = Self {
+                x: cases.filled("x", &[count, heads * head])?,
+                pieces: Pieces { count, stats },
+                y: cases.empty("y", &[1, heads * head])?,
+            };
+            let what = format!(
+                "{heads}/{key_heads} heads of {head} at {position}, \
+                 window {window:?}, {count} pieces"
+            );
+            cases.add(what, kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        for step in MODEL_STEPS.iter().filter(|step| step.tokens == 1) {
+            shapes.add_of_model(step, "merge_pieces", |cases, step| {
+                let (heads, width) = (step.n_heads, step.n_heads * step.head_dim);
+                let stats = cases.given("stats", &[2, heads, 4], vec![1.0; 8 * heads])?;
+                Ok(Self {
+                    x: cases.filled("x", &[2, width])?,
+                    pieces: Pieces { count: 2, stats },
+                    y: cases.empty("y", &[1, width])?,
+                })
+            });
         }
     }
 }

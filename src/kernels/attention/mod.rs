@@ -1,6 +1,7 @@
 //! Attention over a cache and over whole sequences, the cache itself, and rotary embeddings.
 
 pub(in crate::kernels) mod cache;
+pub(in crate::kernels) mod case_sizes;
 
 pub use attention::Pieces;
 pub use cache::{CacheType, GRANULE, LayerCache, Side};

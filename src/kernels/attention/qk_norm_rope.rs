@@ -1,5 +1,7 @@
 //! Heads normalised and rotated by a pass of their own, where the product before cannot do it.
 
+mod cases;
+
 use super::cache::{CacheType, LayerCache, Side};
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
@@ -63,8 +65,8 @@ impl Kernel for QkNormRope {
     fn parameters(&self) -> Vec<Parameter> {
         vec![
             Parameter::U32("width4", self.x.dim(1) as u32 / 4),
-            Parameter::U32("heads", self.heads() as u32),
-            Parameter::U32("key_heads", self.key_heads() as u32),
+            Parameter::U32("n_heads", self.heads() as u32),
+            Parameter::U32("n_kv_heads", self.key_heads() as u32),
             Parameter::F32("eps", self.eps),
             self.cache.parameter(),
         ]

@@ -4,7 +4,9 @@ use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::pointwise::pointwise;
+use crate::kernels::training::slice_last::CASE_SIZES;
 
 /// Turns neighbouring numbers by the angle of their row's position (Su et al. 2021,
 /// arXiv:2104.09864).
@@ -102,5 +104,41 @@ impl Kernel for Rope {
             gradients.push(Self { x: dy, base, y, backwards: !self.backwards, ..self.clone() });
         }
         Ok(())
+    }
+}
+
+impl Checked for Rope {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, (batch, period, kept)) in CASE_SIZES.into_iter().enumerate() {
+            let shape = [batch * period, 20];
+            let kernel = Self {
+                x: cases.filled("x", &shape)?,
+                rope: cases.filled("rope", &[period + 3, 8])?,
+                base: cases.filled_if(index % 2 == 1, "base", &shape)?,
+                y: cases.empty("y", &shape)?,
+                rotated: 16,
+                first: index,
+                period,
+                backwards: index > 1,
+            };
+            cases.add(format!("{kept} of {period} rows, {batch} times"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training rope", |cases| {
+            let shape = [grok::ROWS, grok::WIDTH];
+            Ok(Self {
+                x: cases.filled("x", &shape)?,
+                rope: cases.filled("rope", &[grok::TOKENS, grok::HEADS.head_dim])?,
+                base: None,
+                y: cases.empty("y", &shape)?,
+                rotated: grok::WIDTH,
+                first: 0,
+                period: grok::TOKENS,
+                backwards: false,
+            })
+        });
     }
 }

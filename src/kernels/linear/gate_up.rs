@@ -1,5 +1,7 @@
 //! The gated half of a feed-forward layer: two products and what joins them.
 
+mod cases;
+
 use super::input::{Input, TOLERANCE};
 use super::matrix::Part;
 use crate::gpu::{

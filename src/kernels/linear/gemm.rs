@@ -5,6 +5,7 @@ use crate::gpu::{
     Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Needs, Operand, Parameter,
     Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::add::Add;
 
 /// Which operand of a product is stored transposed.
@@ -259,6 +260,53 @@ impl Kernel for Gemm {
                 push(a, b, &dc, Form::Nt)?;
                 push(b, a, &dc, Form::Nn)
             }
+        }
+    }
+}
+
+/// M, N, K: one lane's worth, whole tiles, and neither rows, columns nor steps that fill one.
+const CASE_SIZES: [(usize, usize, usize); 8] = [
+    (4, 4, 4),
+    (32, 32, 16),
+    (20, 36, 100),
+    (100, 68, 44),
+    (16, 256, 8),
+    (72, 68, 16),
+    (68, 36, 256),
+    (260, 260, 128),
+];
+
+impl Checked for Gemm {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, (m, n, k)) in CASE_SIZES.into_iter().enumerate() {
+            for form in [Form::Nn, Form::Nt, Form::Tn] {
+                // Rows need not come in fours where they are no columns of another operand.
+                let (m, k) = if form == Form::Tn { (m, k - index % 2) } else { (m - 1, k) };
+                let kernel = Self {
+                    a: cases.filled("a", &if form == Form::Tn { [k, m] } else { [m, k] })?,
+                    b: cases.filled("b", &if form == Form::Nt { [n, k] } else { [k, n] })?,
+                    base: cases.filled_if(index % 2 == 1, "base", &[m, n])?,
+                    c: cases.empty("c", &[m, n])?,
+                    form,
+                    alpha: if index == 2 { 0.5 } else { 1.0 },
+                };
+                cases.add(format!("{form:?} {m}x{n}x{k}"), kernel);
+            }
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        let (rows, width, hidden) = (grok::ROWS, grok::WIDTH, grok::HIDDEN);
+        for (name, form, a, b, c) in [
+            ("a layer", Form::Nn, [rows, width], [width, hidden], [rows, hidden]),
+            ("the inputs' gradient", Form::Nt, [rows, hidden], [width, hidden], [rows, width]),
+            ("the weights' gradient", Form::Tn, [rows, width], [rows, hidden], [width, hidden]),
+        ] {
+            shapes.add(format!("training gemm of {name}"), move |cases| {
+                let (a, b) = (cases.filled("a", &a)?, cases.filled("b", &b)?);
+                Ok(Self { a, b, base: None, c: cases.empty("c", &c)?, form, alpha: 1.0 })
+            });
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Products of a weight matrix with activations, with the normalisation before and what follows in
 //! the same kernel.
 
+mod cases;
+
 use super::input::{Input, TOLERANCE};
 use super::matrix::Part;
 use crate::gpu::{

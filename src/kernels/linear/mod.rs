@@ -2,6 +2,7 @@
 //! products of f32 matrices.
 
 pub(in crate::kernels) mod input;
+pub(in crate::kernels) mod made_up;
 pub(in crate::kernels) mod matmul_cost;
 pub(in crate::kernels) mod matmul_strategies;
 pub(in crate::kernels) mod matrix;

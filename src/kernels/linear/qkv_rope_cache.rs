@@ -1,6 +1,8 @@
 //! Projection of queries, keys and values, with the rotation and the writing to the cache in the
 //! same kernel.
 
+mod cases;
+
 use super::input::{Input, TOLERANCE};
 use super::matrix::Part;
 use crate::gpu::{

@@ -1,8 +1,10 @@
 //! Learned positions.
 
+use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, PROMPT, Shapes};
 
 /// `y[t] = x[t] + W[step + t]`.
 pub struct AddPositions {
@@ -67,5 +69,37 @@ impl Kernel for AddPositions {
         for at in 0..self.tokens * width {
             y[at] = x[at] + w[start + at];
         }
+    }
+}
+
+impl AddPositions {
+    fn made_up(
+        cases: &mut Cases,
+        [width, tokens, positions]: [usize; 3],
+        position: u32,
+    ) -> Result<Self> {
+        Ok(Self {
+            step: cases.words("step", &[position])?,
+            x: cases.filled("x", &[tokens, width])?,
+            w: cases.filled("w", &[positions, width])?,
+            y: cases.empty("y", &[tokens, width])?,
+            tokens,
+        })
+    }
+}
+
+impl Checked for AddPositions {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (width, tokens, position) in [(4, 1, 0), (160, 3, 5), (1024, 2, 61)] {
+            let kernel = Self::made_up(cases, [width, tokens, 64], position)?;
+            cases.add(format!("{tokens} of {width} at {position}"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("GPT-2 prefill of 256 positions", |cases| {
+            Self::made_up(cases, [768, PROMPT, 1024], 0)
+        });
     }
 }

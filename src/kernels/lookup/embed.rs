@@ -1,8 +1,11 @@
 //! The embedding: rows of a table by token id.
 
+use crate::Result;
+use crate::format::DType;
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, MODEL_STEPS, Shapes};
 use crate::kernels::linear::matrix::Part;
 
 /// `y[t] = scale * W[ids[t]]` for the ids whose rows this part holds.
@@ -76,6 +79,41 @@ impl Kernel for Embed {
             for (y, w) in y.iter_mut().zip(&weights) {
                 *y = self.scale * w;
             }
+        }
+    }
+}
+
+impl Checked for Embed {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for dtype in DType::ALL {
+            let (rows, columns) = (44, 256);
+            let ids = [0, 1, 2, 3, 43, 17, 0];
+            let kernel = Self {
+                ids: cases.words("ids", &ids)?,
+                w: cases.matrix(dtype, rows, columns)?,
+                y: cases.empty("y", &[ids.len(), columns])?,
+                tokens: ids.len(),
+                scale: 1.5,
+            };
+            cases.add(format!("{dtype} [{rows}, {columns}]"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        for step in MODEL_STEPS.iter().filter(|step| step.vocab_size > 0) {
+            shapes.add_of_model(step, "embed", |cases, step| {
+                let tokens = step.tokens;
+                let ids: Vec<u32> =
+                    (0..tokens).map(|n| (n * 7919 % step.vocab_size) as u32).collect();
+                Ok(Self {
+                    ids: cases.words("ids", &ids)?,
+                    w: cases.matrix(step.dtype, step.vocab_size, step.hidden_size)?,
+                    y: cases.empty("y", &[tokens, step.hidden_size])?,
+                    tokens,
+                    scale: 1.0,
+                })
+            });
         }
     }
 }

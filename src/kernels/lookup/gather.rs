@@ -5,6 +5,7 @@ use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::pointwise::pointwise;
 use crate::kernels::rows::sum_rows::SumRows;
 
@@ -94,5 +95,36 @@ impl Kernel for Gather {
             gradients.push(Scatter { ids: self.ids.clone(), dy, base, dtable });
         }
         Ok(())
+    }
+}
+
+/// Ids of the cases: one comes often, one once, one never, and their count fills no texel.
+pub(super) const CASE_IDS: [u32; 10] = [3, 0, 3, 3, 6, 1, 0, 3, 5, 3];
+/// Widths of the rows of the cases.
+pub(super) const CASE_WIDTHS: [usize; 3] = [4, 36, 300];
+
+impl Checked for Gather {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, width) in CASE_WIDTHS.into_iter().enumerate() {
+            let kernel = Self {
+                ids: cases.words("ids", &CASE_IDS)?,
+                table: cases.filled("table", &[7, width])?,
+                places: cases.filled_if(index > 0, "places", &[5, width])?,
+                y: cases.empty("y", &[CASE_IDS.len(), width])?,
+            };
+            cases.add(format!("{} of 7 rows of {width}", CASE_IDS.len()), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training gather", |cases| {
+            Ok(Self {
+                ids: grok::ids(cases)?,
+                table: cases.filled("table", &[grok::WORDS, grok::WIDTH])?,
+                places: None,
+                y: cases.empty("y", &[grok::ROWS, grok::WIDTH])?,
+            })
+        });
     }
 }

@@ -1,9 +1,12 @@
 //! The gradient of a table that rows were gathered from.
 
+use super::gather::{CASE_IDS, CASE_WIDTHS};
+use crate::Result;
 use crate::gpu::{
     Capabilities, Constant, Cost, FOLD, HostMemory, Kernel, Needs, Operand, Parameter, Strategy,
     Tensor, folded,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
 /// The gradient of [`Gather`] with respect to its table.
 pub struct Scatter {
@@ -79,5 +82,31 @@ impl Kernel for Scatter {
                 .zip(dy)
                 .for_each(|(sum, dy)| *sum += dy);
         }
+    }
+}
+
+impl Checked for Scatter {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, width) in CASE_WIDTHS.into_iter().enumerate() {
+            let kernel = Self {
+                ids: cases.words("ids", &CASE_IDS)?,
+                dy: cases.filled("dy", &[CASE_IDS.len(), width])?,
+                base: cases.filled_if(index % 2 == 1, "base", &[7, width])?,
+                dtable: cases.empty("dtable", &[7, width])?,
+            };
+            cases.add(format!("{} of 7 rows of {width}", CASE_IDS.len()), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training scatter", |cases| {
+            Ok(Self {
+                ids: grok::ids(cases)?,
+                dy: cases.filled("dy", &[grok::ROWS, grok::WIDTH])?,
+                base: None,
+                dtable: cases.empty("dtable", &[grok::WORDS, grok::WIDTH])?,
+            })
+        });
     }
 }

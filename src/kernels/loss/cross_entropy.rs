@@ -6,6 +6,7 @@ use crate::gpu::{
     Capabilities, Cost, Gradients, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Target,
     Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::rows::shared_row::SharedRow;
 
 /// Loss, logarithm of the sum of exponentials, rightness and weight of each row of logits.
@@ -109,5 +110,43 @@ impl Kernel for CrossEntropy {
             });
         }
         Ok(())
+    }
+}
+
+/// Targets of the cases: one counts for nothing.
+pub(super) const CASE_TARGETS: [u32; 5] = [2, u32::MAX, 0, 4, 1];
+/// Counts of logits of the cases.
+pub(super) const CASE_COUNTS: [usize; 3] = [5, 99, 1000];
+
+impl CrossEntropy {
+    /// The losses of a step of `kaiwu grok`.
+    pub(super) fn of_grok(cases: &mut Cases) -> Result<Self> {
+        let target = |n: usize| (n * 7919 % grok::WORDS) as u32;
+        Ok(Self {
+            logits: cases.filled("logits", &[grok::BATCH, grok::LOGITS])?,
+            targets: cases.words("targets", &(0..grok::BATCH).map(target).collect::<Vec<_>>())?,
+            rows: cases.empty("rows", &[grok::BATCH, 4])?,
+            count: grok::WORDS,
+        })
+    }
+}
+
+impl Checked for CrossEntropy {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        let rows = CASE_TARGETS.len();
+        for count in CASE_COUNTS {
+            let kernel = Self {
+                logits: cases.filled("logits", &[rows, count.next_multiple_of(4)])?,
+                targets: cases.words("targets", &CASE_TARGETS)?,
+                rows: cases.empty("rows", &[rows, 4])?,
+                count,
+            };
+            cases.add(format!("{rows} rows of {count}"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training cross_entropy", Self::of_grok);
     }
 }

@@ -1,10 +1,13 @@
 //! The gradient of each row's cross-entropy with respect to its logits.
 
+use super::cross_entropy::{CASE_COUNTS, CASE_TARGETS, CrossEntropy};
 use super::cross_entropy::{parameters, row_per_lane};
+use crate::Result;
 use crate::gpu::{
     Capabilities, Constant, Cost, FOLD, HostMemory, Kernel, Needs, Operand, Parameter, Strategy,
     Tensor, folded,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes};
 use crate::kernels::rows::shared_row::{self};
 
 /// The gradient of the losses of [`CrossEntropy`].
@@ -50,7 +53,7 @@ impl Kernel for CrossEntropyBackward {
         let lanes = shared_row::lanes(self.logits.dim(1) / 4);
         let [x, y] = folded(self.logits.dim(0));
         let shared = Strategy {
-            name: "cross_entropy_gradient_workgroup_row",
+            name: "cross_entropy_backward_workgroup_row",
             entry: "cross_entropy_backward_shared_row",
             source: include_str!("../../../shaders/loss/cross_entropy_backward_shared_row.wgsl"),
             constants: vec![("LANES", Constant::Count(lanes)), ("FOLD", Constant::Count(FOLD))],
@@ -81,5 +84,36 @@ impl Kernel for CrossEntropyBackward {
             let slope = drows[4 * row] * rows[4 * row + 3];
             *dlogit = (chance - hit) * slope + base.as_ref().map_or(0.0, |base| base[i]);
         }
+    }
+}
+
+impl Checked for CrossEntropyBackward {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        let rows = CASE_TARGETS.len();
+        for (index, count) in CASE_COUNTS.into_iter().enumerate() {
+            let shape = [rows, count.next_multiple_of(4)];
+            let kernel = Self {
+                logits: cases.filled("logits", &shape)?,
+                targets: cases.words("targets", &CASE_TARGETS)?,
+                rows: cases.filled("rows", &[rows, 4])?,
+                drows: cases.filled("drows", &[rows, 4])?,
+                base: cases.filled_if(index % 2 == 1, "base", &shape)?,
+                dlogits: cases.empty("dlogits", &shape)?,
+                count,
+            };
+            cases.add(format!("{rows} rows of {count}"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training cross_entropy_backward", |cases| {
+            let forward = CrossEntropy::of_grok(cases)?;
+            cases.compute(&forward);
+            let CrossEntropy { logits, targets, rows, count } = forward;
+            let drows = cases.filled("drows", rows.shape())?;
+            let dlogits = cases.empty("dlogits", logits.shape())?;
+            Ok(Self { logits, targets, rows, drows, base: None, dlogits, count })
+        });
     }
 }

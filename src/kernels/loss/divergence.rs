@@ -1,8 +1,11 @@
 //! How far two models' distributions are apart, computed where both rows of logits are.
 
+use super::token_log_prob::CASE_SIZES;
+use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor, Tolerance,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, VOCAB_SIZE};
 use crate::kernels::rows::shared_row::SharedRow;
 
 /// `y[t][0] = Σ a (ln a - ln b)`, a and b the softmax of row t of both logits: the divergence of b
@@ -95,5 +98,37 @@ impl Kernel for Divergence {
     fn tolerance(&self) -> Tolerance {
         // Positive and negative terms cancel: the error is that of the larger ones.
         Tolerance { absolute: 1e-3, relative: 1e-3 }
+    }
+}
+
+impl Divergence {
+    /// Of logits in rows of two widths, `count` of which stand for a token.
+    fn made_up(cases: &mut Cases, count: usize, a: [usize; 2], b: [usize; 2]) -> Result<Self> {
+        let tokens = a[0];
+        Ok(Self {
+            logits_a: cases.filled("logits_a", &a)?,
+            logits_b: cases.filled("logits_b", &b)?,
+            scores_a: cases.filled("scores_a", &[tokens, 4])?,
+            scores_b: cases.filled("scores_b", &[tokens, 4])?,
+            count,
+            y: cases.empty("y", &[tokens, 4])?,
+            tokens,
+        })
+    }
+}
+
+impl Checked for Divergence {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (tokens, count, width) in CASE_SIZES {
+            let kernel = Self::made_up(cases, count, [tokens, width], [tokens + 1, width + 4])?;
+            cases.add(format!("{tokens} rows of {count} logits"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("SmolLM2-135M compare divergence", |cases| {
+            Self::made_up(cases, VOCAB_SIZE, [32, VOCAB_SIZE], [32, VOCAB_SIZE])
+        });
     }
 }

@@ -6,6 +6,7 @@ use crate::gpu::{
     Capabilities, Cost, Gradients, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Target,
     Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
 /// Mean loss and accuracy over the rows that count.
 pub struct MeanLoss {
@@ -63,5 +64,38 @@ impl Kernel for MeanLoss {
             gradients.push(MeanLossBackward { rows, totals, dtotals, clock, drows });
         }
         Ok(())
+    }
+}
+
+/// Rows of the cases: one, a workgroup's lanes, and more.
+pub(super) const CASE_ROWS: [usize; 3] = [1, 64, 130];
+
+impl MeanLoss {
+    /// Losses that are small whole numbers, of which the first `counting` count: sums of bits are
+    /// compared as bits, and these are alike in every order of summation.
+    fn of_whole(cases: &mut Cases, rows: usize, counting: usize) -> Result<Self> {
+        let row = |r: usize| {
+            if r < counting { [(r % 5) as f32, 0.0, (r % 2) as f32, 1.0] } else { [0.0; 4] }
+        };
+        Ok(Self {
+            rows: cases.given("rows", &[rows, 4], (0..rows).flat_map(row).collect())?,
+            totals: cases.words("totals", &[0; 4])?,
+            clock: None,
+        })
+    }
+}
+
+impl Checked for MeanLoss {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for rows in CASE_ROWS {
+            // Dividing by a power of two is exact.
+            let kernel = Self::of_whole(cases, rows, 1 << rows.ilog2())?;
+            cases.add(format!("{rows} rows"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training mean_loss", |cases| Self::of_whole(cases, grok::BATCH, grok::BATCH));
     }
 }

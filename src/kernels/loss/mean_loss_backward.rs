@@ -1,6 +1,9 @@
 //! The gradient of the mean loss with respect to the rows' losses.
 
+use super::mean_loss::CASE_ROWS;
+use crate::Result;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::pointwise::pointwise;
 
 /// The gradient of the mean loss of [`MeanLoss`]; rows have no other reader.
@@ -54,5 +57,35 @@ impl Kernel for MeanLossBackward {
         for (row, drow) in memory.f32_mut(&self.drows).chunks_mut(4).enumerate() {
             drow.copy_from_slice(&[slope * rows[4 * row + 3] / count, 0.0, 0.0, 0.0]);
         }
+    }
+}
+
+impl Checked for MeanLossBackward {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, rows) in CASE_ROWS.into_iter().enumerate() {
+            let clock = [5 * index as u32, 0, 0, 0];
+            let kernel = Self {
+                rows: cases.filled("rows", &[rows, 4])?,
+                totals: cases.words("totals", &[1.0f32, 0.5, 7.0, 0.0].map(f32::to_bits))?,
+                dtotals: cases.filled("dtotals", &[12])?,
+                clock: if index > 0 { Some(cases.words("clock", &clock)?) } else { None },
+                drows: cases.empty("drows", &[rows, 4])?,
+            };
+            cases.add(format!("{rows} rows"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training mean_loss_backward", |cases| {
+            let totals = [1.0f32, 0.5, grok::BATCH as f32, 0.0].map(f32::to_bits);
+            Ok(Self {
+                rows: cases.filled("rows", &[grok::BATCH, 4])?,
+                totals: cases.words("totals", &totals)?,
+                dtotals: cases.filled("dtotals", &[4])?,
+                clock: None,
+                drows: cases.empty("drows", &[grok::BATCH, 4])?,
+            })
+        });
     }
 }

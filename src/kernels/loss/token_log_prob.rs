@@ -1,9 +1,11 @@
 //! What judging a text needs of the logits, computed where they are: 16 bytes a token instead of a
 //! row.
 
+use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, VOCAB_SIZE};
 use crate::kernels::rows::shared_row::SharedRow;
 
 /// `scores[t] = (ln Σ exp(logits[t]), logits[t][targets[t]], argmax of logits[t], 0)`.
@@ -85,5 +87,46 @@ impl Kernel for TokenLogProb {
             let logsumexp = f64::from(largest) + sum.ln();
             score.copy_from_slice(&[logsumexp as f32, row[target as usize], best as f32, 0.0]);
         }
+    }
+}
+
+/// Count of tokens, of logits, and the rows' width, of the cases: fewer logits than lanes, not
+/// whole texels, rows wider than the count.
+pub(super) const CASE_SIZES: [(usize, usize, usize); 4] =
+    [(1, 3, 4), (3, 257, 264), (2, 1021, 1024), (5, 4096, 4096)];
+
+impl TokenLogProb {
+    pub(super) fn targets(cases: &mut Cases, tokens: usize, count: usize) -> Result<Tensor> {
+        let targets: Vec<u32> = (0..tokens).map(|token| (token * 7919 % count) as u32).collect();
+        cases.words("targets", &targets)
+    }
+}
+
+impl Checked for TokenLogProb {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (tokens, count, width) in CASE_SIZES {
+            let kernel = Self {
+                logits: cases.filled("logits", &[tokens, width])?,
+                count,
+                targets: Self::targets(cases, tokens, count)?,
+                scores: cases.empty("scores", &[tokens, 4])?,
+                tokens,
+            };
+            cases.add(format!("{tokens} rows of {count} logits"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("SmolLM2-135M perplexity likelihood", |cases| {
+            let (tokens, count) = (32, VOCAB_SIZE);
+            Ok(Self {
+                logits: cases.filled("logits", &[tokens, count])?,
+                count,
+                targets: Self::targets(cases, tokens, count)?,
+                scores: cases.empty("scores", &[tokens, 4])?,
+                tokens,
+            })
+        });
     }
 }

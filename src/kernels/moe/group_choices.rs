@@ -1,8 +1,11 @@
 //! Choices of experts by expert.
 
+use super::made_up;
+use crate::Result;
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, PROMPT, Shapes};
 
 /// Sorts the choices of a step's tokens by expert, into groups of up to [`GroupChoices::GROUP`]
 /// that chose the same.
@@ -105,5 +108,28 @@ impl Kernel for GroupChoices {
             }
         }
         groups[4 * group..4 * tiles].fill(0.0);
+    }
+}
+
+impl Checked for GroupChoices {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        // One of one, a full group and one more, more experts than lanes, and experts that no token
+        // chose.
+        for (experts, choices) in [(1usize, 1), (1, 33), (3, 200), (130, 77), (64, 64)] {
+            let routes = made_up::routes(cases, experts, choices)?;
+            let groups = cases.empty("groups", &[Self::rows(choices, experts), 4])?;
+            let what = format!("{choices} choices of {experts}");
+            cases.add(what, Self { routes, experts, choices, groups });
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("Qwen3-30B-A3B prefill of 256 group_choices", |cases| {
+            let (experts, choices) = (made_up::EXPERTS, PROMPT * made_up::CHOSEN);
+            let routes = made_up::even_routes(cases, experts, PROMPT)?;
+            let groups = cases.empty("groups", &[Self::rows(choices, experts), 4])?;
+            Ok(Self { routes, experts, choices, groups })
+        });
     }
 }

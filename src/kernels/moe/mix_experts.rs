@@ -1,6 +1,9 @@
 //! What a token's experts give together.
 
+use super::made_up;
+use crate::Result;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+use crate::kernels::checked::{Cases, Checked, PROMPT, Shapes};
 use crate::kernels::pointwise::pointwise::pointwise;
 
 /// `y[t] = residual[t] + Σ share[t, k] · x[t * chosen + k]`.
@@ -74,6 +77,42 @@ impl Kernel for MixExperts {
             let choices = token * self.chosen..(token + 1) * self.chosen;
             let sum: f32 = choices.map(|k| routes[4 * k + 1] * x[k * x_width + column]).sum();
             y[at] = residual[at] + sum;
+        }
+    }
+}
+
+impl Checked for MixExperts {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (width, x_width, chosen, tokens) in
+            [(32, 64, 3, 1), (160, 160, 8, 5), (1024, 1024, 1, 2)]
+        {
+            let kernel = Self {
+                x: cases.filled("x", &[tokens * chosen, x_width])?,
+                routes: made_up::routes(cases, 4, tokens * chosen)?,
+                chosen,
+                residual: cases.filled("residual", &[tokens, width])?,
+                y: cases.empty("y", &[tokens, width])?,
+                tokens,
+            };
+            let what = format!("{chosen} for each of {tokens} tokens, {width} of {x_width}");
+            cases.add(what, kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        for (phase, tokens) in [("decode", 1), ("prefill of 256", PROMPT)] {
+            shapes.add(format!("Qwen3-30B-A3B {phase} mix_experts"), move |cases| {
+                let (width, chosen) = (made_up::WIDTH, made_up::CHOSEN);
+                Ok(Self {
+                    x: cases.filled("x", &[tokens * chosen, width])?,
+                    routes: made_up::even_routes(cases, made_up::EXPERTS, tokens)?,
+                    chosen,
+                    residual: cases.filled("residual", &[tokens, width])?,
+                    y: cases.empty("y", &[tokens, width])?,
+                    tokens,
+                })
+            });
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Mixtures of experts: routing, grouping and summing.
 
 pub(in crate::kernels) mod experts;
+pub(in crate::kernels) mod made_up;
 
 pub use experts::Experts;
 

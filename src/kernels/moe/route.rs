@@ -1,8 +1,11 @@
 //! The choice of experts.
 
+use super::made_up::{CHOSEN, EXPERTS};
+use crate::Result;
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, PROMPT, Shapes};
 
 /// For each token, the experts with the largest logits and their shares.
 pub struct Route {
@@ -88,6 +91,53 @@ impl Kernel for Route {
                 let route = [*expert as f32, exp(expert) / sum, 0.0, 0.0];
                 routes[4 * (token * self.chosen + k)..][..4].copy_from_slice(&route);
             }
+        }
+    }
+}
+
+impl Checked for Route {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        // One of one, all, more experts than lanes, and as many choices as lanes.
+        for (experts, chosen, tokens) in
+            [(1usize, 1, 1), (8, 3, 1), (6, 6, 5), (130, 8, 3), (200, 64, 2)]
+        {
+            for among_chosen in [false, true] {
+                let width = experts.next_multiple_of(32);
+                let mut values = cases.numbers(tokens * width, 3.0);
+                // What pads the rows does not count; of equals, the first does.
+                values.chunks_mut(width).for_each(|row| row[experts..].fill(99.0));
+                if experts > 6 {
+                    (values[1], values[5], values[6]) = (50.0, 50.0, 50.0);
+                }
+                let kernel = Self {
+                    logits: cases.given("logits", &[tokens, width], values)?,
+                    experts,
+                    chosen,
+                    among_chosen,
+                    routes: cases.empty("routes", &[tokens * chosen, 4])?,
+                    tokens,
+                };
+                let what = format!(
+                    "{chosen} of {experts}, {tokens} tokens, shares among them {among_chosen}"
+                );
+                cases.add(what, kernel);
+            }
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        for (phase, tokens) in [("decode", 1), ("prefill of 256", PROMPT)] {
+            shapes.add(format!("Qwen3-30B-A3B {phase} route"), move |cases| {
+                Ok(Self {
+                    logits: cases.filled("logits", &[tokens, EXPERTS])?,
+                    experts: EXPERTS,
+                    chosen: CHOSEN,
+                    among_chosen: true,
+                    routes: cases.empty("routes", &[tokens * CHOSEN, 4])?,
+                    tokens,
+                })
+            });
         }
     }
 }

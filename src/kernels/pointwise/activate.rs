@@ -3,11 +3,13 @@
 use super::activate_backward::ActivateBackward;
 use super::activation::Activation;
 use super::pointwise::pointwise;
+use super::pointwise::{CASE_ROWS, CASE_WIDTH};
 use crate::Result;
 use crate::gpu::{
     Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy,
     Target, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
 /// `y = f(x)`.
 pub struct Activate {
@@ -56,5 +58,26 @@ impl Kernel for Activate {
             gradients.push(ActivateBackward { x: self.x.clone(), dy, base, dx, kind: self.kind });
         }
         Ok(())
+    }
+}
+
+impl Checked for Activate {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for rows in CASE_ROWS {
+            for kind in [Activation::Relu, Activation::Gelu] {
+                let x = cases.filled("x", &[rows, CASE_WIDTH])?;
+                let y = cases.empty("y", &[rows, CASE_WIDTH])?;
+                cases.add(format!("{kind:?}, {rows} rows"), Self { x, y, kind });
+            }
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training activate", |cases| {
+            let x = cases.filled("x", &[grok::ROWS, grok::HIDDEN])?;
+            let y = cases.empty("y", &[grok::ROWS, grok::HIDDEN])?;
+            Ok(Self { x, y, kind: Activation::Relu })
+        });
     }
 }

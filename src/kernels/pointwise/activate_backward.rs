@@ -2,9 +2,12 @@
 
 use super::activation::Activation;
 use super::pointwise::pointwise;
+use super::pointwise::{CASE_ROWS, CASE_WIDTH};
+use crate::Result;
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
 /// `dx = f'(x) * dy (+ base)`.
 pub struct ActivateBackward {
@@ -55,5 +58,33 @@ impl Kernel for ActivateBackward {
         for (i, dx) in memory.f32_mut(&self.dx).iter_mut().enumerate() {
             *dx = self.kind.at(x[i]).1 * dy[i] + base.as_ref().map_or(0.0, |base| base[i]);
         }
+    }
+}
+
+impl Checked for ActivateBackward {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, rows) in CASE_ROWS.into_iter().enumerate() {
+            let shape = [rows, CASE_WIDTH];
+            for kind in [Activation::Relu, Activation::Gelu] {
+                let kernel = Self {
+                    x: cases.filled("x", &shape)?,
+                    dy: cases.filled("dy", &shape)?,
+                    base: cases.filled_if(index % 2 == 1, "base", &shape)?,
+                    dx: cases.empty("dx", &shape)?,
+                    kind,
+                };
+                cases.add(format!("{kind:?}, {rows} rows"), kernel);
+            }
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training activate_backward", |cases| {
+            let shape = [grok::ROWS, grok::HIDDEN];
+            let (x, dy) = (cases.filled("x", &shape)?, cases.filled("dy", &shape)?);
+            let dx = cases.empty("dx", &shape)?;
+            Ok(Self { x, dy, base: None, dx, kind: Activation::Relu })
+        });
     }
 }

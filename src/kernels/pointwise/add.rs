@@ -1,10 +1,12 @@
 //! Sums of two tensors: residuals, and gradients that meet.
 
 use super::pointwise::pointwise;
+use super::pointwise::{CASE_ROWS, CASE_WIDTH};
 use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
 /// `y = a + b`, all of one size.
 pub struct Add {
@@ -71,5 +73,27 @@ impl Kernel for Add {
         let Some(dy) = gradients.get(&self.y) else { return Ok(()) };
         Self::pass(gradients, &self.a, &dy)?;
         Self::pass(gradients, &self.b, &dy)
+    }
+}
+
+impl Checked for Add {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for rows in CASE_ROWS {
+            let kernel = Self {
+                a: cases.filled("a", &[rows, CASE_WIDTH])?,
+                b: cases.filled("b", &[rows, CASE_WIDTH])?,
+                y: cases.empty("y", &[rows, CASE_WIDTH])?,
+            };
+            cases.add(format!("{rows} rows"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training add", |cases| {
+            let shape = [grok::ROWS, grok::WIDTH];
+            let (a, b) = (cases.filled("a", &shape)?, cases.filled("b", &shape)?);
+            Ok(Self { a, b, y: cases.empty("y", &shape)? })
+        });
     }
 }

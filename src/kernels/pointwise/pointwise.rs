@@ -10,6 +10,11 @@ const EACH: usize = 4;
 /// Lanes of a workgroup that each own a row.
 const ROWS: usize = 32;
 
+/// Rows of the cases of these kernels, and their width: fewer texels than a workgroup has, no whole
+/// workgroups, and several.
+pub(super) const CASE_ROWS: [usize; 4] = [1, 3, 65, 257];
+pub(super) const CASE_WIDTH: usize = 12;
+
 /// The one strategy of a shader that includes `pointwise` and computes `texels` texels.
 pub(in crate::kernels) fn pointwise(
     name: &'static str,

@@ -2,11 +2,13 @@
 
 use super::activation::silu;
 use super::pointwise::pointwise;
+use super::pointwise::{CASE_ROWS, CASE_WIDTH};
 use super::swiglu_backward::SwigluBackward;
 use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
 /// `y = silu(gate) * up` (Shazeer 2020, arXiv:2002.05202), gate and up the halves of a row of x.
 pub struct Swiglu {
@@ -60,5 +62,23 @@ impl Kernel for Swiglu {
             gradients.push(SwigluBackward { x: self.x.clone(), dy, base, dx });
         }
         Ok(())
+    }
+}
+
+impl Checked for Swiglu {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for rows in CASE_ROWS {
+            let x = cases.filled("x", &[rows, 2 * CASE_WIDTH])?;
+            let y = cases.empty("y", &[rows, CASE_WIDTH])?;
+            cases.add(format!("{rows} rows"), Self { x, y });
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training swiglu", |cases| {
+            let x = cases.filled("x", &[grok::ROWS, 2 * grok::HIDDEN])?;
+            Ok(Self { x, y: cases.empty("y", &[grok::ROWS, grok::HIDDEN])? })
+        });
     }
 }

@@ -2,7 +2,10 @@
 
 use super::activation::silu;
 use super::pointwise::pointwise;
+use super::pointwise::{CASE_ROWS, CASE_WIDTH};
+use crate::Result;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
 /// The gradient of [`Swiglu`].
 pub struct SwigluBackward {
@@ -57,5 +60,30 @@ impl Kernel for SwigluBackward {
             dx[gate] = dy * x[up] * slope + base.as_ref().map_or(0.0, |base| base[gate]);
             dx[up] = dy * value + base.as_ref().map_or(0.0, |base| base[up]);
         }
+    }
+}
+
+impl Checked for SwigluBackward {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, rows) in CASE_ROWS.into_iter().enumerate() {
+            let wide = [rows, 2 * CASE_WIDTH];
+            let kernel = Self {
+                x: cases.filled("x", &wide)?,
+                dy: cases.filled("dy", &[rows, CASE_WIDTH])?,
+                base: cases.filled_if(index % 2 == 1, "base", &wide)?,
+                dx: cases.empty("dx", &wide)?,
+            };
+            cases.add(format!("{rows} rows"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training swiglu_backward", |cases| {
+            let wide = [grok::ROWS, 2 * grok::HIDDEN];
+            let x = cases.filled("x", &wide)?;
+            let dy = cases.filled("dy", &[grok::ROWS, grok::HIDDEN])?;
+            Ok(Self { x, dy, base: None, dx: cases.empty("dx", &wide)? })
+        });
     }
 }

@@ -1,8 +1,10 @@
 //! Barriers of a workgroup, as fast as the adapter can.
 
+use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes};
 
 /// Texels handed from lane to lane through workgroup memory: `y[lane] = x[(lane + rounds) mod 64]`.
 pub struct RoofBarrier {
@@ -53,5 +55,23 @@ impl Kernel for RoofBarrier {
         for (lane, y) in memory.f32_mut(&self.y).chunks_mut(4).enumerate() {
             y.copy_from_slice(&x[4 * ((lane + self.rounds) % Self::LANES)..][..4]);
         }
+    }
+}
+
+impl Checked for RoofBarrier {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for rounds in [0, 1, 63, 65] {
+            let x = cases.filled("x", &[Self::LANES, 4])?;
+            let y = cases.empty("y", &[Self::LANES, 4])?;
+            cases.add(format!("{rounds} rounds"), Self { x, y, rounds });
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("roof barrier", |cases| {
+            let x = cases.filled("x", &[Self::LANES, 4])?;
+            Ok(Self { x, y: cases.filled("y", &[Self::LANES, 4])?, rounds: 1024 })
+        });
     }
 }

@@ -1,8 +1,11 @@
 //! Copying, as fast as the adapter can.
 
+use super::roof_read::CASE_SIZES;
+use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, widths,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes};
 
 /// `y = x`.
 pub struct RoofCopy {
@@ -40,5 +43,23 @@ impl Kernel for RoofCopy {
     fn reference(&self, memory: &mut HostMemory) {
         let x = memory.f32(&self.x);
         memory.f32_mut(&self.y).copy_from_slice(&x);
+    }
+}
+
+impl Checked for RoofCopy {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (lanes, reads, _) in CASE_SIZES {
+            let x = cases.filled("x", &[lanes * reads, 4])?;
+            let y = cases.empty("y", &[lanes * reads, 4])?;
+            cases.add(format!("{lanes} lanes, {reads} texels each"), Self { x, y, reads });
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("roof copy of 16 MiB", |cases| {
+            let x = cases.filled("x", &[1 << 20, 4])?;
+            Ok(Self { x, y: cases.empty("y", &[1 << 20, 4])?, reads: 64 })
+        });
     }
 }

@@ -1,8 +1,11 @@
 //! Multiply-adds in registers, as fast as the adapter can.
 
+use super::roof_read::CASE_SIZES;
+use crate::Result;
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor, widths,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes};
 
 /// Independent chains of multiply-adds in registers.
 pub struct RoofMultiplyAdd {
@@ -86,5 +89,29 @@ impl Kernel for RoofMultiplyAdd {
                 sums[chain % 4] += end;
             }
         }
+    }
+}
+
+impl RoofMultiplyAdd {
+    fn made_up(cases: &mut Cases, lanes: usize, rounds: usize, chains: usize) -> Result<Self> {
+        let x = cases.filled("x", &[lanes, 4])?;
+        let y = cases.empty("y", &[lanes, 4])?;
+        Ok(Self { x, y, rounds, chains, factor: 0.75, addend: 0.5 })
+    }
+}
+
+impl Checked for RoofMultiplyAdd {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (lanes, rounds, _) in CASE_SIZES {
+            for chains in Self::CHAINS {
+                let kernel = Self::made_up(cases, lanes, rounds, chains)?;
+                cases.add(format!("{lanes} lanes, {rounds} rounds of {chains} chains"), kernel);
+            }
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("roof multiply_add", |cases| Self::made_up(cases, 2048, 256, Self::CHAINS[0]));
     }
 }

@@ -1,10 +1,13 @@
 //! Multiply-adds of halves, as fast as the adapter can.
 
 use super::roof_multiply_add::{UNROLL, chain_operands, chain_parameters};
+use super::roof_read::CASE_SIZES;
+use crate::Result;
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor,
     Tolerance, widths,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes};
 use half::f16;
 
 /// Chains of halves, four to a register.
@@ -80,5 +83,27 @@ impl Kernel for RoofMultiplyAddHalf {
     /// 2^-9, and eight are summed.
     fn tolerance(&self) -> Tolerance {
         Tolerance { absolute: 0.06, relative: 0.004 }
+    }
+}
+
+impl RoofMultiplyAddHalf {
+    fn made_up(cases: &mut Cases, lanes: usize, rounds: usize) -> Result<Self> {
+        let x = cases.filled("x", &[lanes, 4])?;
+        let y = cases.empty("y", &[lanes, 4])?;
+        Ok(Self { x, y, rounds, factor: 0.75, addend: 0.5 })
+    }
+}
+
+impl Checked for RoofMultiplyAddHalf {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (lanes, rounds, _) in CASE_SIZES {
+            let kernel = Self::made_up(cases, lanes, rounds)?;
+            cases.add(format!("{lanes} lanes, {rounds} rounds"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("roof multiply_add_half", |cases| Self::made_up(cases, 2048, 256));
     }
 }

@@ -1,9 +1,11 @@
 //! Greedy choice on the device.
 
 use super::shared_row::SharedRow;
+use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, MODEL_STEPS, Shapes};
 
 /// `ids[0]` = index of the largest logit (the lowest where several are equal, V where none is a
 /// number), `step[0]` += advance.
@@ -73,5 +75,53 @@ impl Kernel for Argmax {
         }
         memory.u32_mut(&self.ids)[0] = best as u32;
         memory.u32_mut(&self.step)[0] += self.advance as u32;
+    }
+}
+
+impl Checked for Argmax {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        // The largest first, last, twice (the first counts), beyond the count (does not count), all
+        // alike, and not there.
+        let rows: [(usize, &[(usize, f32)]); 6] = [
+            (1, &[(0, 1.0)]),
+            (1021, &[(1020, 9.0)]),
+            (1024, &[(700, 9.0), (300, 9.0)]),
+            (33, &[(34, 99.0), (7, 9.0)]),
+            (49152, &[]),
+            (5, &[(0, -9.0), (1, -8.0), (2, -7.0), (3, -8.0), (4, -9.0)]),
+        ];
+        for (count, largest) in rows {
+            let padded = count.next_multiple_of(4);
+            let mut values = cases.numbers(padded, 1.0);
+            if largest.is_empty() {
+                values.fill(0.0);
+            }
+            for &(index, value) in largest {
+                values[index.min(padded - 1)] = value;
+            }
+            let kernel = Self {
+                logits: cases.given("logits", &[1, padded], values)?,
+                count,
+                ids: cases.words("ids", &[5])?,
+                step: cases.words("step", &[41])?,
+                advance: 3,
+            };
+            cases.add(format!("{count} logits, largest {largest:?}"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        for step in MODEL_STEPS.iter().filter(|step| step.vocab_size > 0 && step.tokens == 1) {
+            shapes.add_of_model(step, "argmax", |cases, step| {
+                Ok(Self {
+                    logits: cases.filled("logits", &[1, step.vocab_size])?,
+                    count: step.vocab_size,
+                    ids: cases.words("ids", &[0])?,
+                    step: cases.words("step", &[0])?,
+                    advance: 0,
+                })
+            });
+        }
     }
 }

@@ -1,9 +1,11 @@
 //! Normalisation as a pass of its own, where it cannot be part of a product.
 
 use super::shared_row::SharedRow;
+use crate::Result;
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, PROMPT, Shapes};
 
 /// `y[t] = norm(x[first_token + t]) * gain + bias + residual[t]`.
 pub struct Norm {
@@ -105,5 +107,62 @@ impl Kernel for Norm {
                 y[token * width + at] = (v - mean) * scale * gain[at] + added;
             }
         }
+    }
+}
+
+impl Norm {
+    /// Gemma 3 270M, of width 640.
+    fn of_gemma(cases: &mut Cases, tokens: usize) -> Result<Self> {
+        let columns = 640;
+        Ok(Self {
+            x: cases.filled("x", &[tokens, columns])?,
+            gain: cases.filled("gain", &[columns])?,
+            bias: None,
+            residual: Some(cases.filled("residual", &[tokens, columns])?),
+            y: cases.empty("y", &[tokens, columns])?,
+            columns,
+            eps: 1e-6,
+            centred: false,
+            first_token: 0,
+            tokens,
+        })
+    }
+}
+
+impl Checked for Norm {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (columns, tokens) in [(4usize, 1), (36, 3), (256, 1), (1028, 2)] {
+            for (centred, bias, residual) in [
+                (false, false, true),
+                (false, false, false),
+                (true, true, false),
+                (true, true, true),
+            ] {
+                let width = columns.next_multiple_of(32);
+                let kernel = Self {
+                    // One row more, which is left out; what pads the rows is zero.
+                    x: cases.padded("x", &[tokens + 1, width], columns)?,
+                    gain: cases.padded("gain", &[width], columns)?,
+                    bias: cases.filled_if(bias, "bias", &[width])?,
+                    residual: cases.filled_if(residual, "residual", &[tokens, width])?,
+                    y: cases.empty("y", &[tokens, width])?,
+                    columns,
+                    eps: 1e-5,
+                    centred,
+                    first_token: 1,
+                    tokens,
+                };
+                cases.add(
+                    format!("{tokens} of {columns}, centred {centred}, residual {residual}"),
+                    kernel,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("Gemma-3-270M decode norm", |cases| Self::of_gemma(cases, 1));
+        shapes.add("Gemma-3-270M prefill of 256 norm", |cases| Self::of_gemma(cases, PROMPT));
     }
 }

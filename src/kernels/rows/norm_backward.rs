@@ -1,9 +1,12 @@
 //! The gradient of the norms of training with respect to their input.
 
+use super::row_norm::{CASE_SIZES, RowNorm};
 use super::shared_row::SharedRow;
+use crate::Result;
 use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes};
 use crate::kernels::pointwise::pointwise::rowwise;
 
 /// The gradient of [`super::RowNorm`] with respect to its input.
@@ -48,7 +51,7 @@ impl Kernel for NormBackward {
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         let constants = [("CENTRED", Constant::Switch(self.centred))];
         let shared = SharedRow {
-            names: ["norm_gradient_subgroup_row", "norm_gradient_workgroup_row"],
+            names: ["norm_backward_subgroup_row", "norm_backward_workgroup_row"],
             entry: "norm_backward_shared_row",
             source: include_str!("../../../shaders/rows/norm_backward_shared_row.wgsl"),
             texels: self.x.dim(1) / 4,
@@ -86,5 +89,37 @@ impl Kernel for NormBackward {
                     + base.as_ref().map_or(0.0, |base| base[at]);
             }
         }
+    }
+}
+
+impl Checked for NormBackward {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, (rows, width)) in CASE_SIZES.into_iter().enumerate() {
+            for centred in [false, true] {
+                let shape = [rows, width];
+                let kernel = Self {
+                    x: cases.filled("x", &shape)?,
+                    stats: cases.filled("stats", &[rows, 4])?,
+                    gain: cases.filled("gain", &[width])?,
+                    dy: cases.filled("dy", &shape)?,
+                    base: cases.filled_if(index % 2 == 1, "base", &shape)?,
+                    dx: cases.empty("dx", &shape)?,
+                    centred,
+                };
+                cases.add(format!("[{rows}, {width}], centred {centred}"), kernel);
+            }
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training norm_backward", |cases| {
+            let forward = RowNorm::of_grok(cases)?;
+            cases.compute(&forward);
+            let RowNorm { x, gain, stats, .. } = forward;
+            let dy = cases.filled("dy", x.shape())?;
+            let dx = cases.empty("dx", x.shape())?;
+            Ok(Self { x, stats, gain, dy, base: None, dx, centred: true })
+        });
     }
 }

@@ -1,8 +1,11 @@
 //! The gradients of the norms of training with respect to gain and bias.
 
+use super::row_norm::{CASE_SIZES, RowNorm};
+use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
 /// The gradients of [`super::RowNorm`] with respect to gain and bias.
 pub struct NormGainBackward {
@@ -81,5 +84,37 @@ impl Kernel for NormGainBackward {
         if let Some(dbias) = &self.dbias {
             memory.f32_mut(dbias).copy_from_slice(&bias);
         }
+    }
+}
+
+impl Checked for NormGainBackward {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, (rows, width)) in CASE_SIZES.into_iter().enumerate() {
+            for centred in [false, true] {
+                let kernel = Self {
+                    x: cases.filled("x", &[rows, width])?,
+                    stats: cases.filled("stats", &[rows, 4])?,
+                    dy: cases.filled("dy", &[rows, width])?,
+                    base: cases.filled_if(index % 2 == 1, "base", &[width])?,
+                    bias_base: cases.filled_if(index % 2 == 1, "base", &[width])?,
+                    dgain: cases.empty("dgain", &[width])?,
+                    dbias: if centred { Some(cases.empty("dbias", &[width])?) } else { None },
+                };
+                cases.add(format!("[{rows}, {width}], centred {centred}"), kernel);
+            }
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training norm_gain_backward", |cases| {
+            let forward = RowNorm::of_grok(cases)?;
+            cases.compute(&forward);
+            let RowNorm { x, stats, .. } = forward;
+            let dy = cases.filled("dy", x.shape())?;
+            let dgain = cases.empty("dgain", &[grok::WIDTH])?;
+            let dbias = Some(cases.empty("dbias", &[grok::WIDTH])?);
+            Ok(Self { x, stats, dy, base: None, bias_base: None, dgain, dbias })
+        });
     }
 }

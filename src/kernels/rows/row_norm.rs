@@ -8,6 +8,7 @@ use crate::gpu::{
     Capabilities, Constant, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy,
     Target, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::pointwise::rowwise;
 
 /// `y[r] = (x[r] - mean) / deviation * gain (+ bias)`.
@@ -117,5 +118,47 @@ impl Kernel for RowNorm {
             gradients.push(NormBackward { x, stats, gain, dy, base, dx, centred: self.centred });
         }
         Ok(())
+    }
+}
+
+/// Rows and columns of the cases of the norms of training.
+pub(super) const CASE_SIZES: [(usize, usize); 4] = [(1, 4), (33, 32), (7, 132), (65, 36)];
+
+impl RowNorm {
+    /// The norm of a step of `kaiwu grok`.
+    pub(super) fn of_grok(cases: &mut Cases) -> Result<Self> {
+        Ok(Self {
+            x: cases.filled("x", &[grok::ROWS, grok::WIDTH])?,
+            gain: cases.filled("gain", &[grok::WIDTH])?,
+            bias: None,
+            y: cases.empty("y", &[grok::ROWS, grok::WIDTH])?,
+            stats: cases.empty("stats", &[grok::ROWS, 4])?,
+            centred: true,
+            eps: 1e-5,
+        })
+    }
+}
+
+impl Checked for RowNorm {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, (rows, width)) in CASE_SIZES.into_iter().enumerate() {
+            for centred in [false, true] {
+                let kernel = Self {
+                    x: cases.filled("x", &[rows, width])?,
+                    gain: cases.filled("gain", &[width])?,
+                    bias: cases.filled_if(index % 2 == 1, "bias", &[width])?,
+                    y: cases.empty("y", &[rows, width])?,
+                    stats: cases.empty("stats", &[rows, 4])?,
+                    centred,
+                    eps: 1e-5,
+                };
+                cases.add(format!("[{rows}, {width}], centred {centred}"), kernel);
+            }
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training row_norm", Self::of_grok);
     }
 }

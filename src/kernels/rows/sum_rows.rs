@@ -1,8 +1,11 @@
 //! Sums over rows: gradients of what all rows share.
 
+use super::row_norm::CASE_SIZES;
+use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
 /// `y` = sum of the rows of x (+ base), x taken as `rows` rows as large as y.
 pub struct SumRows {
@@ -62,5 +65,28 @@ impl Kernel for SumRows {
             let sum: f32 = (0..self.rows).map(|row| x[row * count + i]).sum();
             *y = sum + base.as_ref().map_or(0.0, |base| base[i]);
         }
+    }
+}
+
+impl Checked for SumRows {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, (rows, width)) in CASE_SIZES.into_iter().enumerate() {
+            let kernel = Self {
+                x: cases.filled("x", &[rows, width])?,
+                base: cases.filled_if(index % 2 == 1, "base", &[width])?,
+                y: cases.empty("y", &[width])?,
+                rows,
+            };
+            cases.add(format!("[{rows}, {width}]"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training sum_rows", |cases| {
+            let x = cases.filled("x", &[grok::ROWS, grok::WIDTH])?;
+            let y = cases.empty("y", &[grok::WIDTH])?;
+            Ok(Self { x, base: None, y, rows: grok::ROWS })
+        });
     }
 }

@@ -1,7 +1,10 @@
 //! The AdamW optimiser: from a parameter and its gradient to the next parameter.
 
+use super::optimizer_step::CASE_SIZES;
 use super::optimizer_step::Step;
+use crate::Result;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::pointwise::pointwise;
 
 /// A step of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101).
@@ -76,5 +79,57 @@ impl Kernel for Adamw {
                 memory.f32_mut(tensor)[i] = value;
             }
         }
+    }
+}
+
+/// Means of squares, which are not negative.
+fn squares(count: usize) -> Vec<f32> {
+    (0..count).map(|n| (n % 7) as f32 * 0.1).collect()
+}
+
+impl Checked for Adamw {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for count in CASE_SIZES {
+            for clipped in [false, true] {
+                let kernel = Self {
+                    step: Step::of_case(cases, clipped)?,
+                    w: cases.filled("w", &[count])?,
+                    g: cases.filled("g", &[count])?,
+                    m: cases.filled("m", &[count])?,
+                    v: cases.given("v", &[count], squares(count))?,
+                    next: [
+                        cases.empty("w", &[count])?,
+                        cases.empty("m", &[count])?,
+                        cases.empty("v", &[count])?,
+                    ],
+                    betas: [0.9, 0.98],
+                    eps: 1e-8,
+                    decay: 0.1,
+                };
+                cases.add(format!("{count} numbers, clipped {clipped}"), kernel);
+            }
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training adamw", |cases| {
+            let shape = [grok::NUMBERS];
+            Ok(Self {
+                step: grok::step(cases)?,
+                w: cases.filled("w", &shape)?,
+                g: cases.filled("g", &shape)?,
+                m: cases.filled("m", &shape)?,
+                v: cases.given("v", &shape, squares(grok::NUMBERS))?,
+                next: [
+                    cases.empty("w", &shape)?,
+                    cases.empty("m", &shape)?,
+                    cases.empty("v", &shape)?,
+                ],
+                betas: [0.9, 0.98],
+                eps: 1e-8,
+                decay: 1.0,
+            })
+        });
     }
 }

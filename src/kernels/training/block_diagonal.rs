@@ -6,6 +6,7 @@ use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes};
 use crate::kernels::pointwise::pointwise::pointwise;
 
 /// `y = [[x[..split], 0], [0, x[split..]]]`.
@@ -74,5 +75,28 @@ impl Kernel for BlockDiagonal {
             gradients.push(BlockDiagonalBackward { dy, base, dx, split: self.split });
         }
         Ok(())
+    }
+}
+
+/// Rows, columns and rows of the first block, of the cases.
+pub(super) const CASE_SIZES: [(usize, usize, usize); 4] =
+    [(1, 4, 1), (5, 4, 2), (70, 12, 33), (257, 8, 0)];
+
+impl Checked for BlockDiagonal {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (rows, width, split) in CASE_SIZES {
+            let x = cases.filled("x", &[rows, width])?;
+            let y = cases.empty("y", &[rows, 2 * width])?;
+            cases.add(format!("[{rows}, {width}], {split} rows first"), Self { x, y, split });
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training block_diagonal", |cases| {
+            // B of gate and up of SmolLM2-135M, at rank 16.
+            let x = cases.filled("x", &[3072, 16])?;
+            Ok(Self { x, y: cases.empty("y", &[3072, 32])?, split: 1536 })
+        });
     }
 }

@@ -1,7 +1,10 @@
 //! The gradient of a block-diagonal matrix with respect to its blocks.
 
+use super::block_diagonal::CASE_SIZES;
 use super::block_diagonal::parameters;
+use crate::Result;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+use crate::kernels::checked::{Cases, Checked, Shapes};
 use crate::kernels::pointwise::pointwise::{gradient_operands, pointwise};
 
 /// The gradient of [`BlockDiagonal`].
@@ -48,5 +51,27 @@ impl Kernel for BlockDiagonalBackward {
             let at = (2 * (i / width) + block) * width + i % width;
             *dx = dy[at] + base.as_ref().map_or(0.0, |base| base[i]);
         }
+    }
+}
+
+impl Checked for BlockDiagonalBackward {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, (rows, width, split)) in CASE_SIZES.into_iter().enumerate() {
+            let kernel = Self {
+                dy: cases.filled("dy", &[rows, 2 * width])?,
+                base: cases.filled_if(index % 2 == 1, "base", &[rows, width])?,
+                dx: cases.empty("dx", &[rows, width])?,
+                split,
+            };
+            cases.add(format!("[{rows}, {width}], {split} rows first"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training block_diagonal_backward", |cases| {
+            let dy = cases.filled("dy", &[3072, 32])?;
+            Ok(Self { dy, base: None, dx: cases.empty("dx", &[3072, 16])?, split: 1536 })
+        });
     }
 }

@@ -1,8 +1,10 @@
 //! The counter that tells one step of a submission from the next.
 
+use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes};
 
 /// `clock[0] += 1`.
 pub struct IncrementStep {
@@ -41,5 +43,19 @@ impl Kernel for IncrementStep {
 
     fn reference(&self, memory: &mut HostMemory) {
         memory.u32_mut(&self.clock)[0] += 1;
+    }
+}
+
+impl Checked for IncrementStep {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        let clock = cases.words("clock", &[6])?;
+        cases.add("from 6", Self { clock });
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training increment_step", |cases| {
+            Ok(Self { clock: cases.words("clock", &[0])? })
+        });
     }
 }

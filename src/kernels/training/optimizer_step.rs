@@ -3,7 +3,9 @@
 //! A lane reads what it writes and nothing else: where a tensor can be bound to be read and to be
 //! written, its successor may take its place. Elsewhere the two are separate tensors.
 
+use crate::Result;
 use crate::gpu::{HostMemory, Operand, Parameter, Tensor};
+use crate::kernels::checked::Cases;
 
 /// What the steps of all parameters share.
 #[derive(Clone)]
@@ -39,5 +41,21 @@ impl Step {
             (limit / (norm + 1e-6)).min(1.0)
         });
         (now, clip)
+    }
+}
+
+/// Numbers of a parameter of the optimisers' cases.
+pub(super) const CASE_SIZES: [usize; 3] = [4, 256, 1300];
+
+impl Step {
+    /// The second of three rows of a schedule, with or without clipping.
+    pub(super) fn of_case(cases: &mut Cases, clipped: bool) -> Result<Self> {
+        let schedule = [[0.0f32; 4], [0.01, 2.0, 3.0, 0.0], [9.0; 4]].concat();
+        let squares = [4.0f32, 0.0, 0.0, 0.0].map(f32::to_bits);
+        Ok(Self {
+            clock: cases.words("clock", &[1])?,
+            schedule: cases.words("schedule", bytemuck::cast_slice(&schedule))?,
+            clip: if clipped { Some((cases.words("squares", &squares)?, 1.5)) } else { None },
+        })
     }
 }

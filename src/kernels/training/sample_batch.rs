@@ -1,8 +1,10 @@
 //! Batches, drawn on the device, and the clock that tells one step of a submission from the next.
 
+use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
 /// Copies sequences from the data: B of T words, and the words that follow their last N as targets.
 #[derive(Clone)]
@@ -94,5 +96,45 @@ impl Kernel for SampleBatch {
             let found = word(t / kept, tokens - kept + t % kept + 1);
             *target = if found >> 31 == 1 { Self::NONE } else { found };
         }
+    }
+}
+
+impl Checked for SampleBatch {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        // A sequence at the start, one that is cut off by the end, one beyond it: those of the
+        // second step.
+        let starts = [9, 9, 9, 0, 27, Self::NONE, 0, 0];
+        let word = |n: u32| (n * 3 % 50) | if n % 4 == 1 { 1 << 31 } else { 0 };
+        for (tokens, kept) in [(4, 1), (7, 7), (3, 2)] {
+            let kernel = Self {
+                data: cases.integers("data", &(0..36).map(word).collect::<Vec<_>>())?,
+                starts: cases.integers("starts", &starts)?,
+                clock: cases.words("clock", &[1])?,
+                ids: cases.words("ids", &vec![0; 3 * tokens])?,
+                targets: cases.words("targets", &vec![0; 3 * kept])?,
+                words: 33,
+                batch: 3,
+            };
+            cases.add(format!("{tokens} tokens, {kept} targets"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training sample_batch", |cases| {
+            let equations = 97 * 97;
+            let words: Vec<u32> = (0..4 * equations).map(|n| n % grok::WORDS as u32).collect();
+            let starts: Vec<u32> =
+                (0..grok::BATCH as u32).map(|n| 4 * (n * 7919 % equations)).collect();
+            Ok(Self {
+                words: words.len(),
+                data: cases.integers("data", &words)?,
+                starts: cases.integers("starts", &starts)?,
+                clock: cases.words("clock", &[0])?,
+                ids: cases.words("ids", &[0; grok::ROWS])?,
+                targets: cases.words("targets", &[0; grok::BATCH])?,
+                batch: grok::BATCH,
+            })
+        });
     }
 }

@@ -1,7 +1,10 @@
 //! Stochastic gradient descent with momentum: from a parameter and its gradient to the next one.
 
+use super::optimizer_step::CASE_SIZES;
 use super::optimizer_step::Step;
+use crate::Result;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::pointwise::pointwise;
 
 /// A step of SGD with momentum.
@@ -70,5 +73,40 @@ impl Kernel for Sgd {
             memory.f32_mut(&self.next[0])[i] = w[i] - rate * m;
             memory.f32_mut(&self.next[1])[i] = m;
         }
+    }
+}
+
+impl Checked for Sgd {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for count in CASE_SIZES {
+            for clipped in [false, true] {
+                let kernel = Self {
+                    step: Step::of_case(cases, clipped)?,
+                    w: cases.filled("w", &[count])?,
+                    g: cases.filled("g", &[count])?,
+                    m: cases.filled("m", &[count])?,
+                    next: [cases.empty("w", &[count])?, cases.empty("m", &[count])?],
+                    momentum: 0.9,
+                    decay: 0.1,
+                };
+                cases.add(format!("{count} numbers, clipped {clipped}"), kernel);
+            }
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training sgd", |cases| {
+            let shape = [grok::NUMBERS];
+            Ok(Self {
+                step: grok::step(cases)?,
+                w: cases.filled("w", &shape)?,
+                g: cases.filled("g", &shape)?,
+                m: cases.filled("m", &shape)?,
+                next: [cases.empty("w", &shape)?, cases.empty("m", &shape)?],
+                momentum: 0.9,
+                decay: 0.1,
+            })
+        });
     }
 }

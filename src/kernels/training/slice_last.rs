@@ -5,6 +5,7 @@ use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, Gradients, HostMemory, Kernel, Operand, Parameter, Strategy, Target, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::pointwise::pointwise;
 
 /// `y` = the last `kept` rows of each `period` rows of `x`.
@@ -93,5 +94,29 @@ impl Kernel for SliceLast {
             });
         }
         Ok(())
+    }
+}
+
+/// Sequences, tokens of each, and how many of them are kept, of the cases.
+pub(in crate::kernels) const CASE_SIZES: [(usize, usize, usize); 4] =
+    [(1, 1, 1), (3, 4, 1), (5, 7, 3), (40, 2, 2)];
+
+impl Checked for SliceLast {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (batch, period, kept) in CASE_SIZES {
+            let x = cases.filled("x", &[batch * period, 20])?;
+            let y = cases.empty("y", &[batch * kept, 20])?;
+            let what = format!("{kept} of {period} rows, {batch} times");
+            cases.add(what, Self { x, y, period, kept });
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training slice_last", |cases| {
+            let x = cases.filled("x", &[grok::ROWS, grok::WIDTH])?;
+            let y = cases.empty("y", &[grok::BATCH, grok::WIDTH])?;
+            Ok(Self { x, y, period: grok::TOKENS, kept: 1 })
+        });
     }
 }

@@ -1,7 +1,10 @@
 //! The gradient of the last rows of each sequence.
 
+use super::slice_last::CASE_SIZES;
 use super::slice_last::parameters;
+use crate::Result;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::pointwise::{gradient_operands, pointwise};
 
 /// The gradient of [`SliceLast`].
@@ -57,5 +60,30 @@ impl Kernel for SliceLastBackward {
         for (dx, dy) in dx.chunks_mut(period * width).zip(dy.chunks(kept * width)) {
             dx[(period - kept) * width..].iter_mut().zip(dy).for_each(|(dx, dy)| *dx += dy);
         }
+    }
+}
+
+impl Checked for SliceLastBackward {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, (batch, period, kept)) in CASE_SIZES.into_iter().enumerate() {
+            let all = [batch * period, 20];
+            let kernel = Self {
+                dy: cases.filled("dy", &[batch * kept, 20])?,
+                base: cases.filled_if(index % 2 == 1, "base", &all)?,
+                dx: cases.empty("dx", &all)?,
+                period,
+                kept,
+            };
+            cases.add(format!("{kept} of {period} rows, {batch} times"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training slice_last_backward", |cases| {
+            let dy = cases.filled("dy", &[grok::BATCH, grok::WIDTH])?;
+            let dx = cases.empty("dx", &[grok::ROWS, grok::WIDTH])?;
+            Ok(Self { dy, base: None, dx, period: grok::TOKENS, kept: 1 })
+        });
     }
 }

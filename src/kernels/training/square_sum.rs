@@ -1,8 +1,11 @@
 //! Sums of squares: the norm of all gradients, by which they are clipped.
 
+use super::optimizer_step::CASE_SIZES;
+use crate::Result;
 use crate::gpu::{
     Capabilities, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
+use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
 /// `total[0]` = sum of squares of x (+ `base[0]`): the norm of all gradients, one after another.
 pub struct SquareSum {
@@ -52,5 +55,33 @@ impl Kernel for SquareSum {
         let sum: f32 = memory.f32(&self.x).iter().map(|x| x * x).sum();
         let base = self.base.as_ref().map_or(0.0, |base| f32::from_bits(memory.u32(base)[0]));
         memory.u32_mut(&self.total).copy_from_slice(&[(sum + base).to_bits(), 0, 0, 0]);
+    }
+}
+
+impl SquareSum {
+    /// Whole numbers, which every order of summation gives alike: sums of bits are compared as
+    /// bits.
+    fn of_whole(cases: &mut Cases, count: usize, base: Option<Tensor>) -> Result<Self> {
+        let whole = (0..count).map(|n| (n % 3) as f32).collect();
+        let x = cases.given("x", &[count], whole)?;
+        Ok(Self { x, base, total: cases.words("total", &[0; 4])? })
+    }
+}
+
+impl Checked for SquareSum {
+    fn cases(cases: &mut Cases) -> Result<()> {
+        for (index, count) in CASE_SIZES.into_iter().enumerate() {
+            let base = match index {
+                0 => None,
+                _ => Some(cases.words("base", &[5f32.to_bits(), 0, 0, 0])?),
+            };
+            let kernel = Self::of_whole(cases, count, base)?;
+            cases.add(format!("{count} numbers"), kernel);
+        }
+        Ok(())
+    }
+
+    fn shapes(shapes: &mut Shapes) {
+        shapes.add("training square_sum", |cases| Self::of_whole(cases, grok::NUMBERS, None));
     }
 }

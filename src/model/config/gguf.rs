@@ -5,16 +5,13 @@ use super::{Config, Experts, LayerType, MOST_LAYERS};
 use crate::Result;
 use crate::format::{Array, DType, Gguf, TensorInfo, Value, blocks};
 use crate::kernels::Function;
-use crate::model::architecture::{Norm, TABLE, names};
+use crate::model::architecture::{Architecture, Norm};
 use crate::model::rope::{RopeParameters, Scaling};
 
 pub(super) fn read(gguf: &Gguf) -> Result<Config> {
     let named = gguf.str("general.architecture")?;
-    let architecture = TABLE.iter().find(|row| row.name == named).ok_or_else(|| {
-        gguf.unsupported(format!(
-            "the architecture {named:?} is not supported; known are {}",
-            names()
-        ))
+    let architecture = Architecture::of_gguf(named).map_err(|known| {
+        gguf.path_error(format!("the architecture {named:?} is not supported; known are {known}"))
     })?;
     let keys = Keys::new(gguf, named);
     let (width, layers) = (keys.count("embedding_length")?, keys.count("block_count")?);
@@ -42,11 +39,11 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
         },
     };
     let (mut ropes, mut layer_types) = (vec![rope], vec![LayerType { window, rope: 0 }; layers]);
-    if named == "gemma3" {
-        // Layers with a window have an embedding of their own. Most files say nothing of either.
-        let base = keys.opt_f32("rope.freq_base_swa")?.map_or(10_000.0, f64::from);
+    if let Some(local) = architecture.local_layers {
+        // Most files say nothing of their frequencies, nor of which layers they are.
+        let base = keys.opt_f32("rope.freq_base_swa")?.map_or(local.rope_theta, f64::from);
         ropes.push(RopeParameters { base, width: width_of_rope, scaling: Scaling::None });
-        let local = local_layers(&keys, layers)?;
+        let local = local_layers(&keys, layers, local.full_every)?;
         for (layer, local) in layer_types.iter_mut().zip(local) {
             *layer = match local && window.is_some() {
                 true => LayerType { window, rope: 1 },
@@ -66,9 +63,8 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
         }),
         false => None,
     };
-    // Of Gemma 3 the one with 27 billion weights scales by another width than its heads'; its files
-    // do not say so.
-    let scale_of = if named == "gemma3" && layers == 62 { width / heads } else { head };
+    let by_width = architecture.gguf_layers_scaled_by_width == Some(layers);
+    let scale_of = if by_width { width / heads } else { head };
     let epsilon = match architecture.norm {
         Norm::Rms => "attention.layer_norm_rms_epsilon",
         Norm::Layer => "attention.layer_norm_epsilon",
@@ -110,8 +106,9 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
     Ok(config)
 }
 
-/// Which layers see a window only `[L]`: those marked as such, or all but the last of each so many.
-fn local_layers(keys: &Keys, layers: usize) -> Result<Vec<bool>> {
+/// Which layers see a window only `[L]`: those marked as such, or all but the last of each so many,
+/// `full_every` where the file does not say.
+fn local_layers(keys: &Keys, layers: usize, full_every: usize) -> Result<Vec<bool>> {
     let name = "attention.sliding_window_pattern";
     match keys.get(name) {
         Some(Value::Array(Array::Bool(list))) if list.len() == layers => Ok(list.clone()),
@@ -121,7 +118,7 @@ fn local_layers(keys: &Keys, layers: usize) -> Result<Vec<bool>> {
             Err(keys.wrong(name, format!("{message}, not one bool for each of {layers} layers")))
         }
         _ => {
-            let pattern = keys.count_or(name, 6)?;
+            let pattern = keys.count_or(name, full_every)?;
             Ok((1..=layers).map(|layer| !layer.is_multiple_of(pattern)).collect())
         }
     }

@@ -5,38 +5,35 @@ use super::{Config, Experts, LayerType, MOST_LAYERS};
 use crate::Result;
 use crate::format::Folder;
 use crate::kernels::Function;
-use crate::model::architecture::{Architecture, TABLE, model_types};
+use crate::model::architecture::{Architecture, FeedForward, FieldNames, LocalLayers, ModelType};
 use crate::model::rope::{RopeParameters, Scaling};
 use serde_json::json;
 
 pub(super) fn read(folder: &Folder) -> Result<Config> {
     let named = folder.model_type()?;
-    let architecture =
-        TABLE.iter().find(|row| row.model_types.contains(&named)).ok_or_else(|| {
-            folder.unsupported(format!(
-                "config.json: the model_type {named:?} is not supported; known are {}",
-                model_types()
-            ))
-        })?;
+    let (architecture, model_type) = Architecture::of_model_type(named).map_err(|known| {
+        folder.path_error(format!(
+            "config.json: the model_type {named:?} is not supported; known are {known}"
+        ))
+    })?;
     let fields = Fields::new(folder, "", folder.config());
-    let config = match named {
-        "gpt2" => gpt2(&fields, architecture)?,
-        // With eyes: the part that reads and writes has a configuration of its own.
-        "gemma3" => {
+    let config = match model_type.fields {
+        FieldNames::Gpt2 => gpt2(&fields, architecture)?,
+        FieldNames::Within(inner) => {
             let Some(text) = fields.opt_object("text_config")? else {
                 return Err(fields.wrong("text_config", "is missing; choose a complete model"));
             };
-            text.only("model_type", &[json!("gemma3_text")])?;
-            fields.only("tie_word_embeddings", &[json!(true)])?;
+            text.only("model_type", &[json!(inner.name)])?;
+            fields.only("tie_word_embeddings", &[json!(inner.tied)])?;
             // What becomes of pictures, of which there are none here.
             for name in EYES {
                 fields.get(name);
             }
-            let config = decoder(&text, architecture, "gemma3_text")?;
+            let config = decoder(&text, architecture, inner)?;
             text.finish()?;
             config
         }
-        _ => decoder(&fields, architecture, named)?,
+        FieldNames::Decoder => decoder(&fields, architecture, model_type)?,
     };
     fields.finish()?;
     Ok(config)
@@ -51,59 +48,6 @@ const EYES: [&str; 6] = [
     "image_token_id",
     "mm_tokens_per_image",
 ];
-
-/// What `transformers` takes for fields that a file leaves out, where models differ in it. Files of
-/// some models leave out all that is so.
-struct Defaults {
-    heads: Option<usize>,
-    /// None: as many as heads.
-    key_heads: Option<usize>,
-    /// None: the width shared evenly.
-    head: Option<usize>,
-    vocabulary: Option<usize>,
-    context: usize,
-    window: Option<usize>,
-    norm_eps: f64,
-    rope_theta: f64,
-}
-
-/// The defaults of the configuration classes of transformers 5.
-fn defaults(named: &str) -> Defaults {
-    let none = Defaults {
-        heads: None,
-        key_heads: None,
-        head: None,
-        vocabulary: None,
-        context: 2048,
-        window: None,
-        norm_eps: 1e-6,
-        rope_theta: 1e4,
-    };
-    match named {
-        "mistral" => Defaults { key_heads: Some(8), context: 131_072, window: Some(4096), ..none },
-        "qwen2" => Defaults { key_heads: Some(32), context: 32_768, window: Some(4096), ..none },
-        "qwen3" => Defaults {
-            key_heads: Some(32),
-            head: Some(128),
-            context: 32_768,
-            window: Some(4096),
-            ..none
-        },
-        "qwen3_moe" => Defaults { key_heads: Some(4), context: 32_768, window: Some(4096), ..none },
-        "phi3" => Defaults { context: 4096, norm_eps: 1e-5, ..none },
-        "gemma3_text" => Defaults {
-            heads: Some(8),
-            key_heads: Some(4),
-            head: Some(256),
-            vocabulary: Some(262_208),
-            context: 131_072,
-            window: Some(4096),
-            rope_theta: 1e6,
-            ..none
-        },
-        _ => none,
-    }
-}
 
 /// A count of layers, of which a file could claim too many to even list them.
 fn layers(fields: &Fields, name: &str) -> Result<usize> {
@@ -171,57 +115,60 @@ fn gpt2(fields: &Fields, architecture: &'static Architecture) -> Result<Config> 
 }
 
 /// A decoder with rotary positions.
-fn decoder(fields: &Fields, architecture: &'static Architecture, named: &str) -> Result<Config> {
-    let defaults = defaults(named);
+fn decoder(
+    fields: &Fields,
+    architecture: &'static Architecture,
+    model_type: &ModelType,
+) -> Result<Config> {
     let or = |name: &str, default: Option<usize>| match fields.count_or(name, default)? {
         Some(count) => Ok(count),
         None => fields.count(name),
     };
-    let (width, heads) = (fields.count("hidden_size")?, or("num_attention_heads", defaults.heads)?);
+    let (width, heads) =
+        (fields.count("hidden_size")?, or("num_attention_heads", model_type.n_heads)?);
     let layers = layers(fields, "num_hidden_layers")?;
-    let gemma = named.starts_with("gemma");
-    let head = fields.count_or("head_dim", defaults.head)?.unwrap_or(width / heads);
+    let head = fields.count_or("head_dim", model_type.head_dim)?.unwrap_or(width / heads);
     // The name in files before the library had one.
     let old_context = fields.opt_count("max_sequence_length")?;
     let context = fields.opt_count("max_position_embeddings")?;
-    let context = context.or(old_context).unwrap_or(defaults.context);
-    let activations = if gemma { &GELU_BY_TANH[..] } else { &SILU };
+    let context = context.or(old_context).unwrap_or(model_type.max_context);
+    let activations = match architecture.feed_forward {
+        FeedForward::GeGlu => &GELU_BY_TANH[..],
+        FeedForward::SwiGlu | FeedForward::Plain => &SILU,
+    };
     let activations: Vec<_> = activations.iter().map(|name| json!(name)).collect();
     fields.only("hidden_act", &activations)?;
     fields.only("hidden_activation", &activations)?;
-    let ffn_bias = named == "llama" && fields.flag("mlp_bias", false)?;
+    let ffn_bias = model_type.mlp_bias && fields.flag("mlp_bias", false)?;
     fields.only("rope_interleaved", &[json!(false)])?;
     let bias = fields.flag("attention_bias", false)?;
-    // Families that the library gives no such biases have them only where they are stored.
-    let is_fixed = matches!(named, "mistral" | "qwen2" | "phi3");
-    let has_bias =
-        |part: &str| bias && (!is_fixed || fields.has_tensor(&format!("blk.0.{part}.bias")));
+    let is_stored = |part: &str| fields.has_tensor(&format!("blk.0.{part}.bias"));
+    let has_bias = |part: &str| bias && (!model_type.biases_if_stored || is_stored(part));
     let qkv = if architecture.fused { "attn_qkv" } else { "attn_q" };
     let cap = |name: &str| fields.opt_number(name).map(|cap| cap.map(|cap| cap as f32));
-    // Gemma's is a number of its own, which only happens to be the width of a head in most of its
-    // models.
-    let scale =
-        if gemma && fields.is_absent("query_pre_attn_scalar") { 256.0 } else { head as f64 };
-    let scale_of = fields.opt_number("query_pre_attn_scalar")?.unwrap_or(scale);
+    let unsaid = model_type.query_scale.filter(|_| fields.is_absent("query_pre_attn_scalar"));
+    let scale_of = fields.opt_number("query_pre_attn_scalar")?.or(unsaid).unwrap_or(head as f64);
     Ok(Config {
         architecture,
         hidden_size: width,
         intermediate_size: fields.count("intermediate_size")?,
         n_layers: layers,
         n_heads: heads,
-        n_kv_heads: fields.count_or("num_key_value_heads", defaults.key_heads)?.unwrap_or(heads),
+        n_kv_heads: fields.count_or("num_key_value_heads", model_type.n_kv_heads)?.unwrap_or(heads),
         head_dim: head,
-        vocab_size: or("vocab_size", defaults.vocabulary)?,
+        vocab_size: or("vocab_size", model_type.vocab_size)?,
         max_context: context,
-        norm_eps: fields.opt_number("rms_norm_eps")?.unwrap_or(defaults.norm_eps) as f32,
-        ropes: ropes(fields, head, context, gemma, defaults.rope_theta)?,
-        layer_types: layer_types(fields, layers, named, defaults.window)?,
+        norm_eps: fields.opt_number("rms_norm_eps")?.unwrap_or(model_type.norm_eps) as f32,
+        ropes: ropes(fields, head, context, architecture.local_layers, model_type.rope_theta)?,
+        layer_types: layer_types(fields, layers, architecture.local_layers, model_type)?,
         activation: Function::Gelu,
         embedding_scale: if architecture.scaled_embedding { (width as f32).sqrt() } else { 1.0 },
         attention_scale: (1.0 / scale_of.sqrt()) as f32,
         attention_cap: cap("attn_logit_softcapping")?,
         logits_cap: cap("final_logit_softcapping")?,
-        tied: Some(fields.flag("tie_word_embeddings", gemma)? && fields.repeats_embedding()),
+        tied: Some(
+            fields.flag("tie_word_embeddings", model_type.tied)? && fields.repeats_embedding(),
+        ),
         qkv_bias: architecture.qkv_bias || has_bias(qkv),
         output_bias: architecture.bias || has_bias("attn_output"),
         ffn_bias: architecture.bias || ffn_bias,
@@ -254,31 +201,31 @@ fn experts(fields: &Fields, layers: usize) -> Result<Experts> {
     })
 }
 
-/// Which layers see a window only: those listed as such, those from a number on, or all. Of
-/// Gemma's, these have a rotary embedding of their own.
+/// Which layers see a window only: those listed as such, those from a number on, or all but each so
+/// many. Local layers have a rotary embedding of their own.
 fn layer_types(
     fields: &Fields,
     layers: usize,
-    named: &str,
-    default: Option<usize>,
+    local_layers: Option<LocalLayers>,
+    model_type: &ModelType,
 ) -> Result<Vec<LayerType>> {
-    let gemma = named.starts_with("gemma");
-    let used = fields.flag("use_sliding_window", !named.starts_with("qwen"))?;
-    let window = fields.count_or("sliding_window", default)?.filter(|_| used);
+    let first = model_type.window_from_layer;
+    let used = fields.flag("use_sliding_window", first.is_none())?;
+    let window = fields.count_or("sliding_window", model_type.window)?.filter(|_| used);
     let full = LayerType { window: None, rope: 0 };
-    let local = LayerType { window, rope: usize::from(gemma) };
+    let local = LayerType { window, rope: usize::from(local_layers.is_some()) };
     let (old, new) =
         (fields.opt_count("sliding_window_pattern")?, fields.opt_count("_sliding_window_pattern")?);
     let Some(list) = fields.opt_list("layer_types")? else {
-        let first = if named.starts_with("qwen") {
-            fields.opt_count("max_window_layers")?.unwrap_or(28)
-        } else {
-            0
+        let first = match first {
+            Some(first) => fields.opt_count("max_window_layers")?.unwrap_or(first),
+            None => 0,
         };
-        // Of so many, Gemma's last one sees all.
-        let pattern = old.or(new).unwrap_or(6);
+        // Of so many layers the last one sees all.
+        let full_every = local_layers.map(|local| old.or(new).unwrap_or(local.full_every));
         let is_full = |layer: usize| {
-            window.is_none() || layer < first || (gemma && (layer + 1).is_multiple_of(pattern))
+            let is_last_of_some = full_every.is_some_and(|n| (layer + 1).is_multiple_of(n));
+            window.is_none() || layer < first || is_last_of_some
         };
         return Ok((0..layers).map(|layer| if is_full(layer) { full } else { local }).collect());
     };
@@ -295,13 +242,13 @@ fn layer_types(
     list.iter().map(layer_type).collect()
 }
 
-/// The rotary embeddings, as old and new versions of the library write them: one, and of Gemma's
-/// layers with a window another.
+/// The rotary embeddings, as old and new versions of the library write them: one, and another where
+/// there are local layers.
 fn ropes(
     fields: &Fields,
     head: usize,
     context: usize,
-    gemma: bool,
+    local_layers: Option<LocalLayers>,
     theta: f64,
 ) -> Result<Vec<RopeParameters>> {
     let theta = fields.opt_number("rope_theta")?.or(Some(theta));
@@ -315,10 +262,10 @@ fn ropes(
         Ok(rope)
     };
     let parameters = parameters.or(old);
-    if !gemma {
+    let Some(local_layers) = local_layers else {
         return Ok(vec![read(parameters, theta)?]);
-    }
-    let local_theta = local_theta.or(Some(10_000.0));
+    };
+    let local_theta = local_theta.or(Some(local_layers.rope_theta));
     match parameters {
         Some(both) if both.get("full_attention").is_some() => {
             let (full, local) =

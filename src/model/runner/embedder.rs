@@ -1,13 +1,11 @@
 //! Texts as vectors: the hidden states after the last norm, pooled.
 
+use super::Runner;
 use super::compiled::Compiled;
-use super::{LogitsMode, Runner};
 use crate::gpu::{Device, Element, Tensor};
-use crate::kernels::Norm;
-use crate::model::architecture::Norm as NormKind;
 use crate::model::config::Config;
+use crate::model::forward::Pass;
 use crate::model::pooling::Pooling;
-use crate::model::transformer::record;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -46,24 +44,11 @@ impl Embedder {
         let key = (tokens, self.runner.cache.capacity);
         if !self.steps.contains_key(&key) {
             let act = self.runner.activations(tokens)?;
-            let Runner { model, cache, step, chosen, logits, .. } = &self.runner;
-            let mut recording =
-                record(model, cache, &act, step, chosen, logits, tokens, LogitsMode::Nothing);
-            let (config, norm) = (&model.config, &model.output_norm);
-            let kernel = Norm {
-                x: act.x.clone(),
-                gain: norm.gain.clone(),
-                bias: norm.bias.clone(),
-                residual: None,
-                y: self.hidden.clone(),
-                columns: config.hidden_size,
-                eps: config.norm_eps,
-                centred: config.architecture.norm == NormKind::Layer,
-                first_token: 0,
-                tokens,
-            };
-            recording.push("output_norm", kernel);
-            self.steps.insert(key, Compiled::new(&self.runner.device, recording, false)?);
+            let Runner { model, cache, step, .. } = &self.runner;
+            let mut pass = Pass::new(model, cache, &act, step, tokens);
+            pass.layers();
+            pass.hidden_states(&self.hidden);
+            self.steps.insert(key, Compiled::new(&self.runner.device, pass.finish())?);
         }
         self.steps.get(&key).cloned().ok_or_else(|| Error::Internal("a compiled step is missing"))
     }
@@ -101,7 +86,7 @@ impl Embedder {
     fn run(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
         self.runner.place_step(ids)?;
         let step = self.step(ids.len())?;
-        self.runner.advance(ids.len(), &step);
+        self.runner.advance(ids.len(), &step)?;
         self.runner.count(0, 0, self.hidden.data_bytes());
         match &self.runner.device {
             Device::Gpu(gpu) => self.hidden.read_f32(gpu),

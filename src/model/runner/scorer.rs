@@ -1,12 +1,12 @@
 //! What a model thinks of a text: the likelihood of each token, worked out beside the logits.
 
+use super::Runner;
 use super::compiled::Compiled;
-use super::{LogitsMode, Runner};
 use crate::gpu::{Device, Element, Tensor};
 use crate::kernels::TokenLogProb;
 use crate::model::config::Config;
+use crate::model::forward::Pass;
 use crate::model::state::CHUNK;
-use crate::model::transformer::record;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -114,9 +114,10 @@ impl Scorer {
         let key = (tokens, self.runner.cache.capacity);
         if !self.steps.contains_key(&key) {
             let act = self.runner.activations(tokens)?;
-            let Runner { model, cache, step, chosen, .. } = &self.runner;
-            let mut recording =
-                record(model, cache, &act, step, chosen, &self.logits, tokens, LogitsMode::All);
+            let Runner { model, cache, step, .. } = &self.runner;
+            let mut pass = Pass::new(model, cache, &act, step, tokens);
+            pass.layers();
+            pass.logits(0..tokens, &self.logits);
             let kernel = TokenLogProb {
                 logits: self.logits.clone(),
                 count: self.count,
@@ -124,8 +125,8 @@ impl Scorer {
                 scores: self.scores.clone(),
                 tokens,
             };
-            recording.push("token_log_prob", kernel);
-            self.steps.insert(key, Compiled::new(&self.runner.device, recording, false)?);
+            pass.push("token_log_prob", kernel);
+            self.steps.insert(key, Compiled::new(&self.runner.device, pass.finish())?);
         }
         self.steps.get(&key).cloned().ok_or_else(|| Error::Internal("a compiled step is missing"))
     }
@@ -149,7 +150,7 @@ impl Scorer {
         let tensor = self.targets.clone();
         self.runner.write_words(&tensor, targets);
         let step = self.step(ids.len())?;
-        self.runner.advance(ids.len(), &step);
+        self.runner.advance(ids.len(), &step)?;
         Ok(())
     }
 

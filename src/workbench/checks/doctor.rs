@@ -1,6 +1,6 @@
 //! Every strategy of every kernel against its reference, on the machine at hand.
 
-use super::cases::Table;
+use super::cases::CaseTable;
 use super::check::check_case_by;
 use super::doctor_journal::DoctorJournal;
 use crate::gpu::{AdapterReport, Comparison, StorageKind, Strategy, WHOLE_STORAGE, fingerprint};
@@ -85,7 +85,7 @@ impl Pace {
 /// # Errors
 /// When the device is lost. A strategy that does not compile or fails is a finding.
 pub fn examine(
-    table: &mut Table,
+    table: &mut CaseTable,
     bounds: &Bounds<'_>,
     mut progress: impl FnMut(Pace),
 ) -> Result<Vec<StrategyReport>> {
@@ -123,7 +123,7 @@ pub fn examine(
 }
 
 /// All runs in their order, and an empty report of each strategy.
-fn plan(table: &Table, bounds: &Bounds<'_>) -> Result<(Vec<Run>, Vec<StrategyReport>)> {
+fn plan(table: &CaseTable, bounds: &Bounds<'_>) -> Result<(Vec<Run>, Vec<StrategyReport>)> {
     let (mut runs, mut reports) = (vec![], Vec::<StrategyReport>::new());
     for (case, kernel) in table.cases.iter().map(|case| &*case.kernel).enumerate() {
         for strategy in table.gpu.strategies(kernel)? {
@@ -210,7 +210,7 @@ fn first_lines(reason: &str) -> String {
 
 /// Whether each row has a strategy left that is right in the storage of the table: each kernel, and
 /// within a kernel with strategies for different shapes, each shape.
-pub fn healthy(table: &Table, reports: &[StrategyReport]) -> bool {
+pub fn healthy(table: &CaseTable, reports: &[StrategyReport]) -> bool {
     let right = |kernel: &str, strategy: &str| {
         reports.iter().filter(|report| report.storage == table.gpu.capabilities().storage).any(
             |report| (report.kernel, report.strategy) == (kernel, strategy) && !report.quarantined,

@@ -3,7 +3,7 @@
 
 use crate::gpu::{Access, Capabilities, Gpu, Kernel, Needs, Strategy};
 use crate::kernels::names;
-use crate::workbench::checks::cases::{Rows, Table};
+use crate::workbench::checks::cases::{Case, CaseTable};
 use crate::{Error, Result};
 use serde::Serialize;
 
@@ -73,14 +73,14 @@ pub(in crate::workbench) fn strategies(
     all
 }
 
-/// All kernels, as the calls in `rows` show them; `gpu` is the device to say more
+/// All kernels, as their `cases` show them; `gpu` is the device to say more
 /// of.
-pub fn list(rows: &Rows, gpu: Option<&Gpu>) -> Vec<ListedKernel> {
+pub fn list(cases: &[Case], gpu: Option<&Gpu>) -> Vec<ListedKernel> {
     let can = gpu.map_or_else(Capabilities::least, |gpu| gpu.capabilities().clone());
     let listed = |&kernel: &&'static str| {
         let mut all: Vec<ListedStrategy> = vec![];
         let mut operands: Vec<ListedOperand> = vec![];
-        for case in rows.cases.iter().filter(|case| case.kernel.name() == kernel) {
+        for case in cases.iter().filter(|case| case.kernel.name() == kernel) {
             for (strategy, here) in strategies(&*case.kernel, &can) {
                 let here = gpu.map(|_| here);
                 let Needs { lanes, workgroup_bytes, subgroup, f16, .. } = strategy.needs;
@@ -123,7 +123,7 @@ pub fn list(rows: &Rows, gpu: Option<&Gpu>) -> Vec<ListedKernel> {
 /// # Errors
 /// When there is no such kernel, strategy or row; the message names those there are.
 pub fn find(
-    table: &Table,
+    table: &CaseTable,
     kernel: &str,
     strategy: Option<&str>,
     case: &str,

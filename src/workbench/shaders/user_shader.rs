@@ -6,7 +6,7 @@ use super::reflect::{Interface, Slot, SlotKind};
 use super::values::{Field, refusal};
 use crate::error::Remedy;
 use crate::gpu::{Bound, Resource, StorageKind};
-use crate::workbench::checks::numbers::Numbers;
+use crate::kernels::Numbers;
 use crate::{Error, Result};
 use naga::Scalar;
 

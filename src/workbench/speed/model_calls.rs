@@ -1,15 +1,13 @@
 //! The calls of a model's own recordings, to be tuned or timed one by one.
 
-use super::shapes::Shape;
-use crate::Result;
 use crate::format::{DType, blocks};
 use crate::gpu::{Access, Element, Entry, Kernel, Recording};
-use crate::workbench::checks::cases::{Case, Table};
+use crate::kernels::{BenchShape, Cases};
 use std::sync::Arc;
 
 /// The different calls of `recording`, a step of `tokens` tokens with `context` tokens in the cache
 /// before it, those that take the most first. Calls of one shape are one.
-pub fn recorded_shapes(recording: &Recording, tokens: usize, context: usize) -> Vec<Shape> {
+pub fn recorded_shapes(recording: &Recording, tokens: usize, context: usize) -> Vec<BenchShape> {
     let mut all: Vec<(String, Entry, usize)> = vec![];
     for entry in recording.entries() {
         let shape = entry.kernel.shape();
@@ -32,31 +30,26 @@ pub fn recorded_shapes(recording: &Recording, tokens: usize, context: usize) -> 
             let phase = if tokens == 1 { "decode".into() } else { format!("prefill of {tokens}") };
             let what = format!("{phase} {part} ({shape})");
             let kernel = Arc::clone(&entry.kernel);
-            Shape::new(what.clone(), context, move |table| {
-                fill(table, &*kernel, context as u32)?;
-                let memory = std::mem::take(&mut table.memory);
-                table.cases.push(Case { what: what.clone(), kernel: Arc::clone(&kernel), memory });
-                Ok(())
+            BenchShape::new(what, context, move |cases| {
+                fill(cases, &*kernel, context as u32);
+                Ok(Arc::clone(&kernel))
             })
         })
         .collect()
 }
 
 /// Puts made-up numbers into what a call reads, on both sides; weights stay as they are.
-fn fill(table: &mut Table, kernel: &dyn Kernel, position: u32) -> Result<()> {
+fn fill(cases: &mut Cases, kernel: &dyn Kernel, position: u32) {
     for operand in kernel.operands() {
         let Some(tensor) = operand.tensor.filter(|_| operand.access != Access::Write) else {
             continue;
         };
-        let mut bytes: Vec<u8> = match tensor.element() {
-            Element::F32 => bytemuck::cast_slice(&table.numbers.floats(tensor.len(), 1.0)).to_vec(),
-            Element::F16 => blocks::quantise(DType::F16, &table.numbers.floats(tensor.len(), 1.0)),
+        let bytes: Vec<u8> = match tensor.element() {
+            Element::F32 => bytemuck::cast_slice(&cases.numbers(tensor.len(), 1.0)).to_vec(),
+            Element::F16 => blocks::quantise(DType::F16, &cases.numbers(tensor.len(), 1.0)),
             Element::U32 if operand.name == "step" => bytemuck::cast_slice(&[position]).to_vec(),
             Element::U32 | Element::Q8 => continue,
         };
-        table.memory.set(&tensor, bytemuck::pod_collect_to_vec(&bytes));
-        bytes.resize(bytes.len().next_multiple_of(16), 0);
-        tensor.write(&table.gpu, 0, &bytes);
+        cases.put(&tensor, &bytes);
     }
-    Ok(())
 }

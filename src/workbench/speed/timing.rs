@@ -1,9 +1,9 @@
 //! How long a strategy takes on a shape: checked first, then timed.
 
 use super::roofs::Roofs;
-use super::shapes::Shape;
 use super::yardstick::Yardstick;
 use crate::gpu::{Cost, Entry, Gpu, Program, StorageKind, Strategy, UserShader};
+use crate::kernels::BenchShape;
 use crate::workbench::checks::check::check_case;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -149,35 +149,36 @@ impl<'a> Stopwatch<'a> {
     ///
     /// # Errors
     /// When the device fails other than by a kernel that does not compile.
-    pub fn measure(&self, shape: &Shape) -> Result<Vec<std::result::Result<Measurement, Refused>>> {
+    pub fn measure(
+        &self,
+        shape: &BenchShape,
+    ) -> Result<Vec<std::result::Result<Measurement, Refused>>> {
         let gpu = self.gpu;
-        let mut table = shape.table(gpu)?;
+        let mut case = shape.case(gpu)?;
+        let kernel = Arc::clone(&case.kernel);
         let mut found = vec![];
-        for case in &mut table.cases {
-            let kernel = Arc::clone(&case.kernel);
-            for (index, strategy) in gpu.strategies(&*kernel)?.into_iter().enumerate() {
-                let refused = |reason: String| {
-                    let (kernel, strategy) = (kernel.name().into(), strategy.name.into());
-                    Err(Refused { shape: shape.what.clone(), kernel, strategy, reason })
-                };
-                let max_error = match check_case(gpu, case, index) {
-                    Ok(comparison) => match comparison.divergence {
-                        None => comparison.max_error,
-                        Some(divergence) => {
-                            found.push(refused(divergence.to_string()));
-                            continue;
-                        }
-                    },
-                    Err(error @ Error::Kernel { .. }) => {
-                        found.push(refused(error.to_string()));
+        for (index, strategy) in gpu.strategies(&*kernel)?.into_iter().enumerate() {
+            let refused = |reason: String| {
+                let (kernel, strategy) = (kernel.name().into(), strategy.name.into());
+                Err(Refused { shape: shape.what.clone(), kernel, strategy, reason })
+            };
+            let max_error = match check_case(gpu, &mut case, index) {
+                Ok(comparison) => match comparison.divergence {
+                    None => comparison.max_error,
+                    Some(divergence) => {
+                        found.push(refused(divergence.to_string()));
                         continue;
                     }
-                    Err(error) => return Err(error),
-                };
-                let entry = Entry { label: shape.what.clone(), kernel: Arc::clone(&kernel) };
-                let measurement = self.of_entry(&entry, shape.context, &strategy)?;
-                found.push(Ok(Measurement { max_error: Some(max_error), ..measurement }));
-            }
+                },
+                Err(error @ Error::Kernel { .. }) => {
+                    found.push(refused(error.to_string()));
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let entry = Entry { label: shape.what.clone(), kernel: Arc::clone(&kernel) };
+            let measurement = self.of_entry(&entry, shape.context, &strategy)?;
+            found.push(Ok(Measurement { max_error: Some(max_error), ..measurement }));
         }
         Ok(found)
     }
@@ -186,25 +187,21 @@ impl<'a> Stopwatch<'a> {
     ///
     /// # Errors
     /// When the device fails.
-    pub fn again(&self, shape: &Shape, before: &Measurement) -> Result<Option<Measurement>> {
-        let mut table = shape.table(self.gpu)?;
-        for case in &mut table.cases {
-            let kernel = Arc::clone(&case.kernel);
-            let strategies = self.gpu.strategies(&*kernel)?;
-            let index = strategies.iter().position(|strategy| strategy.name == before.strategy);
-            if let Some(index) = index.filter(|_| kernel.name() == before.kernel) {
-                let entry = Entry { label: shape.what.clone(), kernel };
-                // The first run after compiling clears memory, too.
-                let program =
-                    Program::compile_entries(self.gpu, std::slice::from_ref(&entry), |all| {
-                        all.swap_remove(index)
-                    })?;
-                program.profile(self.gpu)?;
-                let measurement = self.of_entry(&entry, shape.context, &strategies[index])?;
-                return Ok(Some(Measurement { max_error: before.max_error, ..measurement }));
-            }
-        }
-        Ok(None)
+    pub fn again(&self, shape: &BenchShape, before: &Measurement) -> Result<Option<Measurement>> {
+        let kernel = shape.case(self.gpu)?.kernel;
+        let strategies = self.gpu.strategies(&*kernel)?;
+        let index = strategies.iter().position(|strategy| strategy.name == before.strategy);
+        let Some(index) = index.filter(|_| kernel.name() == before.kernel) else {
+            return Ok(None);
+        };
+        let entry = Entry { label: shape.what.clone(), kernel };
+        // The first run after compiling clears memory, too.
+        let program = Program::compile_entries(self.gpu, std::slice::from_ref(&entry), |all| {
+            all.swap_remove(index)
+        })?;
+        program.profile(self.gpu)?;
+        let measurement = self.of_entry(&entry, shape.context, &strategies[index])?;
+        Ok(Some(Measurement { max_error: before.max_error, ..measurement }))
     }
 
     fn of_entry(&self, entry: &Entry, context: usize, strategy: &Strategy) -> Result<Measurement> {

@@ -1,0 +1,119 @@
+//! Strategies that were found wrong on an adapter with a driver, in a small file that people can
+//! read and delete.
+
+use super::cache_file::{self, driver};
+use crate::Result;
+use crate::gpu::adapter::adapter::AdapterReport;
+use crate::gpu::adapter::storage::StorageKind;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+
+/// A strategy that is not to be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// The adapter's name.
+    pub adapter: String,
+    /// The driver with its version: another version is another chance.
+    pub driver: String,
+    /// Where its tensors were.
+    pub storage: StorageKind,
+    /// The kernel's name.
+    pub kernel: String,
+    /// The strategy's name.
+    pub strategy: String,
+    /// The shader it was ([`crate::gpu::fingerprint()`]): another text is another chance.
+    pub source: String,
+    /// What was wrong, in words.
+    pub reason: String,
+}
+
+/// Stands for kernel and strategy in an entry that says a storage has kernels without a right
+/// strategy.
+pub const WHOLE_STORAGE: &str = "storage";
+
+/// A strategy found wrong: what [`Quarantined`] says, without the adapter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrong {
+    /// Where its tensors were.
+    pub storage: StorageKind,
+    /// The kernel's name.
+    pub kernel: String,
+    /// The strategy's name.
+    pub strategy: String,
+    /// The shader it was.
+    pub source: String,
+    /// What was wrong, in words.
+    pub reason: String,
+}
+
+/// The file as it is stored.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Contents {
+    /// For people who come across the file.
+    about: String,
+    quarantined: Vec<Quarantined>,
+}
+
+const ABOUT: &str = "Kernel strategies that the doctor found wrong on an adapter with a driver, and that \
+    Kaiwu skips there. Delete this file, or run the doctor again, to give them another chance.";
+
+/// The strategies found wrong on this machine.
+#[derive(Debug)]
+pub struct Quarantine {
+    path: PathBuf,
+    entries: Vec<Quarantined>,
+}
+
+impl Quarantine {
+    /// Where the program keeps the file: `kaiwu/quarantine.json` in the user's folder for caches.
+    pub fn default_path() -> Option<PathBuf> {
+        cache_file::path("quarantine.json")
+    }
+
+    /// Reads the file; one that does not exist has no entries.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is damaged.
+    pub fn read(path: &Path) -> Result<Self> {
+        let contents: Option<Contents> = cache_file::read(path, "quarantine", cache_file::OURS)?;
+        Ok(Self { path: path.into(), entries: contents.unwrap_or_default().quarantined })
+    }
+
+    /// Those of one adapter and driver.
+    pub fn of<'a>(&'a self, report: &AdapterReport) -> impl Iterator<Item = &'a Quarantined> {
+        let (adapter, driver) = (report.name.clone(), driver(report));
+        self.entries.iter().filter(move |entry| entry.adapter == adapter && entry.driver == driver)
+    }
+
+    /// Replaces the entries of one adapter and driver that were `looked_at` again by `wrong`; the
+    /// others stay.
+    pub fn set(
+        &mut self,
+        report: &AdapterReport,
+        looked_at: impl Fn(&Quarantined) -> bool,
+        wrong: Vec<Wrong>,
+    ) {
+        let (adapter, driver) = (report.name.clone(), driver(report));
+        self.entries.retain(|entry| {
+            entry.adapter != adapter || entry.driver != driver || !looked_at(entry)
+        });
+        self.entries.extend(wrong.into_iter().map(|wrong| Quarantined {
+            adapter: adapter.clone(),
+            driver: driver.clone(),
+            storage: wrong.storage,
+            kernel: wrong.kernel,
+            strategy: wrong.strategy,
+            source: wrong.source,
+            reason: wrong.reason,
+        }));
+    }
+
+    /// Writes the file, in one piece; without entries there is none.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self) -> Result<()> {
+        let contents = Contents { about: ABOUT.into(), quarantined: self.entries.clone() };
+        cache_file::write(&self.path, (!self.entries.is_empty()).then_some(&contents))
+    }
+}
