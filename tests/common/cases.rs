@@ -26,7 +26,9 @@ pub fn can_store(storage: StorageKind) -> bool {
     can
 }
 
-fn open(storage: StorageKind, without_aliases: bool) -> Arc<Gpu> {
+/// The adapter with its tensors in `storage`; textures share memory with a buffer unless
+/// `without_aliases`.
+pub fn open(storage: StorageKind, without_aliases: bool) -> Arc<Gpu> {
     let options = GpuOptions { storage: Some(storage), without_aliases, ..GpuOptions::default() };
     Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
 }

@@ -50,7 +50,7 @@ pub struct ChainReport {
 }
 
 impl ChainReport {
-    /// The same as a row of the strategies, for what is remembered.
+    /// The report in the form of a strategy's, to be remembered among them.
     pub fn as_strategy(&self) -> StrategyReport {
         let strategy = chain_as_strategy();
         StrategyReport {
@@ -190,8 +190,9 @@ fn outputs(recording: &Recording) -> impl Iterator<Item = Tensor> + '_ {
     operands.filter(|operand| operand.access == Access::Write).filter_map(|operand| operand.tensor)
 }
 
-/// As [`examine_chains`], of a recording that marks chains; `word` is a uniform tensor, whatever it
-/// says. Each call must compute the same again from what it reads.
+/// Runs a recording that marks blocks in fused dispatches, and call by call, as [`examine_chains`]
+/// does with its own; `word` is any uniform tensor. Each call must compute the same again from what
+/// it reads.
 ///
 /// # Errors
 /// When the device is lost.
@@ -235,7 +236,7 @@ pub fn examine_chain(
     };
     report.dispatches = chained.dispatches();
     for run in 0..RUNS {
-        // What nobody writes must not look right.
+        // A word that is not written must not look right.
         for (tensor, words) in outputs(recording).zip(&before) {
             let mut bytes: Vec<u8> = bytemuck::cast_slice(words).to_vec();
             bytes.resize(bytes.len().next_multiple_of(16), 0);
