@@ -8,15 +8,34 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=Cargo.lock");
+    println!("cargo::rerun-if-changed=shaders");
     let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());
     if let Ok(target) = std::env::var("TARGET") {
         println!("cargo::rustc-env=KAIWU_TARGET={target}");
     }
+    let mut shaders = String::from("&[\n");
+    list_shaders(&root.join("shaders"), &mut shaders);
+    let list = PathBuf::from(std::env::var_os("OUT_DIR").unwrap_or_default()).join("shaders.rs");
+    fs::write(&list, shaders + "]").unwrap_or_else(|e| panic!("{}: {e}", list.display()));
     if let Some(version) = locked(&root, "wgpu") {
         println!("cargo::rustc-env=KAIWU_WGPU={version}");
     }
     if let Some(commit) = packaged(&root).or_else(|| checked_out(&root)) {
         println!("cargo::rustc-env=KAIWU_COMMIT={commit}");
+    }
+}
+
+/// Writes a list of the shader files of `folder` and the folders in it, as Rust.
+fn list_shaders(folder: &Path, list: &mut String) {
+    let entries = fs::read_dir(folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            list_shaders(&path, list);
+        } else if path.extension().is_some_and(|extension| extension == "wgsl") {
+            list.push_str(&format!("include_str!({path:?}),\n"));
+        }
     }
 }
 

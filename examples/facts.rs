@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let lines = std::fs::read_to_string("examples/facts-asked.jsonl")?;
     let facts: Vec<Fact> = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
 
-    let device = Device::Gpu(Gpu::open(&GpuOptions { unchecked: true, ..GpuOptions::default() })?);
+    let device = Device::Gpu(Gpu::open(&GpuOptions::default())?);
     let source = Source::open(path.as_ref())?;
     let mut model = Weights::load(&device, &source, |_bytes_read| ())?;
     if let Some(adapter) = arguments.next() {

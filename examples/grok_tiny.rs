@@ -6,7 +6,7 @@ use kaiwu::lab::{Grok, GrokSettings};
 use std::sync::atomic::AtomicBool;
 
 fn main() -> kaiwu::Result<()> {
-    let gpu = Gpu::open(&GpuOptions { unchecked: true, ..GpuOptions::default() })?;
+    let gpu = Gpu::open(&GpuOptions::default())?;
     let mut grok = Grok::new(&gpu, &GrokSettings::tiny())?;
     println!("  step  training  validation");
     while !grok.is_done() {

@@ -1,5 +1,5 @@
-// A chain of kernels: its workers walk through all stages of all layers and wait for each other
-// after each of them.
+// meet() = all workers of a chain of kernels are here: they walk through all stages of all layers
+// and wait for each other after each of them.
 //
 // A worker is a workgroup of eight lanes that does its share of every stage. All of them must run
 // at once, which WGSL does not promise: an adapter of threads starts as many workgroups as it has
@@ -13,6 +13,10 @@
 // There is no barrier: a worker's lanes are one subgroup's (`Gpu::workers` sees to it), one
 // register's, and go on together. With one, lavapipe keeps the shader's variables in memory, so
 // that another subgroup of the workgroup can run meanwhile, and there is none.
+//
+// Grid: one workgroup a worker.
+// Lane: does what a stage's lane does; lane 0 waits for the others.
+// Reads: what the stages read; of `meeting` all workers' first lanes read the same words.
 
 struct Meeting {
     arrived: atomic<u32>,
@@ -31,7 +35,8 @@ fn meet(lane: u32) {
         let number = atomicAdd(&meeting.arrived, 1u) / {{ WORKERS }}u;
         var time = 0.0;
         loop {
-            if atomicAdd(&meeting.arrived, 0u) / {{ WORKERS }}u != number || atomicAdd(&meeting.missed, 0u) != 0u {
+            if atomicAdd(&meeting.arrived, 0u) / {{ WORKERS }}u != number
+                || atomicAdd(&meeting.missed, 0u) != 0u {
                 break;
             }
             // Time goes by: each division waits for the one before. It never exceeds 1, but no
@@ -54,7 +59,8 @@ fn chain(@builtin(workgroup_id) worker: vec3<u32>, @builtin(subgroup_invocation_
         //% for stage in STAGES
         {
             let p = layers[layer].p_{{ loop.index0 }};
-            for (var i = worker.x * {{ stage.count }}u / {{ WORKERS }}u; i < (worker.x + 1u) * {{ stage.count }}u / {{ WORKERS }}u; i++) {
+            let end = (worker.x + 1u) * {{ stage.count }}u / {{ WORKERS }}u;
+            for (var i = worker.x * {{ stage.count }}u / {{ WORKERS }}u; i < end; i++) {
                 let grid = vec3<u32>({{ stage.x }}u, {{ stage.y }}u, {{ stage.z }}u);
                 let workgroup = vec3<u32>(i % grid.x, i / grid.x % grid.y, i / (grid.x * grid.y));
                 {{ stage.call }};

@@ -21,6 +21,27 @@ const LAYERS: [&[&str]; 10] = [
     &["cli"],
 ];
 
+/// Folders of `src/gpu` in their order: each imports from those before it, and by their names, not
+/// by what `src/gpu/mod.rs` shows to others.
+const GPU_FOLDERS: [&str; 10] = [
+    "adapter",
+    "records",
+    "device",
+    "tensor",
+    "kernel",
+    "selection",
+    "software",
+    "program",
+    "user_shader",
+    "open",
+];
+
+/// What is there for one software driver, and the only folders that may know of it.
+const SOFTWARE: (&str, [&str; 2]) = ("software", ["program", "open"]);
+
+/// Modules that say nothing of any driver, in no comment either.
+const WITHOUT_DRIVERS: [&str; 3] = ["model", "train", "kernels"];
+
 /// Those that are plain data and strings, and those that run on a device: the former are not the
 /// latter's business.
 const PLAIN: [&str; 4] = ["format", "hub", "text", "sample"];
@@ -73,24 +94,24 @@ fn rank(module: &str) -> Option<usize> {
 /// Modules named after `crate::` (or, in the program, `kaiwu::`) in a line; names of a `{...}` list
 /// too.
 fn imports(line: &str) -> Vec<&str> {
-    let word =
-        |text: &str| text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let names = ["crate::", "kaiwu::"].into_iter().flat_map(|start| names_after(line, start));
+    names.filter(|name| name.starts_with(|c: char| c.is_lowercase())).collect()
+}
+
+/// Names that stand behind `start` in a line; those of a `{...}` list too.
+fn names_after<'a>(line: &'a str, start: &str) -> Vec<&'a str> {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let word = |text: &str| text.find(|c| !is_name(c)).unwrap_or(text.len());
     let mut found = vec![];
-    for start in ["crate::", "kaiwu::"] {
-        for (at, _) in line.match_indices(start) {
-            let before = line[..at].chars().next_back();
-            if before.is_some_and(|c| c.is_alphanumeric() || c == '_') {
-                continue;
-            }
-            let rest = &line[at + start.len()..];
-            let names = match rest.strip_prefix('{') {
-                // Of nested lists only the names on the outside are modules.
-                Some(list) => outside(list),
-                None => vec![&rest[..word(rest)]],
-            };
-            found.extend(
-                names.into_iter().filter(|name| name.starts_with(|c: char| c.is_lowercase())),
-            );
+    for (at, _) in line.match_indices(start) {
+        if line[..at].chars().next_back().is_some_and(is_name) {
+            continue;
+        }
+        let rest = &line[at + start.len()..];
+        match rest.strip_prefix('{') {
+            // Of nested lists only the names on the outside are modules.
+            Some(list) => found.extend(outside(list)),
+            None => found.push(&rest[..word(rest)]),
         }
     }
     found
@@ -144,6 +165,11 @@ fn wrong_imports(file: &str, text: &str) -> Vec<String> {
                 wrong.push(format!("{file}:{number}: {own} imports {name}, which is not below it"));
             }
         }
+        if own == "gpu" {
+            wrong.extend(
+                wrong_folder(file, line).map(|message| format!("{file}:{number}: {message}")),
+            );
+        }
         if own != "gpu" && line.contains("wgpu::") {
             wrong.push(format!("{file}:{number}: only src/gpu names wgpu"));
         }
@@ -151,7 +177,34 @@ fn wrong_imports(file: &str, text: &str) -> Vec<String> {
             wrong.push(format!("{file}:{number}: {own} is plain data and knows no device"));
         }
     }
+    if WITHOUT_DRIVERS.contains(&own) {
+        for (number, line) in (1..).zip(text.lines()) {
+            if line.to_lowercase().contains("lavapipe") {
+                wrong.push(format!("{file}:{number}: {own} says nothing of one driver"));
+            }
+        }
+    }
     wrong
+}
+
+/// What is wrong with a line's imports within `src/gpu`.
+fn wrong_folder(file: &str, line: &str) -> Option<String> {
+    let rank = |folder: &str| GPU_FOLDERS.iter().position(|known| *known == folder);
+    let own = file.strip_prefix("src/gpu/")?.split_once('/')?.0;
+    let Some(own_rank) = rank(own) else {
+        return Some(format!("gpu/{own} is in no order; add it to tests/layers.rs"));
+    };
+    names_after(line, "crate::gpu::").into_iter().find_map(|name| {
+        let Some(rank) = rank(name) else {
+            return Some(format!("{name} is not named by its folder"));
+        };
+        if name != own && rank >= own_rank {
+            return Some(format!("gpu/{own} imports {name}, which is not below it"));
+        }
+        let (software, may) = SOFTWARE;
+        (name == software && name != own && !may.contains(&own))
+            .then(|| format!("gpu/{own} is not to know of {software}"))
+    })
 }
 
 #[track_caller]
@@ -180,6 +233,18 @@ fn wrong_imports_are_found() {
         ("src/gpu/a.rs", "use wgpu::Buffer; // crate::format is below", 0),
         ("src/gpu/a.rs", "/// See [`crate::model::Runner`].", 0),
         ("src/kernels/a.rs", "use crate::gpu::{self, model};", 0),
+        ("src/gpu/mod.rs", "pub use open::open::Gpu;", 0),
+        ("src/gpu/tensor/a.rs", "use crate::gpu::device::device::Gpu;", 0),
+        ("src/gpu/tensor/a.rs", "use crate::gpu::tensor::host::HostMemory;", 0),
+        ("src/gpu/tensor/a.rs", "use crate::gpu::kernel::kernel::Kernel;", 1),
+        ("src/gpu/tensor/a.rs", "use crate::gpu::{device::lock, open::probe};", 1),
+        ("src/gpu/tensor/a.rs", "use crate::gpu::Gpu;", 1),
+        ("src/gpu/program/a.rs", "use crate::gpu::software::chain;", 0),
+        ("src/gpu/user_shader/a.rs", "use crate::gpu::software::chain;", 1),
+        ("src/gpu/other/a.rs", "", 0),
+        ("src/gpu/other/a.rs", "use crate::gpu::tensor::tensor::Tensor;", 1),
+        ("src/model/a.rs", "// Lavapipe likes it.", 1),
+        ("src/workbench/a.rs", "// Lavapipe likes it.", 0),
         ("src/other/a.rs", "", 1),
         ("src/other.rs", "", 1),
     ];
@@ -211,42 +276,89 @@ fn every_shader_is_used() {
     assert_none("shaders without a use", wrong);
 }
 
-/// The comment that a shader begins with, without the statements in it.
-fn header(text: &str) -> String {
-    let lines = text.lines().take_while(|line| line.starts_with("//"));
-    let words = lines.filter(|line| !line.starts_with("//%")).map(|line| line[2..].trim());
-    words.collect::<Vec<_>>().join(" ").to_lowercase()
+/// The comment that a shader begins with, line by line.
+fn header(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().take_while(|line| line.starts_with("//") && !line.starts_with("//%"));
+    lines.map(|line| line[2..].strip_prefix(' ').unwrap_or_default().trim_end())
 }
 
-/// Whether a header says what neighbouring lanes read: itself, or by the piece that it includes.
-fn argues_its_accesses(header: &str) -> bool {
-    ["neighbour", "contiguous", "side by side", "grid: pointwise", "as in row.wgsl"]
-        .iter()
-        .any(|words| header.contains(words))
+/// What the header of a kernel's shader lacks: its first lines are a formula, and three fields say
+/// how the work is split. A field may stand in a library file that the shader includes.
+fn missing_fields(text: &str) -> Vec<&'static str> {
+    let included = library().filter(|(name, _)| {
+        let line = format!("//% include \"{name}\"");
+        text.lines().any(|found| found == line)
+    });
+    let mut texts = vec![text];
+    texts.extend(included.map(|(_, text)| text));
+    let says = |field: &str| {
+        let says = |text: &&str| {
+            let mut rest = header(text).skip_while(|line| !line.starts_with(field));
+            let own = rest.next().and_then(|line| line.strip_prefix(field));
+            // A list of operands begins on the next line.
+            own.is_some_and(|own| {
+                !own.is_empty() || rest.next().is_some_and(|line| line.starts_with("  "))
+            })
+        };
+        texts.iter().any(says)
+    };
+    let mut missing = vec![];
+    if !header(text).take_while(|line| !line.is_empty()).any(|line| line.contains(" = ")) {
+        missing.push("a formula, // y[t, c] = …");
+    }
+    let fields = [
+        ("Grid:", "// Grid: what x, y and z count"),
+        ("Lane:", "// Lane: what a lane owns"),
+        ("Reads:", "// Reads: which addresses neighbouring lanes read, and whether they coalesce"),
+    ];
+    missing.extend(fields.iter().filter(|(field, _)| !says(field)).map(|(_, missing)| missing));
+    missing
 }
 
 #[test]
-fn every_shader_says_which_lane_reads_what() {
-    // A lane alone; workers that only wait for each other.
-    let without = ["shaders/training/increment_step.wgsl", "shaders/chain.wgsl"];
+fn every_shader_says_what_it_computes_and_which_lane_reads_what() {
     let kernels =
         files("shaders", ".wgsl").into_iter().filter(|(file, _)| !file.starts_with("shaders/lib/"));
-    let wrong = kernels
-        .filter(|(file, text)| !without.contains(&&**file) && !argues_its_accesses(&header(text)))
-        .map(|(file, _)| {
-            format!("{file}: which addresses do neighbouring lanes read, and is that coalesced?")
-        });
-    assert_none("shaders whose header does not argue their memory accesses", wrong.collect());
-    for piece in ["pointwise", "row"] {
-        let text = fs::read_to_string(root().join(format!("shaders/lib/{piece}.wgsl"))).unwrap();
-        assert!(
-            header(&text).contains("contiguous bytes"),
-            "shaders/lib/{piece}.wgsl argues for its users"
-        );
+    let wrong = kernels.flat_map(|(file, text)| {
+        let missing = missing_fields(&text).into_iter();
+        missing.map(|missing| format!("{file}: its header lacks {missing}")).collect::<Vec<_>>()
+    });
+    assert_none("shaders whose header does not say how the work is split", wrong.collect());
+    let whole =
+        "// y = x.\n//\n// Grid: x over texels.\n// Lane: owns a texel.\n// Reads:\n//   x  it.\n";
+    assert!(missing_fields(whole).is_empty());
+    for line in whole.lines().filter(|line| line.len() > 2 && !line.contains(" x  it")) {
+        let one = whole.replacen(line, "//", 1);
+        assert_eq!(missing_fields(&one).len(), 1, "{one}");
     }
-    assert!(!argues_its_accesses(&header(
-        "// y = x. Grid: x over texels.\nfn f() {} // neighbouring lanes"
-    )));
+    let lane = whole.replace("Lane: owns a texel.", "Lane:");
+    assert_eq!(missing_fields(&lane), ["// Lane: what a lane owns"]);
+    assert_eq!(missing_fields("// y = x.\n//% include \"pointwise\"\n").len(), 0);
+    assert_eq!(missing_fields("fn f() {} // Grid: x = y").len(), 4);
+}
+
+/// What of a shader's line is hard to read: its length, or code in a template's string.
+fn hard_to_read(line: &str) -> Option<&'static str> {
+    let values = line.split("{{").skip(1).filter_map(|rest| rest.split("}}").next());
+    if values.into_iter().any(|value| value.contains('"')) {
+        return Some("code in a string: write two branches, //% if … //% else … //% endif");
+    }
+    (line.chars().count() > 100).then_some("more than 100 columns")
+}
+
+#[test]
+fn shaders_are_code_and_not_strings() {
+    let mut wrong = vec![];
+    for (file, text) in files("shaders", ".wgsl") {
+        let lines = (1..).zip(text.lines());
+        wrong.extend(lines.filter_map(|(number, line)| {
+            Some(format!("{file}:{number}: {}", hard_to_read(line)?))
+        }));
+    }
+    assert_none("lines of shaders that are hard to read", wrong);
+    assert!(hard_to_read("let at = {{ i }}u;").is_none());
+    assert!(hard_to_read("let at = {{ \"lane\" if BROADCAST else \"0u\" }};").is_some());
+    assert!(hard_to_read(&"x".repeat(101)).is_some());
 }
 
 /// Names that the kernels of a file give themselves.

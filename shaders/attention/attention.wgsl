@@ -3,39 +3,24 @@
 // Gimelshein 2018, arXiv:1805.02867).
 //
 // Eight lanes share ROWS queries, HEADS heads of TOKENS tokens that use the same keys (Ainslie et
-// al. 2023, arXiv:2305.13245), and walk over the cache eight tokens at a time. A lane owns the
-// eight numbers lane * 8 .. of the head (and every 64th after them): of the queries, which it
-// keeps, of the keys, so that a score is a sum over lanes, and of the values. Of eight tokens' sums
-// each lane gets those of one, so that the softmax has a token a lane. Lanes read neighbouring
-// texels of the values; of the keys too, or every eighth one, whose neighbours are those of the
-// next tokens.
+// al. 2023, arXiv:2305.13245), and walk over the cache eight tokens at a time. Of eight tokens'
+// sums each lane gets those of one, so that the softmax has a token a lane. With WINDOW a query
+// sees the p.window tokens up to its own only; with CAPPED scores are kept within p.softcap. With
+// PIECES a token's cache is cut into so many, each with a softmax of its own, whose sums are not
+// divided yet. PARTS = HEAD8 / 8, rounded up.
 //
-// With WINDOW a query sees the p.window tokens up to its own only; with CAPPED scores are kept
-// within p.cap.
-//
-// With PIECES a token's cache is cut into so many, each with a softmax of its own, whose sums are
-// not divided yet.
-//
-// Grid: x over TOKENS tokens, y over heads / HEADS, z over pieces. PARTS = HEAD8 / 8, rounded up.
+// Grid: x over TOKENS tokens, y over heads / HEADS, z over pieces.
+// Lane: owns the eight numbers lane * 8 .. of the head (and every 64th after them): of the queries,
+// which it keeps, of the keys, so that a score is a sum over lanes, and of the values.
+// Reads: neighbouring texels of the values; of the keys too, or every eighth one, whose neighbours
+// are those of the next tokens.
 //% set ROWS = HEADS * TOKENS
 //% include "cache_read"
+//% include "eight_lanes"
 
 // The factor that is left out of keys, cut in two so that large queries do not overflow.
 const SCORE_UNIT: f32 = 0x1p16;
 const QUERY_UNIT: f32 = MOVED / SCORE_UNIT;
-
-// Of two numbers a lane has for tokens that differ in this bit, the one that is its own, with what
-// its neighbour has of it.
-fn meet(lane: u32, bit: u32, a: f32, b: f32) -> f32 {
-    let upper = (lane & bit) != 0u;
-    return select(a, b, upper) + subgroupShuffleXor(select(b, a, upper), bit);
-}
-
-fn highest(own: f32) -> f32 {
-    let two = max(own, subgroupShuffleXor(own, 1u));
-    let four = max(two, subgroupShuffleXor(two, 2u));
-    return max(four, subgroupShuffleXor(four, 4u));
-}
 
 fn attention(workgroup: vec3<u32>, grid: vec3<u32>, lane: u32) {
     let first_head = workgroup.y * {{ HEADS }}u;
@@ -44,7 +29,7 @@ fn attention(workgroup: vec3<u32>, grid: vec3<u32>, lane: u32) {
     let half_tile = workgroup.x / 2u;
     let tile = select(half_tile, grid.x - 1u - half_tile, (workgroup.x & 1u) == 1u);
     let first = tile * {{ TOKENS }}u;
-    let key_head = first_head / p.group;
+    let kv_head = first_head / p.group;
     let position = load_step(0u).x;
     //% for c in range(PARTS)
     // Lanes beyond the head read its last numbers, which their queries of 0 leave out.
@@ -53,7 +38,7 @@ fn attention(workgroup: vec3<u32>, grid: vec3<u32>, lane: u32) {
     //% for i in range(ROWS)
     let token{{ i }} = min(first + {{ i // HEADS }}u, p.tokens - 1u);
     let last{{ i }} = position + token{{ i }};
-    let q{{ i }} = (token{{ i }} * p.heads + first_head + {{ i % HEADS }}u) * HEAD4;
+    let q{{ i }} = (token{{ i }} * p.n_heads + first_head + {{ i % HEADS }}u) * HEAD4;
     var top{{ i }} = -1e30;
     var total{{ i }} = 0.0;
     //% for c in range(PARTS)
@@ -68,7 +53,12 @@ fn attention(workgroup: vec3<u32>, grid: vec3<u32>, lane: u32) {
     let blocks = (last{{ ROWS - 1 }} >> 3u) + 1u;
     //% if WINDOW
     // The block with the first token that the earliest query sees.
-    let begin = ((max(last0 + 1u, p.window) - p.window) >> 3u){{ " & ~3u" if PIECES }};
+    let first_seen = (max(last0 + 1u, p.window) - p.window) >> 3u;
+    //% if PIECES
+    let begin = first_seen & ~3u;
+    //% else
+    let begin = first_seen;
+    //% endif
     //% else
     let begin = 0u;
     //% endif
@@ -84,52 +74,71 @@ fn attention(workgroup: vec3<u32>, grid: vec3<u32>, lane: u32) {
     // that little is kept where a driver calls a function for each load, and for the first key and
     // value of the next eight before the values are used.
     //% for c in range(PARTS)
-    var key_ahead{{ c }} = stored_key(key_row(start * 8u, key_head), d{{ c }});
-    var value_ahead{{ c }} = stored_value(value_row(start * 8u, key_head), d{{ c }});
+    var key_ahead{{ c }} = stored_key(key_row(start * 8u, kv_head), d{{ c }});
+    var value_ahead{{ c }} = stored_value(value_row(start * 8u, kv_head), d{{ c }});
     //% endfor
     for (var block = start; block < end; block++) {
-        let value_at = value_row(block * 8u, key_head);
-        let key_at = key_row(block * 8u, key_head);
+        let value_at = value_row(block * 8u, kv_head);
+        let key_at = key_row(block * 8u, kv_head);
         //% for j in range(8)
         let key_at{{ j }} = after(key_at, {{ j }}u * NEXT_KEY);
         let key_scales{{ j }} = scales_of_key(key_at{{ j }});
         //% for c in range(PARTS)
-        let stored{{ j }}_{{ c }} = {{ "key_ahead" ~ c if j == 0 else "stored_key(key_at" ~ j ~ ", d" ~ c ~ ")" }};
+        //% if j == 0
+        let stored0_{{ c }} = key_ahead{{ c }};
+        //% else
+        let stored{{ j }}_{{ c }} = stored_key(key_at{{ j }}, d{{ c }});
+        //% endif
         //% endfor
         //% endfor
         //% for j in range(8)
         let value_at{{ j }} = after(value_at, {{ j }}u * ROW_TEXELS);
         let value_scales{{ j }} = scales_of_value(value_at{{ j }});
         //% for c in range(PARTS)
-        let value{{ j }}_{{ c }} = {{ "value_ahead" ~ c if j == 0 else "stored_value(value_at" ~ j ~ ", d" ~ c ~ ")" }};
+        //% if j == 0
+        let value0_{{ c }} = value_ahead{{ c }};
+        //% else
+        let value{{ j }}_{{ c }} = stored_value(value_at{{ j }}, d{{ c }});
+        //% endif
         //% endfor
         //% endfor
+
+        // s<row>_<token>_<part>: ROWS x 8 scores in registers, each summed over the lane's parts.
         //% for j in range(8)
         //% for c in range(PARTS)
         let key{{ j }}_{{ c }} = moved(stored{{ j }}_{{ c }}, d{{ c }}, key_scales{{ j }});
         //% endfor
         //% for i in range(ROWS)
-        //% for c in range(PARTS)
-        let s{{ i }}_{{ j }}_{{ c }} = product8(key{{ j }}_{{ c }}, q_lo{{ i }}_{{ c }}, q_hi{{ i }}_{{ c }}, {{ "0.0" if c == 0 else "s" ~ i ~ "_" ~ j ~ "_" ~ (c - 1) }});
+        let s{{ i }}_{{ j }}_0 = product8(key{{ j }}_0, q_lo{{ i }}_0, q_hi{{ i }}_0, 0.0);
+        //% for c in range(1, PARTS)
+        let s{{ i }}_{{ j }}_{{ c }} = product8(
+            key{{ j }}_{{ c }}, q_lo{{ i }}_{{ c }}, q_hi{{ i }}_{{ c }},
+            s{{ i }}_{{ j }}_{{ c - 1 }},
+        );
         //% endfor
         //% endfor
         //% endfor
+
         let next = min(block + 1u, end - 1u) * 8u;
         //% for c in range(PARTS)
-        key_ahead{{ c }} = stored_key(key_row(next, key_head), d{{ c }});
-        value_ahead{{ c }} = stored_value(value_row(next, key_head), d{{ c }});
+        key_ahead{{ c }} = stored_key(key_row(next, kv_head), d{{ c }});
+        value_ahead{{ c }} = stored_value(value_row(next, kv_head), d{{ c }});
         //% endfor
+        // Of the eight tokens' sums a lane gets those of one: after three exchanges s<row> is the
+        // score of token `lane` with all lanes' parts in it.
         let token = block * 8u + lane;
         //% set last = PARTS - 1
         //% for i in range(ROWS)
         //% for j in range(0, 8, 2)
-        let two{{ i }}_{{ j }} = meet(lane, 1u, s{{ i }}_{{ j }}_{{ last }}, s{{ i }}_{{ j + 1 }}_{{ last }});
+        let two{{ i }}_{{ j }} = meet(
+            lane, 1u, s{{ i }}_{{ j }}_{{ last }}, s{{ i }}_{{ j + 1 }}_{{ last }},
+        );
         //% endfor
         let four{{ i }} = meet(lane, 2u, two{{ i }}_0, two{{ i }}_2);
         var s{{ i }} = meet(lane, 4u, four{{ i }}, meet(lane, 2u, two{{ i }}_4, two{{ i }}_6));
         s{{ i }} *= SCORE_UNIT;
         //% if CAPPED
-        s{{ i }} = p.cap * tanh(clamp(s{{ i }} / p.cap, -10.0, 10.0));
+        s{{ i }} = p.softcap * tanh(clamp(s{{ i }} / p.softcap, -10.0, 10.0));
         //% endif
         //% if WINDOW
         s{{ i }} = select(-1e30, s{{ i }}, token <= last{{ i }} && token + p.window > last{{ i }});
@@ -157,6 +166,9 @@ fn attention(workgroup: vec3<u32>, grid: vec3<u32>, lane: u32) {
         hi{{ i }}_{{ c }} *= fade{{ i }};
         //% endfor
         //% endfor
+
+        // lo<row>_<part>, hi<row>_<part>: ROWS x PARTS x 8 numbers of the result in registers, to
+        // which each of the eight tokens adds its value times its weight.
         //% for j in range(8)
         {
             //% for c in range(PARTS)
@@ -180,13 +192,13 @@ fn attention(workgroup: vec3<u32>, grid: vec3<u32>, lane: u32) {
         let all = subgroupAdd(total{{ i }});
         //% if PIECES
         let scale = 1.0;
-        let row = workgroup.z * p.heads + first_head + {{ i }}u;
+        let row = workgroup.z * p.n_heads + first_head + {{ i }}u;
         if lane == 0u {
             store_stats(row, vec4<f32>(top{{ i }}, all, 0.0, 0.0));
         }
         //% else
         let scale = 1.0 / all;
-        let row = (first + {{ i // HEADS }}u) * p.heads + first_head + {{ i % HEADS }}u;
+        let row = (first + {{ i // HEADS }}u) * p.n_heads + first_head + {{ i % HEADS }}u;
         //% endif
         if first + {{ i // HEADS }}u < p.tokens {
             //% for c in range(PARTS)

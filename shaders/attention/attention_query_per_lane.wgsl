@@ -1,17 +1,18 @@
-// The same as attention.wgsl with nothing shared: a lane owns one query of one head and walks over
-// the cache alone. Needs no subgroups and no workgroup memory; neighbouring lanes are neighbouring
-// heads of a token, which read the same or neighbouring parts of the cache.
+// y[t, h] = softmax(q[t, h] · keys / sqrt(D)) · values, as in attention.wgsl, with nothing shared:
+// needs no subgroups and no workgroup memory.
 //
-// Grid: x over one workgroup of 32 lanes for each 32 of tokens * heads, z over PIECES of a token's
-// cache. HEAD8 = head4 / 2.
+// Grid: x over tokens * heads, 32 a workgroup; z over PIECES of a token's cache.
+// Lane: owns one query of one head and walks over the cache alone.
+// Reads: neighbouring lanes are neighbouring heads of a token, which read the same or neighbouring
+// parts of the cache.
 //% include "cache_read"
 
 fn attention_query_per_lane(invocation: vec3<u32>, workgroup: vec3<u32>) {
-    if invocation.x >= p.tokens * p.heads {
+    if invocation.x >= p.tokens * p.n_heads {
         return;
     }
-    let key_head = invocation.x % p.heads / p.group;
-    let last = load_step(0u).x + invocation.x / p.heads;
+    let kv_head = invocation.x % p.n_heads / p.group;
+    let last = load_step(0u).x + invocation.x / p.n_heads;
     let own = invocation.x * HEAD4;
     var top = -1e30;
     var total = 0.0;
@@ -34,9 +35,9 @@ fn attention_query_per_lane(invocation: vec3<u32>, workgroup: vec3<u32>) {
     //% endif
     for (var token = start; token < end; token++) {
         var s = 0.0;
-        let key_at = key_row(token, key_head);
+        let key_at = key_row(token, kv_head);
         let key_scales = scales_of_key(key_at);
-        let value_at = value_row(token, key_head);
+        let value_at = value_row(token, kv_head);
         let value_scales = scales_of_value(value_at);
         for (var d = 0u; d < HEAD8; d++) {
             let key = key_eight(key_at, d, key_scales);
@@ -44,7 +45,7 @@ fn attention_query_per_lane(invocation: vec3<u32>, workgroup: vec3<u32>) {
         }
         s *= p.scale;
         //% if CAPPED
-        s = p.cap * tanh(clamp(s / p.cap, -10.0, 10.0));
+        s = p.softcap * tanh(clamp(s / p.softcap, -10.0, 10.0));
         //% endif
         let high = max(top, s);
         let fade = exp(top - high);
@@ -58,7 +59,7 @@ fn attention_query_per_lane(invocation: vec3<u32>, workgroup: vec3<u32>) {
         }
     }
     //% if PIECES
-    let row = workgroup.z * p.heads + invocation.x;
+    let row = workgroup.z * p.n_heads + invocation.x;
     store_stats(row, vec4<f32>(top, total, 0.0, 0.0));
     for (var d = 0u; d < HEAD8; d++) {
         store_y(row * HEAD4 + 2u * d, lo[d]);

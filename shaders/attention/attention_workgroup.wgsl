@@ -1,26 +1,25 @@
-// The same as attention.wgsl for GPUs: a workgroup shares ROWS queries, HEADS heads of TOKENS
-// tokens that use the same keys, and splits the cache between its teams of eight lanes. Needs no
-// subgroups.
+// y[t, h] = softmax(q[t, h] · keys / sqrt(D)) · values, as in attention.wgsl, for GPUs: a workgroup
+// shares ROWS queries, HEADS heads of TOKENS tokens that use the same keys, and splits the cache
+// between its teams of eight lanes. Needs no subgroups.
 //
-// Lane = team * 8 + l. Of every TEAMS * 8 tokens of the cache, a team takes one block of eight. Who
-// reads what:
-//   q       all of the tile's queries, once, neighbouring lanes neighbouring texels, into workgroup
-//           memory; from there all lanes read one address.
-//   keys    lane l owns token l of its team's block: eight lanes read 128 contiguous bytes, and the
-//           head's D / 8 steps follow one another: 16 D bytes for each team, teams being next to
-//           each other.
-//   values  lane l owns the eight numbers l * 8 .. of the head (and every 64th after them): eight
-//           lanes read up to 128 contiguous bytes of one token.
-//   scores, weights  eight lanes write eight neighbouring words, and read one word or the team's
-//                    eight.
-// The strategy with f16 reads keys and values as halves, at the same addresses: 16 bytes a lane. A
-// team keeps its own highest score, sum of weights and sum of values, as the softmax is computed;
+// A team keeps its own highest score, sum of weights and sum of values, as the softmax is computed;
 // the teams' meet at the end. What a team sums before it has seen a token its query may see fades
 // to nothing: its top is -1e30 then. Blocks beyond the last visible one are not read, but the
 // barriers are reached by all lanes.
 //
 // Grid: x over TOKENS tokens, the last ones, which see most, first; y over heads / HEADS; z over
 // PIECES of a token's cache, each with a softmax of its own. PARTS = HEAD8 / 8, rounded up.
+// Lane: team * 8 + l. Of every TEAMS * 8 tokens of the cache, a team takes one block of eight.
+// Reads:
+//   q       all of the tile's queries, once, neighbouring lanes neighbouring texels, into workgroup
+//           memory; from there all lanes read one address.
+//   keys    lane l owns token l of its team's block: eight lanes read 128 contiguous bytes, and the
+//           head's D / 8 steps follow one another: 16 D bytes for each team, teams being next to
+//           each other. Keys and values that are halves may be read as such, 16 bytes a lane.
+//   values  lane l owns the eight numbers l * 8 .. of the head (and every 64th after them): eight
+//           lanes read up to 128 contiguous bytes of one token.
+//   scores, weights  eight lanes write eight neighbouring words, and read one word or the team's
+//            eight.
 //% set ROWS = HEADS * TOKENS
 //% include "cache_read"
 
@@ -35,13 +34,14 @@ fn attention_workgroup(workgroup: vec3<u32>, grid: vec3<u32>, lane: u32) {
     let team = lane >> 3u;
     let first_head = workgroup.y * {{ HEADS }}u;
     let first = (grid.x - 1u - workgroup.x) * {{ TOKENS }}u;
-    let key_head = first_head / p.group;
+    let kv_head = first_head / p.group;
     let position = load_step(0u).x;
     // Surplus tokens repeat the last one.
     for (var i = lane; i < {{ ROWS }}u * HEAD4; i += LANES) {
         let row = i / HEAD4;
         let token = min(first + row / {{ HEADS }}u, p.tokens - 1u);
-        queries[i] = load_q((token * p.heads + first_head + row % {{ HEADS }}u) * HEAD4 + i % HEAD4);
+        let head = first_head + row % {{ HEADS }}u;
+        queries[i] = load_q((token * p.n_heads + head) * HEAD4 + i % HEAD4);
     }
     //% for i in range(ROWS)
     let last{{ i }} = position + min(first + {{ i // HEADS }}u, p.tokens - 1u);
@@ -56,7 +56,9 @@ fn attention_workgroup(workgroup: vec3<u32>, grid: vec3<u32>, lane: u32) {
 
     let blocks = (last{{ ROWS - 1 }} >> 3u) + 1u;
     //% if WINDOW
-    let begin = ((max(last0 + 1u, p.window) - p.window) >> 3u) / {{ 4 if PIECES else TEAMS }}u * {{ 4 if PIECES else TEAMS }}u;
+    //% set together = 4 if PIECES else TEAMS
+    let first_seen = (max(last0 + 1u, p.window) - p.window) >> 3u;
+    let begin = first_seen / {{ together }}u * {{ together }}u;
     //% else
     let begin = 0u;
     //% endif
@@ -75,22 +77,26 @@ fn attention_workgroup(workgroup: vec3<u32>, grid: vec3<u32>, lane: u32) {
         var s{{ i }} = 0.0;
         //% endfor
         if block < end {
-            let key_at = key_row(token, key_head);
+            let key_at = key_row(token, kv_head);
             let key_scales = scales_of_key(key_at);
             for (var d = 0u; d < HEAD8; d++) {
                 let key = key_eight(key_at, d, key_scales);
                 //% for i in range(ROWS)
-                s{{ i }} = product8(key, queries[{{ i }}u * HEAD4 + 2u * d], queries[{{ i }}u * HEAD4 + 2u * d + 1u], s{{ i }});
+                {
+                    let q_at = {{ i }}u * HEAD4 + 2u * d;
+                    s{{ i }} = product8(key, queries[q_at], queries[q_at + 1u], s{{ i }});
+                }
                 //% endfor
             }
         }
         //% for i in range(ROWS)
         s{{ i }} *= p.scale;
         //% if CAPPED
-        s{{ i }} = p.cap * tanh(clamp(s{{ i }} / p.cap, -10.0, 10.0));
+        s{{ i }} = p.softcap * tanh(clamp(s{{ i }} / p.softcap, -10.0, 10.0));
         //% endif
         //% if WINDOW
-        s{{ i }} = select(-1e30, s{{ i }}, block < end && token <= last{{ i }} && token + p.window > last{{ i }});
+        let in_window{{ i }} = token + p.window > last{{ i }};
+        s{{ i }} = select(-1e30, s{{ i }}, block < end && token <= last{{ i }} && in_window{{ i }});
         //% else
         s{{ i }} = select(-1e30, s{{ i }}, block < end && token <= last{{ i }});
         //% endif
@@ -120,8 +126,9 @@ fn attention_workgroup(workgroup: vec3<u32>, grid: vec3<u32>, lane: u32) {
         }
         //% endfor
         workgroupBarrier();
+        // lo<row>_<part>, hi<row>_<part>: ROWS x PARTS x 8 numbers of the result in registers.
         if block < end {
-            let value_at = value_row(block * 8u, key_head);
+            let value_at = value_row(block * 8u, kv_head);
             for (var j = 0u; j < 8u; j++) {
                 let at = value_at + j * ROW_TEXELS;
                 let value_scales = scales_of_value(at);
@@ -180,13 +187,13 @@ fn attention_workgroup(workgroup: vec3<u32>, grid: vec3<u32>, lane: u32) {
             sum += sums[(lane >> 3u) * LANES + other];
         }
         //% if PIECES
-        let row = workgroup.z * p.heads + first_head + {{ i }}u;
+        let row = workgroup.z * p.n_heads + first_head + {{ i }}u;
         store_y(row * HEAD4 + 2u * (l + {{ 8 * c }}u) + (lane >> 3u), sum);
         if lane == 0u {
             store_stats(row, vec4<f32>(highest{{ i }}, total, 0.0, 0.0));
         }
         //% else
-        let row = (first + {{ i // HEADS }}u) * p.heads + first_head + {{ i % HEADS }}u;
+        let row = (first + {{ i // HEADS }}u) * p.n_heads + first_head + {{ i % HEADS }}u;
         store_y(row * HEAD4 + 2u * (l + {{ 8 * c }}u) + (lane >> 3u), sum / total);
         //% endif
     }

@@ -1,17 +1,21 @@
-// y[n, h] = softmax(scale * q[n, h] . keys) . values over the places up to the query's own, softmax
-// computed as keys come by. stats[n, h] keeps the logarithm of the sum of exponentials, for the
-// gradient. A lane owns a query of a head. Neighbouring lanes are neighbouring heads of a query:
-// those of one key head read the same texel of kv at once, and the others neighbouring heads of the
-// same row. A lane's own q and y are contiguous, and each texel of them is touched once. Grid: x
-// over queries * heads, 32 a workgroup.
+// y[n, h] = softmax(scale q[n, h] · keys) · values over the places up to the query's own, with the
+// softmax computed as the keys come by.
+//
+// stats[n, h] keeps the logarithm of the sum of exponentials, for the gradient.
+//
+// Grid: x over queries * heads, 32 a workgroup.
+// Lane: owns a query of a head.
+// Reads: neighbouring lanes are neighbouring heads of a query: those of one KV head read the same
+// texel of kv at once, and the others neighbouring heads of the same row. A lane's own q and y are
+// contiguous, and each texel of them is touched once.
 //% include "causal"
 
 fn causal_attention(invocation: vec3<u32>) {
-    if invocation.x >= p.rows * p.heads {
+    if invocation.x >= p.rows * p.n_heads {
         return;
     }
-    let n = invocation.x / p.heads;
-    let head = invocation.x % p.heads / p.group;
+    let n = invocation.x / p.n_heads;
+    let head = invocation.x % p.n_heads / p.group;
     let first = n / p.queries * p.tokens;
     let last = first + p.tokens - p.queries + n % p.queries;
     let own = invocation.x * HEAD4;

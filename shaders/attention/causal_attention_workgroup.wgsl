@@ -1,17 +1,18 @@
-// As causal_attention.wgsl for GPUs: a workgroup owns LANES queries of one head of a sequence, a
-// lane one of them.
+// y[n, h] = softmax(scale q[n, h] · keys) · values, as in causal_attention.wgsl, for GPUs: keys and
+// values are staged in workgroup memory, TILE rows at a time.
 //
-// Keys and values are staged in workgroup memory, TILE rows at a time. Who reads what:
+// Rows that a query may not see are skipped by its lane; the barriers are reached by all lanes.
+//
+// Workgroup memory: 32 * TILE * HEAD4 bytes.
+//
+// Grid: x over LANES queries, y over heads, z over sequences.
+// Lane: owns a query of the workgroup's head and sequence.
+// Reads:
 //   kv     HEAD4 neighbouring lanes read the texels of a head of a row, 16 * HEAD4 contiguous bytes
-//          of its key and as many of its value: each row once for all of the workgroup's queries,
-//          where lanes apart read it once a query.
+//          of its key and as many of its value: each row once for all of the workgroup's queries.
 //   tiles  neighbouring lanes write neighbouring texels; all lanes read one address, which is one
 //          load for all of them.
 //   q, y   a lane's own, contiguous, each texel once.
-// Rows that a query may not see are skipped by its lane; the barriers are reached by all lanes.
-//
-// Workgroup memory: 32 * TILE * HEAD4 bytes. Grid: x over LANES queries, y over heads, z over
-// sequences.
 //% include "causal"
 
 const LANES: u32 = {{ LANES }}u;
@@ -23,7 +24,7 @@ fn causal_attention_workgroup(workgroup: vec3<u32>, lane: u32) {
     let first = workgroup.x * LANES;
     // Surplus lanes repeat the last query and store nothing.
     let query = min(first + lane, p.queries - 1u);
-    let row = (workgroup.z * p.queries + query) * p.heads + workgroup.y;
+    let row = (workgroup.z * p.queries + query) * p.n_heads + workgroup.y;
     let own = row * HEAD4;
     let hidden = p.tokens - p.queries; // places before the first query
     let end = hidden + min(first + LANES, p.queries);

@@ -1,19 +1,22 @@
-// Gradient of causal_attention with respect to its keys and values, summed over the queries that
-// see them and the heads that share them: dv = sum of w * dy, dk = scale * sum of w * (dy . v -
-// delta) * q (+ base); w as in causal_query_backward, which also gives delta. A lane owns a key
-// head of a row. Neighbouring lanes are neighbouring key heads of a row, then the next row: those
-// of one key head read the same q and dy at once, and the others neighbouring heads of the same
-// rows, which stay in a cache until all texels of a head are read. Grid: x over rows * key heads,
-// 32 a workgroup.
+// dk = scale Σ w (dy · v - delta) q, dv = Σ w dy (+ base), over the queries that see the place and
+// the heads that share its key: the gradient of causal_attention with respect to keys and values.
+//
+// The weights w are those of causal_query_backward.wgsl, which also gives delta.
+//
+// Grid: x over rows * KV heads, 32 a workgroup.
+// Lane: owns a KV head of a row.
+// Reads: neighbouring lanes are neighbouring KV heads of a row, then the next row: those of one KV
+// head read the same q and dy at once, and the others neighbouring heads of the same rows, which
+// stay in a cache until all texels of a head are read.
 //% include "causal"
 
 fn causal_key_backward(invocation: vec3<u32>) {
-    let key_heads = p.heads / p.group;
-    let t = invocation.x / key_heads;
+    let n_kv_heads = p.n_heads / p.group;
+    let t = invocation.x / n_kv_heads;
     if t >= p.rows / p.queries * p.tokens {
         return;
     }
-    let head = invocation.x % key_heads;
+    let head = invocation.x % n_kv_heads;
     let own = key_at(t, head);
     let place = t % p.tokens;
     let hidden = p.tokens - p.queries; // places before the first query
@@ -26,7 +29,7 @@ fn causal_key_backward(invocation: vec3<u32>) {
     //% endfor
     for (var n = max(place, hidden) - hidden; n < p.queries; n++) {
         for (var h = head * p.group; h < (head + 1u) * p.group; h++) {
-            let query = (first_row + n) * p.heads + h;
+            let query = (first_row + n) * p.n_heads + h;
             var products = vec4<f32>();
             var slopes = vec4<f32>();
             //% for d in range(HEAD4)

@@ -1,18 +1,20 @@
-// As causal_key_backward.wgsl for GPUs: a workgroup owns LANES places of a sequence and one key
-// head, a lane one of them.
+// dk = scale Σ w (dy · v - delta) q, dv = Σ w dy (+ base), as in causal_key_backward.wgsl, for
+// GPUs: the queries that may see a place, and the gradients of what these attended to, are staged
+// in workgroup memory, TILE queries of one head at a time.
 //
-// The queries that may see them, and the gradients of what these attended to, are staged in
-// workgroup memory, TILE queries of one head at a time. Who reads what:
+// Queries before a place are skipped by its lane; the barriers are reached by all lanes.
+//
+// Workgroup memory: TILE * (32 * HEAD4 + 8) bytes.
+//
+// Grid: x over LANES places, y over KV heads, z over sequences.
+// Lane: owns a place of the workgroup's sequence and KV head.
+// Reads:
 //   q, dy   HEAD4 neighbouring lanes read the texels of a head of a query, 16 * HEAD4 contiguous
 //           bytes of each: once for all of the workgroup's places.
 //   stats, delta  a lane reads those of one query.
 //   tiles   neighbouring lanes write neighbouring texels; all lanes read one address, which is one
 //           load for all of them.
-//   kv, dkv a lane's own, contiguous, each texel once.
-// Queries before a place are skipped by its lane; the barriers are reached by all lanes.
-//
-// Workgroup memory: TILE * (32 * HEAD4 + 8) bytes. Grid: x over LANES places, y over key heads, z
-// over sequences.
+//   kv, dkv  a lane's own, contiguous, each texel once.
 //% include "causal"
 
 const LANES: u32 = {{ LANES }}u;
@@ -38,13 +40,13 @@ fn causal_key_backward_workgroup(workgroup: vec3<u32>, lane: u32) {
         for (var h = workgroup.y * p.group; h < (workgroup.y + 1u) * p.group; h++) {
             for (var task = lane; task < TILE * HEAD4; task += LANES) {
                 let query = workgroup.z * p.queries + min(start + task / HEAD4, p.queries - 1u);
-                let at = (query * p.heads + h) * HEAD4 + task % HEAD4;
+                let at = (query * p.n_heads + h) * HEAD4 + task % HEAD4;
                 queries[task] = load_q(at);
                 gradients[task] = load_dy(at);
             }
             if lane < TILE {
                 let query = workgroup.z * p.queries + min(start + lane, p.queries - 1u);
-                let at = query * p.heads + h;
+                let at = query * p.n_heads + h;
                 levels[lane] = vec2<f32>(load_stats(at).x, load_delta(at).x);
             }
             workgroupBarrier();

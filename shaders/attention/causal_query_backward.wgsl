@@ -1,17 +1,21 @@
-// Gradient of causal_attention with respect to its queries. With the weights w = exp(scale * q . k
-// - stats), which are computed again, and delta = dy . y, a query's gradient is scale * sum over
-// keys of w * (dy . v - delta) * k (+ base). delta is kept for the gradient of keys and values (Dao
-// et al. 2022, arXiv:2205.14135, appendix B). A lane owns a query of a head and reads as
-// causal_attention does: neighbouring lanes the same keys and values, or those of neighbouring
-// heads. Grid: x over queries * heads, 32 a workgroup.
+// dq = scale Σ w (dy · v - delta) k (+ base) over the keys, with the weights w = exp(scale q · k -
+// stats), which are computed again, and delta = dy · y: the gradient of causal_attention with
+// respect to its queries (Dao et al. 2022, arXiv:2205.14135, appendix B).
+//
+// delta is kept for the gradient of keys and values.
+//
+// Grid: x over queries * heads, 32 a workgroup.
+// Lane: owns a query of a head.
+// Reads: neighbouring lanes read the same keys and values, or those of neighbouring heads, as in
+// causal_attention.wgsl.
 //% include "causal"
 
 fn causal_query_backward(invocation: vec3<u32>) {
-    if invocation.x >= p.rows * p.heads {
+    if invocation.x >= p.rows * p.n_heads {
         return;
     }
-    let n = invocation.x / p.heads;
-    let head = invocation.x % p.heads / p.group;
+    let n = invocation.x / p.n_heads;
+    let head = invocation.x % p.n_heads / p.group;
     let first = n / p.queries * p.tokens;
     let last = first + p.tokens - p.queries + n % p.queries;
     let own = invocation.x * HEAD4;

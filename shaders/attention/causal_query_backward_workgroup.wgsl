@@ -1,10 +1,13 @@
-// As causal_query_backward.wgsl for GPUs: a workgroup owns LANES queries of one head of a sequence,
-// a lane one of them, and keys and values are staged as in causal_attention_workgroup: 16 * HEAD4
-// contiguous bytes of a row's key and of its value, each row once for all of the workgroup's
-// queries. A lane's own q, y, dy and dq are contiguous, and each texel is touched once.
+// dq = scale Σ w (dy · v - delta) k (+ base), as in causal_query_backward.wgsl, for GPUs: keys and
+// values are staged in workgroup memory, TILE rows at a time.
 //
-// Workgroup memory: 32 * TILE * HEAD4 bytes. Grid: x over LANES queries, y over heads, z over
-// sequences.
+// Workgroup memory: 32 * TILE * HEAD4 bytes.
+//
+// Grid: x over LANES queries, y over heads, z over sequences.
+// Lane: owns a query of the workgroup's head and sequence.
+// Reads: HEAD4 neighbouring lanes read 16 * HEAD4 contiguous bytes of a row's key and of its value,
+// each row once for all of the workgroup's queries. A lane's own q, y, dy and dq are contiguous,
+// and each texel is touched once.
 //% include "causal"
 
 const LANES: u32 = {{ LANES }}u;
@@ -16,7 +19,7 @@ fn causal_query_backward_workgroup(workgroup: vec3<u32>, lane: u32) {
     let first = workgroup.x * LANES;
     // Surplus lanes repeat the last query and store nothing.
     let query = min(first + lane, p.queries - 1u);
-    let row = (workgroup.z * p.queries + query) * p.heads + workgroup.y;
+    let row = (workgroup.z * p.queries + query) * p.n_heads + workgroup.y;
     let own = row * HEAD4;
     let hidden = p.tokens - p.queries; // places before the first query
     let end = hidden + min(first + LANES, p.queries);

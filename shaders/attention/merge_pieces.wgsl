@@ -1,11 +1,11 @@
-// y[h] = Σ share[k, h] · x[k, h] / Σ share[k, h] · total[k, h], share = exp(top[k, h] - the highest
-// top): one token's attention from pieces of the cache, each with a softmax of its own (Dao et al.
-// 2023, Flash-Decoding).
+// y[h] = Σ share[k, h] · x[k, h] / Σ share[k, h] · total[k, h], with share = exp(top[k, h] - the
+// highest top): one token's attention from pieces of the cache, each with a softmax of its own (Dao
+// et al. 2023, Flash-Decoding).
 //
-// A lane owns a texel of y, so that neighbouring lanes read and write neighbouring texels; of the
-// stats, lanes of one head read the same.
-//
-// Grid: x over 8 texels of y.
+// Grid: x over texels of y, 8 a workgroup.
+// Lane: owns a texel of y.
+// Reads: neighbouring lanes read and write neighbouring texels; of the stats, lanes of one head
+// read the same.
 
 fn merge_pieces(workgroup: vec3<u32>, lane: u32) {
     let at = workgroup.x * 8u + lane;
@@ -13,12 +13,12 @@ fn merge_pieces(workgroup: vec3<u32>, lane: u32) {
         let head = at / p.head4;
         var high = -1e30;
         for (var k = 0u; k < p.pieces; k++) {
-            high = max(high, load_stats(k * p.heads + head).x);
+            high = max(high, load_stats(k * p.n_heads + head).x);
         }
         var sum = vec4<f32>();
         var total = 0.0;
         for (var k = 0u; k < p.pieces; k++) {
-            let stats = load_stats(k * p.heads + head);
+            let stats = load_stats(k * p.n_heads + head);
             let share = exp(stats.x - high);
             sum = fma(vec4<f32>(share), load_x(k * p.texels + at), sum);
             total = fma(share, stats.y, total);

@@ -1,13 +1,13 @@
-// Queries, keys and values of tokens from one tensor: the heads of queries and keys are normalised
-// where they have gains (Henry et al. 2020, arXiv:2010.04245, with RMSNorm), then rotated by their
-// position as in finish_rope_cache; keys and values go to the cache.
-//
-// A workgroup owns a head of a token, a lane eight numbers of it: neighbouring lanes read
-// neighbouring pairs of texels, so that a head is contiguous. Grid: x over heads of queries, keys
-// and values; y over tokens. LANES = D / 8, at least 8, a power of two.
+// q, k = rope(norm(x) gain), v = x, for the heads of x[t]: queries and keys are normalised where
+// they have gains (Henry et al. 2020, arXiv:2010.04245, with RMSNorm), then turned by their
+// position as in finish_rope_cache.wgsl; keys and values go to the cache.
 //
 // In a cache of bytes, four lanes share a scale, and two a texel of levels: the largest numbers of
 // all lanes, then their levels, meet in workgroup memory.
+//
+// Grid: x over heads of queries, keys and values; y over tokens.
+// Lane: owns eight numbers of the workgroup's head. LANES = D / 8, at least 8, a power of two.
+// Reads: neighbouring lanes read neighbouring pairs of texels, so that a head is contiguous.
 //% if CACHE == "q8_0"
 //% include "cache"
 //% else
@@ -26,8 +26,9 @@ const MOST: f32 = 8319008.0;
 // The largest of 32 numbers.
 fn largest_of(block: u32) -> f32 {
     let first = 4u * block;
-    let all = max(max(largest[first], largest[first + 1u]), max(largest[first + 2u], largest[first + 3u]));
-    return min(all, MOST);
+    let two = max(largest[first], largest[first + 1u]);
+    let other_two = max(largest[first + 2u], largest[first + 3u]);
+    return min(max(two, other_two), MOST);
 }
 
 // Two scales as halves.
@@ -64,7 +65,7 @@ fn qk_norm_rope(workgroup: vec3<u32>, lane: u32) {
     let from_x = t * p.width4 + h * HEAD4 + part;
     var lo = load_x(from_x);
     var hi = load_x(from_x + 1u);
-    let is_value = h >= p.heads + p.key_heads;
+    let is_value = h >= p.n_heads + p.n_kv_heads;
     //% if has_q_gain
     sums[lane] = select(0.0, dot(lo, lo) + dot(hi, hi), inside);
     workgroupBarrier();
@@ -76,7 +77,7 @@ fn qk_norm_rope(workgroup: vec3<u32>, lane: u32) {
             squares += sums[other];
         }
         let scale = inverseSqrt(squares / (4.0 * f32(HEAD4)) + p.eps);
-        if h < p.heads {
+        if h < p.n_heads {
             lo *= scale * load_q_gain(part);
             hi *= scale * load_q_gain(part + 1u);
         } else {
@@ -88,15 +89,15 @@ fn qk_norm_rope(workgroup: vec3<u32>, lane: u32) {
         lo = rotate(lo, load_rope(turn));
         hi = rotate(hi, load_rope(turn + 1u));
     }
-    if h < p.heads {
+    if h < p.n_heads {
         if inside {
-            let at = (t * p.heads + h) * HEAD4 + part;
+            let at = (t * p.n_heads + h) * HEAD4 + part;
             store_q(at, lo);
             store_q(at + 1u, hi);
         }
         return;
     }
-    let head = (h - p.heads) % p.key_heads;
+    let head = (h - p.n_heads) % p.n_kv_heads;
     //% if CACHE == "q8_0"
     let most = max(abs(lo), abs(hi));
     largest[lane] = select(0.0, max(max(most.x, most.y), max(most.z, most.w)), inside);

@@ -1,7 +1,8 @@
-// Rotary positions (Su et al. 2021, arXiv:2104.09864): in the first p.rotated4 texels of each row
-// neighbouring numbers are turned by the angle of the row's position, forwards or (p.sign = -1, the
-// gradient) backwards; the rest is copied. The table has cos, sin, cos, sin for two pairs a texel.
-// Grid: pointwise.
+// y[t] = x[t] with each pair of neighbouring numbers of its first p.rotated4 texels turned by the
+// angle of position t (+ base): rotary positions (Su et al. 2021, arXiv:2104.09864).
+//
+// With p.sign = -1 the pairs are turned back, which is the gradient. The table has cos, sin, cos,
+// sin for two pairs a texel.
 //% include "pointwise"
 
 fn texel(i: u32) {
@@ -9,7 +10,8 @@ fn texel(i: u32) {
     var v = load_x(i);
     if column < p.rotated4 {
         let position = p.first + i / p.width4 % p.period;
-        let turn = load_angles(position * p.head4 + column % p.head4) * vec4<f32>(1.0, p.sign, 1.0, p.sign);
+        let angles = load_angles(position * p.head4 + column % p.head4);
+        let turn = angles * vec4<f32>(1.0, p.sign, 1.0, p.sign);
         v = vec4<f32>(
             v.x * turn.x - v.y * turn.y,
             v.x * turn.y + v.y * turn.x,

@@ -17,6 +17,7 @@ fn activation(x: vec4<f32>) -> vec4<f32> {
 
 fn slope(x: vec4<f32>) -> vec4<f32> {
     let t = gelu_curve(x);
-    return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * 0.7978845608028654 * (1.0 + 0.134145 * x * x);
+    return 0.5 * (1.0 + t)
+        + 0.5 * x * (1.0 - t * t) * 0.7978845608028654 * (1.0 + 0.134145 * x * x);
 }
 //% endif

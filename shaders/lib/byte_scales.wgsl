@@ -8,7 +8,8 @@ fn byte_scales(b: u32, slot: u32) -> Scales {
     let h = select(t.xy, t.zw, (super_block & 1u) == 1u);
     let d = vec4<f32>(unpack2x16float(h.x), unpack2x16float(h.y));
     // Two signed bytes, of lo and hi, in each half of word (b mod 8) / 2.
-    let word = load_w(texel(p.scales, 4u * ((p.blocks + 7u) >> 3u), super_block * 4u + ((b & 7u) >> 1u), slot));
+    let step = super_block * 4u + ((b & 7u) >> 1u);
+    let word = load_w(texel(p.scales, 4u * ((p.blocks + 7u) >> 3u), step, slot));
     let s = word << vec4<u32>(16u * (1u - (b & 1u)));
     let d_lo = d * vec4<f32>(bitcast<vec4<i32>>(s << vec4<u32>(8u)) >> vec4<u32>(24u));
     let d_hi = d * vec4<f32>(bitcast<vec4<i32>>(s) >> vec4<u32>(24u));

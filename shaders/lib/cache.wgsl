@@ -15,7 +15,11 @@ const ROW_TEXELS: u32 = {{ ROW_TEXELS }}u;
 const KEY_STEP: u32 = {{ KEY_STEP }}u;
 
 fn place_of(position: u32, head: u32) -> u32 {
-    return head * p.positions + position{{ " % p.positions" if RING }};
+    //% if RING
+    return head * p.positions + position % p.positions;
+    //% else
+    return head * p.positions + position;
+    //% endif
 }
 
 // First texel of the value of head `head`; the next ones follow.
@@ -43,5 +47,9 @@ fn key_row(position: u32, head: u32) -> u32 {
 // leave. If rows begin at multiples of a power of two, no digit is carried, and a driver that sees
 // it works out once where all these texels are.
 fn after(row: u32, offset: u32) -> u32 {
-    return row {{ "|" if ROWS_OF_POWER else "+" }} offset;
+    //% if ROWS_OF_POWER
+    return row | offset;
+    //% else
+    return row + offset;
+    //% endif
 }

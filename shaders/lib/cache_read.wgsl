@@ -16,7 +16,11 @@ fn scales_of_value(row: u32) -> vec4<u32> {
     return vec4<u32>();
 }
 
-alias Stored = {{ "Halves" if halves_keys else "vec4<u32>" }};
+//% if halves_keys
+alias Stored = Halves;
+//% else
+alias Stored = vec4<u32>;
+//% endif
 
 fn stored_key(row: u32, d: u32) -> Stored {
     return load_keys(after(row, d * KEY_STEP));
@@ -45,7 +49,10 @@ fn scales_of_value(row: u32) -> vec4<u32> {
 alias Stored = Eight;
 
 fn stored_key(row: u32, d: u32) -> Stored {
-    return Stored(load_keys(after(row, 2u * d * KEY_STEP)), load_keys(after(row, (2u * d + 1u) * KEY_STEP)));
+    return Stored(
+        load_keys(after(row, 2u * d * KEY_STEP)),
+        load_keys(after(row, (2u * d + 1u) * KEY_STEP)),
+    );
 }
 
 fn stored_value(row: u32, d: u32) -> Stored {
@@ -66,7 +73,8 @@ fn scales_of_value(row: u32) -> vec4<u32> {
 
 // Four signed bytes: shifted up, then down with their sign.
 fn four_levels(word: u32) -> vec4<f32> {
-    return vec4<f32>(bitcast<vec4<i32>>(vec4<u32>(word) << vec4<u32>(24u, 16u, 8u, 0u)) >> vec4<u32>(24u));
+    let shifted = vec4<u32>(word) << vec4<u32>(24u, 16u, 8u, 0u);
+    return vec4<f32>(bitcast<vec4<i32>>(shifted) >> vec4<u32>(24u));
 }
 
 alias Stored = vec4<u32>;

@@ -3,7 +3,7 @@
 
 const HEAD4: u32 = {{ HEAD4 }}u;
 
-// Texel of the key of key head `head` of row t; its value is p.keys4 further on.
+// Texel of the key of KV head `head` of row t; its value is p.keys4 further on.
 fn key_at(t: u32, head: u32) -> u32 {
     return t * 2u * p.keys4 + head * HEAD4;
 }

@@ -64,7 +64,12 @@ fn finish_columns(token: u32, slot: u32, whole: Share) {
     let rms = 1.0;
     //% endif
     let r4 = group_of(slot);
-    if r4 < {{ "p.half4" if PAIRED else "p.rows4" }} {
+    //% if PAIRED
+    let groups = p.half4;
+    //% else
+    let groups = p.rows4;
+    //% endif
+    if r4 < groups {
         finish(token, r4, rms * whole.sum0, rms * whole.sum1);
     }
 }

@@ -8,5 +8,10 @@ fn column(i: u32, slot: u32) -> vec4<f32> {
 }
 
 fn quad(i: u32, slot: u32) -> mat4x4<f32> {
-    return mat4x4<f32>(column(i, slot), column(i + 1u, slot), column(i + 2u, slot), column(i + 3u, slot));
+    return mat4x4<f32>(
+        column(i, slot),
+        column(i + 1u, slot),
+        column(i + 2u, slot),
+        column(i + 3u, slot),
+    );
 }

@@ -13,6 +13,7 @@ fn fetch(b: u32, j: u32, slot: u32) -> Raw {
 fn unpack(raw: Raw) -> Quads {
     let fifth = (raw.high & vec4<u32>(0x01010101u)) << vec4<u32>(4u);
     let lo = (raw.low & vec4<u32>(0x0f0f0f0fu)) | fifth;
-    let hi = ((raw.low >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)) | (raw.high & vec4<u32>(0x10101010u));
+    let hi = ((raw.low >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu))
+        | (raw.high & vec4<u32>(0x10101010u));
     return Quads(byte_quad(lo), byte_quad(hi));
 }

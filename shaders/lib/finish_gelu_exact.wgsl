@@ -3,7 +3,8 @@
 
 fn finish_group(t: u32, r4: u32, v: vec4<f32>) {
     if r4 < p.rows4 {
-        store_y(t * p.width4 + p.first4 + r4, gelu_exact(v + load_bias(t * p.bias_width4 + p.first4 + r4)));
+        let biased = v + load_bias(t * p.bias_width4 + p.first4 + r4);
+        store_y(t * p.width4 + p.first4 + r4, gelu_exact(biased));
     }
 }
 

@@ -1,7 +1,8 @@
 // y[t] = max(product + bias, 0).
 fn finish_group(t: u32, r4: u32, v: vec4<f32>) {
     if r4 < p.rows4 {
-        store_y(t * p.width4 + p.first4 + r4, max(v + load_bias(t * p.bias_width4 + p.first4 + r4), vec4<f32>()));
+        let biased = v + load_bias(t * p.bias_width4 + p.first4 + r4);
+        store_y(t * p.width4 + p.first4 + r4, max(biased, vec4<f32>()));
     }
 }
 

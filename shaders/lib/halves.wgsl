@@ -14,7 +14,9 @@ fn halves(t: vec4<u32>) -> Eight {
 }
 
 fn pack_halves(lo: vec4<f32>, hi: vec4<f32>) -> vec4<u32> {
-    return vec4<u32>(pack2x16float(lo.xy), pack2x16float(lo.zw), pack2x16float(hi.xy), pack2x16float(hi.zw));
+    return vec4<u32>(
+        pack2x16float(lo.xy), pack2x16float(lo.zw), pack2x16float(hi.xy), pack2x16float(hi.zw),
+    );
 }
 
 // sum + a · (lo, hi)

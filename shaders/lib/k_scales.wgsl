@@ -14,7 +14,8 @@ fn scales(b: u32, slot: u32) -> Scales {
     var mn = middle & vec4<u32>(63u);
     if (b & 4u) != 0u {
         sc = (top & vec4<u32>(15u)) | ((low >> vec4<u32>(2u)) & vec4<u32>(0x30u));
-        mn = ((top >> vec4<u32>(4u)) & vec4<u32>(15u)) | ((middle >> vec4<u32>(2u)) & vec4<u32>(0x30u));
+        mn = ((top >> vec4<u32>(4u)) & vec4<u32>(15u))
+            | ((middle >> vec4<u32>(2u)) & vec4<u32>(0x30u));
     }
     let d = head.d_lo * vec4<f32>(sc);
     let m = -head.m_lo * vec4<f32>(mn);

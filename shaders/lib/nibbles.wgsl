@@ -2,10 +2,13 @@
 
 const HAS_SCALES: bool = true;
 // The COLUMN_SCALE of formats that mask all fields in place.
-const IN_PLACE: vec4<f32> = vec4<f32>(1.0, 0.00390625, 0.0000152587890625, 0.000000059604644775390625);
+const IN_PLACE: vec4<f32> = vec4<f32>(
+    1.0, 0.00390625, 0.0000152587890625, 0.000000059604644775390625,
+);
 
 fn levels(masked: vec4<u32>) -> vec4<f32> {
-    return vec4<f32>(bitcast<vec4<i32>>(masked)); // from i32: software adapters convert u32 the long way
+    // From i32: software adapters convert u32 the long way.
+    return vec4<f32>(bitcast<vec4<i32>>(masked));
 }
 
 // Four columns of four rows from fields at bits 0, 8, 16, 24.

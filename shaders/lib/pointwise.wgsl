@@ -1,6 +1,10 @@
-// A workgroup owns 256 texels, a lane every 64th of them: 64 neighbouring lanes read, and write,
-// 1024 contiguous bytes at a time of each operand that has the shape of the result. The shader
-// gives `texel(i)`, which computes texel i of p.texels. Grid: workgroups x + FOLD * y.
+// A kernel whose lanes each compute texels of their own: the shader gives `texel(i)`, which
+// computes texel i of p.texels.
+//
+// Grid: workgroups x + FOLD * y, 256 texels each.
+// Lane: owns every 64th of them.
+// Reads: 64 neighbouring lanes read, and write, 1024 contiguous bytes at a time of each operand
+// that has the shape of the result.
 
 fn {{ ENTRY }}(workgroup: vec3<u32>, lane: u32) {
     let first = (workgroup.x + {{ FOLD }}u * workgroup.y) * 256u;

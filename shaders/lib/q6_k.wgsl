@@ -19,7 +19,8 @@ fn fetch(b: u32, j: u32, slot: u32) -> Raw {
 fn unpack(raw: Raw) -> Quads {
     let top = vec4<u32>(0x03030303u);
     let lo = (raw.low & vec4<u32>(0x0f0f0f0fu)) | ((raw.high.lo & top) << vec4<u32>(4u));
-    let hi = ((raw.low >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu)) | ((raw.high.hi & top) << vec4<u32>(4u));
+    let hi = ((raw.low >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu))
+        | ((raw.high.hi & top) << vec4<u32>(4u));
     return Quads(byte_quad(lo), byte_quad(hi));
 }
 

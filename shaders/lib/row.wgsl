@@ -1,19 +1,20 @@
-// Rows that the LANES lanes of a workgroup share. Lane i reads the texels i, i + LANES, … of a row:
-// at each step neighbouring lanes read neighbouring texels, LANES * 16 contiguous bytes, and a row
-// is read once a pass, whole lines of a cache at a time.
+// Rows that the LANES lanes of a workgroup share. row_sum, row_max and row_min give all lanes what
+// they have together, and are reached by all of them.
 //
-// row_sum, row_max and row_min give all lanes what they have together, and are reached by all of
-// them. With SUBGROUPS a subgroup puts its own together first, of whatever size it is, and only
-// these meet in workgroup memory, where all lanes read the same word at once. Else they meet in a
-// tree: neighbouring lanes read and write neighbouring words, each in a bank of its own. The order
-// is the same in each run and for each row.
+// With SUBGROUPS a subgroup puts its own together first, of whatever size it is, and only these
+// meet in workgroup memory. Without, the lanes meet in a tree. The order is the same in each run
+// and for each row.
+//
+// Lane: owns the texels lane, lane + LANES, … of the row.
+// Reads: at each step neighbouring lanes read neighbouring texels, LANES * 16 contiguous bytes, and
+// a row is read once a pass, whole lines of a cache at a time. In workgroup memory neighbouring
+// lanes read and write neighbouring words, each in a bank of its own, or all read one word.
 
 const LANES: u32 = {{ LANES }}u;
 var<workgroup> met: array<u32, LANES>;
 
-// What an entry point gets beside its workgroup, which decides on barriers and must be seen to be
-// the same for all lanes. With SUBGROUPS it takes a subgroup's size, too, and has no use for it:
-// only beside such an argument does naga 30 write a structure's subgroup values into HLSL.
+// What an entry function asks for besides its workgroup, which decides on barriers and must be seen
+// to be the same for all lanes.
 struct Lane {
     @builtin(local_invocation_index) lane: u32,
     //% if SUBGROUPS
@@ -23,40 +24,83 @@ struct Lane {
     //% endif
 }
 
-//% set sum, max, min = ["sum", "f32", "Add"], ["max", "f32", "Max"], ["min", "u32", "Min"]
-//% for name, kind, operation in [sum, max, min]
-fn both_{{ name }}(a: {{ kind }}, b: {{ kind }}) -> {{ kind }} {
-    return {{ "a + b" if name == "sum" else name ~ "(a, b)" }};
-}
-
-fn row_{{ name }}(own: {{ kind }}, at: Lane) -> {{ kind }} {
-    //% if SUBGROUPS
-    let together = subgroup{{ operation }}(own);
+// All lanes wait, before they read what others wrote or write what others read.
+//% if SUBGROUPS
+fn meet(of_subgroup: u32, at: Lane) {
     if at.place == 0u {
-        met[at.subgroup] = bitcast<u32>(together);
+        met[at.subgroup] = of_subgroup;
     }
     workgroupBarrier();
-    var whole = bitcast<{{ kind }}>(met[0]);
+}
+//% else
+fn meet(own: u32, at: Lane) {
+    met[at.lane] = own;
+    workgroupBarrier();
+}
+//% endif
+
+fn row_sum(own: f32, at: Lane) -> f32 {
+    //% if SUBGROUPS
+    meet(bitcast<u32>(subgroupAdd(own)), at);
+    var whole = bitcast<f32>(met[0]);
     for (var other = 1u; other < at.subgroups; other++) {
-        whole = both_{{ name }}(whole, bitcast<{{ kind }}>(met[other]));
+        whole += bitcast<f32>(met[other]);
     }
     //% else
-    met[at.lane] = bitcast<u32>(own);
-    workgroupBarrier();
-    //% for half in [128, 64, 32, 16, 8, 4, 2, 1]
-    //% if half < LANES
+    meet(bitcast<u32>(own), at);
+    //% for half in [128, 64, 32, 16, 8, 4, 2, 1] if half < LANES
     if at.lane < {{ half }}u {
-        let other = bitcast<{{ kind }}>(met[at.lane + {{ half }}u]);
-        met[at.lane] = bitcast<u32>(both_{{ name }}(bitcast<{{ kind }}>(met[at.lane]), other));
+        let other = bitcast<f32>(met[at.lane + {{ half }}u]);
+        met[at.lane] = bitcast<u32>(bitcast<f32>(met[at.lane]) + other);
     }
     workgroupBarrier();
-    //% endif
     //% endfor
-    let whole = bitcast<{{ kind }}>(met[0]);
+    let whole = bitcast<f32>(met[0]);
     //% endif
-    // Before anybody writes again.
     workgroupBarrier();
     return whole;
 }
 
-//% endfor
+fn row_max(own: f32, at: Lane) -> f32 {
+    //% if SUBGROUPS
+    meet(bitcast<u32>(subgroupMax(own)), at);
+    var whole = bitcast<f32>(met[0]);
+    for (var other = 1u; other < at.subgroups; other++) {
+        whole = max(whole, bitcast<f32>(met[other]));
+    }
+    //% else
+    meet(bitcast<u32>(own), at);
+    //% for half in [128, 64, 32, 16, 8, 4, 2, 1] if half < LANES
+    if at.lane < {{ half }}u {
+        let other = bitcast<f32>(met[at.lane + {{ half }}u]);
+        met[at.lane] = bitcast<u32>(max(bitcast<f32>(met[at.lane]), other));
+    }
+    workgroupBarrier();
+    //% endfor
+    let whole = bitcast<f32>(met[0]);
+    //% endif
+    workgroupBarrier();
+    return whole;
+}
+
+fn row_min(own: u32, at: Lane) -> u32 {
+    //% if SUBGROUPS
+    meet(subgroupMin(own), at);
+    var whole = met[0];
+    for (var other = 1u; other < at.subgroups; other++) {
+        whole = min(whole, met[other]);
+    }
+    //% else
+    meet(own, at);
+    //% for half in [128, 64, 32, 16, 8, 4, 2, 1] if half < LANES
+    if at.lane < {{ half }}u {
+        let other = met[at.lane + {{ half }}u];
+        met[at.lane] = min(met[at.lane], other);
+    }
+    workgroupBarrier();
+    //% endfor
+    let whole = met[0];
+    //% endif
+    workgroupBarrier();
+    return whole;
+}

@@ -3,7 +3,9 @@
 // chose, TOKENS of a group and the rows of its expert.
 struct Tile {
     first: u32, // place of the first token
-    count: u32, // tokens, {{ TOKENS }} at most; GROUPED: none where the group has no more, or its expert is in another part
+    // Tokens, {{ TOKENS }} at most; with GROUPED none where the group has no more, or its expert
+    // is in another part.
+    count: u32,
     slot: u32, // first slot of the rows
 }
 
@@ -33,5 +35,9 @@ fn token_of(tile: Tile, i: u32) -> u32 {
 
 // First texel of a token's activations.
 fn activations_of(token: u32) -> u32 {
-    return {{ "token / p.share" if GROUPED else "(p.first_token + token)" }} * p.blocks * 8u;
+    //% if GROUPED
+    return token / p.share * p.blocks * 8u;
+    //% else
+    return (p.first_token + token) * p.blocks * 8u;
+    //% endif
 }

@@ -1,10 +1,15 @@
-// As gemm.wgsl for GPUs: C = alpha * op(A) op(B) (+ base) in tiles of ROWS rows and 64 columns a
-// workgroup.
+// C = alpha op(A) op(B) (+ base), as in gemm.wgsl, for GPUs: in tiles of ROWS rows and 64 columns.
 //
 // A tile walks over the depth 32 steps at a time. Both operands' steps are staged in workgroup
-// memory, then each lane multiplies its 8 rows by its 4 columns, all sums in registers. Lane = y *
-// 16 + x owns texel x of the tile's columns and the rows y, y + ROWS / 8, …; in tn, where a texel
-// of A is four rows, the texels y and y + ROWS / 8. Who reads what:
+// memory, then each lane multiplies its 8 rows by its 4 columns. Steps beyond the depth are zeros
+// in both tiles. Surplus rows and columns repeat the last ones and store nothing.
+//
+// Workgroup memory: 8 KiB, and 128 bytes a row.
+//
+// Grid: x over 64 columns, y over ROWS rows.
+// Lane: y * 16 + x owns texel x of the tile's columns and the rows y, y + ROWS / 8, …; in tn, where
+// a texel of A is four rows, the texels y and y + ROWS / 8.
+// Reads:
 //   A      nn and nt, [M, K]: eight lanes read 128 contiguous bytes of a row; tn, [K, M]: lanes
 //          read the texels of a step of K side by side, 128 or 256 contiguous bytes.
 //   B      nn and tn, [K, N]: sixteen lanes read 256 contiguous bytes of a step of K; nt, [N, K]:
@@ -16,10 +21,6 @@
 //          once, sixteen lanes one texel, are in different banks; in tn it is [step][texel of
 //          rows].
 //   C      sixteen lanes write 256 contiguous bytes of a row.
-// Steps beyond the depth are zeros in both tiles. Surplus rows and columns repeat the last ones and
-// store nothing.
-//
-// Workgroup memory: 8 KiB, and 128 bytes a row. Grid: x over 64 columns, y over ROWS rows.
 
 const ROWS: u32 = {{ ROWS }}u;
 const LANES: u32 = 2u * ROWS;
@@ -60,9 +61,13 @@ fn gemm_workgroup_tile(workgroup: vec3<u32>, lane: u32) {
         for (var task = lane; task < 128u; task += LANES) {
             let k4 = (start >> 2u) + (task & 7u);
             let column4 = task >> 3u;
-            let at = min(first_column + column4, p.columns4 - 1u) * 4u * p.depth4 + min(k4, p.depth4 - 1u);
+            let column = 4u * min(first_column + column4, p.columns4 - 1u);
+            let at = column * p.depth4 + min(k4, p.depth4 - 1u);
             var b = transpose(mat4x4<f32>(
-                load_b(at), load_b(at + p.depth4), load_b(at + 2u * p.depth4), load_b(at + 3u * p.depth4),
+                load_b(at),
+                load_b(at + p.depth4),
+                load_b(at + 2u * p.depth4),
+                load_b(at + 3u * p.depth4),
             ));
             if k4 >= p.depth4 {
                 b = mat4x4<f32>();
@@ -81,6 +86,7 @@ fn gemm_workgroup_tile(workgroup: vec3<u32>, lane: u32) {
         }
         //% endif
         workgroupBarrier();
+        // sum<row>: 8 rows x 4 columns of sums in registers.
         for (var k4 = 0u; k4 < 8u; k4++) {
             //% for k in range(4)
             let b{{ k }} = right[right_at(4u * k4 + {{ k }}u, x)];
@@ -115,7 +121,11 @@ fn gemm_workgroup_tile(workgroup: vec3<u32>, lane: u32) {
     if column < p.columns4 {
         //% for r in range(8)
         {
-            let row = first_row + {{ "4u * (y + " ~ r // 4 ~ "u * APART) + " ~ r % 4 ~ "u" if FORM == "tn" else "y + " ~ r ~ "u * APART" }};
+            //% if FORM == "tn"
+            let row = first_row + 4u * (y + {{ r // 4 }}u * APART) + {{ r % 4 }}u;
+            //% else
+            let row = first_row + y + {{ r }}u * APART;
+            //% endif
             if row < p.rows {
                 let at = row * p.columns4 + column;
                 //% if has_base

@@ -1,18 +1,19 @@
 // y[t] = finish(W · norm(x[t])) for many tokens: prefill.
 //
-// A lane owns two groups of four rows for TOKENS tokens, all sums in registers. Weights are turned
-// into floats once for all tokens. With BROADCAST lane i loads the activations of tokens i, i + 8,
-// … and the lanes share them through the subgroup; else every lane loads all. Neighbouring lanes
-// read neighbouring texels of W, 128 contiguous bytes for eight lanes, and write neighbouring
-// texels of y; what they read of x is shared, or one address. RMSNorm as in matvec: lane i sums the
-// squares of its tokens.
+// Weights are turned into floats once for all tokens. With BROADCAST lane i loads the activations
+// of tokens i, i + 8, … and the lanes share them through the subgroup; else every lane loads all.
+// RMSNorm as in matvec.wgsl: lane i sums the squares of its tokens.
 //
-// Grid: x over row groups as in matvec, y over TOKENS tokens; with TOKENS_FIRST the other way
+// Grid: x over row groups as in matvec.wgsl, y over TOKENS tokens; with TOKENS_FIRST the other way
 // round, so that what follows one another shares its weights.
+// Lane: owns two groups of four rows for TOKENS tokens, all sums in registers.
+// Reads: neighbouring lanes read neighbouring texels of W, 128 contiguous bytes for eight lanes,
+// and write neighbouring texels of y; what they read of x is shared, or one address.
 //% include FORMAT
 //% include FINISH
 //% include "tile"
 
+// sum<group>_<token>: 2 row groups x TOKENS x 4 sums in registers.
 //% for g in range(2)
 //% for t in range(TOKENS)
 var<private> sum{{ g }}_{{ t }}: vec4<f32>;
@@ -57,16 +58,26 @@ fn scaled(q: mat4x4<f32>, d: vec4<f32>, m: vec4<f32>) -> mat4x4<f32> {
 }
 
 fn matmul(workgroup: vec3<u32>, lane: u32) {
-    let row_tile = workgroup.{{ "y" if TOKENS_FIRST else "x" }};
+    //% if TOKENS_FIRST
+    let row_tile = workgroup.y;
+    let token_tile = workgroup.x;
+    //% else
+    let row_tile = workgroup.x;
+    let token_tile = workgroup.y;
+    //% endif
     let slot = row_tile * {{ 8 if PAIRED else 16 }}u + lane;
-    let tile = tile_of(workgroup.{{ "x" if TOKENS_FIRST else "y" }});
+    let tile = tile_of(token_tile);
     //% if GROUPED
     if tile.count == 0u {
         return;
     }
     //% endif
     let slot0 = tile.slot + slot;
-    let slot1 = slot0 + {{ "p.half4" if PAIRED else "8u" }};
+    //% if PAIRED
+    let slot1 = slot0 + p.half4;
+    //% else
+    let slot1 = slot0 + 8u;
+    //% endif
     // Surplus tokens repeat the last one and store nothing.
     //% for i in range(LOADS)
     //% if BROADCAST
@@ -124,7 +135,11 @@ fn matmul(workgroup: vec3<u32>, lane: u32) {
     // A loop, not a list: what follows a product is large code, and would stand here once for each
     // token.
     let r4 = group_of(slot);
-    let in_matrix = r4 < {{ "p.half4" if PAIRED else "p.rows4" }};
+    //% if PAIRED
+    let in_matrix = r4 < p.half4;
+    //% else
+    let in_matrix = r4 < p.rows4;
+    //% endif
     for (var t = 0u; t < {{ TOKENS }}u; t++) {
         var lo = sum0_0;
         var hi = sum1_0;

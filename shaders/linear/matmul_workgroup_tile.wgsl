@@ -1,27 +1,29 @@
-// y[t] = finish(W · norm(x[t])) for many tokens, in tiles of 64 rows and TOKENS tokens a workgroup:
-// for GPUs.
+// y[t] = finish(W · norm(x[t])) for many tokens, for GPUs: in tiles of 64 rows and TOKENS tokens.
 //
 // A tile walks over the columns a block of 32 at a time. The block's weights, turned into floats
 // once, and its activations are staged in workgroup memory; then each lane multiplies its 8 rows by
-// its 4 tokens, 32 sums in registers. Lane = (t mod TOKENS / 4) * 8 + pair owns the slots pair and
-// pair + 8 of the tile and the tokens t, t + TOKENS / 4, …. Who reads what:
+// its 4 tokens. With HALF, for weights that are halves, the tile of weights is one, too, exactly:
+// half of the memory. They are read as halves from a buffer (f16.wgsl), and all arithmetic is f32.
+// RMSNorm: a lane sums the squares of the activations it stages; the sums meet in workgroup memory
+// at the end.
+//
+// Workgroup memory: 8 KiB, or 4 with HALF, and 128 bytes a token.
+//
+// Grid: x over row tiles, y over TOKENS tokens; with TOKENS_FIRST the other way round, so that what
+// follows one another shares its weights.
+// Lane: (t mod TOKENS / 4) * 8 + pair owns the slots pair and pair + 8 of the tile and the tokens
+// t, t + TOKENS / 4, …, 32 sums in registers.
+// Reads:
 //   W      task i < 64 unpacks step (i / 8) mod 4 of slot i mod 8 (+ 8 from 32 on): 32 lanes read
 //          512 contiguous bytes (formats of up to 8 bits; those of 16 and 32 bits four runs of 128,
 //          with every byte of W read once).
 //   x      lane i reads texel i mod 8 of a token's block: eight lanes read 128 contiguous bytes.
-//   tiles  eight lanes write or read 128 contiguous bytes of `weights`, all different banks; lanes
-//          of other tokens read the same. In `activations`, [texel][token], tokens are exchanged by
-//          an exclusive or with the texel, so that eight texels of one token, written at once, and
-//          eight tokens of one texel, read at once, are both in different banks.
+//   tiles  eight lanes write or read 128 contiguous bytes of `weight_tile`, or 64 with HALF, all
+//          different banks; lanes of other tokens read the same. In `x_tile`, [texel][token],
+//          tokens are exchanged by an exclusive or with the texel, so that eight texels of one
+//          token, written at once, and eight tokens of one texel, read at once, are both in
+//          different banks.
 //   y      eight lanes write the 64 neighbouring rows of a token.
-// With HALF, for weights that are halves, the tile of weights is one, too, exactly: half of the
-// memory, and eight lanes read 64 bytes of it. They are read as halves from a buffer (f16.wgsl),
-// and all arithmetic is f32. RMSNorm: a lane sums the squares of the activations it stages; the
-// sums meet in workgroup memory at the end.
-//
-// Workgroup memory: 8 KiB, or 4 with HALF, and 128 bytes a token. Grid: x over row tiles, y over
-// TOKENS tokens; with TOKENS_FIRST the other way round, so that what follows one another shares its
-// weights.
 //% include FORMAT
 //% include FINISH
 //% include "tile"
@@ -29,14 +31,19 @@
 const TOKENS: u32 = {{ TOKENS }}u;
 const GROUPS: u32 = {{ TOKENS // 4 }}u; // lanes that differ in tokens
 const LANES: u32 = 8u * GROUPS;
-alias Weights = vec4<{{ "f16" if HALF else "f32" }}>;
+//% if HALF
+alias Weights = vec4<f16>;
+//% else
+alias Weights = vec4<f32>;
+//% endif
 var<workgroup> weight_tile: array<Weights, 512>; // [column][slot of the tile], four rows each
 var<workgroup> x_tile: array<vec4<f32>, 8u * TOKENS>; // [texel][token ^ texel], four columns each
 
 fn stage(column: u32, slot: u32, q: mat4x4<f32>, d: vec4<f32>, m: vec4<f32>) {
     //% for c in range(4)
     if HAS_SCALES {
-        weight_tile[(column + {{ c }}u) * 16u + slot] = Weights(fma(q[{{ c }}], d * COLUMN_SCALE[{{ c }}], m));
+        let weights = fma(q[{{ c }}], d * COLUMN_SCALE[{{ c }}], m);
+        weight_tile[(column + {{ c }}u) * 16u + slot] = Weights(weights);
     } else {
         weight_tile[(column + {{ c }}u) * 16u + slot] = Weights(q[{{ c }}]);
     }
@@ -44,8 +51,14 @@ fn stage(column: u32, slot: u32, q: mat4x4<f32>, d: vec4<f32>, m: vec4<f32>) {
 }
 
 fn matmul_workgroup_tile(workgroup: vec3<u32>, lane: u32) {
-    let row_tile = workgroup.{{ "y" if TOKENS_FIRST else "x" }};
-    let tile = tile_of(workgroup.{{ "x" if TOKENS_FIRST else "y" }});
+    //% if TOKENS_FIRST
+    let row_tile = workgroup.y;
+    let token_tile = workgroup.x;
+    //% else
+    let row_tile = workgroup.x;
+    let token_tile = workgroup.y;
+    //% endif
+    let tile = tile_of(token_tile);
     //% if GROUPED
     if tile.count == 0u {
         return;
@@ -53,7 +66,11 @@ fn matmul_workgroup_tile(workgroup: vec3<u32>, lane: u32) {
     //% endif
     let first_row_slot = row_tile * {{ 8 if PAIRED else 16 }}u;
     let first_slot = tile.slot + first_row_slot;
-    let second_slot = first_slot + {{ "p.half4" if PAIRED else "8u" }};
+    //% if PAIRED
+    let second_slot = first_slot + p.half4;
+    //% else
+    let second_slot = first_slot + 8u;
+    //% endif
     let pair = lane & 7u;
     let own_token = lane >> 3u;
     // What this lane stages: texel `pair` of the tokens own_token, own_token + GROUPS, …; surplus
@@ -92,6 +109,7 @@ fn matmul_workgroup_tile(workgroup: vec3<u32>, lane: u32) {
         }
         //% endfor
         workgroupBarrier();
+        // low<token>, high<token>: 4 tokens x 8 rows of sums in registers.
         for (var k = 0u; k < 8u; k++) {
             //% for n in range(4)
             let x{{ n }} = x_tile[k * TOKENS + (token{{ n }} ^ k)];
@@ -123,10 +141,16 @@ fn matmul_workgroup_tile(workgroup: vec3<u32>, lane: u32) {
     let rms = vec4<f32>(1.0);
     //% endif
     let r4 = group_of(first_row_slot + pair);
-    if r4 < {{ "p.half4" if PAIRED else "p.rows4" }} {
+    //% if PAIRED
+    let groups = p.half4;
+    //% else
+    let groups = p.rows4;
+    //% endif
+    if r4 < groups {
         //% for n in range(4)
         if token{{ n }} < tile.count {
-            finish(token_of(tile, token{{ n }}), r4, rms[{{ n }}] * low{{ n }}, rms[{{ n }}] * high{{ n }});
+            let token = token_of(tile, token{{ n }});
+            finish(token, r4, rms[{{ n }}] * low{{ n }}, rms[{{ n }}] * high{{ n }});
         }
         //% endfor
     }

@@ -1,14 +1,15 @@
 // y = finish(W · norm(x)) for one token, decode, or for tokens that each have rows of their own.
 //
-// A lane owns two groups of four rows and keeps their sums in registers; lanes never meet. With
-// PAIRED they are a gate group and its up group. Neighbouring lanes read neighbouring texels of W.
 // The 32 activations of a block are the same for all lanes: with BROADCAST each lane loads one of
 // its eight texels and the lanes share them through the subgroup, else every lane loads all eight.
 // RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467) costs no pass of its own: x is multiplied by
 // the gain as it is read, its squares are summed on the way, and the sums are scaled at the end.
 //
-// Grid: x over one workgroup of 8 lanes for each 16 groups (with PAIRED, for each 8 gate groups and
-// their 8 up groups); y over tokens where they chose experts.
+// Grid: x over 16 groups of four rows (with PAIRED, over 8 gate groups and their 8 up groups); y
+// over tokens where they chose experts.
+// Lane: owns two groups of four rows and keeps their sums in registers; lanes never meet. With
+// PAIRED they are a gate group and its up group.
+// Reads: neighbouring lanes read neighbouring texels of W, 128 contiguous bytes for eight lanes.
 //% include FORMAT
 //% include FINISH
 //% include "experts"
@@ -29,7 +30,11 @@ fn matvec(workgroup: vec3<u32>, lane: u32) {
     // Slots beyond the last group hold zeros.
     let slot = workgroup.x * {{ 8 if PAIRED else 16 }}u + lane;
     let slot0 = task.slot + slot;
-    let slot1 = slot0 + {{ "p.half4" if PAIRED else "8u" }};
+    //% if PAIRED
+    let slot1 = slot0 + p.half4;
+    //% else
+    let slot1 = slot0 + 8u;
+    //% endif
     var sum0 = vec4<f32>();
     var sum1 = vec4<f32>();
     var squares = 0.0;
@@ -69,11 +74,16 @@ fn matvec(workgroup: vec3<u32>, lane: u32) {
             //% if has_gain
             x *= load_gain(b * 8u + {{ j }}u);
             //% endif
-            {{ "block.sum_lo" if j < 4 else "block.sum_hi" }} += x.x + x.y + x.z + x.w;
+            //% if j < 4
+            block.sum_lo += x.x + x.y + x.z + x.w;
+            //% else
+            block.sum_hi += x.x + x.y + x.z + x.w;
+            //% endif
             block.x[{{ j }}] = x * COLUMN_SCALE;
         }
         //% endfor
         //% endif
+        // sum<group>: 2 row groups x 4 sums in registers, to which each block adds 32 columns.
         //% for g in range(2)
         {
             var lo = vec4<f32>();
@@ -88,7 +98,8 @@ fn matvec(workgroup: vec3<u32>, lane: u32) {
             }
             //% endfor
             if HAS_SCALES {
-                sum{{ g }} += s{{ g }}.d_lo * lo + s{{ g }}.d_hi * hi + s{{ g }}.m_lo * block.sum_lo + s{{ g }}.m_hi * block.sum_hi;
+                sum{{ g }} += s{{ g }}.d_lo * lo + s{{ g }}.d_hi * hi
+                    + s{{ g }}.m_lo * block.sum_lo + s{{ g }}.m_hi * block.sum_hi;
             } else {
                 sum{{ g }} += lo + hi;
             }
@@ -105,7 +116,12 @@ fn matvec(workgroup: vec3<u32>, lane: u32) {
     let rms = 1.0;
     //% endif
     let r4 = group_of(slot);
-    if r4 < {{ "p.half4" if PAIRED else "p.rows4" }} {
+    //% if PAIRED
+    let groups = p.half4;
+    //% else
+    let groups = p.rows4;
+    //% endif
+    if r4 < groups {
         finish(task.token, r4, rms * sum0, rms * sum1);
     }
 }

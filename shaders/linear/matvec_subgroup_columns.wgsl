@@ -1,18 +1,19 @@
-// As matvec_workgroup_columns, but splits in one subgroup add up their sums by shuffles: for GPUs
-// with subgroups.
+// y = finish(W · norm(x)) for one token, for GPUs with subgroups: splits in one subgroup add up
+// their sums by shuffles.
 //
-// A lane's rank is subgroup_id * subgroup_size + subgroup_invocation_id: nothing is said of how
-// local indices map to subgroups. Ranks r = split * SLOTS + l own slots and blocks as there, with
-// SLOTS neighbouring lanes that read SLOTS * 16 contiguous bytes of W. SPAN is the smallest
-// subgroup this adapter has; larger ones are whole multiples of it, so that SPAN lanes of
+// Ranks r = split * SLOTS + l own slots and blocks as in matvec_workgroup_columns.wgsl. SPAN is the
+// smallest subgroup this adapter has; larger ones are whole multiples of it, so that SPAN lanes of
 // consecutive rank, the first a multiple of SPAN, always share a subgroup: xor-shuffles by SLOTS to
 // SPAN / 2 stay among them. The sums of each span then meet in workgroup memory.
 //
 // LANES is a multiple of every size a subgroup can have, 4 to 128, so that subgroups are full. No
-// API promises it: if they are not, ranks would leave holes, and the first SLOTS lanes by local
-// index do all the work, each for itself.
+// API promises it: if they are not, ranks would leave holes, and the first SLOTS lanes do all the
+// work, each for itself.
 //
-// Grid: x over one workgroup for each 2 * SLOTS groups; y over tokens where they chose experts.
+// Grid: x over 2 * SLOTS groups of four rows; y over tokens where they chose experts.
+// Lane: has the rank subgroup * subgroup_size + subgroup_lane, for nothing is said of how the lanes
+// of a workgroup map to subgroups.
+// Reads: SLOTS neighbouring lanes read SLOTS * 16 contiguous bytes of W.
 //% include "columns"
 //% include FINISH
 
@@ -50,7 +51,8 @@ fn matvec_subgroup_columns(
     let slot0 = task.slot + slot;
     let slot1 = slot0 + 8u;
     //% endif
-    var whole = share_of_columns(task.x, split, select(1u, LANES / {{ SLOTS }}u, full), slot0, slot1);
+    let splits = select(1u, LANES / {{ SLOTS }}u, full);
+    var whole = share_of_columns(task.x, split, splits, slot0, slot1);
 
     var sum = whole;
     //% for mask in [4, 8, 16]
@@ -72,7 +74,8 @@ fn matvec_subgroup_columns(
     if rank < {{ SLOTS }}u {
         if full {
             whole = sum;
-            for (var other = l + {{ SLOTS }}u; other < {{ SLOTS }}u * SPANS; other += {{ SLOTS }}u) {
+            let all = {{ SLOTS }}u * SPANS;
+            for (var other = l + {{ SLOTS }}u; other < all; other += {{ SLOTS }}u) {
                 whole = add(whole, Share(sums0[other], sums1[other], squares[other]));
             }
         }

@@ -1,6 +1,9 @@
-// y[t] = x[t] + W[step + t]: a learned vector for each position (Radford et al. 2019, GPT-2). A
-// lane owns a texel of a token: neighbouring lanes read and write neighbouring texels, 512
-// contiguous bytes of each. Grid: x over width4, 32 a workgroup; y over tokens.
+// y[t] = x[t] + W[step + t]: a learned vector for each position (Radford et al. 2019, GPT-2).
+//
+// Grid: x over texels of a token, 32 a workgroup; y over tokens.
+// Lane: owns a texel of a token.
+// Reads: neighbouring lanes read and write neighbouring texels, 512 contiguous bytes of each
+// operand.
 
 fn add_positions(invocation: vec3<u32>) {
     if invocation.x >= p.width4 {

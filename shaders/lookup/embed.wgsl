@@ -1,10 +1,13 @@
-// y[t] = scale * W[ids[t]]: row ids[t] of the table, unpacked. A lane owns one pair of quads
-// (columns 4j.. and 16+4j.. of a block) of one token; it reads the texels of four rows and keeps
-// one. Neighbouring lanes are neighbouring pairs of a row: they write neighbouring texels, and read
-// the slot of their rows in neighbouring steps of a block, apart in memory, for the packing keeps
-// rows together and not columns; a token reads a row, which is little. A part of a split table
-// writes only the tokens whose rows it holds. Grid: x over blocks * 4 pairs, 32 a workgroup; y over
-// tokens.
+// y[t] = scale * W[ids[t]]: row ids[t] of the table, unpacked.
+//
+// A part of a split table writes only the tokens whose rows it holds.
+//
+// Grid: x over blocks * 4 pairs of quads, 32 a workgroup; y over tokens.
+// Lane: owns a pair of quads (columns 4j .. and 16 + 4j .. of a block) of a token.
+// Reads: the texels of four rows, of which a lane keeps one. Neighbouring lanes are neighbouring
+// pairs of a row: they write neighbouring texels, and read steps of a block that are apart in
+// memory, for the packing keeps rows together and not columns; a token reads a row, which is
+// little.
 //% include FORMAT
 
 fn embed(invocation: vec3<u32>) {

@@ -1,5 +1,4 @@
-// y[t] = table[ids[t]] (+ places[t mod period]), all f32: the embedding of training. Grid:
-// pointwise.
+// y[t] = table[ids[t]] (+ places[t mod period]), all f32: the embedding of training.
 //% include "pointwise"
 
 fn texel(i: u32) {

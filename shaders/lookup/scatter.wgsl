@@ -1,10 +1,15 @@
-// Gradient of gather with respect to its table: row v is the sum of dy[t] over all t with ids[t] =
-// v (+ base). Each workgroup looks through all ids for the one row it owns, so no two lanes ever
-// write one texel. A lane owns texels lane, lane + 8, ... of the row. With BROADCAST each lane
-// looks at other ids, 32 at a time, and all hear of what was found; else every lane looks at all of
-// them. Grid: x over 8 * TEXELS texels of a row; rows y + FOLD * z, for vocabularies are longer
-// than an axis. Eight neighbouring lanes read and write 128 contiguous bytes of a row, and ids,
-// too, are read once, side by side.
+// dtable[v] = Σ dy[t] over all t with ids[t] = v (+ base): the gradient of gather with respect to
+// its table.
+//
+// A workgroup looks through all ids for the one row it owns, so that no two lanes ever write one
+// texel. With BROADCAST each lane looks at other ids, 32 at a time, and all hear of what was found;
+// else every lane looks at all of them.
+//
+// Grid: x over 8 * TEXELS texels of a row; rows y + FOLD * z, for vocabularies are longer than an
+// axis.
+// Lane: owns the texels lane, lane + 8, … of the row.
+// Reads: eight neighbouring lanes read and write 128 contiguous bytes of a row; of the ids they
+// read neighbouring texels with BROADCAST, else one address.
 
 fn scatter(workgroup: vec3<u32>, lane: u32) {
     let row = workgroup.y + {{ FOLD }}u * workgroup.z;
@@ -20,14 +25,22 @@ fn scatter(workgroup: vec3<u32>, lane: u32) {
     //% endfor
     //% set each = 32 if BROADCAST else 4
     for (var t = 0u; t < tokens; t += {{ each }}u) {
-        let first = {{ "t + 4u * lane" if BROADCAST else "t" }};
+        //% if BROADCAST
+        let first = t + 4u * lane;
+        //% else
+        let first = t;
+        //% endif
         let ids = load_ids(min(first, tokens - 1u) >> 2u);
         let places = first + vec4<u32>(0u, 1u, 2u, 3u);
         let found = (ids == vec4<u32>(row)) & (places < vec4<u32>(tokens));
         let bits = select(vec4<u32>(), vec4<u32>(1u, 2u, 4u, 8u), found);
         let own_hits = bits.x | bits.y | bits.z | bits.w;
         // Bit i: id t + i is that of the row.
-        var hits = {{ "subgroupOr(own_hits << (4u * lane))" if BROADCAST else "own_hits" }};
+        //% if BROADCAST
+        var hits = subgroupOr(own_hits << (4u * lane));
+        //% else
+        var hits = own_hits;
+        //% endif
         while hits != 0u {
             let at = (t + firstTrailingBit(hits)) * width4;
             hits &= hits - 1u;

@@ -1,9 +1,13 @@
-// rows[r] = (loss, log of the sum of exponentials, is the target the likeliest, does the row
-// count), of row r of the logits: loss = log(sum of exp(logits)) - logit of the target, over
-// p.count columns. A target beyond them does not count. A lane owns a row: each line of a cache
-// serves it for eight steps, but neighbouring lanes read a row apart, which only adapters whose
-// lanes are those of a CPU take well; cross_entropy_shared_row is for the others. Grid: x over
-// rows, 8 a workgroup.
+// rows[r] = (loss, ln Σ exp(logits[r]), is the target the likeliest, does the row count), with loss
+// = ln Σ exp(logits[r]) - logits[r, target], over p.count columns.
+//
+// A target beyond them does not count.
+//
+// Grid: x over rows, 8 a workgroup.
+// Lane: owns a row.
+// Reads: each line of a cache serves a lane for eight steps, but neighbouring lanes read a row
+// apart, which only adapters whose lanes are those of a CPU take well: cross_entropy_shared_row is
+// for the others.
 
 fn cross_entropy(invocation: vec3<u32>) {
     let r = invocation.x;

@@ -1,7 +1,10 @@
-// The same as cross_entropy_backward.wgsl, a row shared by a workgroup: lane i owns the texels i, i
-// + LANES, … of it, so that neighbouring lanes read and write neighbouring texels, LANES * 16
-// contiguous bytes of logits, base and dlogits at a step. Target, level and slope are one address
-// for all lanes. Grid: rows x + FOLD * y, a workgroup each.
+// dlogits[r] = (softmax(logits[r]) - one at the target) * drows[r].x (+ base), as in
+// cross_entropy_backward.wgsl, for GPUs.
+//
+// Grid: rows x + FOLD * y, a workgroup each.
+// Lane: owns the texels lane, lane + LANES, … of the row.
+// Reads: neighbouring lanes read and write neighbouring texels, LANES * 16 contiguous bytes of
+// logits, base and dlogits at a step; target, level and slope are one address for all lanes.
 
 const LANES: u32 = {{ LANES }}u;
 
@@ -16,7 +19,8 @@ fn cross_entropy_backward_shared_row(workgroup: vec3<u32>, lane: u32) {
     let slope = load_drows(r).x * row.w;
     for (var i = lane; i < p.width4; i += LANES) {
         let columns = 4u * i + vec4<u32>(0u, 1u, 2u, 3u);
-        let chance = select(vec4<f32>(), exp(load_logits(first + i) - row.y), columns < vec4<u32>(p.count));
+        let softmax = exp(load_logits(first + i) - row.y);
+        let chance = select(vec4<f32>(), softmax, columns < vec4<u32>(p.count));
         let hit = select(vec4<f32>(), vec4<f32>(1.0), columns == vec4<u32>(target_column));
         store_dlogits(first + i, fma(chance - hit, vec4<f32>(slope), load_base(first + i)));
     }

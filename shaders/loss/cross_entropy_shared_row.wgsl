@@ -1,5 +1,7 @@
-// The same as cross_entropy.wgsl, a row shared by a workgroup, and its largest and its sum as in
-// row.wgsl: which lane reads what is said there. Grid: rows x + FOLD * y, a workgroup each.
+// rows[r] = (loss, ln Σ exp(logits[r]), is the target the likeliest, does the row count), as in
+// cross_entropy.wgsl, for GPUs.
+//
+// Grid: rows x + FOLD * y, a workgroup each.
 //% include "row"
 
 const LOWEST: f32 = -3.4028234663852886e38;

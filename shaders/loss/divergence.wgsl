@@ -1,8 +1,12 @@
 // y[t].x = Σ a (ln a - ln b) over the p.count tokens, with a = softmax(logits_a[t]) and b =
 // softmax(logits_b[t]): the divergence of b from a (Kullback and Leibler 1951), in nats.
-// scores_a[t].x and scores_b[t].x hold ln Σ exp(logits). A lane adds every LANES-th texel:
-// neighbouring lanes read neighbouring texels of both rows, 1024 contiguous bytes of each at a
-// step. The lanes' sums meet in workgroup memory. Grid: one workgroup a token.
+//
+// scores_a[t].x and scores_b[t].x hold ln Σ exp(logits).
+//
+// Grid: one workgroup a token.
+// Lane: adds every LANES-th texel; the lanes' sums meet in workgroup memory.
+// Reads: neighbouring lanes read neighbouring texels of both rows, 1024 contiguous bytes of each at
+// a step.
 
 const LANES: u32 = 64u;
 var<workgroup> lane_sum: array<f32, LANES>;

@@ -1,5 +1,6 @@
-// The same as divergence.wgsl, the sum as in row.wgsl: which lane reads what, of both rows, is said
-// there. Grid: tokens x + FOLD * y, a workgroup each.
+// y[t].x = Σ a (ln a - ln b), as in divergence.wgsl, for GPUs.
+//
+// Grid: tokens x + FOLD * y, a workgroup each.
 //% include "row"
 
 fn divergence_shared_row(workgroup: vec3<u32>, own: Lane) {

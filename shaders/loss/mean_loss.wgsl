@@ -1,6 +1,9 @@
 // totals = (mean loss, share of right answers, how many rows count, 0) of the rows that count, as
-// bits of f32. One workgroup; a lane sums every 64th row, neighbouring lanes neighbouring ones,,
-// and lane 0 the sums, always in the same order.
+// bits of f32.
+//
+// Grid: one workgroup of 64 lanes.
+// Lane: sums every 64th row; lane 0 sums the lanes' sums, always in the same order.
+// Reads: neighbouring lanes read neighbouring texels, 1024 contiguous bytes at a step.
 
 var<workgroup> sums: array<vec4<f32>, 64>;
 

@@ -1,5 +1,5 @@
 // drows[r].x = dtotals[clock] / count for rows that count, else 0: the share of each row in the
-// mean. Grid: pointwise.
+// mean.
 //% include "pointwise"
 
 fn texel(i: u32) {

@@ -1,8 +1,12 @@
-// scores[t] = (ln Σ exp(logits[t]), the logit of targets[t], the index of the largest logit (the
-// lowest of equals), 0): all that judging a text needs of a row of p.count logits, 16 bytes. A lane
-// looks at every LANES-th texel twice, for the largest and for the sum of exp(logit - largest),
-// neighbouring lanes at neighbouring texels, 1024 contiguous bytes at a step; what the lanes found
-// meets in workgroup memory. Grid: one workgroup a token.
+// scores[t] = (ln Σ exp(logits[t]), the logit of targets[t], the index of the largest logit, 0):
+// all that judging a text needs of a row of p.count logits, 16 bytes.
+//
+// Of equal logits the lowest index is taken.
+//
+// Grid: one workgroup a token.
+// Lane: looks at every LANES-th texel twice, for the largest and for the sum of exp(logit -
+// largest); what the lanes found meets in workgroup memory.
+// Reads: neighbouring lanes read neighbouring texels, 1024 contiguous bytes at a step.
 
 const LANES: u32 = 64u;
 const LOWEST: f32 = -3.4028234663852886e38;

@@ -1,5 +1,7 @@
-// The same as likelihood.wgsl, its largest logit, the lowest place of it and the sum as in
-// row.wgsl: which lane reads what is said there. Grid: tokens x + FOLD * y, a workgroup each.
+// scores[t] = (ln Σ exp(logits[t]), the logit of targets[t], the index of the largest logit, 0), as
+// in token_log_prob.wgsl, for GPUs.
+//
+// Grid: tokens x + FOLD * y, a workgroup each.
 //% include "row"
 
 const LOWEST: f32 = -3.4028234663852886e38;

@@ -1,15 +1,16 @@
-// The choices of a step's tokens by expert, so that a product reads an expert's rows once for many
-// of them: a counting sort.
-//
-// groups[g]           = (expert, place of its first choice, choices, 0) for g < p.tiles: the
-// choices of an expert in groups of
-//                       up to 32, experts in order; what is left over has no choices
+// groups[g] = (expert, place of its first choice, choices, 0) for g < p.tiles: the choices of an
+// expert in groups of up to GROUP, experts in order; what is left over has no choices.
 // groups[p.tiles + i] = (choice, 0, 0, 0), the choice in place i; an expert's are in the order of
-// their tokens
+// their tokens.
 //
-// One workgroup. A lane owns every 64th expert, and looks through all choices for its own, all
-// lanes at the same one at once; a lane writes its groups in neighbouring texels. Nothing but the
-// counts is shared.
+// A counting sort of a step's choices by expert, so that a product reads an expert's rows once for
+// many tokens.
+//
+// Grid: one workgroup of 64 lanes.
+// Lane: owns every 64th expert, and looks through all choices for its own. Only the counts are
+// shared.
+// Reads: all lanes read one choice at a time; a lane writes its groups in neighbouring texels.
+
 const GROUP: u32 = {{ GROUP }}u;
 const EXPERTS: u32 = {{ EXPERTS }}u;
 var<workgroup> counts: array<u32, EXPERTS>;

@@ -1,6 +1,8 @@
-// y[t] = residual[t] + the sum over k of share * x[t * chosen + k]: what a token's experts give, by
-// their shares in `routes`. Neighbouring lanes read neighbouring texels of each expert's row, and
-// one share. Grid: pointwise.
+// y[t] = residual[t] + Σ share[k] x[t * chosen + k] over the k of its experts, the shares being
+// those in `routes`.
+//
+// Reads: of each expert's row neighbouring lanes read neighbouring texels; the share is one address
+// for all.
 //% include "pointwise"
 
 fn texel(i: u32) {

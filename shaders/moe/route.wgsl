@@ -1,13 +1,13 @@
-// Which experts a token goes to (Shazeer et al. 2017, arXiv:1701.06538; Fedus et al. 2021,
-// arXiv:2101.03961): the p.chosen with the largest logits, each with its share of the softmax over
-// all experts, or over the chosen ones.
+// routes[t * chosen + k] = (expert, share, 0, 0), the likeliest expert first: the p.chosen with the
+// largest logits, each with its share of the softmax over all experts, or over the chosen ones with
+// AMONG_CHOSEN (Shazeer et al. 2017, arXiv:1701.06538; Fedus et al. 2021, arXiv:2101.03961).
 //
-// routes[t * chosen + k] = (expert, share, 0, 0), the likeliest first; of equals, the one of the
-// lower number.
+// Of equal logits the expert of the lower number comes first.
 //
-// A workgroup owns a token. A lane owns every 64th expert, and counts how many are before it: that
-// is the expert's place, without any sorting. Neighbouring lanes own neighbouring experts, and
-// count with all lanes at one address. Grid: y over tokens.
+// Grid: y over tokens, a workgroup each.
+// Lane: owns every 64th expert, and counts how many are before it: that is the expert's place,
+// without any sorting.
+// Reads: neighbouring lanes own neighbouring experts, and count with all lanes at one address.
 
 var<workgroup> expert_at: array<f32, {{ CHOSEN }}u>;
 var<workgroup> logit_at: array<f32, {{ CHOSEN }}u>;

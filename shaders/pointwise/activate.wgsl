@@ -1,5 +1,4 @@
 // y = f(x), f being ReLU or the tanh form of GELU (Hendrycks and Gimpel 2016, arXiv:1606.08415).
-// Grid: pointwise.
 //% include "pointwise"
 //% include "activation"
 

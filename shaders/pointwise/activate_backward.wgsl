@@ -1,4 +1,4 @@
-// dx = f'(x) * dy (+ base). Grid: pointwise.
+// dx = f'(x) dy (+ base).
 //% include "pointwise"
 //% include "activation"
 

@@ -1,4 +1,4 @@
-// y = a + b. Grid: pointwise.
+// y = a + b.
 //% include "pointwise"
 
 fn texel(i: u32) {

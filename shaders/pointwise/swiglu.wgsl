@@ -1,5 +1,5 @@
-// y[t] = silu(gate) * up, gate and up the halves of row t of x (Shazeer 2020, arXiv:2002.05202).
-// Grid: pointwise.
+// y[t] = silu(gate) * up, gate and up being the halves of row t of x (Shazeer 2020,
+// arXiv:2002.05202).
 //% include "pointwise"
 
 fn texel(i: u32) {

@@ -1,6 +1,6 @@
-// Gradient of swiglu: a lane writes a texel of gate and the same one of up.
-//   d gate = dy * up * s * (1 + gate * (1 - s)), d up = dy * gate * s, s = 1 / (1 + exp(-gate))
-// Grid: pointwise over dy.
+// d gate = dy up s (1 + gate (1 - s)), d up = dy gate s, with s = 1 / (1 + exp(-gate)) (+ base).
+//
+// Each texel of dy gives one of gate and the same one of up.
 //% include "pointwise"
 
 fn texel(i: u32) {

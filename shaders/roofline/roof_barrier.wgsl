@@ -1,6 +1,11 @@
-// y[lane] = x[(lane + p.rounds) mod 64]: in each round lanes hand a texel to their neighbours
-// through workgroup memory, with a barrier before and after. How long a workgroup waits for its
-// slowest lane. Grid: one workgroup of 64 lanes, a texel each.
+// y[lane] = x[(lane + p.rounds) mod 64], a texel handed on in each round: how long a workgroup
+// waits for its slowest lane.
+//
+// Grid: one workgroup of 64 lanes.
+// Lane: owns a texel; hands it to its neighbour through workgroup memory, with a barrier before and
+// after.
+// Reads: memory is touched twice a lane, by neighbouring lanes at neighbouring texels.
+
 var<workgroup> shared_x: array<vec4<f32>, 64>;
 
 fn roof_barrier(lane: u32) {

@@ -1,6 +1,9 @@
-// y = x: how fast memory can be read and written. Grid: one workgroup of LANES lanes for LANES *
-// p.reads neighbouring texels; in each step its lanes copy LANES neighbouring ones, so that they
-// coalesce.
+// y = x: how fast memory can be read and written.
+//
+// Grid: x over LANES * p.reads texels.
+// Lane: copies every LANES-th of them.
+// Reads: in each step neighbouring lanes read and write neighbouring texels, LANES * 16 contiguous
+// bytes.
 
 fn roof_copy(workgroup: vec3<u32>, lane: u32) {
     let first = workgroup.x * p.reads * {{ LANES }}u + lane;

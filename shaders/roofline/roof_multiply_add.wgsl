@@ -1,7 +1,11 @@
-// y[lane] from CHAINS numbers v[k] = v[k] * p.factor + p.addend, UNROLL * p.rounds times each, v[k]
-// = x[lane] + k at first: how fast registers can be computed with. Component c of x and y belongs
-// to the chains k with k % 4 = c. Grid: one workgroup of LANES lanes for each LANES texels of y.
-// Memory is touched twice a lane, neighbours side by side.
+// v[k] = v[k] * p.factor + p.addend, UNROLL * p.rounds times, for CHAINS numbers that begin as
+// x[lane] + k: how fast registers can be computed with.
+//
+// y[lane] is their sum. Component c of x and y belongs to the chains k with k mod 4 = c.
+//
+// Grid: x over texels of y, LANES a workgroup.
+// Lane: owns a texel of x and y, and CHAINS numbers in registers.
+// Reads: memory is touched twice a lane, by neighbouring lanes at neighbouring texels.
 
 fn roof_multiply_add(invocation: vec3<u32>) {
     let lane = invocation.x;

@@ -1,8 +1,12 @@
-// y[lane] = sum of CHAINS numbers v[k] = half(v[k] * p.factor + p.addend), UNROLL * p.rounds times
-// each, v[k] = x[lane] + k at first: how fast halves can be computed with, four to a register. With
-// HALF they are f16, which adapters need not have; else f32, rounded to halves after each step.
-// Grid: one workgroup of LANES lanes for each LANES texels of y. Memory is touched twice a lane,
-// neighbours side by side.
+// v[k] = half(v[k] * p.factor + p.addend), UNROLL * p.rounds times, for CHAINS vectors that begin
+// as x[lane] + k: how fast halves can be computed with, four to a register.
+//
+// y[lane] is their sum. With HALF the numbers are f16, which adapters need not have; else f32,
+// rounded to halves after each step.
+//
+// Grid: x over texels of y, LANES a workgroup.
+// Lane: owns a texel of x and y, and CHAINS vectors in registers.
+// Reads: memory is touched twice a lane, by neighbouring lanes at neighbouring texels.
 //% if HALF
 alias Numbers = vec4<f16>;
 

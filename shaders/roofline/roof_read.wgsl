@@ -1,7 +1,9 @@
-// y[lane] = sum of p.reads texels of x, p.times times: how fast memory can be read. Grid: one
-// workgroup of LANES lanes for each LANES texels of y. Eight neighbouring lanes own 8 * p.reads
-// neighbouring texels of x; in each step they read eight neighbouring ones, 128 bytes, a whole line
-// of most caches.
+// y[lane] = Σ of p.reads texels of x, p.times times: how fast memory can be read.
+//
+// Grid: x over texels of y, LANES a workgroup.
+// Lane: sums every eighth of the 8 * p.reads texels that eight lanes own.
+// Reads: eight neighbouring lanes read eight neighbouring texels in each step, 128 contiguous
+// bytes, a whole line of most caches.
 
 fn roof_read(invocation: vec3<u32>) {
     let lane = invocation.x;

@@ -1,8 +1,11 @@
-// ids[0] = index of the largest of p.count logits, the lowest index where several are equal, and
-// p.count where none is a number; step.x += p.advance, so that the next decode step can follow
-// without the host. A lane looks at every LANES-th texel, so that neighbouring lanes read
-// neighbouring texels, 1024 contiguous bytes at a step; the best of each lane meet in workgroup
-// memory. Grid: one workgroup.
+// ids[0] = the index of the largest of p.count logits, the lowest index where several are equal,
+// and p.count where none is a number.
+//
+// step.x grows by p.advance, so that the next decode step can follow without the host.
+//
+// Grid: one workgroup of 64 lanes.
+// Lane: looks at every LANES-th texel; the best of each lane meet in workgroup memory.
+// Reads: neighbouring lanes read neighbouring texels, 1024 contiguous bytes at a step.
 
 const LANES: u32 = 64u;
 var<workgroup> best_value: array<f32, LANES>;

@@ -1,5 +1,6 @@
-// The same as argmax.wgsl, its largest logit and the lowest place of it as in row.wgsl: which lane
-// reads what is said there. Grid: one workgroup.
+// ids[0] = the index of the largest logit, as in argmax.wgsl, for GPUs.
+//
+// Grid: one workgroup of LANES lanes.
 //% include "row"
 
 const LOWEST: f32 = -3.4028234663852886e38;

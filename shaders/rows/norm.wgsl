@@ -2,10 +2,13 @@
 // (Zhang and Sennrich 2019, arXiv:1910.07467), or LayerNorm with CENTRED (Ba et al. 2016,
 // arXiv:1607.06450).
 //
-// A workgroup owns a token; a lane every 64th texel of it: neighbouring lanes read and write
-// neighbouring texels, 1024 contiguous bytes at a step; the sums of all lanes are one address for
-// each of them. Beyond p.columns4 a row is padded: it counts for nothing, and its gain is 0. Grid:
-// one workgroup a token.
+// Beyond p.columns4 a row is padded: it counts for nothing, and its gain is 0.
+//
+// Grid: one workgroup a token.
+// Lane: owns every 64th texel of the token.
+// Reads: neighbouring lanes read and write neighbouring texels, 1024 contiguous bytes at a step;
+// the sums of all lanes are one address for each of them.
+
 var<workgroup> sums: array<f32, 64>;
 
 fn total(lane: u32, own: f32) -> f32 {
@@ -40,6 +43,7 @@ fn norm(workgroup: vec3<u32>, lane: u32) {
     let scale = inverseSqrt(total(lane, own_squares) / p.columns + p.eps);
     for (var i = lane; i < p.width4; i += 64u) {
         let at = t * p.width4 + i;
-        store_y(at, (load_x(from_x + i) - mean) * scale * load_gain(i) + load_bias(i) + load_residual(at));
+        let normal = (load_x(from_x + i) - mean) * scale;
+        store_y(at, normal * load_gain(i) + load_bias(i) + load_residual(at));
     }
 }

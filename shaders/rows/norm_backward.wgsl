@@ -1,8 +1,10 @@
-// Gradient of row_norm with respect to its input: with h = (x - mean) * scale and g = dy * gain,
-//   dx = scale * (g - mean(g) - h * mean(g * h)) (+ base), mean(g) taken as 0 without CENTRED.
-// A lane owns a row, and neighbouring lanes read a row apart, which only adapters whose lanes are
-// those of a CPU take well: norm_backward_shared_row is for the others. Grid: x over rows, 32 a
-// workgroup.
+// dx = scale (g - mean(g) - h mean(g h)) (+ base), with h = (x - mean) scale and g = dy gain: the
+// gradient of row_norm with respect to its input; mean(g) is taken as 0 without CENTRED.
+//
+// Grid: x over rows, 32 a workgroup.
+// Lane: owns a row.
+// Reads: neighbouring lanes read a row apart, which only adapters whose lanes are those of a CPU
+// take well: norm_backward_shared_row is for the others.
 
 fn norm_backward(invocation: vec3<u32>) {
     let r = invocation.x;

@@ -1,6 +1,8 @@
-// The same as norm_backward.wgsl, a row shared by a workgroup, and its sums as in row.wgsl: which
-// lane reads what is said there. dy, gain and base are read, and dx is written, texel by texel with
-// x. Grid: rows x + FOLD * y, a workgroup each.
+// dx = scale (g - mean(g) - h mean(g h)) (+ base), as in norm_backward.wgsl, for GPUs.
+//
+// dy, gain and base are read, and dx is written, texel by texel with x.
+//
+// Grid: rows x + FOLD * y, a workgroup each.
 //% include "row"
 
 fn norm_backward_shared_row(workgroup: vec3<u32>, own: Lane) {

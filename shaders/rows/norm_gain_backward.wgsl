@@ -1,7 +1,9 @@
-// Gradients of row_norm with respect to gain and bias, summed over all rows:
-//   dgain = sum of dy * (x - mean) * scale (+ base), dbias = sum of dy (+ bias_base)
-// A lane owns four columns: eight neighbouring lanes read 128 contiguous bytes of each row. Grid: x
-// over texels of a row, 8 a workgroup.
+// dgain = Σ dy (x - mean) scale (+ base), dbias = Σ dy (+ bias_base), over all rows: the gradients
+// of row_norm with respect to gain and bias.
+//
+// Grid: x over texels of a row, 8 a workgroup.
+// Lane: owns four columns.
+// Reads: eight neighbouring lanes read 128 contiguous bytes of each row.
 
 fn norm_gain_backward(invocation: vec3<u32>) {
     let c = invocation.x;

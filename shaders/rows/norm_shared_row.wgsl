@@ -1,6 +1,9 @@
-// The same as norm.wgsl, a row shared by a workgroup of as many lanes as it has texels, and its
-// sums as in row.wgsl: which lane reads what is said there. Gain, bias and residual are read, and y
-// is written, texel by texel with x. Grid: tokens x + FOLD * y, a workgroup each.
+// y[t] = norm(x[first_token + t]) * gain + bias + residual[t], as in norm.wgsl, for GPUs: a
+// workgroup has about as many lanes as the row has texels.
+//
+// Gain, bias and residual are read, and y is written, texel by texel with x.
+//
+// Grid: tokens x + FOLD * y, a workgroup each.
 //% include "row"
 
 fn norm_shared_row(workgroup: vec3<u32>, own: Lane) {
@@ -27,6 +30,7 @@ fn norm_shared_row(workgroup: vec3<u32>, own: Lane) {
     let scale = inverseSqrt(row_sum(own_squares, own) / p.columns + p.eps);
     for (var i = lane; i < p.width4; i += LANES) {
         let at = t * p.width4 + i;
-        store_y(at, (load_x(from_x + i) - mean) * scale * load_gain(i) + load_bias(i) + load_residual(at));
+        let normal = (load_x(from_x + i) - mean) * scale;
+        store_y(at, normal * load_gain(i) + load_bias(i) + load_residual(at));
     }
 }

@@ -1,8 +1,12 @@
 // y[r] = (x[r] - mean) / deviation * gain (+ bias): LayerNorm (Ba et al. 2016, arXiv:1607.06450)
 // with CENTRED, else RMSNorm (Zhang and Sennrich 2019, arXiv:1910.07467), whose mean is taken as 0.
-// stats[r] keeps mean and 1 / deviation. A lane owns a row, and neighbouring lanes read a row
-// apart, which only adapters whose lanes are those of a CPU take well: row_norm_shared_row is for
-// the others. Grid: x over rows, 32 a workgroup.
+//
+// stats[r] keeps mean and 1 / deviation.
+//
+// Grid: x over rows, 32 a workgroup.
+// Lane: owns a row.
+// Reads: neighbouring lanes read a row apart, which only adapters whose lanes are those of a CPU
+// take well: row_norm_shared_row is for the others.
 
 fn row_norm(invocation: vec3<u32>) {
     let r = invocation.x;

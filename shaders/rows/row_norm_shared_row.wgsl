@@ -1,6 +1,8 @@
-// The same as row_norm.wgsl, a row shared by a workgroup, and its sums as in row.wgsl: which lane
-// reads what is said there. Gain and bias are read, and y is written, texel by texel with x. Grid:
-// rows x + FOLD * y, a workgroup each.
+// y[r] = (x[r] - mean) / deviation * gain (+ bias), as in row_norm.wgsl, for GPUs.
+//
+// Gain and bias are read, and y is written, texel by texel with x.
+//
+// Grid: rows x + FOLD * y, a workgroup each.
 //% include "row"
 
 fn row_norm_shared_row(workgroup: vec3<u32>, own: Lane) {

@@ -1,5 +1,8 @@
-// y[i] = sum of x[r, i] over p.rows rows (+ base). A lane owns a texel: eight neighbouring lanes
-// read 128 contiguous bytes of each row. Grid: x over texels of a row, 8 a workgroup.
+// y[i] = Σ x[r, i] over p.rows rows (+ base).
+//
+// Grid: x over texels of a row, 8 a workgroup.
+// Lane: owns a texel.
+// Reads: eight neighbouring lanes read 128 contiguous bytes of each row.
 
 fn sum_rows(invocation: vec3<u32>) {
     let i = invocation.x;

@@ -1,8 +1,9 @@
-// One step of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101), decay apart from the gradient:
-//   m' = b1 m + (1 - b1) g, v' = b2 v + (1 - b2) g^2
-//   w' = w - rate * (decay w + m' / c1 / (sqrt(v' / c2) + eps))
+// w' = w - rate (decay w + m' / c1 / (sqrt(v' / c2) + eps)), with m' = b1 m + (1 - b1) g and v' =
+// b2 v + (1 - b2) g²: AdamW, whose decay is no part of the gradient (Loshchilov and Hutter 2019,
+// arXiv:1711.05101).
+//
 // Row `clock` of the schedule holds rate, 1 / c1 and 1 / c2, with c = 1 - b^step; g is clipped as
-// clip.wgsl says. Grid: pointwise.
+// clip.wgsl says.
 //% include "pointwise"
 //% include "clip"
 

@@ -1,5 +1,4 @@
-// y = [[x[..split], 0], [0, x[split..]]], y twice as wide as x. A lane owns a texel of y. Grid:
-// pointwise.
+// y = [[x[..split], 0], [0, x[split..]]], twice as wide as x.
 //% include "pointwise"
 
 fn texel(i: u32) {

@@ -1,4 +1,4 @@
-// dx = the blocks of dy that x went to (+ base). A lane owns a texel of dx. Grid: pointwise.
+// dx = the blocks of dy that x went to (+ base).
 //% include "pointwise"
 
 fn texel(i: u32) {

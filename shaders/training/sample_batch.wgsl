@@ -1,7 +1,12 @@
-// The next batch: sequence b begins at starts[clock * p.batch + b] of the data, p.tokens words; the
-// targets are the words after the last p.kept of them. The top bit of a word says that it is no
-// target. A start beyond the data gives ids of zero and no targets. A lane owns four neighbouring
-// ids or targets. Grid: x over texels of ids, then of targets, 32 a workgroup.
+// ids[b] = data[start .. start + p.tokens], with start = starts[clock * p.batch + b]; targets[b] =
+// the words after the last p.kept of them: the next batch.
+//
+// The top bit of a word says that it is no target. A start beyond the data gives ids of zero and no
+// targets.
+//
+// Grid: x over texels of ids, then of targets, 32 a workgroup.
+// Lane: owns four neighbouring ids or targets.
+// Reads: neighbouring lanes read and write neighbouring texels of a sequence.
 
 const NONE: u32 = 0xffffffffu;
 

@@ -1,6 +1,7 @@
-// One step of SGD with momentum (Sutskever et al. 2013), decay as part of the gradient:
-//   m' = momentum m + g + decay w, w' = w - rate m'
-// Row `clock` of the schedule holds the rate; g is clipped as clip.wgsl says. Grid: pointwise.
+// w' = w - rate m', with m' = momentum m + g + decay w: SGD with momentum (Sutskever et al. 2013),
+// whose decay is part of the gradient.
+//
+// Row `clock` of the schedule holds the rate; g is clipped as clip.wgsl says.
 //% include "pointwise"
 //% include "clip"
 

@@ -1,4 +1,4 @@
-// y = the last p.kept rows of each p.period rows of x. Grid: pointwise over y.
+// y = the last p.kept rows of each p.period rows of x.
 //% include "pointwise"
 
 fn texel(i: u32) {

@@ -1,5 +1,4 @@
-// Gradient of pick: dy in the last p.kept rows of each p.period rows, zeros elsewhere (+ base).
-// Grid: pointwise over dx.
+// dx = dy in the last p.kept rows of each p.period rows, zeros elsewhere (+ base).
 //% include "pointwise"
 
 fn texel(i: u32) {

@@ -1,6 +1,8 @@
-// total.x = sum of the squares of x (+ base.x), as bits of f32. One workgroup; a lane sums every
-// 64th texel, neighbouring lanes neighbouring ones, 1024 contiguous bytes at a step, and lane 0 the
-// sums, always in the same order.
+// total.x = Σ x² (+ base.x), as bits of f32.
+//
+// Grid: one workgroup of 64 lanes.
+// Lane: sums every 64th texel; lane 0 sums the lanes' sums, always in the same order.
+// Reads: neighbouring lanes read neighbouring texels, 1024 contiguous bytes at a step.
 
 var<workgroup> sums: array<f32, 64>;
 

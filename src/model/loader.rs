@@ -6,7 +6,7 @@ use super::config::Config;
 use super::rows::{FileRows, Paired, Slice, Stacked, Widened, transposed, unpaired};
 use super::weights::{Ffn, Gain, Layer, Projection};
 use crate::format::{Quantization, Source, TensorInfo, blocks, quantize};
-use crate::gpu::{Device, Tensor};
+use crate::gpu::{Allocator, Tensor};
 use crate::kernels::{Matrix, OwnedRows, RowSource, TILE};
 use crate::{Error, Result};
 use std::collections::HashSet;
@@ -14,7 +14,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 pub(super) struct Loader<'a> {
-    pub(super) device: &'a Device,
+    /// Where tensors come from.
+    pub(super) allocator: &'a dyn Allocator,
     pub(super) source: &'a Source,
     pub(super) config: &'a Config,
     quantization: Option<Quantization>,
@@ -29,13 +30,13 @@ pub(super) type Rows = Arc<dyn RowSource>;
 
 impl<'a> Loader<'a> {
     pub(super) fn new(
-        device: &'a Device,
+        allocator: &'a dyn Allocator,
         source: &'a Source,
         config: &'a Config,
         quantization: Option<Quantization>,
     ) -> Self {
         Self {
-            device,
+            allocator,
             source,
             config,
             quantization,
@@ -46,7 +47,7 @@ impl<'a> Loader<'a> {
 
     /// Room for a matrix, whose parts are whole steps of `step` rows.
     pub(super) fn reserve(&self, label: &str, rows: Rows, step: usize) -> Result<Matrix> {
-        let matrix = Matrix::reserve(self.device, label, rows, step)?;
+        let matrix = Matrix::reserve(self.allocator, label, rows, step)?;
         self.reserved.lock().unwrap_or_else(PoisonError::into_inner).push(matrix.clone());
         Ok(matrix)
     }
@@ -339,7 +340,7 @@ impl<'a> Loader<'a> {
     /// Numbers on the device, padded with zeros to whole blocks.
     pub(super) fn vector(&self, label: &str, mut values: Vec<f32>) -> Result<Tensor> {
         values.resize(values.len().next_multiple_of(32), 0.0);
-        Tensor::constant(self.device, label, &[values.len()], &values)
+        Tensor::constant(self.allocator, label, &[values.len()], &values)
     }
 
     /// A norm's gain, and its bias if it has one.
@@ -364,6 +365,6 @@ impl<'a> Loader<'a> {
             values.extend_from_slice(row);
             values.resize(values.len() + width - columns, 0.0);
         }
-        Tensor::constant(self.device, name, &[rows, width], &values)
+        Tensor::constant(self.allocator, name, &[rows, width], &values)
     }
 }

@@ -9,13 +9,12 @@ mod results;
 mod scorer;
 
 use self::compiled::Compiled;
-use self::decode::ChainBackoff;
 use super::counters::Counters;
 use super::forward::{Activations, Pass};
 use super::profile::Timing;
 use super::state::{Cache, MOST_STEPS, SessionOptions};
 use super::weights::Weights;
-use crate::gpu::{Device, Element, HostMemory, Program, Readback, Recording, Tensor};
+use crate::gpu::{Device, Element, HostMemory, Recording, Tensor};
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -56,13 +55,11 @@ pub struct Runner {
     chosen: Tensor,
     /// Logits of the last token `[1, V]`.
     logits: Tensor,
-    readback: Option<Readback>,
     host: HostMemory,
     position: usize,
     /// Positions below this were written since the conversation began.
     written: usize,
     counters: Counters,
-    backoff: ChainBackoff,
     /// Bytes that whoever runs this holds beside it.
     beside: u64,
     /// Dispatches of the steps run since profiling began.
@@ -105,10 +102,6 @@ impl Runner {
         let vocabulary = model.config.vocab_size.next_multiple_of(4);
         let one = Arc::new(Activations::new(device, model, 1, room.cache)?);
         let chosen = one.ids.clone();
-        let readback = match device {
-            Device::Gpu(gpu) => Some(Readback::new(gpu, &chosen, MOST_STEPS)),
-            Device::Reference => None,
-        };
         Ok(Self {
             device: device.clone(),
             model: Arc::clone(model),
@@ -120,12 +113,10 @@ impl Runner {
             step: Tensor::uniform(device, "step", 1)?,
             chosen,
             logits: Tensor::zeros(device, "logits", &[1, vocabulary], Element::F32)?,
-            readback,
             host: HostMemory::default(),
             position: 0,
             written: 0,
             counters: Counters::default(),
-            backoff: ChainBackoff::default(),
             beside: 0,
             profile: None,
         })
@@ -243,9 +234,7 @@ impl Runner {
     /// # Errors
     /// When the device cannot hold its activations.
     pub fn dispatches(&mut self, tokens: usize, want: LogitsMode) -> Result<usize> {
-        let compiled = &self.step(tokens, want)?.compiled;
-        let calls = compiled.recording.entries().len();
-        Ok(compiled.program.as_ref().map_or(calls, Program::dispatches))
+        Ok(self.step(tokens, want)?.compiled.dispatches())
     }
 
     fn step(&mut self, tokens: usize, want: LogitsMode) -> Result<&mut Step> {
@@ -260,7 +249,6 @@ impl Runner {
                     Element::F32,
                 )?,
             };
-            let fused = tokens == 1 && want == LogitsMode::Last;
             let mut pass = Pass::new(&self.model, &self.cache, &act, &self.step, tokens);
             pass.layers();
             match want {
@@ -271,7 +259,12 @@ impl Runner {
                 }
                 LogitsMode::All => pass.logits(0..tokens, &logits),
             }
-            let compiled = Compiled::new(&self.device, pass.finish(), fused)?;
+            let compiled = if tokens == 1 && want == LogitsMode::Last {
+                let state = [self.chosen.clone(), self.step.clone()];
+                Compiled::repeated(&self.device, pass.finish(), &state, MOST_STEPS)?
+            } else {
+                Compiled::new(&self.device, pass.finish())?
+            };
             self.steps.insert((tokens, want), Step { compiled, logits, warm: false });
         }
         self.steps
@@ -294,8 +287,8 @@ impl Runner {
         }
         for (tokens, want) in steps {
             let compiled = Arc::clone(&self.step(tokens, want)?.compiled);
-            if let (Device::Gpu(gpu), Some(program)) = (&self.device, &compiled.program) {
-                program.warm_up(gpu)?;
+            if let Device::Gpu(gpu) = &self.device {
+                compiled.warm_up(gpu)?;
             }
         }
         Ok(())
@@ -335,18 +328,12 @@ impl Runner {
     fn run(&mut self, ids: &[u32], want: LogitsMode) -> Result<()> {
         self.place_step(ids)?;
         let compiled = Arc::clone(&self.step(ids.len(), want)?.compiled);
-        let device = self.device.clone();
-        match (&device, &compiled.program) {
-            (Device::Gpu(_), Some(_)) if self.profile.is_some() => {
-                self.run_profiled(ids, want)?;
-                self.advanced(ids.len(), &compiled);
-            }
-            (Device::Gpu(gpu), Some(program)) if program.is_chained() => {
-                self.steps_of_one(gpu, &compiled, 1)?;
-            }
-            _ => self.advance(ids.len(), &compiled),
+        if self.profile.is_some() && matches!(self.device, Device::Gpu(_)) {
+            self.run_profiled(ids, want)?;
+            self.advanced(ids.len(), &compiled);
+            return Ok(());
         }
-        Ok(())
+        self.advance(ids.len(), &compiled)
     }
 
     /// Reads ids, in chunks; `progress` is told how many have been submitted. The logits of the

@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::rope::RopeParameters;
 use crate::Result;
-use crate::gpu::{Device, HostMemory, Tensor};
+use crate::gpu::{Allocator, Device, HostMemory, Pool, Tensor, Writer};
 use crate::kernels::{CacheType, GRANULE, LayerCache};
 
 /// Most tokens of a prompt computed at once, unless a [`SessionOptions`] says otherwise.
@@ -146,12 +146,9 @@ impl Cache {
         // Layers that grow apart must not keep each other's memory.
         let alike =
             config.layer_types.iter().all(|layer| layer.window == config.layer_types[0].window);
-        let arena = match device {
-            Device::Gpu(gpu) if alike => {
-                Some(gpu.open_arena(room.tensor_bytes(config, capacity), true))
-            }
-            _ => None,
-        };
+        let sizes = room.tensor_bytes(config, capacity);
+        let pool = alike.then(|| Pool::new(device, Writer::Kernels, sizes));
+        let allocator = pool.as_ref().map_or(device as &dyn Allocator, |pool| pool);
         let mut layers = Vec::with_capacity(config.n_layers);
         for (index, layer) in config.layer_types.iter().enumerate() {
             let (kept, ring) = room.kept(layer.window, capacity);
@@ -160,9 +157,14 @@ impl Cache {
                 continue;
             }
             let sizes = [kept, config.n_kv_heads, config.head_dim];
-            layers.push(LayerCache::new(device, &format!("blk.{index}"), room.cache, sizes, ring)?);
+            layers.push(LayerCache::new(
+                allocator,
+                &format!("blk.{index}"),
+                room.cache,
+                sizes,
+                ring,
+            )?);
         }
-        drop(arena);
         let rope = |rope: &RopeParameters| {
             let table = rope.table(capacity, config.head_dim, context);
             Tensor::constant(device, "rope", &[capacity, config.head_dim], &table)

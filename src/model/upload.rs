@@ -25,6 +25,7 @@ impl PendingUpload {
     pub fn fill(self, device: &Device, mut progress: impl FnMut(u64)) -> Result<()> {
         let Self { source, matrices, told } = self;
         if let Device::Gpu(gpu) = device {
+            gpu.trim_memory();
             let threads =
                 std::thread::available_parallelism().map_or(1, |n| n.get()).min(matrices.len());
             let next = AtomicUsize::new(0);

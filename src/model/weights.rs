@@ -7,7 +7,7 @@ use super::mixture::Mixture;
 use super::upload::PendingUpload;
 use crate::Result;
 use crate::format::{Quantization, Source};
-use crate::gpu::{Device, Tensor};
+use crate::gpu::{Device, Pool, Tensor, Writer};
 use crate::kernels::{Matrix, Part};
 
 /// What a normalised stream is multiplied with, and what is added.
@@ -153,7 +153,12 @@ impl Weights {
     ) -> Result<(Self, PendingUpload)> {
         let source = source.into();
         let config = Config::from_source(&source)?;
-        let loader = Loader::new(device, &source, &config, quantization);
+        // Packed weights take about as much as those of the file, in some formats up to an eighth
+        // more. What has no room in the pool is a tensor of its own.
+        let stored = source.tensors().iter().filter(|tensor| tensor.name.starts_with("blk."));
+        let packed = stored.map(|tensor| tensor.bytes / 8 * 9);
+        let pool = Pool::new(device, Writer::Host, packed);
+        let mut loader = Loader::new(device, &source, &config, quantization);
         let mut done = 0;
         let mut read = |bytes| {
             done += bytes;
@@ -185,16 +190,9 @@ impl Weights {
             }
         };
         read(loader.bytes("output."));
-        // Packed weights take about as much as those of the file.
-        let stored = source.tensors().iter().filter(|tensor| tensor.name.starts_with("blk."));
-        let arena = match device {
-            Device::Gpu(gpu) => {
-                Some(gpu.open_arena(stored.map(|tensor| tensor.bytes / 8 * 9), false))
-            }
-            Device::Reference => None,
-        };
+        loader.allocator = &pool;
         let layers = loader.layers(read)?;
-        drop(arena);
+        loader.allocator = device;
         let output_norm = loader.gain("output_norm", hidden_size)?;
         loader.all_used()?;
         let matrices = loader.into_reserved();

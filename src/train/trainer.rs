@@ -59,20 +59,21 @@ impl Trainer {
         Self::of(gpu, Network::random(gpu, shape, settings.seed)?, settings, data)
     }
 
-    /// Bytes that a network of `shape`, `lora` beside it, and its training over `words` words of
-    /// data take on a device; `in_place` as in [`Optimizer::new`]. Nothing is allocated.
+    /// Bytes that a network of `shape`, with `lora` where there is one, and its training over
+    /// `words` words of data take on `gpu`. Nothing is allocated.
     ///
     /// # Errors
     /// When shape or settings are impossible.
     pub fn bytes_of(
+        gpu: &Gpu,
         shape: &Shape,
         lora: Option<&LoraSettings>,
         settings: &Settings,
         words: usize,
-        in_place: bool,
     ) -> Result<u64> {
         let network = Network::zeros(&Device::Reference, shape, lora)?;
-        Ok(Step::record(&Device::Reference, &network, settings, words, in_place)?.bytes())
+        let step = Step::record(&Device::Reference, &network, settings, words)?;
+        Ok(step.bytes(gpu, network.trained()))
     }
 
     /// Refuses what cannot fit on `gpu`, before any of it is there.
@@ -93,12 +94,7 @@ impl Trainer {
         } else {
             "--lora, a smaller --batch or --context, or a smaller model"
         };
-        gpu.refuse_more(
-            0,
-            Self::bytes_of(shape, lora, settings, words, gpu.aliases())?,
-            &what,
-            advice,
-        )
+        gpu.refuse_more(0, Self::bytes_of(gpu, shape, lora, settings, words)?, &what, advice)
     }
 
     /// A trainer at step 0. `data` holds token ids, where a set top bit says that one is no target,
@@ -119,8 +115,8 @@ impl Trainer {
             )));
         }
         let device = Device::Gpu(Arc::clone(gpu));
-        let step = Step::record(&device, &network, settings, data.len(), gpu.aliases())?;
-        let bytes = step.bytes();
+        let step = Step::record(&device, &network, settings, data.len())?;
+        let bytes = step.bytes(gpu, network.trained());
         let mut padded = data.to_vec();
         padded.resize(step.data.len(), 0);
         step.data.write(gpu, 0, bytemuck::cast_slice(&padded));

@@ -5,7 +5,7 @@ mod shaders;
 mod speed;
 pub use crate::kernels::{BenchShape, Numbers};
 pub use checks::cases;
-pub use checks::chained::{ChainReport, chain_text, examine_chain, examine_chains};
+pub use checks::chained::{chain_text, examine_chains};
 pub use checks::check::{check_case, check_case_by};
 pub use checks::doctor::{Bounds, Pace, StrategyReport, examine, healthy, remember};
 pub use checks::doctor_journal::{DoctorJournal, not_remembered};

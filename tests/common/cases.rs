@@ -29,7 +29,12 @@ pub fn can_store(storage: StorageKind) -> bool {
 /// The adapter with its tensors in `storage`; textures share memory with a buffer unless
 /// `without_aliases`.
 pub fn open(storage: StorageKind, without_aliases: bool) -> Arc<Gpu> {
-    let options = GpuOptions { storage: Some(storage), without_aliases, ..GpuOptions::default() };
+    let options = GpuOptions {
+        storage: Some(storage),
+        without_aliases,
+        checked: true,
+        ..GpuOptions::default()
+    };
     Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -38,7 +43,7 @@ pub fn table(storage: StorageKind) -> CaseTable {
     cases::table(&open(storage, false)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The same in textures that share no memory with a buffer.
+/// The cases of all kernels in textures that share no memory with a buffer.
 pub fn table_without_aliases() -> CaseTable {
     cases::table(&open(StorageKind::Texture, true)).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -48,7 +53,7 @@ pub fn variants(storage: StorageKind) -> CaseTable {
     cases::variants(&open(storage, true)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Kernels that no row of the table tests.
+/// Kernels that no case of the table is of.
 pub fn without_rows(table: &CaseTable) -> Vec<&'static str> {
     let tested = |kernel: &&str| table.cases.iter().any(|case| case.kernel.name() == *kernel);
     kernels::names().into_iter().filter(|kernel| !tested(kernel)).collect()

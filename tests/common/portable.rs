@@ -61,8 +61,8 @@ impl Portable {
         self.shader.f16()
     }
 
-    /// The words for Vulkan, with bounds checks or without, as a device opened with `unchecked`
-    /// gets them.
+    /// The words for Vulkan, with bounds checks, as a device opened with `checked`
+    /// gets them, or without.
     pub fn spirv(&self, checked: bool) -> Result<Vec<u32>, String> {
         self.shader.spirv(checked).map_err(|error| error.to_string())
     }

@@ -5,10 +5,10 @@ use crate::common;
 use kaiwu::format::Gguf;
 use kaiwu::gpu::{
     Capabilities, Constant, Cost, Device, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs,
-    Operand, Parameter, Program, Recording, StorageKind, Strategy, Tensor,
+    Operand, Parameter, Recording, StorageKind, Strategy, Tensor, examine_fused,
 };
 use kaiwu::model::{LogitsMode, Runner, Weights};
-use kaiwu::workbench::{examine_chain, examine_chains, remember};
+use kaiwu::workbench::{StrategyReport, examine_chains, remember};
 use std::sync::Arc;
 
 /// Steps: several submissions, and more than are left to single calls after the first miss.
@@ -119,8 +119,9 @@ fn open(options: GpuOptions) -> Arc<Gpu> {
 }
 
 /// Whether a layer is one dispatch on this device.
-fn chains(gpu: &Gpu, recording: &Recording) -> bool {
-    Program::compile_fused(gpu, recording).unwrap().is_chained()
+fn chains(gpu: &Arc<Gpu>, recording: &Recording) -> bool {
+    let word = Tensor::uniform(&Device::Gpu(Arc::clone(gpu)), "word", 1).unwrap();
+    examine_fused(gpu, recording, &word).unwrap().is_some()
 }
 
 #[test]
@@ -199,7 +200,7 @@ fn wrong_chains_are_found_and_left_alone() {
         };
         let gpu = open(None);
         let word = Tensor::uniform(&Device::Gpu(Arc::clone(&gpu)), "word", 1).unwrap();
-        let report = examine_chain(&gpu, &record(&gpu), &word).unwrap().unwrap();
+        let report = examine_fused(&gpu, &record(&gpu), &word).unwrap().unwrap();
         assert_eq!(report.quarantined, expected.is_some(), "{report:?}");
         assert!(workers == 2 || report.missed == report.runs, "{report:?}");
         let reason = report.reason.clone().unwrap_or_default();
@@ -207,7 +208,7 @@ fn wrong_chains_are_found_and_left_alone() {
 
         // From then on the calls run one by one, and a doctor who finds nothing wrong any more lets
         // them be one again.
-        remember(&file.0, gpu.report(), &[report.as_strategy()]).unwrap();
+        remember(&file.0, gpu.report(), &[StrategyReport::from(&report)]).unwrap();
         let sound = record_sound(&open(Some(file.0.clone())));
         assert_eq!(sound, expected.is_none(), "{reason}");
     }

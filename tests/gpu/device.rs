@@ -6,7 +6,7 @@ use kaiwu::Error;
 use kaiwu::format::{DType, blocks};
 use kaiwu::gpu::{
     Capabilities, Cost, Device, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand,
-    Parameter, Program, Recording, StorageKind, Strategy, Tensor,
+    Parameter, Program, Recording, StorageKind, Strategy, Tensor, TensorSpec,
 };
 use kaiwu::kernels::{Embed, Input, Matmul, Matrix, OwnedRows};
 use kaiwu::workbench::Numbers;
@@ -63,7 +63,10 @@ fn a_kernel_that_does_not_compile_is_named() {
     let rows = rows.map(|(what, source)| (what, source, 1));
     let lanes = ("too many lanes", "fn written() { store_y(0u, vec4<f32>()); }", 4096);
     for (what, source, lanes) in rows.into_iter().chain([lanes]) {
-        let y = Tensor::stored(&gpu, StorageKind::Buffer, "y", &[4], Element::F32).unwrap();
+        let y = TensorSpec::new("y", &[4], Element::F32)
+            .stored_as(StorageKind::Buffer)
+            .make(&gpu)
+            .unwrap();
         let mut recording = Recording::default();
         recording.push("test", Written { y, source, lanes, grid: [1, 1, 1] });
         match Program::compile(&gpu, &recording).err() {
@@ -82,7 +85,10 @@ fn a_grid_beyond_what_every_adapter_takes_is_named() {
     let source = "fn written() { store_y(0u, vec4<f32>()); }";
     for (grid, fits) in [([65_535, 1, 1], true), ([1, 65_536, 1], false), ([1, 1, 1 << 17], false)]
     {
-        let y = Tensor::stored(&gpu, StorageKind::Buffer, "y", &[4], Element::F32).unwrap();
+        let y = TensorSpec::new("y", &[4], Element::F32)
+            .stored_as(StorageKind::Buffer)
+            .make(&gpu)
+            .unwrap();
         let mut recording = Recording::default();
         recording.push("test", Written { y, source, lanes: 1, grid });
         let message = Program::compile(&gpu, &recording).err().map(|error| error.to_string());

@@ -142,11 +142,12 @@ fn a_strategy_over_its_limits_is_found() {
     };
     assert_eq!(looked_at(&strategy()), (vec![], true));
     // More than WebGPU's default limits.
-    let large = replaced(strategy(), "const LANES: u32 = 64u;", "const LANES: u32 = 512u;");
-    assert_eq!(looked_at(&large), (vec!["workgroups of 512 x 1 x 1 lanes".to_owned()], false));
-    // More, or less, than it says itself.
-    let modest = Strategy { needs: Needs::lanes(32).workgroup_bytes(64 * 8), ..strategy() };
-    assert!(!looked_at(&modest).1);
+    let needs = Needs { lanes: 512, ..strategy().needs };
+    let large = Strategy { needs, ..strategy() };
+    assert_eq!(looked_at(&large), (vec!["workgroups of 512 x 1 x 1 lanes".to_owned()], true));
+    // More, or less, workgroup memory than it says itself.
+    let large = replaced(strategy(), "const LANES: u32 = 64u;", "const LANES: u32 = 128u;");
+    assert!(!looked_at(&large).1);
     let modest = Strategy { needs: Needs::lanes(64), ..strategy() };
     assert!(!looked_at(&modest).1);
 }

@@ -22,7 +22,7 @@ fn tiny(name: &str) -> PathBuf {
 }
 
 fn open() -> Arc<Gpu> {
-    Gpu::open(&GpuOptions { unchecked: true, ..GpuOptions::default() }).unwrap()
+    Gpu::open(&GpuOptions::default()).unwrap()
 }
 
 fn kaiwu(arguments: &[&str]) -> Output {

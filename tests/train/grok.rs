@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 fn open() -> Arc<Gpu> {
-    let options = GpuOptions { unchecked: true, ..GpuOptions::default() };
+    let options = GpuOptions::default();
     Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 

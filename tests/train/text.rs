@@ -45,7 +45,7 @@ fn timeless(rows: &[TextRow]) -> Vec<TextRow> {
 
 #[test]
 fn a_text_is_learned_and_a_stopped_run_goes_on_as_if_nothing_had_happened() {
-    let gpu = Gpu::open(&GpuOptions { unchecked: true, ..GpuOptions::default() }).unwrap();
+    let gpu = Gpu::open(&GpuOptions::default()).unwrap();
     let (text, never) = (Data::from(&*rhyme()), AtomicBool::new(false));
     let finish = |run: &mut TextRun| {
         while !run.is_done() {

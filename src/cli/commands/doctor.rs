@@ -4,10 +4,10 @@ use crate::cli::Outcome;
 use crate::cli::support::arguments::DeviceArguments;
 use crate::cli::support::output::{print, print_pretty, table};
 use crate::cli::support::progress::{BETWEEN_LINES, Progress};
-use crate::gpu::{AdapterReport, Gpu, GpuOptions, NO_FOLDER, Quarantine, StorageKind};
+use crate::gpu::{AdapterReport, FusedReport, Gpu, GpuOptions, NO_FOLDER, Quarantine, StorageKind};
 use crate::workbench::{
-    Bounds, ChainReport, DoctorJournal, Pace, Roofs, StrategyReport, cases, examine,
-    examine_chains, healthy, measure_roofs, not_remembered,
+    Bounds, DoctorJournal, Pace, Roofs, StrategyReport, cases, examine, examine_chains, healthy,
+    measure_roofs, not_remembered,
 };
 use crate::{Error, Result};
 use clap::Args;
@@ -89,7 +89,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     reports.sort_by_key(|report| report.kernel);
     let chains = examine_chains(&gpu)?;
     let strategies = reports.len();
-    reports.extend(chains.iter().map(ChainReport::as_strategy));
+    reports.extend(chains.iter().map(StrategyReport::from));
     if let Some(journal) = &journal {
         reports[strategies..].iter().for_each(|report| journal.ended(report));
         journal.close();
@@ -228,8 +228,8 @@ fn about(roofs: &Roofs) -> String {
     )
 }
 
-fn about_chains(chains: &ChainReport) -> String {
-    let ChainReport { calls, dispatches, runs, passed, missed, single_us, .. } = chains;
+fn about_chains(chains: &FusedReport) -> String {
+    let FusedReport { calls, dispatches, runs, passed, missed, single_us, .. } = chains;
     let us = chains.us.map_or("no figure".into(), |us| format!("{us:.0} us"));
     format!(
         "\n{calls} calls of two layers, dispatches {dispatches}: the same bits in {passed} of {runs} runs, threads missed each other in \

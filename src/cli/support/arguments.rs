@@ -62,7 +62,7 @@ impl DeviceArguments {
             deterministic: self.deterministic,
             memory_bytes: self.memory.map(|mib| mib << 20),
             workers: self.workers,
-            unchecked: !self.checked,
+            checked: self.checked,
             quarantine: Quarantine::default_path().filter(|_| !self.ignore_quarantine),
             tuning: Tuning::default_path().filter(|_| !self.no_tuning),
             ..GpuOptions::default()

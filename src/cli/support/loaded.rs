@@ -4,7 +4,7 @@
 use super::arguments::{DeviceArguments, WeightsArguments};
 use super::progress::Progress;
 use crate::format::{Ignored, Lora, Quantization, Source};
-use crate::gpu::{Device, Gpu, return_compilers_memory};
+use crate::gpu::{Device, Gpu};
 use crate::kernels::CacheType;
 use crate::model::rope::Scaling;
 use crate::model::{
@@ -253,7 +253,6 @@ impl Reserved {
     /// Brings the weights to where they have room.
     fn filled(self) -> Result<Loaded> {
         let Self { mut loaded, pending } = self;
-        return_compilers_memory();
         fill(&loaded.place, &loaded.file.source, pending)?;
         loaded.seconds = loaded.file.since.elapsed().as_secs_f64();
         Ok(loaded)

@@ -1,13 +1,11 @@
 //! An open device: queue, capabilities, compiled pipelines, and the errors it reported.
 
-use super::adapter::{self, AdapterReport};
 use super::memory::Memory;
-use crate::gpu::kernel::kernel::{Needs, Strategy};
-use crate::gpu::selection::strategies::Choice;
-use crate::gpu::software::alias;
-use crate::gpu::software::arena::Arena;
-use crate::gpu::software::chain;
-use crate::gpu::tensor::tensor::{StorageKind, TEXEL_BYTES, TEXTURE_WIDTH};
+use super::pipeline::Pipeline;
+use super::textures::Textures;
+use crate::gpu::adapter::adapter::AdapterReport;
+use crate::gpu::adapter::storage::StorageKind;
+use crate::gpu::records::known::Known;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -51,9 +49,9 @@ pub struct GpuOptions {
     /// Open the device with immediates where the adapter has them: no kernel uses any, but other
     /// shaders may.
     pub immediates: bool,
-    /// Leave naga's bounds and loop checks out of the shaders. Only for shaders that ship with this
-    /// crate.
-    pub unchecked: bool,
+    /// Have naga's bounds and loop checks in the shaders of this crate too. Those of others always
+    /// have them.
+    pub checked: bool,
     /// The file with strategies found wrong, which are then not used: see
     /// [`crate::gpu::Quarantine::default_path`].
     pub quarantine: Option<PathBuf>,
@@ -94,17 +92,14 @@ pub struct Capabilities {
 pub struct Gpu {
     pub(in crate::gpu) device: wgpu::Device,
     pub(in crate::gpu) queue: wgpu::Queue,
-    report: AdapterReport,
-    capabilities: Capabilities,
+    pub(in crate::gpu) report: AdapterReport,
+    pub(in crate::gpu) capabilities: Capabilities,
     pub(in crate::gpu) memory: Memory,
-    unchecked: bool,
-    aliases: bool,
-    pub(in crate::gpu) choice: Choice,
-    first_error: Arc<Mutex<Option<Error>>>,
-    pub(in crate::gpu) pipelines:
-        Mutex<HashMap<String, Arc<crate::gpu::kernel::pipeline::Pipeline>>>,
-    /// Where tensors go that share memory, while that is open.
-    pub(in crate::gpu) arena: Mutex<Option<Arena>>,
+    pub(in crate::gpu) checked: bool,
+    pub(in crate::gpu) textures: Box<dyn Textures>,
+    pub(in crate::gpu) known: Known,
+    pub(in crate::gpu) first_error: Arc<Mutex<Option<Error>>>,
+    pub(in crate::gpu) pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
 }
 
 /// A poisoned lock only says that another thread panicked; the data behind ours stays valid.
@@ -136,160 +131,9 @@ impl Capabilities {
             StorageKind::Texture => self.max_texture_bytes,
         }
     }
-
-    /// Whether a strategy of these needs runs here.
-    pub fn allows(&self, needs: &Needs) -> bool {
-        self.subgroup >= needs.subgroup
-            && self.f16 >= needs.f16
-            && self.max_lanes >= needs.lanes
-            && self.max_workgroup_bytes >= needs.workgroup_bytes
-    }
-
-    /// The strategies that run here in order of preference: on a software adapter those `for_lanes`
-    /// come first, which keep lanes apart, on a GPU those `for_gpus`, which share a workgroup's
-    /// memory. Each list has its best guess first, and as its last one that needs nothing beyond
-    /// WebGPU's default limits.
-    pub fn allowed(&self, for_lanes: Vec<Strategy>, for_gpus: Vec<Strategy>) -> Vec<Strategy> {
-        let (first, then) =
-            if self.software { (for_lanes, for_gpus) } else { (for_gpus, for_lanes) };
-        first.into_iter().chain(then).filter(|strategy| self.allows(&strategy.needs)).collect()
-    }
-}
-
-impl GpuOptions {
-    /// The adapter's limits, or what is to be asked for instead.
-    fn lowered(&self, mut limits: wgpu::Limits) -> wgpu::Limits {
-        let lower =
-            |limit: &mut u32, most: Option<u32>| *limit = (*limit).min(most.unwrap_or(u32::MAX));
-        lower(&mut limits.max_compute_workgroup_storage_size, self.max_workgroup_bytes);
-        lower(&mut limits.max_compute_invocations_per_workgroup, self.max_lanes);
-        lower(&mut limits.max_compute_workgroup_size_x, self.max_lanes);
-        lower(&mut limits.max_compute_workgroup_size_y, self.max_lanes);
-        lower(&mut limits.max_compute_workgroup_size_z, self.max_lanes);
-        lower(&mut limits.max_storage_buffers_per_shader_stage, self.max_storage_buffers);
-        if !self.immediates {
-            // WebGPU's default, and no kernel uses them.
-            limits.max_immediate_size = 0;
-        }
-        let most = self.max_binding_bytes.unwrap_or(u64::MAX);
-        limits.max_storage_buffer_binding_size = limits.max_storage_buffer_binding_size.min(most);
-        let least = self.min_offset_alignment.unwrap_or(0);
-        limits.min_storage_buffer_offset_alignment =
-            limits.min_storage_buffer_offset_alignment.max(least);
-        limits.min_uniform_buffer_offset_alignment =
-            limits.min_uniform_buffer_offset_alignment.max(least);
-        limits
-    }
 }
 
 impl Gpu {
-    /// Opens the adapter that `options` select.
-    ///
-    /// # Errors
-    /// When there is no adapter, none matches, or it refuses a device.
-    pub fn open(options: &GpuOptions) -> Result<Arc<Self>> {
-        let wanted = adapter::Wish::new(options.adapter.as_deref());
-        let adapters = adapter::enumerate(wanted.as_ref());
-        let infos: Vec<_> = adapters.iter().map(wgpu::Adapter::get_info).collect();
-        let (best, reason) = adapter::choose(&infos, wanted.as_ref())?;
-        let (adapter, info) = (&adapters[best], &infos[best]);
-        let report = adapter::report(adapter, best, true, reason);
-
-        let mut wanted =
-            wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16;
-        if options.without_subgroups {
-            wanted.remove(wgpu::Features::SUBGROUP);
-        }
-        if options.without_f16 {
-            wanted.remove(wgpu::Features::SHADER_F16);
-        }
-        if options.immediates {
-            wanted.insert(wgpu::Features::IMMEDIATES);
-        }
-        let features = adapter.features() & wanted;
-        let limits = options.lowered(adapter.limits());
-        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
-            label: Some("kaiwu"),
-            required_features: features,
-            required_limits: limits.clone(),
-            memory_hints: wgpu::MemoryHints::MemoryUsage,
-            ..Default::default()
-        }))
-        .map_err(|error| Error::Device(format!("{} refused to open: {error}", report.name)))?;
-
-        let first_error = Arc::new(Mutex::new(None));
-        let sink = Arc::clone(&first_error);
-        device.on_uncaptured_error(Arc::new(move |error| {
-            lock(&sink).get_or_insert_with(|| device_error(&error));
-        }));
-        let sink = Arc::clone(&first_error);
-        device.set_device_lost_callback(move |reason, message| {
-            if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
-                let message =
-                    format!("the device was lost ({message}); a smaller --context may help");
-                lock(&sink).get_or_insert(Error::Device(message));
-            }
-        });
-
-        let mut capabilities = Capabilities {
-            subgroup: match features.contains(wgpu::Features::SUBGROUP) {
-                true => info.subgroup_min_size,
-                false => 0,
-            },
-            f16: features.contains(wgpu::Features::SHADER_F16),
-            max_lanes: limits
-                .max_compute_invocations_per_workgroup
-                .min(limits.max_compute_workgroup_size_x),
-            max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
-            software: info.device_type == wgpu::DeviceType::Cpu && !options.prefer_gpu_strategies,
-            deterministic: options.deterministic,
-            concurrent_workgroups: 1,
-            storage: StorageKind::Buffer,
-            max_binding_bytes: limits.max_storage_buffer_binding_size.min(limits.max_buffer_size),
-            max_texture_bytes: (u64::from(TEXTURE_WIDTH)
-                * TEXEL_BYTES
-                * u64::from(limits.max_texture_dimension_2d))
-            .min(options.max_binding_bytes.unwrap_or(u64::MAX)),
-        };
-        capabilities.concurrent_workgroups =
-            chain::concurrent_workgroups(&report, &capabilities, options.workers);
-        let choice = Choice::load(options, &report);
-        let aliases = !options.without_aliases && adapter::is_lavapipe(&report.driver);
-        let mut gpu = Self {
-            device,
-            queue,
-            report,
-            capabilities,
-            memory: Memory::of(adapter, info.device_type, options),
-            unchecked: options.unchecked,
-            aliases,
-            choice,
-            first_error,
-            pipelines: Mutex::default(),
-            arena: Mutex::default(),
-        };
-        // A kernel binds up to eight tensors at once.
-        let textures_fit = limits.max_storage_textures_per_shader_stage >= 8;
-        gpu.capabilities.storage = match options.storage {
-            Some(StorageKind::Texture) if !textures_fit => {
-                let message = format!(
-                    "{} binds only {} storage textures a kernel, eight are needed; use --storage buffer",
-                    gpu.report.name, limits.max_storage_textures_per_shader_stage
-                );
-                return Err(Error::Device(message));
-            }
-            Some(storage) => storage,
-            None if textures_fit => match gpu.choice.fit_storage() {
-                Some(storage) => storage,
-                None => super::probe::faster_storage(&gpu)?,
-            },
-            None => StorageKind::Buffer,
-        };
-        gpu.aliases =
-            gpu.aliases && gpu.capabilities.storage == StorageKind::Texture && alias::works(&gpu);
-        Ok(Arc::new(gpu))
-    }
-
     /// The adapter behind this device.
     pub fn report(&self) -> &AdapterReport {
         &self.report
@@ -300,9 +144,9 @@ impl Gpu {
         &self.capabilities
     }
 
-    /// Whether kernels write textures through buffers over the same memory.
-    pub(crate) fn aliases(&self) -> bool {
-        self.aliases
+    /// Whether kernels may write a tensor that they read: see [`crate::gpu::Tensor::successor`].
+    pub fn updates_in_place(&self) -> bool {
+        self.textures.share_memory()
     }
 
     /// What [`crate::gpu::Program::profile`] reads.
@@ -363,12 +207,17 @@ impl Gpu {
             .map_err(|error| Error::Device(format!("waiting for the device: {error}")))
     }
 
-    pub(in crate::gpu) fn shader_module(&self, label: &str, source: &str) -> wgpu::ShaderModule {
+    pub(in crate::gpu) fn shader_module(
+        &self,
+        label: &str,
+        source: &str,
+        is_own: bool,
+    ) -> wgpu::ShaderModule {
         let descriptor = wgpu::ShaderModuleDescriptor {
             label: Some(label),
             source: wgpu::ShaderSource::Wgsl(source.into()),
         };
-        if self.unchecked {
+        if is_own && !self.checked {
             // SAFETY: the shaders of this crate clamp what they index and bound their loops; the
             // kernels' tests run with the checks on.
             return unsafe {

@@ -9,12 +9,12 @@ use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 /// Memory that tensors can take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
-    /// Of a device of its own, or what was allowed: so much, with what is taken already.
+    /// Memory of the device's own, or what was allowed: bytes, with those taken already.
     Device(u64),
     /// The computer's: adapters that compute on the CPU, and GPUs without memory of their own, take
     /// from it.
     System,
-    /// Nobody says.
+    /// Unknown.
     Unknown,
 }
 
@@ -63,58 +63,8 @@ fn free() -> Option<u64> {
     (system.total_memory() > 0).then_some(free)
 }
 
-/// Gives back what compiling left resident, for when all shaders are compiled. Compilers free many
-/// pages, which glibc keeps for what is allocated in small pieces later, and there is little of
-/// that here. The code of lavapipe's compiler is a file like a model's: pages of it come back from
-/// there, should it be called again.
-pub fn return_compilers_memory() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        // SAFETY: it takes no pointers, and may be called at any time from any thread.
-        unsafe { libc::malloc_trim(0) };
-        for code in
-            std::fs::read_to_string("/proc/self/smaps").iter().flat_map(|maps| compiler_code(maps))
-        {
-            // SAFETY: these are pages of a file, mapped to be read and run and by nobody changed,
-            // so that the next who reads or runs one finds the same bytes.
-            let done = unsafe {
-                libc::madvise(code.start as *mut _, code.end - code.start, libc::MADV_DONTNEED)
-            };
-            log::debug!(
-                "{} KiB of the compiler's code given back: {done}",
-                (code.end - code.start) >> 10
-            );
-        }
-    }
-}
-
-/// Where LLVM's code lies by this `/proc/self/smaps`, without what was changed in memory, by a
-/// debugger for instance.
-#[cfg(any(test, all(target_os = "linux", target_env = "gnu")))]
-fn compiler_code(maps: &str) -> Vec<std::ops::Range<usize>> {
-    let (mut all, mut current) = (Vec::new(), None);
-    for line in maps.lines() {
-        let mut words = line.split_whitespace();
-        match (words.next(), words.next()) {
-            (Some("Anonymous:"), Some("0")) => all.extend(current.take()),
-            (Some(name), _) if name.ends_with(':') => {}
-            (Some(place), rights) => {
-                let file = line.rsplit('/').next().filter(|file| file.starts_with("libLLVM"));
-                let code = file.filter(|_| rights == Some("r-xp")).and_then(|_| {
-                    let (start, end) = place.split_once('-')?;
-                    let address = |digits| usize::from_str_radix(digits, 16).ok();
-                    Some(address(start)?..address(end)?)
-                });
-                current = code;
-            }
-            _ => {}
-        }
-    }
-    all
-}
-
 impl Gpu {
-    /// Refuses what cannot fit: `more` bytes to allocate beside `held` ones that are there. `what`
+    /// Refuses what cannot fit: `more` bytes to allocate in addition to `held` ones. `what`
     /// names them.
     ///
     /// # Errors
@@ -124,10 +74,10 @@ impl Gpu {
         self.refuse_more(held, more, what, advice)
     }
 
-    /// The same with other advice.
+    /// Refuses what cannot fit, as [`Gpu::refuse_beyond`] does, with the caller's `advice`.
     ///
     /// # Errors
-    /// As [`Gpu::refuse_beyond`].
+    /// When they do not fit, with the figures.
     pub fn refuse_more(&self, held: u64, more: u64, what: &str, advice: &str) -> Result<()> {
         let (needed, most, whose) = match self.memory {
             Memory::Unknown => return Ok(()),
@@ -147,32 +97,5 @@ impl Gpu {
             self.report().name,
             mib(most),
         )))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::compiler_code;
-
-    #[test]
-    fn finds_code_of_llvm_that_nobody_changed() {
-        let maps = "\
-7f0000000000-7f0000001000 r--p 00000000 08:01 7      /usr/lib/libLLVM-15.so.1
-Anonymous:             0 kB
-7f0000001000-7f0000003000 r-xp 00001000 08:01 7      /usr/lib/libLLVM-15.so.1
-Rss:                   8 kB
-Anonymous:             0 kB
-VmFlags: rd ex mr mw me
-7f0000003000-7f0000005000 rw-p 00003000 08:01 7      /usr/lib/libLLVM-15.so.1
-Anonymous:             0 kB
-7f0000005000-7f0000006000 r-xp 00001000 08:01 8      /usr/lib/libLLVM.so.19.1
-Anonymous:             4 kB
-7f0000007000-7f0000008000 r-xp 00001000 08:01 9      /usr/lib/libvulkan.so.1
-Anonymous:             0 kB
-7f0000009000-7f000000a000 rw-p 00000000 00:00 0 \n\
-Anonymous:             0 kB\n";
-        let found = compiler_code(maps);
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0], 0x7f00_0000_1000..0x7f00_0000_3000);
     }
 }

@@ -1,7 +1,7 @@
 //! What a kernel is: named operands, parameters, strategies, a cost, and a plain-loop reference.
 
+use super::gradients::Gradients;
 use crate::gpu::device::device::Capabilities;
-use crate::gpu::recording::gradients::Gradients;
 use crate::gpu::tensor::host::HostMemory;
 use crate::gpu::tensor::tensor::Tensor;
 use crate::{Error, Result};
@@ -60,27 +60,6 @@ impl Operand {
     }
 }
 
-/// The operands of a kernel as they are bound: what it writes, by the handle that is for writing.
-///
-/// # Panics
-/// If the kernel reads and writes one tensor, which few adapters could bind.
-pub(in crate::gpu) fn bound(kernel: &dyn Kernel) -> Vec<Operand> {
-    let mut operands = kernel.operands();
-    let of = |access| {
-        let tensors = operands.iter().filter(move |operand| operand.access == access);
-        tensors.filter_map(|operand| operand.tensor.as_ref())
-    };
-    if let Some(tensor) =
-        of(Access::Write).find(|&written| of(Access::Read).any(|read| read.is(written)))
-    {
-        panic!("{} reads and writes {}", kernel.name(), tensor.label());
-    }
-    for operand in operands.iter_mut().filter(|operand| operand.access == Access::Write) {
-        operand.tensor = operand.tensor.take().map(|tensor| tensor.written().clone());
-    }
-    operands
-}
-
 /// A number that differs between calls of one pipeline, read in the shader as `p.<name>`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Parameter {
@@ -124,22 +103,23 @@ impl Needs {
         Self { lanes, workgroup_bytes: 0, subgroup: 0, f16: false, private_state: false }
     }
 
-    /// And `bytes` of workgroup memory.
+    /// These needs, and `bytes` of workgroup memory.
     pub const fn workgroup_bytes(self, bytes: u32) -> Self {
         Self { workgroup_bytes: bytes, ..self }
     }
 
-    /// And half-precision arithmetic; the shader's text then begins with the line that asks for it.
+    /// These needs, and half-precision arithmetic; the shader's text then begins with the line that
+    /// asks for it.
     pub const fn f16(self) -> Self {
         Self { f16: true, ..self }
     }
 
-    /// And private variables of the module.
+    /// These needs, and private variables of the module.
     pub const fn private_state(self) -> Self {
         Self { private_state: true, ..self }
     }
 
-    /// And subgroups of `lanes` lanes or more.
+    /// These needs, and subgroups of `lanes` lanes or more.
     pub const fn subgroup(self, lanes: u32) -> Self {
         Self { subgroup: lanes, ..self }
     }
@@ -164,10 +144,30 @@ pub struct Strategy {
 }
 
 impl Strategy {
-    /// The same under another name, needing f16: the operands that are halves are then read as
+    /// This strategy under another name, needing f16: the operands that are halves are then read as
     /// such.
     pub fn of_halves(self, name: &'static str) -> Self {
         Self { name, needs: self.needs.f16(), ..self }
+    }
+}
+
+impl Capabilities {
+    /// Whether a strategy of these needs runs here.
+    pub fn allows(&self, needs: &Needs) -> bool {
+        self.subgroup >= needs.subgroup
+            && self.f16 >= needs.f16
+            && self.max_lanes >= needs.lanes
+            && self.max_workgroup_bytes >= needs.workgroup_bytes
+    }
+
+    /// The strategies that run here in order of preference: on a software adapter those `for_lanes`
+    /// come first, which keep lanes apart, on a GPU those `for_gpus`, which share a workgroup's
+    /// memory. Each list has its best guess first, and as its last one that needs nothing beyond
+    /// WebGPU's default limits.
+    pub fn allowed(&self, for_lanes: Vec<Strategy>, for_gpus: Vec<Strategy>) -> Vec<Strategy> {
+        let (first, then) =
+            if self.software { (for_lanes, for_gpus) } else { (for_gpus, for_lanes) };
+        first.into_iter().chain(then).filter(|strategy| self.allows(&strategy.needs)).collect()
     }
 }
 
@@ -199,7 +199,7 @@ pub struct Cost {
 /// What a strategy reads beyond its kernel's [`Cost`], bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Surplus {
-    /// From memory: what nobody asked for, such as the rest of a block.
+    /// From memory: what is not asked for, such as the rest of a block.
     pub memory: u64,
     /// Again, by several workgroups each for itself: a cache answers, for it is small or was read
     /// just before.
@@ -297,7 +297,7 @@ pub trait Kernel: Send + Sync {
         None
     }
 
-    /// The same computation in plain loops over the same parameters.
+    /// The computation in plain loops over the same parameters.
     fn reference(&self, memory: &mut HostMemory);
 
     /// Adds the calls that give the gradients of the inputs, from those of the outputs, to a

@@ -4,10 +4,12 @@
 //! Shader files are templates: a line that begins with `//%` is a statement (`//% for t in
 //! range(TOKENS)`, `//% include "q4_1"`), and `{{ t }}` is a value. Everything else is plain WGSL.
 
+use super::binding::bound;
 use super::entry::as_entry_point;
-use super::kernel::{Access, Constant, Kernel, Operand, Parameter, Strategy, bound};
+use super::kernel::{Access, Constant, Kernel, Operand, Parameter, Strategy};
 use crate::format::DType;
-use crate::gpu::tensor::tensor::{Element, Storage, TEXTURE_WIDTH, Tensor};
+use crate::gpu::device::textures::TEXTURE_WIDTH;
+use crate::gpu::tensor::tensor::{Element, Storage, Tensor};
 use crate::{Error, Result};
 use minijinja::{Environment, Value, syntax::SyntaxConfig};
 use std::fmt::Write;
@@ -36,6 +38,7 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "row",
     "activation",
     "causal",
+    "eight_lanes",
     "clip",
     "cache",
     "cache_read",
@@ -57,6 +60,13 @@ pub const LIBRARY: &[(&str, &str)] = library![
 pub fn library() -> impl Iterator<Item = (&'static str, &'static str)> {
     let formats = DType::ALL.into_iter().map(|dtype| dtype.format().wgsl);
     LIBRARY.iter().copied().chain(formats.map(|wgsl| (wgsl.name, wgsl.source)))
+}
+
+/// Whether a shader file is this crate's own: they clamp what they index and bound their loops, so
+/// that a device need not check that again. Those of others are always checked.
+pub(in crate::gpu) fn is_own(source: &str) -> bool {
+    const OWN: &[&str] = include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
+    OWN.contains(&source)
 }
 
 fn environment() -> Result<&'static Environment<'static>> {

@@ -22,7 +22,7 @@ pub fn fingerprint(strategies: &[Strategy]) -> String {
     format!("{:016x}", hash.value())
 }
 
-/// Of a template with its includes; remembered by where the text is in the program.
+/// The hash of a template with its includes; remembered by where the text is in the program.
 fn template(source: &'static str) -> u64 {
     static KNOWN: Mutex<Option<HashMap<(usize, usize), u64>>> = Mutex::new(None);
     let mut known = lock(&KNOWN);
@@ -52,7 +52,7 @@ fn add_with_includes(hash: &mut Fnv, source: &'static str, seen: &mut BTreeSet<&
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::Needs;
+    use crate::gpu::kernel::kernel::Needs;
 
     fn strategy(name: &'static str, source: &'static str) -> Strategy {
         Strategy {

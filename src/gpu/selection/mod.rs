@@ -1,7 +1,4 @@
-//! Which strategy of a kernel is taken: choice, quarantine, saved tuning.
+//! Which strategy of a kernel a device takes.
 
-pub(in crate::gpu) mod cache_file;
 pub(in crate::gpu) mod fingerprint;
-pub(in crate::gpu) mod quarantine;
 pub(in crate::gpu) mod strategies;
-pub(in crate::gpu) mod tuning;

@@ -2,78 +2,20 @@
 //! were found wrong, the one that was measured to be fastest first.
 
 use super::fingerprint::fingerprint;
-use super::quarantine::{Quarantine, Quarantined, WHOLE_STORAGE};
-use super::tuning::{Tuned, Tuning};
-use crate::gpu::device::adapter::AdapterReport;
-use crate::gpu::device::device::{Capabilities, Gpu, GpuOptions, lock};
-use crate::gpu::kernel::kernel::{Kernel, Strategy};
-use crate::gpu::software::chain;
-use crate::gpu::tensor::tensor::StorageKind;
+use crate::gpu::device::device::{Capabilities, Gpu, lock};
+use crate::gpu::kernel::kernel::{Constant, Kernel, Strategy};
+use crate::gpu::records::quarantine::Quarantined;
+use crate::gpu::records::tuning::Tuned;
 use crate::{Error, Result};
-use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 
-/// What is known of strategies on one adapter with its driver.
-#[derive(Default)]
-pub(in crate::gpu) struct Choice {
-    quarantined: Vec<Quarantined>,
-    tuned: Vec<Tuned>,
-    /// What was said to be left out.
-    told: Mutex<BTreeSet<(String, String)>>,
-}
-
-impl Choice {
-    /// Reads the files that `options` name. A damaged one is no reason not to run, but to say so.
-    pub(in crate::gpu) fn load(options: &GpuOptions, report: &AdapterReport) -> Self {
-        let mut choice = Self::default();
-        match options.quarantine.as_deref().map(Quarantine::read).transpose() {
-            Ok(known) => {
-                choice.quarantined =
-                    known.iter().flat_map(|known| known.of(report)).cloned().collect();
-            }
-            Err(error) => log::warn!("the list of strategies to avoid is left out: {error}"),
-        }
-        // A choice among strategies that sum in different orders must not depend on what was
-        // measured.
-        match options
-            .tuning
-            .as_deref()
-            .filter(|_| !options.deterministic)
-            .map(Tuning::read)
-            .transpose()
-        {
-            Ok(known) => {
-                choice.tuned = known.iter().flat_map(|known| known.of(report)).cloned().collect()
-            }
-            Err(error) => log::warn!("what was tuned is left out: {error}"),
-        }
-        choice
-    }
-}
-
-impl Choice {
-    /// The storage to take whichever is faster, where the other one was found wrong as a whole.
-    pub(in crate::gpu) fn fit_storage(&self) -> Option<StorageKind> {
-        let fit = |storage| {
-            let of_it =
-                |entry: &&Quarantined| entry.kernel == WHOLE_STORAGE && entry.storage == storage;
-            !self
-                .quarantined
-                .iter()
-                .filter(of_it)
-                .any(|entry| entry.source == env!("CARGO_PKG_VERSION"))
-        };
-        let storage = match [StorageKind::Buffer, StorageKind::Texture].map(fit) {
-            [true, false] => StorageKind::Buffer,
-            [false, true] => StorageKind::Texture,
-            // One is as good as the other.
-            [true, true] | [false, false] => return None,
-        };
-        log::warn!(
-            "taking {storage:?}s: kernels were found wrong in the other storage; see `kaiwu doctor`"
-        );
-        Some(storage)
-    }
+/// A strategy's counts.
+pub fn sizes(strategy: &Strategy) -> BTreeMap<String, u32> {
+    let count = |&(name, constant): &(&str, Constant)| match constant {
+        Constant::Count(count) => Some((name.to_owned(), count)),
+        Constant::Switch(_) | Constant::Word(_) => None,
+    };
+    strategy.constants.iter().filter_map(count).collect()
 }
 
 impl Gpu {
@@ -83,7 +25,7 @@ impl Gpu {
         let same = |entry: &&Quarantined| {
             (&*entry.kernel, &*entry.strategy, entry.storage) == (kernel, strategy.name, storage)
         };
-        let mut entries = self.choice.quarantined.iter().filter(same);
+        let mut entries = self.known.quarantined.iter().filter(same);
         entries.find(|entry| entry.source == fingerprint(std::slice::from_ref(strategy)))
     }
 
@@ -93,10 +35,10 @@ impl Gpu {
     }
 
     /// Leaves out what was found wrong here, and says so once.
-    fn drop_quarantined(&self, kernel: &str, strategies: &mut Vec<Strategy>) {
+    pub(in crate::gpu) fn drop_quarantined(&self, kernel: &str, strategies: &mut Vec<Strategy>) {
         strategies.retain(|strategy| {
             let Some(Quarantined { reason, .. }) = self.quarantined(kernel, strategy) else { return true };
-            if lock(&self.choice.told).insert((kernel.into(), strategy.name.into())) {
+            if lock(&self.known.told).insert((kernel.into(), strategy.name.into())) {
                 log::warn!(
                     "kernel {kernel}: not using {}, which is wrong on this adapter ({reason}); see `kaiwu doctor`",
                     strategy.name
@@ -104,13 +46,6 @@ impl Gpu {
             }
             false
         });
-    }
-
-    /// Whether calls may be one dispatch: nothing was found wrong with that here.
-    pub(in crate::gpu) fn may_chain(&self) -> bool {
-        let mut chains = vec![chain::as_strategy()];
-        self.drop_quarantined("chain", &mut chains);
-        !chains.is_empty()
     }
 
     /// The strategies of `kernel` that this device may use, the best guess first; at least one.
@@ -154,11 +89,11 @@ impl Gpu {
     /// What was measured to be the fastest for this shape, if the shaders are still those it was
     /// chosen among.
     pub fn tuned(&self, kernel: &dyn Kernel) -> Option<(&Tuned, Strategy)> {
-        if self.choice.tuned.is_empty() {
+        if self.known.tuned.is_empty() {
             return None;
         }
         let (shape, storage) = (kernel.shape(), self.capabilities().storage);
-        let entry = self.choice.tuned.iter().find(|entry| {
+        let entry = self.known.tuned.iter().find(|entry| {
             (&*entry.kernel, &entry.shape, entry.storage) == (kernel.name(), &shape, storage)
         })?;
         let all = self.tunable(kernel);
@@ -169,7 +104,12 @@ impl Gpu {
             );
             return None;
         }
-        let fastest = all.into_iter().find(|strategy| entry.means(strategy))?;
+        let fastest = all.into_iter().find(|strategy| is_meant(entry, strategy))?;
         Some((entry, fastest))
     }
+}
+
+/// Whether `entry` says this strategy in this size.
+fn is_meant(entry: &Tuned, strategy: &Strategy) -> bool {
+    entry.strategy == strategy.name && entry.sizes == sizes(strategy)
 }

@@ -9,26 +9,59 @@
 //! wgpu takes the two for strangers and puts no barrier between them, and its first one for the
 //! image is from an undefined layout, which may lose what was there. So this is for a driver that
 //! ends a dispatch before it begins the next, and has neither caches nor layouts: see
-//! `crate::gpu::device::adapter::is_lavapipe`.
+//! `crate::gpu::adapter::adapter::is_lavapipe`.
 
+use crate::gpu::adapter::adapter::is_lavapipe;
 use crate::gpu::device::device::Gpu;
-use crate::gpu::tensor::tensor::{Element, StorageKind, TEXEL_BYTES, Tensor};
+use crate::gpu::device::textures::{Made, PlainTextures, TEXEL_BYTES, TEXTURE_WIDTH, Textures};
+use crate::gpu::tensor::tensor::{Element, Tensor};
 
-/// Whether a texture and a buffer share memory here: what is written to the one is read from the
-/// other.
-pub(in crate::gpu) fn works(gpu: &Gpu) -> bool {
+/// Textures as lavapipe wants them.
+struct LavapipeTextures {
+    share_memory: bool,
+}
+
+impl Textures for LavapipeTextures {
+    /// Three at least and never a power of two: lavapipe compiles a shader once more for each
+    /// combination of bound textures whose sides are and are not powers of two.
+    fn rows(&self, texels: u64) -> u32 {
+        let rows = texels.div_ceil(u64::from(TEXTURE_WIDTH)).max(3) as u32;
+        if rows.is_power_of_two() { rows + 1 } else { rows }
+    }
+
+    fn share_memory(&self) -> bool {
+        self.share_memory
+    }
+
+    fn written(&self, gpu: &Gpu, texture: &wgpu::TextureDescriptor<'_>) -> Made {
+        let request = Request { texture, written: true };
+        let shared = if self.share_memory { allocate(gpu, request) } else { None };
+        shared.map_or_else(|| PlainTextures.written(gpu, texture), |(_, made)| made)
+    }
+}
+
+/// Has `gpu` make textures as its driver wants them, where this is lavapipe, and with `share_memory`
+/// where they can share it with buffers.
+pub(in crate::gpu) fn make_textures(gpu: &mut Gpu, share_memory: bool) {
+    if is_lavapipe(&gpu.report().driver) {
+        gpu.textures = Box::new(LavapipeTextures { share_memory });
+        if share_memory && !works(gpu) {
+            log::info!("textures share no memory with buffers here, and are slow to write");
+            gpu.textures = Box::new(LavapipeTextures { share_memory: false });
+        }
+    }
+}
+
+/// Whether what is written to the buffer of a tensor is read from its texture.
+fn works(gpu: &Gpu) -> bool {
     let words = [0x1234_5678, 2, 3, 4];
-    let shared = Tensor::made(gpu, StorageKind::Texture, "alias", &[4], Element::U32, true).ok();
+    let shared = Tensor::zeros(gpu, "alias", &[4], Element::U32).ok();
     let shared = shared.filter(|texture| !texture.written().is(texture));
     let read = shared.and_then(|texture| {
         texture.written().write(gpu, 0, bytemuck::cast_slice(&words));
         texture.read(gpu).ok()
     });
-    let works = read.as_deref() == Some(&words);
-    if !works {
-        log::info!("textures share no memory with buffers here, and are slow to write");
-    }
-    works
+    read.as_deref() == Some(&words)
 }
 
 /// What to make over some memory.
@@ -38,9 +71,6 @@ pub(in crate::gpu) struct Request<'a> {
     /// Whether kernels write it: a buffer over the texels comes with it.
     pub written: bool,
 }
-
-/// A texture over some memory, and the buffer over its texels, row by row.
-pub(in crate::gpu) type Made = (wgpu::Texture, Option<wgpu::Buffer>);
 
 /// Memory that textures and buffers are bound to. It is free when they are gone.
 #[cfg(target_os = "linux")]
@@ -67,7 +97,8 @@ pub(in crate::gpu) fn allocate(gpu: &Gpu, request: Request<'_>) -> Option<(Memor
     }
 }
 
-/// The same in memory that is there, `offset` bytes into it.
+/// A texture and, where that is asked for, a buffer over memory that is there, from `offset` bytes
+/// on. `None` as for [`allocate`].
 #[cfg(target_os = "linux")]
 pub(in crate::gpu) fn within(
     gpu: &Gpu,
@@ -147,7 +178,7 @@ unsafe fn made(gpu: &Gpu, parts: shared::Parts, request: Request<'_>) -> Option<
             let buffer = vulkan::Buffer::from_raw_externally_owned(parts.buffer, owner());
             gpu.device.create_buffer_from_hal::<vulkan::Api>(buffer, &described)
         });
-        Some((image, buffer))
+        Some(Made { texture: image, buffer })
     }
 }
 
@@ -215,7 +246,7 @@ mod shared {
     }
 
     /// Asks for pages of 2 MiB where the kernel gives them to who asks: a token goes through all of
-    /// a cache, and a CPU looks up its pages, and starts to fetch ahead, anew every 4 KiB. Not for
+    /// a cache, and a CPU looks up its pages, and starts to fetch ahead, again every 4 KiB. Not for
     /// weights: kernels are rehearsed before these are there, and to read a huge page is to have
     /// it.
     ///
@@ -247,7 +278,7 @@ mod shared {
     }
 
     impl Parts {
-        /// Of `request`, which has `size` bytes; `None` if the driver refuses, or lays an image's
+        /// What `request` asks for, of `size` bytes; `None` if the driver refuses, or lays an image's
         /// rows out in another way.
         ///
         /// # Safety
@@ -346,7 +377,7 @@ mod shared {
 
     impl Drop for Parts {
         fn drop(&mut self) {
-            // SAFETY: nobody but the handles that are gone used them.
+            // SAFETY: only the handles that are gone used them.
             unsafe {
                 self.device.destroy_buffer(self.buffer, None);
                 self.device.destroy_image(self.image, None);

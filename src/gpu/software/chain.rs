@@ -8,21 +8,21 @@
 //! stages. The stages' texts are those of single calls, under other names.
 //!
 //! Layers that do the same follow one another in one dispatch. What differs between them are
-//! numbers in their parameters and tensors, and these are parts of one span (`super::arena`), so
+//! numbers in their parameters and tensors, and these are parts of one span (`super::pool`), so
 //! that a layer's begin at a row that is a parameter too.
 
 use super::stage::Names;
 use crate::Result;
-use crate::gpu::device::adapter::{AdapterReport, is_lavapipe};
+use crate::gpu::adapter::adapter::{AdapterReport, is_lavapipe};
 use crate::gpu::device::device::{Capabilities, Gpu};
-use crate::gpu::kernel::kernel::{Access, Needs, Operand, Strategy, bound};
+use crate::gpu::device::pipeline::PARAMETER_STRIDE;
+use crate::gpu::kernel::binding::bound;
+use crate::gpu::kernel::kernel::{Access, Needs, Operand, Strategy};
+use crate::gpu::kernel::recording::{Entry, Recording};
 use crate::gpu::kernel::{entry, shader};
-use crate::gpu::recording::program::PARAMETER_STRIDE;
-use crate::gpu::recording::recording::Entry;
-use crate::gpu::tensor::tensor::{Storage, Tensor, buffer};
+use crate::gpu::tensor::tensor::{Storage, Tensor};
 use std::fmt::Write;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Turns of loops that one workgroup may take in all: drivers end a shader's loops after so many
 /// together (lavapipe: 65,535).
@@ -31,7 +31,7 @@ const ALL_TURNS: usize = 65_000;
 /// Turns that a worker waits in one chain, if the layers leave so many, and divisions in each, one
 /// after the other: together 11 ms at 3 GHz. Where two threads begin on one core, a Linux kernel
 /// lets each run for four before it moves one.
-const WAITING_TURNS: usize = 48_000;
+pub(super) const WAITING_TURNS: usize = 48_000;
 const DIVISIONS: u32 = 40;
 
 /// Threads that lavapipe has at most; it has one a core.
@@ -58,47 +58,6 @@ const MOST_TURNS: usize = 50_000;
 /// with valgrind since stages have one block of parameters.
 const MOST_STAGES: usize = 6;
 
-/// What the workers of a program's chains share: the struct of that name in `shaders/chain.wgsl`.
-pub(in crate::gpu) struct GridBarrier {
-    pub buffer: wgpu::Buffer,
-    /// Turns that the workers of a run usually wait, all together.
-    usual: AtomicU32,
-}
-
-impl GridBarrier {
-    pub fn new(gpu: &Gpu) -> Self {
-        use wgpu::BufferUsages as Usage;
-        let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
-        Self {
-            buffer: buffer(gpu, "meeting", 16, usage),
-            usual: AtomicU32::new(WAITING_TURNS as u32),
-        }
-    }
-
-    /// Before a submission of so many runs: nobody has arrived, and in each run all workers
-    /// together may wait for three times what is usual, and once for long. A thread that has less
-    /// to do than others waits for a few turns each time; one that shares its core with other
-    /// programs, for as long as these are let run. Now and then that is cheaper than to run calls
-    /// again, and if it goes on single calls are.
-    pub fn begin(&self, gpu: &Gpu, runs: usize) {
-        let a_run = self
-            .usual
-            .load(Ordering::Relaxed)
-            .saturating_mul(3)
-            .saturating_add(WAITING_TURNS as u32);
-        let most = a_run.saturating_mul(runs as u32);
-        gpu.queue.write_buffer(&self.buffer, 0, bytemuck::bytes_of(&[0, 0, 0, most]));
-    }
-
-    /// Learns what is usual from runs that went well. It follows a growing cache, but no
-    /// disturbance.
-    pub fn end(&self, waited: u32, runs: usize) {
-        let usual = self.usual.load(Ordering::Relaxed);
-        let most = (usual + usual / 4).max(64);
-        self.usual.store((waited / runs.max(1) as u32).min(most), Ordering::Relaxed);
-    }
-}
-
 /// One call and how it is split.
 pub(in crate::gpu) struct Stage<'a> {
     pub entry: &'a Entry,
@@ -107,7 +66,7 @@ pub(in crate::gpu) struct Stage<'a> {
 
 /// Calls that become one dispatch.
 pub(in crate::gpu) struct Chain<'a> {
-    /// Of the first layer.
+    /// The stages of the first layer.
     stages: Vec<Stage<'a>>,
     /// What is bound, each once, with what all stages together do to it.
     tensors: Vec<(Tensor, Access)>,
@@ -123,18 +82,37 @@ fn handle(tensor: &Tensor) -> (&Tensor, bool) {
 }
 
 impl<'a> Chain<'a> {
+    /// The chains that blocks of `recording` can be, with the numbers of their first calls; none
+    /// where workgroups may not run at the same time, or where chains were found wrong.
+    ///
+    /// # Errors
+    /// When a kernel has no strategy left.
+    pub fn all(gpu: &Gpu, recording: &'a Recording) -> Result<Vec<(usize, Self)>> {
+        if gpu.capabilities().concurrent_workgroups == 1 || !may_chain(gpu) {
+            return Ok(vec![]);
+        }
+        let (mut blocks, mut all) = (recording.blocks(), vec![]);
+        while let Some(block) = blocks.first() {
+            let mut next = block.start;
+            for chain in Self::split(gpu, recording.entries(), blocks)? {
+                let first = next;
+                next += chain.calls();
+                all.push((first, chain));
+            }
+            // What is behind the chains may be some of another kind.
+            let end = next.max(block.end);
+            blocks = &blocks[blocks.partition_point(|block| block.start < end)..];
+        }
+        Ok(all)
+    }
+
     /// Layers that follow one another as chains: the longest that the device allows, of equal
     /// length if they can be, for each length is a text of its own. The first layer that cannot be
     /// a chain, or is unlike the first, ends them.
     ///
     /// # Errors
     /// When a kernel has no strategy left.
-    pub fn split(
-        gpu: &Gpu,
-        entries: &'a [Entry],
-        layers: &[Range<usize>],
-        choose: &impl Fn(&mut Vec<Strategy>) -> Strategy,
-    ) -> Result<Vec<Self>> {
+    fn split(gpu: &Gpu, entries: &'a [Entry], layers: &[Range<usize>]) -> Result<Vec<Self>> {
         let limits = gpu.device.limits();
         let mut alike = Vec::<Self>::new();
         let mut end = layers.first().map_or(0, |layer| layer.start);
@@ -145,8 +123,10 @@ impl<'a> Chain<'a> {
             end = layer.end;
             let mut stages = Vec::with_capacity(layer.len());
             for entry in &entries[layer.clone()] {
-                stages
-                    .push(Stage { entry, strategy: choose(&mut gpu.strategies(&*entry.kernel)?) });
+                stages.push(Stage {
+                    entry,
+                    strategy: gpu.strategies(&*entry.kernel)?.swap_remove(0),
+                });
             }
             let Some(next) = Self::of(stages, gpu.capabilities().concurrent_workgroups) else {
                 break;
@@ -201,7 +181,7 @@ impl<'a> Chain<'a> {
     }
 
     /// `None` where some call's workgroups are larger, share memory, keep numbers in private
-    /// variables, or take nobody knows how many iterations, where one call reads a texture that
+    /// variables, or do not say how many iterations they take, where one call reads a texture that
     /// another one writes as such, or where there are too many.
     pub fn of(stages: Vec<Stage<'a>>, workers: u32) -> Option<Self> {
         if stages.len() > MOST_STAGES {
@@ -281,6 +261,11 @@ impl<'a> Chain<'a> {
         text
     }
 
+    /// Whether all stages are shaders of this crate.
+    pub fn is_own(&self) -> bool {
+        self.stages.iter().all(|stage| shader::is_own(stage.strategy.source))
+    }
+
     /// The calls' labels.
     pub fn label(&self) -> String {
         let labels = self
@@ -351,6 +336,20 @@ impl<'a> Chain<'a> {
         text.push_str(&shader::chain(numbers, &calls)?);
         Ok(text)
     }
+}
+
+/// What stands behind a call's parameters in a chain: the rows at which its tensors begin in their
+/// arenas.
+pub(in crate::gpu) fn rows(entry: &Entry) -> Vec<u32> {
+    let operands = bound(&*entry.kernel).into_iter();
+    operands.filter_map(|operand| Some(operand.tensor?.span()?.1)).collect()
+}
+
+/// Whether calls may be one dispatch: they were not found wrong here.
+fn may_chain(gpu: &Gpu) -> bool {
+    let mut chains = vec![as_strategy()];
+    gpu.drop_quarantined("chain", &mut chains);
+    !chains.is_empty()
 }
 
 /// Chains as a strategy of their own, by which they are quarantined.

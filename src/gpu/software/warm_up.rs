@@ -7,11 +7,13 @@
 //! constants, and compiles it again when they change.
 
 use crate::Result;
-use crate::gpu::Element;
+use crate::gpu::adapter::storage::StorageKind;
 use crate::gpu::device::device::Gpu;
-use crate::gpu::kernel::pipeline;
-use crate::gpu::recording::program::{Program, Step};
-use crate::gpu::tensor::tensor::{StorageKind, Tensor, buffer};
+use crate::gpu::device::pipeline::{self, Pipeline};
+use crate::gpu::kernel::binding;
+use crate::gpu::tensor::allocator::TensorSpec;
+use crate::gpu::tensor::tensor::Element;
+use crate::gpu::tensor::tensor::{Tensor, buffer};
 
 /// What pipelines are bound to that compute nothing: nothing is both read and written by one of
 /// them.
@@ -28,7 +30,9 @@ impl StandIns {
     fn new(gpu: &Gpu) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let size = gpu.device.limits().max_uniform_buffer_binding_size.min(1 << 16);
-        let texture = |label| Tensor::stored(gpu, StorageKind::Texture, label, &[4], Element::U32);
+        let texture = |label| {
+            TensorSpec::new(label, &[4], Element::U32).stored_as(StorageKind::Texture).make(gpu)
+        };
         Ok(Self {
             read: buffer(gpu, "read in a warm_up", size, Usage::UNIFORM | Usage::STORAGE),
             written: buffer(gpu, "written in a warm_up", size, Usage::STORAGE),
@@ -41,10 +45,10 @@ impl StandIns {
         use wgpu::{BindingType, BufferBindingType, StorageTextureAccess};
         match kind {
             BindingType::StorageTexture { access: StorageTextureAccess::ReadOnly, .. } => {
-                pipeline::resource(&self.read_texture, "warm_up")
+                binding::resource(&self.read_texture, "warm_up")
             }
             BindingType::StorageTexture { .. } => {
-                pipeline::resource(&self.written_texture, "warm_up")
+                binding::resource(&self.written_texture, "warm_up")
             }
             BindingType::Buffer { ty: BufferBindingType::Storage { read_only: false }, .. } => {
                 self.written.as_entire_binding()
@@ -53,43 +57,45 @@ impl StandIns {
         }
     }
 
-    fn bind(&self, gpu: &Gpu, step: &Step) -> wgpu::BindGroup {
-        // The first uniform buffer is `p`, in chains too.
-        let mut parameters = step.parameters.as_ref();
-        let resource = |kind: &wgpu::BindingType| match parameters
-            .take_if(|_| *kind == pipeline::uniform_buffer())
-        {
-            Some(block) => block.binding(),
-            None => self.of(kind),
-        };
-        let resources = step.pipeline.kinds.iter().map(resource).collect();
-        pipeline::bind_group(gpu, &step.pipeline.layout, resources, "warm_up")
+    /// `parameters` are for the first uniform buffer, which holds those of the step.
+    fn bind(
+        &self,
+        gpu: &Gpu,
+        pipeline: &Pipeline,
+        mut parameters: Option<wgpu::BindingResource<'_>>,
+    ) -> wgpu::BindGroup {
+        let mut resources = Vec::with_capacity(pipeline.kinds.len());
+        for kind in &pipeline.kinds {
+            let own = parameters.take_if(|_| *kind == pipeline::uniform_buffer());
+            resources.push(own.unwrap_or_else(|| self.of(kind)));
+        }
+        pipeline::bind_group(gpu, &pipeline.layout, resources, "warm_up")
     }
 }
 
-impl Program {
-    /// Uses each pipeline for nothing, where drivers compile at the first use, and waits for that.
-    /// Nothing that the program is bound to is touched.
-    ///
-    /// # Errors
-    /// When the device fails.
-    pub fn warm_up(&self, gpu: &Gpu) -> Result<()> {
-        if !gpu.capabilities().software {
-            return Ok(());
-        }
-        let stand_ins = StandIns::new(gpu)?;
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        for step in &self.steps {
-            // Programs share pipelines, and a driver compiles each once.
-            if step.pipeline.is_first_rehearsal() {
-                pass.set_pipeline(&step.pipeline.pipeline);
-                pass.set_bind_group(0, &stand_ins.bind(gpu, step), &[]);
-                pass.dispatch_workgroups(0, 0, 0);
-            }
-        }
-        drop(pass);
-        gpu.queue.submit([encoder.finish()]);
-        gpu.wait()
+/// Uses each pipeline, given with the parameters of a step, for nothing, and waits for that.
+///
+/// # Errors
+/// When the device fails.
+pub(in crate::gpu) fn run<'a>(
+    gpu: &Gpu,
+    steps: impl Iterator<Item = (&'a Pipeline, Option<wgpu::BindingResource<'a>>)>,
+) -> Result<()> {
+    if !gpu.capabilities().software {
+        return Ok(());
     }
+    let stand_ins = StandIns::new(gpu)?;
+    let mut encoder = gpu.device.create_command_encoder(&Default::default());
+    let mut pass = encoder.begin_compute_pass(&Default::default());
+    for (pipeline, parameters) in steps {
+        // Programs share pipelines, and a driver compiles each once.
+        if pipeline.is_first_rehearsal() {
+            pass.set_pipeline(&pipeline.pipeline);
+            pass.set_bind_group(0, &stand_ins.bind(gpu, pipeline, parameters), &[]);
+            pass.dispatch_workgroups(0, 0, 0);
+        }
+    }
+    drop(pass);
+    gpu.queue.submit([encoder.finish()]);
+    gpu.wait()
 }

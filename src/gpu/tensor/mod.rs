@@ -1,5 +1,6 @@
 //! Memory on a device or on the host, and what is written to it and read from it.
 
+pub(in crate::gpu) mod allocator;
 pub(in crate::gpu) mod host;
 pub(in crate::gpu) mod tensor;
 pub(in crate::gpu) mod transfer;

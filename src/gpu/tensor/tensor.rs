@@ -3,8 +3,10 @@
 //! Both storages hold texels of 16 bytes, so that a shader reads and writes four numbers at a time
 //! through `load_x(i)` and `store_x(i, v)` and never names the storage.
 
+use super::allocator::{Allocator, TensorSpec};
+use crate::gpu::adapter::storage::StorageKind;
 use crate::gpu::device::device::Gpu;
-use crate::gpu::software::alias::{self, Request};
+use crate::gpu::device::textures::{Made, TEXEL_BYTES};
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,18 +36,6 @@ impl Element {
     }
 }
 
-/// Where a tensor's texels live on the device.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum StorageKind {
-    /// A storage buffer: what GPUs like.
-    Buffer,
-    /// A storage texture: what software adapters and some mobile GPUs read faster.
-    Texture,
-}
-
 /// Where new tensors go.
 #[derive(Clone)]
 pub enum Device {
@@ -54,10 +44,6 @@ pub enum Device {
     /// Nowhere but in [`crate::gpu::HostMemory`]: for runs through the references alone.
     Reference,
 }
-
-/// Texels in the row of a texture with more than one: index i is at (i mod width, i / width).
-pub(in crate::gpu) const TEXTURE_WIDTH: u32 = 1024;
-pub(in crate::gpu) const TEXEL_BYTES: u64 = 16;
 
 pub(in crate::gpu) enum Storage {
     Host,
@@ -72,9 +58,9 @@ struct Inner {
     shape: Vec<usize>,
     element: Element,
     storage: Storage,
-    /// The same memory as kernels write it, where that is another storage.
+    /// The handle that kernels write it by, where that is another storage of the same memory.
     written: Option<Tensor>,
-    /// The arena that it is a part of, and its first row there.
+    /// The tensor over the memory of its pool, and its first row there.
     span: Option<(Tensor, u32)>,
     initial: Option<Vec<u8>>,
 }
@@ -94,35 +80,18 @@ pub struct Tensor(Arc<Inner>);
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 impl Tensor {
-    /// A zeroed tensor of `shape` (slowest axis first, the last one a multiple of 4 numbers).
+    /// A zeroed tensor of `shape` (slowest axis first, the last one a multiple of 4 numbers) that
+    /// kernels write. [`TensorSpec`] has what else a tensor may be.
     ///
     /// # Errors
     /// When it exceeds what the device can bind.
-    pub fn zeros(device: &Device, label: &str, shape: &[usize], element: Element) -> Result<Self> {
-        match device {
-            Device::Reference => Ok(Self::new(label, shape, element, Storage::Host, None)),
-            Device::Gpu(gpu) => {
-                Self::made(gpu, gpu.capabilities().storage, label, shape, element, gpu.aliases())
-            }
-        }
-    }
-
-    /// The same that no kernel writes: the host fills it.
-    ///
-    /// # Errors
-    /// When it exceeds what the device can bind.
-    pub fn read_only(
-        device: &Device,
+    pub fn zeros(
+        allocator: &(impl Allocator + ?Sized),
         label: &str,
         shape: &[usize],
         element: Element,
     ) -> Result<Self> {
-        match device {
-            Device::Reference => Ok(Self::new(label, shape, element, Storage::Host, None)),
-            Device::Gpu(gpu) => {
-                Self::stored(gpu, gpu.capabilities().storage, label, shape, element)
-            }
-        }
+        TensorSpec::new(label, shape, element).make(allocator)
     }
 
     /// A constant f32 tensor. The host keeps a copy for the references.
@@ -130,24 +99,19 @@ impl Tensor {
     /// # Errors
     /// When it exceeds what the device can bind.
     #[track_caller]
-    pub fn constant(device: &Device, label: &str, shape: &[usize], values: &[f32]) -> Result<Self> {
+    pub fn constant(
+        allocator: &(impl Allocator + ?Sized),
+        label: &str,
+        shape: &[usize],
+        values: &[f32],
+    ) -> Result<Self> {
         assert_eq!(
             values.len(),
             shape.iter().product::<usize>(),
             "{label}: values do not fill {shape:?}"
         );
-        let bytes = bytemuck::cast_slice::<f32, u8>(values);
-        let initial = Some(bytes.to_vec());
-        match device {
-            Device::Reference => Ok(Self::new(label, shape, Element::F32, Storage::Host, initial)),
-            Device::Gpu(gpu) => {
-                let texels = texels(label, shape, Element::F32)?;
-                let room = allocate(gpu, gpu.capabilities().storage, label, texels, false)?;
-                let tensor = Self::of(label, shape, Element::F32, room, initial);
-                tensor.write(gpu, 0, bytes);
-                Ok(tensor)
-            }
-        }
+        let bytes = bytemuck::cast_slice(values);
+        TensorSpec::new(label, shape, Element::F32).read_only().filled(bytes).make(allocator)
     }
 
     /// A few u32 that every lane reads alike (positions, ids): a buffer that shaders read as a
@@ -155,63 +119,17 @@ impl Tensor {
     ///
     /// # Errors
     /// When it exceeds what the device can bind.
-    pub fn uniform(device: &Device, label: &str, count: usize) -> Result<Self> {
-        let storage = match device {
-            Device::Reference => Storage::Host,
-            Device::Gpu(gpu) => {
-                use wgpu::BufferUsages as Usage;
-                let usage = Usage::UNIFORM | Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
-                let texels = uniform_texels(texels(label, &[count], Element::U32)?);
-                Storage::Uniform(buffer(gpu, label, texels * TEXEL_BYTES, usage))
-            }
-        };
-        Ok(Self::new(label, &[count], Element::U32, storage, None))
-    }
-
-    /// A tensor in a given storage, whatever the adapter prefers. For probes and tests.
-    ///
-    /// # Errors
-    /// When it exceeds what the device can bind.
-    pub fn stored(
-        gpu: &Gpu,
-        kind: StorageKind,
+    pub fn uniform(
+        allocator: &(impl Allocator + ?Sized),
         label: &str,
-        shape: &[usize],
-        element: Element,
+        count: usize,
     ) -> Result<Self> {
-        Self::made(gpu, kind, label, shape, element, false)
+        TensorSpec::new(label, &[count], Element::U32).uniform().make(allocator)
     }
 
-    /// The same; with `alias`, kernels write a texture through a buffer over the same memory where
-    /// the two can share it.
-    pub(in crate::gpu) fn made(
-        gpu: &Gpu,
-        kind: StorageKind,
-        label: &str,
-        shape: &[usize],
-        element: Element,
-        alias: bool,
-    ) -> Result<Self> {
-        let room = allocate(gpu, kind, label, texels(label, shape, element)?, alias)?;
-        Ok(Self::of(label, shape, element, room, None))
-    }
-
-    /// Words in a texture that is there.
-    pub(in crate::gpu) fn over(
-        label: &str,
-        shape: &[usize],
-        (texture, buffer): alias::Made,
-    ) -> Self {
-        Self::of(label, shape, Element::U32, Room::texture(texture, buffer), None)
-    }
-
-    fn of(
-        label: &str,
-        shape: &[usize],
-        element: Element,
-        room: Room,
-        initial: Option<Vec<u8>>,
-    ) -> Self {
+    /// What `spec` says, in `room`.
+    pub(in crate::gpu) fn of(spec: &TensorSpec<'_>, room: Room) -> Self {
+        let TensorSpec { label, shape, element, .. } = *spec;
         let Room { storage, written, span } = room;
         let made = Inner::new(label, shape, element, storage);
         let written = written.map(|buffer| Inner {
@@ -220,32 +138,41 @@ impl Tensor {
             ..Inner::new(label, shape, element, Storage::Buffer(buffer))
         });
         let written = written.map(|written| Self(Arc::new(written)));
+        let initial = spec.initial.map(<[u8]>::to_vec);
         Self(Arc::new(Inner { written, span, initial, ..made }))
     }
 
-    fn new(
-        label: &str,
-        shape: &[usize],
-        element: Element,
-        storage: Storage,
-        initial: Option<Vec<u8>>,
-    ) -> Self {
-        Self(Arc::new(Inner { initial, ..Inner::new(label, shape, element, storage) }))
+    /// A tensor for the value that follows this one, which a kernel writes that reads this one: in
+    /// the same place where the device lets kernels do that, with the same [`Tensor::id`]; else in
+    /// a buffer, where it fits, for copies from there are the fastest.
+    ///
+    /// # Errors
+    /// When the device cannot hold it.
+    pub fn successor(&self, allocator: &(impl Allocator + ?Sized)) -> Result<Self> {
+        if !self.written().is(self) {
+            return Ok(self.written().clone());
+        }
+        let spec = TensorSpec::new(self.label(), self.shape(), self.element());
+        let fits = |gpu: &Gpu| self.bytes() <= gpu.capabilities().max_binding_bytes;
+        if allocator.gpu().is_some_and(fits) {
+            return spec.stored_as(StorageKind::Buffer).make(allocator);
+        }
+        spec.make(allocator)
     }
 
-    /// The tensor that kernels bind to write this one: another handle to its memory, where it is a
-    /// texture that shares it with a buffer.
-    pub(crate) fn written(&self) -> &Self {
+    /// The handle that kernels bind to write this tensor: another one where it is a texture that
+    /// shares its memory with a buffer.
+    pub(in crate::gpu) fn written(&self) -> &Self {
         self.0.written.as_ref().unwrap_or(self)
     }
 
     /// Whether both are clones of one handle: what a shader binds once.
-    pub(crate) fn is(&self, other: &Self) -> bool {
+    pub(in crate::gpu) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The arena that it is a part of, as this handle binds it, and its first row there: see
-    /// `super::arena`.
+    /// The tensor over the memory of the pool that it is a part of, as this handle binds it, and its
+    /// first row there.
     pub(in crate::gpu) fn span(&self) -> Option<&(Self, u32)> {
         self.0.span.as_ref()
     }
@@ -316,7 +243,7 @@ impl Tensor {
     }
 }
 
-fn texels(label: &str, shape: &[usize], element: Element) -> Result<u64> {
+pub(super) fn texels(label: &str, shape: &[usize], element: Element) -> Result<u64> {
     let numbers = shape.iter().try_fold(1u64, |product, &n| product.checked_mul(n as u64));
     numbers
         .map(|numbers| numbers.div_ceil(element.per_texel() as u64).max(1))
@@ -325,7 +252,7 @@ fn texels(label: &str, shape: &[usize], element: Element) -> Result<u64> {
 
 /// Texels of the buffer of a uniform of `texels`: few sizes, for a shader's text names the size,
 /// and each text is a pipeline.
-fn uniform_texels(texels: u64) -> u64 {
+pub(super) fn uniform_texels(texels: u64) -> u64 {
     texels.next_multiple_of(64)
 }
 
@@ -344,79 +271,21 @@ pub(in crate::gpu) fn buffer(
 }
 
 /// Where a tensor's texels are.
-struct Room {
-    storage: Storage,
+pub(in crate::gpu) struct Room {
+    pub storage: Storage,
     /// A buffer over the texels of a texture.
-    written: Option<wgpu::Buffer>,
-    /// The arena around them, and their first row there.
-    span: Option<(Tensor, u32)>,
+    pub written: Option<wgpu::Buffer>,
+    /// The tensor that lies over a pool's memory, and the first row there.
+    pub span: Option<(Tensor, u32)>,
 }
 
 impl Room {
-    fn texture(texture: wgpu::Texture, written: Option<wgpu::Buffer>) -> Self {
+    pub fn plain(storage: Storage) -> Self {
+        Self { storage, written: None, span: None }
+    }
+
+    pub fn texture(Made { texture, buffer }: Made) -> Self {
         let view = texture.create_view(&Default::default());
-        Self { storage: Storage::Texture(texture, view), written, span: None }
+        Self { written: buffer, ..Self::plain(Storage::Texture(texture, view)) }
     }
-}
-
-/// Room for `texels`; with `alias` a texture comes with a buffer over the same memory where it can.
-fn allocate(gpu: &Gpu, kind: StorageKind, label: &str, texels: u64, alias: bool) -> Result<Room> {
-    let limits = gpu.capabilities();
-    let largest = match kind {
-        StorageKind::Buffer => limits.max_binding_bytes / TEXEL_BYTES,
-        StorageKind::Texture => limits.max_texture_bytes / TEXEL_BYTES,
-    };
-    if texels > largest {
-        return Err(Error::Device(format!(
-            "{label} takes {} MiB, but {} binds at most {} MiB at once",
-            (texels * TEXEL_BYTES) >> 20,
-            gpu.report().name,
-            (largest * TEXEL_BYTES) >> 20,
-        )));
-    }
-    if kind == StorageKind::Buffer {
-        use wgpu::BufferUsages as Usage;
-        let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
-        let storage = Storage::Buffer(buffer(gpu, label, texels * TEXEL_BYTES, usage));
-        return Ok(Room { storage, written: None, span: None });
-    }
-    if let Some(((texture, buffer), span)) = gpu.in_arena(label, texels, alias) {
-        return Ok(Room { span: Some(span), ..Room::texture(texture, buffer) });
-    }
-    // What fits into the beginning of the first row has short rows: the others only take memory.
-    let width = (texels.next_power_of_two().max(64) as u32).min(TEXTURE_WIDTH);
-    let texture = described(label, width, texture_height(texels));
-    let request = Request { texture: &texture, written: true };
-    let shared = if alias { alias::allocate(gpu, request) } else { None };
-    let (texture, buffer) = match shared {
-        Some((_, made)) => made,
-        None => (gpu.device.create_texture(&texture), None),
-    };
-    Ok(Room::texture(texture, buffer))
-}
-
-/// A texture of so many texels.
-pub(in crate::gpu) fn described(
-    label: &str,
-    width: u32,
-    height: u32,
-) -> wgpu::TextureDescriptor<'_> {
-    use wgpu::TextureUsages as Usage;
-    wgpu::TextureDescriptor {
-        label: Some(label),
-        size: wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
-        mip_level_count: 1,
-        sample_count: 1,
-        dimension: wgpu::TextureDimension::D2,
-        format: wgpu::TextureFormat::Rgba32Uint,
-        usage: Usage::STORAGE_BINDING | Usage::COPY_SRC | Usage::COPY_DST,
-        view_formats: &[],
-    }
-}
-
-/// Rows for so many texels, never a power of two: lavapipe compiles a shader once more for each
-/// combination of bound textures whose sides are and are not powers of two.
-pub(in crate::gpu) fn texture_height(texels: u64) -> u32 {
-    let rows = texels.div_ceil(u64::from(TEXTURE_WIDTH)).max(3) as u32;
-    if rows.is_power_of_two() { rows + 1 } else { rows }
 }

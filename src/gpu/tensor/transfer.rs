@@ -1,7 +1,8 @@
 //! Numbers on their way to a device and back.
 
-use super::tensor::{Storage, TEXEL_BYTES, TEXTURE_WIDTH, Tensor, buffer};
+use super::tensor::{Storage, Tensor, buffer};
 use crate::gpu::device::device::Gpu;
+use crate::gpu::device::textures::{TEXEL_BYTES, TEXTURE_WIDTH};
 use crate::{Error, Result};
 
 impl Tensor {
@@ -40,6 +41,20 @@ impl Tensor {
         Ok(words)
     }
 
+    /// Records a copy of the words of a uniform tensor to `at` bytes in `target`.
+    #[track_caller]
+    pub(in crate::gpu) fn copy_words(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        target: &wgpu::Buffer,
+        at: u64,
+    ) {
+        let Storage::Uniform(source) = self.storage() else {
+            panic!("{} is not a uniform tensor", self.label())
+        };
+        encoder.copy_buffer_to_buffer(source, 0, target, at, Some(self.data_bytes()));
+    }
+
     fn copy_to(&self, encoder: &mut wgpu::CommandEncoder, staging: &wgpu::Buffer) {
         match self.storage() {
             Storage::Host => {}
@@ -61,7 +76,7 @@ impl Tensor {
         }
     }
 
-    /// As [`Tensor::read`], for f32 tensors.
+    /// Reads all of an f32 tensor back, waiting for the device.
     ///
     /// # Errors
     /// When the device fails meanwhile.

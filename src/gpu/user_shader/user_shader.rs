@@ -2,8 +2,8 @@
 
 use super::dialect::readable;
 use crate::gpu::device::device::Gpu;
-use crate::gpu::kernel::pipeline::Pipeline;
-use crate::gpu::recording::program::{Program, Step};
+use crate::gpu::device::pipeline::Pipeline;
+use crate::gpu::program::program::{Program, Step};
 use crate::gpu::tensor::tensor::buffer;
 use crate::gpu::tensor::transfer::map_words;
 use crate::{Error, Result};
@@ -235,7 +235,7 @@ impl UserShader {
         let step =
             Step { label, strategy: "own", pipeline, bindings, grid, parameters, immediates };
         let held = made.into_iter().map(|(bound, made)| (bound.name.clone(), made)).collect();
-        Ok(Self { program: Program { steps: vec![step], meeting: None }, held })
+        Ok(Self { program: Program { steps: vec![step] }, held })
     }
 
     /// Runs it once and gives the seconds it took.

@@ -192,11 +192,11 @@ impl Kernel for Attention {
     fn parameters(&self) -> Vec<Parameter> {
         vec![
             Parameter::U32("tokens", self.tokens as u32),
-            Parameter::U32("heads", self.heads() as u32),
+            Parameter::U32("n_heads", self.heads() as u32),
             Parameter::U32("group", (self.heads() / self.key_heads()) as u32),
             Parameter::F32("scale", self.scale),
             Parameter::U32("window", self.window.map_or(u32::MAX, |window| window as u32)),
-            Parameter::F32("cap", self.cap.unwrap_or(0.0)),
+            Parameter::F32("softcap", self.cap.unwrap_or(0.0)),
             self.cache.parameter(),
         ]
     }

@@ -2,7 +2,7 @@
 //! `shaders/lib/cache.wgsl` has the same addresses for shaders.
 
 use crate::Result;
-use crate::gpu::{Constant, Device, Element, Parameter, StorageKind, Tensor};
+use crate::gpu::{Allocator, Constant, Element, Parameter, StorageKind, Tensor};
 use half::f16;
 
 /// A cache has room for a multiple of so many positions.
@@ -87,7 +87,7 @@ impl LayerCache {
     /// # Errors
     /// When the device cannot bind them.
     pub fn new(
-        device: &Device,
+        allocator: &dyn Allocator,
         name: &str,
         kind: CacheType,
         [positions, key_heads, head]: [usize; 3],
@@ -97,13 +97,13 @@ impl LayerCache {
         let (texels, element) = (kind.texels(head), kind.element());
         let numbers = element.per_texel();
         let values = [key_heads, positions, texels, 1, numbers];
-        let keys = match device {
-            Device::Gpu(gpu) if gpu.capabilities().storage == StorageKind::Texture => values,
+        let keys = match allocator.gpu() {
+            Some(gpu) if gpu.capabilities().storage == StorageKind::Texture => values,
             _ => [key_heads, positions / 8, texels, 8, numbers],
         };
         Ok(Self {
-            keys: Tensor::zeros(device, &format!("{name}.keys"), &keys, element)?,
-            values: Tensor::zeros(device, &format!("{name}.values"), &values, element)?,
+            keys: Tensor::zeros(allocator, &format!("{name}.keys"), &keys, element)?,
+            values: Tensor::zeros(allocator, &format!("{name}.values"), &values, element)?,
             kind,
             head,
             ring,

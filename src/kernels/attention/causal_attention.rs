@@ -58,7 +58,7 @@ impl Heads {
             Parameter::U32("rows", self.rows() as u32),
             Parameter::U32("tokens", self.tokens as u32),
             Parameter::U32("queries", self.queries as u32),
-            Parameter::U32("heads", self.n_heads as u32),
+            Parameter::U32("n_heads", self.n_heads as u32),
             Parameter::U32("group", (self.n_heads / self.n_kv_heads) as u32),
             Parameter::U32("keys4", (self.n_kv_heads * self.head_dim / 4) as u32),
             Parameter::F32("scale", self.scale()),

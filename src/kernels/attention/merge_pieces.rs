@@ -47,7 +47,7 @@ impl Kernel for MergePieces {
         vec![
             Parameter::U32("texels", self.width() as u32 / 4),
             Parameter::U32("pieces", self.pieces.count as u32),
-            Parameter::U32("heads", self.heads() as u32),
+            Parameter::U32("n_heads", self.heads() as u32),
             Parameter::U32("head4", (self.width() / self.heads()) as u32 / 4),
         ]
     }

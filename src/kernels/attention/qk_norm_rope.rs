@@ -65,8 +65,8 @@ impl Kernel for QkNormRope {
     fn parameters(&self) -> Vec<Parameter> {
         vec![
             Parameter::U32("width4", self.x.dim(1) as u32 / 4),
-            Parameter::U32("heads", self.heads() as u32),
-            Parameter::U32("key_heads", self.key_heads() as u32),
+            Parameter::U32("n_heads", self.heads() as u32),
+            Parameter::U32("n_kv_heads", self.key_heads() as u32),
             Parameter::F32("eps", self.eps),
             self.cache.parameter(),
         ]

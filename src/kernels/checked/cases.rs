@@ -3,7 +3,7 @@
 use super::numbers::Numbers;
 use crate::Result;
 use crate::format::{DType, blocks};
-use crate::gpu::{Access, Device, Element, HostMemory, Kernel, Tensor};
+use crate::gpu::{Access, Allocator, Device, Element, HostMemory, Kernel, Tensor};
 use crate::kernels::{CacheType, GRANULE, LayerCache, Matrix, OwnedRows, Part, Side};
 use std::sync::Arc;
 
@@ -148,8 +148,22 @@ impl Cases {
     /// # Errors
     /// When the device cannot hold it.
     pub fn matrix(&mut self, dtype: DType, rows: usize, columns: usize) -> Result<Part> {
-        let (label, source) = self.weights(dtype, [rows, columns]);
-        Ok(Matrix::load(&self.device, &label, source)?.parts()[0].clone())
+        let device = self.device.clone();
+        self.matrix_in(&device, dtype, [rows, columns])
+    }
+
+    /// [`Cases::matrix`] in a tensor of `allocator`.
+    ///
+    /// # Errors
+    /// When the device cannot hold it.
+    pub fn matrix_in(
+        &mut self,
+        allocator: &dyn Allocator,
+        dtype: DType,
+        shape: [usize; 2],
+    ) -> Result<Part> {
+        let (label, source) = self.weights(dtype, shape);
+        Ok(Matrix::load(allocator, &label, source)?.parts()[0].clone())
     }
 
     /// A made-up weight matrix in parts of `part_rows` rows.
@@ -182,9 +196,23 @@ impl Cases {
         [positions, key_heads, head]: [usize; 3],
         ring: bool,
     ) -> Result<LayerCache> {
+        let device = self.device.clone();
+        self.cache_in(&device, kind, [positions, key_heads, head], ring)
+    }
+
+    /// [`Cases::cache`] in tensors of `allocator`.
+    ///
+    /// # Errors
+    /// When the device cannot hold it.
+    pub fn cache_in(
+        &mut self,
+        allocator: &dyn Allocator,
+        kind: CacheType,
+        [positions, key_heads, head]: [usize; 3],
+        ring: bool,
+    ) -> Result<LayerCache> {
         let positions = positions.next_multiple_of(GRANULE);
-        let cache =
-            LayerCache::new(&self.device, "cache", kind, [positions, key_heads, head], ring)?;
+        let cache = LayerCache::new(allocator, "cache", kind, [positions, key_heads, head], ring)?;
         for (side, tensor) in [(Side::Keys, &cache.keys), (Side::Values, &cache.values)] {
             let mut words = self.memory.u32(tensor).to_vec();
             for position in 0..positions {

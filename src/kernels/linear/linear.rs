@@ -71,7 +71,7 @@ impl Kernel for Linear {
         all.push(Parameter::U32("first4", self.first_row as u32 / 4));
         // Without it the text is that of `Matmul`, which is then compiled already.
         if let Function::Cap(cap) = self.function {
-            all.push(Parameter::F32("cap", cap));
+            all.push(Parameter::F32("softcap", cap));
         }
         all
     }

@@ -3,7 +3,7 @@
 
 use crate::format::quant::{Planes, pack_row};
 use crate::format::{DType, blocks};
-use crate::gpu::{Device, Element, Gpu, Parameter, Tensor};
+use crate::gpu::{Allocator, Element, Gpu, Parameter, Tensor, TensorSpec};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -82,12 +82,16 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Packs `source` and sends it to `device`.
+    /// Packs `source` and sends it to a tensor of `allocator`.
     ///
     /// # Errors
     /// When the device cannot hold it.
-    pub fn load(device: &Device, label: &str, source: Arc<dyn RowSource>) -> Result<Self> {
-        Self::reserve(device, label, source, TILE)?.filled(device)
+    pub fn load(
+        allocator: &dyn Allocator,
+        label: &str,
+        source: Arc<dyn RowSource>,
+    ) -> Result<Self> {
+        Self::reserve(allocator, label, source, TILE)?.filled(allocator)
     }
 
     /// The same in parts of `part_rows` rows each, a multiple of 64, whether or not they fit.
@@ -95,31 +99,29 @@ impl Matrix {
     /// # Errors
     /// When the device cannot hold it.
     pub fn load_parts(
-        device: &Device,
+        allocator: &dyn Allocator,
         label: &str,
         source: Arc<dyn RowSource>,
         part_rows: usize,
     ) -> Result<Self> {
-        Self::reserve_parts(device, label, source, part_rows)?.filled(device)
+        Self::reserve_parts(allocator, label, source, part_rows)?.filled(allocator)
     }
 
-    /// Room for `source` at `device`, to be filled later. Parts are whole steps of `step` rows, a
+    /// Room for `source` from `allocator`, to be filled later. Parts are whole steps of `step` rows, a
     /// multiple of 64: the rows of an expert, for instance.
     ///
     /// # Errors
     /// When the device cannot hold it.
     pub fn reserve(
-        device: &Device,
+        allocator: &dyn Allocator,
         label: &str,
         source: Arc<dyn RowSource>,
         step: usize,
     ) -> Result<Self> {
         let (rows, columns) = (source.rows(), source.columns());
         let format = source.dtype().format();
-        let most = match device {
-            Device::Reference => u64::MAX,
-            Device::Gpu(gpu) => gpu.capabilities().max_tensor_bytes() / 16,
-        };
+        let most =
+            allocator.gpu().map_or(u64::MAX, |gpu| gpu.capabilities().max_tensor_bytes() / 16);
         // Parts are equal but for the last.
         let steps_that_fit = most / Planes::new(format, step, columns).texels as u64;
         if steps_that_fit == 0 {
@@ -129,11 +131,11 @@ impl Matrix {
         }
         let steps = rows.div_ceil(step);
         let count = (steps as u64).div_ceil(steps_that_fit).max(1) as usize;
-        Self::reserve_parts(device, label, source, steps.div_ceil(count) * step)
+        Self::reserve_parts(allocator, label, source, steps.div_ceil(count) * step)
     }
 
     fn reserve_parts(
-        device: &Device,
+        allocator: &dyn Allocator,
         label: &str,
         source: Arc<dyn RowSource>,
         part_rows: usize,
@@ -143,14 +145,16 @@ impl Matrix {
         let mut parts = vec![];
         for first in (0..rows).step_by(part_rows) {
             let planes = Planes::new(format, part_rows.min(rows - first), columns);
-            let tensor = Tensor::read_only(device, label, &[planes.texels, 4], Element::U32)?;
+            let tensor = TensorSpec::new(label, &[planes.texels, 4], Element::U32)
+                .read_only()
+                .make(allocator)?;
             parts.push(Part { tensor, planes, first, source: Arc::clone(&source) });
         }
         Ok(Self { source, parts })
     }
 
-    fn filled(self, device: &Device) -> Result<Self> {
-        if let Device::Gpu(gpu) = device {
+    fn filled(self, allocator: &dyn Allocator) -> Result<Self> {
+        if let Some(gpu) = allocator.gpu() {
             self.fill(gpu)?;
         }
         Ok(self)

@@ -7,8 +7,8 @@ use crate::gpu::Tensor;
 use crate::kernels::{Experts, Function, Gate, GateUp, GroupChoices, Input, MixExperts, Route};
 use crate::model::mixture::Mixture;
 
-/// Choices an expert, on average, from which on tokens are sorted by expert: at 4 the tiles were
-/// too empty to pay on lavapipe, at 16 they did.
+/// Choices an expert, on average, from which on tokens are sorted by expert: with 4 the tiles were
+/// too empty to pay where it was measured, with 16 they did.
 const GROUP_FROM: usize = 8;
 
 impl<'a> Pass<'a> {

@@ -48,7 +48,7 @@ impl Embedder {
             let mut pass = Pass::new(model, cache, &act, step, tokens);
             pass.layers();
             pass.hidden_states(&self.hidden);
-            self.steps.insert(key, Compiled::new(&self.runner.device, pass.finish(), false)?);
+            self.steps.insert(key, Compiled::new(&self.runner.device, pass.finish())?);
         }
         self.steps.get(&key).cloned().ok_or_else(|| Error::Model("a step went missing".into()))
     }
@@ -86,7 +86,7 @@ impl Embedder {
     fn run(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
         self.runner.place_step(ids)?;
         let step = self.step(ids.len())?;
-        self.runner.advance(ids.len(), &step);
+        self.runner.advance(ids.len(), &step)?;
         self.runner.count(0, 0, self.hidden.data_bytes());
         match &self.runner.device {
             Device::Gpu(gpu) => self.hidden.read_f32(gpu),

@@ -126,7 +126,7 @@ impl Scorer {
                 tokens,
             };
             pass.push("token_log_prob", kernel);
-            self.steps.insert(key, Compiled::new(&self.runner.device, pass.finish(), false)?);
+            self.steps.insert(key, Compiled::new(&self.runner.device, pass.finish())?);
         }
         self.steps.get(&key).cloned().ok_or_else(|| Error::Model("a step went missing".into()))
     }
@@ -149,7 +149,7 @@ impl Scorer {
         let tensor = self.targets.clone();
         self.runner.write_words(&tensor, targets);
         let step = self.step(ids.len())?;
-        self.runner.advance(ids.len(), &step);
+        self.runner.advance(ids.len(), &step)?;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //! and go.
 
 use super::config::{Feedforward, NormKind, Positions, Shape};
-use crate::gpu::{Device, Element, Gpu, StorageKind, Tensor};
+use crate::gpu::{Device, Element, Gpu, Tensor};
 use crate::sample::Rng;
 use crate::{Error, Result};
 
@@ -124,29 +124,14 @@ impl Parameters {
         Ok(Self { names: self.names.clone(), tensors })
     }
 
-    /// Where a kernel that reads all of these may write their successors: in their place, where
-    /// they have another handle for it, or on no device stand for such ones; else in buffers of
-    /// their own, where they fit, for copies from there are the fastest.
+    /// Where a kernel that reads all of these may write those that follow: see
+    /// [`Tensor::successor`].
     ///
     /// # Errors
     /// When the device cannot hold them.
-    pub(in crate::train) fn successors(&self, device: &Device, in_place: bool) -> Result<Self> {
-        let successor = |tensor: &Tensor| match device {
-            Device::Reference if in_place => Ok(tensor.clone()),
-            Device::Gpu(_) if !tensor.written().is(tensor) => Ok(tensor.written().clone()),
-            Device::Gpu(gpu) if tensor.bytes() <= gpu.capabilities().max_binding_bytes => {
-                Tensor::stored(
-                    gpu,
-                    StorageKind::Buffer,
-                    tensor.label(),
-                    tensor.shape(),
-                    Element::F32,
-                )
-            }
-            _ => Tensor::zeros(device, tensor.label(), tensor.shape(), Element::F32),
-        };
-        let tensors = self.tensors.iter().map(successor).collect::<Result<_>>()?;
-        Ok(Self { names: self.names.clone(), tensors })
+    pub(in crate::train) fn successors(&self, device: &Device) -> Result<Self> {
+        let tensors = self.tensors.iter().map(|tensor| tensor.successor(device));
+        Ok(Self { names: self.names.clone(), tensors: tensors.collect::<Result<_>>()? })
     }
 
     /// Writes the numbers of all tensors.

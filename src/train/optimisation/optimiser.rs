@@ -48,8 +48,7 @@ pub struct Optimizer {
 
 impl Optimizer {
     /// Moments of zero for `parameters`. Gradients whose norm is above `limit` are scaled down to
-    /// it. `in_place` says of no device whether it stands for one on which kernels read and write a
-    /// tensor by different handles.
+    /// it.
     ///
     /// # Errors
     /// When the device cannot hold them.
@@ -59,12 +58,11 @@ impl Optimizer {
         method: OptimizerKind,
         decay: f32,
         limit: Option<f32>,
-        in_place: bool,
     ) -> Result<Self> {
         let moments =
             (0..method.moments()).map(|_| parameters.like(device)).collect::<Result<Vec<_>>>()?;
         let now = std::iter::once(parameters).chain(&moments);
-        let next = now.map(|now| now.successors(device, in_place)).collect::<Result<_>>()?;
+        let next = now.map(|now| now.successors(device)).collect::<Result<_>>()?;
         Ok(Self { moments, next, method, decay, limit })
     }
 

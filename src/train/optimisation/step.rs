@@ -2,10 +2,11 @@
 
 use super::optimiser::Optimizer;
 use crate::Result;
-use crate::gpu::{Device, Element, Gradients, Recording, Tensor};
+use crate::gpu::{Device, Element, Gpu, Gradients, Recording, Tensor, TensorSpec};
 use crate::kernels::{IncrementStep, SampleBatch};
 use crate::train::model::forward::{Batch, Workspace, record};
 use crate::train::model::network::Network;
+use crate::train::model::parameters::Parameters;
 use crate::train::settings::Settings;
 use crate::train::trainer::AT_ONCE;
 use std::collections::HashMap;
@@ -30,7 +31,7 @@ pub(in crate::train) struct Step {
 }
 
 impl Step {
-    /// That of `network`, over `words` words of data; `in_place` as in [`Optimizer::new`].
+    /// The step of `network`, over `words` words of data.
     ///
     /// # Errors
     /// When the settings are impossible, or the device cannot hold it.
@@ -39,18 +40,20 @@ impl Step {
         network: &Network,
         settings: &Settings,
         words: usize,
-        in_place: bool,
     ) -> Result<Self> {
         settings.check(&network.shape)?;
         let (shape, parameters) = (&network.shape, network.trained());
-        let data =
-            Tensor::read_only(device, "data", &[words.next_multiple_of(4).max(4)], Element::U32)?;
+        let data = TensorSpec::new("data", &[words.next_multiple_of(4).max(4)], Element::U32)
+            .read_only()
+            .make(device)?;
         let Settings { batch: size, accumulate, loss_positions, .. } = *settings;
         let fours = |count: usize| [count.next_multiple_of(4)];
-        let starts =
-            Tensor::read_only(device, "starts", &fours(AT_ONCE * accumulate * size), Element::U32)?;
-        let shares =
-            Tensor::read_only(device, "shares", &fours(AT_ONCE * accumulate), Element::F32)?;
+        let starts = TensorSpec::new("starts", &fours(AT_ONCE * accumulate * size), Element::U32)
+            .read_only()
+            .make(device)?;
+        let shares = TensorSpec::new("shares", &fours(AT_ONCE * accumulate), Element::F32)
+            .read_only()
+            .make(device)?;
         let clock = Tensor::uniform(device, "clock", 4)?;
         let draw_clock = Tensor::uniform(device, "draw clock", 4)?;
         let schedule = Tensor::uniform(device, "schedule", 4 * AT_ONCE)?;
@@ -99,7 +102,6 @@ impl Step {
             settings.optimizer,
             settings.weight_decay,
             settings.max_grad_norm,
-            in_place,
         )?;
         optimiser.record(device, &mut recording, parameters, &sums, &clock, &schedule)?;
         recording.push("increment_step", IncrementStep { clock: clock.clone() });
@@ -117,13 +119,19 @@ impl Step {
         })
     }
 
-    /// Bytes of all tensors that it names, those of the network too.
-    pub fn bytes(&self) -> u64 {
+    /// Bytes that all tensors it names take on `gpu`, those of the network, `parameters`, too,
+    /// whether this step is recorded for that device or for none.
+    pub fn bytes(&self, gpu: &Gpu, parameters: &Parameters) -> u64 {
         let mut all = HashMap::new();
         for entry in self.recording.entries().iter().chain(self.evaluation.entries()) {
             let operands = entry.kernel.operands();
             let tensors = operands.iter().filter_map(|operand| operand.tensor.as_ref());
             all.extend(tensors.map(|tensor| (tensor.id(), tensor.bytes())));
+        }
+        if gpu.updates_in_place() {
+            self.optimiser.copies(parameters).for_each(|(next, _)| {
+                all.remove(&next.id());
+            });
         }
         all.values().sum()
     }

@@ -101,8 +101,8 @@ impl Shader {
         Error::Kernel { kernel: self.entry.clone(), message: format!("{language}: {error}") }
     }
 
-    /// SPIR-V 1.0, or 1.3 with subgroups, for Vulkan 1.1; with bounds checks or without, as a
-    /// device opened with `unchecked` gets it.
+    /// SPIR-V 1.0, or 1.3 with subgroups, for Vulkan 1.1; with bounds checks, as a
+    /// device opened with `checked` gets it, or without.
     ///
     /// # Errors
     /// What cannot be written with the capabilities that every such device has.

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::gpu::{
-    Cost, Element, Entry, Gpu, Kernel, Program, Recording, StorageKind, Strategy, Tensor,
+    Cost, Element, Entry, Gpu, Kernel, Program, Recording, StorageKind, Strategy, TensorSpec,
 };
 use crate::kernels::{RoofBarrier, RoofCopy, RoofMultiplyAdd, RoofMultiplyAddHalf, RoofRead};
 use serde::{Deserialize, Serialize};
@@ -99,16 +99,19 @@ fn lanes(gpu: &Gpu) -> usize {
 
 fn read(gpu: &Gpu, kind: StorageKind) -> Result<f64> {
     let lanes = lanes(gpu);
-    let x = Tensor::stored(gpu, kind, "roof x", &[lanes * READS, 4], Element::F32)?;
-    let y = Tensor::stored(gpu, kind, "roof y", &[lanes, 4], Element::F32)?;
+    let x =
+        TensorSpec::new("roof x", &[lanes * READS, 4], Element::F32).stored_as(kind).make(gpu)?;
+    let y = TensorSpec::new("roof y", &[lanes, 4], Element::F32).stored_as(kind).make(gpu)?;
     let (cost, seconds) = best(gpu, RoofRead { x, y, reads: READS, times: 1 })?;
     Ok((cost.read + cost.written) as f64 / seconds * 1e-9)
 }
 
 fn copy(gpu: &Gpu, kind: StorageKind) -> Result<f64> {
     let lanes = lanes(gpu) / 2;
-    let x = Tensor::stored(gpu, kind, "roof x", &[lanes * READS, 4], Element::F32)?;
-    let y = Tensor::stored(gpu, kind, "roof y", &[lanes * READS, 4], Element::F32)?;
+    let x =
+        TensorSpec::new("roof x", &[lanes * READS, 4], Element::F32).stored_as(kind).make(gpu)?;
+    let y =
+        TensorSpec::new("roof y", &[lanes * READS, 4], Element::F32).stored_as(kind).make(gpu)?;
     let (cost, seconds) = best(gpu, RoofCopy { x, y, reads: READS })?;
     Ok((cost.read + cost.written) as f64 / seconds * 1e-9)
 }
@@ -116,8 +119,9 @@ fn copy(gpu: &Gpu, kind: StorageKind) -> Result<f64> {
 fn multiply_add(gpu: &Gpu, half: bool) -> Result<f64> {
     // Enough lanes to fill a GPU, and some hundred million operations.
     let (lanes, rounds) = if gpu.capabilities().software { (2048, 1024) } else { (1 << 20, 512) };
-    let [x, y] = ["roof x", "roof y"]
-        .map(|label| Tensor::stored(gpu, StorageKind::Buffer, label, &[lanes, 4], Element::F32));
+    let [x, y] = ["roof x", "roof y"].map(|label| {
+        TensorSpec::new(label, &[lanes, 4], Element::F32).stored_as(StorageKind::Buffer).make(gpu)
+    });
     let (x, y, factor, addend) = (x?, y?, 0.75, 0.5);
     let rate = |(cost, seconds): (Cost, f64)| cost.operations as f64 / seconds * 1e-9;
     if half {
@@ -139,7 +143,9 @@ fn multiply_add(gpu: &Gpu, half: bool) -> Result<f64> {
 /// Microseconds a dispatch.
 fn dispatch(gpu: &Gpu, dependent: bool) -> Result<f64> {
     let tensors: Vec<_> = (0..2 * DISPATCHES)
-        .map(|_| Tensor::stored(gpu, StorageKind::Buffer, "roof", &[8, 4], Element::F32))
+        .map(|_| {
+            TensorSpec::new("roof", &[8, 4], Element::F32).stored_as(StorageKind::Buffer).make(gpu)
+        })
         .collect::<Result<_>>()?;
     let mut recording = Recording::default();
     for index in 0..DISPATCHES {
@@ -162,7 +168,9 @@ fn barrier(gpu: &Gpu) -> Result<f64> {
     let rounds = if gpu.capabilities().software { [64, 1088] } else { [1024, 17408] };
     let time = |rounds| {
         let tensor = || {
-            Tensor::stored(gpu, StorageKind::Buffer, "roof", &[RoofBarrier::LANES, 4], Element::F32)
+            TensorSpec::new("roof", &[RoofBarrier::LANES, 4], Element::F32)
+                .stored_as(StorageKind::Buffer)
+                .make(gpu)
         };
         best(gpu, RoofBarrier { x: tensor()?, y: tensor()?, rounds }).map(|(_, seconds)| seconds)
     };

@@ -1,7 +1,7 @@
 //! A fixed piece of work, by whose time one minute of a machine is told from another.
 
 use crate::Result;
-use crate::gpu::{Element, Entry, Gpu, Program, StorageKind, Tensor};
+use crate::gpu::{Element, Entry, Gpu, Program, StorageKind, TensorSpec};
 use crate::kernels::{RoofMultiplyAdd, RoofRead};
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ impl Yardstick {
 
 fn program(gpu: &Gpu, lanes: usize, rounds: usize) -> Result<Program> {
     let tensor = |label, lanes: usize| {
-        Tensor::stored(gpu, StorageKind::Buffer, label, &[lanes, 4], Element::F32)
+        TensorSpec::new(label, &[lanes, 4], Element::F32).stored_as(StorageKind::Buffer).make(gpu)
     };
     let read = RoofRead {
         x: tensor("yardstick x", lanes * READS)?,

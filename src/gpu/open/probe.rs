@@ -1,14 +1,16 @@
 //! Which storage this adapter reads faster: asked at start, of the adapter itself.
 
-use super::device::{Capabilities, Gpu};
 use crate::Result;
+use crate::gpu::adapter::storage::StorageKind;
+use crate::gpu::device::device::{Capabilities, Gpu};
 use crate::gpu::kernel::kernel::{
     Constant, Cost, Kernel, MOST_WORKGROUPS, Needs, Operand, Parameter, Strategy,
 };
-use crate::gpu::recording::program::Program;
-use crate::gpu::recording::recording::Recording;
+use crate::gpu::kernel::recording::Recording;
+use crate::gpu::program::program::Program;
+use crate::gpu::tensor::allocator::TensorSpec;
 use crate::gpu::tensor::host::HostMemory;
-use crate::gpu::tensor::tensor::{Element, StorageKind, Tensor};
+use crate::gpu::tensor::tensor::{Element, Tensor};
 use std::time::{Duration, Instant};
 
 /// Lanes of a workgroup where lanes are SIMD lanes of a CPU, and where they are those of a GPU.
@@ -103,8 +105,10 @@ const ROUNDS: usize = 16;
 const CLEAR: usize = 3;
 
 fn program(gpu: &Gpu, kind: StorageKind) -> Result<Program> {
-    let x = Tensor::stored(gpu, kind, "probe input", &[LANES * READS, 4], Element::F32)?;
-    let y = Tensor::stored(gpu, kind, "probe output", &[LANES, 4], Element::F32)?;
+    let x = TensorSpec::new("probe input", &[LANES * READS, 4], Element::F32)
+        .stored_as(kind)
+        .make(gpu)?;
+    let y = TensorSpec::new("probe output", &[LANES, 4], Element::F32).stored_as(kind).make(gpu)?;
     let mut recording = Recording::default();
     recording.push("probe", RoofRead { x, y, reads: READS, times: TIMES });
     let program = Program::compile(gpu, &recording)?;
@@ -121,8 +125,8 @@ fn time(gpu: &Gpu, program: &Program) -> Result<Duration> {
 }
 
 /// The storage that reads faster, textures only if by more than a tenth: buffers have fewer limits.
-/// Both run in turn, for on a busy machine some runs are interrupted, and the least time of each
-/// counts.
+/// Both run alternately, because on a busy machine some runs are interrupted, and the least time of
+/// each counts.
 pub(in crate::gpu) fn faster_storage(gpu: &Gpu) -> Result<StorageKind> {
     let programs = [program(gpu, StorageKind::Buffer)?, program(gpu, StorageKind::Texture)?];
     let mut best = [Duration::MAX; 2];

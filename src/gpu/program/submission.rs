@@ -3,7 +3,8 @@
 use super::program::{Program, Readback};
 use crate::Result;
 use crate::gpu::device::device::Gpu;
-use crate::gpu::tensor::tensor::{Storage, TEXEL_BYTES, Tensor};
+use crate::gpu::device::textures::TEXEL_BYTES;
+use crate::gpu::tensor::tensor::{Storage, Tensor};
 use crate::gpu::tensor::transfer::{copy_to_texture, map_words};
 
 /// Runs, copies and kept words, in order, until [`Submission::finish`].
@@ -52,12 +53,9 @@ impl<'a> Submission<'a> {
     /// Keeps the words of a uniform tensor as they are now.
     #[track_caller]
     pub fn keep(&mut self, tensor: &Tensor) {
-        let Storage::Uniform(source) = tensor.storage() else {
-            panic!("{} is not a uniform tensor", tensor.label())
-        };
         let (slot, size) = (self.kept as u64 * self.readback.slot_bytes, self.readback.slot_bytes);
         assert!(slot + size <= self.readback.buffer.size(), "{}: no slot is left", tensor.label());
-        self.encoder.copy_buffer_to_buffer(source, 0, &self.readback.buffer, slot, size);
+        tensor.copy_words(&mut self.encoder, &self.readback.buffer, slot);
         self.kept += 1;
     }
 

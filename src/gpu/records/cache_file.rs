@@ -2,7 +2,7 @@
 //! read and delete them.
 
 use crate::files::write_whole;
-use crate::gpu::device::adapter::AdapterReport;
+use crate::gpu::adapter::adapter::AdapterReport;
 use crate::{Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};

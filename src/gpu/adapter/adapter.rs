@@ -195,9 +195,9 @@ pub(in crate::gpu) fn choose(
     Ok((best, reason))
 }
 
-/// Whether this is Mesa's driver that computes on the CPU. Some of what it does is promised by
-/// nobody: a thread a core takes one workgroup after the other, a dispatch is over before the next
-/// one begins, a linear image is its rows, and a barrier touches no texel.
+/// Whether this is Mesa's driver that computes on the CPU. Some of what it does is promised by no
+/// specification: a thread a core takes one workgroup after the other, a dispatch is over before the
+/// next one begins, a linear image is its rows, and a barrier touches no texel.
 pub(in crate::gpu) fn is_lavapipe(driver: &str) -> bool {
     driver == "llvmpipe"
 }

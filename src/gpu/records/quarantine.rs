@@ -3,8 +3,8 @@
 
 use super::cache_file::{self, driver};
 use crate::Result;
-use crate::gpu::device::adapter::AdapterReport;
-use crate::gpu::tensor::tensor::StorageKind;
+use crate::gpu::adapter::adapter::AdapterReport;
+use crate::gpu::adapter::storage::StorageKind;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 

@@ -3,9 +3,8 @@
 
 use super::cache_file::{self, driver};
 use crate::Result;
-use crate::gpu::device::adapter::AdapterReport;
-use crate::gpu::kernel::kernel::{Constant, Strategy};
-use crate::gpu::tensor::tensor::StorageKind;
+use crate::gpu::adapter::adapter::AdapterReport;
+use crate::gpu::adapter::storage::StorageKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,27 +28,11 @@ pub struct Tuned {
     pub sizes: BTreeMap<String, u32>,
     /// The best of its runs, microseconds.
     pub us: f64,
-    /// The same of the strategy that comes first without this entry.
+    /// The best run of the strategy that comes first without this entry, microseconds.
     pub first_us: f64,
     /// The shaders among which it was chosen ([`crate::gpu::fingerprint()`]): other texts make the
     /// entry void.
     pub source: String,
-}
-
-impl Tuned {
-    /// Whether this is that strategy in that size.
-    pub(in crate::gpu) fn means(&self, strategy: &Strategy) -> bool {
-        self.strategy == strategy.name && self.sizes == sizes(strategy)
-    }
-}
-
-/// A strategy's counts.
-pub fn sizes(strategy: &Strategy) -> BTreeMap<String, u32> {
-    let count = |&(name, constant): &(&str, Constant)| match constant {
-        Constant::Count(count) => Some((name.to_owned(), count)),
-        Constant::Switch(_) | Constant::Word(_) => None,
-    };
-    strategy.constants.iter().filter_map(count).collect()
 }
 
 /// The file as it is stored.
@@ -88,7 +71,7 @@ impl Tuning {
     /// Reads what another machine measured: a file that is not ours to delete.
     ///
     /// # Errors
-    /// As [`Tuning::read`].
+    /// When it cannot be read, or is damaged.
     pub fn read_shared(path: &Path) -> Result<Self> {
         let contents: Option<Contents> = cache_file::read(path, "tuning file", "")?;
         Ok(Self { path: path.into(), entries: contents.unwrap_or_default().tuned })

@@ -1,11 +1,11 @@
-//! Running a recording on the device and through the references at once, to name the first wrong
+//! Running a recording both on the device and through the references, to name the first wrong
 //! dispatch.
 
-use super::kernel::{Access, Strategy, Tolerance};
 use crate::Result;
 use crate::gpu::device::device::Gpu;
-use crate::gpu::recording::program::Program;
-use crate::gpu::recording::recording::{Entry, Recording};
+use crate::gpu::kernel::kernel::{Access, Strategy, Tolerance};
+use crate::gpu::kernel::recording::{Entry, Recording};
+use crate::gpu::program::program::Program;
 use crate::gpu::tensor::host::HostMemory;
 use crate::gpu::tensor::tensor::{Element, Tensor};
 use std::fmt;
@@ -39,7 +39,7 @@ impl fmt::Display for Divergence {
     }
 }
 
-/// Runs `recording` on the device one dispatch at a time and each kernel's reference beside it, on
+/// Runs `recording` on the device one dispatch at a time and each kernel's reference after it, on
 /// the inputs the device had, so that an error is blamed on the kernel that made it. `memory` must
 /// hold what the host wrote (ids, positions); afterwards it holds the device's values.
 ///
@@ -82,7 +82,7 @@ pub struct Comparison {
     pub max_error: f32,
 }
 
-/// As [`check_entry`], with the worst error.
+/// Runs one dispatch and its reference, and gives the worst error too.
 ///
 /// # Errors
 /// When the device fails.
@@ -101,7 +101,7 @@ pub fn compare_entry(
     Ok(comparison)
 }
 
-/// What a dispatch left on the device beside `expected`, in which its reference ran already.
+/// Compares what a dispatch left on the device with `expected`, in which its reference ran already.
 ///
 /// # Errors
 /// When the device fails.
@@ -193,8 +193,8 @@ fn numbers(tensor: &Tensor, words: &[u32]) -> Vec<f32> {
     }
 }
 
-/// Of bytes, the scale of each; the bytes of the scales themselves have none. Of other elements,
-/// nothing.
+/// The scale of each byte of [`Element::Q8`], 0 for the bytes of the scales themselves; empty for
+/// other elements.
 fn steps(tensor: &Tensor, words: &[u32]) -> Vec<f32> {
     let (Element::Q8, &[.., texels, apart, 16]) = (tensor.element(), tensor.shape()) else {
         return vec![];

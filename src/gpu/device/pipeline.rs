@@ -1,11 +1,13 @@
 //! Pipelines, kept by what their text depends on, and what is bound to them.
 
-use super::kernel::Access;
-use crate::gpu::device::device::{Gpu, lock};
-use crate::gpu::tensor::tensor::{Storage, Tensor};
+use super::device::{Gpu, lock};
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Offsets of uniform bindings are multiples of this on every adapter: bytes for the parameters of
+/// a call.
+pub(in crate::gpu) const PARAMETER_STRIDE: usize = 256;
 
 /// A compiled text with the layout of its group 0.
 pub struct Pipeline {
@@ -25,19 +27,21 @@ impl Pipeline {
         Self { pipeline, layout, kinds: kinds.into(), rehearsed: AtomicBool::new(false) }
     }
 
-    /// Whether nobody has asked this before.
+    /// True on the first request.
     pub(in crate::gpu) fn is_first_rehearsal(&self) -> bool {
         !self.rehearsed.swap(true, Ordering::Relaxed)
     }
 }
 
-/// The pipeline of a text, which `signature` stands for, with the bindings of group 0.
+/// The pipeline of a text, which `signature` stands for, with the bindings of group 0. Bounds and
+/// loops of a text that `is_own` are not checked, unless the device was opened to check all.
 pub(in crate::gpu) fn of(
     gpu: &Gpu,
     label: &str,
     entry_point: &str,
     signature: &str,
     kinds: &[wgpu::BindingType],
+    is_own: bool,
     render: impl Fn() -> Result<String>,
 ) -> Result<Arc<Pipeline>> {
     if let Some(known) = lock(&gpu.pipelines).get(signature) {
@@ -47,7 +51,7 @@ pub(in crate::gpu) fn of(
     log::debug!("compiling {label}");
     log::trace!("{source}");
     let scope = gpu.device.push_error_scope(wgpu::ErrorFilter::Validation);
-    let module = gpu.shader_module(label, &source);
+    let module = gpu.shader_module(label, &source, is_own);
     let entries: Vec<_> = (0..)
         .zip(kinds)
         .map(|(binding, &ty)| wgpu::BindGroupLayoutEntry {
@@ -94,33 +98,8 @@ pub(in crate::gpu) fn uniform_buffer() -> wgpu::BindingType {
     buffer_type(wgpu::BufferBindingType::Uniform)
 }
 
-pub(in crate::gpu) fn storage_buffer(access: Access) -> wgpu::BindingType {
-    buffer_type(wgpu::BufferBindingType::Storage { read_only: access == Access::Read })
-}
-
-pub(in crate::gpu) fn binding_type(tensor: &Tensor, access: Access) -> wgpu::BindingType {
-    match tensor.storage() {
-        Storage::Texture(..) => wgpu::BindingType::StorageTexture {
-            access: match access {
-                Access::Read => wgpu::StorageTextureAccess::ReadOnly,
-                Access::Write => wgpu::StorageTextureAccess::WriteOnly,
-                Access::ReadWrite => wgpu::StorageTextureAccess::ReadWrite,
-            },
-            format: wgpu::TextureFormat::Rgba32Uint,
-            view_dimension: wgpu::TextureViewDimension::D2,
-        },
-        Storage::Uniform(_) if access == Access::Read => uniform_buffer(),
-        _ => storage_buffer(access),
-    }
-}
-
-#[track_caller]
-pub(in crate::gpu) fn resource<'a>(tensor: &'a Tensor, label: &str) -> wgpu::BindingResource<'a> {
-    match tensor.storage() {
-        Storage::Host => panic!("{label}: {} is not on the device", tensor.label()),
-        Storage::Buffer(buffer) | Storage::Uniform(buffer) => buffer.as_entire_binding(),
-        Storage::Texture(_, view) => wgpu::BindingResource::TextureView(view),
-    }
+pub(in crate::gpu) fn storage_buffer(read_only: bool) -> wgpu::BindingType {
+    buffer_type(wgpu::BufferBindingType::Storage { read_only })
 }
 
 pub(in crate::gpu) fn bind_group(

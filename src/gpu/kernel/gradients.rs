@@ -18,10 +18,10 @@ pub struct Gradients {
     /// Tensors that a parameter reaches: only these have gradients.
     reached: HashSet<u64>,
     of: HashMap<u64, Tensor>,
-    /// Whose gradient each tensor of ours is, counted: one that is nobody's is used again.
+    /// Whose gradient each tensor of ours is, counted: one that is free is used again.
     holders: HashMap<u64, usize>,
     spare: Vec<Tensor>,
-    /// Nobody's any more, but for the calls of the [`Kernel::backward`] that runs.
+    /// Free, except for the calls of the [`Kernel::backward`] that runs.
     released: Vec<Tensor>,
     recording: Recording,
 }
@@ -111,7 +111,7 @@ impl Gradients {
         self.reached.contains(&tensor.id())
     }
 
-    /// Where the next share of the gradient of `tensor` goes; `None` if nobody wants it.
+    /// Where the next share of the gradient of `tensor` goes; `None` if it is not wanted.
     ///
     /// # Errors
     /// When the device cannot hold it.
