@@ -4,6 +4,16 @@
 //! here, and the other way round. `HF_HOME`, `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`,
 //! `XDG_CACHE_HOME`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH` and
 //! `HF_HUB_DOWNLOAD_TIMEOUT` mean what they mean there.
+//!
+//! ```
+//! use kaiwu::hub::{Hub, ModelName};
+//!
+//! let name = ModelName::parse("HuggingFaceTB/SmolLM2-135M-Instruct").expect("owner/name");
+//! match Hub::from_env().cached(&name) {
+//!     Ok(path) => println!("{} is here", path.display()),
+//!     Err(error) => println!("{error}"),
+//! }
+//! ```
 
 mod cache;
 mod client;

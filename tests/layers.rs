@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules by layer: a module may import from the layers before its own, and from itself.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 11] = [
     &["error"],
     &["files"],
     &["format", "hub"],
@@ -17,6 +17,7 @@ const LAYERS: [&[&str]; 10] = [
     &["kernels"],
     &["model"],
     &["generate", "train"],
+    &["session"],
     &["workbench", "lab", "serve"],
     &["cli"],
 ];

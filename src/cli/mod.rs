@@ -6,6 +6,8 @@
 
 mod chat;
 mod commands;
+#[cfg(test)]
+mod documented;
 mod support;
 
 use crate::{Error, Result};

@@ -91,6 +91,11 @@ impl Generator {
         &mut self.runner
     }
 
+    /// The runner, for another generator to take.
+    pub fn into_runner(self) -> Runner {
+        self.runner
+    }
+
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Arc<Tokenizer> {
         &self.tokenizer

@@ -33,6 +33,11 @@ impl Windows {
         }
     }
 
+    /// The ids of each window.
+    pub fn iter(&self) -> impl Iterator<Item = &[u32]> {
+        self.windows.iter().map(Vec::as_slice)
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.windows.len()

@@ -7,21 +7,34 @@ pub use kaiwu::workbench::cases::CaseTable;
 use std::io::Write;
 use std::sync::Arc;
 
-/// Whether the adapter can hold tensors in `storage`. Where it cannot, a line says so on standard
-/// error itself, which the test harness does not capture: no coverage is lost in silence.
+/// Says that a part of a test is left out, on standard error itself, which the test harness does
+/// not capture: no coverage is lost in silence.
+fn skipped(part: &str, reason: &str) {
+    let test = std::thread::current();
+    let line = format!("SKIPPED {} {part}: {reason}\n", test.name().unwrap_or("a test"));
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+}
+
+/// Whether the adapter can hold tensors in `storage`. Where it cannot, a line says so.
 pub fn can_store(storage: StorageKind) -> bool {
     let adapters = list_adapters(None).unwrap_or_else(|error| panic!("{error}"));
     let adapter = adapters.iter().find(|adapter| adapter.chosen).expect("one adapter is chosen");
     // As many as `Gpu::open` asks for.
     let can = storage == StorageKind::Buffer || adapter.storage_textures >= 8;
     if !can {
-        let (test, count) = (std::thread::current(), adapter.storage_textures);
-        let test = test.name().unwrap_or("a test");
-        let line = format!(
-            "SKIPPED {test} in {storage:?}: {} binds {count} storage textures, 8 are needed\n",
-            adapter.name
-        );
-        std::io::stderr().write_all(line.as_bytes()).unwrap();
+        let (name, count) = (&adapter.name, adapter.storage_textures);
+        let reason = format!("{name} binds {count} storage textures, 8 are needed");
+        skipped(&format!("in {storage:?}"), &reason);
+    }
+    can
+}
+
+/// Whether this adapter runs a layer's kernels as one dispatch: lavapipe does, with subgroups of
+/// eight lanes or more. Elsewhere a line says that it does not.
+pub fn can_chain(gpu: &Gpu) -> bool {
+    let can = gpu.report().driver == "llvmpipe" && gpu.capabilities().subgroup >= 8;
+    if !can {
+        skipped("of chains", &format!("{} is not lavapipe", gpu.report().name));
     }
     can
 }
@@ -29,13 +42,8 @@ pub fn can_store(storage: StorageKind) -> bool {
 /// The adapter with its tensors in `storage`; textures share memory with a buffer unless
 /// `without_aliases`.
 pub fn open(storage: StorageKind, without_aliases: bool) -> Arc<Gpu> {
-    let options = GpuOptions {
-        storage: Some(storage),
-        without_aliases,
-        checked: true,
-        ..GpuOptions::default()
-    };
-    Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
+    let storage = Some(storage);
+    super::open(&GpuOptions { storage, without_aliases, checked: true, ..GpuOptions::default() })
 }
 
 /// The rows that are computed and compared; every tensor that may choose is in `storage`.

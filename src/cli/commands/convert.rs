@@ -132,7 +132,7 @@ fn merge(source: &Source, asked: &[(PathBuf, f32)]) -> Result<Option<Merge>> {
     if asked.is_empty() {
         return Ok(None);
     }
-    let adapters = open_adapters(asked, &Config::from_source(source)?)?;
+    let adapters = open_adapters(asked, Config::from_source(source)?.architecture.name)?;
     Merge::new(source, &adapters).map(Some)
 }
 

@@ -2,11 +2,12 @@
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, WeightsArguments};
-use crate::cli::support::loaded::{Needs, Opened};
+use crate::cli::support::loaded;
 use crate::cli::support::output::print_json;
 use crate::cli::support::progress::Progress;
 use crate::cli::support::text_input::{Reading, at_line, name};
-use crate::model::{Embedder, Pooling};
+use crate::model::Pooling;
+use crate::session::{ModelFile, Needs};
 use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
@@ -48,16 +49,20 @@ const EXAMPLES: &str = "Examples:
 
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let texts = arguments.read()?;
-    let file = Opened::new(&arguments.model, None)?.without_output();
+    let mut options = loaded::options(&arguments.model.loading, device, None).embeddings_only();
+    if arguments.reference {
+        options = options.reference();
+    }
+    let file = loaded::open(&arguments.model, options)?;
     let pooling = match arguments.pooling {
         Some(pooling) => pooling,
-        None => Pooling::declared(&file.source)?.map_or(Pooling::Mean, |declared| declared.pooling),
+        None => file.pooling()?,
     };
     let ids = arguments.ids(&texts, &file)?;
     let longest = ids.iter().map(Vec::len).max().unwrap_or(0);
-    let beside = Embedder::bytes_for(&file.config);
-    let loaded = file.load(device, arguments.reference, Needs { tokens: longest, beside })?;
-    let mut embedder = Embedder::new(loaded.runner(longest)?)?;
+    let needs = Needs::embedding(file.config(), longest);
+    let model = file.load_for(needs)?;
+    let mut embedder = model.embedder(longest)?;
     let mut progress = Progress::tokens("embedding", ids.iter().map(|ids| ids.len() as u64).sum());
     let mut all = vec![];
     let mut done = 0;
@@ -75,7 +80,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         |(ids, vector): (&Vec<u32>, &Vec<f32>)| json!({ "tokens": ids.len(), "embedding": vector });
     let embeddings: Vec<_> = ids.iter().zip(&all).map(one).collect();
     print_json(&json!({
-        "model": loaded.name(),
+        "model": model.path().display().to_string(),
         "pooling": pooling.name(),
         "dimensions": all.first().map_or(0, Vec::len),
         "embeddings": embeddings,
@@ -96,14 +101,14 @@ impl Arguments {
     }
 
     /// The tokens of each text, or which text has too few or too many.
-    fn ids(&self, texts: &[String], file: &Opened) -> Result<Vec<Vec<u32>>> {
+    fn ids(&self, texts: &[String], file: &ModelFile) -> Result<Vec<Vec<u32>>> {
         let tokenizer = file.tokenizer()?;
         let one = |(at, text): (usize, &String)| {
             let ids = tokenizer.encode(text, true).and_then(|ids| match ids.len() {
                 0 => Err(Error::Usage("it has no tokens".into())),
-                tokens if tokens > file.context => Err(Error::Usage(format!(
+                tokens if tokens > file.context() => Err(Error::Usage(format!(
                     "it has {tokens} tokens, but the model was made for {}",
-                    file.context
+                    file.context()
                 ))),
                 _ => Ok(ids),
             });

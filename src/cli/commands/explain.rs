@@ -2,7 +2,7 @@
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, LoadingArguments, WeightsArguments};
-use crate::cli::support::loaded::{adapter, load, open_adapters};
+use crate::cli::support::loaded::{load, open_adapters};
 use crate::cli::support::output::{count, print, print_pretty, size, table};
 use crate::cli::support::roofline::{self, RooflineArguments};
 use crate::gpu::{Capabilities, Constant, Cost, Device, Entry, Gpu, Strategy};
@@ -73,7 +73,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
             "--at is {at}, but this model's context has {most} tokens at most"
         )));
     }
-    let adapters = open_adapters(lora, &config)?;
+    let adapters = open_adapters(lora, config.architecture.name)?;
     let place = if arguments.host { Device::Reference } else { device_or_host(device)? };
     let room = SessionOptions { expected: 1, cache: cache.cache, ..SessionOptions::default() };
     if let Device::Gpu(gpu) = &place {
@@ -104,7 +104,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         print_pretty(&json!({
             "roofline": paper.map(|(cost, adapter)| roofline::as_json(&cost, &adapter)),
             "model": source.path().display().to_string(),
-            "adapter": matches!(place, Device::Gpu(_)).then(|| adapter(&place)),
+            "adapter": matches!(place, Device::Gpu(_)).then(|| place.name()),
             "cached_tokens": at,
             "memory": memory,
             "sections": sections,
@@ -120,7 +120,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     }
     let on = match &place {
         Device::Reference => String::new(),
-        Device::Gpu(_) => format!(" on {}", adapter(&place)),
+        Device::Gpu(_) => format!(" on {}", place.name()),
     };
     print(&format!(
         "{}: one token{on}, {at} tokens in the cache\n{}\na token: {calls} kernel calls in {dispatches} dispatches, {} read, {} written, {} operations\non the device: weights {}, cache of {} tokens {}, activations {} at most, all {}\n",

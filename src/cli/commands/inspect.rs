@@ -67,7 +67,7 @@ fn footprint(source: &Source, arguments: &Arguments) -> Result<Footprint> {
         return Err(Error::Usage(message));
     }
     let LoadingArguments { quantize, cache, lora } = &arguments.loading;
-    let adapters = open_adapters(lora, &config)?;
+    let adapters = open_adapters(lora, config.architecture.name)?;
     let room =
         SessionOptions { context: Some(context), cache: cache.cache, ..SessionOptions::default() };
     Ok(Footprint::new(source, *quantize, &adapters, &room)?.at_once())

@@ -2,8 +2,8 @@
 
 use crate::format::{Ignored, Quantization, Source};
 use crate::gpu::{GpuOptions, Quarantine, StorageKind, Tuning};
-use crate::hub::{Hub, ModelName};
 use crate::kernels::CacheType;
+use crate::session::locate;
 use crate::{Error, Result};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -171,9 +171,7 @@ const EXAMPLE_MODEL: &str = "HuggingFaceTB/SmolLM2-135M-Instruct";
 /// The model file asked for, or the default one: in `models/` here, or among the user's data.
 pub(in crate::cli) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
     if let Some(path) = asked.filter(|path| !path.as_os_str().is_empty()) {
-        // A name is a relative path too: what is there counts first.
-        let name = path.to_str().filter(|_| !may_be_there(path)).and_then(ModelName::parse);
-        return name.map_or_else(|| Ok(path.to_owned()), |name| Hub::from_env().cached(&name));
+        return locate(path);
     }
     let variable =
         |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -1,7 +1,7 @@
 //! Many prompts in one file, and what their tokens are.
 
-use super::loaded::Opened;
 use super::text_input::{Reading, at_line, name, whole};
+use crate::session::ModelFile;
 use crate::text::{ChatTemplate, Message};
 use crate::{Error, Result};
 use serde::Deserialize;
@@ -83,7 +83,7 @@ fn parse(text: &str) -> Result<Prompt> {
 
 /// Makes tokens of prompts.
 pub(in crate::cli) struct Encoder<'a> {
-    file: &'a Opened,
+    file: &'a ModelFile,
     chat: bool,
     system: Option<&'a str>,
     template: OnceCell<ChatTemplate>,
@@ -91,7 +91,7 @@ pub(in crate::cli) struct Encoder<'a> {
 
 impl<'a> Encoder<'a> {
     /// With `chat`, a text is a message, after the `system` message if there is one.
-    pub(in crate::cli) fn new(file: &'a Opened, chat: bool, system: Option<&'a str>) -> Self {
+    pub(in crate::cli) fn new(file: &'a ModelFile, chat: bool, system: Option<&'a str>) -> Self {
         Self { file, chat, system, template: OnceCell::new() }
     }
 
