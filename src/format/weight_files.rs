@@ -49,7 +49,8 @@ impl WeightFiles {
             [first, ..] => {
                 let (count, all) = (missing.len(), found.files.len());
                 let message = format!(
-                    "{first} is not there, {count} of the {all} files that {INDEX} names are missing; fetch them again: \
+                    "{first} is not there, {count} of the {all} files that {INDEX} names are \
+                     missing; fetch them again: \
                      `kaiwu pull` fetches what a model of the hub lacks"
                 );
                 Err(Error::format(folder, message))

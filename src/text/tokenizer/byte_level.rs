@@ -144,7 +144,8 @@ impl ByteLevel {
             lost.sort_unstable();
             lost.dedup();
             log::warn!(
-                "the vocabulary has no token for the bytes {lost:02x?}: {count} of the text are dropped"
+                "the vocabulary has no token for the bytes {lost:02x?}: {count} of the text are \
+                 dropped"
             );
         }
     }
@@ -194,7 +195,8 @@ fn read_merges(
         if right.is_empty() || left.len() + right.len() > longest {
             let shown: String = merge.chars().take(40).collect();
             return Err(Error::Text(format!(
-                "tokenizer.ggml.merges has {shown:?} at {rank}, which is not two parts of a token; the file is damaged"
+                "tokenizer.ggml.merges has {shown:?} at {rank}, which is not two parts of a \
+                 token; the file is damaged"
             )));
         }
         merged.clear();

@@ -75,7 +75,7 @@ pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(
     Ok(all.into_iter().map(|(name, value)| (format!("tokenizer.{name}"), value)).collect())
 }
 
-/// The two tokens beside `eos` that GGUF has keys for, of those that end an answer. Those that
+/// The two tokens other than `eos` that GGUF has keys for, of those that end an answer. Those that
 /// readers know by name come last, for they need none.
 fn further_ends<'a>(
     special: &FolderTokens,
@@ -97,7 +97,8 @@ fn further_ends<'a>(
         .collect();
     if !lost.is_empty() {
         log::warn!(
-            "GGUF has keys for three tokens that end an answer; in the file these end none, unless --stop names them: {}",
+            "GGUF has keys for three tokens that end an answer; in the file these end none, \
+             unless --stop names them: {}",
             lost.join(", ")
         );
     }
@@ -172,7 +173,8 @@ fn check_added(json: &Map<String, Json>, space_prefix: bool, name: &str) -> Wron
     if phi3 != named_phi3(name) && !all.is_empty() {
         let (do_they, with) = if phi3 { ("take", "with") } else { ("do not take", "without") };
         return Err(format!(
-            "its tokens {do_they} the spaces after them, which a GGUF file says by the model's name; choose one {with} \
+            "its tokens {do_they} the spaces after them, which a GGUF file says by the model's \
+             name; choose one {with} \
              \"phi-3\" in it, instead of {name:?}, by --name"
         ));
     }

@@ -108,7 +108,8 @@ impl Tokenizer {
         if matches!(gguf.opt_str(key)?, Some("no_vocab" | "none") | None) {
             let found = gguf.get(key).map_or("is not there".into(), |value| format!("is {value}"));
             let message = format!(
-                "has no tokenizer ({key} {found}), so that texts cannot be read or written; {ONLY_IDS}"
+                "has no tokenizer ({key} {found}), so that texts cannot be read or written; \
+                 {ONLY_IDS}"
             );
             return Err(gguf.path_error(message));
         }
@@ -135,7 +136,8 @@ impl Tokenizer {
             parts.special_ids().for_each(|(_, id)| kinds[id as usize] = TokenKind::Control);
         } else if !mended.is_empty() {
             log::warn!(
-                "tokenizer.ggml.token_type has markers of turns as ordinary text; they are taken as control tokens: {}",
+                "tokenizer.ggml.token_type has markers of turns as ordinary text; they are taken \
+                 as control tokens: {}",
                 mended.join(", ")
             );
         }
@@ -148,7 +150,8 @@ impl Tokenizer {
             "llama" => (Model::SentencePiece(SentencePiece::new(parts, &kinds)?), true),
             other => {
                 return Err(Error::Text(format!(
-                    "tokenizer.ggml.model is {other:?}; known are \"gpt2\" (byte-level BPE) and \"llama\" \
+                    "tokenizer.ggml.model is {other:?}; known are \"gpt2\" (byte-level BPE) and \
+                     \"llama\" \
                      (SentencePiece); choose a model with one of these"
                 )));
             }
@@ -358,7 +361,8 @@ fn read_kinds(parts: &TokenizerMetadata) -> Result<Vec<TokenKind>> {
     if let Some((number, _)) = strange.clone().next() {
         let count = strange.count();
         log::warn!(
-            "tokenizer.ggml.token_type has {count} numbers such as {number}, which mean nothing; these tokens are taken as \
+            "tokenizer.ggml.token_type has {count} numbers such as {number}, which mean nothing; \
+             these tokens are taken as \
              ordinary text"
         );
     }
