@@ -44,7 +44,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 /// All of a small file, if it is there.
 ///
 /// # Errors
-/// As [`is_there`] and [`read`].
+/// If it cannot be looked at or read, or is larger than any file of its kind.
 pub(super) fn opt_read(path: &Path) -> Result<Option<Vec<u8>>> {
     if is_there(path)? { read(path).map(Some) } else { Ok(None) }
 }

@@ -32,7 +32,7 @@ pub struct Folder {
     /// Tensors of other tasks than text, which were left out, as the files call them.
     left_out: Vec<String>,
     ignored: Ignored,
-    /// Whether the output matrix repeats the embedding table, once somebody has asked.
+    /// Whether the output matrix repeats the embedding table; looked up when it is first asked for.
     output_repeats: OnceLock<bool>,
 }
 
@@ -45,10 +45,10 @@ impl Folder {
         Self::open_ignoring(path, Ignored::default())
     }
 
-    /// The same with fields and tensors that are let pass.
+    /// Reads what [`Folder::open`] reads, and lets these fields and tensors pass.
     ///
     /// # Errors
-    /// As [`Folder::open`].
+    /// If a file is missing or damaged.
     pub fn open_ignoring(path: &Path, ignored: Ignored) -> Result<Self> {
         if !is_there(&path.join(CONFIG))? {
             let otherwise = "give a model's folder or a .gguf file";
@@ -180,13 +180,14 @@ impl Folder {
         &self.shards[tensor.file].bytes()[start..end]
     }
 
-    /// Lets the system drop the pages of a tensor's data that nobody needs for now.
+    /// Lets the system drop the pages of a tensor's data, which are not needed for now. The data
+    /// stays readable.
     pub fn release(&self, tensor: &TensorInfo) {
         let (start, end) = (tensor.offset as usize, (tensor.offset + tensor.bytes) as usize);
         self.shards[tensor.file].release(start..end);
     }
 
-    /// As [`Folder::release`] with all of the weights' files.
+    /// Lets the system drop the pages of all of the weights' files.
     pub fn release_all(&self) {
         self.shards.iter().for_each(|shard| shard.release(0..shard.bytes().len()));
     }

@@ -34,7 +34,7 @@ pub struct Gguf {
 
 impl Gguf {
     /// Maps the file and reads its metadata and tensor table; the tensors' bytes are not touched.
-    /// Of a model in several files, any one may be given.
+    /// A model in several files is given by any of them.
     ///
     /// # Errors
     /// If a file cannot be read, is not GGUF (the message says what it looks like instead), or is
@@ -71,7 +71,7 @@ impl Gguf {
         Ok(Gguf { path, files, version, metadata, keys, tensors, names, ignored })
     }
 
-    /// The same model with keys and tensors that are let pass.
+    /// This model, with keys and tensors that are let pass.
     pub fn ignoring(self, ignored: Ignored) -> Self {
         Self { ignored, ..self }
     }
@@ -198,14 +198,14 @@ impl Gguf {
             [tensor.offset as usize..(tensor.offset + tensor.bytes) as usize]
     }
 
-    /// Lets the system drop the pages of a tensor's data that nobody needs for now: after it went
-    /// to the device. The data stays readable, from the file again.
+    /// Lets the system drop the pages of a tensor's data, which are not needed once it is on the
+    /// device. The data stays readable, from the file again.
     pub fn release(&self, tensor: &TensorInfo) {
         self.files[tensor.file]
             .release(tensor.offset as usize..(tensor.offset + tensor.bytes) as usize);
     }
 
-    /// As [`Gguf::release`] with the whole file, the metadata's pages too.
+    /// Lets the system drop the pages of the whole file, the metadata's too.
     pub fn release_all(&self) {
         self.files.iter().for_each(|file| file.release(0..file.bytes().len()));
     }

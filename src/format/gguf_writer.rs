@@ -47,10 +47,11 @@ pub fn write_gguf(
     write_gguf_to(AtomicFile::create(path)?, metadata, tensors, data).map(|_| ())
 }
 
-/// The same to a file that was begun, standard output for instance; gives the count of bytes.
+/// Writes what [`write_gguf`] writes to a file that was begun, standard output for instance, and
+/// gives the count of bytes.
 ///
 /// # Errors
-/// As those of [`write_gguf`].
+/// When a tensor's bytes are not what its shape says, `data` fails, or the file cannot be written.
 pub fn write_gguf_to(
     mut file: AtomicFile,
     metadata: &[(String, Value)],

@@ -10,8 +10,8 @@ use std::path::Path;
 /// What Python writes for numbers that are none, the longest first.
 const WORDS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
 
-/// The same bytes with texts, such as `"NaN"`, instead of numbers that are none: who needs a number
-/// there can then say what it is instead.
+/// JSON as Python writes it, with texts such as `"NaN"` in place of numbers that are none: what
+/// needs a number there can then say what it is instead.
 pub fn with_words(bytes: &[u8]) -> Cow<'_, [u8]> {
     let (mut changed, mut copied) = (vec![], 0);
     let (mut at, mut within) = (0, false);

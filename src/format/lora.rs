@@ -29,7 +29,8 @@ pub struct LowRank {
     pub inputs: usize,
     /// Rows of B.
     pub outputs: usize,
-    /// lora_alpha over the rank or its root.
+    /// What B (A x) is multiplied by: in PEFT's words lora_alpha over the rank or its root, in
+    /// mlx-lm's `scale`.
     pub scale: f32,
     /// [rank, inputs].
     pub a: Vec<f32>,
@@ -66,14 +67,16 @@ impl Lora {
                 let config = weights.with_file_name(CONFIG);
                 if !config.exists() {
                     let message = format!(
-                        "has no {CONFIG} beside it, which says how much it adds; give the folder that PEFT or mlx-lm wrote"
+                        "has no {CONFIG} beside it, which says how much it adds; give the folder \
+                         that PEFT or mlx-lm wrote"
                     );
                     return Err(Error::damaged(&weights, message));
                 }
                 let map = read_object(&config)?;
-                match lora_mlx::wrote(&map) {
-                    true => lora_mlx::read(&weights, &config, &map, architecture)?,
-                    false => lora_peft::read(&weights, &config, &map, architecture)?,
+                if lora_mlx::is_mlx_config(&map) {
+                    lora_mlx::read(&weights, &config, &map, architecture)?
+                } else {
+                    lora_peft::read(&weights, &config, &map, architecture)?
                 }
             }
         };
@@ -140,12 +143,16 @@ fn pickled(path: &Path) -> Error {
     let is_npz = path.extension().is_some_and(|ending| ending == "npz");
     let message = match is_npz {
         true => {
-            "is an adapter in NumPy's format, which mlx-lm wrote once and which is not read; save it as safetensors: \
-             mlx.core.save_safetensors(\"adapters.safetensors\", dict(mlx.core.load(\"adapters.npz\")))"
+            "is an adapter in NumPy's format, which mlx-lm wrote once and which is not read; save \
+             it as safetensors: \
+             mlx.core.save_safetensors(\"adapters.safetensors\", \
+             dict(mlx.core.load(\"adapters.npz\")))"
         }
         false => {
-            "is a Python pickle, which may run programs and is not read; save the adapter as safetensors: load it with PEFT and \
-             call save_pretrained(…, safe_serialization=True), or safetensors.torch.save_file(torch.load(\"adapter_model.bin\", \
+            "is a Python pickle, which may run programs and is not read; save the adapter as \
+             safetensors: load it with PEFT and \
+             call save_pretrained(…, safe_serialization=True), or \
+             safetensors.torch.save_file(torch.load(\"adapter_model.bin\", \
              weights_only=True), \"adapter_model.safetensors\")"
         }
     };

@@ -41,10 +41,11 @@ impl Source {
         Self::open_ignoring(path, &Ignored::default())
     }
 
-    /// The same with what is let pass, though it may change the result.
+    /// Reads what [`Source::open`] reads, and lets pass what is given, though it may change the
+    /// result.
     ///
     /// # Errors
-    /// As [`Source::open`].
+    /// If it cannot be read, is of another kind, or is damaged.
     pub fn open_ignoring(path: &Path, ignored: &Ignored) -> Result<Self> {
         let kind = std::fs::metadata(path).map_err(Error::io("open", path))?;
         if !kind.is_dir() {
@@ -117,7 +118,8 @@ impl Source {
         }
     }
 
-    /// Lets the system drop the pages of a tensor's data that nobody needs for now.
+    /// Lets the system drop the pages of a tensor's data, which are not needed for now. The data
+    /// stays readable.
     pub fn release(&self, tensor: &TensorInfo) {
         match self {
             Self::Gguf(gguf) => gguf.release(tensor),

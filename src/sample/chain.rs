@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use std::fmt;
 use std::sync::Arc;
 
-/// A step between logits and the draw: it changes them, or drops tokens. The steps of this crate are
-/// [`filters`](super::filters); those of others are as good.
+/// A step between logits and the draw: it changes them, or drops tokens. The steps of this crate
+/// are [`filters`](super::filters); those of others are as good.
 ///
 /// ```
 /// use kaiwu::sample::{Candidates, Chain, Effect, Filter, Sampler};

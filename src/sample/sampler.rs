@@ -34,8 +34,8 @@ impl Sampler {
         Self::with(settings.chain(), settings.seed)
     }
 
-    /// A sampler that draws from what the steps of a chain leave, and whose draws start from `seed`.
-    /// The chain is expected to be [validated](Chain::validate).
+    /// A sampler that draws from what the steps of a chain leave, and whose draws start from
+    /// `seed`. The chain is expected to be [validated](Chain::validate).
     pub fn with(chain: Chain, seed: u64) -> Self {
         Self { chain, rng: Rng::new(seed), candidates: Vec::new() }
     }

@@ -23,7 +23,7 @@ pub struct Released {
 }
 
 impl StopStrings {
-    /// Watches for each of `stops`; an empty list lets everything through at once.
+    /// Watches for each of `stops`; an empty list lets everything through.
     pub fn new(stops: Vec<String>) -> Result<Self> {
         if stops.iter().any(String::is_empty) {
             return Err(Error::setting(

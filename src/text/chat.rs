@@ -155,7 +155,7 @@ impl ChatTemplate {
     /// and what a model's template adds. Special tokens by their names need not be among them.
     ///
     /// # Errors
-    /// As [`ChatTemplate::render`].
+    /// When the template fails, or refuses the messages; the message is the template's own.
     pub fn render_with(
         &self,
         variables: &serde_json::Map<String, serde_json::Value>,
@@ -198,7 +198,8 @@ fn of_several(several: &serde_json::Value) -> std::result::Result<String, String
             let names: Vec<&str> = several.iter().map(|(name, _)| name.as_str()).collect();
             let names = names.join(", ");
             Err(format!(
-                "of tokenizer_config.json is one of several ({names}), none of them called \"default\"; write the one you want to chat_template.jinja"
+                "of tokenizer_config.json is one of several ({names}), none of them called \
+                 \"default\"; write the one you want to chat_template.jinja"
             ))
         }
     }

@@ -153,7 +153,8 @@ impl<'a> Keys<'a> {
             (least, most) => Err(self.wrong(
                 name,
                 format!(
-                    "differs from layer to layer ({} to {}), which is not supported; layers of one shape are",
+                    "differs from layer to layer ({} to {}), which is not supported; layers of \
+                     one shape are",
                     least.unwrap_or(0),
                     most.unwrap_or(0)
                 ),

@@ -103,7 +103,8 @@ pub fn unsupported_heads(heads: usize, head: usize) -> Option<String> {
     let fits = head.is_multiple_of(8) && head <= 256 && (heads * head).is_multiple_of(32);
     (!fits).then(|| {
         format!(
-            "{heads} heads of width {head} are not supported: each must be 8 to 256 wide, in eights, and all together a multiple of 32"
+            "{heads} heads of width {head} are not supported: each must be 8 to 256 wide, in \
+             eights, and all together a multiple of 32"
         )
     })
 }

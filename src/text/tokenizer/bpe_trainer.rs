@@ -13,7 +13,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 /// Tokens that every such tokenizer has.
 pub const BYTES: usize = 256;
 
-/// Bytes of text that merges are learned from, and that are encoded at once, about: whole lines.
+/// Bytes, about, of a piece of text from which merges are learned or which is encoded: whole lines.
 const PIECE: usize = 1 << 16;
 
 /// A tokenizer that was learned, and writes the `tokenizer.json` that other tools read.
@@ -21,7 +21,7 @@ pub struct TrainedBpe {
     tokenizer: Tokenizer,
 }
 
-/// Pieces of whole lines: the crate walks over a whole sequence at once.
+/// Pieces of whole lines: the crate walks over a whole sequence in one go.
 fn pieces(text: &str) -> impl Iterator<Item = &str> + Send {
     let mut rest = text;
     std::iter::from_fn(move || {

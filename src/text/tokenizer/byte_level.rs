@@ -149,7 +149,8 @@ impl ByteLevel {
             lost.sort_unstable();
             lost.dedup();
             log::warn!(
-                "the vocabulary has no token for the bytes {lost:02x?}: {count} of the text are dropped"
+                "the vocabulary has no token for the bytes {lost:02x?}: {count} of the text are \
+                 dropped"
             );
         }
     }
@@ -199,7 +200,8 @@ fn read_merges(
         if right.is_empty() || left.len() + right.len() > longest {
             let shown: String = merge.chars().take(40).collect();
             return Err(Error::Tokenizer(format!(
-                "tokenizer.ggml.merges has {shown:?} at {rank}, which is not two parts of a token; the file is damaged"
+                "tokenizer.ggml.merges has {shown:?} at {rank}, which is not two parts of a \
+                 token; the file is damaged"
             )));
         }
         merged.clear();

@@ -78,7 +78,7 @@ pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(
     Ok(all.into_iter().map(|(name, value)| (format!("tokenizer.{name}"), value)).collect())
 }
 
-/// The two tokens beside `eos` that GGUF has keys for, of those that end an answer. Those that
+/// The two tokens other than `eos` that GGUF has keys for, of those that end an answer. Those that
 /// readers know by name come last, for they need none.
 fn further_ends<'a>(
     special: &FolderTokens,
@@ -100,7 +100,8 @@ fn further_ends<'a>(
         .collect();
     if !lost.is_empty() {
         log::warn!(
-            "GGUF has keys for three tokens that end an answer; in the file these end none, unless they are given as strings to stop at: {}",
+            "GGUF has keys for three tokens that end an answer; in the file these end none, \
+             unless they are given as strings to stop at: {}",
             lost.join(", ")
         );
     }

@@ -14,7 +14,7 @@ use tokenizers::{ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString
 #[derive(Debug)]
 pub(in crate::text) struct Library {
     whole: Whole,
-    /// The same, but blind to special tokens in the text; made when it is first asked for.
+    /// A copy that is blind to special tokens in the text; made when it is first asked for.
     plain: OnceLock<Whole>,
     /// From tokens to text.
     pub decoders: Decoders,
@@ -43,7 +43,7 @@ impl Library {
         Ok(Self { whole, plain: OnceLock::new(), decoders })
     }
 
-    /// The tokens beside the model's own: id, text, kind.
+    /// The tokens that were added to the model's own: id, text, kind.
     pub(in crate::text) fn added(&self) -> Vec<(u32, String, TokenKind)> {
         let all = self.whole.get_added_tokens_decoder();
         let kind = |special| if special { TokenKind::Control } else { TokenKind::UserDefined };
@@ -96,7 +96,8 @@ fn check_template(whole: &Whole) -> Result<()> {
         let mut names = pieces.filter_map(|piece| piece.get("SpecialToken")?.get("id")?.as_str());
         if let Some(name) = names.find(|name| !known(name)) {
             return Err(Error::Tokenizer(format!(
-                "tokenizer.json: the post-processor's special token {name:?} is not among its special_tokens; fetch it again"
+                "tokenizer.json: the post-processor's special token {name:?} is not among its \
+                 special_tokens; fetch it again"
             )));
         }
     }

@@ -65,13 +65,14 @@ impl<'a> TokenizerMetadata<'a> {
         all.into_iter().filter_map(|(name, id)| Some((name, id?)))
     }
 
-    /// The same without ids that no token has. Some writers put such a number where a model has no
-    /// token of this kind.
+    /// This metadata without ids that no token has. Some writers put such a number where a model
+    /// has no token of this kind.
     pub(in crate::text) fn with_known_ids(&self) -> Self {
         let count = self.tokens.len();
         for (name, id) in self.special_ids().filter(|(_, id)| *id as usize >= count) {
             log::warn!(
-                "tokenizer.ggml.{name}_token_id is {id}, but there are {count} tokens; it is ignored"
+                "tokenizer.ggml.{name}_token_id is {id}, but there are {count} tokens; it is \
+                 ignored"
             );
         }
         let known = |id: Option<u32>| id.filter(|&id| (id as usize) < count);

@@ -136,7 +136,8 @@ impl Tokenizer {
             parts.special_ids().for_each(|(_, id)| kinds[id as usize] = TokenKind::Control);
         } else if !mended.is_empty() {
             log::warn!(
-                "tokenizer.ggml.token_type has markers of turns as ordinary text; they are taken as control tokens: {}",
+                "tokenizer.ggml.token_type has markers of turns as ordinary text; they are taken \
+                 as control tokens: {}",
                 mended.join(", ")
             );
         }
@@ -355,7 +356,8 @@ fn read_kinds(parts: &TokenizerMetadata) -> Result<Vec<TokenKind>> {
     if let Some((number, _)) = strange.clone().next() {
         let count = strange.count();
         log::warn!(
-            "tokenizer.ggml.token_type has {count} numbers such as {number}, which mean nothing; these tokens are taken as \
+            "tokenizer.ggml.token_type has {count} numbers such as {number}, which mean nothing; \
+             these tokens are taken as \
              ordinary text"
         );
     }

@@ -2,6 +2,7 @@
 
 use super::example::Example;
 use crate::error::Remedy;
+use crate::files::Fnv;
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::io::Read;
@@ -96,10 +97,9 @@ impl Data {
         Ok(Cow::Owned(all))
     }
 
-    /// A number that tells texts apart (FNV-1a, 64 bits).
+    /// A number that tells texts apart.
     pub(in crate::train) fn fingerprint(&self) -> u64 {
-        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        self.text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
+        Fnv::of(self.text.as_bytes())
     }
 }
 

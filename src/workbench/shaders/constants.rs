@@ -29,13 +29,13 @@ impl Constant {
         self.id.map_or_else(|| self.name.clone(), |id| id.to_string())
     }
 
-    /// As people are told of it.
+    /// The constant as messages name it.
     fn shown(&self) -> String {
         self.id.map_or_else(|| self.name.clone(), |id| format!("{} (@id({id}))", self.name))
     }
 }
 
-/// Those of a module.
+/// The constants that a module lets be set.
 pub(in crate::workbench) fn constants_of(module: &Module) -> Vec<Constant> {
     let scalar = |ty| match &module.types[ty].inner {
         TypeInner::Scalar(scalar) => *scalar,
@@ -95,7 +95,7 @@ pub(in crate::workbench) fn with_values(
             Err(error) if missing.is_empty() => {
                 return Err(Error::input(format!("the shader is refused: {error}")));
             }
-            // What a made-up value does to the rest is nobody's fault.
+            // An error that a made-up value leads to elsewhere is not the caller's.
             Ok(_) | Err(_) => break,
         };
         let of_key = constants.iter().find(|constant| constant.key() == key);

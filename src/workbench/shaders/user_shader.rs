@@ -58,7 +58,7 @@ pub struct UserShaderRun {
     pub bytes: u64,
     /// Whether more of them are in textures than in buffers.
     pub storage: StorageKind,
-    /// Numbers of uniforms and immediates that nobody set, so that they are 0.
+    /// Numbers of uniforms and immediates that were not set, so that they are 0.
     pub zeros: Vec<String>,
 }
 

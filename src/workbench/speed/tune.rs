@@ -1,5 +1,5 @@
 //! Which strategy, in which size, is fastest for a shape: each is held to the reference first, then
-//! all run in turn.
+//! all are timed in alternation.
 
 use crate::gpu::{
     Access, Entry, Gpu, Kernel, Program, Strategy, Tensor, Tuned, compare_outputs, fingerprint,
@@ -166,7 +166,7 @@ fn prepare(gpu: &Gpu, case: &mut Case) -> Vec<Writable> {
             continue;
         };
         if operand.access == Access::Write {
-            // What nobody writes must not look right.
+            // A word that is not written must not look right.
             let words = vec![0x5b5b_5b5b; tensor.words()];
             case.memory.set(&tensor, words);
         }
