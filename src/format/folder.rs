@@ -10,7 +10,8 @@ use super::mapped::Mapped;
 use super::names::{self, Purpose};
 use super::shard::{self, Entry};
 use super::tensor_table::TensorInfo;
-use super::weight_files::{WeightFiles, instead};
+use super::weight_files::{WeightFiles, lacking};
+use crate::error::Place;
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -50,9 +51,8 @@ impl Folder {
     /// If a file is missing or damaged.
     pub fn open_ignoring(path: &Path, ignored: Ignored) -> Result<Self> {
         if !is_there(&path.join(CONFIG))? {
-            let what =
-                instead(path).unwrap_or_else(|| "give a model's folder or a .gguf file".into());
-            return Err(Error::format(path, format!("is a folder without a {CONFIG}; {what}")));
+            let otherwise = "give a model's folder or a .gguf file";
+            return Err(lacking(path, format!("is a folder without a {CONFIG}"), Some(otherwise)));
         }
         let config = read_object(&path.join(CONFIG))?;
         let model_type =
@@ -91,7 +91,7 @@ impl Folder {
                 if found.insert(info.name.clone(), tensors.len()).is_some() {
                     let message =
                         format!("tensor {} is there twice, as {}", shown(&theirs), info.name);
-                    return Err(Error::format(mapped.path(), message));
+                    return Err(Error::damaged(mapped.path(), message));
                 }
                 tensors.push(info);
             }
@@ -99,7 +99,7 @@ impl Folder {
         }
         if let Some((name, &file)) = wanted.iter().flatten().next() {
             let message = format!("has no tensor {}, which the index expects there", shown(name));
-            return Err(Error::format(shards[file].path(), message));
+            return Err(Error::damaged(shards[file].path(), message));
         }
         let (path, names) = (path.to_owned(), found);
         Ok(Self {
@@ -220,7 +220,17 @@ impl Folder {
 
     /// An error about this folder.
     pub fn path_error(&self, message: impl Into<String>) -> Error {
-        Error::format(&self.path, message)
+        Error::damaged(&self.path, message)
+    }
+
+    /// An error about what this folder asks for and this version cannot do.
+    pub fn unsupported(&self, message: impl Into<String>) -> Error {
+        Error::unsupported(&self.path, message)
+    }
+
+    /// An error about one of its tensors.
+    pub fn tensor_error(&self, name: &str, message: impl Into<String>) -> Error {
+        Error::damaged_at(&self.path, Place::Tensor(name.to_owned()), message)
     }
 }
 
@@ -239,8 +249,7 @@ impl fmt::Debug for Folder {
 
 fn info(file: &Mapped, entry: Entry, index: usize, model_type: &str) -> Result<TensorInfo> {
     let Entry { name, shape, dtype, bytes } = entry;
-    let wrong =
-        |what: String| Error::format(file.path(), format!("tensor {}: {what}", shown(&name)));
+    let wrong = |what: String| Error::damaged_at(file.path(), Place::Tensor(shown(&name)), what);
     let dtype = dtype.map_err(|other| {
         wrong(format!(
             "it has type {other}; f32, f16 and bf16 are read, convert the model to one of them"

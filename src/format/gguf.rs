@@ -13,6 +13,7 @@ use super::metadata::{Array, Value};
 use super::split;
 use super::strings::Strings;
 use super::tensor_table::TensorInfo;
+use crate::error::Place;
 use crate::error::{Error, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -63,7 +64,7 @@ impl Gguf {
         if is_split {
             metadata.retain(|(key, _)| !key.starts_with(split::KEYS));
         }
-        let wrong = |message| Error::format(path, message);
+        let wrong = |message| Error::damaged(path, message);
         let keys = sorted_by(&metadata, "metadata key", |(key, _)| key).map_err(wrong)?;
         let names = sorted_by(&tensors, "tensor", |tensor| &tensor.name).map_err(wrong)?;
         let (path, ignored) = (path.to_owned(), Ignored::default());
@@ -211,7 +212,17 @@ impl Gguf {
 
     /// An error about this file.
     pub fn path_error(&self, message: impl Into<String>) -> Error {
-        Error::format(self.path(), message)
+        Error::damaged(self.path(), message)
+    }
+
+    /// An error about what this file asks for and this version cannot do.
+    pub fn unsupported(&self, message: impl Into<String>) -> Error {
+        Error::unsupported(self.path(), message)
+    }
+
+    /// An error about one of its tensors.
+    pub fn tensor_error(&self, name: &str, message: impl Into<String>) -> Error {
+        Error::damaged_at(self.path(), Place::Tensor(name.to_owned()), message)
     }
 
     fn missing(&self, key: &str) -> Error {

@@ -26,7 +26,7 @@ impl Part {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file =
             Mapped::open(path, "give the path of a .gguf file, or of a folder with a config.json")?;
-        Self::parse(file).map_err(|message| Error::format(path, message))
+        Self::parse(file).map_err(|message| Error::damaged(path, message))
     }
 
     fn parse(file: Mapped) -> Parsed<Self> {
@@ -67,9 +67,9 @@ pub(super) fn all_parts(path: &Path, given: Part, split: Split) -> Result<Vec<Pa
             parts.extend(given.take());
             continue;
         }
-        let other = split.part(path, number).map_err(|message| Error::format(path, message))?;
+        let other = split.part(path, number).map_err(|message| Error::damaged(path, message))?;
         if !is_there(&other)? {
-            return Err(Error::format(
+            return Err(Error::damaged(
                 path,
                 format!(
                     "is part {} of {} of a model; {} is missing beside it, fetch that, too",
@@ -86,7 +86,7 @@ pub(super) fn all_parts(path: &Path, given: Part, split: Split) -> Result<Vec<Pa
                 let says = found.map_or("no part of anything".into(), |found| {
                     format!("part {} of {}", found.number + 1, found.count)
                 });
-                return Err(Error::format(
+                return Err(Error::damaged(
                     &other,
                     format!(
                         "should be part {} of {}, but says that it is {says}; fetch it again",
@@ -100,7 +100,7 @@ pub(super) fn all_parts(path: &Path, given: Part, split: Split) -> Result<Vec<Pa
     let found: usize = parts.iter().map(|part| part.tensors.len()).sum();
     match split.tensors.filter(|&wanted| wanted as usize != found) {
         None => Ok(parts),
-        Some(wanted) => Err(Error::format(
+        Some(wanted) => Err(Error::damaged(
             path,
             format!(
                 "is part of a model of {wanted} tensors, but all parts have {found} together; \

@@ -59,14 +59,14 @@ pub fn write_gguf_to(
     mut data: impl FnMut(usize) -> Result<Vec<u8>>,
 ) -> Result<u64> {
     let header =
-        header(metadata, tensors).map_err(|message| Error::format(file.path(), message))?;
+        header(metadata, tensors).map_err(|message| Error::damaged(file.path(), message))?;
     file.append(&header)?;
     for (index, tensor) in tensors.iter().enumerate() {
         let mut bytes = data(index)?;
         if Some(bytes.len() as u64) != tensor.bytes() {
             let message =
                 format!("tensor {} got {} bytes, which is not its size", tensor.name, bytes.len());
-            return Err(Error::format(file.path(), message));
+            return Err(Error::damaged(file.path(), message));
         }
         bytes.resize(bytes.len().next_multiple_of(ALIGNMENT as usize), 0);
         file.append(&bytes)?;

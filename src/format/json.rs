@@ -51,7 +51,9 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Value> {
             Cow::Owned(bytes) => strict(&bytes),
             Cow::Borrowed(_) => Err(error),
         })
-        .map_err(|error| Error::format(path, format!("is not sound JSON: {error}; fetch it again")))
+        .map_err(|error| {
+            Error::damaged(path, format!("is not sound JSON: {error}; fetch it again"))
+        })
 }
 
 /// The object in the file at `path`.
@@ -69,7 +71,7 @@ pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>> {
 pub(super) fn object(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
     match parse(path, bytes)? {
         Value::Object(object) => Ok(object),
-        _ => Err(Error::format(path, "is JSON, but no object; fetch it again")),
+        _ => Err(Error::damaged(path, "is JSON, but no object; fetch it again")),
     }
 }
 

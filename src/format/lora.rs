@@ -7,6 +7,7 @@ use super::json::read_object;
 use super::mapped::Mapped;
 use super::shard::{self, Entry};
 use super::{lora_gguf, lora_mlx, lora_peft};
+use crate::error::Place;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -69,7 +70,7 @@ impl Lora {
                         "has no {CONFIG} beside it, which says how much it adds; give the folder \
                          that PEFT or mlx-lm wrote"
                     );
-                    return Err(Error::format(&weights, message));
+                    return Err(Error::damaged(&weights, message));
                 }
                 let map = read_object(&config)?;
                 if lora_mlx::is_mlx_config(&map) {
@@ -80,7 +81,7 @@ impl Lora {
             }
         };
         if additions.is_empty() {
-            return Err(Error::format(&weights, "adds nothing"));
+            return Err(Error::damaged(&weights, "adds nothing"));
         }
         Ok(Self { path: path.to_owned(), additions })
     }
@@ -92,7 +93,12 @@ impl Lora {
 
     /// An error about this adapter.
     pub fn path_error(&self, message: impl Into<String>) -> Error {
-        Error::format(&self.path, message)
+        Error::damaged(&self.path, message)
+    }
+
+    /// An error about what this adapter asks for and this version cannot do.
+    pub fn unsupported(&self, message: impl Into<String>) -> Error {
+        Error::unsupported(&self.path, message)
     }
 }
 
@@ -112,9 +118,9 @@ fn weights_in(folder: &Path) -> Result<PathBuf> {
     match (ggufs.next(), ggufs.next()) {
         (Some(only), None) => Ok(only),
         (Some(_), Some(_)) => {
-            Err(Error::format(folder, "has several .gguf files; give the adapter among them"))
+            Err(Error::damaged(folder, "has several .gguf files; give the adapter among them"))
         }
-        (None, _) => Err(Error::format(
+        (None, _) => Err(Error::damaged(
             folder,
             format!(
                 "has no {}, {} or .gguf file; give the folder or file of an adapter",
@@ -150,7 +156,7 @@ fn pickled(path: &Path) -> Error {
              weights_only=True), \"adapter_model.safetensors\")"
         }
     };
-    Error::format(path, message)
+    Error::damaged(path, message)
 }
 
 /// The tensors of a safetensors file, as halves of what is added to matrices.
@@ -174,7 +180,7 @@ impl Halves {
 
     /// An error about the file.
     pub(super) fn wrong(&self, message: impl Into<String>) -> Error {
-        Error::format(self.file.path(), message)
+        Error::damaged(self.file.path(), message)
     }
 
     /// A tensor is one half of what is added to a module's matrix.
@@ -247,7 +253,7 @@ fn turned(values: &[f32], rows: usize) -> Vec<f32> {
 
 fn floats(file: &Mapped, entry: &Entry) -> Result<Vec<f32>> {
     let wrong = |message: String| {
-        Error::format(file.path(), format!("tensor {}: {message}", shown(&entry.name)))
+        Error::damaged_at(file.path(), Place::Tensor(shown(&entry.name)), message)
     };
     let dtype = entry
         .dtype

@@ -94,6 +94,6 @@ fn sizes(tensor: &TensorInfo) -> Option<[u64; 2]> {
 fn floats(gguf: &Gguf, tensor: &TensorInfo) -> Result<Vec<f32>> {
     let mut values = vec![0.0; tensor.elements() as usize];
     blocks::dequantise(tensor.dtype, gguf.data(tensor), &mut values)
-        .map_err(|message| gguf.path_error(format!("tensor {}: {message}", shown(&tensor.name))))?;
+        .map_err(|message| gguf.tensor_error(&shown(&tensor.name), message))?;
     Ok(values)
 }

@@ -22,7 +22,7 @@ pub(super) fn read(
     map: &Map<String, Value>,
     architecture: &str,
 ) -> Result<Vec<LowRank>> {
-    let wrong = |message: String| Error::format(config, message);
+    let wrong = |message: String| Error::damaged(config, message);
     let kind = map.get("fine_tune_type").and_then(Value::as_str).unwrap_or("lora");
     if kind != "lora" {
         return Err(wrong(format!(

@@ -102,7 +102,7 @@ impl PeftConfig {
         let wrong = |name: &str, message: &str| {
             let shown: String =
                 map.get(name).map(Value::to_string).unwrap_or_default().chars().take(60).collect();
-            Error::format(path, format!("{name} = {shown} {message}"))
+            Error::damaged(path, format!("{name} = {shown} {message}"))
         };
         if map.get("peft_type").and_then(Value::as_str) != Some("LORA") {
             return Err(wrong("peft_type", "is not supported; LORA is"));

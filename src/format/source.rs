@@ -5,6 +5,7 @@ use super::folder::Folder;
 use super::gguf::Gguf;
 use super::ignored::Ignored;
 use super::tensor_table::TensorInfo;
+use crate::error::Place;
 use crate::error::{Error, Result};
 use std::path::Path;
 use std::sync::Arc;
@@ -137,6 +138,16 @@ impl Source {
 
     /// An error about this source.
     pub fn path_error(&self, message: impl Into<String>) -> Error {
-        Error::format(self.path(), message)
+        Error::damaged(self.path(), message)
+    }
+
+    /// An error about what this source asks for and this version cannot do.
+    pub fn unsupported(&self, message: impl Into<String>) -> Error {
+        Error::unsupported(self.path(), message)
+    }
+
+    /// An error about one of its tensors.
+    pub fn tensor_error(&self, name: &str, message: impl Into<String>) -> Error {
+        Error::damaged_at(self.path(), Place::Tensor(name.to_owned()), message)
     }
 }

@@ -144,7 +144,7 @@ impl Architecture {
             known.name == self.name || self.model_types.iter().any(|own| types(own.name))
         };
         if TABLE.iter().chain(added.iter().copied()).any(is_taken) {
-            return Err(Error::Usage(format!(
+            return Err(Error::input(format!(
                 "a name of the family {:?} is that of a known one",
                 self.name
             )));

@@ -71,7 +71,7 @@ impl ChatTemplate {
                 }
                 Ok(Some(template))
             }
-            Err(Error::Text(message)) => Err(gguf.path_error(message)),
+            Err(Error::ChatTemplate(message)) => Err(gguf.path_error(message)),
             Err(other) => Err(other),
         }
     }
@@ -122,12 +122,12 @@ impl ChatTemplate {
     pub fn new(source: &str, bos_token: &str, eos_token: &str) -> Result<Self> {
         if source.len() > MAX_TEMPLATE_BYTES {
             let bytes = source.len();
-            return Err(Error::Text(format!(
+            return Err(Error::ChatTemplate(format!(
                 "the {NAME} has {bytes} bytes; at most 1 MiB is read"
             )));
         }
         let environment = template::environment(NAME, source)
-            .map_err(|why| Error::Text(format!("the {NAME}{why}")))?;
+            .map_err(|why| Error::ChatTemplate(format!("the {NAME}{why}")))?;
         let tokens = [("bos_token", bos_token), ("eos_token", eos_token)];
         let tokens = tokens.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
         Ok(Self { environment, tokens })
@@ -224,7 +224,7 @@ fn of_json(value: &serde_json::Value) -> Value {
 }
 
 fn described(error: &minijinja::Error) -> Error {
-    Error::Text(format!("the {NAME}{}", template::described(error)))
+    Error::ChatTemplate(format!("the {NAME}{}", template::described(error)))
 }
 
 #[cfg(test)]

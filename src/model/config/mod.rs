@@ -91,19 +91,12 @@ pub struct LayerType {
 
 /// Why a field or key is not let pass that somebody asks to be.
 const HAS_AN_EFFECT: &str =
-    "is known to this version and has an effect; --ignore-config is for what is refused";
+    "is known to this version and has an effect; only what is refused can be ignored";
 
 /// Sizes no model has, so that products of them cannot overflow.
 const LARGEST: usize = 1 << 24;
 /// Nor so many layers.
 const MOST_LAYERS: usize = 1 << 12;
-
-/// What can be done about a field or key that is refused.
-fn way_round(name: &str) -> String {
-    format!(
-        "--ignore-config {name} goes on as if it were not there, and the answers may then be wrong"
-    )
-}
 
 /// Why attention cannot be computed with so many heads of such a width, in words, if it cannot.
 pub fn unsupported_heads(heads: usize, head: usize) -> Option<String> {

@@ -65,7 +65,7 @@ impl Decoders {
                 let kind = kind.split('(').next().unwrap_or_default();
                 let message =
                     format!("tokenizer.json: decoders of kind {kind} are not supported here");
-                return Err(Error::Text(message));
+                return Err(Error::Tokenizer(message));
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! What a model file says about its tokenizer, before anything is built from it.
 
+use crate::error::Remedy;
 use std::borrow::Cow;
 
 use crate::error::Result;
@@ -115,10 +116,9 @@ impl<'a> TokenizerMetadata<'a> {
             Some(other) => return Err(wrong("scores", "f32", other)),
         };
         if !Self::are_in(gguf) {
-            return Err(gguf.path_error(
-                "has no tokenizer, which texts need; choose a file with one, or give ids where a \
-                 command takes them (--ids)",
-            ));
+            return Err(gguf
+                .unsupported("has no tokenizer, which texts need; choose a file with one")
+                .with_remedy(Remedy::UseTokenIds));
         }
         Ok(Self {
             name: gguf.opt_str("general.name")?,
