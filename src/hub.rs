@@ -112,7 +112,7 @@ impl Hub {
                         .missing(name, &format!("{name} is in the cache without a config.json")));
                 };
                 let one = ModelName { file: Some(gguf), ..name.clone() };
-                Err(Error::Usage(format!(
+                Err(Error::input(format!(
                     "{name} is in the cache as GGUF files; name one of them, as in {one}"
                 )))
             }
@@ -138,25 +138,23 @@ impl Hub {
             None => others(&stored)?,
         };
         let cache = self.settings.cache.display();
-        Err(Error::Usage(format!(
-            "{name} is not in the cache{others} (cache: {cache}); `kaiwu list --all` shows what is"
-        )))
+        Err(Error::NotCached {
+            name: name.to_string(),
+            message: format!("{name} is not in the cache{others} (cache: {cache})"),
+            can_fetch: false,
+        })
     }
 
     /// What to do about a model that is not in the cache.
     fn missing(&self, name: &ModelName, what: &str) -> Error {
         let Settings { cache, endpoint, offline, .. } = &self.settings;
-        let remedy = match offline {
-            false => format!("run `kaiwu pull {name}`"),
-            true => {
-                let url = format!("{endpoint}/{}/resolve/{}/", name.repository, name.revision());
-                format!(
-                    "HF_HUB_OFFLINE forbids to fetch it; unset that, or {}",
-                    by_hand(name, &url)
-                )
-            }
-        };
-        Error::Usage(format!("{what} (cache: {}); {remedy}", cache.display()))
+        let mut message = format!("{what} (cache: {})", cache.display());
+        if *offline {
+            let url = format!("{endpoint}/{}/resolve/{}/", name.repository, name.revision());
+            message += "; HF_HUB_OFFLINE forbids to fetch it; unset that, or ";
+            message += &by_hand(name, &url);
+        }
+        Error::NotCached { name: name.to_string(), message, can_fetch: !offline }
     }
 
     /// Fetches what of a model is not in the cache, going on where an earlier attempt ended.

@@ -37,8 +37,8 @@
 //! # One idea: a recording is a value
 //!
 //! A kernel call is a plain struct with named operands. Pushed onto a [`gpu::Recording`], calls make
-//! a list, and a forward pass is a function that returns such a list ([`model::record`]). Everything
-//! else is a way to read it: [`gpu::Program`] compiles and runs it, [`gpu::Recording::run_reference`]
+//! a list, and a forward pass is a function that returns such a list
+//! ([`model::Runner::recording`]). Everything else is a way to read it: [`gpu::Program`] compiles and runs it, [`gpu::Recording::run_reference`]
 //! runs each call's plain loops instead, [`gpu::first_divergence`] runs both and names the first call
 //! that is wrong, [`gpu::Recording::cost`] adds up bytes and operations, and [`gpu::Gradients`] walks
 //! it in reverse.

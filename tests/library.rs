@@ -231,3 +231,23 @@ fn texts_are_embedded_and_scored() {
     let embedder = options().embeddings_only().load(tiny("llama-f32")).unwrap();
     assert_eq!(embedder.embed("a small cat").unwrap(), vector);
 }
+
+#[test]
+fn the_command_line_gives_the_same_text() {
+    let path = tiny("llama-f32");
+    let command_line = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kaiwu"));
+        command.args(arguments).arg("-m").arg(&path).args(["--no-tuning", "-n", "12"]);
+        let ran = command.env("KAIWU_IGNORE_QUARANTINE", "1").output().unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let model = load("llama-f32");
+    let text = model.completion("Once upon a time").max_tokens(12).text().unwrap();
+    assert_eq!(command_line(&["generate", "Once upon a time"]).trim_end(), text.trim_end());
+
+    let mut chat = model.chat().system("Be brief.").temperature(0.0).max_tokens(12);
+    let answer = chat.ask("How are you?").unwrap().finish().unwrap().text;
+    let asked = ["generate", "--chat", "--system", "Be brief.", "How are you?"];
+    assert_eq!(command_line(&asked).trim_end(), answer.trim_end());
+}

@@ -131,7 +131,8 @@ pub fn convert(from: DType, bytes: &[u8], to: DType) -> Result<Vec<u8>, String> 
 /// Turns weights into blocks of `dtype` on this thread.
 ///
 /// # Errors
-/// As [`convert`].
+/// If the weights are not whole blocks, or one is no number or too large for a step of half
+/// precision; the message lacks the name of the tensor.
 pub fn quantize(dtype: DType, weights: &[f32]) -> Result<Vec<u8>, String> {
     let len = dtype.block_len();
     if !weights.len().is_multiple_of(len) {

@@ -156,7 +156,7 @@ impl Generator {
             false => runner.prefill(ids, |_| ()),
             true => runner.check(ids).and_then(|divergence| match divergence {
                 None => Ok(()),
-                Some(divergence) => Err(Error::Device(format!(
+                Some(divergence) => Err(Error::Mismatch(format!(
                     "at token {before} the device parts from the reference: {divergence}"
                 ))),
             }),

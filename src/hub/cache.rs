@@ -109,7 +109,9 @@ impl Stored {
         let nothing = [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::IsADirectory];
         match fs::read_to_string(&path) {
             Ok(text) if is_plain(text.trim()) => Ok(Some(text.trim().to_owned())),
-            Ok(_) => Err(Error::format(&path, "has no commit; remove it and fetch the model anew")),
+            Ok(_) => {
+                Err(Error::damaged(&path, "has no commit; remove it and fetch the model anew"))
+            }
             // A commit that was asked for itself needs no name.
             Err(error) if nothing.contains(&error.kind()) => {
                 let itself = is_plain(revision) && present(&self.snapshot(revision))?.is_some();

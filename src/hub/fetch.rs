@@ -17,7 +17,7 @@ const ATTEMPTS: u32 = 4;
 const SHORT: Duration = Duration::from_secs(2);
 
 pub(super) fn failed(name: &ModelName, message: &str) -> Error {
-    Error::Model(format!("cannot fetch {name}: {message}"))
+    Error::Fetch { name: name.to_string(), message: message.to_owned() }
 }
 
 /// A model being fetched.

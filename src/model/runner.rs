@@ -93,9 +93,10 @@ impl Runner {
         let longest = model.config.max_context;
         let context = room.context.unwrap_or(longest);
         if context == 0 || context > longest {
-            return Err(Error::Usage(format!(
-                "a context of {context} tokens is not possible: the model was made for 1 to {longest}"
-            )));
+            let why = format!(
+                "of {context} tokens is not possible: the model was made for 1 to {longest}"
+            );
+            return Err(Error::setting("a context", why));
         }
         let cache =
             Cache::new(device, &model.config, room.expected.clamp(1, context), context, &room)?;
@@ -191,11 +192,8 @@ impl Runner {
         if tokens <= self.context {
             return Ok(());
         }
-        Err(Error::Usage(format!(
-            "the text needs {tokens} tokens, but the context holds {}; shorten the text{}",
-            self.context,
-            if self.context < self.model.config.max_context { " or raise --context" } else { "" }
-        )))
+        let (limit, longest) = (self.context, self.model.config.max_context);
+        Err(Error::ContextFull { needed: tokens, limit, longest })
     }
 
     /// Makes room for `more` tokens, doubling the cache as needed.
@@ -208,9 +206,7 @@ impl Runner {
             if let Device::Gpu(gpu) = &self.device {
                 let more = self.room.bytes_apart(config, capacity, self.cache.capacity);
                 let what = format!("the model and a cache grown to {capacity} tokens");
-                // The conversation may go on without the text that needs them.
-                gpu.refuse_beyond(self.held(), more, &what)
-                    .map_err(|e| Error::Usage(e.to_string()))?;
+                gpu.refuse_beyond(self.held(), more, &what)?;
             }
             let larger =
                 Cache::grown(&self.device, config, capacity, self.context, &self.room, old)?;
@@ -269,7 +265,7 @@ impl Runner {
         }
         self.steps
             .get_mut(&(tokens, want))
-            .ok_or_else(|| Error::Model("a step went missing".into()))
+            .ok_or_else(|| Error::Internal("a compiled step is missing"))
     }
 
     /// Compiles what reading `tokens` tokens and writing after them takes, as far as the driver
@@ -306,9 +302,7 @@ impl Runner {
     fn check_ids(&self, ids: &[u32]) -> Result<()> {
         let vocabulary = self.model.config.vocab_size;
         match ids.iter().find(|&&id| id as usize >= vocabulary) {
-            Some(id) => Err(Error::Usage(format!(
-                "token id {id} is outside the vocabulary of {vocabulary}"
-            ))),
+            Some(&id) => Err(Error::InvalidToken { id, vocab_size: vocabulary }),
             None => Ok(()),
         }
     }
@@ -344,7 +338,7 @@ impl Runner {
     pub fn prefill(&mut self, ids: &[u32], mut progress: impl FnMut(usize)) -> Result<()> {
         self.check_ids(ids)?;
         if ids.is_empty() {
-            return Err(Error::Usage("the prompt has no tokens".into()));
+            return Err(Error::input("the prompt has no tokens"));
         }
         self.reserve(ids.len())?;
         let mut done = 0;

@@ -63,5 +63,5 @@ const _: () = {
 
 /// The error of an answer that is asked for after another error ended it.
 fn ended_before() -> crate::Error {
-    crate::Error::Model("the answer ended with an error before".into())
+    crate::Error::input("the answer ended with an error before")
 }

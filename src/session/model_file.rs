@@ -77,10 +77,11 @@ impl ModelFile {
         let config = Config::from_source(&source)?;
         let context = options.context.unwrap_or(config.max_context);
         if context == 0 || context > config.max_context {
-            return Err(Error::Usage(format!(
-                "a context of {context} tokens is not possible: the model was made for 1 to {}",
-                config.max_context
-            )));
+            let longest = config.max_context;
+            let why = format!(
+                "of {context} tokens is not possible: the model was made for 1 to {longest}"
+            );
+            return Err(Error::setting("a context", why));
         }
         let architecture = config.architecture.name;
         let adapters: Result<Vec<(Lora, f32)>> = options

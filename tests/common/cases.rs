@@ -39,7 +39,9 @@ pub fn can_chain(gpu: &Gpu) -> bool {
     can
 }
 
-fn open(storage: StorageKind, without_aliases: bool) -> Arc<Gpu> {
+/// The adapter with its tensors in `storage`; textures share memory with a buffer unless
+/// `without_aliases`.
+pub fn open(storage: StorageKind, without_aliases: bool) -> Arc<Gpu> {
     let storage = Some(storage);
     super::open(&GpuOptions { storage, without_aliases, checked: true, ..GpuOptions::default() })
 }
@@ -49,7 +51,7 @@ pub fn table(storage: StorageKind) -> CaseTable {
     cases::table(&open(storage, false)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The same in textures that share no memory with a buffer.
+/// The cases of all kernels in textures that share no memory with a buffer.
 pub fn table_without_aliases() -> CaseTable {
     cases::table(&open(StorageKind::Texture, true)).unwrap_or_else(|error| panic!("{error}"))
 }
@@ -59,7 +61,7 @@ pub fn variants(storage: StorageKind) -> CaseTable {
     cases::variants(&open(storage, true)).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Kernels that no row of the table tests.
+/// Kernels that no case of the table is of.
 pub fn without_rows(table: &CaseTable) -> Vec<&'static str> {
     let tested = |kernel: &&str| table.cases.iter().any(|case| case.kernel.name() == *kernel);
     kernels::names().into_iter().filter(|kernel| !tested(kernel)).collect()

@@ -324,9 +324,11 @@ fn all_tokens_that_end_an_answer_come_along_or_are_named() {
             .map(|path| Tokenizer::from_source(&Source::open(path).unwrap()).unwrap());
         match lost {
             None => assert_eq!(written.end_of_turn(), original.end_of_turn(), "{ends}"),
-            Some(lost) => assert!(said.contains(lost) && said.contains("--stop"), "{ends}: {said}"),
+            Some(lost) => {
+                assert!(said.contains(lost) && said.contains("to stop at"), "{ends}: {said}")
+            }
         }
-        assert_eq!(said.contains("--stop"), lost.is_some(), "{ends}: {said}");
+        assert_eq!(said.contains("to stop at"), lost.is_some(), "{ends}: {said}");
     }
 }
 

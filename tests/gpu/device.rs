@@ -5,6 +5,7 @@ use crate::common::cases::can_store;
 use crate::common::fake::{Fake, strategy};
 use crate::common::open;
 use kaiwu::Error;
+use kaiwu::error::Remedy;
 use kaiwu::format::{DType, blocks};
 use kaiwu::gpu::{
     Device, Element, Gpu, GpuOptions, Needs, Operand, Program, Recording, StorageKind, Strategy,
@@ -74,8 +75,9 @@ fn a_grid_beyond_what_every_adapter_takes_is_named() {
 #[test]
 fn errors_say_what_to_do() {
     let unknown = GpuOptions { adapter: Some("no such adapter".into()), ..GpuOptions::default() };
-    let message = Gpu::open(&unknown).err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(message.contains("no such adapter") && message.contains("kaiwu devices"), "{message}");
+    let error = Gpu::open(&unknown).err().expect("there is no such adapter");
+    assert!(error.to_string().contains("no such adapter"), "{error}");
+    assert_eq!(error.remedy(), Some(Remedy::ListAdapters), "{error}");
 
     let storage = Some(StorageKind::Buffer);
     let gpu =

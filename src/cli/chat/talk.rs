@@ -3,6 +3,7 @@
 use super::command::Command;
 use super::settings::{self, Settings};
 use super::{notice, transcript};
+use crate::cli::support::failure::{is_usage, shown, usage, within};
 use crate::cli::support::output::print;
 use crate::cli::support::progress::Progress;
 use crate::generate::{Event, FinishReason};
@@ -68,7 +69,7 @@ impl Talk {
         let mut reply = match asked {
             Ok(reply) => reply,
             Err(error) => {
-                notice(&error.to_string());
+                notice(&shown(&error));
                 return Ok(());
             }
         };
@@ -96,8 +97,8 @@ impl Talk {
         let answer = match answer {
             Ok(answer) => answer,
             // The text is too long for the memory.
-            Err(error @ Error::Usage(_)) => {
-                notice(&format!("{error}; /reset makes room"));
+            Err(error) if is_usage(&error) || matches!(error, Error::OutOfMemory { .. }) => {
+                notice(&format!("{}; /reset makes room", shown(&error)));
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -173,7 +174,7 @@ impl Talk {
             Command::Save { file, replace } => self.save(&transcript::path(file), replace),
             Command::Load(file) => self.load(&transcript::path(file)),
             // Those that need the person's input or end the talk are followed where these are.
-            other => Err(Error::Usage(format!("{other:?} is not for the conversation"))),
+            other => Err(usage(format!("{other:?} is not for the conversation"))),
         }
     }
 
@@ -228,7 +229,7 @@ impl Talk {
 
     fn load(&mut self, path: &Path) -> Result<String> {
         let found = transcript::load(path)?;
-        let wrong = |error: Error| Error::Text(format!("{}: {error}", path.display()));
+        let wrong = |error: Error| within(&path.display().to_string(), &error);
         let mut options = self.chat.current_options().clone();
         let vocabulary = self.vocabulary();
         let answers = found.settings.apply(&mut options, vocabulary).map_err(wrong)?;

@@ -1,11 +1,13 @@
 //! `kaiwu compare`: two models on one text, for judging a quantisation.
 
 use super::perplexity::TextArguments;
+use crate::Result;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{
     CacheArgument, DeviceArguments, IgnoringArguments, LoadingArguments, model_path,
 };
 use crate::cli::support::choice::choice;
+use crate::cli::support::failure::usage;
 use crate::cli::support::loaded;
 use crate::cli::support::output::{print, print_json, table};
 use crate::cli::support::progress::Progress;
@@ -15,7 +17,6 @@ use crate::gpu::{Device, Gpu};
 use crate::model::ModelComparison;
 use crate::session::{Model, ModelFile, Needs};
 use crate::text::Tokenizer;
-use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -51,9 +52,7 @@ const EXAMPLES: &str = "Examples:
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let [a, b] = arguments.model.as_slice() else {
         let count = arguments.model.len();
-        return Err(Error::Usage(format!(
-            "two models are compared, and -m is given {count} times"
-        )));
+        return Err(usage(format!("two models are compared, and -m is given {count} times")));
     };
     let text = arguments.text.read()?;
     let open = |path: &PathBuf, quantize| -> Result<ModelFile> {
@@ -124,7 +123,7 @@ fn as_text(a: &str, b: &str, found: &TextComparison) -> String {
 fn same_tokenizer(a: &ModelFile, b: &ModelFile) -> Result<()> {
     let differ = |what: String| {
         let (a, b) = (a.path().display(), b.path().display());
-        Err(Error::Usage(format!(
+        Err(usage(format!(
             "{a} and {b} cannot be compared: {what}; compare models of one tokenizer"
         )))
     };

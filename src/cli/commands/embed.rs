@@ -3,6 +3,7 @@
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, WeightsArguments};
 use crate::cli::support::choice::choice;
+use crate::cli::support::failure::{usage, within};
 use crate::cli::support::loaded;
 use crate::cli::support::output::print_json;
 use crate::cli::support::progress::Progress;
@@ -96,7 +97,7 @@ impl Arguments {
         };
         let texts = self.reading.lines(path)?;
         match texts.is_empty() {
-            true => Err(Error::Usage(format!("{} has no texts; give one a line", name(path)))),
+            true => Err(usage(format!("{} has no texts; give one a line", name(path)))),
             false => Ok(texts),
         }
     }
@@ -106,8 +107,8 @@ impl Arguments {
         let tokenizer = file.tokenizer()?;
         let one = |(at, text): (usize, &String)| {
             let ids = tokenizer.encode(text, true).and_then(|ids| match ids.len() {
-                0 => Err(Error::Usage("it has no tokens".into())),
-                tokens if tokens > file.context() => Err(Error::Usage(format!(
+                0 => Err(usage("it has no tokens".into())),
+                tokens if tokens > file.context() => Err(usage(format!(
                     "it has {tokens} tokens, but the model was made for {}",
                     file.context()
                 ))),
@@ -126,6 +127,5 @@ impl Arguments {
 fn of_text(at: usize, text: &str, error: Error) -> Error {
     let start: String = text.chars().take(24).collect();
     let more = if start.len() < text.len() { "…" } else { "" };
-    let message = format!("text {}, {:?}: {error}", at + 1, start + more);
-    if matches!(error, Error::Usage(_)) { Error::Usage(message) } else { Error::Text(message) }
+    within(&format!("text {}, {:?}", at + 1, start + more), &error)
 }

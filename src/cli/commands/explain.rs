@@ -2,6 +2,7 @@
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, LoadingArguments, WeightsArguments};
+use crate::cli::support::failure::usage;
 use crate::cli::support::loaded::{load, open_adapters};
 use crate::cli::support::output::{count, print, print_pretty, size, table};
 use crate::cli::support::roofline::{self, RooflineArguments};
@@ -69,7 +70,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let at = arguments.at as usize;
     if at > config.max_context {
         let most = config.max_context;
-        return Err(Error::Usage(format!(
+        return Err(usage(format!(
             "--at is {at}, but this model's context has {most} tokens at most"
         )));
     }
@@ -145,8 +146,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
 fn device_or_host(device: &DeviceArguments) -> Result<Device> {
     match Gpu::open(&device.options()) {
         Ok(gpu) => Ok(Device::Gpu(gpu)),
-        Err(Error::Device(message)) if device.adapter.is_none() => {
-            eprintln!("kaiwu: without a device: {message}");
+        Err(error @ (Error::NoAdapter { .. } | Error::Device(_))) if device.adapter.is_none() => {
+            eprintln!("kaiwu: without a device: {error}");
             Ok(Device::Reference)
         }
         Err(error) => Err(error),

@@ -1,9 +1,9 @@
 //! `kaiwu generate --prompts`: many prompts, each answered as it would be alone.
 
 use super::generate::Arguments;
-use crate::Error;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::DeviceArguments;
+use crate::cli::support::failure::usage;
 use crate::cli::support::interrupt;
 use crate::cli::support::likely;
 use crate::cli::support::loaded;
@@ -33,8 +33,8 @@ pub(in crate::cli) fn run(
     let mut all = Vec::with_capacity(prompts.len());
     for Numbered { line, prompt } in prompts {
         let fitting = |ids: Vec<u32>| match ids.len() {
-            0 => Err(Error::Usage("the prompt has no tokens".into())),
-            tokens if tokens > file.context() => Err(Error::Usage(format!(
+            0 => Err(usage("the prompt has no tokens".into())),
+            tokens if tokens > file.context() => Err(usage(format!(
                 "the prompt has {tokens} tokens, but the context holds {}",
                 file.context()
             ))),

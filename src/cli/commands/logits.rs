@@ -1,7 +1,9 @@
 //! `kaiwu logits`: what the model thinks comes next.
 
+use crate::Result;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, WeightsArguments};
+use crate::cli::support::failure::{failed, usage};
 use crate::cli::support::likely::{self, percent};
 use crate::cli::support::loaded;
 use crate::cli::support::output::{print, print_json, table};
@@ -12,7 +14,6 @@ use crate::model::Runner;
 use crate::sample::{likeliest, logsumexp};
 use crate::session::Needs;
 use crate::text::Tokenizer;
-use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -88,7 +89,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         (None, text) => file.tokenizer()?.encode(&text.unwrap_or_default(), true)?,
     };
     if ids.is_empty() {
-        return Err(Error::Usage("the text has no tokens".into()));
+        return Err(usage("the text has no tokens".into()));
     }
     let all = arguments.output.as_ref().map(|_| Runner::all_logits_bytes(file.config().vocab_size));
     let needs = Needs { tokens: ids.len(), prompt: None, extra_bytes: all.unwrap_or(0) };
@@ -151,7 +152,7 @@ fn check(runner: &mut Runner, ids: &[u32]) -> Result<()> {
     for piece in ids.chunks(PIECE) {
         let first = runner.position();
         if let Some(divergence) = runner.check(piece)? {
-            return Err(Error::Device(format!(
+            return Err(failed(format!(
                 "at tokens from {first} on the device parts from the reference: {divergence}"
             )));
         }

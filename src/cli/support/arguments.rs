@@ -1,11 +1,12 @@
 //! Options that several commands share.
 
-use super::choice::choice;
+use crate::Result;
+use crate::cli::support::choice::choice;
+use crate::cli::support::failure::usage;
 use crate::format::{Ignored, Quantization, Source};
 use crate::gpu::{GpuOptions, Quarantine, StorageKind, Tuning};
 use crate::kernels::CacheType;
 use crate::session::locate;
-use crate::{Error, Result};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -188,7 +189,7 @@ pub(in crate::cli) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
         return Ok(found.clone());
     }
     let places: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
-    Err(Error::Usage(format!(
+    Err(usage(format!(
         "no model: neither -m PATH nor KAIWU_MODEL is given, and there is no {}; fetch one with \
          `kaiwu pull {EXAMPLE_MODEL}` and name it with -m, or run `make model` in the project",
         places.join(" or ")

@@ -4,6 +4,7 @@ pub(in crate::cli) mod arguments;
 pub(in crate::cli) mod choice;
 pub(in crate::cli) mod deadline;
 pub(in crate::cli) mod dump;
+pub(in crate::cli) mod failure;
 pub(in crate::cli) mod given;
 pub(in crate::cli) mod interrupt;
 pub(in crate::cli) mod likely;

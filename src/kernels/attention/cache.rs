@@ -73,7 +73,7 @@ pub struct LayerCache {
     pub kind: CacheType,
     /// Width of a head.
     pub head: usize,
-    /// The places are used in turn: of all positions, the latest N are there.
+    /// Whether position p is kept at place p mod N, so that the latest N positions are there.
     pub ring: bool,
 }
 
