@@ -5,6 +5,7 @@ use super::device::{Gpu, GpuOptions};
 use crate::error::Remedy;
 use crate::{Error, Result};
 use std::path::Path;
+#[cfg(not(target_family = "wasm"))]
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 /// Memory that tensors can take.
@@ -55,7 +56,14 @@ fn heap(_: &wgpu::Adapter) -> Option<u64> {
     None
 }
 
+/// A browser does not say.
+#[cfg(target_family = "wasm")]
+fn free() -> Option<u64> {
+    None
+}
+
 /// What is free of the computer's memory, or of what this process may have of it.
+#[cfg(not(target_family = "wasm"))]
 fn free() -> Option<u64> {
     let asked = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(asked);

@@ -9,8 +9,9 @@ use crate::gpu::kernel::kernel::{Access, Strategy};
 use crate::gpu::kernel::recording::Recording;
 use crate::gpu::software::chain;
 use crate::gpu::tensor::tensor::Tensor;
+use crate::platform::Instant;
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Runs of an examination. Threads that meet in the wrong order do so now and then only.
 const RUNS: usize = 32;
