@@ -75,6 +75,7 @@ pub mod kernels;
 #[doc(hidden)]
 pub mod lab;
 pub mod model;
+mod platform;
 pub mod sample;
 pub mod session;
 pub mod text;
