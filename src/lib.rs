@@ -75,6 +75,7 @@ pub mod kernels;
 #[doc(hidden)]
 pub mod lab;
 pub mod model;
+mod platform;
 pub mod sample;
 pub mod session;
 pub mod text;
@@ -87,6 +88,11 @@ pub use error::{Error, Result};
 pub use generate::FinishReason;
 pub use kernels::CacheType;
 pub use session::{Chat, Model, ModelOptions};
+
+/// The code of `README.md`, which is compiled with the examples above.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 /// The code of `docs/library.md`, which is compiled and run with the examples above.
 #[cfg(doctest)]

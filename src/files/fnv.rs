@@ -24,6 +24,7 @@ impl Fnv {
     }
 
     /// The hash of these bytes.
+    #[cfg(feature = "train")]
     pub(crate) fn of(bytes: &[u8]) -> u64 {
         let mut hash = Self::default();
         hash.add(bytes);

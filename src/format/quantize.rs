@@ -6,6 +6,7 @@ use super::blocks;
 use super::dtype::DType;
 use super::quant::Format;
 use super::tensor_table::TensorInfo;
+use crate::platform::on_all_cores;
 
 /// What the matrices of a model are turned into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,27 +104,22 @@ pub fn convert(from: DType, bytes: &[u8], to: DType) -> Result<Vec<u8>, String> 
     }
     let piece_bytes = PIECE / from.block_len() * from.block_bytes();
     let pieces = bytes.len().div_ceil(piece_bytes).max(1);
-    let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(pieces);
-    let share = pieces.div_ceil(threads) * piece_bytes;
-    let done: Vec<Result<Vec<u8>, String>> = std::thread::scope(|scope| {
-        let turn = |bytes: &[u8]| -> Result<Vec<u8>, String> {
-            let mut out = vec![];
-            let mut values = vec![];
-            for piece in bytes.chunks(piece_bytes) {
-                values.resize(piece.len() / from.block_bytes() * from.block_len(), 0.0);
-                blocks::dequantise(from, piece, &mut values)?;
-                out.extend(quantize(to, &values)?);
-            }
-            Ok(out)
-        };
-        let handles: Vec<_> =
-            bytes.chunks(share).map(|bytes| scope.spawn(move || turn(bytes))).collect();
-        let ended = |_| Err("a thread ended early".to_owned());
-        handles.into_iter().map(|handle| handle.join().unwrap_or_else(ended)).collect()
-    });
+    // Whole rows of blocks, so that each piece has an end of its own.
+    let piece = |number: usize| -> Result<Vec<u8>, String> {
+        let first = number * piece_bytes;
+        let piece = &bytes[first..bytes.len().min(first + piece_bytes)];
+        let mut values = vec![0.0; piece.len() / from.block_bytes() * from.block_len()];
+        blocks::dequantise(from, piece, &mut values)?;
+        quantize(to, &values)
+    };
+    let mut done = vec![vec![]; pieces];
+    on_all_cores(pieces, piece, |number, part| {
+        done[number] = part?;
+        Ok::<_, String>(())
+    })?;
     let mut out = Vec::with_capacity(weights / to.block_len() * to.block_bytes());
     for part in done {
-        out.extend(part?);
+        out.extend(part);
     }
     Ok(out)
 }

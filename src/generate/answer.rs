@@ -1,8 +1,8 @@
 //! What came of a prompt: ids, text, why it ended, and what it took.
 
 use crate::model::Counters;
+use crate::platform::Instant;
 use serde::Serialize;
-use std::time::Instant;
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

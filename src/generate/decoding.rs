@@ -5,10 +5,10 @@ use super::decode_batching::DecodeBatching;
 use super::generator::{Event, Generator, Options};
 use super::writer::Writer;
 use crate::model::Counters;
+use crate::platform::Instant;
 use crate::sample::Sampler;
 use crate::{Error, Result};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// Tokens of a prompt read between two looks at the interrupt flag.
 const PIECE: usize = 256;

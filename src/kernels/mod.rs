@@ -1,6 +1,6 @@
-//! The kernels: a file each, its shaders of the same name in the same folder of `shaders/`, and a
-//! line in the folder's list (`kernels!` in its `mod.rs`), from which everything that goes through
-//! all kernels takes them. `docs/adding.md` says how to add one.
+//! The kernels. Each has a file, shaders of the same name in the same folder of `shaders/`, and a
+//! line in its folder's list (`kernels!` in `mod.rs`), which tests, tuning and listings read.
+//! `docs/adding.md` says how to add one.
 //!
 //! ```
 //! use kaiwu::gpu::{Device, Element, Kernel, Tensor};
@@ -14,10 +14,11 @@
 //! # Ok::<(), kaiwu::Error>(())
 //! ```
 
-/// The list of a folder's kernels, a line `file::Kernel` each. It declares the files and exports
-/// their kernels; a file has its kernel's name.
+/// Lists a folder's kernels, one `file::Kernel` to a line. It declares the files and exports their
+/// kernels; a file is named after its kernel.
 ///
-/// rustfmt finds no files that a macro declares: `make fmt` and `make lint` name them to it.
+/// rustfmt does not find files that a macro declares, so `make fmt` and `make lint` pass them to
+/// it.
 macro_rules! kernels {
     ($($file:ident::$kernel:ident,)*) => {
         $(
@@ -70,7 +71,7 @@ pub fn list() -> impl Iterator<Item = &'static Listed> {
     FOLDERS.into_iter().flatten()
 }
 
-/// Names of all kernels, sorted: those that structs, tests, benches and profiles use.
+/// Names of all kernels, sorted, as structs, tests, benchmarks and profiles use them.
 pub fn names() -> Vec<&'static str> {
     let mut all: Vec<_> = list().map(|listed| listed.name).collect();
     all.sort_unstable();

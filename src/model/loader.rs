@@ -9,10 +9,10 @@ use crate::error::Remedy;
 use crate::format::{Quantization, Source, TensorInfo, blocks, quantize};
 use crate::gpu::{Allocator, Tensor};
 use crate::kernels::{Matrix, OwnedRows, RowSource, TILE};
+use crate::platform::on_all_cores;
 use crate::{Error, Result};
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(super) struct Loader<'a> {
     /// Where the tensors are allocated.
@@ -94,31 +94,16 @@ impl<'a> Loader<'a> {
     /// another type takes a while.
     pub(super) fn layers(&self, mut read: impl FnMut(u64)) -> Result<Vec<Layer>> {
         let count = self.config.n_layers;
-        let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(count);
-        let next = AtomicUsize::new(0);
         let mut layers: Vec<Option<Layer>> = (0..count).map(|_| None).collect();
-        std::thread::scope(|scope| {
-            let (sender, receiver) = mpsc::channel();
-            for _ in 0..threads {
-                let (sender, next) = (sender.clone(), &next);
-                scope.spawn(move || {
-                    loop {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        // The receiver stops at the first error; the remaining layers are then not
-                        // needed.
-                        if index >= count || sender.send((index, self.layer(index))).is_err() {
-                            return;
-                        }
-                    }
-                });
-            }
-            drop(sender);
-            for (index, layer) in receiver {
+        on_all_cores(
+            count,
+            |index| self.layer(index),
+            |index, layer| {
                 layers[index] = Some(layer?);
                 read(self.bytes(&format!("blk.{index}.")));
-            }
-            Ok(())
-        })?;
+                Ok::<_, Error>(())
+            },
+        )?;
         let missing = || Error::Internal("a loading thread ended early");
         layers.into_iter().map(|layer| layer.ok_or_else(missing)).collect()
     }

@@ -8,11 +8,11 @@ use crate::format::{Lora, Source};
 use crate::gpu::{Device, Gpu};
 use crate::model::rope::Scaling;
 use crate::model::{Config, Embedder, Extent, Footprint, Pooling, Scorer, SessionOptions, notices};
+use crate::platform::Instant;
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Error, Result};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 /// Prompt length to compile for if it is not known: the kernels for short prompts serve any prompt.
 const PROMPT: usize = 16;

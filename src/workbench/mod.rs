@@ -1,9 +1,10 @@
-//! What a kernel does on the machine at hand: is it right, how fast is it, and what is compiled.
+//! Checks and measures kernels on this machine: correctness, speed, and the shaders that are
+//! compiled.
 //!
 //! ```
 //! use kaiwu::workbench::{cases, list};
 //!
-//! // What there is, without a device.
+//! List the kernels without a device.
 //! for kernel in list(&cases::on_host()?, None) {
 //!     println!("{}: {} strategies", kernel.kernel, kernel.strategies.len());
 //! }

@@ -5,6 +5,7 @@ use super::device::{Gpu, GpuOptions};
 use crate::error::Remedy;
 use crate::{Error, Result};
 use std::path::Path;
+#[cfg(not(target_family = "wasm"))]
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
 /// The memory that tensors may take.
@@ -54,7 +55,14 @@ fn heap(_: &wgpu::Adapter) -> Option<u64> {
     None
 }
 
-/// Free main memory in bytes, within the limits of this process.
+/// A browser does not say.
+#[cfg(target_family = "wasm")]
+fn free() -> Option<u64> {
+    None
+}
+
+/// What is free of the computer's memory, or of what this process may have of it.
+#[cfg(not(target_family = "wasm"))]
 fn free() -> Option<u64> {
     let asked = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(asked);

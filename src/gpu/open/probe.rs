@@ -11,7 +11,8 @@ use crate::gpu::program::program::Program;
 use crate::gpu::tensor::allocator::TensorSpec;
 use crate::gpu::tensor::host::HostMemory;
 use crate::gpu::tensor::tensor::{Element, Tensor};
-use std::time::{Duration, Instant};
+use crate::platform::Instant;
+use std::time::Duration;
 
 /// Lanes in a workgroup: for the SIMD lanes of a CPU, and for a GPU.
 const NARROW: usize = 8;

@@ -9,8 +9,9 @@ use crate::gpu::kernel::kernel::{Access, Strategy};
 use crate::gpu::kernel::recording::Recording;
 use crate::gpu::software::chain;
 use crate::gpu::tensor::tensor::Tensor;
+use crate::platform::Instant;
 use serde::Serialize;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Runs of an examination: several, because errors in the order of threads are rare.
 const RUNS: usize = 32;

@@ -67,7 +67,7 @@ impl Program {
         for step in &self.steps {
             let mut encoder = gpu.device.create_command_encoder(&Default::default());
             step.encode(&mut encoder.begin_compute_pass(&Default::default()));
-            let start = std::time::Instant::now();
+            let start = crate::platform::Instant::now();
             gpu.queue.submit([encoder.finish()]);
             gpu.wait()?;
             seconds.push(start.elapsed().as_secs_f64());

@@ -1,4 +1,4 @@
-//! Attention over the cache.
+//! Attention over the key-value cache.
 
 mod cases;
 
@@ -9,44 +9,45 @@ use crate::gpu::{
 };
 use crate::kernels::linear::matmul_cost::few_or_many;
 
-/// A score below all others.
+/// A score lower than any real one.
 const NEVER: f32 = -1e30;
 
-/// Blocks of eight positions that pieces of the cache are whole fours of.
+/// Pieces of the cache are multiples of this many blocks of eight positions.
 const STEP: usize = 4;
 
-/// One token's cache in pieces, each with a softmax of its own, for [`super::MergePieces`] to put
-/// together: where cores are no divisor of key heads, or far more.
+/// Splits one token's cache into pieces, each with its own softmax, which [`super::MergePieces`]
+/// combines. This uses more cores when there are more of them than key heads, or when their number
+/// does not divide that of the key heads.
 #[derive(Clone)]
 pub struct Pieces {
-    /// Count of pieces P.
+    /// Number of pieces P.
     pub count: usize,
     /// The highest score and the sum of weights of each piece and head [P, H, 4].
     pub stats: Tensor,
 }
 
-/// `y[t, h] = softmax(q[t, h] · keys * scale) · values`, token t seeing all positions up to its
-/// own, or the last ones of them.
+/// `y[t, h] = softmax(q[t, h] · keys * scale) · values`. Token t sees all positions up to its own,
+/// or the last ones within the window.
 pub struct Attention {
     /// Word 0: position of token 0.
     pub step: Tensor,
     /// Rotated queries [T, H * D].
     pub q: Tensor,
-    /// The layer's keys and values. As a ring, it holds what the window reaches and the tokens of
+    /// Keys and values of the layer. A ring must hold the positions in the window and the tokens of
     /// the step.
     pub cache: LayerCache,
-    /// The result [T, H * D]; of one token in pieces, their weighted sums [P, H * D], not divided
-    /// by those of weights.
+    /// The result [T, H * D]. For one token in pieces: the weighted sums [P, H * D], not yet
+    /// divided by the sums of weights.
     pub y: Tensor,
-    /// The pieces that one token's cache is read in.
+    /// How one token's cache is split; `None` reads it as a whole.
     pub pieces: Option<Pieces>,
-    /// Count of tokens T.
+    /// Number of tokens T.
     pub tokens: usize,
     /// Factor of the scores, usually 1 / sqrt(D).
     pub scale: f32,
-    /// A token sees so many positions, its own included; `None` for all before it.
+    /// How many positions a token sees, including its own; `None` for all positions up to its own.
     pub window: Option<usize>,
-    /// Scaled scores are kept within this: cap * tanh(score / cap).
+    /// Limits scaled scores to cap * tanh(score / cap); `None` for no limit.
     pub cap: Option<f32>,
 }
 
@@ -60,22 +61,23 @@ impl Attention {
     fn heads(&self) -> usize {
         self.q.dim(1) / self.head()
     }
-    /// Texels of a head that each of eight lanes owns.
+    /// Texels of a head that each of eight lanes holds.
     fn parts(&self) -> u32 {
         (self.head() as u32 / 8).div_ceil(8)
     }
-    /// Most heads that share their keys, divide their count evenly, and are no more than `most`.
+    /// The largest number of heads, at most `most`, that share their keys and divide the number of
+    /// heads sharing them.
     fn together(&self, most: u32) -> u32 {
         let group = (self.heads() / self.key_heads()) as u32;
         (1..=group.min(most)).rev().find(|n| group.is_multiple_of(*n)).unwrap_or(1)
     }
 
-    /// Count of pieces, 0 where there are none.
+    /// Number of pieces; 0 if the cache is not split.
     fn pieces(&self) -> u32 {
         self.pieces.as_ref().map_or(0, |pieces| pieces.count as u32)
     }
 
-    /// What a text depends on, whatever the strategy.
+    /// The constants that the text of every strategy depends on, followed by `more`.
     fn constants(&self, more: &[(&'static str, Constant)]) -> Vec<(&'static str, Constant)> {
         let mut all = vec![
             ("WINDOW", Constant::Switch(self.window.is_some())),
@@ -88,7 +90,7 @@ impl Attention {
     }
 
     fn subgroup_of_eight(&self) -> Strategy {
-        // Heads that share keys share their loads; eight lanes hold at most eight queries.
+        // Heads that share keys share the loads of them; eight lanes hold at most eight queries.
         let together = self.together(8);
         let at_once = if self.tokens == 1 { 1 } else { 8 / together };
         Strategy {
@@ -121,21 +123,20 @@ impl Attention {
     }
 
     fn workgroup(&self, can: &Capabilities) -> Strategy {
-        // One token has one workgroup a key head: more teams share the cache.
+        // One token has only one workgroup for each key head, so more teams share the cache.
         self.workgroup_of(if self.tokens == 1 && !can.deterministic { 16 } else { 8 })
     }
 
-    /// After the same strategy on a cache that is read as halves, where it is one of halves in a
-    /// buffer.
+    /// `strategy`, preceded by a variant that reads a half-precision cache in a buffer directly.
     fn and_with_halves(&self, strategy: Strategy, can: &Capabilities) -> Vec<Strategy> {
         let halves = self.cache.kind == CacheType::F16 && can.storage == StorageKind::Buffer;
         let read = halves.then(|| strategy.clone().of_halves("attention_workgroup_half"));
         read.into_iter().chain([strategy]).collect()
     }
 
-    /// With the cache split among `teams` of eight lanes.
+    /// A workgroup strategy that splits the cache among `teams` of eight lanes.
     fn workgroup_of(&self, teams: u32) -> Strategy {
-        // A lane keeps eight sums of eight numbers at most, if one query needs no more.
+        // A lane holds at most eight sums of eight numbers, unless one query needs more.
         let (parts, head4) = (self.parts(), self.head() as u32 / 4);
         let most = (8 / parts).max(1);
         let together = self.together(most);
@@ -234,7 +235,7 @@ impl Kernel for Attention {
 
     fn cost(&self, context: usize) -> Cost {
         let (heads, head, tokens) = (self.heads() as u64, self.head() as u64, self.tokens as u64);
-        // Causal: token t sees context + t + 1 positions, or as many as the window has.
+        // Causal: token t sees context + t + 1 positions, or those in the window.
         let window = self.window.unwrap_or(usize::MAX);
         let seen: u64 = (1..=self.tokens).map(|t| (context + t).min(window) as u64).sum();
         let cached = (context + self.tokens).min(window.saturating_add(self.tokens)) as u64;
@@ -259,7 +260,7 @@ impl Kernel for Attention {
         };
         let cached = context + self.tokens;
         let token = self.cache.position_bytes();
-        // Lanes that walk over the cache together go over it in whole blocks of eight tokens.
+        // Lanes that read the cache together read whole blocks of eight tokens.
         let whole = if count("HEADS").is_some() { cached.next_multiple_of(8) } else { cached };
         let group = self.heads() / self.key_heads();
         let readers = group / count("HEADS").unwrap_or(1).max(1)
@@ -270,8 +271,8 @@ impl Kernel for Attention {
         }
     }
 
-    /// Of the strategy for eight lanes: eight positions each, of all that the cache has room for or
-    /// of a piece of it. A window may begin within the first of them.
+    /// For the eight-lane strategy: the loop takes eight positions at a time, over the capacity of
+    /// the cache or of one piece. A window may start inside the first eight.
     fn iterations(&self, strategy: &Strategy) -> Option<usize> {
         let all = self.cache.positions().div_ceil(8) + 1;
         let each = match &self.pieces {

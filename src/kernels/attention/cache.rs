@@ -1,27 +1,28 @@
-//! What a layer keeps of the tokens so far: keys and values, those of a head together.
-//! `shaders/lib/cache.wgsl` has the same addresses for shaders.
+//! The key-value cache of a layer, with all numbers of a head stored together.
+//! `shaders/lib/cache.wgsl` computes equal addresses in shaders.
 
 use crate::Result;
 use crate::gpu::{Allocator, Constant, Element, Parameter, StorageKind, Tensor};
 use half::f16;
 
-/// A cache has room for a multiple of so many positions.
+/// The capacity of a cache is a multiple of this many positions.
 pub const GRANULE: usize = 64;
 
-/// How a cache stores its numbers.
+/// The number type of a cache.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum CacheType {
-    /// Half precision
+    /// Half precision, 2 bytes a number.
     #[default]
     F16,
-    /// Single precision: twice the memory
+    /// Single precision, 4 bytes a number.
     F32,
-    /// Bytes, and for each 32 numbers of a head a scale: about half the memory
+    /// Signed bytes with a half-precision scale for each 32 numbers of a head: about half the
+    /// memory of halves.
     Q8_0,
 }
 
 impl CacheType {
-    /// Kind of the tensors' numbers.
+    /// Element type of the cache's tensors.
     fn element(self) -> Element {
         match self {
             Self::F16 => Element::F16,
@@ -30,7 +31,7 @@ impl CacheType {
         }
     }
 
-    /// The name in shaders.
+    /// The name of the type in shaders.
     fn word(self) -> &'static str {
         match self {
             Self::F16 => "f16",
@@ -39,8 +40,8 @@ impl CacheType {
         }
     }
 
-    /// Texels that hold the keys, or the values, of one head of width `head` at one position. Of
-    /// bytes, the first one holds the scales: a texel is stored as a whole.
+    /// Texels that hold the keys, or the values, of one head of width `head` at one position. With
+    /// bytes, the first texel holds the scales, because a texel is stored as a whole.
     pub fn texels(self, head: usize) -> usize {
         match self {
             Self::F16 => head / 8,
@@ -50,7 +51,7 @@ impl CacheType {
     }
 }
 
-/// Keys or values.
+/// Selects the keys or the values of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Side {
     /// Keys.
@@ -59,32 +60,34 @@ pub enum Side {
     Values,
 }
 
-/// Keys and values of a layer: K key heads, N positions, R texels a head and position, of C numbers
-/// each.
+/// Keys and values of a layer: K key heads, N positions, and for each head and position R texels of
+/// C numbers.
 #[derive(Clone)]
 pub struct LayerCache {
-    /// [K, N / 8, R, 8, C]: lanes that own neighbouring positions read neighbouring texels. In
-    /// textures, which CPUs like, as the values: what is read one after the other lies so, for
-    /// their prefetchers.
+    /// Keys [K, N / 8, R, 8, C], so that lanes with neighbouring positions read neighbouring
+    /// texels. In textures they have the layout of the values, because the prefetchers of CPUs need
+    /// consecutive reads.
     pub keys: Tensor,
-    /// [K, N, R, 1, C]: lanes that own neighbouring parts of a head do.
+    /// Values [K, N, R, 1, C], so that lanes with neighbouring parts of a head read neighbouring
+    /// texels.
     pub values: Tensor,
     /// How numbers are stored.
     pub kind: CacheType,
-    /// Width of a head.
+    /// Width of a head D.
     pub head: usize,
-    /// Whether position p is kept at place p mod N, so that the latest N positions are there.
+    /// Whether position p is stored at index p mod N, so that the cache holds the latest N
+    /// positions.
     pub ring: bool,
 }
 
 impl LayerCache {
-    /// Zeros, labelled `<name>.keys` and `<name>.values`.
+    /// A cache of zeros with tensors labelled `<name>.keys` and `<name>.values`.
     ///
     /// # Panics
-    /// If the positions are no multiple of [`GRANULE`].
+    /// If the number of positions is not a multiple of [`GRANULE`].
     ///
     /// # Errors
-    /// When the device cannot bind them.
+    /// When the device cannot bind the tensors.
     pub fn new(
         allocator: &dyn Allocator,
         name: &str,
@@ -109,27 +112,28 @@ impl LayerCache {
         })
     }
 
-    /// Count of key heads.
+    /// Number of key heads K.
     pub fn key_heads(&self) -> usize {
         self.keys.dim(0)
     }
 
-    /// Count of positions.
+    /// Number of positions N.
     pub fn positions(&self) -> usize {
         self.values.dim(1)
     }
 
-    /// Bytes of keys and values of one position.
+    /// Bytes of the keys and values of one position.
     pub fn position_bytes(&self) -> u64 {
         2 * 16 * (self.key_heads() * self.kind.texels(self.head)) as u64
     }
 
-    /// Texels from one of a key to the next: of 8 positions together, or of one.
+    /// Texels from one texel of a key to the next: 8 if eight positions are stored together, else
+    /// 1.
     fn key_step(&self) -> usize {
         self.keys.dim(3)
     }
 
-    /// What a shader's text depends on.
+    /// The constants that a shader's text depends on.
     pub(in crate::kernels) fn constants(&self) -> [(&'static str, Constant); 6] {
         let row = self.kind.texels(self.head);
         [
@@ -142,15 +146,15 @@ impl LayerCache {
         ]
     }
 
-    /// What its addresses depend on.
+    /// The parameter that the shader's addresses depend on.
     pub(in crate::kernels) fn parameter(&self) -> Parameter {
         Parameter::U32("positions", self.positions() as u32)
     }
 
-    /// Index of texel `texel` of what key head `head` has at a position.
+    /// Index of texel `texel` of the keys or values of key head `head` at a position.
     fn texel(&self, side: Side, position: usize, head: usize, texel: usize) -> usize {
         let texels = self.kind.texels(self.head);
-        // Where they are no ring, there is a place for each position.
+        // A cache that is not a ring has a place for each position, so the modulus changes nothing.
         let slot = head * self.positions() + position % self.positions();
         match side {
             Side::Keys if self.key_step() == 8 => (slot / 8 * texels + texel) * 8 + slot % 8,
@@ -158,7 +162,7 @@ impl LayerCache {
         }
     }
 
-    /// Number `row` (key head * D + d) of a position, from the words of a tensor.
+    /// Number `row` (key head * D + d) of a position, decoded from the words of a tensor.
     pub fn number(&self, side: Side, words: &[u32], position: usize, row: usize) -> f32 {
         let (head, d) = (row / self.head, row % self.head);
         let texel = |texel| self.texel(side, position, head, texel);
@@ -173,10 +177,10 @@ impl LayerCache {
         }
     }
 
-    /// Stores number `row` of a position, alone.
+    /// Stores the single number `row` (key head * D + d) of a position.
     ///
     /// # Panics
-    /// In a cache of bytes, where the numbers of a head share a scale.
+    /// If the cache holds bytes, because the numbers of a head share a scale.
     pub fn set_number(
         &self,
         side: Side,
@@ -214,10 +218,10 @@ impl LayerCache {
             return;
         }
         let texel = |texel| self.texel(side, position, head, texel);
-        // What a head leaves of its texels is zero.
+        // Unused space in a head's texels is zero.
         (0..self.kind.texels(self.head)).for_each(|at| words[4 * texel(at)..][..4].fill(0));
         for (block, numbers) in numbers.chunks(32).enumerate() {
-            // What a scale cannot reach is kept as large as one can.
+            // The scale is limited to the largest half, so larger numbers are clipped.
             let largest =
                 numbers.iter().fold(0.0f32, |largest, x| largest.max(x.abs())).min(127.0 * 65504.0);
             set_half(words, texel(0) * 8 + block, largest / 127.0);

@@ -1,8 +1,8 @@
-//! Sizes that the cases of several attention kernels have.
+//! Sizes shared by the cases of several attention kernels.
 
 use super::cache::{CacheType, GRANULE};
 
-/// Heads, key heads, head width, tokens, and position of the first.
+/// Heads, key heads, head width, tokens, and position of the first token.
 pub(in crate::kernels) const HEADS: [(usize, usize, usize, usize, u32); 10] = [
     (1, 1, 8, 1, 0),
     (4, 2, 16, 1, 7),
@@ -16,7 +16,7 @@ pub(in crate::kernels) const HEADS: [(usize, usize, usize, usize, u32); 10] = [
     (6, 2, 24, 4, 12),
 ];
 
-/// A cache of any type, which with a window is a ring.
+/// Sizes of a call with a cache of any type; with a window the cache is a ring.
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct CacheCase {
     pub kind: CacheType,
@@ -26,7 +26,7 @@ pub(in crate::kernels) struct CacheCase {
     pub tokens: usize,
     /// Position of the first token.
     pub position: u32,
-    /// Positions that the cache has room for.
+    /// Capacity of the cache in positions.
     pub capacity: usize,
     pub window: Option<usize>,
 }
@@ -42,7 +42,7 @@ const fn case(
     CacheCase { kind, heads, key_heads, head, tokens, position, capacity, window }
 }
 
-/// Caches of the types that the other cases leave out, and rings.
+/// Caches of the types that other cases do not cover, and rings.
 pub(in crate::kernels) const CACHES: [CacheCase; 16] = [
     case(CacheType::F32, [1, 1, 8, 1], 0, 1, None),
     case(CacheType::F32, [9, 3, 64, 1], 133, 3, None),
@@ -54,8 +54,8 @@ pub(in crate::kernels) const CACHES: [CacheCase; 16] = [
     case(CacheType::Q8_0, [6, 2, 24, 4], 62, 2, None),
     case(CacheType::Q8_0, [4, 1, 80, 5], 19, 1, None),
     case(CacheType::Q8_0, [2, 1, 256, 3], 30, 1, None),
-    // The ring starts over within the step, and is as full as it can be: its last token still sees
-    // what the first one is about to overwrite.
+    // The ring wraps around within the step and is exactly full: the step's tokens together see
+    // as many positions as it holds.
     case(CacheType::F16, [4, 2, 16, 9], 60, 1, Some(56)),
     case(CacheType::F16, [3, 1, 24, 1], 1000, 1, Some(64)),
     case(CacheType::F16, [2, 1, 64, 33], 190, 2, Some(96)),
@@ -65,22 +65,22 @@ pub(in crate::kernels) const CACHES: [CacheCase; 16] = [
 ];
 
 impl CacheCase {
-    /// The sizes of the cache, and whether it is a ring.
+    /// Positions, key heads and head width of the cache, and whether it is a ring.
     pub(in crate::kernels) fn sizes(&self) -> ([usize; 3], bool) {
         ([self.capacity, self.key_heads, self.head], self.window.is_some())
     }
 
-    /// Queries, keys and values of a token.
+    /// Total rows of the queries, keys and values of a token.
     pub(in crate::kernels) fn rows(&self) -> usize {
         (self.heads + 2 * self.key_heads) * self.head
     }
 
-    /// Positions of the tables of angles.
+    /// Positions in the table of rotation angles.
     pub(in crate::kernels) fn positions(&self) -> usize {
         self.position as usize + self.tokens
     }
 
-    /// In words.
+    /// A description of the sizes.
     pub(in crate::kernels) fn what(&self) -> String {
         let Self { kind, heads, key_heads, head, tokens, position, capacity, window } = self;
         format!(
@@ -90,8 +90,8 @@ impl CacheCase {
     }
 }
 
-/// One token's cache in pieces: heads, key heads, width, position, pieces, window. Some pieces have
-/// nothing, or only what a window hides.
+/// One token's cache in pieces: heads, key heads, width, position, pieces, window. Some pieces are
+/// empty or outside of the window.
 pub(in crate::kernels) const PIECES: [(usize, usize, usize, u32, usize, Option<usize>); 6] = [
     (9, 3, 64, 300, 2, None),
     (4, 2, 16, 5, 3, None),

@@ -1,4 +1,4 @@
-//! Causal attention of training: many whole sequences, in f32.
+//! Causal attention for training, over many whole sequences in f32.
 
 use super::causal_key_backward::CausalKeyBackward;
 use super::causal_query_backward::CausalQueryBackward;
@@ -10,30 +10,30 @@ use crate::gpu::{
 use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::pointwise::rowwise;
 
-/// The sizes of an attention over B sequences of T places, of which the last N have queries.
+/// The sizes of attention over B sequences of T positions, of which the last N have queries.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Heads {
-    /// B.
+    /// Number of sequences B.
     pub batch: usize,
-    /// T.
+    /// Positions in a sequence T.
     pub tokens: usize,
-    /// N.
+    /// Positions with queries in a sequence N.
     pub queries: usize,
-    /// Query heads H.
+    /// Number of query heads H.
     pub n_heads: usize,
-    /// Key heads K, a divisor of H.
+    /// Number of key heads K, a divisor of H.
     pub n_kv_heads: usize,
     /// Width of a head D, a multiple of 4.
     pub head_dim: usize,
 }
 
 impl Heads {
-    /// Query rows.
+    /// Number of query rows B * N.
     pub(in crate::kernels) fn rows(&self) -> usize {
         self.batch * self.queries
     }
 
-    /// Factor of the scores.
+    /// Factor of the scores, 1 / sqrt(D).
     pub(in crate::kernels) fn scale(&self) -> f32 {
         1.0 / (self.head_dim as f32).sqrt()
     }
@@ -65,9 +65,9 @@ impl Heads {
         ]
     }
 
-    /// Both strategies of a kernel: `apart`, in which a lane owns one of `rows` rows, and `shared`,
-    /// in which a workgroup of lanes owns as many of a sequence's `places` in one of `heads` heads,
-    /// and `bytes` of workgroup memory in addition to a tile's rows.
+    /// The strategies of a kernel. In `apart` a lane computes one of `rows` rows on its own. In
+    /// `shared` a workgroup computes a block of a sequence's `places` for one of `heads` heads,
+    /// with `bytes` of workgroup memory in addition to a tile's rows.
     pub(in crate::kernels) fn strategies(
         &self,
         can: &Capabilities,
@@ -77,7 +77,7 @@ impl Heads {
     ) -> Vec<Strategy> {
         let head4 = self.head_dim as u32 / 4;
         let [places, heads] = shared.over.map(|count| count as u32);
-        // 8 KiB of keys and values, or of queries and gradients.
+        // The tile of keys and values, or of queries and gradients, takes 8 KiB.
         let tile = (256 / head4).clamp(1, 32);
         let lanes = if places > 32 { 64 } else { 32 };
         let constants = [("HEAD4", Constant::Count(head4))];
@@ -91,13 +91,14 @@ impl Heads {
             grid: [places.div_ceil(lanes), heads, self.batch as u32],
         };
         let lanes = rowwise(apart.name, apart.source, apart.over.iter().product(), &constants);
-        // Short sequences would leave most of a workgroup's lanes without work.
+        // Short sequences would leave most lanes of a workgroup idle.
         let workgroups = if places < 16 { vec![] } else { vec![workgroup] };
         can.allowed(lanes, workgroups)
     }
 
-    /// Calls `visit` for each query that sees a key: index of query and head, index of its first
-    /// number in q, of the key's and of the value's in kv; keys of one query follow one another.
+    /// Calls `visit` for each pair of a query and a key that it sees, with the index of query and
+    /// head and the indices of the first number in q, of the key in kv and of the value in kv. The
+    /// keys of one query are visited in sequence.
     pub(in crate::kernels) fn each(&self, mut visit: impl FnMut(usize, usize, usize, usize)) {
         let Self { tokens, queries, n_heads, n_kv_heads, head_dim, .. } = *self;
         for row in 0..self.rows() {
@@ -116,7 +117,7 @@ impl Heads {
         }
     }
 
-    /// Pairs of query and key, all heads.
+    /// Number of query-key pairs over all heads.
     pub(in crate::kernels) fn pairs(&self) -> u64 {
         let hidden = self.tokens - self.queries;
         (self.batch
@@ -125,7 +126,7 @@ impl Heads {
     }
 }
 
-/// A shader and the rows that its lanes own, by places, or queries, and heads.
+/// A shader with the rows that its lanes compute, by positions (or queries) and heads.
 pub(in crate::kernels) struct Split {
     pub name: &'static str,
     pub source: &'static str,
@@ -136,7 +137,8 @@ pub(in crate::kernels) fn dot(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
-/// `y[n, h] = softmax(q[n, h] · keys / sqrt(D)) · values` over the places up to the query's own.
+/// `y[n, h] = softmax(q[n, h] · keys / sqrt(D)) · values`, over the positions up to the query's
+/// own.
 pub struct CausalAttention {
     /// Queries [B * N, H * D].
     pub q: Tensor,
@@ -146,7 +148,7 @@ pub struct CausalAttention {
     pub y: Tensor,
     /// Logarithm of the sum of exponentials [B * N * H, 4], for the gradient.
     pub stats: Tensor,
-    /// Sizes.
+    /// Sizes of the sequences and heads.
     pub heads: Heads,
 }
 
@@ -222,8 +224,8 @@ impl Kernel for CausalAttention {
         if target.is_none() && !gradients.wants(kv) {
             return Ok(());
         }
-        // The gradient of keys and values needs `delta`, which the queries' call computes, even
-        // where the gradient of the queries is not wanted.
+        // The gradient of keys and values needs `delta`, which the call for the queries computes,
+        // so that call is made even if the gradient of the queries is not needed.
         let (dq, base) = match target {
             Some(Target { to, base }) => (to, base),
             None => (gradients.scratch("dq", q.shape())?, None),
@@ -248,7 +250,7 @@ impl Kernel for CausalAttention {
     }
 }
 
-/// Sizes of the cases of causal attention and of its gradients.
+/// Sizes in the cases of causal attention and its gradients.
 pub(in crate::kernels) const CASE_HEADS: [Heads; 6] = [
     Heads { batch: 1, tokens: 1, queries: 1, n_heads: 1, n_kv_heads: 1, head_dim: 4 },
     Heads { batch: 3, tokens: 4, queries: 4, n_heads: 4, n_kv_heads: 4, head_dim: 8 },
@@ -259,7 +261,8 @@ pub(in crate::kernels) const CASE_HEADS: [Heads; 6] = [
 ];
 
 impl Heads {
-    /// The shapes of queries, of keys and values, and of four numbers for each query and head.
+    /// The shapes of the queries, of the keys and values, and of four numbers for each query and
+    /// head.
     pub(in crate::kernels) fn shapes(&self) -> [[usize; 2]; 3] {
         let Self { batch, tokens, n_heads, n_kv_heads, head_dim, .. } = *self;
         let queries = [self.rows(), n_heads * head_dim];

@@ -15,15 +15,15 @@ pub struct CausalKeyBackward {
     pub kv: Tensor,
     /// Logarithms of the sums of exponentials [B * N * H, 4].
     pub stats: Tensor,
-    /// dy · y of each query and head [B * N * H, 4].
+    /// `dy · y` of each query and head [B * N * H, 4].
     pub delta: Tensor,
-    /// Gradient of what the heads attended to [B * N, H * D].
+    /// Gradient of the attention's result [B * N, H * D].
     pub dy: Tensor,
-    /// Gradient of keys and values so far.
+    /// Sum to add to the gradient of keys and values [B * T, 2 * K * D].
     pub base: Option<Tensor>,
     /// Gradient of keys and values [B * T, 2 * K * D].
     pub dkv: Tensor,
-    /// Sizes.
+    /// Sizes of the sequences and heads.
     pub heads: Heads,
 }
 

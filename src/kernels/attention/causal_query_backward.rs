@@ -12,19 +12,19 @@ pub struct CausalQueryBackward {
     pub q: Tensor,
     /// Keys, then values [B * T, 2 * K * D].
     pub kv: Tensor,
-    /// What the heads attended to [B * N, H * D].
+    /// Result of the attention [B * N, H * D].
     pub y: Tensor,
     /// Logarithms of the sums of exponentials [B * N * H, 4].
     pub stats: Tensor,
-    /// Gradient of y.
+    /// Gradient of the result [B * N, H * D].
     pub dy: Tensor,
-    /// Gradient of the queries so far.
+    /// Sum to add to the gradient of the queries [B * N, H * D].
     pub base: Option<Tensor>,
-    /// Gradient of the queries.
+    /// Gradient of the queries [B * N, H * D].
     pub dq: Tensor,
-    /// dy · y of each query and head [B * N * H, 4].
+    /// `dy · y` of each query and head [B * N * H, 4], for the gradient of keys and values.
     pub delta: Tensor,
-    /// Sizes.
+    /// Sizes of the sequences and heads.
     pub heads: Heads,
 }
 
@@ -94,7 +94,7 @@ impl Kernel for CausalQueryBackward {
 }
 
 impl CausalQueryBackward {
-    /// The gradient of the attention of a step of `kaiwu grok`.
+    /// The gradient of attention in a training step of `kaiwu grok`.
     pub(super) fn of_grok(cases: &mut Cases) -> Result<Self> {
         let forward = CausalAttention::made_up(cases, grok::HEADS)?;
         cases.compute(&forward);

@@ -1,4 +1,4 @@
-//! One token's attention, from pieces of the cache.
+//! Combines the attention of one token over pieces of the cache.
 
 use super::attention::Pieces;
 use super::case_sizes::PIECES;
@@ -8,12 +8,12 @@ use crate::gpu::{
 };
 use crate::kernels::checked::{Cases, Checked, MODEL_STEPS, Shapes};
 
-/// What [`super::Attention`] gives for pieces of one token's cache, put together as if there were
-/// one.
+/// Combines the results of [`super::Attention`] over the pieces of one token's cache into attention
+/// over the whole cache.
 pub struct MergePieces {
     /// Weighted sums of each piece [P, H * D].
     pub x: Tensor,
-    /// Their highest scores and sums of weights.
+    /// The pieces' highest scores and sums of weights.
     pub pieces: Pieces,
     /// The result [1, H * D].
     pub y: Tensor,
@@ -73,7 +73,7 @@ impl Kernel for MergePieces {
         }
     }
 
-    /// Once over the highest scores, once over the sums.
+    /// One loop over the highest scores and one over the sums.
     fn iterations(&self, _: &Strategy) -> Option<usize> {
         Some(2 * self.pieces.count)
     }
@@ -95,7 +95,8 @@ impl Kernel for MergePieces {
 impl Checked for MergePieces {
     fn cases(cases: &mut Cases) -> Result<()> {
         for (heads, key_heads, head, position, count, window) in PIECES {
-            // Highest scores of either sign, and sums of weights, of which the highest is 1.
+            // Highest scores of either sign, and sums of weights, in which the highest score has
+            // weight 1.
             let mut stats = cases.numbers(4 * count * heads, 1.0);
             stats.chunks_mut(4).for_each(|piece| piece[1] = 1.0 + piece[1].abs());
             let stats = cases.given("stats", &[count, heads, 4], stats)?;

@@ -1,4 +1,5 @@
-//! Heads normalised and rotated by a pass of their own, where the product before cannot do it.
+//! Normalises and rotates heads in a separate pass, for models and caches where the projection
+//! cannot do it.
 
 mod cases;
 
@@ -7,25 +8,24 @@ use crate::gpu::{
     Capabilities, Constant, Cost, HostMemory, Kernel, Needs, Operand, Parameter, Strategy, Tensor,
 };
 
-/// Queries and keys normalised by head and rotated; keys and values written to the cache.
+/// Normalises queries and keys by head, rotates them, and writes keys and values to the cache.
 pub struct QkNormRope {
-    /// Projected queries, keys and values [T, (H + 2 K) D, padded]. In queries and keys, the two
-    /// numbers that are rotated together are neighbours.
+    /// Projected queries, keys and values [T, (H + 2 K) D, padded]. In queries and keys, numbers
+    /// that are rotated together are neighbours.
     pub x: Tensor,
-    /// Gains of a head of queries and of one of keys, `[D]` each; without them heads are only
-    /// rotated.
+    /// Gains for the heads of queries and of keys, `[D]` each; `None` only rotates.
     pub gains: Option<[Tensor; 2]>,
-    /// Added to the mean square.
+    /// Added to the mean square of a head.
     pub eps: f32,
     /// Word 0: position of token 0.
     pub step: Tensor,
-    /// cos, sin of each pair at each position [context, D].
+    /// Cosine and sine of each pair at each position [context, D].
     pub rope: Tensor,
     /// Queries [T, H * D].
     pub q: Tensor,
-    /// Where the layer's keys and values go.
+    /// The cache to which keys and values are written.
     pub cache: LayerCache,
-    /// Count of tokens T.
+    /// Number of tokens T.
     pub tokens: usize,
 }
 
@@ -74,7 +74,7 @@ impl Kernel for QkNormRope {
 
     fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
         let lanes = (self.head() as u32 / 8).next_power_of_two().max(8);
-        // Of bytes, the lanes' largest numbers and levels meet too.
+        // For a cache of bytes, lanes also exchange their largest numbers and levels.
         let bytes = if self.cache.kind == CacheType::Q8_0 { 16 } else { 4 };
         let all = vec![Strategy {
             name: "qk_norm_rope",

@@ -1,4 +1,4 @@
-//! Rotary positions of training, forwards and backwards.
+//! Rotary position embedding for training, forwards and backwards.
 
 use crate::Result;
 use crate::gpu::{
@@ -8,7 +8,7 @@ use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::pointwise::pointwise;
 use crate::kernels::training::slice_last::CASE_SIZES;
 
-/// Turns neighbouring numbers by the angle of their row's position (Su et al. 2021,
+/// Rotates pairs of neighbouring numbers by the angle of their row's position (Su et al. 2021,
 /// arXiv:2104.09864).
 #[derive(Clone)]
 pub struct Rope {
@@ -16,17 +16,17 @@ pub struct Rope {
     pub x: Tensor,
     /// Cosine and sine of each position and pair [positions, D].
     pub rope: Tensor,
-    /// Added to the result: a gradient so far.
+    /// Added to the result, such as a gradient so far [T, W].
     pub base: Option<Tensor>,
     /// The result [T, W].
     pub y: Tensor,
-    /// How many columns are turned, from the first on, whole heads; the others are copied.
+    /// Number of leading columns to rotate, a multiple of D; the others are copied.
     pub rotated: usize,
     /// Position of a sequence's first row.
     pub first: usize,
-    /// Rows of a sequence.
+    /// Rows in a sequence.
     pub period: usize,
-    /// Turn the other way, as the gradient does.
+    /// Rotate in the opposite direction, for the gradient.
     pub backwards: bool,
 }
 

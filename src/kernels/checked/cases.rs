@@ -1,4 +1,4 @@
-//! Calls of kernels with their inputs, in the making.
+//! Builds calls of kernels together with their inputs.
 
 use super::numbers::Numbers;
 use crate::Result;
@@ -9,19 +9,19 @@ use std::sync::Arc;
 
 /// A call of a kernel with its inputs filled.
 pub struct Case {
-    /// Sizes and formats, in words.
+    /// A description of the sizes and formats.
     pub what: String,
-    /// The call.
+    /// The kernel call.
     pub kernel: Arc<dyn Kernel>,
-    /// Its inputs on the host.
+    /// Its inputs in host memory.
     pub memory: HostMemory,
 }
 
-/// Where every kernel's numbers start: what one kernel makes up changes no other's.
+/// The seed for every kernel's made-up numbers, so that one kernel's cases do not affect another's.
 const SEED: u64 = 7;
 
-/// Cases, and what makes their tensors: each tensor is filled on the device and in the memory that
-/// the reference reads.
+/// Collects cases and creates their tensors. Each tensor is filled on the device and in the memory
+/// that the reference reads.
 pub struct Cases {
     all: Vec<Case>,
     device: Device,
@@ -30,40 +30,40 @@ pub struct Cases {
 }
 
 impl Cases {
-    /// No cases yet.
+    /// An empty collection on `device`.
     pub fn new(device: Device) -> Self {
         let (numbers, memory) = (Numbers::new(SEED), HostMemory::default());
         Self { all: vec![], device, numbers, memory }
     }
 
-    /// Starts the made-up numbers from the beginning, for the next kernel.
+    /// Restarts the sequence of made-up numbers, for the next kernel.
     pub fn restart_numbers(&mut self) {
         self.numbers = Numbers::new(SEED);
     }
 
-    /// The cases so far.
+    /// The cases added so far.
     pub fn into_cases(self) -> Vec<Case> {
         self.all
     }
 
-    /// Adds a call under a name that says its sizes, with the inputs that were filled since the
-    /// last one.
+    /// Adds a call under a name that describes its sizes, with the inputs filled since the last
+    /// call.
     pub fn add(&mut self, what: impl Into<String>, kernel: impl Kernel + 'static) {
         let case = self.finish(what.into(), Arc::new(kernel));
         self.all.push(case);
     }
 
-    /// A call with the inputs that were filled since the last one.
+    /// Makes a case of a call and the inputs filled since the last one.
     pub(super) fn finish(&mut self, what: String, kernel: Arc<dyn Kernel>) -> Case {
         Case { what, kernel, memory: std::mem::take(&mut self.memory) }
     }
 
-    /// Made-up numbers of about standard deviation `deviation`.
+    /// Made-up numbers with a standard deviation of about `deviation`.
     pub fn numbers(&mut self, count: usize, deviation: f32) -> Vec<f32> {
         self.numbers.floats(count, deviation)
     }
 
-    /// Fills a tensor that exists with these bytes, which are padded with zeros to whole texels.
+    /// Fills an existing tensor with `bytes`, padded with zeros to whole texels.
     pub fn put(&mut self, tensor: &Tensor, bytes: &[u8]) {
         if let Device::Gpu(gpu) = &self.device {
             let mut whole = bytes.to_vec();
@@ -76,16 +76,16 @@ impl Cases {
     /// An f32 tensor of made-up numbers of standard deviation 1.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the tensor.
     pub fn filled(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
         let values = self.numbers(shape.iter().product(), 1.0);
         self.given(label, shape, values)
     }
 
-    /// [`Self::filled`] if there is to be such an operand.
+    /// Like [`Self::filled`] if `there`, else `None`, for an optional operand.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the tensor.
     pub fn filled_if(
         &mut self,
         wanted: bool,
@@ -95,20 +95,20 @@ impl Cases {
         wanted.then(|| self.filled(label, shape)).transpose()
     }
 
-    /// An f32 tensor of these numbers.
+    /// An f32 tensor with the given values.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the tensor.
     pub fn given(&mut self, label: &str, shape: &[usize], values: Vec<f32>) -> Result<Tensor> {
         let tensor = Tensor::zeros(&self.device, label, shape, Element::F32)?;
         self.put(&tensor, bytemuck::cast_slice(&values));
         Ok(tensor)
     }
 
-    /// An f32 tensor whose rows have `columns` made-up numbers, and zeros behind them.
+    /// An f32 tensor whose rows have `columns` made-up numbers, followed by zeros.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the tensor.
     pub fn padded(&mut self, label: &str, shape: &[usize], columns: usize) -> Result<Tensor> {
         let mut values = self.numbers(shape.iter().product(), 1.0);
         values.chunks_mut(shape[shape.len() - 1]).for_each(|row| row[columns..].fill(0.0));
@@ -118,44 +118,44 @@ impl Cases {
     /// An f32 tensor of zeros, for results.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the tensor.
     pub fn empty(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
         Tensor::zeros(&self.device, label, shape, Element::F32)
     }
 
-    /// A uniform tensor of these words.
+    /// A uniform tensor with the given words.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the tensor.
     pub fn words(&mut self, label: &str, words: &[u32]) -> Result<Tensor> {
         let tensor = Tensor::uniform(&self.device, label, words.len())?;
         self.put(&tensor, bytemuck::cast_slice(words));
         Ok(tensor)
     }
 
-    /// A u32 tensor of these words.
+    /// A u32 tensor with the given words.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the tensor.
     pub fn integers(&mut self, label: &str, words: &[u32]) -> Result<Tensor> {
         let tensor = Tensor::zeros(&self.device, label, &[words.len()], Element::U32)?;
         self.put(&tensor, bytemuck::cast_slice(words));
         Ok(tensor)
     }
 
-    /// A made-up weight matrix, or its first part where it is beyond what one binding takes.
+    /// A made-up weight matrix, or its first part if it exceeds the limit of one binding.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the matrix.
     pub fn matrix(&mut self, dtype: DType, rows: usize, columns: usize) -> Result<Part> {
         let device = self.device.clone();
         self.matrix_in(&device, dtype, [rows, columns])
     }
 
-    /// [`Cases::matrix`] in a tensor of `allocator`.
+    /// Like [`Cases::matrix`], in a tensor from `allocator`.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the matrix.
     pub fn matrix_in(
         &mut self,
         allocator: &dyn Allocator,
@@ -169,7 +169,7 @@ impl Cases {
     /// A made-up weight matrix in parts of `part_rows` rows.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the matrix.
     pub fn parts(
         &mut self,
         dtype: DType,
@@ -186,10 +186,10 @@ impl Cases {
         (format!("{dtype} [{rows}, {columns}]"), source)
     }
 
-    /// A layer's cache for [positions, key heads, head width], filled with made-up numbers.
+    /// A layer's cache of size [positions, key heads, head width], filled with made-up numbers.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the cache.
     pub fn cache(
         &mut self,
         kind: CacheType,
@@ -200,10 +200,10 @@ impl Cases {
         self.cache_in(&device, kind, [positions, key_heads, head], ring)
     }
 
-    /// [`Cases::cache`] in tensors of `allocator`.
+    /// Like [`Cases::cache`], in tensors from `allocator`.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the cache.
     pub fn cache_in(
         &mut self,
         allocator: &dyn Allocator,
@@ -226,7 +226,7 @@ impl Cases {
         Ok(cache)
     }
 
-    /// Fills what `kernel` writes with what its reference computes.
+    /// Fills the outputs of `kernel` with the results of its reference.
     pub fn compute(&mut self, kernel: &impl Kernel) {
         kernel.reference(&mut self.memory);
         for operand in kernel.operands() {

@@ -1,27 +1,27 @@
 //! The sizes of a training step of `kaiwu grok`: equations of four tokens, two layers of width 128,
-//! 99 words.
+//! and a vocabulary of 99.
 
 use super::cases::Cases;
 use crate::Result;
 use crate::gpu::Tensor;
 use crate::kernels::{Heads, Step};
 
-/// Equations of a step.
+/// Equations in a step.
 pub(in crate::kernels) const BATCH: usize = 512;
-/// Tokens of an equation.
+/// Tokens in an equation.
 pub(in crate::kernels) const TOKENS: usize = 4;
-/// Tokens of a step.
+/// Tokens in a step.
 pub(in crate::kernels) const ROWS: usize = BATCH * TOKENS;
-/// Numbers of a token.
+/// Width of the model.
 pub(in crate::kernels) const WIDTH: usize = 128;
-/// Numbers of a token between the products of a feed-forward layer.
+/// Inner width of the feed-forward layer.
 pub(in crate::kernels) const HIDDEN: usize = 512;
-/// Words of the vocabulary, and the count of logits, which is padded to fours.
+/// Vocabulary size, and the number of logits, padded to a multiple of four.
 pub(in crate::kernels) const WORDS: usize = 99;
 pub(in crate::kernels) const LOGITS: usize = 100;
-/// The most numbers that a parameter has.
+/// Numbers in the largest parameter.
 pub(in crate::kernels) const NUMBERS: usize = WIDTH * HIDDEN;
-/// Its attention.
+/// Sizes of the attention.
 pub(in crate::kernels) const HEADS: Heads = Heads {
     batch: BATCH,
     tokens: TOKENS,
@@ -31,7 +31,7 @@ pub(in crate::kernels) const HEADS: Heads = Heads {
     head_dim: 32,
 };
 
-/// Words of a step.
+/// Made-up token ids of a step.
 pub(in crate::kernels) fn ids(cases: &mut Cases) -> Result<Tensor> {
     let ids: Vec<u32> = (0..ROWS).map(|n| (n * 7919 % WORDS) as u32).collect();
     cases.words("ids", &ids)

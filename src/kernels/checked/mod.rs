@@ -1,6 +1,6 @@
-//! What a kernel is held to: calls of awkward sizes, on which each of its strategies is compared
-//! with the reference, and calls of real models' sizes, on which they are timed. Both are in the
-//! kernel's own file, or in `<name>/cases.rs` where they are long.
+//! Test cases and benchmark shapes of kernels. On the cases, which have awkward sizes, each
+//! strategy is compared with the reference; the shapes have the sizes of real models and are timed.
+//! Both are in the kernel's own file, or in `<name>/cases.rs` if they are long.
 
 mod cases;
 pub(in crate::kernels) mod grok;
@@ -16,34 +16,33 @@ pub use shapes::{BenchShape, Shapes};
 use crate::Result;
 use crate::gpu::Kernel;
 
-/// A kernel with the calls that it is checked and timed on.
+/// A kernel with test cases and benchmark shapes.
 pub trait Checked: Kernel + Sized + 'static {
-    /// Adds calls of awkward sizes: one lane's worth, more than a workgroup's, no whole workgroups.
-    /// Every strategy computes them and is compared with the reference, with the tensors in buffers
-    /// and in textures.
+    /// Adds calls of awkward sizes: work for a single lane, for more than a workgroup, and for a
+    /// fraction of one. Every strategy runs them and is compared with the reference, with the
+    /// tensors in buffers and in textures.
     ///
     /// # Errors
-    /// When the device cannot hold their tensors.
+    /// When the device cannot hold the tensors.
     fn cases(cases: &mut Cases) -> Result<()>;
 
-    /// Adds calls whose shaders have texts that no case has, because of a weight format or an
-    /// operand that is left out. Their shaders are translated and validated, never run, so that
-    /// there may be many.
-    ///
+    /// Adds calls whose shader texts differ from those of the cases, because of a weight format or
+    /// an omitted operand. Their shaders are translated and validated but not run, so there may be
+    /// many.
     /// # Errors
-    /// When the device cannot hold their tensors.
+    /// When the device cannot hold the tensors.
     fn variants(_: &mut Cases) -> Result<()> {
         Ok(())
     }
 
-    /// Adds calls as real models make them, to be timed; at least one that is not large.
+    /// Adds calls with the sizes of real models, to be timed; at least one must be small.
     fn shapes(shapes: &mut Shapes);
 }
 
-/// A kernel by its name, with the functions of [`Checked`].
+/// A kernel's name with its [`Checked`] functions.
 #[derive(Clone, Copy)]
 pub struct Listed {
-    /// The name that the kernel gives itself.
+    /// The name that [`Kernel::name`] returns.
     pub name: &'static str,
     /// [`Checked::cases`].
     pub cases: fn(&mut Cases) -> Result<()>,
@@ -54,7 +53,7 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// The kernel `K`, which calls itself `name`.
+    /// The entry for kernel `K`, whose [`Kernel::name`] is `name`.
     pub const fn new<K: Checked>(name: &'static str) -> Self {
         Self { name, cases: K::cases, variants: K::variants, shapes: K::shapes }
     }

@@ -1,13 +1,13 @@
-//! The steps of models of the Llama family whose calls are timed, and tuned without a model.
+//! Steps of models of the Llama family, whose calls are timed and tuned without a model file.
 
 use crate::format::DType;
 
-/// Tokens of a prompt.
+/// Tokens in the prompt.
 pub(in crate::kernels) const PROMPT: usize = 256;
-/// SmolLM2's vocabulary.
+/// Vocabulary size of SmolLM2.
 pub(in crate::kernels) const VOCAB_SIZE: usize = 49152;
 
-/// The sizes of a model, and of a step of it.
+/// The sizes of a model and of one of its steps.
 pub(in crate::kernels) struct ModelStep {
     pub model: &'static str,
     pub dtype: DType,
@@ -16,11 +16,11 @@ pub(in crate::kernels) struct ModelStep {
     pub n_kv_heads: usize,
     pub head_dim: usize,
     pub intermediate_size: usize,
-    /// Rows of the embeddings, which are the output matrix too; 0 leaves out the calls of both.
+    /// Vocabulary size, the rows of the embeddings and of the output matrix; 0 omits both calls.
     pub vocab_size: usize,
-    /// Tokens of the step.
+    /// Tokens in the step.
     pub tokens: usize,
-    /// Tokens in the cache before it.
+    /// Tokens in the cache before the step.
     pub position: usize,
 }
 
@@ -37,7 +37,7 @@ const SMOL: ModelStep = ModelStep {
     position: 256,
 };
 
-/// The embeddings have 128256 rows, which take too long to make up.
+/// Without embeddings: their 128256 rows would take too long to make up.
 const LLAMA: ModelStep = ModelStep {
     model: "Llama-3.2-1B",
     dtype: DType::Q4_0,
@@ -51,12 +51,12 @@ const LLAMA: ModelStep = ModelStep {
     position: 256,
 };
 
-/// A token of each model, and a prompt of the smaller one.
+/// One token of each model, and a prompt of the smaller one.
 pub(in crate::kernels) static MODEL_STEPS: [ModelStep; 3] =
     [SMOL, ModelStep { tokens: PROMPT, position: 0, ..SMOL }, LLAMA];
 
 impl ModelStep {
-    /// The name of a call of the step.
+    /// The name of the step's call `label`.
     pub(in crate::kernels) fn call(&self, label: &str) -> String {
         let phase = match self.tokens {
             1 => "decode".to_owned(),
@@ -65,7 +65,7 @@ impl ModelStep {
         format!("{} {phase} {label}", self.model)
     }
 
-    /// Positions of the cache.
+    /// Capacity of the cache in positions.
     pub(in crate::kernels) fn capacity(&self) -> usize {
         (self.position + self.tokens).next_multiple_of(64)
     }

@@ -1,4 +1,4 @@
-//! Calls of real models' sizes, with weights and activations made up.
+//! Calls with the sizes of real models, with made-up weights and activations.
 
 use super::cases::{Case, Cases};
 use super::model_steps::ModelStep;
@@ -6,24 +6,24 @@ use crate::Result;
 use crate::gpu::{Device, Gpu, Kernel};
 use std::sync::Arc;
 
-/// Makes the tensors of a call, and the call.
+/// Creates the tensors of a call, and the call.
 type Build = dyn Fn(&mut Cases) -> Result<Arc<dyn Kernel>>;
 
 /// A call to be timed.
 pub struct BenchShape {
-    /// Its name, for instance "SmolLM2-135M decode ffn_down".
+    /// The name of the call, such as "SmolLM2-135M decode ffn_down".
     pub what: String,
-    /// Tokens in the cache, for the cost.
+    /// Tokens in the cache, which the cost depends on.
     pub context: usize,
-    /// Whether its tensors take long to make up, so that tests of the list leave it out.
+    /// Whether its tensors take long to make up, so that tests of the list skip it.
     pub large: bool,
-    /// Whether `kaiwu autotune` takes it where it is given no model.
+    /// Whether `kaiwu autotune` includes the call when no model is given.
     pub tuned: bool,
     build: Box<Build>,
 }
 
 impl BenchShape {
-    /// A call by its name, with `context` tokens in the cache for its cost; `build` makes it.
+    /// A call by its name, with `context` tokens in the cache for its cost; `build` creates it.
     pub fn new(
         what: impl Into<String>,
         context: usize,
@@ -33,31 +33,31 @@ impl BenchShape {
         Self { what: what.into(), context, large: false, tuned: false, build }
     }
 
-    /// The call with its tensors on a device.
+    /// Creates the call with its tensors on a device.
     ///
     /// # Errors
-    /// When the device cannot hold them.
+    /// When the device cannot hold the tensors.
     pub fn case(&self, gpu: &Arc<Gpu>) -> Result<Case> {
         let mut cases = Cases::new(Device::Gpu(Arc::clone(gpu)));
         let kernel = (self.build)(&mut cases)?;
         Ok(cases.finish(self.what.clone(), kernel))
     }
 
-    /// Says that its tensors take long to make up.
+    /// Marks the call as one whose tensors take long to make up.
     pub fn large(&mut self) {
         self.large = true;
     }
 }
 
-/// Calls to be timed, in the making.
+/// Collects calls to be timed.
 #[derive(Default)]
 pub struct Shapes {
-    /// The calls so far.
+    /// The calls added so far.
     pub all: Vec<BenchShape>,
 }
 
 impl Shapes {
-    /// Adds a call under a name that says whose it is.
+    /// Adds a call under a name that says which model it belongs to.
     pub fn add<K: Kernel + 'static>(
         &mut self,
         what: impl Into<String>,
@@ -70,7 +70,7 @@ impl Shapes {
         &mut self.all[index]
     }
 
-    /// Adds the call `label` of a step of a model.
+    /// Adds the call `label` of a model's step.
     pub(in crate::kernels) fn add_of_model<K: Kernel + 'static>(
         &mut self,
         step: &'static ModelStep,

@@ -1,4 +1,4 @@
-//! The gated half of a feed-forward layer: two products and what joins them.
+//! The gated half of a feed-forward layer: two matrix products and their combination.
 
 mod cases;
 
@@ -10,7 +10,7 @@ use crate::gpu::{
 };
 use crate::kernels::pointwise::activation::gelu;
 
-/// What a gate goes through before it is multiplied.
+/// The activation function of the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gate {
     /// x / (1 + exp(-x)).
@@ -20,7 +20,7 @@ pub enum Gate {
 }
 
 impl Gate {
-    /// The file in `shaders/lib`.
+    /// Name of the file in `shaders/lib` that implements it.
     fn finish(self) -> &'static str {
         match self {
             Self::Silu => "finish_swiglu",
@@ -36,16 +36,16 @@ impl Gate {
     }
 }
 
-/// `y[t] = gate(W_gate · x) * (W_up · x)`, the rows of W, or of each of its experts, being those of
-/// the gate and then those of up.
+/// `y[t] = gate(W_gate · x) * (W_up · x)`. W, or the part of each expert in it, has the rows of
+/// W_gate followed by those of W_up.
 pub struct GateUp {
     /// Activations and their normalisation.
     pub input: Input,
-    /// Weights [2 F, C], F a multiple of 64.
+    /// Weights [2 F, C], where F is a multiple of 64.
     pub w: Part,
     /// The result [T, F].
     pub y: Tensor,
-    /// What the gate goes through.
+    /// The activation function of the gate.
     pub gate: Gate,
 }
 
@@ -55,7 +55,7 @@ impl Kernel for GateUp {
     }
 
     fn operands(&self) -> Vec<Operand> {
-        // The slots of a gate group and its up group differ by a whole number of sixteens.
+        // The slots of a gate group and its up group differ by a multiple of sixteen.
         let rows = self.input.rows(&self.w);
         assert_eq!(rows % 128, 0, "{}: gate and up are not whole tiles", self.w.tensor.label());
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Products of f32 matrices, transposed as forward and backward passes need them.
+//! Products of f32 matrices, with the transpositions of forward and backward passes.
 
 use crate::Result;
 use crate::gpu::{
@@ -11,22 +11,22 @@ use crate::kernels::pointwise::add::Add;
 /// Which operand of a product is stored transposed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
-    /// A [M, K] · B [K, N]
+    /// A [M, K] · B [K, N].
     Nn,
-    /// A [M, K] · B [N, K] transposed: activations and a weight matrix
+    /// A [M, K] · B [N, K] transposed: activations and a weight matrix.
     Nt,
-    /// A [K, M] transposed · B [K, N]: the gradient of a weight matrix
+    /// A [K, M] transposed · B [K, N]: the gradient of a weight matrix.
     Tn,
 }
 
-/// `C = alpha * op(A) · op(B) (+ base)`, C [M, N]. Widths are multiples of 4.
+/// `C = alpha * op(A) · op(B) (+ base)`, where C is [M, N]. Widths are multiples of 4.
 #[derive(Clone)]
 pub struct Gemm {
     /// Left operand.
     pub a: Tensor,
     /// Right operand.
     pub b: Tensor,
-    /// Added to the product [M, N]: a residual, or a gradient so far.
+    /// Added to the product [M, N], such as a residual or a gradient so far.
     pub base: Option<Tensor>,
     /// The result [M, N].
     pub c: Tensor,
@@ -37,7 +37,7 @@ pub struct Gemm {
 }
 
 impl Gemm {
-    /// `y = x · Wᵀ (+ residual)`: x [T, K], W [N, K].
+    /// `y = x · Wᵀ (+ residual)`, where x is [T, K] and W is [N, K].
     pub fn linear(x: &Tensor, w: &Tensor, residual: Option<&Tensor>, y: &Tensor) -> Self {
         Self {
             a: x.clone(),
@@ -49,7 +49,7 @@ impl Gemm {
         }
     }
 
-    /// M, N, K.
+    /// The sizes M, N and K.
     fn sizes(&self) -> [usize; 3] {
         let (m, k) = match self.form {
             Form::Nn | Form::Nt => (self.a.dim(0), self.a.dim(1)),
@@ -79,7 +79,7 @@ impl Gemm {
         })
     }
 
-    /// A workgroup owns `rows` rows, 32 or 64, and 64 columns.
+    /// A workgroup computes `rows` rows, 32 or 64, of 64 columns.
     fn workgroup_tile(&self, rows: u32) -> Strategy {
         let [m, n, _] = self.sizes();
         Strategy {
@@ -92,17 +92,17 @@ impl Gemm {
         }
     }
 
-    /// Not measured on a GPU: smaller tiles where the larger ones are too few to keep a GPU's cores
-    /// busy.
+    /// The usual workgroup tile: smaller where large tiles would be too few to keep a GPU's cores
+    /// busy. The limit is an estimate.
     fn usual_workgroup_tile(&self) -> Strategy {
         let large = self.workgroup_tile(64);
         if large.grid[0] * large.grid[1] >= 128 { large } else { self.workgroup_tile(32) }
     }
 
-    /// A lane owns `rows` rows and `texels` texels of columns, and a turn of its loop takes `steps`
-    /// times four columns of the depth. Large tiles load less, and long turns keep sums where they
-    /// are for longer, but the code of a turn must fit a core's cache of instructions: 32 KiB, of
-    /// which 32 rows times two texels or two steps take most.
+    /// A lane computes `rows` rows of `texels` texels of columns, and an iteration of its loop
+    /// covers `steps` times four columns of the depth. Large tiles load less, and long iterations
+    /// keep sums in registers for longer, but the code of an iteration must fit a core's
+    /// instruction cache of 32 KiB. 32 rows times two texels or two steps take most of that.
     fn tile(&self, broadcast: bool, rows: u32, texels: u32, steps: u32) -> Strategy {
         let [m, n, k] = self.sizes();
         Strategy {
@@ -123,9 +123,9 @@ impl Gemm {
         }
     }
 
-    /// A lane holds `texels` texels of columns of B and walks through rows of A, where the depth is
-    /// small enough: what the lanes hold, 16 KiB for each 128 of the depth and texel, is to stay in
-    /// a core's nearest cache.
+    /// A lane holds `texels` texels of columns of B and iterates over rows of A. The depth must be
+    /// small enough for a core's nearest cache: the lanes hold 16 KiB for each 128 of the depth and
+    /// texel.
     fn stationary(&self, texels: u32) -> Option<Strategy> {
         const TURNS: u32 = 64;
         let [m, n, k] = self.sizes();
@@ -144,8 +144,8 @@ impl Gemm {
         })
     }
 
-    /// Two texels load a row of A half as often; few workgroups leave a core idle at the end, and
-    /// two cores want four at least.
+    /// The usual number of texels: two load each row of A half as often, but at least four
+    /// workgroups are needed so that two cores finish together.
     fn usual_stationary(&self) -> Option<Strategy> {
         let of = |texels, least| {
             self.stationary(texels).filter(|tile| tile.grid[0] * tile.grid[1] >= least)
@@ -185,7 +185,7 @@ impl Kernel for Gemm {
             0 => self.tile(true, 32, 1, 2),
             _ => self.tile(true, 32, 2, 1),
         };
-        // Two cores want four pieces at least.
+        // At least four pieces keep two cores busy.
         let enough = large.grid[0] * large.grid[1] >= 4;
         let shared = if enough { large } else { self.tile(true, 16, 1, 1) };
         let held = self.usual_stationary().filter(|_| can.software);
@@ -200,7 +200,7 @@ impl Kernel for Gemm {
         let lanes = [(16, 1, 1), (32, 1, 1), (64, 1, 1), (32, 2, 1), (32, 1, 2)];
         let lanes = lanes.into_iter().filter(|(.., steps)| depth4.is_multiple_of(*steps));
         let lanes = lanes.map(|(rows, texels, steps)| self.tile(true, rows, texels, steps));
-        // A GPU has no cache that would hold what its lanes keep of B.
+        // The data that its lanes hold of B does not fit a GPU's cache.
         let held = [1, 2]
             .into_iter()
             .filter(|_| can.software)
@@ -264,7 +264,8 @@ impl Kernel for Gemm {
     }
 }
 
-/// M, N, K: one lane's worth, whole tiles, and neither rows, columns nor steps that fill one.
+/// M, N, K of the cases: work for a single lane, whole tiles, and rows, columns and steps that do
+/// not fill one.
 const CASE_SIZES: [(usize, usize, usize); 8] = [
     (4, 4, 4),
     (32, 32, 16),
@@ -280,7 +281,7 @@ impl Checked for Gemm {
     fn cases(cases: &mut Cases) -> Result<()> {
         for (index, (m, n, k)) in CASE_SIZES.into_iter().enumerate() {
             for form in [Form::Nn, Form::Nt, Form::Tn] {
-                // Rows need not come in fours where they are no columns of another operand.
+                // The rows are a multiple of four only if they are columns in memory.
                 let (m, k) = if form == Form::Tn { (m, k - index % 2) } else { (m - 1, k) };
                 let kernel = Self {
                     a: cases.filled("a", &if form == Form::Tn { [k, m] } else { [m, k] })?,

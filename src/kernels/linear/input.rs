@@ -1,40 +1,40 @@
-//! What all products take: activations with their normalisation, and what is added to the sums.
+//! The inputs that all products share: activations, their normalisation, and a bias.
 
 use super::matrix::Part;
 use crate::format::DType;
 use crate::gpu::{HostMemory, Operand, Parameter, Tensor, Tolerance};
 use crate::kernels::moe::experts::Experts;
 
-/// The shared half of the products: `W · norm(x[t]) + bias` for tokens t.
+/// The shared part of the products: `W · norm(x[t]) + bias` for tokens t.
 #[derive(Clone)]
 pub struct Input {
     /// Activations [T, C].
     pub x: Tensor,
-    /// RMSNorm's gain `[C]`; without it x is taken as it is.
+    /// RMSNorm's gain `[C]`; `None` uses x without normalisation.
     pub gain: Option<Tensor>,
-    /// RMSNorm's epsilon.
+    /// Epsilon of RMSNorm.
     pub eps: f32,
-    /// What is added to the rows of the whole matrix, padded to fours: to all tokens alike `[R]`,
-    /// or to each its own [T, R].
+    /// Added to the rows of the whole matrix, padded to fours: one bias for all tokens `[R]`, or
+    /// one for each token [T, R].
     pub bias: Option<Tensor>,
-    /// Row of x that token 0 stands for.
+    /// The row of x for token 0.
     pub first_token: usize,
-    /// Count of tokens.
+    /// Number of tokens T.
     pub tokens: usize,
-    /// Where W is a stack of experts of which each token has chosen one.
+    /// The chosen experts, if W is a stack of experts.
     pub experts: Option<Experts>,
 }
 
-/// Sums of a thousand terms in another order, of weights up to a few units.
+/// Allows for sums of a thousand terms in another order, with weights up to a few units.
 pub(in crate::kernels) const TOLERANCE: Tolerance = Tolerance { absolute: 1e-3, relative: 1e-3 };
 
 impl Input {
-    /// `tokens` tokens from the first on, normalised with `gain`.
+    /// The first `tokens` tokens, normalised with `gain`.
     pub fn normed(x: &Tensor, gain: &Tensor, eps: f32, tokens: usize) -> Self {
         Self { gain: Some(gain.clone()), eps, ..Self::plain(x, tokens) }
     }
 
-    /// `tokens` tokens from the first on, as they are.
+    /// The first `tokens` tokens without normalisation.
     pub fn plain(x: &Tensor, tokens: usize) -> Self {
         Self {
             x: x.clone(),
@@ -47,7 +47,7 @@ impl Input {
         }
     }
 
-    /// The input with this bias added to the products.
+    /// This input with `bias` added to the products.
     pub fn with_bias(self, bias: Option<&Tensor>) -> Self {
         Self { bias: bias.cloned(), ..self }
     }
@@ -86,18 +86,18 @@ impl Input {
         all
     }
 
-    /// Rows that a token is multiplied with: those of W, or of one expert, padded to fours.
+    /// Rows that a token is multiplied with: those of W or of one expert, padded to fours.
     pub(in crate::kernels) fn rows(&self, w: &Part) -> usize {
         self.experts.as_ref().map_or(w.planes.rows4 * 4, |experts| experts.rows)
     }
 
-    /// From one token's bias to the next one's.
+    /// Numbers between the biases of consecutive tokens.
     fn bias_width(&self) -> usize {
         self.bias.as_ref().filter(|bias| bias.shape().len() == 2).map_or(0, |bias| bias.dim(1))
     }
 
-    /// The tokens' products in plain loops, each with its token, padded to fours. Row 0 takes
-    /// number `first` of the bias. A token whose expert is in another part has none.
+    /// Computes the tokens' products in plain loops, each with its token index and padded to fours.
+    /// Row 0 uses number `first` of the bias. Tokens whose expert is in another part are left out.
     pub(in crate::kernels) fn reference(
         &self,
         w: &Part,
@@ -138,7 +138,7 @@ impl Input {
         computed.filter(|(token, _)| begin[*token].is_some()).collect()
     }
 
-    /// What the tokens are multiplied with [tokens, width].
+    /// The normalised activations of the tokens [tokens, width].
     fn reference_norm(&self, w: &Part, memory: &mut HostMemory) -> Vec<f32> {
         let width = w.planes.blocks * 32;
         let x = memory.f32(&self.x);

@@ -1,4 +1,4 @@
-//! A product whose rows go anywhere in its result, and through a function.
+//! A product written to a range of columns of its result, with an activation function.
 
 mod cases;
 
@@ -11,23 +11,23 @@ use crate::gpu::{
 use crate::kernels::pointwise::activation::gelu;
 use crate::kernels::pointwise::normal::gelu_exact;
 
-/// What the rows of a product go through.
+/// The function applied to the rows of a product.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Function {
-    /// Nothing.
+    /// No function.
     Identity,
-    /// GELU in its approximation by tanh.
+    /// GELU in its tanh approximation.
     Gelu,
-    /// GELU by the error function.
+    /// GELU with the error function.
     GeluExact,
-    /// max(x, 0).
+    /// ReLU: max(x, 0).
     Relu,
-    /// cap * tanh(x / cap).
+    /// A soft limit: cap * tanh(x / cap).
     Cap(f32),
 }
 
 impl Function {
-    /// The file in `shaders/lib`.
+    /// Name of the file in `shaders/lib` that implements it.
     fn finish(self) -> &'static str {
         match self {
             Self::Identity => "finish_rows",
@@ -39,15 +39,16 @@ impl Function {
     }
 }
 
-/// `y[t] = f(W · norm(x[t]) + bias)`, the rows of W going to columns `first_row ..` of y.
+/// `y[t] = f(W · norm(x[t]) + bias)`, where the rows of W go to the columns from `first_row` on in
+/// y.
 pub struct Linear {
     /// Activations, their normalisation, and the bias of all columns of y.
     pub input: Input,
     /// Weights [R, C], or a part of their rows.
     pub w: Part,
-    /// Column of y, and number of the bias, that the first row of w goes to; a multiple of 4.
+    /// Column of y, and index in the bias, of the first row of w; a multiple of 4.
     pub first_row: usize,
-    /// What the sums go through.
+    /// The function f.
     pub function: Function,
     /// The result [T, width].
     pub y: Tensor,
@@ -69,7 +70,7 @@ impl Kernel for Linear {
         let mut all = self.input.parameters(&self.w);
         all.push(Parameter::U32("width4", self.y.dim(1) as u32 / 4));
         all.push(Parameter::U32("first4", self.first_row as u32 / 4));
-        // Without it the text is that of `Matmul`, which is then compiled already.
+        // Without a cap the text equals that of `Matmul`, so its pipeline is shared.
         if let Function::Cap(cap) = self.function {
             all.push(Parameter::F32("softcap", cap));
         }

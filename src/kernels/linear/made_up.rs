@@ -1,4 +1,4 @@
-//! Made-up inputs that the cases of several products have.
+//! Made-up inputs for the cases of several products.
 
 use super::input::Input;
 use super::matrix::Part;
@@ -6,7 +6,7 @@ use crate::Result;
 use crate::format::DType;
 use crate::kernels::checked::Cases;
 
-/// Activations [tokens, columns], normalised or as they are.
+/// Activations [tokens, columns], with or without normalisation.
 pub(super) fn input(
     cases: &mut Cases,
     normed: bool,
@@ -21,11 +21,11 @@ pub(super) fn input(
     }
 }
 
-/// Tokens, and size of the matrix, of the cases in which each token has a bias of its own.
+/// Tokens and matrix size in the cases with a separate bias for each token.
 pub(super) const OWN_BIAS_TOKENS: [usize; 3] = [1, 9, 33];
 pub(super) const OWN_BIAS_SIZE: [usize; 2] = [128, 96];
 
-/// Activations and a bias of each token's own, which is wider than the rows.
+/// Activations with a separate bias for each token, which is wider than the rows.
 pub(super) fn own_biases(cases: &mut Cases, tokens: usize) -> Result<(Input, Part, String)> {
     let [rows, columns] = OWN_BIAS_SIZE;
     let input = input(cases, false, [tokens, columns], 0.0)?;
@@ -35,20 +35,20 @@ pub(super) fn own_biases(cases: &mut Cases, tokens: usize) -> Result<(Input, Par
     Ok((input.with_bias(Some(&bias)), w, what))
 }
 
-/// A call of which only the shader's text is looked at.
+/// A call of which only the shader text is checked.
 pub(super) struct Variant {
     pub input: Input,
     pub w: Part,
     pub tokens: usize,
     pub normed: bool,
-    /// In words.
+    /// A description of the variant.
     pub what: String,
 }
 
 /// Rows and columns of the variants' matrices.
 pub(super) const VARIANT_SIZE: [usize; 2] = [128, 256];
 
-/// Each weight format, for one token and for many, with and without a norm before the product.
+/// Each weight format, for one and for several tokens, with and without a norm before the product.
 pub(super) fn for_each_variant(
     cases: &mut Cases,
     mut add: impl FnMut(&mut Cases, Variant) -> Result<()>,

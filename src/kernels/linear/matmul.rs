@@ -1,5 +1,5 @@
-//! Products of a weight matrix with activations, with the normalisation before and what follows in
-//! the same kernel.
+//! Products of a weight matrix with activations; normalisation, bias and residual are part of the
+//! kernel.
 
 mod cases;
 
@@ -16,14 +16,14 @@ pub struct Matmul {
     pub input: Input,
     /// Weights [R, C], or a part of their rows.
     pub w: Part,
-    /// What is added, of y's shape.
+    /// Added to the result, with the shape of y.
     pub residual: Option<Tensor>,
-    /// The result [T, width]; row r of the matrix goes to column r.
+    /// The result [T, width]; row r of the matrix is written to column r.
     pub y: Tensor,
 }
 
 impl Matmul {
-    /// Column of y that row 0 goes to.
+    /// The column of y for row 0 of this part.
     fn first(&self) -> usize {
         if self.input.experts.is_some() { 0 } else { self.w.first }
     }

@@ -1,10 +1,11 @@
-//! What a product costs: bytes and operations that it needs, and what its strategies read besides.
+//! The cost of a product: the bytes and operations that it needs, and what its strategies read in
+//! addition.
 
 use super::input::Input;
 use super::matrix::Part;
 use crate::gpu::{Constant, Cost, Strategy, Surplus};
 
-/// Counts of tokens that are tuned alike.
+/// The class of a number of tokens; sizes in one class share a tuning result.
 pub(in crate::kernels) fn few_or_many(tokens: usize) -> &'static str {
     match tokens {
         0..=1 => "1",
@@ -14,26 +15,26 @@ pub(in crate::kernels) fn few_or_many(tokens: usize) -> &'static str {
 }
 
 impl Input {
-    /// Format, tokens, rows and columns.
+    /// Describes format, tokens, rows and columns.
     pub(in crate::kernels) fn shape(&self, w: &Part) -> String {
         let norm = if self.gain.is_some() { ", norm" } else { "" };
         let (tokens, rows, chosen) = match &self.experts {
             None => (few_or_many(self.tokens), w.rows(), ""),
-            // Each for itself, however many.
+            // Each choice is computed separately, so their number does not matter.
             Some(experts) if experts.groups.is_none() => ("1", experts.rows, ", chosen"),
             Some(experts) => (few_or_many(self.tokens), experts.rows, ", grouped"),
         };
         format!("{} {tokens} x {rows} x {}{norm}{chosen}", w.format(), w.columns())
     }
 
-    /// How often the rows of all of W are read at least: of experts, the tokens' own. That two
-    /// tokens may choose the same is not known before.
+    /// How often the rows of all of W are read at least. Of experts, each token reads its own; that
+    /// two tokens may choose the same expert is not known in advance.
     fn share_of(&self, w: &Part, bytes: u64) -> u64 {
         match &self.experts {
             None => bytes,
             Some(experts) => {
                 let count = experts.count(w).max(1);
-                // Of many, all at most, each once.
+                // Grouped choices read each expert at most once.
                 let read =
                     if experts.groups.is_some() { self.tokens.min(count) } else { self.tokens };
                 bytes / count as u64 * read as u64
@@ -41,7 +42,7 @@ impl Input {
         }
     }
 
-    /// Bytes of the rows as their source stores them.
+    /// Bytes of the rows as stored in their file.
     pub(in crate::kernels) fn necessary(&self, w: &Part) -> u64 {
         self.share_of(w, w.row_bytes() * w.rows() as u64)
     }
@@ -55,14 +56,14 @@ impl Input {
         }
     }
 
-    /// Bytes of so many tokens' activations, and of the gain.
+    /// Bytes of the activations of `tokens` tokens, and of the gain.
     fn activation_bytes(&self, w: &Part, tokens: usize) -> u64 {
         let rows = tokens + usize::from(self.gain.is_some());
         4 * (w.planes.blocks * 32 * rows) as u64
     }
 
-    /// Every workgroup reads the activations of its tokens, and for many tokens its rows of the
-    /// weights.
+    /// Every workgroup reads the activations of its tokens and, if there are several tiles of
+    /// tokens, its rows of the weights again.
     pub(in crate::kernels) fn surplus(&self, w: &Part, strategy: &Strategy) -> Surplus {
         let workgroups: u64 = strategy.grid.iter().map(|&count| u64::from(count)).product();
         let tile = strategy.constants.iter().find_map(|constant| match constant {
@@ -77,7 +78,8 @@ impl Input {
         Surplus { memory: 0, again }
     }
 
-    /// Iterations of a workgroup of the strategies for one token, each a block of 32 columns.
+    /// Loop iterations of a workgroup in the strategies for one token, each over a block of 32
+    /// columns.
     pub(in crate::kernels) fn iterations(&self, w: &Part, strategy: &Strategy) -> Option<usize> {
         (strategy.entry == "matvec").then_some(w.planes.blocks)
     }

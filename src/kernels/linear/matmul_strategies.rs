@@ -1,5 +1,5 @@
-//! How the products' work is split: between lanes that never meet, or over workgroups that share
-//! their memory.
+//! How the work of products is split: between independent lanes, or over workgroups that share
+//! memory.
 
 use super::input::Input;
 use super::matrix::Part;
@@ -8,19 +8,19 @@ use crate::gpu::{Capabilities, Constant, Needs, StorageKind, Strategy};
 use crate::kernels::moe::experts::Experts;
 use crate::kernels::moe::group_choices::GroupChoices;
 
-/// One product to be split.
+/// One product to split.
 struct Split<'a> {
     w: &'a Part,
     tokens: usize,
-    /// The file in `shaders/lib` for what follows the product.
+    /// Name of the file in `shaders/lib` for the operations after the product.
     finish: &'static str,
-    /// A lane computes rows r and r + rows / 2.
+    /// Whether a lane computes rows r and r + rows / 2.
     paired: bool,
-    /// Row groups that a token is multiplied with.
+    /// Groups of four rows that a token is multiplied with.
     rows4: usize,
-    /// Tokens that are computed each for itself, because they chose experts of their own.
+    /// Number of tokens computed separately, because each has its own expert.
     alone: u32,
-    /// Groups of tokens that chose the same expert.
+    /// Number of groups of tokens that chose the same expert.
     groups: Option<u32>,
 }
 
@@ -32,13 +32,13 @@ impl Input {
         Split { w, tokens: self.tokens, finish, paired, rows4: self.rows(w) / 4, alone, groups }
     }
 
-    /// Whether the strategies for one token are taken.
+    /// Whether to use the strategies for one token.
     fn one(&self, can: &Capabilities) -> bool {
         let grouped = |experts: &Experts| experts.groups.is_some() && !can.deterministic;
         self.tokens == 1 || self.experts.as_ref().is_some_and(|experts| !grouped(experts))
     }
 
-    /// Tiles and splits of other sizes.
+    /// Strategies with other tile sizes and splits.
     pub(in crate::kernels) fn sizes(
         &self,
         w: &Part,
@@ -68,7 +68,7 @@ impl Input {
         broadcast.into_iter().chain(own).chain(tiles).collect()
     }
 
-    /// `paired`: a lane computes rows r and r + rows / 2.
+    /// The strategies of the product; with `paired`, a lane computes rows r and r + rows / 2.
     pub(in crate::kernels) fn strategies(
         &self,
         w: &Part,
@@ -77,10 +77,10 @@ impl Input {
         can: &Capabilities,
     ) -> Vec<Strategy> {
         let split = self.split(w, finish, paired);
-        // Tokens with experts of their own are all summed like one.
+        // Tokens with separate experts are always summed like a single token.
         if can.deterministic && self.experts.is_none() {
-            // One token is summed like many: a tile's width does not change the order in which a
-            // token is summed.
+            // A single token is summed in the same order as several: the width of a tile does not
+            // change the order.
             let tokens = if self.tokens == 1 { 1 } else { 8 };
             let lanes = vec![split.matmul(true, tokens), split.matmul(false, tokens)];
             return can.allowed(lanes, split.workgroup_tiles(32));
@@ -99,7 +99,7 @@ impl Input {
 }
 
 impl Split<'_> {
-    /// Pairs of row groups, each one lane's.
+    /// Pairs of row groups, one for each lane.
     fn pairs(&self) -> usize {
         self.rows4.div_ceil(2)
     }
@@ -114,10 +114,10 @@ impl Split<'_> {
         all
     }
 
-    /// What is smaller, weights or activations, is gone over again and again, and should stay in
-    /// the caches.
+    /// Whether to iterate over tokens first. The smaller of weights and activations is read
+    /// repeatedly, and should stay in the caches.
     fn tokens_first(&self) -> bool {
-        // Groups that follow one another have experts of their own.
+        // Consecutive groups have different experts.
         self.groups.is_none()
             && self.w.tensor.bytes() > 4 * (self.tokens * self.w.planes.blocks * 32) as u64
     }
@@ -137,14 +137,14 @@ impl Split<'_> {
             entry: "matvec",
             source: include_str!("../../../shaders/linear/matvec.wgsl"),
             constants: self.constants(&[("BROADCAST", Constant::Switch(broadcast))]),
-            // A workgroup of eight lanes lies within one subgroup only where subgroups have eight
-            // lanes or more.
+            // A workgroup of eight lanes lies within one subgroup only if subgroups have at least
+            // eight lanes.
             needs: Needs::lanes(8).subgroup(if broadcast { 8 } else { 0 }),
             grid: [self.pairs().div_ceil(8) as u32, self.alone, 1],
         }
     }
 
-    /// Tiles of `tokens` tokens: fewer than eight, or whole eights.
+    /// Tiles of `tokens` tokens: fewer than eight, or a multiple of eight.
     fn matmul(&self, broadcast: bool, tokens: u32) -> Strategy {
         Strategy {
             name: if broadcast { "matmul_broadcast" } else { "matmul" },
@@ -164,7 +164,8 @@ impl Split<'_> {
     }
 
     fn workgroup_columns(&self) -> Strategy {
-        // Not measured on a GPU: more lanes a workgroup only where each still has a few blocks.
+        // More lanes in a workgroup only if each still has several blocks; the limit is an
+        // estimate.
         self.workgroup_columns_of(if self.w.planes.blocks > 32 { 16 } else { 8 })
     }
 
@@ -181,7 +182,7 @@ impl Split<'_> {
     }
 
     fn subgroup_columns(&self, can: &Capabilities) -> Strategy {
-        // A subgroup of eight has two splits, so that there is something to shuffle.
+        // A subgroup of eight lanes has two splits, so that there is something to shuffle.
         let span = can.subgroup.clamp(8, 32);
         self.subgroup_columns_of(span, if span == 8 { 4 } else { 8 })
     }
@@ -201,7 +202,7 @@ impl Split<'_> {
         }
     }
 
-    /// After the same strategy on weights that are read as halves, where they are some in a buffer.
+    /// `strategy`, preceded by a variant that reads half-precision weights in a buffer directly.
     fn and_with_halves(&self, strategy: Strategy, can: &Capabilities) -> Vec<Strategy> {
         let name = match strategy.entry {
             "matvec_subgroup_columns" => "matvec_subgroup_columns_half",
@@ -212,8 +213,8 @@ impl Split<'_> {
         read.into_iter().chain([strategy]).collect()
     }
 
-    /// Tiles of `tokens` tokens, a multiple of 32. Weights that are halves may stay so in workgroup
-    /// memory, exactly and in half of it, whatever storage they come from.
+    /// Tiles of `tokens` tokens, a multiple of 32. Half-precision weights may stay halves in
+    /// workgroup memory, which is exact and takes half the space, for any kind of storage.
     fn workgroup_tiles(&self, tokens: u32) -> Vec<Strategy> {
         let halves = (self.w.dtype() == DType::F16).then(|| {
             let tile = self.workgroup_tile(tokens, true);

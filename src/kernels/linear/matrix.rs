@@ -1,5 +1,4 @@
-//! A weight matrix on the device: packed, and split by rows where it exceeds what can be bound at
-//! once.
+//! A weight matrix on the device: packed, and split by rows if it exceeds the limit of one binding.
 
 use crate::format::quant::{Planes, pack_row};
 use crate::format::{DType, blocks};
@@ -7,26 +6,26 @@ use crate::gpu::{Allocator, Element, Gpu, Parameter, Tensor, TensorSpec};
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// Rows of sixteen slots: what a matrix's rows are split by.
+/// Rows in sixteen slots: parts of a matrix are multiples of this.
 pub const TILE: usize = 64;
-/// Texels packed at a time.
+/// Texels packed in one step.
 const PIECE_TEXELS: usize = 1 << 14;
 
-/// Where a matrix's rows come from: a mapped file, or several stacked on one another.
+/// A source of a matrix's rows: a mapped file, or several stacked on one another.
 pub trait RowSource: Send + Sync {
-    /// Format of every row.
+    /// Format of the rows.
     fn dtype(&self) -> DType;
-    /// Count of rows.
+    /// Number of rows.
     fn rows(&self) -> usize;
-    /// Weights in a row.
+    /// Number of weights in a row.
     fn columns(&self) -> usize;
-    /// Row `row` as the file stores it.
+    /// The bytes of row `row` as stored in the file.
     fn row(&self, row: usize) -> &[u8];
-    /// Told when the rows are on the device and will not be read soon.
+    /// Tells the source that the rows are on the device and will not be read soon.
     fn release(&self) {}
 }
 
-/// Rows in memory: for tests and small matrices.
+/// Rows in host memory, for tests and small matrices.
 pub struct OwnedRows {
     dtype: DType,
     columns: usize,
@@ -34,7 +33,7 @@ pub struct OwnedRows {
 }
 
 impl OwnedRows {
-    /// `bytes` holds whole rows of `columns` weights.
+    /// Takes `bytes` as whole rows of `columns` weights.
     #[track_caller]
     pub fn new(dtype: DType, columns: usize, bytes: Vec<u8>) -> Self {
         let row = dtype.bytes_for(columns as u64).expect("columns are whole blocks") as usize;
@@ -62,14 +61,14 @@ impl RowSource for OwnedRows {
     }
 }
 
-/// Rows `first..first + rows` of a matrix, in one tensor.
+/// Rows `first..first + rows` of a matrix in one tensor.
 #[derive(Clone)]
 pub struct Part {
     /// The packed texels.
     pub tensor: Tensor,
-    /// Where its planes are.
+    /// Positions of the planes in the tensor.
     pub planes: Planes,
-    /// First row.
+    /// Index of the first row.
     pub first: usize,
     source: Arc<dyn RowSource>,
 }
@@ -82,10 +81,10 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Packs `source` and sends it to a tensor of `allocator`.
+    /// Packs `source` into tensors from `allocator`.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the matrix.
     pub fn load(
         allocator: &dyn Allocator,
         label: &str,
@@ -94,10 +93,11 @@ impl Matrix {
         Self::reserve(allocator, label, source, TILE)?.filled(allocator)
     }
 
-    /// The same in parts of `part_rows` rows each, a multiple of 64, whether or not they fit.
+    /// Packs `source` into parts of `part_rows` rows each, a multiple of 64, even if they would fit
+    /// together.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the matrix.
     pub fn load_parts(
         allocator: &dyn Allocator,
         label: &str,
@@ -107,11 +107,11 @@ impl Matrix {
         Self::reserve_parts(allocator, label, source, part_rows)?.filled(allocator)
     }
 
-    /// Room for `source` from `allocator`, to be filled later. Parts are whole steps of `step` rows, a
-    /// multiple of 64: the rows of an expert, for instance.
+    /// Allocates tensors for `source` from `allocator`, to be filled later. Parts are multiples of
+    /// `step` rows, a multiple of 64, such as the rows of an expert.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the matrix.
     pub fn reserve(
         allocator: &dyn Allocator,
         label: &str,
@@ -122,7 +122,7 @@ impl Matrix {
         let format = source.dtype().format();
         let most =
             allocator.gpu().map_or(u64::MAX, |gpu| gpu.capabilities().max_tensor_bytes() / 16);
-        // Parts are equal but for the last.
+        // Parts are equal except for the last one.
         let steps_that_fit = most / Planes::new(format, step, columns).texels as u64;
         if steps_that_fit == 0 {
             return Err(Error::Device(format!(
@@ -160,13 +160,13 @@ impl Matrix {
         Ok(self)
     }
 
-    /// Packs the rows and sends them to the device, where they have room.
+    /// Packs the rows and uploads them into the allocated tensors.
     ///
     /// # Errors
     /// When the device fails.
     pub fn fill(&self, gpu: &Gpu) -> Result<()> {
         let (format, columns) = (self.dtype().format(), self.columns());
-        // In pieces, so that neither the heap nor the staging memory ever holds a large matrix.
+        // In pieces, so that neither the heap nor staging memory ever holds a large matrix.
         let piece_rows = (PIECE_TEXELS / Planes::new(format, TILE, columns).texels).max(1) * TILE;
         let mut words = vec![];
         for part in &self.parts {
@@ -190,7 +190,7 @@ impl Matrix {
         Ok(())
     }
 
-    /// Bytes of the rows as their source has them.
+    /// Bytes of the rows as stored in the source.
     pub fn source_bytes(&self) -> u64 {
         self.parts.first().map_or(0, |part| part.row_bytes() * self.rows() as u64)
     }
@@ -200,17 +200,17 @@ impl Matrix {
         self.source.dtype()
     }
 
-    /// Count of rows, the outputs of a product.
+    /// Number of rows, the outputs of a product.
     pub fn rows(&self) -> usize {
         self.source.rows()
     }
 
-    /// Count of columns, the inputs of a product.
+    /// Number of columns, the inputs of a product.
     pub fn columns(&self) -> usize {
         self.source.columns()
     }
 
-    /// The parts, by rows.
+    /// The parts, in the order of their rows.
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
@@ -227,39 +227,39 @@ impl Part {
         self.source.dtype()
     }
 
-    /// Weights in a row.
+    /// Number of weights in a row.
     pub fn columns(&self) -> usize {
         self.source.columns()
     }
 
-    /// Count of rows.
+    /// Number of rows in this part.
     pub fn rows(&self) -> usize {
         (self.source.rows() - self.first).min(self.planes.rows4 * 4)
     }
 
-    /// Count of rows of the whole matrix.
+    /// Number of rows in the whole matrix.
     pub fn all_rows(&self) -> usize {
         self.source.rows()
     }
 
-    /// Bytes of a row as its source stores it.
+    /// Bytes of a row as stored in the source.
     pub fn row_bytes(&self) -> u64 {
         self.dtype().bytes_for(self.columns() as u64).unwrap_or(0)
     }
 
-    /// Row `row` of this part as floats, straight from the source: a check of the packing too.
+    /// Row `row` of this part as floats, read from the source and not from the packed texels.
     pub fn row_f32(&self, row: usize, out: &mut [f32]) {
         blocks::dequantise(self.dtype(), self.source.row(self.first + row), out)
             .expect("row sources give whole rows");
     }
 
-    /// The name by which shaders include the file that unpacks it.
+    /// The name under which shaders include the file that unpacks the format.
     pub fn format(&self) -> &'static str {
         self.dtype().format().wgsl.name
     }
 
-    /// What `shaders/lib/matrix.wgsl` asks of the parameters of a kernel that computes `rows4`
-    /// groups of rows.
+    /// The parameters that `shaders/lib/matrix.wgsl` needs in a kernel that computes `rows4` groups
+    /// of four rows.
     pub fn parameters(&self, rows4: usize) -> Vec<Parameter> {
         let Planes { blocks, high, scales, supers, .. } = self.planes;
         [

@@ -1,4 +1,4 @@
-//! Matrix products: one token or many by packed weights, with what follows them fused in, and
+//! Matrix products: activations with packed weights, with the following operations fused in, and
 //! products of f32 matrices.
 
 pub(in crate::kernels) mod input;

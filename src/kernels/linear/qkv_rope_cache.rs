@@ -1,5 +1,5 @@
-//! Projection of queries, keys and values, with the rotation and the writing to the cache in the
-//! same kernel.
+//! Projects queries, keys and values, rotates them, and writes keys and values to the cache in one
+//! kernel.
 
 mod cases;
 
@@ -11,24 +11,24 @@ use crate::gpu::{
 };
 use crate::kernels::attention::cache::{CacheType, LayerCache, Side};
 
-/// Queries, keys and values of the tokens: projected, rotated, and the latter two written to the
-/// cache.
+/// Projects queries, keys and values of the tokens, rotates queries and keys, and writes keys and
+/// values to the cache.
 pub struct QkvRopeCache {
     /// Activations and their normalisation.
     pub input: Input,
-    /// Weights [(H + 2 K) D, C]: rows of the queries, the keys and the values, or some of them. In
-    /// queries and keys, the two numbers that are rotated together are neighbours.
+    /// Weights [(H + 2 K) D, C]: rows of the queries, keys and values, or a part of them. In
+    /// queries and keys, numbers that are rotated together are neighbours.
     pub w: Part,
-    /// Row of that stack with which w begins.
+    /// Index of the first row of w in the whole stack.
     pub first_row: usize,
     /// Word 0: position of token 0.
     pub step: Tensor,
-    /// cos, sin of each pair at each position [context, D].
+    /// Cosine and sine of each pair at each position [context, D].
     pub rope: Tensor,
     /// Rotated queries [T, H * D].
     pub q: Tensor,
-    /// Where the layer's keys and values go: not bytes, for which a head's numbers must meet
-    /// ([`crate::kernels::QkNormRope`]).
+    /// The cache to which keys and values are written. It must not hold bytes, because those need
+    /// all numbers of a head in one workgroup ([`crate::kernels::QkNormRope`]).
     pub cache: LayerCache,
 }
 
@@ -43,7 +43,7 @@ impl QkvRopeCache {
         self.cache.key_heads() * self.cache.head
     }
 
-    /// The strategies with the constants that their texts take from the cache.
+    /// The strategies with the cache's constants added.
     fn stored(&self, mut strategies: Vec<Strategy>) -> Vec<Strategy> {
         strategies
             .iter_mut()

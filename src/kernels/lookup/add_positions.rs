@@ -1,4 +1,4 @@
-//! Learned positions.
+//! Adds learned position embeddings.
 
 use crate::Result;
 use crate::gpu::{
@@ -6,17 +6,17 @@ use crate::gpu::{
 };
 use crate::kernels::checked::{Cases, Checked, PROMPT, Shapes};
 
-/// `y[t] = x[t] + W[step + t]`.
+/// `y[t] = x[t] + W[step + t]`: adds the learned embedding of each token's position.
 pub struct AddPositions {
     /// Word 0: position of token 0.
     pub step: Tensor,
     /// Embeddings [T, C].
     pub x: Tensor,
-    /// A vector for each position [positions, C].
+    /// Embeddings by position [positions, C].
     pub w: Tensor,
     /// The result [T, C].
     pub y: Tensor,
-    /// Count of tokens T.
+    /// Number of tokens T.
     pub tokens: usize,
 }
 

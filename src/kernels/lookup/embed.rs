@@ -1,4 +1,4 @@
-//! The embedding: rows of a table by token id.
+//! The embedding: looks up rows of a table by token id.
 
 use crate::Result;
 use crate::format::DType;
@@ -8,7 +8,7 @@ use crate::gpu::{
 use crate::kernels::checked::{Cases, Checked, MODEL_STEPS, Shapes};
 use crate::kernels::linear::matrix::Part;
 
-/// `y[t] = scale * W[ids[t]]` for the ids whose rows this part holds.
+/// `y[t] = scale * W[ids[t]]` for the ids whose rows are in this part of the table.
 pub struct Embed {
     /// Token ids [T or more].
     pub ids: Tensor,
@@ -16,9 +16,9 @@ pub struct Embed {
     pub w: Part,
     /// The result [T, C].
     pub y: Tensor,
-    /// Count of tokens T.
+    /// Number of tokens T.
     pub tokens: usize,
-    /// Factor, 1 for most models.
+    /// Factor of the embeddings, 1 for most models.
     pub scale: f32,
 }
 

@@ -1,4 +1,4 @@
-//! The embedding of training, by ids and by place, and its gradients.
+//! The embedding for training, by id and by position, and its gradients.
 
 use super::scatter::Scatter;
 use crate::Result;
@@ -9,13 +9,13 @@ use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::pointwise::pointwise;
 use crate::kernels::rows::sum_rows::SumRows;
 
-/// `y[t] = table[ids[t]] (+ places[t mod period])`.
+/// `y[t] = table[ids[t]] (+ places[t mod period])`: embeddings by id and position.
 pub struct Gather {
     /// Token ids [T or more], below V.
     pub ids: Tensor,
     /// Embeddings by id [V, C].
     pub table: Tensor,
-    /// Embeddings by place in the sequence [period, C].
+    /// Embeddings by position in the sequence [period, C].
     pub places: Option<Tensor>,
     /// The result [T, C].
     pub y: Tensor,
@@ -98,9 +98,9 @@ impl Kernel for Gather {
     }
 }
 
-/// Ids of the cases: one comes often, one once, one never, and their count fills no texel.
+/// Ids in the cases: one occurs often, one once, one never, and their number does not fill a texel.
 pub(super) const CASE_IDS: [u32; 10] = [3, 0, 3, 3, 6, 1, 0, 3, 5, 3];
-/// Widths of the rows of the cases.
+/// Row widths in the cases.
 pub(super) const CASE_WIDTHS: [usize; 3] = [4, 36, 300];
 
 impl Checked for Gather {

@@ -1,4 +1,4 @@
-//! Rows found by an index: embeddings, positions, and gathering with its backward.
+//! Rows looked up by an index: embeddings, positions, and gathering with its gradient.
 
 kernels! {
     add_positions::AddPositions,

@@ -1,4 +1,4 @@
-//! The gradient of a table that rows were gathered from.
+//! The gradient of a table from which rows were gathered.
 
 use super::gather::{CASE_IDS, CASE_WIDTHS};
 use crate::Result;
@@ -14,7 +14,7 @@ pub struct Scatter {
     pub ids: Tensor,
     /// Gradient of the rows gathered [T, C].
     pub dy: Tensor,
-    /// Gradient of the table so far.
+    /// Sum to add to the gradient of the table [V, C].
     pub base: Option<Tensor>,
     /// Gradient of the table [V, C].
     pub dtable: Tensor,

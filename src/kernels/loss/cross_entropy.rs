@@ -1,4 +1,4 @@
-//! The loss of a prediction, row by row.
+//! The cross-entropy of a prediction, row by row.
 
 use super::cross_entropy_backward::CrossEntropyBackward;
 use crate::Result;
@@ -9,15 +9,18 @@ use crate::gpu::{
 use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::rows::shared_row::SharedRow;
 
-/// Loss, logarithm of the sum of exponentials, rightness and weight of each row of logits.
+/// Computes loss, logarithm of the sum of exponentials, correctness and weight of each row of
+/// logits.
 pub struct CrossEntropy {
     /// Logits [R, V padded to fours].
     pub logits: Tensor,
-    /// The right column of each row [R or more]; a row with one beyond the count does not count.
+    /// The target column of each row [R or more]; a row with a target of `count` or more is
+    /// ignored.
     pub targets: Tensor,
-    /// Loss, logarithm of the sum, 1 if the target is the likeliest, 1 if the row counts [R, 4].
+    /// For each row: loss, logarithm of the sum, 1 if the target is the likeliest, 1 if the row
+    /// counts [R, 4].
     pub rows: Tensor,
-    /// Columns that stand for something, V.
+    /// Number of logits without padding V.
     pub count: usize,
 }
 
@@ -29,7 +32,7 @@ pub(super) fn parameters(logits: &Tensor, count: usize) -> Vec<Parameter> {
     ]
 }
 
-/// One lane a row: rows are long, and few.
+/// One lane for each row, because rows are long and few.
 pub(super) fn row_per_lane(name: &'static str, source: &'static str, rows: usize) -> Vec<Strategy> {
     let grid = [rows.div_ceil(8) as u32, 1, 1];
     vec![Strategy { name, entry: name, source, constants: vec![], needs: Needs::lanes(8), grid }]
@@ -113,13 +116,13 @@ impl Kernel for CrossEntropy {
     }
 }
 
-/// Targets of the cases: one counts for nothing.
+/// Targets in the cases; one is ignored.
 pub(super) const CASE_TARGETS: [u32; 5] = [2, u32::MAX, 0, 4, 1];
-/// Counts of logits of the cases.
+/// Numbers of logits in the cases.
 pub(super) const CASE_COUNTS: [usize; 3] = [5, 99, 1000];
 
 impl CrossEntropy {
-    /// The losses of a step of `kaiwu grok`.
+    /// The losses of a training step of `kaiwu grok`.
     pub(super) fn of_grok(cases: &mut Cases) -> Result<Self> {
         let target = |n: usize| (n * 7919 % grok::WORDS) as u32;
         Ok(Self {

@@ -10,21 +10,21 @@ use crate::gpu::{
 use crate::kernels::checked::{Cases, Checked, Shapes};
 use crate::kernels::rows::shared_row::{self};
 
-/// The gradient of the losses of [`CrossEntropy`].
+/// The gradient of [`CrossEntropy`] with respect to its logits.
 pub struct CrossEntropyBackward {
-    /// Logits [R, V padded].
+    /// Logits [R, V padded to fours].
     pub logits: Tensor,
-    /// The right columns.
+    /// The target column of each row [R or more].
     pub targets: Tensor,
-    /// What [`CrossEntropy`] found [R, 4].
+    /// The results of [`CrossEntropy`] [R, 4].
     pub rows: Tensor,
-    /// Gradient of the losses, first of each four [R, 4].
+    /// Gradient of the losses, in the first of four numbers [R, 4].
     pub drows: Tensor,
-    /// Gradient of the logits so far.
+    /// Sum to add to the gradient of the logits [R, V padded to fours].
     pub base: Option<Tensor>,
-    /// Gradient of the logits.
+    /// Gradient of the logits [R, V padded to fours].
     pub dlogits: Tensor,
-    /// Columns that stand for something.
+    /// Number of logits without padding V.
     pub count: usize,
 }
 

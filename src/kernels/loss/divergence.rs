@@ -1,4 +1,5 @@
-//! How far two models' distributions are apart, computed where both rows of logits are.
+//! The divergence of two models' predictions, computed on the device that holds both rows of
+//! logits.
 
 use super::token_log_prob::CASE_SIZES;
 use crate::Result;
@@ -8,22 +9,23 @@ use crate::gpu::{
 use crate::kernels::checked::{Cases, Checked, Shapes, VOCAB_SIZE};
 use crate::kernels::rows::shared_row::SharedRow;
 
-/// `y[t][0] = Σ a (ln a - ln b)`, a and b the softmax of row t of both logits: the divergence of b
-/// from a, in nats (Kullback and Leibler 1951). The other three numbers of `y[t]` are zero.
+/// `y[t][0] = Σ a (ln a - ln b)`, where a and b are the softmax of row t of both logits: the
+/// divergence of b from a, in nats (Kullback and Leibler 1951). The other three numbers of `y[t]`
+/// are zero.
 pub struct Divergence {
     /// The first model's logits [T or more, at least V].
     pub logits_a: Tensor,
-    /// The second model's.
+    /// The second model's logits [T or more, at least V].
     pub logits_b: Tensor,
-    /// What [`super::TokenLogProb`] made of the first [T or more, 4].
+    /// The results of [`super::TokenLogProb`] for the first model [T or more, 4].
     pub scores_a: Tensor,
-    /// What it made of the second.
+    /// The results of [`super::TokenLogProb`] for the second model [T or more, 4].
     pub scores_b: Tensor,
-    /// Count of logits that stand for a token, V.
+    /// Number of logits without padding V.
     pub count: usize,
     /// The result [T or more, 4].
     pub y: Tensor,
-    /// Count of tokens T.
+    /// Number of tokens T.
     pub tokens: usize,
 }
 
@@ -96,14 +98,14 @@ impl Kernel for Divergence {
     }
 
     fn tolerance(&self) -> Tolerance {
-        // Positive and negative terms cancel: the error is that of the larger ones.
+        // Positive and negative terms cancel, so the error is that of the larger terms.
         Tolerance { absolute: 1e-3, relative: 1e-3 }
     }
 }
 
 impl Divergence {
-    /// A call on two made-up sets of logits, whose rows may differ in width; `count` logits of a
-    /// row stand for a token.
+    /// A call on two made-up sets of logits, whose rows may differ in width; `count` is their
+    /// number without padding.
     fn made_up(cases: &mut Cases, count: usize, a: [usize; 2], b: [usize; 2]) -> Result<Self> {
         let tokens = a[0];
         Ok(Self {

@@ -1,4 +1,4 @@
-//! Mean loss and accuracy over the rows that count.
+//! The mean loss and accuracy over the rows that count.
 
 use super::mean_loss_backward::MeanLossBackward;
 use crate::Result;
@@ -8,13 +8,14 @@ use crate::gpu::{
 };
 use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
-/// Mean loss and accuracy over the rows that count.
+/// Computes mean loss and accuracy over the rows that count.
 pub struct MeanLoss {
-    /// What [`CrossEntropy`](crate::kernels::CrossEntropy) found [R, 4].
+    /// The results of [`CrossEntropy`](crate::kernels::CrossEntropy) [R, 4].
     pub rows: Tensor,
-    /// Mean loss, share of right answers, rows that count, 0: bits of f32, a uniform tensor of 4.
+    /// Mean loss, fraction of correct answers, rows that count, 0: bits of f32, a uniform tensor of
+    /// 4.
     pub totals: Tensor,
-    /// Word 0: which number of the mean loss's gradient is for this pass; the first without.
+    /// Word 0: the index of the mean loss's gradient for this pass; `None` uses index 0.
     pub clock: Option<Tensor>,
 }
 
@@ -67,12 +68,12 @@ impl Kernel for MeanLoss {
     }
 }
 
-/// Rows of the cases: one, a workgroup's lanes, and more.
+/// Numbers of rows in the cases: one, the lanes of a workgroup, and more.
 pub(super) const CASE_ROWS: [usize; 3] = [1, 64, 130];
 
 impl MeanLoss {
-    /// Losses that are small whole numbers, of which the first `counting` count: sums of bits are
-    /// compared as bits, and these are alike in every order of summation.
+    /// Losses that are small whole numbers, of which the first `counting` count. Their sums are
+    /// exact in every order, so that results can be compared as bits.
     fn of_whole(cases: &mut Cases, rows: usize, counting: usize) -> Result<Self> {
         let row = |r: usize| {
             if r < counting { [(r % 5) as f32, 0.0, (r % 2) as f32, 1.0] } else { [0.0; 4] }
@@ -88,7 +89,7 @@ impl MeanLoss {
 impl Checked for MeanLoss {
     fn cases(cases: &mut Cases) -> Result<()> {
         for rows in CASE_ROWS {
-            // Dividing by a power of two is exact.
+            // Division by a power of two is exact.
             let kernel = Self::of_whole(cases, rows, 1 << rows.ilog2())?;
             cases.add(format!("{rows} rows"), kernel);
         }

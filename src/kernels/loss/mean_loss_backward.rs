@@ -1,4 +1,4 @@
-//! The gradient of the mean loss with respect to the rows' losses.
+//! The gradient of the mean loss with respect to the losses of the rows.
 
 use super::mean_loss::CASE_ROWS;
 use crate::Result;
@@ -6,18 +6,18 @@ use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Str
 use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::pointwise::pointwise;
 
-/// The gradient of the mean loss of [`MeanLoss`](crate::kernels::MeanLoss); rows have no other
-/// reader.
+/// The gradient of [`MeanLoss`](crate::kernels::MeanLoss). Nothing else may read the rows of
+/// losses.
 pub struct MeanLossBackward {
-    /// What [`CrossEntropy`](crate::kernels::CrossEntropy) found [R, 4].
+    /// The results of [`CrossEntropy`](crate::kernels::CrossEntropy) [R, 4].
     pub rows: Tensor,
-    /// What [`MeanLoss`](crate::kernels::MeanLoss) found.
+    /// The results of [`MeanLoss`](crate::kernels::MeanLoss), a uniform tensor of 4.
     pub totals: Tensor,
-    /// Gradients of the mean loss, one for each tick of the clock, padded to fours.
+    /// Gradients of the mean loss, one for each value of the clock, padded to fours.
     pub dtotals: Tensor,
-    /// Word 0: which of them; the first without.
+    /// Word 0: the index of the gradient to use; `None` uses index 0.
     pub clock: Option<Tensor>,
-    /// Gradient of the losses, first of each four [R, 4].
+    /// Gradient of the losses, in the first of four numbers [R, 4].
     pub drows: Tensor,
 }
 

@@ -1,5 +1,5 @@
-//! What judging a text needs of the logits, computed where they are: 16 bytes a token instead of a
-//! row.
+//! Scores a text's tokens on the device, so that 16 bytes a token are read back instead of a row of
+//! logits.
 
 use crate::Result;
 use crate::gpu::{
@@ -10,17 +10,17 @@ use crate::kernels::rows::shared_row::SharedRow;
 
 /// `scores[t] = (ln Σ exp(logits[t]), logits[t][targets[t]], argmax of logits[t], 0)`.
 ///
-/// The negative log likelihood of the target is the first number less the second, in nats.
+/// The negative log-likelihood of the target is the first number minus the second, in nats.
 pub struct TokenLogProb {
     /// Logits [T or more, V padded to fours].
     pub logits: Tensor,
-    /// Count of logits that stand for a token, V: below 2^24, so that an index is exact as a float.
+    /// Number of logits without padding V, below 2^24 so that an index is exact as a float.
     pub count: usize,
     /// The token ids that follow [T or more].
     pub targets: Tensor,
     /// The result [T or more, 4].
     pub scores: Tensor,
-    /// Count of tokens T.
+    /// Number of tokens T.
     pub tokens: usize,
 }
 
@@ -67,7 +67,7 @@ impl Kernel for TokenLogProb {
 
     fn cost(&self, _: usize) -> Cost {
         let (logits, tokens) = ((self.tokens * self.count) as u64, self.tokens as u64);
-        // A comparison, a difference, an exponential and an addition for each.
+        // A comparison, a difference, an exponential and an addition for each logit.
         Cost { read: 4 * logits + 4 * tokens, written: 16 * tokens, operations: 4 * logits }
     }
 
@@ -90,8 +90,8 @@ impl Kernel for TokenLogProb {
     }
 }
 
-/// Count of tokens, of logits, and the rows' width, of the cases: fewer logits than lanes, not
-/// whole texels, rows wider than the count.
+/// Tokens, logits and row width in the cases: fewer logits than lanes, fractions of texels, and
+/// rows wider than the logits.
 pub(super) const CASE_SIZES: [(usize, usize, usize); 4] =
     [(1, 3, 4), (3, 257, 264), (2, 1021, 1024), (5, 4096, 4096)];
 

@@ -1,21 +1,23 @@
-//! Products with a stack of experts, of which each token has chosen one: only the chosen rows are
-//! read.
+//! Products with a stack of experts, of which each token has chosen one: only the rows of the
+//! chosen experts are read.
 
 use super::group_choices::GroupChoices;
 use crate::gpu::{HostMemory, Parameter, Tensor};
 use crate::kernels::linear::matrix::Part;
 
-/// The choice of each "token" of a product. A token of the model that chose k experts is k tokens
-/// of the product.
+/// The expert that each token of a product has chosen. A token of the model that chose k experts is
+/// k tokens of the product.
 #[derive(Clone)]
 pub struct Experts {
-    /// For each token of the product (expert, share, 0, 0), as [`super::Route`] writes it [T, 4].
+    /// The choice of each token of the product (expert, weight, 0, 0), as [`super::Route`] writes
+    /// it [T, 4].
     pub routes: Tensor,
     /// Rows of one expert in the stack, a multiple of 64.
     pub rows: usize,
-    /// So many tokens of the product follow one another in reading one row of x.
+    /// How many consecutive tokens of the product read the same row of x.
     pub share: usize,
-    /// The tokens sorted by expert, as [`GroupChoices`] writes them, where a product is of many.
+    /// The tokens sorted by expert, as [`GroupChoices`] writes them; `None` computes each
+    /// separately.
     pub groups: Option<Tensor>,
 }
 
@@ -28,18 +30,18 @@ impl Experts {
         assert!(whole, "{}: not a stack of whole experts", w.tensor.label());
     }
 
-    /// Experts in the part.
+    /// Number of experts in the part.
     pub(in crate::kernels) fn count(&self, w: &Part) -> usize {
         w.rows() / self.rows
     }
 
-    /// Groups that `tokens` tokens can fall into, whichever part has their experts.
+    /// The most groups that `tokens` tokens can form, for experts in any part.
     pub(in crate::kernels) fn tiles(&self, w: &Part, tokens: usize) -> usize {
         GroupChoices::tiles(tokens, w.all_rows() / self.rows)
     }
 
-    /// The part holds the experts `first_expert .. first_expert + experts`; choices by place begin
-    /// after `tiles` groups.
+    /// The parameters for the experts `first_expert .. first_expert + experts` of the part; choices
+    /// in sorted order start after `tiles` groups.
     pub(in crate::kernels) fn parameters(&self, w: &Part, tokens: usize) -> [Parameter; 4] {
         [
             Parameter::U32("tiles", self.tiles(w, tokens) as u32),
@@ -49,7 +51,7 @@ impl Experts {
         ]
     }
 
-    /// Where the expert of each token begins in the part, if it is there.
+    /// The row in the part at which each token's expert starts, or `None` if it is in another part.
     pub(in crate::kernels) fn reference_rows(
         &self,
         w: &Part,

@@ -1,4 +1,4 @@
-//! Choices of experts by expert.
+//! Sorts the choices of experts by expert.
 
 use super::made_up;
 use crate::Result;
@@ -8,31 +8,31 @@ use crate::gpu::{
 use crate::kernels::checked::{Cases, Checked, PROMPT, Shapes};
 
 /// Sorts the choices of a step's tokens by expert, into groups of up to [`GroupChoices::GROUP`]
-/// that chose the same.
+/// choices of one expert.
 pub struct GroupChoices {
-    /// Choices (expert, share, 0, 0), as [`super::Route`] writes them [choices or more, 4].
+    /// Choices (expert, weight, 0, 0), as [`super::Route`] writes them [choices or more, 4].
     pub routes: Tensor,
-    /// Count of experts.
+    /// Number of experts.
     pub experts: usize,
-    /// Count of choices.
+    /// Number of choices.
     pub choices: usize,
-    /// For each group (expert, place of its first choice, choices, 0), then for each place (choice,
-    /// 0, 0, 0) [[`GroupChoices::rows`] or more, 4].
+    /// For each group (expert, index of its first choice, choices, 0), then the sorted choices
+    /// (choice, 0, 0, 0) [[`GroupChoices::rows`] or more, 4].
     pub groups: Tensor,
 }
 
 impl GroupChoices {
-    /// Choices in a group, at most.
+    /// The most choices in a group.
     pub const GROUP: usize = 32;
-    /// Most experts: their counts are in workgroup memory.
+    /// The most experts, whose counts must fit in workgroup memory.
     pub const MOST: usize = 4096;
 
-    /// Groups that there can be: every expert may leave one that is not full.
+    /// The most groups that can result: every expert may have one that is not full.
     pub fn tiles(choices: usize, experts: usize) -> usize {
         (choices / Self::GROUP + experts).min(choices)
     }
 
-    /// Rows of the result.
+    /// Number of rows in the result.
     pub fn rows(choices: usize, experts: usize) -> usize {
         Self::tiles(choices, experts) + choices
     }
@@ -113,8 +113,8 @@ impl Kernel for GroupChoices {
 
 impl Checked for GroupChoices {
     fn cases(cases: &mut Cases) -> Result<()> {
-        // One of one, a full group and one more, more experts than lanes, and experts that no token
-        // chose.
+        // One choice of one expert, a full group and one more, more experts than lanes, and experts
+        // that no token chose.
         for (experts, choices) in [(1usize, 1), (1, 33), (3, 200), (130, 77), (64, 64)] {
             let routes = made_up::routes(cases, experts, choices)?;
             let groups = cases.empty("groups", &[Self::rows(choices, experts), 4])?;

@@ -7,16 +7,15 @@ use crate::Result;
 use crate::gpu::Tensor;
 use crate::kernels::checked::Cases;
 
-/// Experts of a layer of Qwen3-30B-A3B.
+/// Experts in a layer of Qwen3-30B-A3B.
 pub(in crate::kernels) const EXPERTS: usize = 128;
-/// How many of them a token chooses.
+/// Experts that a token chooses.
 pub(in crate::kernels) const CHOSEN: usize = 8;
-/// Numbers of a token, and of a token within an expert.
+/// Width of a token, and its width within an expert.
 pub(in crate::kernels) const WIDTH: usize = 2048;
 pub(in crate::kernels) const HIDDEN: usize = 768;
 
-/// `count` choices (expert, share), beginning with the last expert; two that follow one another are
-/// the same.
+/// `count` choices (expert, weight), starting with the last expert; two consecutive ones are equal.
 pub(in crate::kernels) fn routes(
     cases: &mut Cases,
     experts: usize,
@@ -29,7 +28,7 @@ pub(in crate::kernels) fn routes(
     cases.given("routes", &[count, 4], (0..count).flat_map(route).collect())
 }
 
-/// Choices of `tokens` tokens of Qwen3-30B-A3B among `experts`, all of them about as often.
+/// Choices of `tokens` tokens of Qwen3-30B-A3B, spread evenly among `experts`.
 pub(in crate::kernels) fn even_routes(
     cases: &mut Cases,
     experts: usize,
@@ -53,17 +52,17 @@ pub(in crate::kernels) fn grouped(
     Ok(kernel.groups)
 }
 
-/// A product with the matrices of experts, as the cases of [`super::super::Matmul`] and
-/// [`super::super::GateUp`] have them.
+/// Sizes of a product with experts, for the cases of [`super::super::Matmul`] and
+/// [`super::super::GateUp`].
 #[derive(Clone, Copy)]
 pub(in crate::kernels) struct ExpertProduct {
     pub experts: usize,
-    /// Rows of each expert.
+    /// Rows in each expert.
     pub rows: usize,
     pub columns: usize,
-    /// Products, a choice each.
+    /// Tokens of the product, one for each choice.
     pub tokens: usize,
-    /// Products that share a row of activations.
+    /// Consecutive tokens of the product that read the same row of activations.
     pub share: usize,
     /// Whether the tokens are sorted by expert.
     pub by_expert: bool,
@@ -74,8 +73,7 @@ const fn product(sizes: [usize; 5], by_expert: bool) -> ExpertProduct {
     ExpertProduct { experts, rows, columns, tokens, share, by_expert }
 }
 
-/// The second half of 70 tokens for one expert is a group that is not full, some tiles of which are
-/// empty.
+/// Includes a second half of 70 tokens for one expert: a group that is not full, with empty tiles.
 pub(in crate::kernels) const PRODUCTS: [ExpertProduct; 9] = [
     product([1, 128, 32, 1, 1], false),
     product([3, 128, 64, 2, 2], false),
@@ -89,7 +87,7 @@ pub(in crate::kernels) const PRODUCTS: [ExpertProduct; 9] = [
 ];
 
 impl ExpertProduct {
-    /// The choices of its tokens.
+    /// The choices of the product's tokens.
     pub(in crate::kernels) fn choices(&self, cases: &mut Cases) -> Result<Experts> {
         let routes = routes(cases, self.experts, self.tokens)?;
         let groups = if self.by_expert {
@@ -100,17 +98,17 @@ impl ExpertProduct {
         Ok(Experts { routes, rows: self.rows, share: self.share, groups })
     }
 
-    /// Rows of a part where the stack is in `parts` parts, each of which computes the tokens whose
-    /// experts it has; and the count of the parts.
+    /// Rows of a part, and the number of parts, if the stack is split into `parts`; each part
+    /// computes the tokens whose experts it has.
     pub(in crate::kernels) fn part_rows(&self, parts: usize) -> [usize; 2] {
         let rows = self.experts.div_ceil(parts) * self.rows;
         [rows, (self.experts * self.rows).div_ceil(rows)]
     }
 }
 
-/// The experts that `tokens` tokens of Qwen3-30B-A3B choose for a product with `rows` rows an
-/// expert. There are only eight: 128 experts are 400 million weights, and one token reads eight of
-/// them however many there are.
+/// The experts that `tokens` tokens of Qwen3-30B-A3B choose for a product with `rows` rows in an
+/// expert. Only eight experts exist, because 128 would be 400 million weights, and one token reads
+/// eight in any case.
 pub(in crate::kernels) fn of_qwen(
     cases: &mut Cases,
     tokens: usize,

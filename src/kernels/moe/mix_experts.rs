@@ -1,4 +1,4 @@
-//! What a token's experts give together.
+//! Combines the results of a token's experts.
 
 use super::made_up;
 use crate::Result;
@@ -6,19 +6,19 @@ use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Str
 use crate::kernels::checked::{Cases, Checked, PROMPT, Shapes};
 use crate::kernels::pointwise::pointwise::pointwise;
 
-/// `y[t] = residual[t] + Σ share[t, k] · x[t * chosen + k]`.
+/// `y[t] = residual[t] + Σ weight[t, k] · x[t * chosen + k]`.
 pub struct MixExperts {
-    /// What each chosen expert gives [T * chosen, C or more].
+    /// The result of each chosen expert [T * chosen, C or more].
     pub x: Tensor,
-    /// Choices (expert, share, 0, 0), as [`super::Route`] writes them [T * chosen, 4].
+    /// Choices (expert, weight, 0, 0), as [`super::Route`] writes them [T * chosen, 4].
     pub routes: Tensor,
-    /// Experts a token.
+    /// Experts for each token.
     pub chosen: usize,
-    /// What is added [T, C].
+    /// Added to the result [T, C].
     pub residual: Tensor,
     /// The result [T, C].
     pub y: Tensor,
-    /// Count of tokens T.
+    /// Number of tokens T.
     pub tokens: usize,
 }
 

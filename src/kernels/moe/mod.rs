@@ -1,4 +1,4 @@
-//! Mixtures of experts: routing, grouping and summing.
+//! Mixtures of experts: routing tokens, grouping them by expert, and combining the results.
 
 pub(in crate::kernels) mod experts;
 pub(in crate::kernels) mod made_up;

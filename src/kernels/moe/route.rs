@@ -1,4 +1,4 @@
-//! The choice of experts.
+//! Chooses the experts of each token.
 
 use super::made_up::{CHOSEN, EXPERTS};
 use crate::Result;
@@ -7,24 +7,24 @@ use crate::gpu::{
 };
 use crate::kernels::checked::{Cases, Checked, PROMPT, Shapes};
 
-/// For each token, the experts with the largest logits and their shares.
+/// Selects the experts with the largest logits for each token, and computes their weights.
 pub struct Route {
     /// Logits of the experts [T, E or more].
     pub logits: Tensor,
-    /// Count of experts E.
+    /// Number of experts E.
     pub experts: usize,
-    /// So many of them are chosen, 64 at most.
+    /// Experts chosen for each token, at most 64.
     pub chosen: usize,
-    /// The shares of the chosen ones add up to 1; otherwise those of all experts do.
+    /// Whether the weights are normalised over the chosen experts; otherwise over all experts.
     pub among_chosen: bool,
-    /// (expert, share, 0, 0) of each choice, the likeliest first [T * chosen, 4].
+    /// (expert, weight, 0, 0) of each choice, the likeliest first [T * chosen, 4].
     pub routes: Tensor,
-    /// Count of tokens T.
+    /// Number of tokens T.
     pub tokens: usize,
 }
 
 impl Route {
-    /// Most experts a token can choose: a lane each.
+    /// The most experts that a token can choose: one for each lane.
     pub const MOST: usize = 64;
 }
 
@@ -78,7 +78,7 @@ impl Kernel for Route {
         for token in 0..self.tokens {
             let logits = &logits[token * self.logits.dim(1)..][..self.experts];
             let mut order: Vec<usize> = (0..self.experts).collect();
-            // Stable: of equals, the lower number stays first.
+            // The sort is stable: among equals, the lower number stays first.
             order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
             let chosen = &order[..self.chosen];
             let largest = logits[chosen[0]];
@@ -98,14 +98,14 @@ impl Kernel for Route {
 
 impl Checked for Route {
     fn cases(cases: &mut Cases) -> Result<()> {
-        // One of one, all, more experts than lanes, and as many choices as lanes.
+        // One expert, all experts, more experts than lanes, and as many choices as lanes.
         for (experts, chosen, tokens) in
             [(1usize, 1, 1), (8, 3, 1), (6, 6, 5), (130, 8, 3), (200, 64, 2)]
         {
             for among_chosen in [false, true] {
                 let width = experts.next_multiple_of(32);
                 let mut values = cases.numbers(tokens * width, 3.0);
-                // What pads the rows does not count; of equals, the first does.
+                // Padding must not count; among equals, the first one counts.
                 values.chunks_mut(width).for_each(|row| row[experts..].fill(99.0));
                 if experts > 6 {
                     (values[1], values[5], values[6]) = (50.0, 50.0, 50.0);

@@ -11,13 +11,13 @@ use crate::gpu::{
 };
 use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
-/// `y = f(x)`.
+/// `y = f(x)` for each number.
 pub struct Activate {
-    /// Input.
+    /// Input of any shape.
     pub x: Tensor,
-    /// The result, as large.
+    /// The result, with the size of x.
     pub y: Tensor,
-    /// f.
+    /// The function f.
     pub kind: Activation,
 }
 

@@ -13,13 +13,13 @@ use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 pub struct ActivateBackward {
     /// Input of the activation.
     pub x: Tensor,
-    /// Gradient of its output.
+    /// Gradient of the output.
     pub dy: Tensor,
-    /// Gradient of its input so far.
+    /// Sum to add to the gradient of the input.
     pub base: Option<Tensor>,
-    /// Gradient of its input.
+    /// Gradient of the input.
     pub dx: Tensor,
-    /// f.
+    /// The function f.
     pub kind: Activation,
 }
 

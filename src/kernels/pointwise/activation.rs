@@ -1,11 +1,11 @@
-//! Activation functions of single numbers, and their slopes.
+//! Activation functions of single numbers and their derivatives.
 
-/// A function of single numbers.
+/// An activation function of a single number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
-    /// max(x, 0)
+    /// ReLU: max(x, 0).
     Relu,
-    /// x Φ(x) in its tanh form (Hendrycks and Gimpel 2016, arXiv:1606.08415)
+    /// GELU, x Φ(x), in its tanh approximation (Hendrycks and Gimpel 2016, arXiv:1606.08415).
     Gelu,
 }
 
@@ -17,7 +17,7 @@ impl Activation {
         }
     }
 
-    /// Its value and its slope.
+    /// The function's value and derivative at `x`.
     pub(super) fn at(self, x: f32) -> (f32, f32) {
         match self {
             Self::Relu => (x.max(0.0), if x > 0.0 { 1.0 } else { 0.0 }),
@@ -31,12 +31,12 @@ impl Activation {
     }
 }
 
-/// GELU in its approximation by tanh (Hendrycks and Gimpel 2016, arXiv:1606.08415).
+/// GELU in its tanh approximation (Hendrycks and Gimpel 2016, arXiv:1606.08415).
 pub(in crate::kernels) fn gelu(x: f32) -> f32 {
     0.5 * x * (1.0 + (0.797_884_6 * (x + 0.044_715 * x * x * x)).tanh())
 }
 
-/// SiLU, x / (1 + exp(-x)), and its slope.
+/// SiLU, x / (1 + exp(-x)), and its derivative.
 pub(in crate::kernels) fn silu(gate: f32) -> (f32, f32) {
     let s = 1.0 / (1.0 + (-gate).exp());
     (gate * s, s * (1.0 + gate * (1.0 - s)))

@@ -1,4 +1,4 @@
-//! Sums of two tensors: residuals, and gradients that meet.
+//! Sums of two tensors, such as residuals and gradients of several readers.
 
 use super::pointwise::pointwise;
 use super::pointwise::{CASE_ROWS, CASE_WIDTH};
@@ -8,7 +8,7 @@ use crate::gpu::{
 };
 use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
-/// `y = a + b`, all of one size.
+/// `y = a + b`, where all have equal sizes.
 pub struct Add {
     /// First summand.
     pub a: Tensor,
@@ -19,7 +19,7 @@ pub struct Add {
 }
 
 impl Add {
-    /// Lets the gradient `dy` of a sum flow on into the summand `x`.
+    /// Passes the gradient `dy` of a sum on to the summand `x`.
     pub(in crate::kernels) fn pass(
         gradients: &mut Gradients,
         x: &Tensor,

@@ -1,4 +1,4 @@
-//! Kernels whose lanes own a texel each of the result.
+//! Kernels in which each lane computes its own texels of the result.
 
 pub(in crate::kernels) mod activation;
 pub(in crate::kernels) mod normal;

@@ -1,10 +1,10 @@
-//! The normal distribution, for GELU as it is meant.
+//! The normal distribution, for the exact GELU.
 
-/// The error function, by a series whose terms are all of one sign (formula 7.1.6 of Abramowitz and
+/// The error function by a series whose terms have one sign (formula 7.1.6 of Abramowitz and
 /// Stegun, Handbook of Mathematical Functions, 1964): 2 / √π exp(-x²) Σ 2ⁿ x²ⁿ⁺¹ / (1 · 3 · … · (2n
 /// + 1)).
 fn erf(x: f64) -> f64 {
-    // From here on it is 1 in any float.
+    // Beyond this the function is 1 in double precision.
     if x.abs() > 6.0 {
         return x.signum();
     }
@@ -17,7 +17,8 @@ fn erf(x: f64) -> f64 {
     std::f64::consts::FRAC_2_SQRT_PI * (-x * x).exp() * sum
 }
 
-/// x Φ(x), Φ being the distribution (Hendrycks and Gimpel 2016, arXiv:1606.08415).
+/// Exact GELU, x Φ(x), where Φ is the normal distribution (Hendrycks and Gimpel 2016,
+/// arXiv:1606.08415).
 pub(in crate::kernels) fn gelu_exact(x: f32) -> f32 {
     let x = f64::from(x);
     (0.5 * x * (1.0 + erf(x * std::f64::consts::FRAC_1_SQRT_2))) as f32
@@ -29,7 +30,7 @@ mod tests {
 
     #[test]
     fn the_error_function_has_its_known_values() {
-        // Table 7.1 of the handbook.
+        // Values from table 7.1 of the handbook.
         let rows = [
             (0.0, 0.0),
             (0.1, 0.1124629160),
@@ -47,7 +48,7 @@ mod tests {
             );
         }
         assert!(erf(f64::NAN).is_nan());
-        // Not the approximation by tanh, which gives 0.8411920.
+        // The tanh approximation would give 0.8411920.
         assert!((gelu_exact(1.0) - 0.841_344_7).abs() < 1e-6);
         assert!(gelu_exact(-40.0) == 0.0 && gelu_exact(40.0) == 40.0);
     }

@@ -1,21 +1,21 @@
-//! Kernels of which each lane computes something of its own: a few texels, or a row.
+//! Strategies in which each lane works independently on a few texels or a row.
 
 use crate::gpu::{Capabilities, Constant, FOLD, Needs, Operand, Strategy, Tensor, folded};
 
-/// Lanes of a workgroup, and texels that each owns: a workgroup has a price of its own on software
-/// adapters.
+/// Lanes in a workgroup, and texels for each lane: several, because starting a workgroup is costly
+/// on software adapters.
 const LANES: usize = 64;
 const EACH: usize = 4;
 
-/// Lanes of a workgroup that each own a row.
+/// Lanes in a workgroup in which each lane computes a row.
 const ROWS: usize = 32;
 
-/// Rows of the cases of these kernels, and their width: fewer texels than a workgroup has, no whole
-/// workgroups, and several.
+/// Rows and width in the cases of these kernels: less than a workgroup, fractions of workgroups,
+/// and several.
 pub(super) const CASE_ROWS: [usize; 4] = [1, 3, 65, 257];
 pub(super) const CASE_WIDTH: usize = 12;
 
-/// The one strategy of a shader that includes `pointwise` and computes `texels` texels.
+/// The only strategy of a shader that includes `pointwise` and computes `texels` texels.
 pub(in crate::kernels) fn pointwise(
     name: &'static str,
     source: &'static str,
@@ -30,7 +30,7 @@ pub(in crate::kernels) fn pointwise(
     can.allowed(vec![Strategy { name, entry: name, source, constants, needs, grid }], vec![])
 }
 
-/// The operands of a gradient that follows from the result's alone.
+/// The operands of a gradient that depends only on the gradient of the result.
 pub(in crate::kernels) fn gradient_operands(
     dy: &Tensor,
     base: Option<&Tensor>,
@@ -39,7 +39,7 @@ pub(in crate::kernels) fn gradient_operands(
     vec![Operand::read("dy", dy), Operand::optional("base", base), Operand::write("dx", dx)]
 }
 
-/// The strategy of a shader of workgroups of 32 lanes, of which each owns one of `rows` rows.
+/// The strategy of a shader with workgroups of 32 lanes, each of which computes one of `rows` rows.
 pub(in crate::kernels) fn rowwise(
     name: &'static str,
     source: &'static str,

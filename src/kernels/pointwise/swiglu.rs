@@ -10,9 +10,10 @@ use crate::gpu::{
 };
 use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
-/// `y = silu(gate) * up` (Shazeer 2020, arXiv:2002.05202), gate and up the halves of a row of x.
+/// `y = silu(gate) * up` (Shazeer 2020, arXiv:2002.05202), where gate and up are the halves of a
+/// row of x.
 pub struct Swiglu {
-    /// Gate and up [T, 2 F], F a multiple of 4.
+    /// Gate and up [T, 2 F], where F is a multiple of 4.
     pub x: Tensor,
     /// The result [T, F].
     pub y: Tensor,

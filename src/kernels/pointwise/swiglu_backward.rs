@@ -13,7 +13,7 @@ pub struct SwigluBackward {
     pub x: Tensor,
     /// Gradient of the result [T, F].
     pub dy: Tensor,
-    /// Gradient of gate and up so far.
+    /// Sum to add to the gradient of gate and up [T, 2 F].
     pub base: Option<Tensor>,
     /// Gradient of gate and up [T, 2 F].
     pub dx: Tensor,

@@ -1,4 +1,4 @@
-//! Kernels that do one thing only, to measure the most that an adapter does of it.
+//! Kernels with one kind of work each, to measure the adapter's peak rate of it.
 
 kernels! {
     roof_barrier::RoofBarrier,

@@ -1,4 +1,4 @@
-//! Barriers of a workgroup, as fast as the adapter can.
+//! Measures workgroup barriers.
 
 use crate::Result;
 use crate::gpu::{
@@ -6,18 +6,18 @@ use crate::gpu::{
 };
 use crate::kernels::checked::{Cases, Checked, Shapes};
 
-/// Texels handed from lane to lane through workgroup memory: `y[lane] = x[(lane + rounds) mod 64]`.
+/// Passes texels from lane to lane through workgroup memory: `y[lane] = x[(lane + rounds) mod 64]`.
 pub struct RoofBarrier {
-    /// [64, 4].
+    /// Input [64, 4].
     pub x: Tensor,
-    /// [64, 4].
+    /// The result [64, 4].
     pub y: Tensor,
-    /// Times they are handed on, with two barriers each.
+    /// How many times the texels are passed on, with two barriers each.
     pub rounds: usize,
 }
 
 impl RoofBarrier {
-    /// Lanes of its workgroup.
+    /// Lanes in the workgroup.
     pub const LANES: usize = 64;
 }
 

@@ -1,4 +1,4 @@
-//! Copying, as fast as the adapter can.
+//! Measures the peak rate of copying.
 
 use super::roof_read::CASE_SIZES;
 use crate::Result;
@@ -7,13 +7,13 @@ use crate::gpu::{
 };
 use crate::kernels::checked::{Cases, Checked, Shapes};
 
-/// `y = x`.
+/// `y = x`, a plain copy.
 pub struct RoofCopy {
-    /// [L * reads, 4], L a multiple of 8.
+    /// Input [L * reads, 4], where L is a multiple of 8.
     pub x: Tensor,
-    /// The copy, of x's shape.
+    /// The copy, with the shape of x.
     pub y: Tensor,
-    /// Texels each lane copies.
+    /// Texels that each lane copies.
     pub reads: usize,
 }
 

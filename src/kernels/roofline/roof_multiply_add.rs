@@ -1,4 +1,4 @@
-//! Multiply-adds in registers, as fast as the adapter can.
+//! Measures the peak rate of multiply-adds in registers.
 
 use super::roof_read::CASE_SIZES;
 use crate::Result;
@@ -9,29 +9,30 @@ use crate::kernels::checked::{Cases, Checked, Shapes};
 
 /// Independent chains of multiply-adds in registers.
 pub struct RoofMultiplyAdd {
-    /// Where the chains begin, two of them each [L, 4].
+    /// Two starting values for the chains of each lane, [L, 4] each.
     pub x: Tensor,
-    /// Sums of the chains [L, 4], L a multiple of 8.
+    /// Sums of the chains [L, 4], where L is a multiple of 8.
     pub y: Tensor,
-    /// Eights of multiply-adds of each chain.
+    /// Multiply-adds in each chain, divided by eight.
     pub rounds: usize,
-    /// How many chains: enough to hide the latency of a multiply-add, few enough for the registers.
+    /// Number of chains: enough to hide the latency of a multiply-add, and few enough for the
+    /// registers.
     pub chains: usize,
-    /// What is multiplied with, less than 1 so that nothing overflows.
+    /// Factor of the multiply-adds, less than 1 so that nothing overflows.
     pub factor: f32,
-    /// What is added.
+    /// Summand of the multiply-adds.
     pub addend: f32,
 }
 
-/// Multiply-adds between two looks at the loop's counter.
+/// Multiply-adds in one loop iteration.
 pub(in crate::kernels) const UNROLL: usize = 8;
 
-/// The operands of multiply-adds.
+/// The operands of multiply-add kernels.
 pub(in crate::kernels) fn chain_operands(x: &Tensor, y: &Tensor) -> Vec<Operand> {
     vec![Operand::read("x", x), Operand::write("y", y)]
 }
 
-/// The parameters of multiply-adds.
+/// The parameters of multiply-add kernels.
 pub(in crate::kernels) fn chain_parameters(
     rounds: usize,
     factor: f32,
@@ -45,8 +46,9 @@ pub(in crate::kernels) fn chain_parameters(
 }
 
 impl RoofMultiplyAdd {
-    /// Counts of chains to try: a core that starts two multiplications and additions at a time and
-    /// has each four steps later wants sixteen, one of few registers has room for twelve.
+    /// Numbers of chains to try. A core that starts two multiplications and two additions at a
+    /// time, each with a latency of four steps, needs sixteen; one with few registers has room
+    /// for twelve.
     pub const CHAINS: [usize; 4] = [8, 12, 16, 24];
 }
 

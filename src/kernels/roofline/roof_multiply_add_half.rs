@@ -1,4 +1,4 @@
-//! Multiply-adds of halves, as fast as the adapter can.
+//! Measures the peak rate of half-precision multiply-adds in registers.
 
 use super::roof_multiply_add::{UNROLL, chain_operands, chain_parameters};
 use super::roof_read::CASE_SIZES;
@@ -10,20 +10,20 @@ use crate::gpu::{
 use crate::kernels::checked::{Cases, Checked, Shapes};
 use half::f16;
 
-/// Chains of halves, four to a register.
+/// Chains of halves, of which each register holds four.
 const CHAINS: usize = 8;
 
-/// Independent chains of multiply-adds of halves in registers, four to a register.
+/// Independent chains of half-precision multiply-adds in registers, four to a register.
 pub struct RoofMultiplyAddHalf {
-    /// Where the chains begin [L, 4].
+    /// Starting values of the chains [L, 4].
     pub x: Tensor,
-    /// Sums of the chains [L, 4], L a multiple of 8.
+    /// Sums of the chains [L, 4], where L is a multiple of 8.
     pub y: Tensor,
-    /// Eights of multiply-adds of each chain.
+    /// Multiply-adds in each chain, divided by eight.
     pub rounds: usize,
-    /// What is multiplied with, less than 1 so that nothing overflows.
+    /// Factor of the multiply-adds, less than 1 so that nothing overflows.
     pub factor: f32,
-    /// What is added.
+    /// Summand of the multiply-adds.
     pub addend: f32,
 }
 
@@ -79,8 +79,8 @@ impl Kernel for RoofMultiplyAddHalf {
         }
     }
 
-    /// Devices may round the product too, or not: a chain near 2 is then off by a few steps of
-    /// 2^-9, and eight are summed.
+    /// Devices may or may not round the product: a chain near 2 may then differ by a few steps of
+    /// 2^-9, and eight chains are summed.
     fn tolerance(&self) -> Tolerance {
         Tolerance { absolute: 0.06, relative: 0.004 }
     }

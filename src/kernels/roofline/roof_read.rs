@@ -1,11 +1,11 @@
-//! Reading, as fast as the adapter can. The kernel is in `gpu`, which asks the adapter with it at
-//! the start which storage to choose.
+//! Measures the peak rate of reading. The kernel is in `gpu`, which uses it at start to choose the
+//! storage.
 
 use crate::Result;
 pub use crate::gpu::RoofRead;
 use crate::kernels::checked::{Cases, Checked, Shapes};
 
-/// Lanes, texels of each, and how often each is read, of the roofs' cases.
+/// Lanes, texels for each lane, and repetitions in the cases of the reading and copying kernels.
 pub(super) const CASE_SIZES: [(usize, usize, usize); 4] =
     [(8, 1, 1), (24, 5, 2), (256, 3, 3), (768, 2, 1)];
 

@@ -1,4 +1,4 @@
-//! Greedy choice on the device.
+//! Greedy choice of the next token on the device.
 
 use super::shared_row::SharedRow;
 use crate::Result;
@@ -7,18 +7,18 @@ use crate::gpu::{
 };
 use crate::kernels::checked::{Cases, Checked, MODEL_STEPS, Shapes};
 
-/// `ids[0]` = index of the largest logit (the lowest where several are equal, V where none is a
+/// `ids[0]` = index of the largest logit (the lowest index among equals, V if no logit is a
 /// number), `step[0]` += advance.
 pub struct Argmax {
     /// Logits [1, V padded to fours].
     pub logits: Tensor,
-    /// Count of logits that stand for a token.
+    /// Number of logits without padding V.
     pub count: usize,
-    /// Where the choice goes: the next step's input.
+    /// Receives the choice: the next step's input.
     pub ids: Tensor,
-    /// Word 0: position, advanced.
+    /// Word 0: the position, which is advanced.
     pub step: Tensor,
-    /// Tokens the step computed.
+    /// Tokens computed in the step.
     pub advance: usize,
 }
 
@@ -80,8 +80,8 @@ impl Kernel for Argmax {
 
 impl Checked for Argmax {
     fn cases(cases: &mut Cases) -> Result<()> {
-        // The largest first, last, twice (the first counts), beyond the count (does not count), all
-        // alike, and not there.
+        // The largest logit first, last, twice (the first counts), in the padding (does not count),
+        // all equal, and no numbers.
         let rows: [(usize, &[(usize, f32)]); 6] = [
             (1, &[(0, 1.0)]),
             (1021, &[(1020, 9.0)]),

@@ -1,4 +1,4 @@
-//! Normalisation as a pass of its own, where it cannot be part of a product.
+//! Normalisation as a separate pass, where it cannot be part of a product.
 
 use super::shared_row::SharedRow;
 use crate::Result;
@@ -11,23 +11,23 @@ use crate::kernels::checked::{Cases, Checked, PROMPT, Shapes};
 pub struct Norm {
     /// Activations [T, width].
     pub x: Tensor,
-    /// Gain `[width]`, 0 where rows are padded.
+    /// Gain `[width]`, 0 in the padding.
     pub gain: Tensor,
     /// Bias `[width]`.
     pub bias: Option<Tensor>,
-    /// What is added [T, width].
+    /// Added to the result [T, width].
     pub residual: Option<Tensor>,
     /// The result [T, width].
     pub y: Tensor,
-    /// Numbers of a row that count, the others being padding; a multiple of 4.
+    /// Numbers in a row without padding, a multiple of 4.
     pub columns: usize,
     /// Added to the mean square.
     pub eps: f32,
-    /// Whether the mean is taken off first: LayerNorm instead of RMSNorm.
+    /// Whether the mean is subtracted first: LayerNorm instead of RMSNorm.
     pub centred: bool,
-    /// Row of x that token 0 stands for.
+    /// The row of x for token 0.
     pub first_token: usize,
-    /// Count of tokens.
+    /// Number of tokens T.
     pub tokens: usize,
 }
 
@@ -111,7 +111,7 @@ impl Kernel for Norm {
 }
 
 impl Norm {
-    /// Gemma 3 270M, of width 640.
+    /// The norm of Gemma 3 270M, with width 640.
     fn of_gemma(cases: &mut Cases, tokens: usize) -> Result<Self> {
         let columns = 640;
         Ok(Self {
@@ -140,7 +140,7 @@ impl Checked for Norm {
             ] {
                 let width = columns.next_multiple_of(32);
                 let kernel = Self {
-                    // One row more, which is left out; what pads the rows is zero.
+                    // One extra row, which is skipped; the padding of rows is zero.
                     x: cases.padded("x", &[tokens + 1, width], columns)?,
                     gain: cases.padded("gain", &[width], columns)?,
                     bias: cases.filled_if(bias, "bias", &[width])?,

@@ -1,4 +1,4 @@
-//! The gradient of the norms of training with respect to their input.
+//! The gradient of the training norms with respect to their input.
 
 use super::row_norm::{CASE_SIZES, RowNorm};
 use super::shared_row::SharedRow;
@@ -13,17 +13,17 @@ use crate::kernels::pointwise::pointwise::rowwise;
 pub struct NormBackward {
     /// Input [T, C].
     pub x: Tensor,
-    /// Mean and inverse deviation [T, 4].
+    /// Mean and inverse deviation of each row [T, 4].
     pub stats: Tensor,
     /// Gain `[C]`.
     pub gain: Tensor,
     /// Gradient of the output [T, C].
     pub dy: Tensor,
-    /// Gradient of the input so far.
+    /// Sum to add to the gradient of the input [T, C].
     pub base: Option<Tensor>,
     /// Gradient of the input [T, C].
     pub dx: Tensor,
-    /// LayerNorm.
+    /// Whether the norm is LayerNorm instead of RMSNorm.
     pub centred: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The gradients of the norms of training with respect to gain and bias.
+//! The gradients of the training norms with respect to gain and bias.
 
 use super::row_norm::{CASE_SIZES, RowNorm};
 use crate::Result;
@@ -11,13 +11,13 @@ use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 pub struct NormGainBackward {
     /// Input [T, C].
     pub x: Tensor,
-    /// Mean and inverse deviation [T, 4].
+    /// Mean and inverse deviation of each row [T, 4].
     pub stats: Tensor,
     /// Gradient of the output [T, C].
     pub dy: Tensor,
-    /// Gradient of the gain so far.
+    /// Sum to add to the gradient of the gain `[C]`.
     pub base: Option<Tensor>,
-    /// Gradient of the bias so far.
+    /// Sum to add to the gradient of the bias `[C]`.
     pub bias_base: Option<Tensor>,
     /// Gradient of the gain `[C]`.
     pub dgain: Tensor,

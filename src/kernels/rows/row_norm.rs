@@ -1,4 +1,4 @@
-//! LayerNorm and RMSNorm of training.
+//! LayerNorm and RMSNorm for training.
 
 use super::norm_backward::NormBackward;
 use super::norm_gain_backward::NormGainBackward;
@@ -13,8 +13,8 @@ use crate::kernels::pointwise::pointwise::rowwise;
 
 /// `y[r] = (x[r] - mean) / deviation * gain (+ bias)`.
 ///
-/// LayerNorm (Ba et al. 2016, arXiv:1607.06450), or RMSNorm (Zhang and Sennrich 2019,
-/// arXiv:1910.07467), which takes the mean as 0.
+/// This is LayerNorm (Ba et al. 2016, arXiv:1607.06450), or RMSNorm (Zhang and Sennrich 2019,
+/// arXiv:1910.07467), which uses 0 as the mean.
 pub struct RowNorm {
     /// Rows [T, C].
     pub x: Tensor,
@@ -26,13 +26,13 @@ pub struct RowNorm {
     pub y: Tensor,
     /// Mean and inverse deviation of each row [T, 4], for the gradient.
     pub stats: Tensor,
-    /// Subtract the mean: LayerNorm.
+    /// Whether to subtract the mean: LayerNorm instead of RMSNorm.
     pub centred: bool,
     /// Added to the variance.
     pub eps: f32,
 }
 
-/// Mean and inverse deviation.
+/// Mean and inverse deviation of `x`.
 pub(in crate::kernels) fn moments(x: &[f32], centred: bool, eps: f32) -> (f32, f32) {
     let count = x.len() as f32;
     let mean = if centred { x.iter().sum::<f32>() / count } else { 0.0 };
@@ -121,11 +121,11 @@ impl Kernel for RowNorm {
     }
 }
 
-/// Rows and columns of the cases of the norms of training.
+/// Rows and columns in the cases of the training norms.
 pub(super) const CASE_SIZES: [(usize, usize); 4] = [(1, 4), (33, 32), (7, 132), (65, 36)];
 
 impl RowNorm {
-    /// The norm of a step of `kaiwu grok`.
+    /// The norm of a training step of `kaiwu grok`.
     pub(super) fn of_grok(cases: &mut Cases) -> Result<Self> {
         Ok(Self {
             x: cases.filled("x", &[grok::ROWS, grok::WIDTH])?,

@@ -1,34 +1,34 @@
-//! Strategies in which the lanes of a workgroup share a row: for GPUs, where neighbouring lanes
+//! Strategies in which the lanes of a workgroup share a row, for GPUs, where neighbouring lanes
 //! should read neighbouring texels.
 
 use crate::gpu::{Constant, FOLD, Needs, Strategy, folded};
 
-/// The smallest subgroup there is: what they have in common is put together whatever their size.
+/// The smallest subgroup size that exists; the shader combines results for subgroups of any size.
 const SUBGROUP: u32 = 4;
 
-/// A shader that includes `row`, and the rows it is for.
+/// A shader that includes `row`, and the rows that it computes.
 pub(in crate::kernels) struct SharedRow {
-    /// Names of the strategy with subgroups and of the one without.
+    /// Names of the strategies with and without subgroups.
     pub names: [&'static str; 2],
     /// Name of the shader file.
     pub entry: &'static str,
-    /// The shader's text.
+    /// The text of the shader file.
     pub source: &'static str,
-    /// Texels of a row.
+    /// Texels in a row.
     pub texels: usize,
-    /// Count of rows.
+    /// Number of rows.
     pub rows: usize,
 }
 
-/// Lanes of a workgroup for a row of so many texels: as many, but at least one subgroup of most
-/// GPUs and at most what every adapter has.
+/// Lanes in a workgroup for a row of `texels` texels: equal to that, but at least one subgroup of
+/// most GPUs and at most what every adapter has.
 pub(in crate::kernels) fn lanes(texels: usize) -> u32 {
     texels.next_power_of_two().clamp(32, 256) as u32
 }
 
 impl SharedRow {
     /// Both strategies, for the second list of [`crate::gpu::Capabilities::allowed`]; `constants`
-    /// are the shader's own.
+    /// are specific to the shader.
     pub(in crate::kernels) fn strategies(
         self,
         constants: &[(&'static str, Constant)],

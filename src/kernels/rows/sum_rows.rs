@@ -1,4 +1,4 @@
-//! Sums over rows: gradients of what all rows share.
+//! Sums over rows, for the gradients of parameters that all rows share.
 
 use super::row_norm::CASE_SIZES;
 use crate::Result;
@@ -7,15 +7,15 @@ use crate::gpu::{
 };
 use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
-/// `y` = sum of the rows of x (+ base), x taken as `rows` rows as large as y.
+/// `y` = sum of the rows of x (+ base), where x is split into `rows` rows with the size of y.
 pub struct SumRows {
-    /// The rows.
+    /// The rows to sum.
     pub x: Tensor,
     /// Added to the sum.
     pub base: Option<Tensor>,
     /// The sum.
     pub y: Tensor,
-    /// How many rows.
+    /// Number of rows.
     pub rows: usize,
 }
 

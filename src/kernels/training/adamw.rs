@@ -1,4 +1,4 @@
-//! The AdamW optimiser: from a parameter and its gradient to the next parameter.
+//! The AdamW optimiser: computes the next value of a parameter from its gradient.
 
 use super::optimizer_step::CASE_SIZES;
 use super::optimizer_step::Step;
@@ -9,23 +9,23 @@ use crate::kernels::pointwise::pointwise::pointwise;
 
 /// A step of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101).
 pub struct Adamw {
-    /// Rate and clipping.
+    /// Learning rate and clipping.
     pub step: Step,
     /// The parameter.
     pub w: Tensor,
     /// Its gradient.
     pub g: Tensor,
-    /// Mean of gradients.
+    /// Moving average of the gradients.
     pub m: Tensor,
-    /// Mean of their squares.
+    /// Moving average of the squared gradients.
     pub v: Tensor,
-    /// The next parameter, and means.
+    /// The next parameter and moving averages.
     pub next: [Tensor; 3],
-    /// Decay of the means, b1 and b2.
+    /// Decay rates b1 and b2 of the moving averages.
     pub betas: [f32; 2],
-    /// Added to the deviation.
+    /// Added to the root of the second average.
     pub eps: f32,
-    /// Decay of the parameter, a share of the rate.
+    /// Weight decay, multiplied by the learning rate.
     pub decay: f32,
 }
 
@@ -82,7 +82,7 @@ impl Kernel for Adamw {
     }
 }
 
-/// Means of squares, which are not negative.
+/// Made-up averages of squares, which are not negative.
 fn squares(count: usize) -> Vec<f32> {
     (0..count).map(|n| (n % 7) as f32 * 0.1).collect()
 }

@@ -1,5 +1,5 @@
-//! Two matrices on a diagonal: where one product holds two, each with a low-rank addition of its
-//! own.
+//! Places two matrices on a diagonal, for a product that holds two matrices with a low-rank
+//! addition each.
 
 use super::block_diagonal_backward::BlockDiagonalBackward;
 use crate::Result;
@@ -9,13 +9,13 @@ use crate::gpu::{
 use crate::kernels::checked::{Cases, Checked, Shapes};
 use crate::kernels::pointwise::pointwise::pointwise;
 
-/// `y = [[x[..split], 0], [0, x[split..]]]`.
+/// `y = [[x[..split], 0], [0, x[split..]]]`: two matrices on a diagonal.
 pub struct BlockDiagonal {
-    /// Two matrices on top of one another [R, W].
+    /// Two matrices stacked by rows [R, W].
     pub x: Tensor,
     /// The result [R, 2 W].
     pub y: Tensor,
-    /// Rows of the first.
+    /// Rows in the first matrix.
     pub split: usize,
 }
 
@@ -78,7 +78,7 @@ impl Kernel for BlockDiagonal {
     }
 }
 
-/// Rows, columns and rows of the first block, of the cases.
+/// Rows, columns, and rows of the first matrix in the cases.
 pub(super) const CASE_SIZES: [(usize, usize, usize); 4] =
     [(1, 4, 1), (5, 4, 2), (70, 12, 33), (257, 8, 0)];
 
@@ -94,7 +94,7 @@ impl Checked for BlockDiagonal {
 
     fn shapes(shapes: &mut Shapes) {
         shapes.add("training block_diagonal", |cases| {
-            // B of gate and up of SmolLM2-135M, at rank 16.
+            // The B matrices of gate and up in SmolLM2-135M at rank 16.
             let x = cases.filled("x", &[3072, 16])?;
             Ok(Self { x, y: cases.empty("y", &[3072, 32])?, split: 1536 })
         });

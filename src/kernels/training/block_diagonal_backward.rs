@@ -11,11 +11,11 @@ use crate::kernels::pointwise::pointwise::{gradient_operands, pointwise};
 pub struct BlockDiagonalBackward {
     /// Gradient of the result [R, 2 W].
     pub dy: Tensor,
-    /// Gradient of the matrices so far.
+    /// Sum to add to the gradient of the matrices [R, W].
     pub base: Option<Tensor>,
     /// Gradient of the matrices [R, W].
     pub dx: Tensor,
-    /// Rows of the first.
+    /// Rows in the first matrix.
     pub split: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The counter that tells one step of a submission from the next.
+//! The counter that distinguishes the steps of a submission.
 
 use crate::Result;
 use crate::gpu::{
@@ -6,7 +6,7 @@ use crate::gpu::{
 };
 use crate::kernels::checked::{Cases, Checked, Shapes};
 
-/// `clock[0] += 1`.
+/// `clock[0] += 1`, so that each step of a submission has its own number.
 pub struct IncrementStep {
     /// The clock, a uniform tensor.
     pub clock: Tensor,

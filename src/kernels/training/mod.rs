@@ -1,4 +1,4 @@
-//! What only a training step needs: batches, slices, block-diagonal matrices and optimisers.
+//! Kernels used only in training: batches, slices, block-diagonal matrices and optimisers.
 
 pub(in crate::kernels) mod optimizer_step;
 

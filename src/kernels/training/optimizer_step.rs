@@ -1,20 +1,22 @@
-//! What the optimisers share: the learning rate of a step, and clipping.
+//! Shared by the optimisers: the learning rate of a step, and gradient clipping.
 //!
-//! A lane reads what it writes and nothing else: where a tensor can be bound to be read and to be
-//! written, its successor may take its place. Elsewhere the two are separate tensors.
+//! A lane reads only the numbers that it writes. So the successor of a tensor may have the same
+//! memory where the device can bind a tensor for reading and writing; elsewhere the two are
+//! separate.
 
 use crate::Result;
 use crate::gpu::{HostMemory, Operand, Parameter, Tensor};
 use crate::kernels::checked::Cases;
 
-/// What the steps of all parameters share.
+/// The inputs shared by the steps of all parameters.
 #[derive(Clone)]
 pub struct Step {
-    /// Word 0: which row of the schedule.
+    /// Word 0: the row of the schedule to use.
     pub clock: Tensor,
     /// Rows of rate, 1 / (1 - b1^step), 1 / (1 - b2^step), 0: bits of f32, a uniform tensor.
     pub schedule: Tensor,
-    /// The square of the norm of all gradients, and the largest norm to be left as it is.
+    /// The squared norm of all gradients, and the largest norm that is not clipped; `None` never
+    /// clips.
     pub clip: Option<(Tensor, f32)>,
 }
 
@@ -31,7 +33,7 @@ impl Step {
         Parameter::F32("limit", self.clip.as_ref().map_or(0.0, |(_, limit)| *limit))
     }
 
-    /// The row of the schedule, and the factor of gradients.
+    /// The current row of the schedule, and the factor of the gradients.
     pub(super) fn now(&self, memory: &mut HostMemory) -> ([f32; 3], f32) {
         let row = memory.u32(&self.clock)[0] as usize;
         let schedule = memory.u32(&self.schedule);
@@ -44,7 +46,7 @@ impl Step {
     }
 }
 
-/// Numbers of a parameter of the optimisers' cases.
+/// Sizes of a parameter in the cases of the optimisers.
 pub(super) const CASE_SIZES: [usize; 3] = [4, 256, 1300];
 
 impl Step {

@@ -1,4 +1,4 @@
-//! Batches, drawn on the device, and the clock that tells one step of a submission from the next.
+//! Copies batches on the device.
 
 use crate::Result;
 use crate::gpu::{
@@ -6,27 +6,30 @@ use crate::gpu::{
 };
 use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
-/// Copies sequences from the data: B of T words, and the words that follow their last N as targets.
+/// Copies B sequences of T token ids from the data, with the ids that follow each of their last N
+/// as targets.
 #[derive(Clone)]
 pub struct SampleBatch {
-    /// Token ids, one after another [W padded to fours]; with the top bit set one is no target.
+    /// Token ids of the whole data [W padded to fours]; an id with the top bit set is not used as a
+    /// target.
     pub data: Tensor,
-    /// Where sequences begin, B for each tick of the clock; beyond the data: an empty one.
+    /// Start indices of the sequences, B for each value of the clock; a start past the end gives an
+    /// empty sequence.
     pub starts: Tensor,
-    /// Word 0: which row of `starts`.
+    /// Word 0: the row of `starts` to use.
     pub clock: Tensor,
     /// Ids [B * T], uniform.
     pub ids: Tensor,
     /// Targets [B * N], uniform.
     pub targets: Tensor,
-    /// W.
+    /// Number of ids in the data W.
     pub words: usize,
-    /// B.
+    /// Number of sequences B.
     pub batch: usize,
 }
 
 impl SampleBatch {
-    /// Where a word says that there is none.
+    /// Stands for an absent id.
     pub const NONE: u32 = u32::MAX;
 
     fn tokens(&self) -> usize {
@@ -101,8 +104,8 @@ impl Kernel for SampleBatch {
 
 impl Checked for SampleBatch {
     fn cases(cases: &mut Cases) -> Result<()> {
-        // A sequence at the start, one that is cut off by the end, one beyond it: those of the
-        // second step.
+        // A sequence at the start, one cut off by the end, and one past it; the second step reads
+        // them.
         let starts = [9, 9, 9, 0, 27, Self::NONE, 0, 0];
         let word = |n: u32| (n * 3 % 50) | if n % 4 == 1 { 1 << 31 } else { 0 };
         for (tokens, kept) in [(4, 1), (7, 7), (3, 2)] {

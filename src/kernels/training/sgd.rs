@@ -1,4 +1,5 @@
-//! Stochastic gradient descent with momentum: from a parameter and its gradient to the next one.
+//! Stochastic gradient descent with momentum: computes the next value of a parameter from its
+//! gradient.
 
 use super::optimizer_step::CASE_SIZES;
 use super::optimizer_step::Step;
@@ -9,19 +10,19 @@ use crate::kernels::pointwise::pointwise::pointwise;
 
 /// A step of SGD with momentum.
 pub struct Sgd {
-    /// Rate and clipping.
+    /// Learning rate and clipping.
     pub step: Step,
     /// The parameter.
     pub w: Tensor,
     /// Its gradient.
     pub g: Tensor,
-    /// Momentum.
+    /// The momentum.
     pub m: Tensor,
-    /// The next parameter, and momentum.
+    /// The next parameter and momentum.
     pub next: [Tensor; 2],
-    /// Share of the momentum that stays.
+    /// Fraction of the momentum that is kept.
     pub momentum: f32,
-    /// Decay of the parameter, as part of its gradient.
+    /// Weight decay, added to the gradient.
     pub decay: f32,
 }
 

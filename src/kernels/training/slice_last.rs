@@ -1,4 +1,4 @@
-//! The last rows of each sequence: only they are computed on where only their answers count.
+//! Selects the last rows of each sequence, so that only rows with a loss are computed further.
 
 use super::slice_last_backward::SliceLastBackward;
 use crate::Result;
@@ -14,9 +14,9 @@ pub struct SliceLast {
     pub x: Tensor,
     /// The rows kept [B * kept, C].
     pub y: Tensor,
-    /// Rows of a sequence.
+    /// Rows in a sequence.
     pub period: usize,
-    /// How many of them are kept.
+    /// Number of rows kept in each sequence.
     pub kept: usize,
 }
 
@@ -97,7 +97,7 @@ impl Kernel for SliceLast {
     }
 }
 
-/// Sequences, tokens of each, and how many of them are kept, of the cases.
+/// Sequences, tokens in each, and rows kept, in the cases.
 pub(in crate::kernels) const CASE_SIZES: [(usize, usize, usize); 4] =
     [(1, 1, 1), (3, 4, 1), (5, 7, 3), (40, 2, 2)];
 

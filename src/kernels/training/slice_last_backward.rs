@@ -1,4 +1,4 @@
-//! The gradient of the last rows of each sequence.
+//! The gradient of selecting the last rows of each sequence.
 
 use super::slice_last::CASE_SIZES;
 use super::slice_last::parameters;
@@ -11,13 +11,13 @@ use crate::kernels::pointwise::pointwise::{gradient_operands, pointwise};
 pub struct SliceLastBackward {
     /// Gradient of the rows kept [B * kept, C].
     pub dy: Tensor,
-    /// Gradient of all rows so far.
+    /// Sum to add to the gradient of all rows [B * period, C].
     pub base: Option<Tensor>,
     /// Gradient of all rows [B * period, C].
     pub dx: Tensor,
-    /// Rows of a sequence.
+    /// Rows in a sequence.
     pub period: usize,
-    /// How many of them were kept.
+    /// Number of rows kept in each sequence.
     pub kept: usize,
 }
 

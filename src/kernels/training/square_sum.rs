@@ -1,4 +1,4 @@
-//! Sums of squares: the norm of all gradients, by which they are clipped.
+//! Sums of squares, for clipping gradients by the norm of all of them.
 
 use super::optimizer_step::CASE_SIZES;
 use crate::Result;
@@ -7,13 +7,14 @@ use crate::gpu::{
 };
 use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
-/// `total[0]` = sum of squares of x (+ `base[0]`): the norm of all gradients, one after another.
+/// `total[0]` = sum of squares of x (+ `base[0]`). Chained over all gradients, this gives the
+/// square of their norm.
 pub struct SquareSum {
-    /// The numbers.
+    /// The numbers to square.
     pub x: Tensor,
     /// The sum so far, bits of f32, a uniform tensor of 4.
     pub base: Option<Tensor>,
-    /// The sum.
+    /// The sum, bits of f32, a uniform tensor of 4.
     pub total: Tensor,
 }
 
@@ -59,8 +60,7 @@ impl Kernel for SquareSum {
 }
 
 impl SquareSum {
-    /// Whole numbers, which every order of summation gives alike: sums of bits are compared as
-    /// bits.
+    /// Whole numbers, whose sums are exact in every order, so that results can be compared as bits.
     fn of_whole(cases: &mut Cases, count: usize, base: Option<Tensor>) -> Result<Self> {
         let whole = (0..count).map(|n| (n % 3) as f32).collect();
         let x = cases.given("x", &[count], whole)?;

@@ -1,4 +1,4 @@
-//! The cases of all kernels, on a device or to be looked at.
+//! The cases of all kernels, on a device or only on the host.
 
 use crate::Result;
 use crate::gpu::{Device, Gpu};
@@ -24,39 +24,39 @@ fn gather<'a>(device: Device, kernels: impl Iterator<Item = &'a Listed>) -> Resu
     Ok(cases.into_cases())
 }
 
-/// The cases of all kernels: awkward sizes, and every weight format. They are computed by every
-/// strategy and compared with the reference.
+/// The cases of all kernels, with awkward sizes and every weight format. Every strategy runs them
+/// and is compared with the reference.
 ///
 /// # Errors
-/// When the device cannot hold them.
+/// When the device cannot hold the tensors.
 pub fn table(gpu: &Arc<Gpu>) -> Result<CaseTable> {
     let cases = gather(Device::Gpu(Arc::clone(gpu)), kernels::list())?;
     Ok(CaseTable { gpu: Arc::clone(gpu), cases })
 }
 
-/// The cases of one kernel, which need not be in the list.
+/// The cases of one kernel, which need not be in the list of all kernels.
 ///
 /// # Errors
-/// When the device cannot hold them.
+/// When the device cannot hold the tensors.
 pub fn table_of(gpu: &Arc<Gpu>, kernel: Listed) -> Result<CaseTable> {
     let cases = gather(Device::Gpu(Arc::clone(gpu)), std::iter::once(&kernel))?;
     Ok(CaseTable { gpu: Arc::clone(gpu), cases })
 }
 
-/// The cases of all kernels without a device, to be looked at.
+/// The cases of all kernels without a device, to inspect their operands and strategies.
 ///
 /// # Errors
-/// Never, as long as the cases are sound.
+/// When a case is malformed.
 pub fn on_host() -> Result<Vec<Case>> {
     gather(Device::Reference, kernels::list())
 }
 
-/// Every shader text there is: the cases, and each kernel with each weight format, with and without
-/// the operands that it can leave out, for one and for many tokens. Too many to compile: for tests
-/// that look at the text.
+/// All distinct shader texts: the cases, and each kernel with each weight format, with and without
+/// its optional operands, for one and for several tokens. There are too many to compile; tests
+/// inspect the texts.
 ///
 /// # Errors
-/// When the device cannot hold them.
+/// When the device cannot hold the tensors.
 pub fn variants(gpu: &Arc<Gpu>) -> Result<CaseTable> {
     let CaseTable { gpu, mut cases } = table(gpu)?;
     let mut further = Cases::new(Device::Gpu(Arc::clone(&gpu)));

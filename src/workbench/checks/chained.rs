@@ -1,4 +1,4 @@
-//! Whether calls that are one dispatch give what they give one by one: see
+//! Checks that calls fused into one dispatch give the same results as one by one: see
 //! [`crate::gpu::examine_fused`].
 
 use super::doctor::StrategyReport;
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 use std::sync::Arc;
 
 impl From<&FusedReport> for StrategyReport {
-    /// A row like those of kernels' strategies, to be remembered.
+    /// A report in the form of those on kernels' strategies, for the quarantine.
     fn from(report: &FusedReport) -> Self {
         let strategy = report.strategy();
         Self {
@@ -33,16 +33,17 @@ impl From<&FusedReport> for StrategyReport {
     }
 }
 
-/// Width, heads, key heads, head, inner width, positions before: of a layer.
+/// Sizes of a layer: width, heads, key heads, head width, inner width, and positions before the
+/// step.
 const LAYER: [usize; 6] = [192, 6, 2, 32, 512, 70];
 
-/// Layers of it, and calls of each.
+/// Number of layers, and calls in each.
 const LAYERS: usize = 2;
 const CALLS: usize = 6;
 
-/// Layers of one token of a small model, as `model::forward` records them, but that both read
-/// the same x, for calls must give the same when they are run again. Gives a word that they leave
-/// alone, too.
+/// Layers of one token of a small model, as `model::forward` records them, except that both read
+/// the same x, because calls must give the same result when they are run again. Also returns a
+/// uniform tensor that they do not write.
 fn layers(gpu: &Arc<Gpu>, cases: &mut Cases) -> Result<(Recording, Tensor)> {
     let [width, heads, key_heads, head, hidden, position] = LAYER;
     let dtype = DType::Q4_1;
@@ -57,7 +58,7 @@ fn layers(gpu: &Arc<Gpu>, cases: &mut Cases) -> Result<(Recording, Tensor)> {
     let (middle, y, gated) = (middle?, y?, cases.empty("gated", &[1, hidden])?);
     let rope = cases.filled("rope", &[capacity, head])?;
 
-    // What differs between layers is in pools, as a model's weights and cache are.
+    // The tensors that differ between layers are in pools, like a model's weights and cache.
     let device = Device::Gpu(Arc::clone(gpu));
     let pool = Pool::new(&device, Writer::Host, [1 << 17; 4 * LAYERS]);
     let mut matrix = |rows, columns| cases.matrix_in(&pool, dtype, [rows, columns]);
@@ -115,8 +116,8 @@ fn layers(gpu: &Arc<Gpu>, cases: &mut Cases) -> Result<(Recording, Tensor)> {
     Ok((recording, step))
 }
 
-/// The text of one of these layers as one dispatch, for an adapter with two cores where this one
-/// does not chain calls.
+/// The text of two such layers as one dispatch; for an adapter with two cores if this one does not
+/// fuse calls.
 ///
 /// # Errors
 /// When the device cannot hold the layer, or the text does not render.
@@ -135,11 +136,11 @@ pub fn chain_text(gpu: &Arc<Gpu>) -> Result<String> {
     })
 }
 
-/// Runs layers of one token's step in one dispatch, and call by call. `None` where this device does
-/// not chain calls.
+/// Runs layers of one token's step as one dispatch and call by call, and compares the results.
+/// Returns `None` if this device does not fuse calls.
 ///
 /// # Errors
-/// When the device is lost. A chain that does not compile or is wrong is a finding.
+/// When the device is lost. A chain that does not compile or is wrong is reported in the result.
 pub fn examine_chains(gpu: &Arc<Gpu>) -> Result<Option<FusedReport>> {
     let (recording, word) = layers(gpu, &mut Cases::new(Device::Gpu(Arc::clone(gpu))))?;
     examine_fused(gpu, &recording, &word)

@@ -1,31 +1,31 @@
-//! One strategy of one case against its reference.
+//! Compares one strategy of one case with its reference.
 
 use super::cases::Case;
 use crate::Result;
 use crate::gpu::{Access, Comparison, Entry, Gpu, Strategy, compare_entry};
 use std::sync::Arc;
 
-/// Runs strategy `index` of those the device offers for `case`, and its reference, and compares
-/// what they give.
+/// Runs strategy number `index` that the device offers for `case`, and compares the result with the
+/// reference.
 ///
 /// # Errors
-/// When it does not compile, or the device fails.
+/// When the strategy does not compile, or the device fails.
 pub fn check_case(gpu: &Gpu, case: &mut Case, index: usize) -> Result<Comparison> {
     check_case_by(gpu, case, |all| all.swap_remove(index))
 }
 
-/// Runs the strategy that `choose` takes from those the device offers for `case`, and its
-/// reference, and compares what they give.
+/// Runs the strategy that `choose` selects from those that the device offers for `case`, and
+/// compares the result with the reference.
 ///
 /// # Errors
-/// When it does not compile, or the device fails.
+/// When the strategy does not compile, or the device fails.
 pub fn check_case_by(
     gpu: &Gpu,
     case: &mut Case,
     choose: impl Fn(&mut Vec<Strategy>) -> Strategy,
 ) -> Result<Comparison> {
     let entry = Entry { label: case.what.clone(), kernel: Arc::clone(&case.kernel) };
-    // The last strategy's results must not stand in for this one's.
+    // Clear the outputs, so that an earlier strategy's results cannot pass for this one's.
     for operand in case.kernel.operands() {
         if let (Some(tensor), Access::Write) = (operand.tensor, operand.access) {
             tensor.write(gpu, 0, &vec![0x5b; tensor.bytes() as usize]);

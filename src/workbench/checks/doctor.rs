@@ -1,4 +1,4 @@
-//! Every strategy of every kernel against its reference, on the machine at hand.
+//! Checks every strategy of every kernel against its reference on this machine.
 
 use super::cases::CaseTable;
 use super::check::check_case_by;
@@ -9,69 +9,70 @@ use serde::Serialize;
 use std::path::Path;
 use std::time::Instant;
 
-/// What was found of one strategy.
+/// The result of checking one strategy.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StrategyReport {
     /// The kernel's name.
     pub kernel: &'static str,
     /// The strategy's name.
     pub strategy: &'static str,
-    /// Where the tensors were.
+    /// Where the tensors were stored.
     pub storage: StorageKind,
-    /// Rows that it is offered for.
+    /// Number of cases that the strategy is offered for.
     pub rows: usize,
-    /// Rows that it was run on: all of them, unless time was short.
+    /// Number of cases that it ran on: all of them, unless time was short.
     pub cases: usize,
-    /// Rows that agree with the reference.
+    /// Number of cases that agree with the reference.
     pub passed: usize,
-    /// The largest of |found - expected| / max(1, |expected|) over all rows; null in JSON where
-    /// something was not a number, or a row did not run.
+    /// The largest |found - expected| / max(1, |expected|) over all cases; null in JSON if a value
+    /// was not a number or a case did not run.
     pub max_error: f32,
-    /// Not to be used on this adapter with this driver.
+    /// Whether it must not be used with this adapter and driver.
     pub quarantined: bool,
-    /// The shader it was ([`fingerprint`]).
+    /// Fingerprint of the shader ([`fingerprint`]).
     #[serde(skip)]
     pub source: String,
-    /// The first thing that went wrong, in words.
+    /// A description of the first failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// What bounds an examination.
+/// Limits and logging of an examination.
 #[derive(Default)]
 pub struct Bounds<'a> {
-    /// Where each run is written down before it begins.
+    /// Receives a record of each run before it begins.
     pub journal: Option<&'a DoctorJournal>,
-    /// When to begin no more runs, once each strategy had one.
+    /// When to start no more runs, once each strategy has run once.
     pub until: Option<Instant>,
-    /// Leave out strategies that use no subgroups.
+    /// Skip strategies that do not use subgroups.
     pub only_subgroups: bool,
 }
 
-/// A strategy on a row.
+/// A run of a strategy on a case.
 struct Run {
     case: usize,
     strategy: Strategy,
-    /// Its place among the reports.
+    /// Index of the strategy's report.
     report: usize,
-    /// What comes before what: each strategy's first row, then the others, and at the end what
+    /// Order of the runs: each strategy's first case, then the others, and last the strategies that
     /// ended an earlier examination.
     turn: u8,
 }
 
-/// How far an examination is, in runs.
+/// Progress of an examination, in runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pace {
-    /// Done.
+    /// Runs finished.
     pub done: usize,
-    /// Made however long they take: one of each strategy.
+    /// Runs made regardless of time: one for each strategy.
     pub must: usize,
-    /// Made where there is time.
+    /// All runs, if there is time.
     pub all: usize,
 }
 
 impl Pace {
-    /// Seconds that are left after `seconds`, where runs that need not be made end after `most`.
+    /// Seconds left, given that `seconds` have passed and that optional runs end after `most`
+    /// seconds.
     pub fn left(&self, seconds: f64, most: f64) -> f64 {
         let each = seconds / self.done.max(1) as f64;
         let of = |runs: usize| each * runs.saturating_sub(self.done) as f64;
@@ -79,11 +80,11 @@ impl Pace {
     }
 }
 
-/// Runs each strategy that the device offers on each row of `table`, within `bounds`; `progress` is
-/// told after each. In the order of kernels' names, and of preference within a kernel.
+/// Runs each strategy that the device offers on each case of `table`, within `bounds`; `progress`
+/// is called after each run. Reports are sorted by kernel name, and by preference within a kernel.
 ///
 /// # Errors
-/// When the device is lost. A strategy that does not compile or fails is a finding.
+/// When the device is lost. A strategy that does not compile or fails is reported in the result.
 pub fn examine(
     table: &mut CaseTable,
     bounds: &Bounds<'_>,
@@ -106,8 +107,8 @@ pub fn examine(
         let checked = check_case_by(&gpu, case, |_| run.strategy.clone());
         let lost = match &checked {
             Ok(_) | Err(Error::Kernel { .. }) => None,
-            // What one strategy did must not be blamed on the next; a lost device answers nothing
-            // any more.
+            // An error of one strategy must not be attributed to the next one; a lost device cannot
+            // run any more.
             Err(error) => gpu.wait().err().map(|_| {
                 Error::Device(format!("{} ({}): {error}", report.kernel, report.strategy))
             }),
@@ -128,7 +129,7 @@ pub fn examine(
     Ok(reports)
 }
 
-/// All runs in their order, and an empty report of each strategy.
+/// All runs in order, and an empty report for each strategy.
 fn plan(table: &CaseTable, bounds: &Bounds<'_>) -> Result<(Vec<Run>, Vec<StrategyReport>)> {
     let (mut runs, mut reports) = (vec![], Vec::<StrategyReport>::new());
     for (case, kernel) in table.cases.iter().map(|case| &*case.kernel).enumerate() {
@@ -158,7 +159,7 @@ fn plan(table: &CaseTable, bounds: &Bounds<'_>) -> Result<(Vec<Run>, Vec<Strateg
 }
 
 impl StrategyReport {
-    /// The report of a strategy that was not run yet.
+    /// The report of a strategy before its first run.
     fn new(kernel: &'static str, strategy: &Strategy, storage: StorageKind) -> Self {
         Self {
             kernel,
@@ -174,7 +175,7 @@ impl StrategyReport {
         }
     }
 
-    /// The report of a storage as a whole: wrong where a kernel has no strategy left in it.
+    /// A report on a storage as a whole: wrong if a kernel has no correct strategy in it.
     pub fn of_storage(storage: StorageKind, healthy: bool) -> Self {
         let reason =
             (!healthy).then(|| "some kernels have no strategy that is right in it".to_owned());
@@ -207,15 +208,15 @@ impl StrategyReport {
     }
 }
 
-/// Compilers say much; the beginning tells.
+/// The first lines of a compiler's long message, which identify the error.
 fn first_lines(reason: &str) -> String {
     let lines: Vec<_> =
         reason.lines().map(str::trim).filter(|line| !line.is_empty()).take(3).collect();
     lines.join("; ")
 }
 
-/// Whether each row has a strategy left that is right in the storage of the table: each kernel, and
-/// within a kernel with strategies for different shapes, each shape.
+/// Whether each case has a correct strategy in the storage of the table: each kernel, and for
+/// kernels with strategies for different shapes, each shape.
 pub fn healthy(table: &CaseTable, reports: &[StrategyReport]) -> bool {
     let right = |kernel: &str, strategy: &str| {
         reports.iter().filter(|report| report.storage == table.gpu.capabilities().storage).any(
@@ -228,11 +229,11 @@ pub fn healthy(table: &CaseTable, reports: &[StrategyReport]) -> bool {
     })
 }
 
-/// Remembers at `path` which strategies are wrong on an adapter, and forgets what was known of
-/// those that are right.
+/// Writes to `path` which strategies are wrong on an adapter, and removes the entries of those that
+/// are right.
 ///
 /// # Errors
-/// When the file cannot be read; one that cannot be written is a warning.
+/// When the file cannot be read. If it cannot be written, a warning is logged.
 pub fn remember(path: &Path, adapter: &AdapterReport, reports: &[StrategyReport]) -> Result<()> {
     let journal = DoctorJournal::open(path, adapter)?;
     reports.iter().for_each(|report| journal.ended(report));

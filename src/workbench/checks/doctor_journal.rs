@@ -1,5 +1,5 @@
-//! What `doctor` found so far, written down before each run: what takes the device or the program
-//! with it is in the file.
+//! Records what `doctor` is about to run in the quarantine file, so that a strategy that crashes
+//! the device or the program is on record.
 
 use super::doctor::StrategyReport;
 use crate::gpu::{AdapterReport, Quarantine, Quarantined, Wrong};
@@ -8,17 +8,17 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The quarantine of an adapter while it is examined, by several threads maybe.
+/// The quarantine of an adapter during an examination, shared by threads.
 pub struct DoctorJournal {
     adapter: AdapterReport,
-    /// What the file said of this adapter.
+    /// The adapter's entries before the examination.
     before: Vec<Quarantined>,
     quarantine: Mutex<Quarantine>,
-    /// A file that could not be written once is let be: what is found counts all the same.
+    /// Set after a failed write, so that the file is not written again; results are still reported.
     lost: AtomicBool,
 }
 
-/// A strategy that is being run; its entry stays in the file if the run never ends.
+/// The reason in the entry of a running strategy, which stays in the file if the run never ends.
 const SUSPECT: &str = "doctor ended while it was being checked: it hung or lost the device, or doctor was stopped by hand; \
     run it again to know";
 
@@ -26,7 +26,7 @@ impl DoctorJournal {
     /// Reads the file at `path`, which need not exist.
     ///
     /// # Errors
-    /// When it cannot be read, or is damaged.
+    /// When the file cannot be read, or is damaged.
     pub fn open(path: &Path, adapter: &AdapterReport) -> Result<Self> {
         let quarantine = Quarantine::read(path)?;
         let before = quarantine.of(adapter).cloned().collect();
@@ -34,13 +34,13 @@ impl DoctorJournal {
         Ok(Self { adapter, before, quarantine, lost: AtomicBool::new(false) })
     }
 
-    /// Whether an earlier examination ended while this strategy was being run: it had better come
-    /// last.
+    /// Whether an earlier examination ended during this strategy's run, so that it should run last.
     pub(in crate::workbench) fn is_suspect(&self, report: &StrategyReport) -> bool {
         self.before.iter().any(|entry| is_of(report, entry) && entry.reason == SUSPECT)
     }
 
-    /// Before a run: the file has the strategy until [`DoctorJournal::ended`] says otherwise.
+    /// Call before a run: the file lists the strategy until [`DoctorJournal::ended`] replaces the
+    /// entry.
     pub fn begins(&self, report: &StrategyReport) {
         let mut quarantine = self.lock();
         if !report.quarantined {
@@ -50,8 +50,8 @@ impl DoctorJournal {
         self.write(&quarantine);
     }
 
-    /// After a run; the next write puts it into the file. What was wrong before on rows that were
-    /// not run now stays wrong.
+    /// Call after a run; the next write saves the result. Entries on cases that did not run this
+    /// time are kept.
     pub fn ended(&self, report: &StrategyReport) {
         let found = if report.quarantined {
             vec![wrong(report, report.reason.as_deref().unwrap_or_default())]
@@ -66,12 +66,12 @@ impl DoctorJournal {
         self.lock().set(&self.adapter, |entry| is_of(report, entry), found);
     }
 
-    /// Writes what was found; where nothing is wrong, there is no file.
+    /// Writes all results; if nothing is wrong, the file is deleted.
     pub fn close(&self) {
         self.write(&self.lock());
     }
 
-    /// Whether all that was found is in the file.
+    /// Whether all results are in the file.
     pub fn is_kept(&self) -> bool {
         !self.lost.load(Ordering::Relaxed)
     }
@@ -85,13 +85,13 @@ impl DoctorJournal {
         }
     }
 
-    /// A thread that panicked left the list whole.
+    /// Locks the list even after a panic in another thread, which leaves it valid.
     fn lock(&self) -> MutexGuard<'_, Quarantine> {
         self.quarantine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is said where findings cannot be kept.
+/// The warning when results cannot be saved.
 pub fn not_remembered(error: &Error) -> String {
     format!("{error}; what is found counts for this run, and is not remembered")
 }

@@ -1,4 +1,4 @@
-//! The capability matrix: this adapter opened with less than it has, as smaller ones would be.
+//! The capability matrix: opens this adapter with lower limits, to act as smaller adapters.
 
 use super::cases;
 use super::doctor::{Bounds, StrategyReport, examine};
@@ -7,9 +7,9 @@ use crate::{Error, Result};
 use serde::Serialize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A way to open the adapter.
+/// One way to open the adapter.
 pub struct Cell {
-    /// What is asked for less.
+    /// The limit or feature that is reduced.
     pub name: &'static str,
     lower: fn(&mut GpuOptions),
 }
@@ -33,8 +33,8 @@ pub const CELLS: [Cell; 10] = [
         name: "offsets aligned to 256",
         lower: |options| options.min_offset_alignment = Some(256),
     },
-    // No kernel uses them, so that nothing is to be lowered: each cell checks that its device has
-    // none.
+    // No kernel uses immediates, so nothing needs to be lowered: each cell checks that its device
+    // has none.
     Cell { name: "no immediates", lower: |_| () },
     Cell {
         name: "all of these",
@@ -42,37 +42,37 @@ pub const CELLS: [Cell; 10] = [
     },
 ];
 
-/// What was found in a cell, with the tensors in one storage.
+/// The results of a cell with the tensors in one kind of storage.
 #[derive(Debug, Clone, Serialize)]
 pub struct CellReport {
     /// The cell's name.
     pub cell: &'static str,
-    /// The cell before it that opens the same device here, and whose results these are.
+    /// The earlier cell that opens an identical device and whose results are reused, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub same_as: Option<&'static str>,
-    /// Where the tensors were.
+    /// Where the tensors were stored.
     pub storage: StorageKind,
     /// Strategies that the device offered.
     pub strategies: usize,
-    /// Runs of a strategy on a row.
+    /// Runs of a strategy on a case.
     pub runs: usize,
-    /// Those that agree with the reference.
+    /// Runs that agree with the reference.
     pub passed: usize,
-    /// What was wrong, by strategy.
+    /// Strategies that were wrong.
     pub wrong: Vec<StrategyReport>,
-    /// What the device was opened with ([`Gpu::asked_for`]).
+    /// The limits that the device was opened with ([`Gpu::asked_for`]).
     #[serde(skip)]
     asked: String,
 }
 
-/// Opens the adapter of `options` as `cell` says and runs every strategy it then offers on every
-/// row of the cases' table, in all `storages` at the same time, for most of it is a driver
-/// compiling on one core. Where the device is one of an `earlier` cell, because the adapter has no
-/// more than the cell asks for, that cell's results stand for this one's. `bounds` may leave runs
-/// out. `progress` is told the share done.
+/// Opens the adapter of `options` as `cell` says, and runs every strategy that it offers on every
+/// case. All `storages` are examined at the same time, because most of the time a driver compiles
+/// on one core. If the adapter's limits make the device identical to that of an `earlier` cell,
+/// that cell's results are reused. `bounds` may skip runs, and `progress` receives the fraction
+/// done.
 ///
 /// # Errors
-/// When the device refuses to open, or is lost.
+/// When the device does not open, or is lost.
 pub fn examine_cell(
     cell: &Cell,
     options: &GpuOptions,
@@ -81,7 +81,7 @@ pub fn examine_cell(
     bounds: &Bounds<'_>,
     progress: &(impl Fn(f64) + Sync),
 ) -> Result<Vec<CellReport>> {
-    // Of each storage in thousandths.
+    // Progress of each storage in thousandths.
     let shares: Vec<_> = storages.iter().map(|_| AtomicUsize::new(0)).collect();
     let examine_in = |storage: StorageKind, own: &AtomicUsize| {
         let mut options = GpuOptions {

@@ -1,4 +1,5 @@
-//! Whether kernels are right here: cases of awkward sizes, and doctor, which goes through them.
+//! Checks whether kernels are correct on this machine: cases of awkward sizes, and the doctor that
+//! runs them.
 
 pub mod cases;
 pub(in crate::workbench) mod chained;

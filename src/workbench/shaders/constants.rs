@@ -1,4 +1,4 @@
-//! A shader's pipeline-overridable constants: by name or by number, checked before they are set.
+//! A shader's pipeline-overridable constants, set by name or number after a check of the value.
 
 use super::values::refusal;
 use crate::error::Remedy;
@@ -7,35 +7,35 @@ use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::valid::ModuleInfo;
 use naga::{Module, Scalar, ScalarKind, ShaderStage, TypeInner};
 
-/// An overridable constant.
+/// A pipeline-overridable constant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Constant {
     /// Its name.
     pub name: String,
-    /// The number of `@id(number)`.
+    /// The number in `@id(number)`, if it has one.
     pub id: Option<u16>,
-    /// What it is; booleans are 0 and 1.
+    /// Its type; booleans are set as 0 and 1.
     scalar: Scalar,
 }
 
 impl Constant {
-    /// Whether `name` means this one: its name, or its number.
+    /// Whether `name` is the name or number of this constant.
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.id.is_some_and(|id| name.parse() == Ok(id))
     }
 
-    /// What WebGPU knows it by: its number where it has one.
+    /// The key under which WebGPU sets the constant: its number, else its name.
     pub fn key(&self) -> String {
         self.id.map_or_else(|| self.name.clone(), |id| id.to_string())
     }
 
-    /// The constant as messages name it.
+    /// The constant as shown in messages.
     fn shown(&self) -> String {
         self.id.map_or_else(|| self.name.clone(), |id| format!("{} (@id({id}))", self.name))
     }
 }
 
-/// The constants that a module lets be set.
+/// The constants of a module that can be set.
 pub(in crate::workbench) fn constants_of(module: &Module) -> Vec<Constant> {
     let scalar = |ty| match &module.types[ty].inner {
         TypeInner::Scalar(scalar) => *scalar,
@@ -49,11 +49,11 @@ pub(in crate::workbench) fn constants_of(module: &Module) -> Vec<Constant> {
     module.overrides.iter().map(|(_, found)| constant(found)).collect()
 }
 
-/// The values of `settings` that are of constants, by [`Constant::key`]; of several values the last
-/// one counts.
+/// The values in `settings` that belong to constants, by [`Constant::key`]; the last value of a
+/// constant is used.
 ///
 /// # Errors
-/// For a value that its constant cannot have.
+/// When a constant cannot have its value.
 pub(in crate::workbench) fn keyed(
     constants: &[Constant],
     settings: &[(String, f64)],
@@ -71,11 +71,11 @@ pub(in crate::workbench) fn keyed(
     Ok(keyed)
 }
 
-/// The module with only `entry` and all its constants replaced by their values.
+/// The module reduced to `entry`, with all constants replaced by their values.
 ///
 /// # Errors
-/// Where a constant without a default has no value, which is said of all such; what naga refuses,
-/// in its words.
+/// When constants without a default have no value; the message lists them all. When naga refuses
+/// the module, with its message.
 pub(in crate::workbench) fn with_values(
     module: &Module,
     info: &ModuleInfo,
@@ -95,7 +95,7 @@ pub(in crate::workbench) fn with_values(
             Err(error) if missing.is_empty() => {
                 return Err(Error::input(format!("the shader is refused: {error}")));
             }
-            // An error that a made-up value leads to elsewhere is not the caller's.
+            // An error caused by a placeholder value elsewhere is not the caller's.
             Ok(_) | Err(_) => break,
         };
         let of_key = constants.iter().find(|constant| constant.key() == key);

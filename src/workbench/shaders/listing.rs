@@ -1,5 +1,4 @@
-//! All kernels with their strategies: those for this adapter, and those that others would be
-//! offered.
+//! Lists all kernels with their strategies for this adapter and for others.
 
 use crate::gpu::{Access, Capabilities, Gpu, Kernel, Needs, Strategy};
 use crate::kernels::names;
@@ -10,11 +9,11 @@ use serde::Serialize;
 /// A kernel with its strategies.
 #[derive(Debug, Clone, Serialize)]
 pub struct ListedKernel {
-    /// Its name.
+    /// The kernel's name.
     pub kernel: &'static str,
-    /// Names of what it reads and writes, in binding order.
+    /// The tensors that it reads and writes, in binding order.
     pub operands: Vec<ListedOperand>,
-    /// Its strategies, in the order of preference.
+    /// The strategies, in order of preference.
     pub strategies: Vec<ListedStrategy>,
 }
 
@@ -23,32 +22,32 @@ pub struct ListedKernel {
 pub struct ListedOperand {
     /// Name in the shader.
     pub name: &'static str,
-    /// "read", "write", "read and write".
+    /// "read", "write" or "read and write".
     pub access: &'static str,
 }
 
 /// A strategy of a kernel.
 #[derive(Debug, Clone, Serialize)]
 pub struct ListedStrategy {
-    /// Its name.
+    /// The strategy's name.
     pub strategy: &'static str,
-    /// The shader file below `shaders/`, without its folder and ending.
+    /// The shader file below `shaders/`, without folder and extension.
     pub shader: &'static str,
     /// Whether the open device offers it; `None` without a device.
     pub here: Option<bool>,
-    /// Lanes of a workgroup, the most of its variants.
+    /// Largest number of lanes in a workgroup over its variants.
     pub lanes: u32,
-    /// Workgroup memory, the most of its variants, bytes.
+    /// Largest workgroup memory over its variants, in bytes.
     pub workgroup_bytes: u32,
-    /// The smallest subgroup it is right with; 0 if it uses none.
+    /// The smallest subgroup size that it works with; 0 if it uses no subgroups.
     pub subgroup: u32,
     /// Whether it computes in half precision.
     pub f16: bool,
-    /// Found wrong here, and skipped.
+    /// Whether it was found wrong on this adapter and is skipped.
     pub quarantined: bool,
 }
 
-/// Adapters that strategies may be chosen for, those without subgroups first.
+/// Capabilities of adapters that strategies may be chosen for, those without subgroups first.
 fn adapters(base: &Capabilities) -> Vec<Capabilities> {
     let sizes = [0, 4, 8, 16, 32, 64, 128];
     let kinds = |subgroup| {
@@ -57,7 +56,7 @@ fn adapters(base: &Capabilities) -> Vec<Capabilities> {
     sizes.into_iter().flat_map(kinds).collect()
 }
 
-/// The strategies of one call for this adapter, then those that only other adapters are offered.
+/// The strategies of one call for this adapter, followed by those for other adapters only.
 pub(in crate::workbench) fn strategies(
     kernel: &dyn Kernel,
     base: &Capabilities,
@@ -73,8 +72,7 @@ pub(in crate::workbench) fn strategies(
     all
 }
 
-/// All kernels, as their `cases` show them; `gpu` is the device to say more
-/// of.
+/// All kernels in `cases`; `gpu` is the open device that the list refers to, if any.
 pub fn list(cases: &[Case], gpu: Option<&Gpu>) -> Vec<ListedKernel> {
     let can = gpu.map_or_else(Capabilities::least, |gpu| gpu.capabilities().clone());
     let listed = |&kernel: &&'static str| {
@@ -117,11 +115,12 @@ pub fn list(cases: &[Case], gpu: Option<&Gpu>) -> Vec<ListedKernel> {
     names().iter().map(listed).collect()
 }
 
-/// The first row of `table` with this kernel, strategy (the one that would be taken, if none is
-/// named) and a description that contains `case`: its index, and the strategy.
+/// Finds the first case of `table` for this kernel and strategy whose description contains `case`.
+/// If `strategy` is `None`, the preferred one is used. Returns the index of the case, and the
+/// strategy.
 ///
 /// # Errors
-/// When there is no such kernel, strategy or row; the message names those there are.
+/// When there is no such kernel, strategy or case; the message lists the existing ones.
 pub fn find(
     table: &CaseTable,
     kernel: &str,

@@ -1,4 +1,4 @@
-//! Shaders as texts: what is compiled, in other languages too, and those of a user's own.
+//! Shader texts: listings, translations into other languages, and shaders supplied by the user.
 
 pub(in crate::workbench) mod constants;
 pub(in crate::workbench) mod listing;

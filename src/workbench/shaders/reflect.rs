@@ -1,4 +1,4 @@
-//! What a WGSL text binds, as naga reads it.
+//! Finds the bindings of a WGSL text, as naga parses it.
 
 use super::constants::{Constant, constants_of, keyed, with_values};
 use super::values::{Field, fields};
@@ -18,86 +18,87 @@ pub struct Interface {
     pub entry: String,
     /// Lanes of a workgroup along x, y and z.
     pub workgroup: [u32; 3],
-    /// What it uses, by group and binding.
+    /// The bound variables that it uses, by group and binding.
     pub slots: Vec<Slot>,
     /// Its pipeline-overridable constants.
     pub constants: Vec<Constant>,
 }
 
-/// A variable that is bound, or immediates, which have no group and no binding: both are 0 then.
+/// A bound variable, or immediates, for which group and binding are 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Slot {
-    /// `@group`.
+    /// The number in `@group`.
     pub group: u32,
-    /// `@binding`.
+    /// The number in `@binding`.
     pub binding: u32,
-    /// Its name.
+    /// The variable's name.
     pub name: String,
-    /// What it is.
+    /// The kind of resource.
     pub kind: SlotKind,
 }
 
-/// What can be bound.
+/// The kind of a resource that can be bound.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SlotKind {
     /// A uniform buffer.
     Uniform {
-        /// Its size, bytes.
+        /// Its size in bytes.
         bytes: u32,
         /// Its numbers by name.
         fields: Vec<Field>,
     },
     /// Immediates, which go with the dispatch.
     Immediates {
-        /// Their size, bytes.
+        /// Their size in bytes.
         bytes: u32,
         /// Their numbers by name.
         fields: Vec<Field>,
     },
     /// A storage buffer.
     Storage {
-        /// Bytes before what may grow.
+        /// Bytes before the runtime-sized array, if there is one.
         bytes: u32,
-        /// Bytes of an element of what may grow, if it ends so.
+        /// Bytes of an element of the runtime-sized array; `None` if there is none.
         stride: Option<u32>,
-        /// What its numbers are, where all are of one kind, of two or four bytes.
+        /// The type of its numbers, if all have the same type of two or four bytes.
         scalar: Option<Scalar>,
-        /// Whether it is read, and written.
+        /// Whether the shader reads it, and whether it writes it.
         access: [bool; 2],
     },
     /// A storage texture.
     StorageTexture {
-        /// Its format, "rgba32uint".
+        /// Its format, such as "rgba32uint".
         format: String,
-        /// 1, 2 or 3.
+        /// Number of dimensions: 1, 2 or 3.
         dimension: u32,
-        /// Whether z counts layers.
+        /// Whether z counts layers of an array.
         layered: bool,
-        /// Whether it is read, and written.
+        /// Whether the shader reads it, and whether it writes it.
         access: [bool; 2],
     },
     /// A sampled texture.
     Texture {
-        /// What it holds.
+        /// The kind of numbers that it gives.
         samples: Samples,
-        /// 1, 2 or 3.
+        /// Number of dimensions: 1, 2 or 3.
         dimension: u32,
-        /// Whether z counts layers.
+        /// Whether z counts layers of an array.
         layered: bool,
     },
     /// A sampler.
     Sampler {
-        /// Whether it compares.
+        /// Whether it is a comparison sampler.
         comparison: bool,
     },
 }
 
-/// Reads the compute shader `entry` of `text` (its only one if not named) with its `constants` set;
-/// names that are none of its constants are left to others. [`readable`] says what naga is spared.
+/// Parses the compute shader `entry` of `text` (or its only one) with `constants` set. Names in
+/// `constants` that are not overridable constants are ignored. Directives that naga does not read
+/// are removed by [`readable`].
 ///
 /// # Errors
-/// What naga refuses, in its words; an entry point that is not there or no compute shader; a
-/// variable that cannot be bound.
+/// When naga refuses the text, with its message; when the entry point is missing or not a compute
+/// shader; or when a variable cannot be bound.
 pub fn reflect(text: &str, entry: Option<&str>, constants: &[(String, f64)]) -> Result<Interface> {
     let refused =
         |message: String| Error::input(format!("the shader is refused: {}", message.trim_end()));
@@ -134,7 +135,7 @@ pub fn reflect(text: &str, entry: Option<&str>, constants: &[(String, f64)]) -> 
         }
     };
     let known = constants_of(&module);
-    // Others may be numbers of uniforms.
+    // Other names may be numbers in uniforms.
     let values = keyed(&known, constants)?;
     let (module, info) = with_values(&module, &info, &entry, &values)?;
     let Some(at) = module.entry_points.iter().position(|point| point.name == entry) else {
@@ -231,7 +232,7 @@ fn kind(
     }
 }
 
-/// Bytes of what has a fixed size, and of an element of the array of any length that may follow.
+/// Bytes of the part with a fixed size, and of an element of a runtime-sized array that may follow.
 fn growing(module: &Module, ty: Handle<Type>) -> (u32, Option<u32>) {
     match &module.types[ty].inner {
         TypeInner::Array { size: naga::ArraySize::Dynamic, stride, .. } => (0, Some(*stride)),
@@ -245,7 +246,7 @@ fn growing(module: &Module, ty: Handle<Type>) -> (u32, Option<u32>) {
     }
 }
 
-/// The kind of all numbers of a type, if it is one.
+/// The type of all numbers in a type, if they have the same one.
 fn scalar_of(module: &Module, ty: Handle<Type>) -> Option<Scalar> {
     match &module.types[ty].inner {
         TypeInner::Array { base, .. } => scalar_of(module, *base),

@@ -1,4 +1,4 @@
-//! What other backends are given: a rendered shader as naga, wgpu's own translator, writes it.
+//! Translates rendered shaders for other backends with naga, wgpu's own translator.
 
 use crate::{Error, Result};
 use naga::back::{glsl, hlsl, msl, spv};
@@ -9,19 +9,19 @@ use naga::{Module, ShaderStage, front::wgsl};
 /// A shading language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// WebGPU's, as it was rendered.
+    /// WebGPU's language, as the shader was rendered.
     Wgsl,
-    /// Vulkan's, binary.
+    /// Vulkan's binary format.
     Spirv,
-    /// Metal's.
+    /// Metal's language.
     Msl,
-    /// DirectX 12's.
+    /// DirectX 12's language.
     Hlsl,
-    /// OpenGL's.
+    /// OpenGL's language.
     Glsl,
 }
 
-/// A shader in one language.
+/// A shader translated into one language.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Translation {
     /// Source text.
@@ -30,10 +30,10 @@ pub enum Translation {
     Words(Vec<u32>),
 }
 
-// Workgroup memory is not cleared, here as in `gpu::pipeline`: FXC takes minutes for the stores of
-// one lane that do it.
+// Workgroup memory is not cleared, here as in `gpu::pipeline`, because FXC takes minutes to compile
+// the stores of one lane that do it.
 
-/// Out-of-bounds accesses are held within what is bound, as wgpu does it.
+/// Out-of-bounds accesses are limited to the binding, as wgpu does.
 const CHECKED: BoundsCheckPolicies = BoundsCheckPolicies {
     index: BoundsCheckPolicy::Restrict,
     buffer: BoundsCheckPolicy::Restrict,
@@ -41,7 +41,7 @@ const CHECKED: BoundsCheckPolicies = BoundsCheckPolicies {
     binding_array: BoundsCheckPolicy::Unchecked,
 };
 
-/// A compute shader that naga took.
+/// A compute shader that naga has parsed and validated.
 #[derive(Debug)]
 pub struct Shader {
     module: Module,
@@ -53,16 +53,16 @@ pub struct Shader {
 
 impl Shader {
     /// Parses and validates WGSL whose only entry point is the compute shader `entry`. Without
-    /// `subgroups`, subgroup operations are errors; halves are where the text does not begin with
-    /// `enable f16;`.
+    /// `subgroups`, subgroup operations are errors; half-precision types are errors unless the text
+    /// starts with `enable f16;`.
     ///
     /// # Errors
-    /// What naga refuses, in its words; another entry point.
+    /// When naga refuses the text, with its message, or the entry point is another one.
     pub fn parse(text: &str, entry: &str, subgroups: bool) -> Result<Self> {
         let refused = |message: String| Error::Kernel { kernel: entry.into(), message };
         let module = wgsl::parse_str(text).map_err(|error| refused(error.emit_to_string(text)))?;
-        // Conversions between halves and floats are core WGSL; naga counts them as a capability for
-        // old GL's sake.
+        // Conversions between halves and floats are core WGSL; naga counts them as a capability
+        // because old versions of GL lack them.
         let core = Capabilities::SHADER_FLOAT16_IN_FLOAT32;
         let mut allowed = if subgroups { core | Capabilities::SUBGROUP } else { core };
         let f16 = text.starts_with("enable f16;");
@@ -87,12 +87,12 @@ impl Shader {
         &self.module
     }
 
-    /// Whether it was allowed subgroup operations.
+    /// Whether subgroup operations are allowed.
     pub fn subgroups(&self) -> bool {
         self.subgroups
     }
 
-    /// Whether it asks for half-precision arithmetic.
+    /// Whether it uses half-precision arithmetic.
     pub fn f16(&self) -> bool {
         self.f16
     }
@@ -101,11 +101,11 @@ impl Shader {
         Error::Kernel { kernel: self.entry.clone(), message: format!("{language}: {error}") }
     }
 
-    /// SPIR-V 1.0, or 1.3 with subgroups, for Vulkan 1.1; with bounds checks, as a
-    /// device opened with `checked` gets it, or without.
+    /// Writes SPIR-V 1.0, or 1.3 with subgroups, for Vulkan 1.1. With `checked` it has the bounds
+    /// checks of a device opened with `checked`.
     ///
     /// # Errors
-    /// What cannot be written with the capabilities that every such device has.
+    /// When it needs capabilities that not every such device has.
     pub fn spirv(&self, checked: bool) -> Result<Vec<u32>> {
         use spv::Capability as C;
         let mut allowed = vec![C::Shader, C::Matrix, C::ImageQuery, C::StorageImageExtendedFormats];
@@ -141,10 +141,10 @@ impl Shader {
             .map_err(|error| self.failed("SPIR-V", &error))
     }
 
-    /// MSL 2.0, or 2.1 with subgroups: the first with the SIMD-group reductions.
+    /// Writes MSL 2.0, or 2.1 with subgroups: the first version with SIMD-group reductions.
     ///
     /// # Errors
-    /// What cannot be written.
+    /// When naga cannot write it.
     pub fn msl(&self) -> Result<String> {
         let options = msl::Options {
             lang_version: if self.subgroups { (2, 1) } else { (2, 0) },
@@ -161,12 +161,12 @@ impl Shader {
         self.written("MSL", text, info.entry_point_names)
     }
 
-    /// HLSL of shader model 5.1, which FXC is to take, or for DXC of 6.0, or with halves 6.2.
+    /// Writes HLSL: shader model 5.1 if `fxc`, else 6.0 for DXC, or 6.2 with halves.
     ///
     /// # Errors
-    /// What cannot be written.
+    /// When naga cannot write it.
     pub fn hlsl(&self, fxc: bool) -> Result<String> {
-        // As DXC's namespace, which naga does not step around.
+        // DXC has a namespace of that name, which naga does not avoid.
         if self
             .module
             .global_variables
@@ -201,8 +201,8 @@ impl Shader {
         self.written("HLSL", text, info.entry_point_names)
     }
 
-    /// Whether the entry point's arguments are such that naga 30 writes HLSL that DXC refuses,
-    /// without a word.
+    /// Whether naga 30 silently writes HLSL that DXC refuses, because of the entry point's
+    /// arguments.
     fn subgroup_values_are_lost(&self) -> bool {
         use naga::{Binding, BuiltIn as B};
         let of_subgroup = |binding: &Option<Binding>| {
@@ -222,10 +222,10 @@ impl Shader {
         within && !arguments.iter().any(|argument| of_subgroup(&argument.binding))
     }
 
-    /// GLSL 4.30, or GLSL ES 3.10, which has no subgroups.
+    /// Writes GLSL 4.30, or GLSL ES 3.10 if `embedded`, which has no subgroups.
     ///
     /// # Errors
-    /// What cannot be written.
+    /// When naga cannot write it.
     pub fn glsl(&self, embedded: bool) -> Result<String> {
         let version =
             if embedded { glsl::Version::new_gles(310) } else { glsl::Version::Desktop(430) };
@@ -255,7 +255,7 @@ impl Shader {
         Ok(text)
     }
 
-    /// The text, if the entry point is in it.
+    /// Returns the text after checking that it contains the entry point.
     fn written<E: std::fmt::Display>(
         &self,
         language: &str,
@@ -270,13 +270,13 @@ impl Shader {
     }
 }
 
-/// Translates the WGSL `text` with the compute entry point `entry`. What uses subgroups becomes
-/// SPIR-V 1.3, MSL 2.1, shader model 6.0 or GLSL 4.30; what computes with halves shader model 6.2;
-/// the rest SPIR-V 1.0, MSL 2.0, shader model 5.1 or GLSL ES 3.10. Whether SPIR-V has the bounds
-/// and loop checks says `checked`; the other languages have them always, as wgpu writes them there.
+/// Translates the WGSL `text` with the compute entry point `entry`. Shaders with subgroups become
+/// SPIR-V 1.3, MSL 2.1, shader model 6.0 or GLSL 4.30; shaders with halves, shader model 6.2; all
+/// others SPIR-V 1.0, MSL 2.0, shader model 5.1 or GLSL ES 3.10. `checked` adds bounds and loop
+/// checks to SPIR-V; the other languages always have them, as wgpu writes them.
 ///
 /// # Errors
-/// What naga refuses, in its words.
+/// When naga refuses the shader, with its message.
 pub fn translate(text: &str, entry: &str, target: Target, checked: bool) -> Result<Translation> {
     if target == Target::Wgsl {
         return Ok(Translation::Text(text.into()));

@@ -1,5 +1,5 @@
-//! Someone's own shader: what it binds, filled and sized as asked for or by default, and timed like
-//! the kernels.
+//! A shader supplied by the user: its bindings are sized and filled on request or by default, and
+//! it is timed like the kernels.
 
 use super::constants::keyed;
 use super::reflect::{Interface, Slot, SlotKind};
@@ -10,74 +10,75 @@ use crate::kernels::Numbers;
 use crate::{Error, Result};
 use naga::Scalar;
 
-/// How large something bound is.
+/// The size of a bound resource.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Size {
-    /// A buffer's bytes.
+    /// Size of a buffer in bytes.
     Bytes(u64),
-    /// A texture's texels along x, y and z.
+    /// Size of a texture in texels along x, y and z.
     Texels([u32; 3]),
-    /// A buffer with these contents.
+    /// The contents of a buffer, which also give its size.
     Contents(Vec<u8>),
 }
 
-/// What a buffer holds.
+/// The initial contents of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fill {
     /// Zeros.
     Zeros,
-    /// Floats between -1 and 1, the same in every run.
+    /// Floats between -1 and 1, equal in every run.
     Random,
-    /// Integers 0, 1, 2, ….
+    /// The integers 0, 1, 2, ….
     Count,
 }
 
-/// A wish about something bound.
+/// A request for the size and contents of a bound resource.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wish {
     /// The variable's name.
     pub name: String,
-    /// Its size.
+    /// The requested size.
     pub size: Size,
-    /// What it holds; by default floats of four bytes are random and the rest is zero.
+    /// The requested contents; by default four-byte floats are random and everything else is zero.
     pub fill: Option<Fill>,
 }
 
-/// A shader with all it binds.
+/// A shader with everything that it binds.
 #[derive(Debug)]
 pub struct UserShaderRun {
-    /// Its entry point.
+    /// Name of the entry point.
     pub entry: String,
-    /// Its overridable constants that are set, by [`crate::workbench::Constant::key`].
+    /// Values of its overridable constants, by [`crate::workbench::Constant::key`].
     pub constants: Vec<(String, f64)>,
-    /// What is bound.
+    /// The bound resources.
     pub bound: Vec<Bound>,
     /// Workgroups along x, y and z.
     pub grid: [u32; 3],
-    /// All that is bound, bytes.
+    /// Total size of the bound resources in bytes.
     pub bytes: u64,
-    /// Whether more of them are in textures than in buffers.
+    /// Whether most of the bytes are in textures or in buffers.
     pub storage: StorageKind,
-    /// Numbers of uniforms and immediates that were not set, so that they are 0.
+    /// Names of numbers in uniforms and immediates that were not set and are 0.
     pub zeros: Vec<String>,
 }
 
-/// What may grow is so large unless asked for, bytes.
+/// Default size of a buffer that ends in a runtime-sized array, in bytes.
 const DEFAULT_BYTES: u64 = 16 << 20;
-/// A texture's sides unless asked for, by its dimensions.
+/// Default sizes of a texture in texels, by its number of dimensions.
 const DEFAULT_TEXELS: [[u32; 3]; 3] = [[1024, 1, 1], [1024, 1024, 1], [64, 64, 64]];
-/// Workgroups along an axis, WebGPU's default limit.
+/// The most workgroups along an axis, by WebGPU's default limits.
 const MOST_WORKGROUPS: u64 = 65535;
-/// Everything together, bytes.
+/// The most bytes of all resources together.
 const MOST_BYTES: u64 = 4 << 30;
 
-/// Sizes and fills what `interface` binds. `numbers` go to uniforms, by their names, or
-/// `variable.name`; `largest` is the largest binding, bytes. Without a grid there is a lane for
-/// each element of the first thing written that has a size; where workgroups have several axes, an
+/// Sizes and fills the resources that `interface` binds. `numbers` set values in uniforms and
+/// immediates, by name or `variable.name`; `largest` is the largest binding in bytes. Without a
+/// grid there is a lane for each element of the first written resource that has a size. If
+/// workgroups have several axes, an array's elements are laid out as a square or a cube.
 /// array's elements are laid out as a square or a cube.
 ///
 /// # Errors
-/// For wishes and numbers that name nothing there is, or do not fit it.
+/// When a request or number names nothing that exists, or does not fit it.
 pub fn prepare(
     interface: &Interface,
     wishes: &[Wish],
@@ -138,7 +139,7 @@ pub fn prepare(
     })
 }
 
-/// What the numbers of a variable become, on top of a file's bytes where it is given one.
+/// The bytes of a variable with its numbers set, starting from a file's bytes if given.
 fn contents(
     name: &str,
     bytes: u32,
@@ -167,7 +168,7 @@ fn contents(
     Ok(contents)
 }
 
-/// `largest` bytes a binding, `lanes` a workgroup.
+/// `largest` is in bytes for a binding, and `lanes` counts those of a workgroup.
 fn resource(
     slot: &Slot,
     wish: Option<&Wish>,
@@ -205,7 +206,7 @@ fn resource(
                 }
                 (None, None) => fixed,
                 (None, Some(stride)) => {
-                    // No more elements than a grid of one axis has lanes.
+                    // At most as many elements as a grid along one axis has lanes.
                     let room = (DEFAULT_BYTES.min(largest).saturating_sub(fixed)
                         / u64::from(*stride))
                     .min(MOST_WORKGROUPS * lanes);
@@ -259,10 +260,10 @@ fn filled(size: usize, fill: Fill) -> Vec<u8> {
     bytes
 }
 
-/// Names that an error lists.
+/// The most names that an error message lists.
 const LISTED: usize = 40;
 
-/// Each number must be of something.
+/// Checks that each number belongs to a variable.
 fn check_numbers(interface: &Interface, numbers: &[(String, f64)]) -> Result<()> {
     let fields: Vec<_> = interface
         .slots
@@ -293,7 +294,7 @@ fn check_numbers(interface: &Interface, numbers: &[(String, f64)]) -> Result<()>
 
 fn default_grid(interface: &Interface, bound: &[Bound]) -> Result<[u32; 3]> {
     let over = |elements: u64, lanes: u32| match elements.div_ceil(u64::from(lanes.max(1))) {
-        // Bytes that no lane touches would count as moved.
+        // If some elements had no lane, bytes that are not touched would count as moved.
         count if count > MOST_WORKGROUPS => {
             let message = format!(
                 "a lane for each of {elements} elements takes {count} workgroups of {lanes} lanes, \
@@ -311,7 +312,7 @@ fn default_grid(interface: &Interface, bound: &[Bound]) -> Result<[u32; 3]> {
                 Resource::Storage(held),
             ) => {
                 let elements = (held.len() as u64 - u64::from(*bytes)) / u64::from(*stride);
-                // A workgroup of 16 x 16 lanes is meant for a square, one of 64 for a row.
+                // Workgroups of 16 x 16 lanes suggest a square, and those of 64 lanes a row.
                 let axes = lanes.iter().filter(|&&lanes| lanes > 1).count();
                 let side = match axes {
                     0 | 1 => elements,
@@ -339,7 +340,7 @@ fn default_grid(interface: &Interface, bound: &[Bound]) -> Result<[u32; 3]> {
     Ok([1, 1, 1])
 }
 
-/// The least side of a square (or cube, by its `axes`) that has so many elements.
+/// The smallest side of a square or cube (by `axes`) with at least `elements` elements.
 fn side(elements: u64, axes: u32) -> u64 {
     let mut side = (elements as f64).powf(1.0 / f64::from(axes)) as u64;
     while side.pow(axes) < elements {

@@ -1,29 +1,29 @@
-//! Numbers of a shader's uniforms and immediates by name: where they are, and what they can be.
+//! Named numbers in a shader's uniforms and immediates: their offsets and allowed values.
 
 use half::f16;
 use naga::{ArraySize, Handle, Module, Scalar, ScalarKind, Type, TypeInner};
 
-/// A number that can be set.
+/// A number that can be set by name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Field {
-    /// Its name with the variable's: `numbers.a`, `scale.middle.x`, `rows[2].y`.
+    /// The full name with the variable's: `numbers.a`, `scale.middle.x`, `rows[2].y`.
     pub name: String,
-    /// Where it begins, bytes.
+    /// Offset in the variable in bytes.
     pub offset: u32,
-    /// What it is.
+    /// Its type.
     pub scalar: Scalar,
 }
 
-/// More numbers of one variable are set by a file.
+/// The most numbers that are listed by name; larger variables are set from a file.
 const MOST_FIELDS: usize = 256;
 
 impl Field {
-    /// Whether `name` means this one: with the variable's name, or a member's alone.
+    /// Whether `name` refers to this number, with or without the variable's name.
     pub fn is(&self, name: &str) -> bool {
         self.name == name || self.name.split_once('.').is_some_and(|(_, member)| member == name)
     }
 
-    /// `value` as it is stored; it is one that is not refused.
+    /// The bytes of `value`, which [`refusal`] must allow.
     pub(in crate::workbench) fn encoded(&self, value: f64) -> Vec<u8> {
         match (self.scalar.kind, self.scalar.width) {
             (ScalarKind::Float, 2) => f16::from_f64(value).to_le_bytes().to_vec(),
@@ -34,7 +34,7 @@ impl Field {
     }
 }
 
-/// Why a number of this kind cannot have this value.
+/// Why a number of this type cannot have this value; `None` if it can.
 pub(in crate::workbench) fn refusal(scalar: Scalar, value: f64) -> Option<String> {
     let range = |least: f64, most: f64, what: &str| match (
         value.fract() == 0.0,
@@ -56,7 +56,7 @@ pub(in crate::workbench) fn refusal(scalar: Scalar, value: f64) -> Option<String
     }
 }
 
-/// The numbers of a variable, of nested structs, vectors, matrices and arrays too.
+/// The numbers in a variable, including those in nested structs, vectors, matrices and arrays.
 pub(in crate::workbench) fn fields(module: &Module, ty: Handle<Type>, name: &str) -> Vec<Field> {
     let mut found = vec![];
     add(module, ty, name.to_owned(), 0, &mut found);
@@ -85,7 +85,7 @@ fn add(module: &Module, ty: Handle<Type>, name: String, offset: u32, found: &mut
             vector(&name, *size as u32, *scalar, offset, found);
         }
         TypeInner::Matrix { columns, rows, scalar } if settable(scalar) => {
-            // A column begins where a vector may: two numbers apart, or four.
+            // Columns are aligned like vectors: every two or four numbers.
             let stride = (*rows as u32).next_power_of_two() * u32::from(scalar.width);
             for column in 0..*columns as u32 {
                 vector(
@@ -114,8 +114,8 @@ fn add(module: &Module, ty: Handle<Type>, name: String, offset: u32, found: &mut
                 let before = found.len();
                 add(module, *base, format!("{name}[{at}]"), offset + at * stride, found);
                 if found.len() == before {
-                    // What has nothing to set in its first element has nothing in the others, and
-                    // arrays nest.
+                    // If the first element of an array has no number to set, neither have the
+                    // others; arrays may be nested.
                     break;
                 }
             }

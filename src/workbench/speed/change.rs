@@ -1,5 +1,5 @@
-//! Figures compared with earlier ones: what became slower, and not only because the machine has
-//! other things to do.
+//! Compares measurements with earlier ones: finds what became slower for other reasons than a busy
+//! machine.
 
 use super::timing::Measurement;
 use serde::Serialize;
@@ -7,25 +7,25 @@ use serde::Serialize;
 /// A measurement compared with an earlier one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
-    /// The shape, in words.
+    /// A description of the shape.
     pub shape: String,
     /// The kernel's name.
     pub kernel: String,
     /// The strategy's name.
     pub strategy: String,
-    /// Median then, microseconds.
+    /// The earlier median in microseconds.
     pub before_us: f64,
-    /// Median now.
+    /// The current median in microseconds.
     pub now_us: f64,
-    /// How many times as long the machine takes now for fixed work, at least 1.
+    /// How many times as long the machine now takes for fixed work, at least 1.
     pub busier: f64,
-    /// Whether the middle halves of the runs lie apart, those of now above those of then, were the
-    /// machine as busy as then.
+    /// Whether the middle halves of the runs do not overlap, with the current ones above the
+    /// earlier ones, after correcting for a busier machine.
     pub apart: bool,
 }
 
 impl Change {
-    /// What two measurements of one call show.
+    /// Compares two measurements of one call.
     pub fn new(before: &Measurement, now: &Measurement) -> Self {
         let busier = match (before.yardstick_us, now.yardstick_us) {
             (Some(before), Some(now)) => {
@@ -45,24 +45,24 @@ impl Change {
         }
     }
 
-    /// Time now by time then, were the machine as busy as then.
+    /// Current time divided by the earlier time, corrected for a busier machine.
     pub fn factor(&self) -> f64 {
         self.now_us / self.before_us / self.busier
     }
 
-    /// Whether it takes longer by more than `tolerance`, and its runs do not mix with those of
-    /// then.
+    /// Whether it takes longer by more than `tolerance`, and its runs do not overlap with the
+    /// earlier ones.
     pub fn is_slower(&self, tolerance: f64) -> bool {
         self.apart && self.factor() > 1.0 + tolerance
     }
 }
 
-/// Whether both are of the same call.
+/// Whether both measure the same call.
 fn alike(a: &Measurement, b: &Measurement) -> bool {
     (&a.shape, &a.kernel, &a.strategy) == (&b.shape, &b.kernel, &b.strategy)
 }
 
-/// What is in both lists, the worst change first.
+/// The calls in both lists, the worst change first.
 pub fn changes(before: &[Measurement], now: &[Measurement]) -> Vec<Change> {
     let with = |now: &Measurement| {
         let before = before.iter().find(|before| alike(before, now) && before.median_us > 0.0)?;
@@ -73,12 +73,12 @@ pub fn changes(before: &[Measurement], now: &[Measurement]) -> Vec<Change> {
     all
 }
 
-/// Measures what became slower `again`, in up to so many `rounds` after a `pause` each, and puts
-/// the better figure of each call into `now`: a moment that was busy passes, and what is slower
-/// stays slower. Gives the number of calls that were no longer slower then.
+/// Repeats the measurement of slower calls with `again`, in up to `rounds` rounds after a `pause`
+/// each, and keeps the better result of each call in `now`. A busy moment passes, while a slower
+/// kernel stays slow. Returns how many calls were no longer slower in the end.
 ///
 /// # Errors
-/// What `again` fails with.
+/// When `again` fails.
 pub fn settle<E>(
     before: &[Measurement],
     now: &mut [Measurement],
@@ -115,8 +115,8 @@ pub fn settle<E>(
     Ok(settled)
 }
 
-/// What `before` has of the shapes that are `asked` for and `now` has not: names of shape, kernel
-/// and strategy.
+/// The measurements in `before` of the shapes `asked` for that `now` lacks, as names of shape,
+/// kernel and strategy.
 pub fn vanished(
     before: &[Measurement],
     now: &[Measurement],
@@ -171,17 +171,17 @@ mod tests {
         let slower = |now: &Measurement| Change::new(&before, now).is_slower(0.1);
         assert!(slower(&measurement("a", "x", 15.0)));
         assert!(!slower(&measurement("a", "x", 10.9)), "within the tolerance");
-        // All takes half as long again, and so does this.
+        // All work takes half as long again, and so does this call.
         let busy = Measurement { yardstick_us: Some([110.0, 15.0]), ..measurement("a", "x", 15.0) };
         assert!(!slower(&busy));
         assert!(!slower(&Measurement { median_us: 16.0, quarter_us: 15.9, ..busy.clone() }));
         assert!(slower(&Measurement { median_us: 25.0, quarter_us: 24.0, ..busy.clone() }));
-        // A machine with less to do than then excuses nothing, and proves nothing.
+        // A less busy machine excuses nothing and proves nothing.
         assert!(!slower(&Measurement {
             yardstick_us: Some([50.0, 5.0]),
             ..measurement("a", "x", 10.0)
         }));
-        // The median is far off, but its runs are where those of then are.
+        // The median differs much, but the runs overlap with the earlier ones.
         assert!(!slower(&Measurement { quarter_us: 10.0, ..measurement("a", "x", 15.0) }));
         assert!(slower(&Measurement { yardstick_us: None, ..measurement("a", "x", 15.0) }));
     }
@@ -212,7 +212,7 @@ mod tests {
             },
         );
         assert_eq!(settled, Ok(1));
-        // x is itself again in the second round; z stays, with the better of its figures.
+        // x recovers in the second round; z stays slow, with the better of its results.
         assert_eq!(asked, ["x", "z", "x", "z", "z"]);
         assert!(
             (now[0].median_us - 10.0).abs() < 1e-6 && (now[2].median_us - 20.0).abs() < 1e-6,

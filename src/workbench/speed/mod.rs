@@ -1,4 +1,4 @@
-//! How fast kernels are here: shapes of real models, roofs, timing, baselines and autotuning.
+//! Measures the speed of kernels: shapes of real models, roofs, timing, baselines and autotuning.
 
 pub(in crate::workbench) mod change;
 pub(in crate::workbench) mod model_calls;

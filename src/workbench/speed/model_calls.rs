@@ -1,12 +1,12 @@
-//! The calls of a model's own recordings, to be tuned or timed one by one.
+//! The calls in a model's own recordings, to be tuned or timed one by one.
 
 use crate::format::{DType, blocks};
 use crate::gpu::{Access, Element, Entry, Kernel, Recording};
 use crate::kernels::{BenchShape, Cases};
 use std::sync::Arc;
 
-/// The different calls of `recording`, a step of `tokens` tokens with `context` tokens in the cache
-/// before it, those that take the most first. Calls of one shape are one.
+/// The distinct calls of `recording`, a step of `tokens` tokens with `context` tokens in the cache
+/// before it, the most expensive first. Calls of equal shape are listed once.
 pub fn recorded_shapes(recording: &Recording, tokens: usize, context: usize) -> Vec<BenchShape> {
     let mut all: Vec<(String, Entry, usize)> = vec![];
     for entry in recording.entries() {
@@ -38,7 +38,7 @@ pub fn recorded_shapes(recording: &Recording, tokens: usize, context: usize) -> 
         .collect()
 }
 
-/// Puts made-up numbers into what a call reads, on both sides; weights stay as they are.
+/// Fills the inputs of a call with made-up numbers, on device and host; weights are left unchanged.
 fn fill(cases: &mut Cases, kernel: &dyn Kernel, position: u32) {
     for operand in kernel.operands() {
         let Some(tensor) = operand.tensor.filter(|_| operand.access != Access::Write) else {

@@ -1,5 +1,5 @@
-//! A roofline chart (Williams et al. 2009) as SVG: operations a byte along, operations a second up,
-//! both logarithmic.
+//! A roofline chart (Williams et al. 2009) as SVG: operations per byte on the horizontal axis,
+//! operations per second on the vertical, both logarithmic.
 
 use super::roofs::Roofs;
 use super::timing::Measurement;
@@ -13,7 +13,7 @@ const RIGHT: f64 = 690.0;
 const LIST: f64 = 716.0;
 const LINE: f64 = 17.0;
 
-/// Colours that also colour-blind people tell apart (Okabe and Ito 2008), by kernel.
+/// Colours for kernels that colour-blind people can distinguish (Okabe and Ito 2008).
 const COLOURS: [&str; 7] =
     ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#444444"];
 
@@ -26,7 +26,8 @@ struct Axis {
 }
 
 impl Axis {
-    /// From a round number below all `values` to one above them, drawn from pixel `from` to `to`.
+    /// An axis from a round number below all `values` to one above them, drawn from pixel `from` to
+    /// `to`.
     fn new(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
         let (mut low, mut high) = (f64::INFINITY, 0.0f64);
         for value in values.filter(|value| value.is_finite() && *value > 0.0) {
@@ -49,7 +50,7 @@ impl Axis {
         self.from + share.clamp(0.0, 1.0) * (self.to - self.from)
     }
 
-    /// Multiples of powers of ten, and whether each is one.
+    /// Multiples of powers of ten, and whether each is a power of ten.
     fn ticks(&self) -> impl Iterator<Item = (f64, bool)> {
         let powers = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
         let all = powers
@@ -58,13 +59,13 @@ impl Axis {
     }
 }
 
-/// Three digits, or as many as the whole part has.
+/// A number with three digits, or as many as its integer part has.
 fn number(value: f64) -> String {
     let digits = 2 - value.max(1e-4).log10().floor() as i32;
     format!("{value:.*}", digits.max(0) as usize)
 }
 
-/// A power of ten as it is.
+/// The label of a power of ten.
 fn tick(value: f64) -> String {
     let digits = -value.log10().round() as i32;
     format!("{value:.*}", digits.max(0) as usize)
@@ -74,10 +75,10 @@ fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// The chart of `measurements`, which are those of `adapter` with tensors in `storage`. Shapes are
-/// numbered as in its list; the fastest strategy of a shape is a filled point, the others
-/// are rings. Calls without operations, which only move bytes, are ticks below the chart, along an
-/// axis of their own of bytes a second.
+/// The chart of `measurements` on `adapter` with tensors in `storage`. Shapes are numbered as in
+/// the list next to the chart; the fastest strategy of a shape is a filled point, and the others
+/// are rings. Calls without operations, which only move bytes, are ticks below the chart, on an
+/// axis of bytes per second.
 pub fn roofline(
     measurements: &[Measurement],
     roofs: &Roofs,
@@ -128,7 +129,7 @@ pub fn roofline(
     );
     grid(&mut svg, &x, &y);
     let roof = |at: f64| (bandwidth * at).min(peak);
-    // Where memory limits, the roof may leave the chart at the bottom.
+    // Where memory is the limit, the roof may leave the chart at the bottom.
     let visible = x.low.max(y.low / bandwidth);
     let points = [visible, ridge.max(visible), x.high]
         .map(|at| format!("{:.1},{:.1}", x.at(at), y.at(roof(at))));
@@ -139,7 +140,7 @@ pub fn roofline(
     );
     roof_labels(&mut svg, &x, &y, visible, ridge, bandwidth, peak);
 
-    // The points of all are known before the first number finds its place.
+    // All points are placed before the first number.
     let fastest = |m: &Measurement| {
         let of_shape = measurements.iter().filter(|other| other.shape == m.shape);
         of_shape.into_iter().all(|other| other.median_us >= m.median_us)
@@ -148,7 +149,7 @@ pub fn roofline(
     let mut taken: Vec<[f64; 4]> =
         places.iter().map(|&(x, y)| [x - 5.0, y - 5.0, x + 5.0, y + 5.0]).collect();
     let mut order: Vec<_> = shown.iter().zip(&places).collect();
-    // Rings lie under points.
+    // Rings are drawn below points.
     order.sort_by_key(|(m, _)| fastest(m));
     for (m, (cx, cy)) in &order {
         let (colour, best) = (colour(m), fastest(m));
@@ -179,8 +180,8 @@ pub fn roofline(
     svg
 }
 
-/// What has no operations, by bytes a second: a tick each, numbered as in the list, next to the roof
-/// of reading.
+/// Ticks for calls without operations, by bytes per second, numbered as in the list, with a line
+/// for the roof of reading.
 fn rug<'a>(
     svg: &mut String,
     moved: &[&'a Measurement],
@@ -298,10 +299,10 @@ fn roof_labels(
     }
 }
 
-/// A place for a number near a point, where nothing is yet if there is such a place.
+/// A position for a number near a point, free of other labels if possible.
 fn place(taken: &mut Vec<[f64; 4]>, x: f64, y: f64, label: &str) -> (f64, f64) {
     let half = 4.0 * label.len() as f64;
-    // Rings of directions around the point, wider and wider.
+    // Directions around the point in rings of growing radius.
     let near = (0..5).flat_map(|ring| {
         let (distance, directions) = (13.0 + 11.0 * f64::from(ring), 8 + 4 * ring);
         (0..directions).map(move |at| {
@@ -320,7 +321,7 @@ fn place(taken: &mut Vec<[f64; 4]>, x: f64, y: f64, label: &str) -> (f64, f64) {
     (x + dx, y + dy)
 }
 
-/// Shapes by number, and under each its strategies.
+/// The list of shapes by number, each with its strategies.
 fn list<'a>(
     svg: &mut String,
     shown: &[&'a Measurement],
@@ -385,7 +386,7 @@ mod tests {
         assert_eq!(Axis::new([].into_iter(), 0.0, 1.0).high, 10.0);
     }
 
-    /// One that computes and one that only moves: a point, and a tick.
+    /// A call that computes and one that only moves bytes: a point and a tick.
     #[test]
     fn every_call_is_on_the_chart() {
         let call = |shape, operations| {

@@ -1,4 +1,4 @@
-//! The most that an adapter does of one thing: what shares of the roof refer to.
+//! The peak rates of an adapter, which measurements are compared with.
 
 use crate::Result;
 use crate::gpu::{
@@ -11,31 +11,33 @@ use std::time::{Duration, Instant};
 /// Measured roofs of an adapter. Rates are the best of several runs.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Roofs {
-    /// Reading storage buffers too large for the caches, 10^9 bytes a second.
+    /// Rate of reading storage buffers too large for the caches, in 10^9 bytes per second.
     pub read_buffer_gb_per_s: f64,
-    /// Reading storage textures too large for the caches, 10^9 bytes a second; `None` where kernels
-    /// cannot bind enough of them.
+    /// Rate of reading storage textures too large for the caches, in 10^9 bytes per second; `None`
+    /// if kernels cannot bind enough textures.
     pub read_texture_gb_per_s: Option<f64>,
-    /// Copying between storage buffers, bytes read and written together.
+    /// Rate of copying between storage buffers, in 10^9 bytes read and written per second.
     pub copy_buffer_gb_per_s: f64,
-    /// Copying between storage textures, bytes read and written together.
+    /// Rate of copying between storage textures, in 10^9 bytes read and written per second; `None`
+    /// if kernels cannot bind enough textures.
     pub copy_texture_gb_per_s: Option<f64>,
-    /// Multiply-adds of f32 in registers, two operations each, 10^9 operations a second.
+    /// Rate of f32 multiply-adds in registers, in 10^9 operations per second; each counts as two.
     pub multiply_add_gflop_per_s: f64,
-    /// Multiply-adds of f16 in registers, 10^9 operations a second; `None` where kernels cannot
-    /// compute with it.
+    /// Rate of f16 multiply-adds in registers, in 10^9 operations per second; `None` if kernels
+    /// cannot use f16.
     #[serde(default)]
     pub multiply_add_f16_gflop_per_s: Option<f64>,
-    /// A small dispatch in a long list of independent ones, microseconds.
+    /// Time of a small dispatch in a long list of independent ones, in microseconds.
     pub dispatch_us: f64,
-    /// What it takes more where it reads what the one before wrote.
+    /// Additional time of a dispatch that reads the result of the one before, in microseconds.
     pub dependent_dispatch_us: f64,
-    /// A `workgroupBarrier` of 64 lanes, with the workgroup memory's traffic that needs it.
+    /// Time of a `workgroupBarrier` of 64 lanes with the memory traffic that needs it, in
+    /// microseconds.
     pub workgroup_barrier_us: f64,
 }
 
 impl Roofs {
-    /// The rate at which tensors in this storage are read, 10^9 bytes a second.
+    /// The rate at which tensors in this storage are read, in 10^9 bytes per second.
     pub fn read_gb_per_s(&self, storage: StorageKind) -> f64 {
         match storage {
             StorageKind::Buffer => self.read_buffer_gb_per_s,
@@ -43,7 +45,7 @@ impl Roofs {
         }
     }
 
-    /// The least seconds that this much work can take: that of its memory traffic, or that of its
+    /// The least seconds for this much work: the larger of the times of its memory traffic and its
     /// arithmetic.
     pub fn seconds(&self, cost: Cost, storage: StorageKind) -> f64 {
         let memory = (cost.read + cost.written) as f64 / self.read_gb_per_s(storage);
@@ -54,13 +56,13 @@ impl Roofs {
 
 /// Texels that a lane reads or copies.
 const READS: usize = 64;
-/// Dispatches in a list whose time is taken.
+/// Dispatches in a timed list.
 const DISPATCHES: usize = 256;
 
-/// Time for one roof, where five runs take less.
+/// Time spent on one roof, if five runs take less.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Measures all roofs: a second or two on a software adapter.
+/// Measures all roofs, which takes a second or two on a software adapter.
 ///
 /// # Errors
 /// When the device fails.
@@ -88,8 +90,8 @@ pub fn measure_roofs(gpu: &Gpu) -> Result<Roofs> {
     })
 }
 
-/// Lanes whose texels no cache holds: 64 MiB for a CPU's, 128 MiB, the least binding there is, for
-/// a GPU's.
+/// Lanes whose texels do not fit in a cache: 64 MiB for a CPU, and for a GPU 128 MiB, the smallest
+/// binding limit.
 fn lanes(gpu: &Gpu) -> usize {
     let bytes = if gpu.capabilities().software { 64 << 20 } else { 128 << 20 };
     let most = gpu.capabilities().max_binding_bytes.min(gpu.capabilities().max_texture_bytes);
@@ -117,7 +119,7 @@ fn copy(gpu: &Gpu, kind: StorageKind) -> Result<f64> {
 }
 
 fn multiply_add(gpu: &Gpu, half: bool) -> Result<f64> {
-    // Enough lanes to fill a GPU, and some hundred million operations.
+    // Enough lanes to fill a GPU, and several hundred million operations.
     let (lanes, rounds) = if gpu.capabilities().software { (2048, 1024) } else { (1 << 20, 512) };
     let [x, y] = ["roof x", "roof y"].map(|label| {
         TensorSpec::new(label, &[lanes, 4], Element::F32).stored_as(StorageKind::Buffer).make(gpu)
@@ -125,10 +127,9 @@ fn multiply_add(gpu: &Gpu, half: bool) -> Result<f64> {
     let (x, y, factor, addend) = (x?, y?, 0.75, 0.5);
     let rate = |(cost, seconds): (Cost, f64)| cost.operations as f64 / seconds * 1e-9;
     if half {
-        // Four numbers to a register.
+        // Each register holds four numbers.
         let kernel = RoofMultiplyAddHalf { x, y, rounds: rounds / 4, factor, addend };
-        // Its other strategies compute in f32 and only round: where f16 is slow, theirs would be
-        // the better figure.
+        // Its other strategies compute in f32 and only round; they must not count if f16 is slower.
         return best_of(gpu, kernel, |strategy| strategy.needs.f16).map(rate);
     }
     let mut most = 0f64;
@@ -140,7 +141,7 @@ fn multiply_add(gpu: &Gpu, half: bool) -> Result<f64> {
     Ok(most)
 }
 
-/// Microseconds a dispatch.
+/// Microseconds for each dispatch.
 fn dispatch(gpu: &Gpu, dependent: bool) -> Result<f64> {
     let tensors: Vec<_> = (0..2 * DISPATCHES)
         .map(|_| {
@@ -163,7 +164,7 @@ fn dispatch(gpu: &Gpu, dependent: bool) -> Result<f64> {
     Ok(shortest.as_secs_f64() / DISPATCHES as f64 * 1e6)
 }
 
-/// Microseconds a barrier: many rounds less few.
+/// Microseconds for each barrier: the difference between many rounds and few.
 fn barrier(gpu: &Gpu) -> Result<f64> {
     let rounds = if gpu.capabilities().software { [64, 1088] } else { [1024, 17408] };
     let time = |rounds| {
@@ -178,7 +179,7 @@ fn barrier(gpu: &Gpu) -> Result<f64> {
     Ok((many? - few?).max(0.0) / (2 * (rounds[1] - rounds[0])) as f64 * 1e6)
 }
 
-/// The shortest time of a call, with the strategy that is fastest.
+/// The cost of a call, and the seconds that its fastest strategy takes.
 fn best(gpu: &Gpu, kernel: impl Kernel + 'static) -> Result<(Cost, f64)> {
     best_of(gpu, kernel, |_| true)
 }
@@ -196,7 +197,7 @@ fn best_of(
     {
         let program =
             Program::compile_entries(gpu, std::slice::from_ref(&entry), |_| strategy.clone())?;
-        // The first run compiles the kernel and clears the memory; more of them find a quiet
+        // The first run compiles the kernel and clears the memory; further runs find a quiet
         // moment.
         let start = Instant::now();
         let mut runs = 0;

@@ -1,5 +1,5 @@
-//! What a step costs on paper: what it must move, what our kernels move, and the rate that follows
-//! for given roofs.
+//! The theoretical cost of a step: the bytes that it must move, those that these kernels move, and
+//! the resulting rate on given hardware.
 
 use crate::gpu::{Entry, Strategy, Surplus};
 use serde::Serialize;
@@ -7,21 +7,22 @@ use serde::Serialize;
 /// Bytes, operations and dispatches of a step, counted from its recording.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct StepCost {
-    /// Bytes that any implementation must move: weights as the file stores them, and the cache.
+    /// Bytes that any implementation must move: weights as stored in the file, and the cache.
     pub necessary_bytes: u64,
-    /// Bytes that our kernels move: weights as they are packed, the cache in whole blocks, and
-    /// activations between kernels.
+    /// Bytes that these kernels move: packed weights, the cache in whole blocks, and activations
+    /// between kernels.
     pub moved_bytes: u64,
-    /// Bytes that workgroups read again, each for itself, which caches answer: mostly activations.
+    /// Bytes that several workgroups read again, which caches serve: mostly activations.
     pub read_again_bytes: u64,
     /// Floating-point operations.
     pub operations: u64,
-    /// Kernel calls: dispatches, where none are fused.
+    /// Kernel calls, which are dispatches if none are fused.
     pub dispatches: u64,
 }
 
 impl StepCost {
-    /// Adds up `entries` with `context` tokens in the cache; `taken` gives the strategy of each.
+    /// Adds up the costs of `entries` with `context` tokens in the cache; `taken` returns the
+    /// strategy of each.
     pub fn of(
         entries: &[Entry],
         context: usize,
@@ -41,12 +42,12 @@ impl StepCost {
         sum
     }
 
-    /// What our kernels move by what is necessary.
+    /// Bytes moved divided by necessary bytes.
     pub fn moved_by_necessary(&self) -> f64 {
         self.moved_bytes as f64 / self.necessary_bytes.max(1) as f64
     }
 
-    /// The least seconds that the step takes on this adapter.
+    /// The least time that the step takes on this adapter.
     pub fn limit(&self, adapter: &PaperAdapter) -> Limit {
         let memory_s = self.moved_bytes as f64 / (adapter.gb_per_s * 1e9);
         let arithmetic_s =
@@ -58,30 +59,30 @@ impl StepCost {
     }
 }
 
-/// An adapter as far as a step on paper needs it.
+/// The properties of an adapter that determine the theoretical cost of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct PaperAdapter {
-    /// Memory, 10^9 bytes a second.
+    /// Memory bandwidth in 10^9 bytes per second.
     pub gb_per_s: f64,
-    /// Arithmetic, 10^9 operations a second; without it memory alone counts.
+    /// Arithmetic rate in 10^9 operations per second; `None` considers only memory.
     pub gflop_per_s: Option<f64>,
-    /// A dispatch that waits for the one before, microseconds.
+    /// Time of a dispatch that waits for the one before, in microseconds.
     pub dispatch_us: f64,
 }
 
-/// The least time of a step: that of its memory traffic or of its arithmetic, and that of its
-/// dispatches.
+/// The least time of a step: the larger of the times of its memory traffic and arithmetic, plus
+/// that of its dispatches.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Limit {
-    /// Seconds for the bytes.
+    /// Seconds for the memory traffic.
     pub memory_s: f64,
-    /// Seconds for the operations.
+    /// Seconds for the arithmetic.
     pub arithmetic_s: f64,
     /// Seconds for the dispatches.
     pub dispatch_s: f64,
-    /// All of it.
+    /// Total seconds.
     pub seconds: f64,
-    /// Steps a second, which are tokens where a step is one.
+    /// Steps per second, which equals tokens per second if a step is one token.
     pub tokens_per_s: f64,
 }
 

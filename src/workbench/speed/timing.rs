@@ -1,4 +1,4 @@
-//! How long a strategy takes on a shape: checked first, then timed.
+//! Times strategies on shapes, after checking that their results are right.
 
 use super::roofs::Roofs;
 use super::yardstick::Yardstick;
@@ -9,52 +9,51 @@ use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// One strategy on one shape.
+/// The measurement of one strategy on one shape.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Measurement {
-    /// The shape, in words.
+    /// A description of the shape.
     pub shape: String,
     /// The kernel's name.
     pub kernel: String,
     /// The strategy's name.
     pub strategy: String,
-    /// Median of the runs, microseconds.
+    /// Median time of the runs in microseconds.
     pub median_us: f64,
-    /// A quarter of the runs took no longer than this.
+    /// Time in microseconds that a quarter of the runs did not exceed.
     pub quarter_us: f64,
-    /// Three quarters of the runs took no longer than this.
+    /// Time in microseconds that three quarters of the runs did not exceed.
     pub three_quarters_us: f64,
-    /// Runs timed.
+    /// Number of timed runs.
     pub runs: usize,
-    /// Bytes that the call must read and write, each operand once; `None` where it is not known how
-    /// many.
+    /// Bytes that the call must read and write, counting each operand once; `None` if unknown.
     pub bytes: Option<u64>,
-    /// Its floating-point operations.
+    /// Floating-point operations of the call.
     pub operations: u64,
-    /// 10^9 bytes a second at the median.
+    /// 10^9 bytes per second at the median time; `None` if the bytes are unknown.
     pub gb_per_s: Option<f64>,
-    /// 10^9 operations a second at the median.
+    /// 10^9 operations per second at the median time.
     pub gflop_per_s: f64,
-    /// The least time that the measured roofs allow, by the median. More than 1 where operands stay
-    /// in a cache, which the roof of reading does not.
+    /// The least time by the measured roofs, divided by the median. It exceeds 1 if operands stay
+    /// in a cache, because the roof of reading does not use caches.
     pub share_of_roof: Option<f64>,
-    /// The worst error against the reference on this shape, as doctor counts it; `None` without a
-    /// reference.
+    /// The largest error against the reference on this shape, as the doctor measures it; `None`
+    /// without a reference.
     #[serde(default)]
     pub max_error: Option<f32>,
-    /// What fixed work took just before and after, in long dispatches and in short ones,
-    /// microseconds: it tells a busy machine from a slow kernel.
+    /// The times of fixed work just before and after, in long and in short dispatches, in
+    /// microseconds. They distinguish a busy machine from a slow kernel.
     #[serde(default)]
     pub yardstick_us: Option<[f64; 2]>,
 }
 
-/// What a call takes at least.
+/// The least work and time of a call.
 pub(in crate::workbench) struct Least {
-    /// Bytes it moves, where that is known.
+    /// Bytes that it moves; `None` if unknown.
     pub(in crate::workbench) bytes: Option<u64>,
-    /// Its operations.
+    /// Operations that it computes.
     pub(in crate::workbench) operations: u64,
-    /// Seconds that the roofs allow.
+    /// The least seconds by the roofs; `None` if unknown.
     pub(in crate::workbench) seconds: Option<f64>,
 }
 
@@ -66,7 +65,7 @@ impl Least {
 }
 
 impl Measurement {
-    /// From the seconds of all runs, the shortest first. `names` are those of shape, kernel and
+    /// Summarises the seconds of all runs, sorted ascending. `names` are those of shape, kernel and
     /// strategy.
     pub(in crate::workbench) fn new(names: [&str; 3], times: &[f64], least: &Least) -> Self {
         let at = |share: f64| times[((times.len() - 1) as f64 * share).round() as usize];
@@ -91,45 +90,44 @@ impl Measurement {
     }
 }
 
-/// A strategy without a figure, for it is wrong or does not run.
+/// A strategy without a measurement, because it is wrong or does not run.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Refused {
-    /// The shape, in words.
+    /// A description of the shape.
     pub shape: String,
     /// The kernel's name.
     pub kernel: String,
     /// The strategy's name.
     pub strategy: String,
-    /// What is wrong.
+    /// A description of the failure.
     pub reason: String,
 }
 
-/// Seconds that the runs of one strategy take together, and the counts of runs between which that
-/// is sought.
+/// Total seconds for the runs of one strategy, and the least and the most runs.
 const SECONDS: f64 = 0.12;
 const RUNS: std::ops::RangeInclusive<usize> = 7..=101;
 
-/// A run that takes longer makes fewer of them enough, seconds of all together.
+/// Total seconds beyond which fewer runs than the least suffice.
 const LONG: f64 = 20.0;
 const FEWEST: usize = 3;
 
-/// A shader that is none of ours, to be timed.
+/// A shader supplied by the user, to be timed.
 pub struct UserShaderCall<'a> {
-    /// The device it is on.
+    /// The device that holds it.
     pub gpu: &'a Gpu,
-    /// The shader with what it binds.
+    /// The shader with its bindings.
     pub program: &'a UserShader,
-    /// Names of the file and the entry point.
+    /// Names of the file and of the entry point.
     pub names: [&'a str; 2],
-    /// Bytes that a run moves, as its author says, because they cannot be counted from the text.
+    /// Bytes that a run moves, as stated by the user, because they cannot be counted from the text.
     pub moved: Option<u64>,
-    /// Its floating-point operations, which are its author's word, too.
+    /// Floating-point operations of a run, as stated by the user.
     pub operations: u64,
-    /// Where most of its bytes are.
+    /// The kind of storage that holds most of its bytes.
     pub storage: StorageKind,
 }
 
-/// Times calls on a device, with the pace of that minute.
+/// Times calls on a device, and fixed work to record how busy the machine is.
 pub struct Stopwatch<'a> {
     gpu: &'a Arc<Gpu>,
     roofs: &'a Roofs,
@@ -137,7 +135,7 @@ pub struct Stopwatch<'a> {
 }
 
 impl<'a> Stopwatch<'a> {
-    /// For calls on `gpu`, whose roofs are these.
+    /// A stopwatch for calls on `gpu`, with the adapter's measured `roofs`.
     ///
     /// # Errors
     /// When the device fails.
@@ -183,8 +181,7 @@ impl<'a> Stopwatch<'a> {
         Ok(found)
     }
 
-    /// Times one strategy again that was checked before, for `shape`; `None` where it is not there.
-    ///
+    /// Times one previously checked strategy for `shape` again; `None` if it no longer exists.
     /// # Errors
     /// When the device fails.
     pub fn again(&self, shape: &BenchShape, before: &Measurement) -> Result<Option<Measurement>> {
@@ -195,7 +192,7 @@ impl<'a> Stopwatch<'a> {
             return Ok(None);
         };
         let entry = Entry { label: shape.what.clone(), kernel };
-        // The first run after compiling clears memory, too.
+        // The first run after compiling also clears memory.
         let program = Program::compile_entries(self.gpu, std::slice::from_ref(&entry), |all| {
             all.swap_remove(index)
         })?;
@@ -213,7 +210,7 @@ impl<'a> Stopwatch<'a> {
         self.timed(names, &least, || Ok(program.profile(gpu)?.into_iter().sum()))
     }
 
-    /// Times a shader that is none of ours on its own device, where it ran before; `told` hears of
+    /// Times a user's shader on its device, where it must have run before; `told` is called after
     /// each run.
     ///
     /// # Errors
@@ -235,7 +232,7 @@ impl<'a> Stopwatch<'a> {
         })
     }
 
-    /// Times what `run` does, with the yardstick before and after.
+    /// Times `run`, with the yardstick before and after.
     fn timed(
         &self,
         names: [&str; 3],

@@ -1,5 +1,5 @@
-//! Which strategy, in which size, is fastest for a shape: each is held to the reference first, then
-//! all are timed in alternation.
+//! Finds the fastest strategy and size for a shape: each candidate is compared with the reference,
+//! then all are timed in alternation.
 
 use crate::gpu::{
     Access, Entry, Gpu, Kernel, Program, Strategy, Tensor, Tuned, compare_outputs, fingerprint,
@@ -12,56 +12,56 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// One strategy in one size on a shape.
+/// The result of one strategy in one size on a shape.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Candidate {
     /// The strategy's name.
     pub strategy: &'static str,
-    /// Its counts, such as the tokens of a tile.
+    /// The strategy's counts by name, such as the tokens in a tile.
     pub sizes: BTreeMap<String, u32>,
-    /// The best of its runs, microseconds; `None` where it is wrong.
+    /// The shortest of its runs in microseconds; `None` if it is wrong.
     pub us: Option<f64>,
-    /// What is wrong with it.
+    /// A description of the failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
-/// What was found of a shape.
+/// The result of tuning a shape.
 #[derive(Debug, Clone, Serialize)]
 pub struct ShapeTuning {
-    /// The shape as it was asked for, in words.
+    /// A description of the shape, as requested.
     pub what: String,
-    /// What is to be remembered; `None` where no candidate was right.
+    /// The entry to save; `None` if no candidate was right.
     pub tuned: Option<Tuned>,
-    /// All that were tried, the one that comes first untuned leading.
+    /// All candidates, starting with the one that is used without tuning.
     pub candidates: Vec<Candidate>,
 }
 
-/// Rounds in which each candidate runs once: as many as the patience allows, between these.
+/// Limits on the rounds in which each candidate runs once; the actual number depends on the time
+/// available.
 const ROUNDS: std::ops::RangeInclusive<usize> = 5..=200;
-/// A candidate that takes so many times the fastest's time after two rounds is not run again.
+/// A candidate that takes this many times as long as the fastest after two rounds is dropped.
 const HOPELESS: f64 = 1.5;
-/// A first choice is kept unless another takes less than this share of its time: timings are not
-/// exact.
+/// The first candidate is kept unless another takes less than this fraction of its time, because
+/// timings are not exact.
 const CLEARLY: f64 = 0.97;
 
-/// Whether there is more than one way to compute this shape here.
+/// Whether there is more than one way to compute this shape on the device.
 pub fn is_tunable(gpu: &Gpu, kernel: &dyn Kernel) -> bool {
     gpu.tunable(kernel).len() > 1
 }
 
-/// Seconds the reference of a call will take, roughly: plain loops do about 10^9 operations a
-/// second.
+/// Estimated seconds of the reference of a call: plain loops do about 10^9 operations per second.
 pub fn reference_seconds(kernel: &dyn Kernel, context: usize) -> f64 {
     kernel.cost(context).operations as f64 * 1e-9
 }
 
-/// Checks and times every strategy of a call in every size, for about `patience` beyond what the
-/// checks take.
+/// Checks and times every strategy of a call in every size, for about `patience` in addition to the
+/// time of the checks.
 ///
 /// # Errors
-/// When the device is lost. What one candidate does to a device that answers afterwards is its own
-/// finding.
+/// When the device is lost. A candidate's error on a device that still works is reported with that
+/// candidate.
 pub fn tune(gpu: &Gpu, case: &mut Case, patience: Duration) -> Result<ShapeTuning> {
     let kernel = Arc::clone(&case.kernel);
     let offered = gpu.tunable(&*kernel);
@@ -131,7 +131,7 @@ pub fn tune(gpu: &Gpu, case: &mut Case, patience: Duration) -> Result<ShapeTunin
     Ok(ShapeTuning { what: case.what.clone(), tuned, candidates })
 }
 
-/// What one candidate did to a device that still answers; the others may be right all the same.
+/// The error of one candidate as text, if the device still works and others may be right.
 fn survived(gpu: &Gpu, error: Error) -> Result<String> {
     match gpu.wait() {
         Ok(()) => Ok(error.to_string()),
@@ -143,7 +143,7 @@ fn round_to_hundredths(us: f64) -> f64 {
     (us * 100.0).round() / 100.0
 }
 
-/// The fastest candidate, or the first right one where none is clearly faster.
+/// Index of the fastest candidate, or of the first right one if none is clearly faster.
 fn chosen(candidates: &[Candidate]) -> Option<usize> {
     let timed =
         || candidates.iter().enumerate().filter_map(|(at, candidate)| Some((at, candidate.us?)));
@@ -152,13 +152,13 @@ fn chosen(candidates: &[Candidate]) -> Option<usize> {
     Some(if us < CLEARLY * first_us { fastest } else { first })
 }
 
-/// A tensor that a call writes, and what it holds before, as bytes of whole texels.
+/// A tensor that a call writes, and its contents before the call as bytes of whole texels.
 struct Writable {
     tensor: Tensor,
     before: Vec<u8>,
 }
 
-/// Computes the reference once, for all candidates; gives what is to be put back before each.
+/// Runs the reference once, for all candidates, and returns the contents to restore before each.
 fn prepare(gpu: &Gpu, case: &mut Case) -> Vec<Writable> {
     let mut all = vec![];
     for operand in case.kernel.operands() {
@@ -166,7 +166,8 @@ fn prepare(gpu: &Gpu, case: &mut Case) -> Vec<Writable> {
             continue;
         };
         if operand.access == Access::Write {
-            // A word that is not written must not look right.
+            // Outputs start with this pattern, so that words that are not written do not look
+            // right.
             let words = vec![0x5b5b_5b5b; tensor.words()];
             case.memory.set(&tensor, words);
         }
@@ -179,7 +180,7 @@ fn prepare(gpu: &Gpu, case: &mut Case) -> Vec<Writable> {
     all
 }
 
-/// Runs one candidate and compares; gives its program.
+/// Runs one candidate and compares its result; returns its program.
 fn check(
     gpu: &Gpu,
     case: &mut Case,

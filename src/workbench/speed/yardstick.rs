@@ -1,25 +1,25 @@
-//! A fixed piece of work, by whose time one minute of a machine is told from another.
+//! A fixed piece of work, whose time shows how busy the machine is at the moment.
 
 use crate::Result;
 use crate::gpu::{Element, Entry, Gpu, Program, StorageKind, TensorSpec};
 use crate::kernels::{RoofMultiplyAdd, RoofRead};
 use std::sync::Arc;
 
-/// Reads and multiply-adds, the same ones each time: in long dispatches, and in short ones, for
-/// which others' work on the machine matters otherwise.
+/// Fixed reads and multiply-adds, in long dispatches and in short ones, because other programs
+/// affect the two differently.
 pub(in crate::workbench) struct Yardstick {
     long: Program,
     short: Program,
 }
 
-/// Runs whose median counts, of long dispatches and of short ones.
+/// Runs from which medians are taken, for long and for short dispatches.
 const RUNS: [usize; 2] = [7, 31];
 /// Texels that a lane reads.
 const READS: usize = 64;
 
 impl Yardstick {
     pub(in crate::workbench) fn new(gpu: &Gpu) -> Result<Self> {
-        // A few milliseconds of a CPU, and less of a GPU, whose time others seldom share.
+        // A few milliseconds on a CPU, and less on a GPU, which is seldom shared.
         let (lanes, rounds) = if gpu.capabilities().software { (8192, 256) } else { (65536, 512) };
         Ok(Self {
             long: program(gpu, lanes, rounds)?,
@@ -27,7 +27,7 @@ impl Yardstick {
         })
     }
 
-    /// The medians of some runs, microseconds: of long dispatches, and of short ones.
+    /// The median times in microseconds of long and of short dispatches.
     pub(in crate::workbench) fn us(&self, gpu: &Gpu) -> Result<[f64; 2]> {
         Ok([median(gpu, &self.long, RUNS[0])?, median(gpu, &self.short, RUNS[1])?])
     }
@@ -51,7 +51,7 @@ fn program(gpu: &Gpu, lanes: usize, rounds: usize) -> Result<Program> {
         Entry { label: "yardstick".into(), kernel: Arc::new(add) },
     ];
     let program = Program::compile_entries(gpu, &entries, |all| all.swap_remove(0))?;
-    // The first run compiles, and clears memory.
+    // The first run compiles and clears memory.
     program.profile(gpu)?;
     Ok(program)
 }

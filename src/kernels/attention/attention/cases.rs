@@ -1,15 +1,15 @@
-//! Calls of attention that it is checked and timed on.
+//! Cases and benchmark shapes of attention.
 
 use crate::Result;
 use crate::kernels::attention::case_sizes::{CACHES, CacheCase, HEADS, PIECES};
 use crate::kernels::checked::{Cases, Checked, MODEL_STEPS, ModelStep, Shapes};
 use crate::kernels::{Attention, CacheType, Pieces};
 
-/// The sizes of a call: heads, key heads, head width, tokens, and position of the first.
+/// The sizes of a call: heads, key heads, head width, tokens, and position of the first token.
 type Sizes = (usize, usize, usize, usize, u32);
 
 impl Attention {
-    /// One call over a whole cache of halves.
+    /// A call over an unsplit half-precision cache.
     fn made_up(
         cases: &mut Cases,
         (heads, key_heads, head, tokens, position): Sizes,
@@ -29,10 +29,11 @@ impl Attention {
     }
 }
 
-/// Caches longer than a workgroup reads at once.
+/// Caches longer than a workgroup reads in one step.
 const LONG: [Sizes; 2] = [(4, 2, 16, 1, 290), (3, 1, 24, 5, 150)];
 
-/// With window and cap: windows of one token, of a block, across blocks, and wider than all.
+/// Sizes, window and cap. The windows span one token, one block, several blocks, and more than the
+/// whole cache.
 const WINDOWS: [(Sizes, usize, Option<f32>); 6] = [
     ((4, 2, 16, 1, 7), 1, None),
     ((4, 2, 16, 9, 60), 8, None),

@@ -1,4 +1,4 @@
-//! Calls that the norm and rotation of heads are checked and timed on.
+//! Cases and benchmark shapes of the pass that normalises and rotates heads.
 
 use crate::Result;
 use crate::kernels::attention::case_sizes::{CACHES, CacheCase, HEADS};
@@ -6,7 +6,7 @@ use crate::kernels::checked::{Cases, Checked, PROMPT, Shapes};
 use crate::kernels::{CacheType, GRANULE, QkNormRope};
 
 impl QkNormRope {
-    /// A call as `case` says, with or without gains.
+    /// A call with the sizes of `case`, with or without gains.
     fn made_up(cases: &mut Cases, case: &CacheCase, gains: bool, positions: usize) -> Result<Self> {
         let CacheCase { kind, heads, head, tokens, position, .. } = *case;
         let (sizes, ring) = case.sizes();
@@ -27,7 +27,7 @@ impl QkNormRope {
         })
     }
 
-    /// Gemma 3 270M, of four heads of 256 and one key head.
+    /// Sizes of Gemma 3 270M: four query heads of width 256 and one key head.
     fn of_gemma(cases: &mut Cases, tokens: usize) -> Result<Self> {
         let case = CacheCase {
             kind: CacheType::F16,
@@ -43,7 +43,7 @@ impl QkNormRope {
     }
 }
 
-/// Numbers of which some are too large for a scale in half precision.
+/// Adds numbers of which some are too large for a half-precision scale.
 fn add_large(cases: &mut Cases) -> Result<()> {
     let case = CacheCase {
         kind: CacheType::Q8_0,

@@ -1,4 +1,4 @@
-//! Calls that gated products are checked and timed on.
+//! Cases and benchmark shapes of gated products.
 
 use crate::Result;
 use crate::format::DType;
@@ -9,11 +9,11 @@ use crate::kernels::linear::made_up::{
 use crate::kernels::moe::made_up::{self, ExpertProduct, PRODUCTS};
 use crate::kernels::{Gate, GateUp, Input};
 
-/// Half of the rows, columns and tokens.
+/// Half of the rows, the columns, and the tokens.
 type Size = (usize, usize, usize);
 
 impl GateUp {
-    /// A call with a norm before it.
+    /// A call with a norm before the product.
     fn made_up(
         cases: &mut Cases,
         dtype: DType,
@@ -51,7 +51,7 @@ fn add_experts(cases: &mut Cases) -> Result<()> {
     Ok(())
 }
 
-/// Gate and up of an expert layer of Qwen3-30B-A3B.
+/// Gate and up matrices of an expert layer of Qwen3-30B-A3B.
 fn of_qwen(cases: &mut Cases, tokens: usize) -> Result<GateUp> {
     let (rows, count) = (2 * made_up::HIDDEN, tokens * made_up::CHOSEN);
     let experts = Some(made_up::of_qwen(cases, tokens, rows, made_up::CHOSEN)?);

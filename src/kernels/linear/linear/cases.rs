@@ -1,4 +1,4 @@
-//! Calls that products with a function are checked and timed on.
+//! Cases and benchmark shapes of products with an activation function.
 
 use crate::Result;
 use crate::format::DType;
@@ -50,7 +50,7 @@ const SHAPES: [(&str, DType, [usize; 3], Function, bool); 7] = [
     ),
 ];
 
-/// Long rows drive GELU and cap into their flat ends.
+/// Adds each function; long rows drive GELU and the cap into their flat ends.
 fn add_functions(cases: &mut Cases) -> Result<()> {
     for (rows, columns, tokens, first_row) in [(36, 1024, 1, 0), (100, 96, 17, 32)] {
         for function in [
@@ -92,8 +92,7 @@ impl Checked for Linear {
 
     fn variants(cases: &mut Cases) -> Result<()> {
         for_each_variant(cases, |cases, Variant { input, w, tokens, normed, what }| {
-            // What sums go through is one function; with a bias and without a norm is how models
-            // have it.
+            // Models apply a function and a bias to products without a norm.
             if normed {
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! Calls that products are checked and timed on.
+//! Cases and benchmark shapes of products.
 
 use crate::Result;
 use crate::format::DType;
@@ -9,18 +9,18 @@ use crate::kernels::linear::made_up::{
 use crate::kernels::moe::made_up::{self, ExpertProduct, PRODUCTS};
 use crate::kernels::{Input, Matmul};
 
-/// Rows, columns, tokens: one lane's worth, more than a workgroup's, not whole workgroups, one and
-/// many tokens, more tokens than a tile.
+/// Rows, columns and tokens: work for a single lane, for more than a workgroup, and for a fraction
+/// of one; one token, several, and more than a tile.
 const SIZES: [(usize, usize, usize); 7] =
     [(4, 32, 1), (68, 64, 1), (192, 288, 1), (4, 32, 2), (100, 96, 9), (132, 64, 17), (68, 64, 70)];
 
-/// Sizes in all formats: 256 columns are one superblock of K-quants, 768 an odd count of them.
+/// Sizes in all formats: 256 columns are one superblock of K-quants, and 768 an odd number of them.
 const FORMAT_SIZES: [(usize, usize, usize); 4] =
     [(36, 256, 1), (72, 768, 1), (36, 256, 3), (40, 768, 10)];
 
 impl Matmul {
     /// A product of `tokens` rows of made-up activations of width `columns` with a made-up matrix
-    /// of `rows` rows, or with its first part where it is beyond what one binding takes.
+    /// of `rows` rows, or with its first part if it exceeds the limit of one binding.
     ///
     /// # Errors
     /// When the device cannot hold the tensors.
@@ -40,7 +40,8 @@ impl Matmul {
     }
 }
 
-/// With a norm and a residual, and without; token 0 is the second row of the activations.
+/// Adds each size with and without a norm and a residual; token 0 is the second row of the
+/// activations.
 fn add_sizes(cases: &mut Cases) -> Result<()> {
     for (rows, columns, tokens) in SIZES {
         for both in [false, true] {
@@ -99,7 +100,7 @@ fn add_experts(cases: &mut Cases) -> Result<()> {
     Ok(())
 }
 
-/// Down of an expert layer of Qwen3-30B-A3B.
+/// Down matrix of an expert layer of Qwen3-30B-A3B.
 fn down_of_qwen(cases: &mut Cases, tokens: usize) -> Result<Matmul> {
     let (rows, count) = (made_up::WIDTH, tokens * made_up::CHOSEN);
     let experts = Some(made_up::of_qwen(cases, tokens, rows, 1)?);

@@ -1,4 +1,4 @@
-//! Calls that queries, keys and values are checked and timed on.
+//! Cases and benchmark shapes of the projection of queries, keys and values.
 
 use crate::Result;
 use crate::format::DType;
@@ -10,7 +10,7 @@ use crate::kernels::linear::made_up::{
 use crate::kernels::{CacheType, Input, Part, QkvRopeCache};
 
 impl QkvRopeCache {
-    /// A call as `case` says, with angles for `positions` positions.
+    /// A call with the sizes of `case`, with angles for `positions` positions.
     fn made_up(
         cases: &mut Cases,
         input: Input,
@@ -31,7 +31,7 @@ impl QkvRopeCache {
     }
 }
 
-/// A cache of halves that is no ring.
+/// A half-precision cache that is not a ring.
 fn halves(
     [heads, key_heads, head, tokens]: [usize; 4],
     position: usize,
@@ -75,7 +75,7 @@ impl Checked for QkvRopeCache {
             cases.add(what, kernel);
         }
         add_biases(cases)?;
-        // A cache of bytes takes whole heads, which this kernel's lanes do not have.
+        // A cache of bytes needs whole heads in a workgroup, which this kernel does not have.
         for case in CACHES.into_iter().filter(|case| case.kind != CacheType::Q8_0) {
             let input = input(cases, true, [case.tokens, columns], 1e-5)?;
             let w = cases.matrix(DType::F16, case.rows(), columns)?;
