@@ -1,4 +1,4 @@
-//! Models by name: the hub's cache on disk, and fetching what it lacks.
+//! Models by name: the hub's local cache, and fetching files that it lacks.
 //!
 //! The cache has the layout that all tools of the hub share, so what another one fetched is found
 //! here, and the other way round. `HF_HOME`, `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`,
@@ -43,19 +43,19 @@ use settings::Settings;
 use std::path::Path;
 use std::path::PathBuf;
 
-/// Which other revisions of a model there are, as the rest of a sentence.
+/// The other cached revisions of a model, as the rest of a sentence.
 fn others(stored: &Stored) -> Result<String> {
     let others: Vec<String> = stored.named()?.into_iter().map(|(revision, _)| revision).collect();
     Ok(if others.is_empty() { String::new() } else { format!(", but at {}", others.join(", ")) })
 }
 
-/// The hub and its cache.
+/// The hub and its cache on this computer.
 pub struct Hub {
     settings: Settings,
 }
 
 impl Hub {
-    /// As the environment says.
+    /// Configures the hub from the environment variables that the module's documentation lists.
     pub fn from_env() -> Self {
         Self { settings: Settings::from_env() }
     }
@@ -64,10 +64,10 @@ impl Hub {
         Stored::new(&self.settings.cache, &name.repository)
     }
 
-    /// Where a model that was fetched lies: its folder, or its GGUF file.
+    /// The path of a fetched model: its folder, or its GGUF file.
     ///
     /// # Errors
-    /// If it is not in the cache, or may not be read; the message says how to get it there.
+    /// If the model is not in the cache, or cannot be read; the message says how to fetch it.
     pub fn cached(&self, name: &ModelName) -> Result<PathBuf> {
         let stored = self.stored(name);
         let Some(commit) = stored.commit(name.revision())? else {
@@ -119,18 +119,18 @@ impl Hub {
         }
     }
 
-    /// All models of the cache, by name, those too that are incomplete.
+    /// All models in the cache, sorted by name, including incomplete ones.
     ///
     /// # Errors
-    /// If the cache's folder may not be read.
+    /// If the cache's folder cannot be read.
     pub fn list(&self) -> Result<Vec<Cached>> {
         inventory::list(&self.settings.cache)
     }
 
-    /// What [`Removal::run`] will take out of the cache.
+    /// Plans what [`Removal::run`] will remove from the cache.
     ///
     /// # Errors
-    /// If nothing of this name is there, or it lies outside the cache.
+    /// If the cache has nothing of this name, or it lies outside the cache.
     pub fn removal(&self, name: &ModelName) -> Result<Removal> {
         let stored = self.stored(name);
         let others = match Removal::plan(&stored, name)? {
@@ -145,7 +145,7 @@ impl Hub {
         })
     }
 
-    /// What to do about a model that is not in the cache.
+    /// An error about a model that is not in the cache, with what to do about it.
     fn missing(&self, name: &ModelName, what: &str) -> Error {
         let Settings { cache, endpoint, offline, .. } = &self.settings;
         let mut message = format!("{what} (cache: {})", cache.display());
@@ -157,13 +157,12 @@ impl Hub {
         Error::NotCached { name: name.to_string(), message, can_fetch: !offline }
     }
 
-    /// Fetches what of a model is not in the cache, going on where an earlier attempt ended.
-    /// `progress` is told the bytes that are there and of how many. Gives what [`Hub::cached`]
-    /// does.
+    /// Fetches the files of a model that the cache lacks, resuming an earlier attempt. `progress`
+    /// is told how many bytes are done, and of how many. Returns the same path as [`Hub::cached`].
     ///
     /// # Errors
-    /// If the hub cannot be reached, falls silent, has no such model or sends another than it
-    /// announced, with what to place where by hand.
+    /// If the hub cannot be reached, stops responding, has no such model, or sends other files than
+    /// it announced. The message says how to place the files by hand.
     #[cfg(feature = "hub")]
     pub fn pull(&self, name: &ModelName, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
         if self.settings.offline {

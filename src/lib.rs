@@ -89,6 +89,11 @@ pub use generate::FinishReason;
 pub use kernels::CacheType;
 pub use session::{Chat, Model, ModelOptions};
 
+/// The code of `README.md`, which is compiled with the examples above.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// The code of `docs/library.md`, which is compiled and run with the examples above.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/library.md")]

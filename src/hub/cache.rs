@@ -1,6 +1,6 @@
-//! The hub's cache on disk: a folder for each model, with its files by what the hub calls their
-//! bytes (`blobs`), the names of branches and tags (`refs`), and for each commit a folder of links
-//! to its files (`snapshots`).
+//! The layout of the hub's cache on disk: a folder for each model, which holds the content of files
+//! under the hub's names for it (`blobs`), the commits of branches and tags (`refs`), and for each
+//! commit a folder of links to its files (`snapshots`).
 
 use super::name::{MAIN, ModelName};
 use crate::{Error, Result};
@@ -9,7 +9,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
-/// What is wanted of a folder beside its weights, where it is there.
+/// Files of a folder that are fetched in addition to its weights, if they exist.
 pub(super) const SMALL_FILES: [&str; 6] = [
     "config.json",
     "generation_config.json",
@@ -19,13 +19,13 @@ pub(super) const SMALL_FILES: [&str; 6] = [
     "chat_template.json",
 ];
 
-/// Weights in one file.
+/// Name of the weights in a single file.
 pub(super) const WEIGHTS: &str = "model.safetensors";
 
-/// Which file has which weights, if there are several.
+/// Name of the index that says which file has which weights, if there are several.
 pub(super) const INDEX: &str = "model.safetensors.index.json";
 
-/// How to place by hand what is at `url`.
+/// Instructions for placing the files at `url` by hand.
 pub(super) fn by_hand(name: &ModelName, url: &str) -> String {
     if let Some(file) = &name.file {
         return format!(
@@ -34,20 +34,20 @@ pub(super) fn by_hand(name: &ModelName, url: &str) -> String {
     }
     let folder = Path::new("models").join(&name.repository);
     format!(
-        "fetch these files from {url} elsewhere, place them in a folder such as {}, and give it with -m: {}, and \
-         {WEIGHTS} or {INDEX} with the files that it names",
+        "fetch these files from {url} elsewhere, place them in a folder such as {}, and give it \
+         with -m: {}, and {WEIGHTS} or {INDEX} with the files that it names",
         folder.display(),
         SMALL_FILES[..4].join(", ")
     )
 }
 
-/// The folder of a model.
+/// The folder of a model in the cache.
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) folder: PathBuf,
 }
 
-/// How many bytes a file has; `None` where there is none. That it cannot be looked at is an error.
+/// The size of a file in bytes; `None` if it does not exist. Being unable to find out is an error.
 pub(super) fn present(path: &Path) -> Result<Option<u64>> {
     match fs::metadata(path) {
         Ok(found) => Ok(Some(found.len())),
@@ -58,18 +58,18 @@ pub(super) fn present(path: &Path) -> Result<Option<u64>> {
     }
 }
 
-/// Whether this may be a part of a path in the cache, such as a commit or a name for bytes.
+/// Whether this can be a path component in the cache, such as a commit or the name of a blob.
 pub(super) fn is_plain(part: &str) -> bool {
     !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-/// Whether a path leads downwards only.
+/// Whether a relative path stays below its base.
 fn is_below(path: &str) -> bool {
     !path.is_empty()
         && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
-/// All paths below a folder that is there, relative to it. Links to folders are not followed.
+/// The relative paths of all files below an existing folder. Links to folders are not followed.
 pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
     let (mut found, mut open) = (vec![], vec![PathBuf::new()]);
     while let Some(below) = open.pop() {
@@ -86,7 +86,7 @@ pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl Stored {
-    /// Of the model with this name in a cache.
+    /// The folder of the model with this name in a cache.
     pub(super) fn new(cache: &Path, repository: &str) -> Self {
         Self { folder: cache.join(format!("models--{}", repository.replace('/', "--"))) }
     }
@@ -103,7 +103,7 @@ impl Stored {
         self.folder.join("refs").join(revision)
     }
 
-    /// The commit that a revision was when it was fetched.
+    /// The commit that a revision pointed to when it was fetched.
     pub(super) fn commit(&self, revision: &str) -> Result<Option<String>> {
         let path = self.reference(revision);
         let nothing = [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::IsADirectory];
@@ -112,7 +112,7 @@ impl Stored {
             Ok(_) => {
                 Err(Error::damaged(&path, "has no commit; remove it and fetch the model anew"))
             }
-            // A commit that was asked for itself needs no name.
+            // A model fetched by its commit has no entry in `refs`.
             Err(error) if nothing.contains(&error.kind()) => {
                 let itself = is_plain(revision) && present(&self.snapshot(revision))?.is_some();
                 Ok(itself.then(|| revision.to_owned()))
@@ -121,7 +121,7 @@ impl Stored {
         }
     }
 
-    /// Lets a revision be a commit.
+    /// Records that a revision points to a commit.
     pub(super) fn name_commit(&self, revision: &str, commit: &str) -> Result<()> {
         let path = self.reference(revision);
         if revision == commit || fs::read_to_string(&path).is_ok_and(|text| text.trim() == commit) {
@@ -132,7 +132,7 @@ impl Stored {
         fs::write(&path, commit).map_err(Error::io("write", &path))
     }
 
-    /// Revisions that have a name here, with their commits, `main` first.
+    /// The cached branches and tags with their commits, `main` first.
     pub(super) fn named(&self) -> Result<Vec<(String, String)>> {
         let folder = self.folder.join("refs");
         if present(&folder)?.is_none() {
@@ -140,7 +140,7 @@ impl Stored {
         }
         let mut named = vec![];
         for path in files_below(&folder)? {
-            // What is no text names no revision that could be asked for.
+            // A name that is not UTF-8 cannot be asked for.
             let Some(revision) = path.to_str().map(|path| path.replace('\\', "/")) else {
                 continue;
             };
@@ -152,7 +152,7 @@ impl Stored {
         Ok(named)
     }
 
-    /// Commits of which there are files.
+    /// The commits that have files in the cache.
     pub(super) fn commits(&self) -> Result<Vec<String>> {
         let folder = self.folder.join("snapshots");
         if present(&folder)?.is_none() {
@@ -169,7 +169,7 @@ impl Stored {
             .collect())
     }
 
-    /// Makes a commit's `file` the bytes that the cache has under the name `etag`.
+    /// Links `file` of a commit to the blob named `etag`.
     pub(super) fn link(&self, etag: &str, commit: &str, file: &str) -> Result<PathBuf> {
         let (blob, path) = (self.blobs().join(etag), self.snapshot(commit).join(file));
         let folder = path.parent().unwrap_or(&path);
@@ -179,7 +179,7 @@ impl Stored {
         }
         let up = "../".repeat(2 + file.matches('/').count());
         if symlink(&Path::new(&up).join("blobs").join(etag), &path).is_err() {
-            // Not all file systems have links.
+            // Some file systems have no symbolic links.
             fs::rename(&blob, &path).map_err(Error::io("write", &path))?;
         }
         Ok(path)
@@ -196,13 +196,13 @@ fn symlink(target: &Path, link: &Path) -> std::io::Result<()> {
     std::os::windows::fs::symlink_file(target, link)
 }
 
-/// What there is of a model in a folder.
+/// The state of a model in a folder.
 pub(super) enum Parts {
-    /// No configuration.
+    /// The folder has no configuration.
     None,
-    /// All but this file.
+    /// This file is missing.
     Without(String),
-    /// These, relative to the folder.
+    /// The model is complete, with these files relative to the folder.
     All(Vec<String>),
 }
 
@@ -211,7 +211,7 @@ struct Index {
     weight_map: HashMap<String, String>,
 }
 
-/// Looks for the parts of a model in the folder of a commit. Files that may not be read are errors.
+/// Looks for the files of a model in a commit's folder. Files that cannot be examined are errors.
 pub(super) fn parts(folder: &Path) -> Result<Parts> {
     let here = |file: &str| Ok(present(&folder.join(file))?.is_some());
     if !here(SMALL_FILES[0])? {
@@ -229,7 +229,7 @@ pub(super) fn parts(folder: &Path) -> Result<Parts> {
         let path = folder.join(INDEX);
         let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
         parts.push(INDEX.to_owned());
-        // What is wrong with an index is said where it is read.
+        // A damaged index is reported when the model is opened.
         if let Ok(index) = serde_json::from_str::<Index>(&text) {
             let shards: BTreeSet<String> = index.weight_map.into_values().collect();
             for shard in shards.into_iter().filter(|shard| is_below(shard)) {

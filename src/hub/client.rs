@@ -1,4 +1,4 @@
-//! Requests to the hub: who is asked, who hears the token, and why an answer is none.
+//! Requests to the hub: redirects, the access token, and what failures mean.
 
 use super::settings::Settings;
 use crate::{Error, Result};
@@ -7,24 +7,24 @@ use std::time::Duration;
 use ureq::http::{HeaderMap, Response, Uri, header};
 use ureq::{Agent, Body, RequestBuilder, typestate::WithoutBody};
 
-/// How many redirects are followed.
+/// Largest number of redirects that are followed.
 const REDIRECTS: usize = 10;
 
-/// The name for a file's bytes where the answer itself is only a redirect to them.
+/// Header with the name of a file's content, where the answer is only a redirect to it.
 pub(super) const LINKED_ETAG: &str = "x-linked-etag";
 
-/// Longest answer that is read whole.
+/// Largest answer that is read into memory, in bytes.
 const LONGEST_LIST: u64 = 64 << 20;
 
-/// Why a request gave nothing.
+/// The reason why a request failed.
 pub(super) enum Failure {
-    /// It may do another time, after so long if the hub said so.
+    /// It may succeed later, after this time if the hub said so.
     Passing(String, Option<Duration>),
-    /// It will not do another time.
+    /// It will fail again.
     Lasting(String),
-    /// Nothing was heard for as long as patience lasts.
+    /// Nothing was received before the timeout.
     Silence,
-    /// A trouble of our own, such as a full disk.
+    /// A local problem, such as a full disk.
     Own(Error),
 }
 
@@ -34,7 +34,7 @@ impl Failure {
     }
 }
 
-/// Shorthand for what a request gives.
+/// Shorthand for the result of a request.
 pub(super) type Outcome<T> = std::result::Result<T, Failure>;
 
 impl From<ureq::Error> for Failure {
@@ -46,7 +46,7 @@ impl From<ureq::Error> for Failure {
     }
 }
 
-/// What two addresses share if the same server answers: scheme, host and port.
+/// Scheme, host and port, which identify a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Origin(String, String, u16);
 
@@ -63,7 +63,7 @@ impl Origin {
     }
 }
 
-/// Where a redirect from `base` leads.
+/// The target of a redirect from `base`.
 fn joined(base: &Uri, location: &str) -> Option<Uri> {
     let (scheme, authority) = (base.scheme_str()?, base.authority()?);
     let path = base.path();
@@ -83,38 +83,38 @@ fn joined(base: &Uri, location: &str) -> Option<Uri> {
     whole.parse().ok().filter(|uri| Origin::of(uri).is_some())
 }
 
-/// An answer, and what the redirects on the way to it said.
+/// An answer, with the headers of the redirects on the way to it.
 pub(super) struct Answer {
     pub(super) response: Response<Body>,
     passed: Vec<HeaderMap>,
 }
 
 impl Answer {
-    /// A header of the answer itself.
+    /// A header of the answer, ignoring redirects.
     pub(super) fn own(&self, name: &str) -> Option<&str> {
         self.response.headers().get(name)?.to_str().ok()
     }
 
-    /// A header of the answer or, before it, of a redirect to it.
+    /// A header of the answer or else of a redirect that led to it.
     pub(super) fn any(&self, name: &str) -> Option<&str> {
         let passed = self.passed.iter().find_map(|headers| headers.get(name)?.to_str().ok());
         passed.or_else(|| self.own(name))
     }
 
-    /// How the bytes are packed, if they are.
+    /// The content encoding of the body, if it has one.
     pub(super) fn packing(&self) -> Option<&str> {
         self.own("content-encoding")
             .filter(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
     }
 
-    /// Whether this is a page for people.
+    /// Whether the answer is an HTML page.
     pub(super) fn is_page(&self) -> bool {
         self.own("content-type")
             .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("text/html"))
     }
 }
 
-/// One that asks the hub.
+/// Sends requests to the hub.
 pub(super) struct Client {
     agent: Agent,
     pub(super) endpoint: String,
@@ -133,14 +133,14 @@ impl Client {
         })?;
         let token = settings.token.clone();
         if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
-            let message = "the token in HF_TOKEN, or in the file of HF_TOKEN_PATH, has spaces or other characters that no \
-                           token has; copy it anew";
+            let message = "the token in HF_TOKEN, or in the file of HF_TOKEN_PATH, has spaces or \
+                other characters that no token has; copy it anew";
             return Err(Error::input(message));
         }
         let patience = Some(settings.patience);
         let agent = Agent::config_builder()
             .http_status_as_error(false)
-            // Redirects are followed here, for the token must not go along to other hosts.
+            // Redirects are followed here, because the token must not be sent to other hosts.
             .max_redirects(0)
             .timeout_resolve(patience)
             .timeout_connect(patience)
@@ -152,19 +152,19 @@ impl Client {
         Ok(Self { agent: agent.into(), endpoint, origin, token })
     }
 
-    /// Headers only, of the file itself or of the last answer before it that names its bytes.
+    /// The headers of a file, or of the last redirect that names its content.
     pub(super) fn head(&self, url: &str) -> Outcome<Answer> {
         let answer = self.ask(url, &|uri| self.agent.head(uri), true)?;
-        match answer.response.status().is_client_error()
-            || answer.response.status().is_server_error()
+        if answer.response.status().is_client_error() || answer.response.status().is_server_error()
         {
-            // One that does not know such requests: the body is left unread.
-            true => self.ask(url, &|uri| self.agent.get(uri), true),
-            false => Ok(answer),
+            // The server does not support HEAD: GET is used, and the body is left unread.
+            self.ask(url, &|uri| self.agent.get(uri), true)
+        } else {
+            Ok(answer)
         }
     }
 
-    /// All bytes, or those from `start` on.
+    /// The whole file, or its bytes from `start` on.
     pub(super) fn get(&self, url: &str, start: u64) -> Outcome<Answer> {
         let request = |uri: &Uri| {
             let request = self.agent.get(uri);
@@ -177,26 +177,31 @@ impl Client {
         self.ask(url, &request, false)
     }
 
-    /// An answer that is JSON.
+    /// The body of an answer, parsed as JSON.
     pub(super) fn json(&self, url: &str) -> Outcome<serde_json::Value> {
         let mut answer = self.get(url, 0)?;
         let is_page = answer.is_page();
         let packed = answer.packing().is_some();
         let body = answer.response.body_mut().with_config().limit(LONGEST_LIST).reader();
-        let read = match packed {
-            // Packed bytes may become a thousand times as many.
-            true => {
-                serde_json::from_reader(flate2::read::MultiGzDecoder::new(body).take(LONGEST_LIST))
-            }
-            false => serde_json::from_reader(std::io::BufReader::new(body)),
+        let read = if packed {
+            // A compressed body may expand a thousandfold.
+            serde_json::from_reader(flate2::read::MultiGzDecoder::new(body).take(LONGEST_LIST))
+        } else {
+            serde_json::from_reader(std::io::BufReader::new(body))
         };
-        read.map_err(|error| match error.is_io() {
-            true => broken(error.into()),
-            false if is_page => Failure::Lasting(page(&self.endpoint)),
-            false => Failure::Lasting(format!(
-                "{} answered with what is no JSON ({error}); HF_ENDPOINT must be a hub's address",
-                self.endpoint
-            )),
+        read.map_err(|error| {
+            if error.is_io() {
+                return broken(error.into());
+            }
+            Failure::Lasting(if is_page {
+                page(&self.endpoint)
+            } else {
+                format!(
+                    "{} answered with what is no JSON ({error}); HF_ENDPOINT must be a hub's \
+                     address",
+                    self.endpoint
+                )
+            })
         })
     }
 
@@ -208,7 +213,7 @@ impl Client {
     ) -> Outcome<Answer> {
         let mut uri: Uri =
             url.parse().map_err(|error| Failure::Lasting(format!("{url}: {error}")))?;
-        // Once another host was in between, nobody knows who chose the address.
+        // After a redirect by another host, the address can no longer be trusted with the token.
         let mut at_home = Origin::of(&uri).as_ref() == Some(&self.origin);
         let mut passed = vec![];
         loop {
@@ -244,12 +249,12 @@ impl Client {
         }
     }
 
-    /// What an answer with a status of failure means.
+    /// What an unsuccessful status means.
     fn refused(&self, mut response: Response<Body>, uri: &Uri, at_home: bool) -> Failure {
         let status = response.status();
         let header =
             |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        // Words of a stranger's: few, and without line breaks or escapes of terminals.
+        // Text from a remote server is shortened, and stripped of line breaks and terminal escapes.
         let words = header("x-error-message").map(|words| {
             let plain = words.chars().filter(|c| !c.is_control()).take(200);
             format!(" ({})", plain.collect::<String>())
@@ -260,7 +265,7 @@ impl Client {
             .map(Duration::from_secs);
         let _ = response.body_mut().with_config().limit(1 << 16).read_to_vec();
         match status.as_u16() {
-            // Signed addresses of other hosts expire; the hub gives new ones.
+            // Signed addresses on other hosts expire; the hub gives new ones.
             400..500 if !at_home => Failure::passing(format!(
                 "{} answered {status}{words}",
                 uri.host().unwrap_or("the host")
@@ -274,7 +279,8 @@ impl Client {
                     Some(_) => "the token it got does not suffice",
                 };
                 Failure::Lasting(format!(
-                    "the hub has no such model or file at this revision, or shows it to some only ({remedy}): it answered {status}{words}"
+                    "the hub has no such model or file at this revision, or shows it to some only \
+                     ({remedy}): it answered {status}{words}"
                 ))
             }
             _ => Failure::Lasting(format!("the hub answered {status}{words}")),
@@ -282,16 +288,16 @@ impl Client {
     }
 }
 
-/// A body that broke off.
+/// The failure for a body that ended early.
 pub(super) fn broken(error: std::io::Error) -> Failure {
     ureq::Error::from(error).into()
 }
 
-/// A page where a hub would have answered.
+/// A message about an HTML page where the hub's answer was expected.
 pub(super) fn page(endpoint: &str) -> String {
     format!(
-        "{endpoint} answered with a web page (HTML) where a hub answers otherwise: HF_ENDPOINT is no hub's address, or this \
-         network wants a sign-in first"
+        "{endpoint} answered with a web page (HTML) where a hub answers otherwise: HF_ENDPOINT is \
+         no hub's address, or this network wants a sign-in first"
     )
 }
 

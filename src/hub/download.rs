@@ -1,4 +1,4 @@
-//! The bytes of one file, from the hub into the cache.
+//! Downloading one file from the hub into the cache.
 
 use super::cache::present;
 use super::client::{Answer, Failure, Outcome, broken, page};
@@ -11,29 +11,29 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A file that is wanted, as the hub announces it.
+/// A file to download, as the hub announces it.
 pub(super) struct Wanted {
     pub(super) file: String,
-    /// What the hub calls these bytes: of large files their SHA-256.
+    /// The hub's name for the content: the SHA-256 of large files.
     pub(super) etag: String,
-    /// Not all hubs say.
+    /// The size in bytes; some hubs do not send it.
     pub(super) size: Option<u64>,
     pub(super) commit: Option<String>,
 }
 
 impl Wanted {
-    /// Whether the name is that of the bytes.
+    /// Whether the name of the content is its SHA-256.
     fn has_sum(&self) -> bool {
         self.etag.len() == 64 && self.etag.bytes().all(|byte| byte.is_ascii_hexdigit())
     }
 
-    /// Whether a file of so many bytes may be this one.
+    /// Whether a file of this size may be the wanted one.
     fn fits(&self, found: Option<u64>) -> bool {
         found.is_some_and(|found| self.size.is_none_or(|size| size == found))
     }
 }
 
-/// First byte and length of the whole in `bytes 5-9/10`.
+/// First byte and total length from a header such as `bytes 5-9/10`.
 pub(super) fn content_range(text: &str) -> Option<(Option<u64>, Option<u64>)> {
     let (range, total) = text.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
     let start = range.split_once('-').and_then(|(start, _)| start.trim().parse().ok());
@@ -41,7 +41,7 @@ pub(super) fn content_range(text: &str) -> Option<(Option<u64>, Option<u64>)> {
 }
 
 impl Fetch<'_> {
-    /// One file, from the cache if it is there.
+    /// Downloads one file, unless the cache has it.
     pub(super) fn file(
         &self,
         wanted: &Wanted,
@@ -56,8 +56,8 @@ impl Fetch<'_> {
         fs::create_dir_all(&blobs).map_err(Error::io("create", &blobs))?;
         let blob = blobs.join(&wanted.etag);
         let _lock = locked(&blob.with_extension("lock"))?;
-        // Another revision may have the same bytes, and another process may have fetched them by
-        // now.
+        // Another revision may have the same content, and another process may have fetched it
+        // meanwhile.
         if !wanted.fits(present(&blob)?) {
             self.download(wanted, &blob, progress)?;
         }
@@ -71,7 +71,7 @@ impl Fetch<'_> {
             let Some(wrong) = wrong(wanted, &part)? else {
                 return fs::rename(&part, blob).map_err(Error::io("write", blob));
             };
-            // Of no use, and in the way of the next attempt.
+            // The partial file is damaged and would block the next attempt.
             fs::remove_file(&part).map_err(Error::io("remove", &part))?;
             if last {
                 let message = format!("{} came {wrong}, twice; {}", wanted.file, self.by_hand());
@@ -81,14 +81,15 @@ impl Fetch<'_> {
         Ok(())
     }
 
-    /// Adds to the part of a file what is lacking, in one request.
+    /// Appends the missing bytes to a partial file, with one request.
     fn bytes(&self, wanted: &Wanted, part: &Path, progress: &mut dyn FnMut(u64)) -> Outcome<()> {
         let url = self.url(&wanted.file);
         let there = present(part).map_err(Failure::Own)?.unwrap_or(0);
         if wanted.size == Some(there) && wanted.has_sum() {
             return Ok(());
         }
-        // Nothing can be added to what is as long as the whole; what it is of, nobody knows.
+        // A partial file without a known size, or as long as the whole, cannot be continued: begin
+        // again.
         let mut start = if wanted.size.is_some_and(|size| there < size) { there } else { 0 };
         let mut answer = self.client.get(&url, start)?;
         if start > 0 && !continues(&answer, start, wanted) {
@@ -136,7 +137,7 @@ impl Fetch<'_> {
                     done += count as u64;
                 }
             }
-            // That it is too long is said where it is looked at as a whole.
+            // Excess bytes are reported when the complete file is checked.
             if wanted.size.is_some_and(|size| done > size) {
                 return Ok(());
             }
@@ -151,17 +152,17 @@ impl Fetch<'_> {
     }
 }
 
-/// Whether an answer is the rest of a file from `start` on, and of the file that was announced.
+/// Whether an answer continues the announced file at byte `start`.
 fn continues(answer: &Answer, start: u64, wanted: &Wanted) -> bool {
     let range = answer.own("content-range").and_then(content_range);
     let same = range.is_some_and(|(from, total)| {
         from == Some(start) && (total.is_none() || wanted.size.is_none() || total == wanted.size)
     });
-    // A part of packed bytes is not a part of the file's.
+    // A range of compressed bytes is not a range of the file.
     answer.response.status() == 206 && same && answer.packing().is_none()
 }
 
-/// Waits until nobody else has this lock. It ends with the file.
+/// Waits for the lock at this path, which is held until the returned file is closed.
 fn locked(path: &Path) -> Result<File> {
     let mut options = File::options();
     let file = options
@@ -178,12 +179,11 @@ fn locked(path: &Path) -> Result<File> {
         }
         std::thread::sleep(Duration::from_millis(200));
     }
-    // On file systems without locks there is nobody to wait for.
+    // The file system has no locks, so there is nothing to wait for.
     Ok(file)
 }
 
-/// What is wrong with a file that came: its length, or its bytes, if the name the hub has for them
-/// is their SHA-256.
+/// What is wrong with a downloaded file: its length, or its SHA-256 if the hub announced one.
 fn wrong(wanted: &Wanted, path: &Path) -> Result<Option<String>> {
     let found = present(path)?.unwrap_or(0);
     if let Some(size) = wanted.size.filter(|&size| size != found) {

@@ -10,27 +10,28 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How often a connection that breaks is made again; what came before is kept.
+/// Number of attempts at a request; bytes that were received before are kept.
 const ATTEMPTS: u32 = 4;
 
-/// Waiting for longer than this is worth a word.
+/// Longer waits are mentioned to the user.
 const SHORT: Duration = Duration::from_secs(2);
 
 pub(super) fn failed(name: &ModelName, message: &str) -> Error {
     Error::Fetch { name: name.to_string(), message: message.to_owned() }
 }
 
-/// A model being fetched.
+/// The fetching of one model.
 pub(super) struct Fetch<'a> {
     pub(super) name: &'a ModelName,
     pub(super) client: Client,
     pub(super) stored: Stored,
-    /// How long the hub may say nothing.
+    /// Longest time to wait for a response.
     pub(super) patience: Duration,
 }
 
 impl Fetch<'_> {
-    /// Fetches all files and gives the path of the first: the file asked for, or the configuration.
+    /// Fetches all files and returns the path of the first: the requested file, or the
+    /// configuration.
     pub(super) fn all(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
         let mut info = None;
         let files = match &self.name.file {
@@ -41,7 +42,7 @@ impl Fetch<'_> {
             files.into_iter().map(|file| self.metadata(file)).collect::<Result<Vec<_>>>()?;
         let commit = self.commit(&wanted, info)?;
         let revision = self.name.revision();
-        // A name that is there already stays what it is until all of the new commit is here.
+        // An existing branch keeps its commit until all files of the new commit are present.
         if self.stored.commit(revision).ok().flatten().is_none() {
             self.stored.name_commit(revision, &commit)?;
         }
@@ -58,7 +59,7 @@ impl Fetch<'_> {
         first.ok_or_else(|| failed(self.name, "there is nothing to fetch"))
     }
 
-    /// What the hub says of the model.
+    /// The hub's description of the model.
     fn info(&self) -> Result<Value> {
         let revision = self.name.revision().replace('/', "%2F");
         let url = format!(
@@ -68,7 +69,7 @@ impl Fetch<'_> {
         self.retry(&mut || self.client.json(&url))
     }
 
-    /// The files a model consists of, the configuration first.
+    /// The names of the model's files, the configuration first.
     fn files(&self, info: &Value) -> Result<Vec<String>> {
         let siblings = info["siblings"].as_array();
         let siblings =
@@ -83,9 +84,10 @@ impl Fetch<'_> {
                     && file.ends_with(".safetensors")
                     && file.chars().all(plain))
         };
-        let weights: Vec<&str> = match has(WEIGHTS) {
-            true => vec![WEIGHTS],
-            false => listed.iter().copied().filter(|file| is_shard(file)).collect(),
+        let weights: Vec<&str> = if has(WEIGHTS) {
+            vec![WEIGHTS]
+        } else {
+            listed.iter().copied().filter(|file| is_shard(file)).collect()
         };
         if has(SMALL_FILES[0]) && !weights.is_empty() {
             let small = SMALL_FILES.iter().copied().filter(|name| has(name));
@@ -104,7 +106,7 @@ impl Fetch<'_> {
         Err(failed(self.name, &message))
     }
 
-    /// The one commit of all files.
+    /// The commit that all files belong to.
     fn commit(&self, wanted: &[Wanted], info: Option<Value>) -> Result<String> {
         let mut commits: Vec<&String> =
             wanted.iter().filter_map(|wanted| wanted.commit.as_ref()).collect();
@@ -112,7 +114,7 @@ impl Fetch<'_> {
         let of_info;
         let commit = match commits[..] {
             [one] => one,
-            // Mirrors that leave it out of the files' headers may have it here.
+            // Some mirrors omit it from the headers of files but have it in the description.
             [] => {
                 of_info = match info {
                     Some(info) => info,
@@ -121,8 +123,8 @@ impl Fetch<'_> {
                 let commit = of_info["sha"].as_str().map(str::to_owned);
                 &commit.ok_or_else(|| {
                     let message = format!(
-                        "{} names no commit (X-Repo-Commit, or sha in its list of files), without which the cache cannot keep \
-                         it; take another HF_ENDPOINT, or {}",
+                        "{} names no commit (X-Repo-Commit, or sha in its list of files), without \
+                         which the cache cannot keep it; take another HF_ENDPOINT, or {}",
                         self.client.endpoint,
                         self.by_hand()
                     );
@@ -136,12 +138,11 @@ impl Fetch<'_> {
                 ));
             }
         };
-        // It becomes a part of paths.
-        match is_plain(commit) {
-            true => Ok(commit.clone()),
-            false => {
-                Err(failed(self.name, &format!("the hub gives its commit the odd name {commit:?}")))
-            }
+        // It becomes a path component.
+        if is_plain(commit) {
+            Ok(commit.clone())
+        } else {
+            Err(failed(self.name, &format!("the hub gives its commit the odd name {commit:?}")))
         }
     }
 
@@ -156,23 +157,25 @@ impl Fetch<'_> {
         let success = answer.response.status().is_success();
         let etag = answer.any(LINKED_ETAG).or_else(|| answer.own("etag").filter(|_| success));
         let Some(etag) = etag else {
-            let message = match answer.is_page() {
-                true => page(&self.client.endpoint),
-                false => format!(
-                    "{} sends no ETag for {file}, by which the cache knows its bytes; take another HF_ENDPOINT, or {}",
+            let message = if answer.is_page() {
+                page(&self.client.endpoint)
+            } else {
+                format!(
+                    "{} sends no ETag for {file}, by which the cache knows its bytes; take another \
+                     HF_ENDPOINT, or {}",
                     self.client.endpoint,
                     self.by_hand()
-                ),
+                )
             };
             return Err(failed(self.name, &message));
         };
         let etag = etag.trim();
         let etag = etag.strip_prefix("W/").unwrap_or(etag).trim_matches('"').to_owned();
-        // It becomes a part of paths.
+        // It becomes a path component.
         if !is_plain(&etag) {
             return Err(failed(self.name, &format!("the hub gives {file} the odd name {etag:?}")));
         }
-        // A packed answer and a redirect have lengths of their own.
+        // The length of a compressed answer or of a redirect is not the file's.
         let length = answer.own("content-length").filter(|_| success && answer.packing().is_none());
         let of_range =
             answer.own("content-range").and_then(content_range).and_then(|(_, total)| total);
@@ -182,7 +185,8 @@ impl Fetch<'_> {
         Ok(Wanted { file, etag, size, commit })
     }
 
-    /// Asks again where a connection broke or the hub was busy; what was fetched before is kept.
+    /// Repeats a request if the connection broke or the hub was busy; bytes that were received
+    /// before are kept.
     pub(super) fn retry<T>(&self, ask: &mut dyn FnMut() -> Outcome<T>) -> Result<T> {
         let mut attempt = 1;
         loop {
@@ -193,7 +197,8 @@ impl Fetch<'_> {
                 Err(Failure::Passing(message, wait)) => (message, wait),
                 Err(Failure::Silence) => {
                     let message = format!(
-                        "the hub has said nothing for {} s (HF_HUB_DOWNLOAD_TIMEOUT); run it again to go on, or {}",
+                        "the hub has said nothing for {} s (HF_HUB_DOWNLOAD_TIMEOUT); run it again \
+                         to go on, or {}",
                         self.patience.as_secs(),
                         self.by_hand()
                     );
@@ -212,16 +217,17 @@ impl Fetch<'_> {
                 return Err(failed(self.name, &format!("{message}; {}", self.by_hand())));
             }
             let wait = wait.unwrap_or(Duration::from_millis(100 << attempt));
-            match wait > SHORT {
-                true => log::warn!("{message}; waiting for {} s as it asks", wait.as_secs()),
-                false => log::info!("attempt {attempt} to fetch {}: {message}", self.name),
+            if wait > SHORT {
+                log::warn!("{message}; waiting for {} s as it asks", wait.as_secs())
+            } else {
+                log::info!("attempt {attempt} to fetch {}: {message}", self.name)
             }
             std::thread::sleep(wait);
             attempt += 1;
         }
     }
 
-    /// What to do without a connection.
+    /// Instructions for fetching the model by other means.
     pub(super) fn by_hand(&self) -> String {
         by_hand(self.name, &self.url(""))
     }

@@ -1,4 +1,4 @@
-//! What is in the cache by name, and taking it out.
+//! Listing the models in the cache, and removing them.
 
 use super::cache::{Parts, Stored, files_below, parts, present};
 use super::name::{MAIN, ModelName};
@@ -10,17 +10,17 @@ use std::path::{Path, PathBuf};
 /// A model in the cache.
 #[derive(Debug)]
 pub struct Cached {
-    /// What `-m` takes.
+    /// The name, as the option `-m` takes it.
     pub name: ModelName,
-    /// What its revision was when it was fetched.
+    /// The commit that its revision pointed to when it was fetched.
     pub commit: String,
-    /// Its folder, or its GGUF file.
+    /// Path of its folder, or of its GGUF file.
     pub path: PathBuf,
-    /// Of its files together; `Err` says why it is none that could be loaded.
+    /// Total size of its files; `Err` says why it cannot be loaded.
     pub bytes: std::result::Result<u64, String>,
 }
 
-/// All models of a cache, by name.
+/// All models in a cache, sorted by name.
 pub(super) fn list(cache: &Path) -> Result<Vec<Cached>> {
     if present(cache)?.is_none() {
         return Ok(vec![]);
@@ -47,7 +47,7 @@ pub(super) fn list(cache: &Path) -> Result<Vec<Cached>> {
     Ok(found)
 }
 
-/// The revisions of a model: those with names, and commits without one.
+/// The revisions of a model: branches and tags, and commits without either.
 fn revisions(stored: &Stored) -> Result<Vec<(String, String)>> {
     let mut revisions = stored.named()?;
     for commit in stored.commits()? {
@@ -99,35 +99,36 @@ fn of_model(stored: &Stored, name: &ModelName) -> Result<Vec<Cached>> {
     Ok(found)
 }
 
-/// What goes when a model is taken out of the cache.
+/// The planned removal of a model from the cache.
 #[derive(Debug)]
 pub struct Removal {
-    /// Names first, so that what is left half-done is not found by them.
+    /// Files to remove. References come first, so that an interrupted removal leaves none behind.
     files: Vec<PathBuf>,
-    /// With all that is in them, after the files.
+    /// Folders to remove with their content, after the files.
     folders: Vec<PathBuf>,
-    /// Bytes that become free. Those that another revision needs stay.
+    /// Bytes that become free. Files that another revision needs stay.
     pub bytes: u64,
 }
 
-/// Bytes of a file or link itself.
+/// The size of a file, or of a link itself, in bytes.
 fn own_bytes(path: &Path) -> u64 {
     fs::symlink_metadata(path).map_or(0, |found| if found.is_file() { found.len() } else { 0 })
 }
 
-/// A folder of the cache that is a link may lead to what is not the cache's.
+/// Refuses a folder that is a link, because it may lead outside the cache.
 fn refuse_link(path: &Path) -> Result<()> {
-    match fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
-        false => Ok(()),
-        true => Err(Error::unsupported(
+    if fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
+        Err(Error::unsupported(
             path,
             "is a link to a place outside the cache; nothing is removed, remove it by hand",
-        )),
+        ))
+    } else {
+        Ok(())
     }
 }
 
 impl Removal {
-    /// What removing `name` takes away; `None` if the cache has nothing of this name.
+    /// Plans the removal of `name`; `None` if the cache has nothing of this name.
     pub(super) fn plan(stored: &Stored, name: &ModelName) -> Result<Option<Self>> {
         refuse_link(&stored.folder)?;
         ["refs", "snapshots", "blobs"]
@@ -138,7 +139,7 @@ impl Removal {
         }
         let (named, commits) = (stored.named()?, stored.commits()?);
         let Some(commit) = stored.commit(name.revision())? else {
-            // An attempt to fetch it that did not get as far as a commit.
+            // A fetch that was interrupted before any commit was complete.
             let begun = named.is_empty()
                 && commits.is_empty()
                 && name.file.is_none()
@@ -159,7 +160,7 @@ impl Removal {
                 named.iter().filter(|(_, known)| *known == commit).map(|(name, _)| name.as_str());
             let names: Vec<&str> = names.collect();
             if name.file.is_none() && names.contains(&name.revision()) && names.len() > 1 {
-                // The same files stay by another name.
+                // Another name uses the same files.
                 removal.files.push(stored.reference(name.revision()));
                 return Ok(Some(removal));
             }
@@ -191,17 +192,17 @@ impl Removal {
         Ok(Some(removal))
     }
 
-    /// All of a model.
+    /// Plans the removal of everything that belongs to a model.
     fn whole(stored: &Stored) -> Result<Self> {
         let files = files_below(&stored.folder)?;
         let bytes = files.iter().map(|file| own_bytes(&stored.folder.join(file))).sum();
         Ok(Self { files: vec![], folders: vec![stored.folder.clone()], bytes })
     }
 
-    /// Removes it.
+    /// Removes the planned files and folders.
     ///
     /// # Errors
-    /// If a file cannot be removed; those before it are gone.
+    /// If a file cannot be removed; the files before it have been removed.
     pub fn run(self) -> Result<()> {
         for file in &self.files {
             fs::remove_file(file).map_err(Error::io("remove", file))?;

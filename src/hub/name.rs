@@ -1,15 +1,15 @@
-//! The name of a model.
+//! Names of models on the hub.
 
 use std::fmt;
 
-/// The revision that is meant where none is named.
+/// The default revision.
 pub(super) const MAIN: &str = "main";
 
-/// `owner/name`, or `owner/name/file.gguf` for one file of several; `owner/name@revision` and
-/// `owner/name@revision/file.gguf` at a branch, tag or commit.
+/// A model on the hub: `owner/name`, or `owner/name/file.gguf` for one of several files. A branch,
+/// tag or commit follows as in `owner/name@revision` and `owner/name@revision/file.gguf`.
 ///
-/// A slash of a revision is written as `%2F` where a file follows, unless the revision is one of
-/// the hub's own, such as `refs/pr/1`.
+/// Before a file, a slash within a revision is written as `%2F`, unless the revision is one of the
+/// hub's own, such as `refs/pr/1`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelName {
     pub(super) repository: String,
@@ -17,7 +17,7 @@ pub struct ModelName {
     pub(super) file: Option<String>,
 }
 
-/// A part of a path that leads nowhere else.
+/// Whether this is a path component that does not lead to another folder.
 fn plain(part: &str) -> bool {
     let mut letters = part.chars();
     letters.next().is_some_and(|c| c.is_ascii_alphanumeric())
@@ -25,7 +25,7 @@ fn plain(part: &str) -> bool {
         && !part.contains("..")
 }
 
-/// Whether this may be the name of a revision, which becomes a part of addresses and paths.
+/// Whether this can be the name of a revision, which becomes part of addresses and paths.
 fn is_revision(text: &str) -> bool {
     let plain = |part: &str| {
         let letters = part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.+".contains(c));
@@ -34,7 +34,7 @@ fn is_revision(text: &str) -> bool {
     text.split('/').all(plain)
 }
 
-/// Revision and file behind an `@`.
+/// Parses what follows an `@`: the revision, and a file if there is one.
 fn revision_and_file(text: &str) -> Option<(String, Option<&str>)> {
     if !text.ends_with(".gguf") || !text.contains('/') {
         return Some((text.replace("%2F", "/"), None));
@@ -48,7 +48,7 @@ fn revision_and_file(text: &str) -> Option<(String, Option<&str>)> {
 }
 
 impl ModelName {
-    /// Reads a name; `None` where the text is no name of a model.
+    /// Parses a name; `None` if the text is not the name of a model.
     pub fn parse(text: &str) -> Option<Self> {
         let (owner, rest) = text.split_once('/')?;
         let at = rest.find('@').filter(|&at| !rest[..at].contains('/'));
@@ -72,8 +72,8 @@ impl ModelName {
         sound.then(|| Self { repository, revision, file: file.map(str::to_owned) })
     }
 
-    /// The same at this revision; `None` where it is no name of one, or the name has another
-    /// already.
+    /// This model at another revision; `None` if `revision` is not valid, or the name already has
+    /// one.
     pub fn at(mut self, revision: &str) -> Option<Self> {
         let fits =
             is_revision(revision) && self.revision.as_deref().is_none_or(|own| own == revision);
@@ -81,14 +81,14 @@ impl ModelName {
         fits.then_some(self)
     }
 
-    /// Branch, tag or commit.
+    /// The branch, tag or commit; `main` by default.
     pub fn revision(&self) -> &str {
         self.revision.as_deref().unwrap_or(MAIN)
     }
 }
 
-/// The files that belong to one of this name, itself first: all parts of a model in several,
-/// `…-00001-of-00003.gguf`.
+/// The names of all files of a model that is stored in several (`…-00001-of-00003.gguf`), given one
+/// of them; that file comes first.
 pub(super) fn parts_of(file: &str) -> Vec<String> {
     fn number(digits: &str) -> Option<u32> {
         let is_number = digits.len() == 5 && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -115,9 +115,10 @@ impl fmt::Display for ModelName {
             Some(file) => {
                 let own =
                     ["refs/pr/", "refs/convert/"].iter().find_map(|own| revision.strip_prefix(own));
-                match own.is_some_and(|rest| !rest.contains('/')) {
-                    true => write!(f, "@{revision}/{file}"),
-                    false => write!(f, "@{}/{file}", revision.replace('/', "%2F")),
+                if own.is_some_and(|rest| !rest.contains('/')) {
+                    write!(f, "@{revision}/{file}")
+                } else {
+                    write!(f, "@{}/{file}", revision.replace('/', "%2F"))
                 }
             }
         }

@@ -1,26 +1,26 @@
-//! What the environment says of the hub: where it is, where its cache is, and who asks.
+//! The hub's settings from the environment: its address, its cache, and the access token.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where the hub is without `HF_ENDPOINT`.
+/// Address of the hub if `HF_ENDPOINT` is not set.
 const ENDPOINT: &str = "https://huggingface.co";
 
-/// How long the hub may say nothing, in seconds, without `HF_HUB_DOWNLOAD_TIMEOUT`.
+/// Timeout in seconds if `HF_HUB_DOWNLOAD_TIMEOUT` is not set.
 const PATIENCE: u64 = 30;
 
-/// As `huggingface_hub` reads them, so that what Python fetched is found, and the other way round.
+/// Settings of the hub. They are read like those of `huggingface_hub`, so that both share a cache.
 #[derive(Debug)]
 pub(super) struct Settings {
-    /// The folder with a folder for each model.
+    /// The folder that has a folder for each model.
     pub(super) cache: PathBuf,
-    /// Without a slash at its end.
+    /// Address of the hub, without a slash at its end.
     pub(super) endpoint: String,
     pub(super) token: Option<String>,
-    /// Nothing may be fetched.
+    /// Whether fetching is forbidden.
     pub(super) offline: bool,
-    /// How long the hub may say nothing.
+    /// Longest time to wait for a response.
     pub(super) patience: Duration,
 }
 
@@ -29,7 +29,8 @@ impl Settings {
         Self::read(&|name| std::env::var_os(name), std::env::home_dir())
     }
 
-    /// From the variables that `lookup` knows. What is set to nothing counts as not set.
+    /// Reads the settings from the variables that `lookup` knows. An empty variable counts as not
+    /// set.
     fn read(lookup: &dyn Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> Self {
         let variable = |name: &str| lookup(name).filter(|value| !value.is_empty());
         let text = |name: &str| variable(name).and_then(|value| value.into_string().ok());
@@ -45,7 +46,7 @@ impl Settings {
         let folder = path("HF_HOME").unwrap_or_else(|| caches().join("huggingface"));
         let cache = path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE"));
 
-        // Secrets are often files that end with a newline, or were cut into lines.
+        // Files with secrets often end with a newline, or are wrapped over several lines.
         let clean = |token: String| token.replace(['\r', '\n'], "").trim().to_owned();
         let variables = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"].into_iter().filter_map(&text);
         let file = || {
@@ -72,9 +73,8 @@ impl Settings {
     }
 }
 
-/// A path with the home folder for a `~` at its beginning and with the values of `$NAME` and
-/// `${NAME}`: what shells do, but not the files from which containers and services read their
-/// environment.
+/// Expands a leading `~`, `$NAME` and `${NAME}` in a path. Shells do so, but not the files from
+/// which containers and services read their environment.
 fn expanded(
     path: OsString,
     variable: &dyn Fn(&str) -> Option<String>,

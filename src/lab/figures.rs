@@ -31,7 +31,8 @@ fn how(settings: &GrokSettings) -> String {
     let (share, network) = (100.0 * fraction, with(settings));
     let decay = decimal(*weight_decay);
     format!(
-        "{share:.0} % of the table; {network}; AdamW, rate {learning_rate}, weight decay {decay}; seed {seed}"
+        "{share:.0} % of the table; {network}; AdamW, rate {learning_rate}, weight decay {decay}; \
+         seed {seed}"
     )
 }
 
@@ -105,10 +106,12 @@ pub fn fourier_chart(settings: &GrokSettings, before: &[f64], after: &[f64]) -> 
         }
     };
     let permutes = settings.operation.permutes();
-    let over = match is_logarithmic(settings.operation, settings.modulus) {
-        _ if permutes => "irreducible representation, by its dimension; ' is times the sign",
-        true => "frequency over the discrete logarithm of the number",
-        false => "frequency over the number",
+    let over = if permutes {
+        "irreducible representation, by its dimension; ' is times the sign"
+    } else if is_logarithmic(settings.operation, settings.modulus) {
+        "frequency over the discrete logarithm of the number"
+    } else {
+        "frequency over the number"
     };
     let title =
         if permutes { "Parts of the embedding" } else { "Fourier components of the embedding" };
@@ -199,7 +202,8 @@ pub fn sweep_chart(runs: &[Passed]) -> Chart {
     Chart {
         title: "How soon it understands".into(),
         subtitle: format!(
-            "{first}\na marker a run, {count} seed{plural}; lines through the medians; open: not passed in {most} steps"
+            "{first}\na marker a run, {count} seed{plural}; lines through the medians; open: not \
+             passed in {most} steps"
         ),
         x_label: "share of the table to learn from".into(),
         x_range: ((low - margin).max(0.0), (high + margin).min(1.0)),
@@ -246,7 +250,8 @@ pub fn learning_curve(run: &TextRun) -> Chart {
     Chart {
         title: title.into(),
         subtitle: format!(
-            "{how}{layers} layers of width {width}, {heads} heads; {} sequences of {context} a step; rate {rate}; seed {seed}",
+            "{how}{layers} layers of width {width}, {heads} heads; {} sequences of {context} a \
+             step; rate {rate}; seed {seed}",
             batch * accumulate
         ),
         x_label: "optimiser steps".into(),

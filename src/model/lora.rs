@@ -215,7 +215,8 @@ impl Site {
             let rows: usize = pieces.map(|piece| piece.rows.len()).sum();
             if (*inputs, *outputs) != (self.inputs, rows) {
                 return Err(lora.path_error(format!(
-                    "adds a matrix of {outputs} x {inputs} to {name:?}, which has {rows} x {}; it is for another model",
+                    "adds a matrix of {outputs} x {inputs} to {name:?}, which has {rows} x {}; it \
+                     is for another model",
                     self.inputs
                 )));
             }

@@ -9,7 +9,8 @@ pub fn notices(source: &Source) -> Vec<String> {
     let mut all = vec![];
     if says_tied(folder) && folder.opt_tensor("output.weight").is_some() && !folder.output_repeats()
     {
-        let notice = "config.json ties the output matrix to the embedding table, but the weights have another one, which is used";
+        let notice = "config.json ties the output matrix to the embedding table, but the weights \
+            have another one, which is used";
         all.push(notice.into());
     }
     if let [first, others @ ..] = folder.left_out() {

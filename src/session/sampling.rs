@@ -39,6 +39,12 @@ macro_rules! answer_options {
             self
         }
 
+        /// Samples through these filters instead of the settings; the seed still counts.
+        pub fn chain(mut self, chain: crate::sample::Chain) -> Self {
+            self.options.chain = Some(chain);
+            self
+        }
+
         /// Limits the tokens of an answer.
         pub fn max_tokens(mut self, tokens: usize) -> Self {
             self.options.max_tokens = Some(tokens);

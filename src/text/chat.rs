@@ -1,4 +1,4 @@
-//! From a conversation to the prompt a model was trained on, by the template in its file.
+//! Renders a conversation as the prompt that a model was trained on, by the model's chat template.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +9,13 @@ use crate::error::{Error, Result};
 use crate::format::{Folder, Gguf, Source};
 use crate::text::tokenizer::folder_tokens::named_tokens;
 
-/// The name of the template, in messages.
+/// The name of the template in error messages.
 const NAME: &str = "chat_template";
 
-/// Real templates have up to some tens of kilobytes.
+/// Largest size of a template; real ones have up to some tens of kilobytes.
 const MAX_TEMPLATE_BYTES: usize = 1 << 20;
 
-/// Special tokens of a GGUF file besides bos and eos: their names in templates, and in its keys.
+/// Special tokens of a GGUF file other than BOS and EOS: their names in templates, and in its keys.
 const GGUF_TOKENS: [(&str, &str); 5] = [
     ("pad_token", "padding"),
     ("unk_token", "unknown"),
@@ -27,14 +27,14 @@ const GGUF_TOKENS: [(&str, &str); 5] = [
 /// One message of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Who speaks: "system", "user", "assistant".
+    /// Who wrote the message: "system", "user" or "assistant".
     pub role: String,
-    /// What is said.
+    /// The text of the message.
     pub content: String,
 }
 
 impl Message {
-    /// A message by `role`.
+    /// Creates a message with a role and a text.
     pub fn new(role: impl Into<String>, content: impl Into<String>) -> Self {
         Self { role: role.into(), content: content.into() }
     }
@@ -44,15 +44,15 @@ impl Message {
     }
 }
 
-/// A Jinja chat template, with the environment Hugging Face's `apply_chat_template` gives it.
+/// A Jinja chat template, with the environment that Hugging Face's `apply_chat_template` gives it.
 ///
-/// Special tokens the template writes are plain text in the result; [`Tokenizer::encode`] reads
-/// them, without `add_special`, for the template writes BOS itself where it belongs. A control
-/// token spelled out in a message is read as one, too.
+/// Special tokens that the template writes are plain text in the result. [`Tokenizer::encode`]
+/// reads them; call it without `add_special`, because the template itself writes BOS where it
+/// belongs. A control token spelled out in a message is also read as a control token.
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
-    /// Special tokens by the names that templates know them by.
+    /// Texts of special tokens, by their names in templates.
     tokens: BTreeMap<String, String>,
 }
 
@@ -64,7 +64,7 @@ impl ChatTemplate {
         match Self::new(source, &text(tokenizer.bos()), &text(tokenizer.eos())) {
             Ok(mut template) => {
                 for (name, key) in GGUF_TOKENS {
-                    // A key that holds no id names no token.
+                    // A key that does not hold an id names no token.
                     let id = gguf.opt_u32(&format!("tokenizer.ggml.{key}_token_id")).ok().flatten();
                     let found = id.and_then(|id| tokenizer.token(id));
                     template.tokens.extend(found.map(|text| (name.to_owned(), text)));
@@ -79,7 +79,7 @@ impl ChatTemplate {
     /// The template of a model's file or folder, if it has one.
     ///
     /// # Errors
-    /// If it is damaged.
+    /// If the template is damaged.
     pub fn from_source(source: &Source, tokenizer: &Tokenizer) -> Result<Option<Self>> {
         match source {
             Source::Gguf(gguf) => Self::from_gguf(gguf, tokenizer),
@@ -100,8 +100,8 @@ impl ChatTemplate {
         Ok(Some(template))
     }
 
-    /// The text of a folder's template: `chat_template.jinja`, or that of `tokenizer_config.json`;
-    /// of several there the one called "default".
+    /// The text of a folder's template: `chat_template.jinja`, or the field of
+    /// `tokenizer_config.json`. If that has several templates, it is the one called "default".
     pub(super) fn folder_text(folder: &Folder) -> Result<Option<String>> {
         let wrong = |what: &str| folder.path_error(format!("the chat template {what}"));
         Ok(match folder.opt_bytes("chat_template.jinja")? {
@@ -117,8 +117,8 @@ impl ChatTemplate {
         })
     }
 
-    /// Compiles a template. `bos_token` and `eos_token` are the texts of these tokens, empty if
-    /// there is none.
+    /// Compiles a template. `bos_token` and `eos_token` are the texts of these tokens; they are
+    /// empty if the model has no such token.
     pub fn new(source: &str, bos_token: &str, eos_token: &str) -> Result<Self> {
         if source.len() > MAX_TEMPLATE_BYTES {
             let bytes = source.len();
@@ -133,26 +133,27 @@ impl ChatTemplate {
         Ok(Self { environment, tokens })
     }
 
-    /// The prompt for `messages`. With `add_generation_prompt`, it ends where the assistant's
-    /// answer begins.
+    /// Renders the prompt for `messages`. With `add_generation_prompt`, it ends where the
+    /// assistant's answer begins.
     ///
     /// # Errors
-    /// If the template refuses the conversation (a role it does not know, say), fails, or does too
+    /// If the template refuses the conversation (for example an unknown role), fails, or does too
     /// much work.
     pub fn render(&self, messages: &[Message], add_generation_prompt: bool) -> Result<String> {
         let own = [
             ("messages", messages.iter().map(Message::to_value).collect::<Value>()),
             ("add_generation_prompt", Value::from(add_generation_prompt)),
-            // Templates test for these; without tools or documents, they are none.
+            // Templates test whether these are none.
             ("tools", Value::from(())),
             ("documents", Value::from(())),
         ];
         self.rendered(own.map(|(name, value)| (name.to_owned(), value)))
     }
 
-    /// The prompt from all the variables of a template, as `apply_chat_template` names them:
+    /// Renders the prompt from all variables of a template, named as in `apply_chat_template`:
     /// `messages` with tool calls and their results, `tools`, `documents`, `add_generation_prompt`,
-    /// and what a model's template adds. Special tokens by their names need not be among them.
+    /// and variables of the model's own template. Special tokens are added by name and need not be
+    /// given.
     ///
     /// # Errors
     /// When the template fails, or refuses the messages; the message is the template's own.
@@ -172,8 +173,8 @@ impl ChatTemplate {
     }
 }
 
-/// The template called "default", or the only one, of several: a list of names and texts, or texts
-/// by their names.
+/// The template called "default", or the only one, from a list of names and texts or from an object
+/// of texts by name.
 fn of_several(several: &serde_json::Value) -> std::result::Result<String, String> {
     let text = |value: Option<&serde_json::Value>| {
         value.and_then(serde_json::Value::as_str).map(str::to_owned)
@@ -205,7 +206,7 @@ fn of_several(several: &serde_json::Value) -> std::result::Result<String, String
     }
 }
 
-/// A value of JSON as templates see it.
+/// Converts a JSON value for templates.
 fn of_json(value: &serde_json::Value) -> Value {
     match value {
         serde_json::Value::Null => Value::from(()),
@@ -241,9 +242,11 @@ mod tests {
             [Message::new("system", " Be brief. "), Message::new("user", "Say \"é\" <b>")];
         let rows = [
             ("{{ bos_token }}{{ messages[1].content }}{{ eos_token }}", "<s>Say \"é\" <b></s>"),
-            // The newline after a block and the spaces before one go; the others stay.
+            // The newline after a block and the spaces before one are removed; other white space
+            // stays.
             (
-                "{% for m in messages %}\n  {% if true %}\n{{ m['role'] }}\n  {% endif %}\n{% endfor %}\n",
+                "{% for m in messages %}\n  {% if true %}\n{{ m['role'] }}\n  {% endif %}\n{% \
+                 endfor %}\n",
                 "system\nuser\n",
             ),
             ("a\n", "a"),
@@ -254,12 +257,14 @@ mod tests {
             ("{{ messages[0].content.split('.')[0].upper() }}", " BE BRIEF"),
             (
                 "{{ messages | tojson }}",
-                "[{\"role\": \"system\", \"content\": \" Be brief. \"}, {\"role\": \"user\", \"content\": \"Say \\\"é\\\" <b>\"}]",
+                "[{\"role\": \"system\", \"content\": \" Be brief. \"}, \
+                 {\"role\": \"user\", \"content\": \"Say \\\"é\\\" <b>\"}]",
             ),
             ("{{ [1, {'b': none}] | tojson(indent=2) }}", "[\n  1,\n  {\n    \"b\": null\n  }\n]"),
             ("{% if add_generation_prompt and not tools %}go{% endif %}", "go"),
             (
-                "{% set ns = namespace(n=0) %}{% for m in messages %}{% if loop.first %}{% continue %}{% endif %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}",
+                "{% set ns = namespace(n=0) %}{% for m in messages %}{% if loop.first %}{% \
+                 continue %}{% endif %}{% set ns.n = ns.n + 1 %}{% endfor %}{{ ns.n }}",
                 "1",
             ),
             ("{% macro f(x) %}[{{ x }}]{% endmacro %}{{ f(messages | length) }}", "[2]"),

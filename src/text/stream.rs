@@ -1,20 +1,20 @@
-//! Text as it is generated: whole characters, as early as they are whole.
+//! Decodes generated text into whole characters, as early as possible.
 
 use super::Tokenizer;
 use crate::text::tokenizer::decoders::{Position, WholeText};
 use std::ops::Deref;
 
-/// Decodes ids one at a time. The pieces joined are exactly [`Tokenizer::decode`] of all the ids.
+/// Decodes ids one at a time. The concatenated pieces equal [`Tokenizer::decode`] of all ids.
 ///
 /// `T` is a reference to the tokenizer, or an `Arc` of it where the stream outlives the borrow.
 #[derive(Debug)]
 pub struct TextStream<T> {
     tokenizer: T,
     skip_special: bool,
-    /// The beginning of a character whose other bytes are in tokens to come: at most 3 bytes
+    /// The first bytes of a character whose other bytes are in later tokens: at most 3 bytes
     /// between calls.
     pending: Vec<u8>,
-    /// The next text may begin with the space that encoding added.
+    /// Whether the next text may begin with the space that encoding added.
     strip_space: bool,
     position: Position,
     whole: WholeText,
@@ -26,8 +26,7 @@ impl<T: Deref<Target = Tokenizer>> TextStream<T> {
         Self::at(Position::Beginning, tokenizer, skip_special)
     }
 
-    /// A stream that goes on from text before it, such as a prompt: a leading space is part of the
-    /// text.
+    /// A stream that continues a text, such as a prompt: a leading space is part of the text.
     pub fn continuing(tokenizer: T, skip_special: bool) -> Self {
         Self::at(Position::AfterText, tokenizer, skip_special)
     }
@@ -57,7 +56,7 @@ impl<T: Deref<Target = Tokenizer>> TextStream<T> {
             text.push_str(chunk.valid());
             whole += chunk.valid().len();
             let invalid = chunk.invalid();
-            // At the very end it may be a character cut short. `from_utf8` tells that from damage.
+            // `from_utf8` distinguishes a character cut short at the end from invalid bytes.
             let cut_short = whole + invalid.len() == self.pending.len()
                 && std::str::from_utf8(invalid).is_err_and(|e| e.error_len().is_none());
             if !invalid.is_empty() && !cut_short {
@@ -69,12 +68,12 @@ impl<T: Deref<Target = Tokenizer>> TextStream<T> {
         self.whole.push(text)
     }
 
-    /// The ids have ended: what was held back of whole characters.
+    /// Ends the stream and returns the whole characters that were held back.
     pub fn rest(&mut self) -> String {
         self.whole.finish()
     }
 
-    /// The ids have ended: a character that was cut short becomes U+FFFD.
+    /// Ends the stream; a character that was cut short becomes U+FFFD.
     pub fn finish(&mut self) -> String {
         let text = String::from_utf8_lossy(&self.pending).into_owned();
         self.pending.clear();

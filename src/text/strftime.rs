@@ -1,4 +1,4 @@
-//! The date, as some chat templates write it into the system message.
+//! Formats the current date for chat templates, which write it into the system message.
 
 use jiff::Zoned;
 use minijinja::{Error, ErrorKind};
@@ -21,16 +21,16 @@ const MONTHS: [&str; 12] = [
 const DAYS: [&str; 7] =
     ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-/// What one call may write; formats come from strangers' files.
+/// Largest output of one call in bytes, because formats come from untrusted files.
 const LONGEST: usize = 1 << 16;
 
-/// `strftime_now` of chat templates: the present moment in local time, as Python's `datetime.now()`
-/// gives it.
+/// The function `strftime_now` of chat templates: formats the current local time like Python's
+/// `datetime.now().strftime`.
 pub(crate) fn strftime_now(format: &str) -> Result<String, Error> {
     strftime(format, &Zoned::now())
 }
 
-/// C's `strftime` in English. The moment stands for Python's naive one: it names no zone.
+/// C's `strftime` in English. Python's naive time has no time zone, so zone formats are empty.
 fn strftime(format: &str, now: &Zoned) -> Result<String, Error> {
     if format.len() > LONGEST {
         return Err(Error::new(
@@ -45,7 +45,7 @@ fn strftime(format: &str, now: &Zoned) -> Result<String, Error> {
             text.push(c);
             continue;
         }
-        // GNU's flags: without padding, with spaces, with zeros, in capitals.
+        // GNU flags: no padding, padding with spaces or with zeros, capitals.
         let (mut pad, mut capitals) = (None, false);
         let conversion = loop {
             match chars.next() {
@@ -78,7 +78,7 @@ fn converted(letter: char, pad: Option<char>, now: &Zoned) -> Option<String> {
         i64::from(now.weekday().to_monday_zero_offset()),
     );
     let day_of_year = i64::from(now.day_of_year());
-    // The week of the year, of which the first begins with the first Sunday, or Monday.
+    // Week of the year; week 1 begins with the first Sunday, or Monday.
     let week = |weekday: i64| two((day_of_year + 6 - weekday) / 7);
     let iso = now.date().iso_week_date();
     let month_name = *MONTHS.get(usize::try_from(month - 1).ok()?)?;

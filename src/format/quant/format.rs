@@ -2,6 +2,9 @@
 
 use super::planes::PackedRow;
 
+/// Appends a block of these weights to the bytes.
+pub type Quantise = fn(weights: &[f32], bytes: &mut Vec<u8>);
+
 /// A format of weights, as a row of the table in [`super`].
 ///
 /// A quantised row is a sequence of blocks; a block holds [`block_len`](Self::block_len)
@@ -19,10 +22,10 @@ pub struct Format {
     /// Decodes the bytes of one block into its weights.
     pub dequantise: fn(block: &[u8], weights: &mut [f32]),
     /// Appends a block of these weights, each rounded to the nearest value that the block can hold.
-    pub quantise: fn(weights: &[f32], bytes: &mut Vec<u8>),
+    pub quantise: Quantise,
     /// Encodes a block like `quantise`, with a search for the best steps, for models to distribute.
     /// `None` if rounding already gives the best result.
-    pub search: Option<fn(weights: &[f32], bytes: &mut Vec<u8>)>,
+    pub search: Option<Quantise>,
     /// The sizes of a matrix's planes on the device.
     pub layout: Layout,
     /// Packs one row, given as stored in the file, into the planes.

@@ -28,17 +28,19 @@ impl Fused {
         let entries = recording.entries();
         let parameters = Parameters::upload(gpu, entries, chain::rows);
         let barrier = GridBarrier::new(gpu);
+        let single =
+            |index: usize| Step::of_first_strategy(gpu, &entries[index], parameters.of(index));
         let (mut steps, mut index) = (vec![], 0);
         for (first, chain) in chains {
-            for index in index..first {
-                steps.push(Step::of_first_strategy(gpu, &entries[index], parameters.of(index))?);
+            for before in index..first {
+                steps.push(single(before)?);
             }
             let block = parameters.block(first, chain.calls() * PARAMETER_STRIDE);
             steps.push(step(gpu, &chain, &barrier, block)?);
             index = first + chain.calls();
         }
-        for index in index..entries.len() {
-            steps.push(Step::of_first_strategy(gpu, &entries[index], parameters.of(index))?);
+        for after in index..entries.len() {
+            steps.push(single(after)?);
         }
         gpu.check()?;
         Ok(Some(Self { program: Program { steps }, barrier }))

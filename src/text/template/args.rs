@@ -1,4 +1,4 @@
-//! Arguments by place or by name, as Python's functions take them.
+//! Positional and named arguments, by the rules of Python's functions.
 
 use minijinja::Value;
 use minijinja::value::Kwargs;
@@ -13,7 +13,7 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// Sorts arguments by the parameters' names; an error for one too many, twice, or unknown.
+    /// Assigns arguments to parameters by name; an extra, repeated or unknown argument is an error.
     pub(super) fn new(
         function: &'static str,
         places: &[Value],
@@ -37,7 +37,7 @@ impl Arguments {
         Ok(Self { function, names, values })
     }
 
-    /// The arguments of a method: the last of `arguments` holds those with names.
+    /// The arguments of a method. The last of `arguments` holds the named ones.
     pub(super) fn of(
         function: &'static str,
         arguments: &[Value],
@@ -47,12 +47,12 @@ impl Arguments {
         Self::new(function, places, &named, names)
     }
 
-    /// An argument that is given, and not none.
+    /// An argument that was given and is not none.
     pub(super) fn given(&self, index: usize) -> Option<&Value> {
         self.values[index].as_ref().filter(|value| !value.is_none())
     }
 
-    /// An argument as it is given, none included.
+    /// An argument as it was given, including none.
     pub(super) fn any(&self, index: usize) -> Option<&Value> {
         self.values[index].as_ref()
     }
@@ -82,7 +82,7 @@ impl Arguments {
     }
 }
 
-/// A whole number; true and false count as 1 and 0.
+/// An integer; true and false count as 1 and 0.
 pub(super) fn integer(value: &Value, function: &str) -> Done<i64> {
     match Type::of(value) {
         Type::Bool => Ok(i64::from(value.is_true())),
@@ -93,7 +93,7 @@ pub(super) fn integer(value: &Value, function: &str) -> Done<i64> {
     }
 }
 
-/// Arguments by place, and those by name.
+/// Separates positional from named arguments.
 pub(super) fn split(arguments: &[Value]) -> Done<(&[Value], Kwargs)> {
     match arguments.split_last() {
         Some((last, rest)) if last.is_kwargs() => Ok((rest, Kwargs::try_from(last.clone())?)),

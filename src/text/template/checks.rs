@@ -1,4 +1,4 @@
-//! Jinja's tests, what stands behind `is`.
+//! Jinja's tests, which follow the operator `is`.
 
 use minijinja::value::ValueKind;
 use minijinja::{Environment, Value};
@@ -7,7 +7,7 @@ use super::args::integer;
 use super::operators::contains;
 use super::python::{Done, Type, equal, error, order, str};
 
-/// Tests that compare, under all their names.
+/// Tests that compare two values, under all their names.
 const COMPARED: [(&str, &str); 12] = [
     ("lt", "<"),
     ("lessthan", "<"),
@@ -85,8 +85,8 @@ fn is_iterable(value: &Value) -> bool {
     matches!(Type::of(value), Type::Undefined | Type::Text | Type::List | Type::Tuple | Type::Dict)
 }
 
-/// Functions, macros and methods. Undefined values can be called in Jinja, to fail with a better
-/// message.
+/// Whether a value can be called. Undefined values can be called in Jinja, so that they fail with a
+/// better message.
 fn is_callable(value: &Value) -> bool {
     match Type::of(value) {
         Type::Undefined => true,
@@ -103,7 +103,7 @@ fn case(value: &Value, wanted: fn(char) -> bool, other: fn(char) -> bool) -> Don
     Ok(text.chars().any(wanted) && !text.chars().any(other))
 }
 
-/// Python's `is`, as far as values without identity go: equal ones of the same type are the same.
+/// Python's `is` for values without identity: equal values of the same type are the same.
 fn same(a: &Value, b: &Value) -> bool {
     Type::of(a) == Type::of(b) && equal(a, b)
 }

@@ -18,7 +18,7 @@ const FILTERS: [(&str, Filter); 24] = [
     ("count", length),
     ("first", |_, value, _| Ok(items(value)?.into_iter().next().unwrap_or(Value::UNDEFINED))),
     ("last", |_, value, _| Ok(items(value)?.into_iter().next_back().unwrap_or(Value::UNDEFINED))),
-    // Prompts are the same every time: the first stands for any.
+    // Prompts should be reproducible, so the filter always chooses the first item.
     ("random", |_, value, _| Ok(items(value)?.into_iter().next().unwrap_or(Value::UNDEFINED))),
     ("list", |_, value, _| items(value).map(Value::from)),
     ("items", |_, value, _| match Type::of(value) {
@@ -59,7 +59,7 @@ pub(super) fn add_to(environment: &mut Environment) {
     add(environment, &FILTERS);
 }
 
-/// Python's `float(value)`, where it has one.
+/// Python's `float(value)`; `None` if it cannot be converted.
 pub(super) fn to_float(value: &Value) -> Option<f64> {
     match Type::of(value) {
         Type::Bool => Some(f64::from(u8::from(value.is_true()))),
@@ -169,7 +169,7 @@ fn round(_: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
         "common" if kind != Type::Float => {
             Value::from(((number * scale).round_ties_even() / scale) as i128)
         }
-        // As a decimal number it is rounded exactly, halves to even.
+        // The exact decimal value is rounded, with halves to even.
         "common" if precision >= 0 && number.is_finite() => {
             let digits = usize::try_from(precision).unwrap_or(0);
             Value::from(format!("{number:.digits$}").parse::<f64>().unwrap_or(number))
@@ -192,7 +192,7 @@ fn length(_: &mut State, value: &Value, _: &[Value]) -> Done<Value> {
     }
 }
 
-/// An attribute by a path with dots, as filters take it: names, and numbers for places.
+/// An attribute by a path with dots, as filters take it: names, and numbers for indices.
 pub(super) fn attribute_of(value: &Value, path: &Value) -> Done<Value> {
     let Some(names) = path.as_str() else { return item(value.clone(), path.clone()) };
     names.split('.').try_fold(value.clone(), |value, name| {
@@ -201,7 +201,7 @@ pub(super) fn attribute_of(value: &Value, path: &Value) -> Done<Value> {
     })
 }
 
-/// What a value is compared by: an attribute, and text without case.
+/// The key that a value is compared by: an attribute, and text without case unless `case` is set.
 fn key(value: &Value, path: Option<&Value>, case: bool) -> Done<Value> {
     let value = path.map_or_else(|| Ok(value.clone()), |path| attribute_of(value, path))?;
     Ok(match value.as_str() {
@@ -302,7 +302,7 @@ fn unique(_: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
     Ok(generator::of(found))
 }
 
-/// A count of parts, which is at least one and no more than a list can have.
+/// A number of parts: at least one, and no more than a list can have.
 fn parts(arguments: &Arguments) -> Done<usize> {
     let count = usize::try_from(integer(arguments.needed(0)?, "the count")?).ok();
     count
@@ -377,7 +377,7 @@ fn groupby(_: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> {
         .collect())
 }
 
-/// A pair whose parts also have names.
+/// A pair whose elements also have names.
 #[derive(Debug)]
 struct Group {
     grouper: Value,

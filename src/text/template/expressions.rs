@@ -1,14 +1,14 @@
-//! The expressions of Jinja, by its grammar: what in them becomes a call.
+//! The expressions of Jinja's grammar, and which of them are rewritten as calls.
 
 use super::lexer::{Kind, Token, Wrong};
 use super::rewrite::{Parsed, Parser};
 use super::{literals, methods};
 
-/// How deep expressions may be nested, which bounds the stack.
+/// Deepest nesting of expressions, which bounds the use of the stack.
 const DEEPEST: usize = 100;
 
 impl Parser<'_, '_> {
-    /// Expressions with commas between them: a tuple without parentheses.
+    /// Expressions separated by commas: a tuple without parentheses.
     pub(super) fn tuple(&mut self, with_condition: bool) -> Parsed {
         let start = self.start();
         let mut is_tuple = false;
@@ -48,7 +48,7 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// An expression without a condition behind it.
+    /// An expression that is not followed by a condition.
     pub(super) fn either(&mut self) -> Parsed {
         loop {
             loop {
@@ -96,7 +96,8 @@ impl Parser<'_, '_> {
             marks.push((function, at..self.at));
             self.sum()?;
         }
-        // Of a chain, each expression is evaluated once: the engine's own does that.
+        // Each expression of a chained comparison is evaluated once, which the engine's own chain
+        // does.
         if let [(function, tokens)] = &marks[..] {
             self.call(start, function);
             for (index, token) in self.tag.tokens[tokens.clone()].iter().enumerate() {
@@ -109,7 +110,7 @@ impl Parser<'_, '_> {
     fn sum(&mut self) -> Parsed {
         let start = self.start();
         self.concatenation()?;
-        // Sums of many terms are one call, which is not nested.
+        // A sum of many terms becomes one call, so that it does not nest.
         let mut adds = false;
         while let Some(token) = self.token() {
             let is_sum = self.is_operator("+");
@@ -215,7 +216,7 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// What stands between brackets.
+    /// The elements between brackets.
     fn list(&mut self, close: &str, pairs: bool) -> Parsed {
         self.at += 1;
         while !self.skip(close) {
@@ -231,7 +232,7 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// Attributes, items and calls behind the expression that began at `start`.
+    /// Attributes, items and calls that follow the expression that began at `start`.
     pub(super) fn postfix(&mut self, start: usize) -> Parsed {
         let first = self.at - 1;
         while let Some(token) = self.token() {
@@ -273,7 +274,7 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// An item becomes a call; a slice stays.
+    /// An item becomes a call; a slice stays as it is.
     fn subscript(&mut self, start: usize) -> Parsed {
         let open = self.at;
         self.at += 1;
@@ -298,7 +299,7 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// The arguments of a call whose opening bracket gives way to `instead`.
+    /// The arguments of a call, whose opening bracket is replaced by `instead`.
     fn arguments_of(&mut self, instead: &str) -> Parsed {
         if let Some(token) = self.token() {
             self.edits.replace(token, instead);
@@ -325,7 +326,7 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// Filters and tests behind an expression.
+    /// Filters and tests that follow an expression.
     pub(super) fn filters(&mut self, start: usize) -> Parsed {
         loop {
             if self.skip("|") {

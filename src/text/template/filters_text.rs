@@ -1,4 +1,4 @@
-//! Jinja's filters that make text.
+//! Jinja's filters that produce text.
 
 use minijinja::value::{Rest, ValueOrKwargs};
 use minijinja::{Environment, State, Value};
@@ -10,7 +10,7 @@ use super::python::{Done, Type, error, items, pay, str};
 use super::wrap;
 use super::{data::attribute_of, text_methods};
 
-/// A filter as it is given its value and arguments.
+/// A filter, called with its value and arguments.
 pub(super) type Filter = fn(&mut State, &Value, &[Value]) -> Done<Value>;
 
 const FILTERS: [(&str, Filter); 25] = [
@@ -50,7 +50,7 @@ pub(super) fn add_to(environment: &mut Environment) {
     add(environment, &FILTERS);
 }
 
-/// Adds filters that sort their arguments themselves.
+/// Adds filters that parse their own arguments.
 pub(super) fn add(environment: &mut Environment, filters: &'static [(&'static str, Filter)]) {
     for (name, filter) in filters {
         environment.add_filter(
@@ -77,7 +77,7 @@ fn title(text: &str) -> String {
     out
 }
 
-/// HTML's five characters as entities.
+/// Replaces HTML's five special characters by entities.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -119,7 +119,7 @@ fn center(state: &mut State, value: &Value, arguments: &[Value]) -> Done<Value> 
     text_methods::call(state, &str(value)?, "center", &[Value::from(width)])
 }
 
-/// Filters that slice a text take nothing else for one.
+/// The text of a value, for filters that slice text and accept nothing else.
 fn only_text<'a>(value: &'a Value, name: &str) -> Done<&'a str> {
     super::python::text(value, name)
 }
@@ -251,7 +251,7 @@ fn strip_tags(text: &str) -> String {
     unescaped(&text)
 }
 
-/// Entities by number, and the common ones by name.
+/// Replaces numeric entities and the common named ones by their characters.
 fn unescaped(text: &str) -> String {
     const NAMES: [(&str, &str); 7] = [
         ("amp", "&"),

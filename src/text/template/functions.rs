@@ -1,4 +1,4 @@
-//! The functions that templates find: `dict`, `cycler`, `joiner`, `raise_exception`,
+//! The global functions of templates: `dict`, `cycler`, `joiner`, `raise_exception`,
 //! `strftime_now`.
 
 use std::sync::Arc;
@@ -26,14 +26,14 @@ pub(super) fn add_to(environment: &mut Environment) {
         })
     });
     environment.add_function("dict", dict);
-    // Templates refuse conversations with this; the message is meant for people.
+    // Templates refuse conversations with this; the message is written for users.
     environment.add_function("raise_exception", |message: Value| -> Done<Value> {
         Err(error(str(&message)?))
     });
     environment.add_function("strftime_now", strftime::strftime_now);
 }
 
-/// Python's `dict`, of a dict or of pairs, and of names.
+/// Python's `dict`, from a dict or pairs, and named arguments.
 fn dict(places: Rest<Value>, named: Kwargs) -> Done<Value> {
     let mut pairs = vec![];
     if let Some(given) = places.first() {
@@ -54,14 +54,14 @@ fn dict(places: Rest<Value>, named: Kwargs) -> Done<Value> {
     Ok(Value::from_pairs(pairs))
 }
 
-/// What a cycler or a joiner holds.
+/// The values inside a cycler or a joiner.
 pub(super) fn held(value: &Value) -> Vec<Value> {
     let cycler = value.downcast_object_ref::<Cycler>().map(|cycler| cycler.items.clone());
     let joiner = value.downcast_object_ref::<Joiner>().map(|joiner| vec![joiner.between.clone()]);
     cycler.or(joiner).unwrap_or_default()
 }
 
-/// Goes round its items: `next`, `current`, `reset`.
+/// Cycles through its items: `next`, `current`, `reset`.
 #[derive(Debug)]
 struct Cycler {
     items: Vec<Value>,
@@ -99,7 +99,7 @@ impl Object for Cycler {
     }
 }
 
-/// Empty when it is called first, then what stands between others.
+/// Returns an empty text at the first call, and the separator afterwards.
 #[derive(Debug)]
 struct Joiner {
     between: Value,

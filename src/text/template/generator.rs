@@ -1,4 +1,4 @@
-//! What Python's filters give lazily: it is iterated, and has neither length nor items.
+//! The result of Python's lazy filters, which can be iterated but has neither length nor items.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use minijinja::{Environment, Value, filters};
 
 use super::python::{Done, items};
 
-/// Items that were all made beforehand, in the place of a generator.
+/// Items that are computed in advance, and behave like a Python generator.
 #[derive(Debug)]
 pub(super) struct Generator(Vec<Value>);
 
@@ -20,7 +20,7 @@ impl Object for Generator {
         Enumerator::Values(self.0.clone())
     }
 
-    /// A generator counts as true, whatever it will give.
+    /// A generator is true, even if it gives no items.
     fn is_true(self: &Arc<Self>) -> bool {
         true
     }
@@ -34,7 +34,7 @@ pub(super) fn is_one(value: &Value) -> bool {
     value.downcast_object_ref::<Generator>().is_some()
 }
 
-/// What these filters go through. For them, what is false is empty.
+/// The items of a value for these filters, which treat a false value as empty.
 fn iterable(value: Value) -> Done<Value> {
     if !value.is_true() {
         Ok(Value::from(Vec::<Value>::new()))

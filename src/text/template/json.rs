@@ -1,4 +1,5 @@
-//! The `tojson` of chat templates: Python's `json.dumps`, by default without escapes beyond ASCII.
+//! The `tojson` filter of chat templates: Python's `json.dumps`, which by default does not escape
+//! non-ASCII characters here.
 
 use minijinja::value::Kwargs;
 use minijinja::{State, Value};
@@ -8,15 +9,15 @@ use super::python::{DEEPEST, Done, Type, error, float, order, pay, text};
 
 struct Style {
     ensure_ascii: bool,
-    /// What one level is indented by; without it all is one line.
+    /// Indentation of one level; `None` writes all on one line.
     indent: Option<String>,
     comma: String,
     colon: String,
     sort_keys: bool,
 }
 
-/// `tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false)`, also without the
-/// names.
+/// `tojson(ensure_ascii=false, indent=none, separators=none, sort_keys=false)`; arguments may also
+/// be positional.
 pub(super) fn to_json(
     state: &State,
     value: &Value,

@@ -1,10 +1,10 @@
-//! A template in pieces: text, comments, and the tokens of `{{ … }}` and `{% … %}`.
+//! Splits a template into text, comments, and the tokens of `{{ … }}` and `{% … %}`.
 
 use std::ops::Range;
 
 use super::literals;
 
-/// What is wrong with a template, and in which line.
+/// An error in a template, with its line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Wrong {
     pub at: usize,
@@ -17,18 +17,18 @@ impl Wrong {
     }
 }
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Debug, PartialEq)]
 pub(super) enum Kind<'a> {
     Name(&'a str),
     Operator(&'a str),
-    /// The text of a string, its escapes read.
+    /// The value of a string literal, with its escapes decoded.
     Text(String),
-    /// The number as the engine reads it.
+    /// A number in the engine's syntax.
     Number(String),
 }
 
-/// A token with its place in the source.
+/// A token with its position in the source.
 #[derive(Debug)]
 pub(super) struct Token<'a> {
     pub kind: Kind<'a>,
@@ -40,12 +40,12 @@ pub(super) struct Token<'a> {
 pub(super) struct Tag<'a> {
     pub is_block: bool,
     pub tokens: Vec<Token<'a>>,
-    /// Where the closing mark begins.
+    /// Index of the closing mark.
     pub end: usize,
 }
 
 impl<'a> Tag<'a> {
-    /// The word a block begins with.
+    /// The word at the beginning of a block.
     pub(super) fn keyword(&self) -> Option<&'a str> {
         match self.tokens.first().map(|token| &token.kind) {
             Some(Kind::Name(name)) if self.is_block => Some(name),
@@ -59,8 +59,8 @@ const OPERATORS: [&str; 25] = [
     "<", "(", ")", "[", "]", "{", "}",
 ];
 
-/// All tags of a template, and where the first tags of raw blocks end. Comments and raw blocks hold
-/// no tags.
+/// All tags of a template, and where the opening tags of raw blocks end. Comments and raw blocks
+/// contain no tags.
 pub(super) fn tags(source: &str) -> Result<(Vec<Tag<'_>>, Vec<usize>), Wrong> {
     let (mut found, mut raw) = (vec![], vec![]);
     let mut at = 0;
@@ -90,7 +90,7 @@ fn next_mark(source: &str, from: usize) -> Option<usize> {
         .find(|&i| bytes[i] == b'{' && matches!(bytes[i + 1], b'{' | b'%' | b'#'))
 }
 
-/// The end of `word` with its closing mark, where it is all that a block holds.
+/// The end of a block that consists of `word` and its closing mark only.
 fn only_word(source: &str, at: usize, word: &str) -> Option<usize> {
     let rest = &source[at..];
     let rest = rest.strip_prefix(['-', '+']).unwrap_or(rest).trim_start();
@@ -99,8 +99,8 @@ fn only_word(source: &str, at: usize, word: &str) -> Option<usize> {
     Some(source.len() - rest.len())
 }
 
-/// Where the first tag of a raw block ends, if one begins here, and where the last does, if there
-/// is one.
+/// Where the opening tag of a raw block ends, if one begins here, and where its closing tag ends,
+/// if there is one.
 fn raw_block(source: &str, at: usize) -> Option<(usize, Option<usize>)> {
     let begun = only_word(source, at, "raw")?;
     let mut at = begun;
@@ -114,7 +114,7 @@ fn raw_block(source: &str, at: usize) -> Option<(usize, Option<usize>)> {
     Some((begun, end))
 }
 
-/// Reads the tag that begins at `start`, and gives the place behind its end.
+/// Reads the tag that begins at `start`, and returns the index after its end.
 fn tag<'a>(
     source: &'a str,
     start: usize,

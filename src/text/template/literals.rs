@@ -1,6 +1,6 @@
-//! Strings and numbers of the source as Python reads them, and as the engine does.
+//! String and number literals: reads Python's syntax, and writes the engine's.
 
-/// The text of the string that `rest` begins with, and its length in the source.
+/// The value of the string literal at the beginning of `rest`, and its length in the source.
 pub(super) fn string(rest: &str) -> Result<(String, usize), String> {
     let quote = rest.as_bytes()[0];
     let (bytes, mut end) = (rest.as_bytes(), 1);
@@ -66,7 +66,7 @@ fn unescaped(inside: &str) -> Result<String, String> {
                         .to_owned(),
                 );
             }
-            // Python keeps what it does not know.
+            // Python keeps unknown escapes as they are.
             other => text.extend(['\\', other]),
         }
     }
@@ -86,7 +86,7 @@ fn code(rest: &str, length: usize, letter: char) -> Result<(u32, &str), String> 
     }
 }
 
-/// The string as the engine reads it. Line ends stay, so that lines keep their numbers.
+/// The string as a literal for the engine. Newlines are kept, so that line numbers stay correct.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -101,7 +101,7 @@ pub(super) fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Digits with single underscores between them: how many bytes they take.
+/// The number of bytes of digits with single underscores between them.
 fn digits(rest: &[u8], is_digit: impl Fn(u8) -> bool) -> usize {
     let mut end = 0;
     while end < rest.len() {
@@ -114,8 +114,8 @@ fn digits(rest: &[u8], is_digit: impl Fn(u8) -> bool) -> usize {
     end
 }
 
-/// The number that `rest` begins with, as the engine reads it, and its length in the source. Behind
-/// a dot it is an index, which has no fraction.
+/// The number at the beginning of `rest` in the engine's syntax, and its length in the source.
+/// After a dot it is an index, which has no fraction.
 pub(super) fn number(rest: &str, after_dot: bool) -> Result<(String, usize), String> {
     let bytes = rest.as_bytes();
     let radix = match bytes.get(1).map(u8::to_ascii_lowercase) {

@@ -1,4 +1,4 @@
-//! Methods of Python's values: which value has which.
+//! Methods of Python's types, and which types have them.
 
 use std::sync::Arc;
 
@@ -9,7 +9,8 @@ use super::args::{Arguments, integer};
 use super::python::{Done, Type, equal, error, items};
 use super::text_methods;
 
-/// The names of methods. An attribute of this name is looked for here first, as in Python.
+/// The names of methods. As in Python, an attribute with one of these names is first looked up
+/// here.
 pub(super) const NAMES: [&str; 62] = [
     "capitalize",
     "casefold",
@@ -104,7 +105,7 @@ fn has(value: &Value, name: &str) -> bool {
     }
 }
 
-/// `value.name(arguments)`.
+/// Calls `value.name(arguments)`.
 pub(super) fn call(
     state: &mut State,
     value: &Value,
@@ -130,12 +131,12 @@ pub(super) fn call(
     }
 }
 
-/// `value.name` without a call: a method stays with its value.
+/// `value.name` without a call: a method is bound to its value.
 pub(super) fn attribute(value: &Value, name: &str) -> Done<Value> {
     if has(value, name) { own_attribute(value, name) } else { value.get_attr(name) }
 }
 
-/// A method of the value, undefined if it has none of this name.
+/// A method of the value; undefined if it has none of this name.
 pub(super) fn own_attribute(value: &Value, name: &str) -> Done<Value> {
     if !has(value, name) {
         return Ok(Value::UNDEFINED);
@@ -149,7 +150,7 @@ struct Bound {
     name: String,
 }
 
-/// The value that a method belongs to, if this is one.
+/// The value that a bound method belongs to.
 pub(super) fn held(value: &Value) -> Vec<Value> {
     value.downcast_object_ref::<Bound>().map(|bound| bound.value.clone()).into_iter().collect()
 }
@@ -164,7 +165,7 @@ impl Object for Bound {
     }
 }
 
-/// Pairs of a dict, each a tuple.
+/// The items of a dict as tuples of key and value.
 pub(super) fn pairs(value: &Value) -> Done<Vec<(Value, Value)>> {
     if Type::of(value) != Type::Dict {
         return Err(error("Can only get item pairs from a mapping."));
@@ -246,7 +247,7 @@ fn of_list(value: &Value, name: &str, arguments: &[Value]) -> Done<Value> {
     })
 }
 
-/// A place in a sequence, of which negative ones count from the end.
+/// An index into a sequence, where negative numbers count from the end.
 pub(super) fn place(at: i64, length: usize) -> usize {
     let length_i = i64::try_from(length).unwrap_or(i64::MAX);
     let at = if at < 0 { at.saturating_add(length_i).max(0) } else { at.min(length_i) };

@@ -1,9 +1,9 @@
-//! Jinja as Hugging Face's chat templates know it: Python's jinja2, sandboxed, on the engine of
+//! Jinja as in Hugging Face's chat templates: Python's sandboxed jinja2, on the engine of
 //! minijinja.
 //!
 //! The source is rewritten first ([`rewrite`]): string literals, numbers, and the operators, items
-//! and methods in which Python differs. Filters and tests are jinja2's own, over Python's rules of
-//! what prints, compares and iterates how.
+//! and methods in which Python differs. Filters and tests follow jinja2, and printing, comparing
+//! and iterating follow Python.
 
 mod args;
 mod checks;
@@ -26,14 +26,14 @@ mod wrap;
 
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, syntax::SyntaxConfig};
 
-/// The work one rendering may do: about this many instructions, or 64 bytes of text for each.
-/// Templates come from strangers' files; real ones need some hundred a message.
+/// Limit on the work of one rendering: about this many instructions, or 64 bytes of text for each.
+/// Templates come from untrusted files; real ones need some hundreds for each message.
 const FUEL: u64 = 4_000_000;
 
-/// An environment with one template, by the name `name`.
+/// Creates an environment with one template called `name`.
 ///
 /// # Errors
-/// A message, which names the line, if the source is no template.
+/// A message with the line, if the source is not a valid template.
 pub(crate) fn environment(
     name: &'static str,
     source: &str,
@@ -66,7 +66,7 @@ pub(crate) fn environment(
     Ok(environment)
 }
 
-/// The line of an error and its reason, to stand behind the name of the template.
+/// The line of an error and its reason, to follow the name of the template.
 pub(crate) fn described(error: &Error) -> String {
     let line = error.line().map(|line| format!(", line {line}")).unwrap_or_default();
     match error.kind() {

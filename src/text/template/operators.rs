@@ -1,4 +1,4 @@
-//! What the rewritten source calls in place of operators, items and methods.
+//! The functions that the rewritten source calls instead of operators, items and methods.
 
 use std::cmp::Ordering;
 
@@ -41,8 +41,7 @@ pub(super) fn add_to(environment: &mut Environment) {
         Done::Ok(value)
     });
     environment.add_function("__field", |state: &State, value: Value| {
-        // A loop holds what it goes through; of a namespace, loops could so hold each other without
-        // end.
+        // A loop refers to its items, so loops in a namespace could refer to each other endlessly.
         if value.as_object().is_some_and(|object| object.type_name().ends_with("Loop")) {
             return Err(error("a loop cannot be kept in a namespace"));
         }
@@ -58,12 +57,12 @@ pub(super) fn add_to(environment: &mut Environment) {
     environment.add_function("__spread", spread);
 }
 
-/// Arguments, of which the last may hold those with names.
+/// Arguments, the last of which may hold the named ones.
 fn values(rest: Rest<ValueOrKwargs>) -> Vec<Value> {
     rest.0.into_iter().map(Value::from).collect()
 }
 
-/// Refuses values nested so deeply that walking them, if only to free them, would use up the stack.
+/// Refuses values that are nested so deeply that walking or freeing them would overflow the stack.
 fn bounded(state: &State, value: &Value, depth: usize, seen: &mut u64) -> Done<()> {
     if depth > DEEPEST {
         return Err(error("a value is nested too deeply"));
@@ -107,7 +106,7 @@ pub(super) fn contains(value: &Value, item: &Value) -> Done<bool> {
     }
 }
 
-/// `a + b`. Text that is marked as safe makes the other text safe, too.
+/// `a + b`. If one text is marked as safe, the other one becomes safe as well.
 pub(super) fn added(state: &State, a: &Value, b: &Value) -> Done<Value> {
     let too_large = || error("a number is too large");
     Ok(match (Type::of(a), Type::of(b)) {
@@ -240,7 +239,7 @@ pub(super) fn item(value: Value, key: Value) -> Done<Value> {
     }
 }
 
-/// What a loop runs over: values that Python cannot iterate are an error, not an empty list.
+/// The items of a loop. Values that Python cannot iterate are an error rather than an empty list.
 fn iterated(value: Value) -> Done<Value> {
     match Type::of(&value) {
         Type::Undefined | Type::List | Type::Tuple | Type::Dict | Type::Text | Type::Generator => {
@@ -250,7 +249,7 @@ fn iterated(value: Value) -> Done<Value> {
     }
 }
 
-/// Calls a macro that takes any arguments: what its parameters do not name becomes `varargs` and
+/// Calls a macro that takes any arguments: those that match no parameter become `varargs` and
 /// `kwargs`.
 fn spread(state: &mut State, function: Value, rest: Rest<ValueOrKwargs>) -> Done<Value> {
     let arguments = values(rest);

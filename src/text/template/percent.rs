@@ -14,7 +14,7 @@ struct Conversion<'a> {
     letter: char,
 }
 
-/// Widths beyond this are mistakes.
+/// Largest width; larger ones are mistakes.
 const WIDEST: usize = 1 << 20;
 
 /// `format % given`.

@@ -1,24 +1,24 @@
-//! Values as Python has them: their names of types, how they print, what is equal and what is less.
+//! Python's view of values: type names, printing, equality and order.
 
 use std::cmp::Ordering;
 
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, State, Value};
 
-/// How deep a value that is printed may be nested.
+/// Deepest nesting of a value that is printed.
 pub(super) const DEEPEST: usize = 100;
 
-/// The longest list, and the longest text, that one operation makes.
+/// Longest list, or text in bytes, that one operation may create.
 const MOST: u64 = 100_000_000;
 
 pub(super) type Done<T> = Result<T, Error>;
 
-/// An error of a template, in words of Python's.
+/// An error of a template, in Python's words.
 pub(super) fn error(what: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, what.into())
 }
 
-/// Pays for `bytes` of text before they are made.
+/// Charges for `bytes` of text before they are created.
 pub(super) fn pay(state: &State, bytes: usize) -> Done<()> {
     if bytes as u64 > MOST {
         return Err(error("a text would be too long"));
@@ -26,7 +26,7 @@ pub(super) fn pay(state: &State, bytes: usize) -> Done<()> {
     state.consume_fuel(bytes as u64 / 64)
 }
 
-/// The kinds of value that Python distinguishes.
+/// The types that Python distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Type {
     Undefined,
@@ -40,7 +40,7 @@ pub(super) enum Type {
     Dict,
     Generator,
     Namespace,
-    /// Functions, macros, loops, and the like.
+    /// Functions, macros, loops and similar values.
     Other,
 }
 
@@ -90,7 +90,7 @@ impl Type {
     }
 }
 
-/// The items that Python's `iter` gives: characters, keys, elements.
+/// The items of Python's `iter`: characters, keys or elements.
 pub(super) fn items(value: &Value) -> Done<Vec<Value>> {
     match Type::of(value) {
         Type::Undefined => Ok(vec![]),
@@ -104,7 +104,7 @@ pub(super) fn items(value: &Value) -> Done<Vec<Value>> {
     }
 }
 
-/// The text of `value` if it is text; otherwise an error that names `what` wants it.
+/// The text of `value`; if it is not text, the error says that `what` requires it.
 pub(super) fn text<'a>(value: &'a Value, what: &str) -> Done<&'a str> {
     value.as_str().ok_or_else(|| {
         error(format!("{what} takes a text, but is given '{}'", Type::of(value).name()))
@@ -216,8 +216,8 @@ fn quote(text: &str, out: &mut String) {
     out.push(mark);
 }
 
-/// Whether Python prints a character as it is; of spaces only the plain one, of marks without a
-/// picture none.
+/// Whether Python prints a character unescaped: of spaces only the ASCII one, and no invisible
+/// marks.
 fn is_printable(c: char) -> bool {
     let hidden = matches!(c as u32, 0xad | 0x600..=0x605 | 0x61c | 0x6dd | 0x70f | 0x180e | 0x200b..=0x200f | 0x202a..=0x202e
         | 0x2060..=0x206f | 0xd800..=0xf8ff | 0xfeff | 0xfff0..=0xfffb | 0xfffe..=0xffff | 0xe0000..=0xe0fff | 0xf0000..);
@@ -254,7 +254,8 @@ pub(super) fn equal(a: &Value, b: &Value) -> bool {
     }
 }
 
-/// Python's order of two values, an error where it has none. `None` is for numbers that are not.
+/// Python's order of two values, an error if it has none. `None` is for numbers that are not
+/// comparable (NaN).
 pub(super) fn order(a: &Value, b: &Value, mark: &str, depth: usize) -> Done<Option<Ordering>> {
     let kinds = (Type::of(a), Type::of(b));
     match kinds {
@@ -283,8 +284,7 @@ pub(super) fn order(a: &Value, b: &Value, mark: &str, depth: usize) -> Done<Opti
     }
 }
 
-/// Sorts as Python does: it keeps the order of what is equal, and fails where two cannot be
-/// compared.
+/// Sorts like Python: equal values keep their order, and incomparable values are an error.
 pub(super) fn sort<T>(values: &mut [T], key: impl Fn(&T) -> &Value, reverse: bool) -> Done<()> {
     let mut failed = None;
     values.sort_by(|a, b| {

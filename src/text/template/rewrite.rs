@@ -1,18 +1,18 @@
-//! From Jinja as Python reads it to what the engine reads: operators and methods that differ become
-//! calls.
+//! Translates Python's Jinja for the engine: operators and methods that differ become calls.
 //!
-//! The source is edited in place, token by token: text outside tags stays, and so does the order of
-//! everything in them, and with it the lines that errors name.
+//! The source is edited in place, token by token. Text outside tags and the order of everything
+//! within tags stay the same, and so do the line numbers in errors.
 
 use std::collections::{BTreeMap, HashSet};
 
 use super::lexer::{self, Kind, Tag, Token, Wrong};
 
-/// How many operators, filters and the like one tag may chain: in the engine each is one level of a
-/// tree.
+/// Largest number of operators, filters and the like in one chain; the engine needs one level of a
+/// tree for each.
 const MOST_LINKS: usize = 1000;
 
-/// What is inserted at a place, behind what is closed there, and what stands instead of tokens.
+/// Text to insert at positions of the source, after what is closed there, and replacements of
+/// tokens.
 #[derive(Default)]
 pub(super) struct Edits {
     closing: BTreeMap<usize, String>,
@@ -21,8 +21,8 @@ pub(super) struct Edits {
 }
 
 impl Edits {
-    /// An outer expression is known after the inner ones: it closes behind them and opens before
-    /// them.
+    /// An outer expression is recorded after its inner ones, so it closes after them and opens
+    /// before them.
     pub(super) fn close(&mut self, at: usize, text: &str) {
         *self.closing.entry(at).or_default() += text;
     }
@@ -63,11 +63,11 @@ impl Edits {
     }
 }
 
-/// The template for the engine. Line ends are those of Python: all are LF.
+/// The template for the engine. All newlines become LF, as in Python.
 pub(super) fn rewritten(source: &str) -> Result<String, Wrong> {
     let (tags, raw) = lexer::tags(source)?;
     let mut edits = Edits::default();
-    // Unlike other blocks, raw ones keep the line end behind their first tag.
+    // Unlike other blocks, raw blocks keep the newline after their opening tag.
     for end in raw.into_iter().filter(|end| !source[..*end].ends_with(['-', '+'])) {
         edits.open(end, "+");
     }
@@ -85,14 +85,14 @@ pub(super) fn rewritten(source: &str) -> Result<String, Wrong> {
     Ok(edits.apply(source))
 }
 
-/// Walks the tokens of one tag by Jinja's grammar.
+/// Walks through the tokens of one tag by Jinja's grammar.
 pub(super) struct Parser<'a, 'b> {
     pub tag: &'b Tag<'a>,
     pub at: usize,
     pub depth: usize,
     pub links: usize,
     pub edits: &'b mut Edits,
-    /// Macros that take any arguments.
+    /// Macros that accept any arguments.
     pub spread: &'b HashSet<&'a str>,
 }
 
@@ -145,7 +145,7 @@ impl<'a, 'b> Parser<'a, 'b> {
         }
     }
 
-    /// Counts one more part of a chain.
+    /// Counts one more link of a chain.
     pub(super) fn link(&mut self) -> Parsed {
         self.links += 1;
         if self.links > MOST_LINKS {
@@ -169,7 +169,7 @@ impl<'a, 'b> Parser<'a, 'b> {
         self.at.checked_sub(1).map_or(self.tag.end, |last| self.tag.tokens[last].place.end)
     }
 
-    /// Wraps what was read since `start` into a call.
+    /// Wraps everything that was read since `start` in a call.
     pub(super) fn call(&mut self, start: usize, function: &str) {
         self.edits.open(start, &format!("{function}("));
         let end = self.end();

@@ -1,4 +1,4 @@
-//! The statements of Jinja: which parts of a block are expressions.
+//! The statements of Jinja, and which parts of a block are expressions.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use super::lexer::{Kind, Tag, Token, Wrong};
 use super::rewrite::Parser;
 
 impl Parser<'_, '_> {
-    /// A block, by the word it begins with. What has no expressions is left to the engine.
+    /// A block, by its keyword. Blocks without expressions are left to the engine.
     pub(super) fn statement(&mut self) -> Result<(), Wrong> {
         let Some(token) = self.token() else { return Err(self.unexpected("")) };
         match self.name()? {
@@ -23,7 +23,7 @@ impl Parser<'_, '_> {
             }
             "filter" => self.filter_chain(),
             "autoescape" => self.expression(),
-            // Marks what a model is to learn; its text is rendered as if it were not there.
+            // It marks the text that a model learns; for rendering, the block is transparent.
             "generation" => {
                 self.edits.replace(token, "with");
                 Ok(())
@@ -127,10 +127,10 @@ impl Parser<'_, '_> {
     }
 }
 
-/// The macros whose bodies name `varargs` or `kwargs`: they take any arguments.
+/// The macros whose bodies use `varargs` or `kwargs`, and which therefore accept any arguments.
 pub(super) fn spreading_macros<'a>(tags: &[Tag<'a>]) -> HashSet<&'a str> {
     let mut found = HashSet::new();
-    // The macros that are open, with whether they do.
+    // The macros that are open at this point.
     let mut open: Vec<&'a str> = vec![];
     for tag in tags {
         match (tag.keyword(), tag.tokens.get(1).map(|token| &token.kind)) {

@@ -8,12 +8,12 @@ use super::args::Arguments;
 use super::methods::place;
 use super::python::{Done, Type, error, items, pay, str, text};
 
-/// Whitespace as Python's `str` has it.
+/// Whether Python's `str` treats a character as white space.
 pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\x1c'..='\x1f').contains(&c)
 }
 
-/// `text.name(arguments)`.
+/// Calls `text.name(arguments)`.
 pub(super) fn call(state: &State, value: &str, name: &str, arguments: &[Value]) -> Done<Value> {
     let none = || Arguments::of("the method", arguments, &[]);
     let all = |test: fn(char) -> bool| {
@@ -106,7 +106,7 @@ pub(super) fn call(state: &State, value: &str, name: &str, arguments: &[Value]) 
     }
 }
 
-/// The largest number that stands in a format, which may be a width.
+/// The largest number in a format, which may be a width.
 pub(super) fn widest(format: &str) -> usize {
     format
         .split(|c: char| !c.is_ascii_digit())
@@ -116,7 +116,7 @@ pub(super) fn widest(format: &str) -> usize {
 }
 
 fn is_decimal(c: char) -> bool {
-    // Blocks of ten digits, in the order of Unicode: the first of each block.
+    // The zero of each block of ten digits, in the order of Unicode.
     const ZEROS: [u32; 24] = [
         0x30, 0x660, 0x6f0, 0x7c0, 0x966, 0x9e6, 0xa66, 0xae6, 0xb66, 0xbe6, 0xc66, 0xce6, 0xd66,
         0xde6, 0xe50, 0xed0, 0xf20, 0x1040, 0x1090, 0x17e0, 0x1810, 0x1946, 0xa620, 0xff10,
@@ -124,7 +124,7 @@ fn is_decimal(c: char) -> bool {
     ZEROS.iter().any(|zero| (*zero..zero + 10).contains(&(c as u32)))
 }
 
-/// Raised and lowered digits, and those in circles.
+/// Superscript, subscript and circled digits.
 fn is_raised(c: char) -> bool {
     matches!(c as u32, 0xb2 | 0xb3 | 0xb9 | 0x2070 | 0x2074..=0x2079 | 0x2080..=0x2089 | 0x2460..=0x2468 | 0x2474..=0x247c | 0x2488..=0x2490)
 }
@@ -176,7 +176,7 @@ fn strip(value: &str, arguments: &[Value], left: bool, right: bool) -> Done<Valu
     Ok(Value::from(stripped(value, chars, left, right)))
 }
 
-/// Without characters of `chars`, or without whitespace, at its ends.
+/// Removes characters of `chars`, or white space, from the ends of a text.
 pub(super) fn stripped<'a>(
     value: &'a str,
     chars: Option<&str>,
@@ -237,7 +237,7 @@ fn words(value: &str, most: Option<usize>, from_right: bool) -> Vec<&str> {
     parts
 }
 
-/// Lines by Python's many line ends.
+/// Splits a text at any of Python's line ends.
 pub(super) fn lines(value: &str, keep: bool) -> Vec<&str> {
     let ends =
         ['\n', '\r', '\x0b', '\x0c', '\x1c', '\x1d', '\x1e', '\u{85}', '\u{2028}', '\u{2029}'];
@@ -280,8 +280,8 @@ pub(super) fn replace(state: &State, value: &str, old: &str, new: &str, count: i
     }))
 }
 
-/// The part of `value` between two places, as byte offsets; `None` where the first is behind the
-/// last.
+/// The part of `value` between two indices, as byte offsets; `None` if the first comes after the
+/// second.
 fn window(value: &str, arguments: &Arguments) -> Done<Option<(usize, usize)>> {
     let length = value.chars().count();
     let bound = |index, otherwise: usize| -> Done<usize> {

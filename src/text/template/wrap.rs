@@ -1,8 +1,8 @@
-//! Python's `textwrap.wrap` of one line, with its spaces kept as they are.
+//! Python's `textwrap.wrap` of one line, which keeps its spaces.
 
 use super::text_methods::is_space;
 
-/// `line` in lines of at most `width` characters.
+/// Divides `line` into lines of at most `width` characters.
 pub(super) fn wrapped(line: &str, width: usize, break_long: bool, at_hyphens: bool) -> Vec<String> {
     let mut chunks = chunks(line, at_hyphens);
     chunks.reverse();
@@ -42,7 +42,8 @@ pub(super) fn wrapped(line: &str, width: usize, break_long: bool, at_hyphens: bo
     lines
 }
 
-/// Where a word too long for a line is cut: behind a hyphen that fits, or where the room ends.
+/// Where to cut a word that is too long for a line: after a hyphen that fits, or at the end of the
+/// line.
 fn cut(chunk: &str, room: usize, at_hyphens: bool) -> usize {
     let byte = |at: usize| chunk.char_indices().nth(at).map_or(chunk.len(), |(byte, _)| byte);
     let end = byte(room);
@@ -52,7 +53,7 @@ fn cut(chunk: &str, room: usize, at_hyphens: bool) -> usize {
     }
 }
 
-/// Words and the spaces between them; words are also divided behind hyphens between letters.
+/// Words and the spaces between them; words are also divided after hyphens between letters.
 fn chunks(line: &str, at_hyphens: bool) -> Vec<&str> {
     let mut found = vec![];
     let mut rest = line;

@@ -1,4 +1,4 @@
-//! Tokens that merging never forms: control tokens, user-defined pieces, and fillers.
+//! Tokens that are not formed by merging: control tokens, user-defined pieces, and fillers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,29 +6,28 @@ use std::sync::Arc;
 use crate::format::Strings;
 use crate::text::TokenKind;
 
-/// The tokens that are not of the merged vocabulary, found in text as wholes.
+/// Tokens that are matched in a text as a whole, before any merging.
 #[derive(Debug, Default)]
 pub(in crate::text) struct AddedTokens {
     by_id: HashMap<u32, (Arc<str>, TokenKind)>,
     by_text: HashMap<Arc<str>, u32>,
-    /// For each first byte, the lengths in bytes of the tokens that start with it, the longest
-    /// first.
+    /// By first byte, the lengths in bytes of the tokens that start with it, in descending order.
     lengths: HashMap<u8, Vec<usize>>,
-    /// Whether tokens take the spaces after them, as Phi-3's do.
+    /// Whether tokens absorb the spaces after them, as in Phi-3.
     take_spaces: bool,
 }
 
-/// Whether a GGUF file of this name has tokens that take the spaces after them. There is no other
-/// word for it: llama.cpp, too, knows Phi-3 by its name.
+/// Whether a GGUF file of this name has tokens that absorb the spaces after them. The format has no
+/// key for it: llama.cpp also recognises Phi-3 by its name.
 pub(in crate::text) fn named_phi3(name: &str) -> bool {
     let name = name.to_lowercase();
     name.contains("phi-3") || name.contains("phi3")
 }
 
-/// Tokens that such a file has. The first three do not take spaces.
+/// Tokens that a Phi-3 file has. The first three do not absorb spaces.
 pub(in crate::text) const PHI3_TOKENS: [&str; 4] = ["<unk>", "<s>", "<|endoftext|>", "</s>"];
 
-/// Which of its tokens do.
+/// Whether this token of a Phi-3 file absorbs the spaces after it.
 pub(in crate::text) fn phi3_takes_spaces(token: &str) -> bool {
     !PHI3_TOKENS[..3].contains(&token)
 }
@@ -41,17 +40,17 @@ pub(in crate::text) enum Segment<'a> {
 }
 
 impl AddedTokens {
-    /// From a whole vocabulary and the kinds of its tokens.
+    /// Collects the added tokens from a whole vocabulary and the kinds of its tokens.
     pub fn new(tokens: &Strings, kinds: &[TokenKind]) -> Self {
         let all =
             (0u32..).zip(tokens.iter()).zip(kinds).map(|((id, text), &kind)| (id, text, kind));
         let mut added = Self::from_tokens(all);
-        // No text has these bytes.
+        // These tokens consist of bytes that do not occur in text.
         added.by_text.retain(|_, id| tokens.raw(*id as usize).is_none());
         added
     }
 
-    /// From ids, texts and kinds.
+    /// Collects added tokens from ids, texts and kinds.
     pub fn from_tokens<'a>(tokens: impl Iterator<Item = (u32, &'a str, TokenKind)>) -> Self {
         let mut added = Self::default();
         for (id, text, kind) in tokens {
@@ -59,7 +58,7 @@ impl AddedTokens {
                 continue;
             }
             let text: Arc<str> = text.into();
-            // A filler can be read, but is never matched; nor is an empty text.
+            // Fillers can be looked up but are never matched, and neither is an empty text.
             if let (Some(&first), true) = (text.as_bytes().first(), kind != TokenKind::Unused) {
                 added.lengths.entry(first).or_default().push(text.len());
                 added.by_text.insert(text.clone(), id);
@@ -73,7 +72,7 @@ impl AddedTokens {
         added
     }
 
-    /// These tokens, taking the spaces after them if the model's name says so.
+    /// These tokens; they absorb the spaces after them if the model's name says so.
     pub fn named(self, name: Option<&str>) -> Self {
         Self { take_spaces: name.is_some_and(named_phi3), ..self }
     }
@@ -114,7 +113,7 @@ impl AddedTokens {
         segments
     }
 
-    /// `at` may be inside a character: no token starts with such a byte.
+    /// The added token at byte `at` of `text`. If that is inside a character, no token matches.
     fn starting_at(&self, text: &str, at: usize, parse_special: bool) -> Option<(u32, usize)> {
         let lengths = self.lengths.get(&text.as_bytes()[at])?;
         lengths.iter().find_map(|&length| {

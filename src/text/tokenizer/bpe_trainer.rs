@@ -1,6 +1,5 @@
-//! A tokenizer of one's own, learned from a text: byte-level BPE (Sennrich et al. 2016,
-//! arXiv:1508.07909, over bytes as GPT-2 has it). With 256 tokens there are no merges, and each
-//! byte is a token: a model of characters.
+//! Trains a tokenizer on a text: byte-level BPE (Sennrich et al. 2016, arXiv:1508.07909, over bytes
+//! as in GPT-2). With 256 tokens there are no merges, and each byte is a token.
 
 use crate::error::{Error, Result};
 use crate::files::write_whole;
@@ -10,18 +9,18 @@ use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 
-/// Tokens that every such tokenizer has.
+/// Size of the smallest vocabulary: one token for each byte.
 pub const BYTES: usize = 256;
 
-/// Bytes, about, of a piece of text from which merges are learned or which is encoded: whole lines.
+/// Approximate size in bytes of the pieces in which a text is learned or encoded, as whole lines.
 const PIECE: usize = 1 << 16;
 
-/// A tokenizer that was learned, and writes the `tokenizer.json` that other tools read.
+/// A trained tokenizer, which is stored as a `tokenizer.json` that other tools read.
 pub struct TrainedBpe {
     tokenizer: Tokenizer,
 }
 
-/// Pieces of whole lines: the crate walks over a whole sequence in one go.
+/// Pieces of whole lines, because the crate processes a whole sequence in one go.
 fn pieces(text: &str) -> impl Iterator<Item = &str> + Send {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -33,8 +32,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> + Send {
 }
 
 impl TrainedBpe {
-    /// Learns at most `vocabulary` tokens, 256 or more; fewer where the text has no more pairs that
-    /// come twice.
+    /// Trains at most `vocabulary` tokens, at least 256; fewer if no further pair occurs twice.
     ///
     /// # Errors
     /// When `vocabulary` is too small.
@@ -59,7 +57,7 @@ impl TrainedBpe {
         Ok(Self { tokenizer })
     }
 
-    /// One that was written before.
+    /// Reads a tokenizer that [`TrainedBpe::write`] has written.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -80,20 +78,20 @@ impl TrainedBpe {
         write_whole(path, text)
     }
 
-    /// Count of tokens.
+    /// Number of tokens.
     pub fn len(&self) -> usize {
         self.tokenizer.get_vocab_size(true)
     }
 
-    /// Whether there are none: never.
+    /// Whether the vocabulary is empty, which is never the case.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Ids of a text.
+    /// Encodes a text as token ids.
     ///
     /// # Errors
-    /// When the crate fails.
+    /// When the `tokenizers` crate fails.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let mut ids = vec![];
         for piece in pieces(text) {

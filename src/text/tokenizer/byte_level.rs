@@ -1,4 +1,4 @@
-//! Byte-level BPE, as GPT-2 introduced it: bytes are written as printable characters, then merged.
+//! Byte-level BPE as in GPT-2: bytes are written as printable characters and then merged.
 
 use std::collections::HashSet;
 
@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::text::TokenKind;
 use crate::text::TokenizerMetadata;
 
-/// The character that stands for each byte: itself where it is printable Latin-1, else one from 256
-/// on.
+/// The character that represents each byte: the byte itself if it is printable Latin-1, else a
+/// character from 256 on.
 const ALPHABET: [char; 256] = {
     let mut alphabet = ['\0'; 256];
     let mut next = 256;
@@ -20,7 +20,7 @@ const ALPHABET: [char; 256] = {
         let printable = matches!(byte, 33..=126 | 161..=172 | 174..=255);
         let code = if printable { byte as u32 } else { next };
         next += !printable as u32;
-        // Below 0x144, where every number is a character.
+        // All numbers below 0x144 are characters.
         alphabet[byte] = match char::from_u32(code) {
             Some(c) => c,
             None => panic!("not a character"),
@@ -30,7 +30,7 @@ const ALPHABET: [char; 256] = {
     alphabet
 };
 
-/// The byte a character of the alphabet stands for.
+/// The byte that a character of the alphabet represents.
 const BYTES: [Option<u8>; 0x144] = {
     let mut bytes = [None; 0x144];
     let mut byte = 0;
@@ -46,18 +46,18 @@ const BYTES: [Option<u8>; 0x144] = {
 pub(in crate::text) struct ByteLevel {
     bpe: BPE,
     words: WordCutter,
-    /// Bytes the vocabulary has no token for: some models were trained without the rare ones.
+    /// Bytes without a token: some models were trained without rare bytes.
     missing: Vec<u8>,
-    /// Tokens whose text another, later token has as well: the merges find only that one. And those
-    /// that are no text.
+    /// Tokens that merges cannot find, because a later token has the same text or because they are
+    /// not text.
     shadowed: Vec<(u32, String)>,
-    /// What the file's silence on BOS means.
+    /// Whether to add BOS if the file does not say.
     pub add_bos: bool,
 }
 
 impl ByteLevel {
-    /// Builds from the file's parts. Only normal, user-defined and byte tokens take part in
-    /// merging, so no text can be merged into a control token.
+    /// Builds the model from the file's metadata. Only normal, user-defined and byte tokens take
+    /// part in merging, so text cannot be merged into a control token.
     pub fn new(parts: &TokenizerMetadata, kinds: &[TokenKind]) -> Result<Self> {
         let rule = match parts.pre {
             Some(name) => pretokenizers::by_name(name).ok_or_else(|| {
@@ -138,7 +138,8 @@ impl ByteLevel {
         })
     }
 
-    /// Such bytes vanish from the ids, as in the models' own tokenizers; people should know.
+    /// Warns about bytes without a token, which vanish from the ids as in the models' own
+    /// tokenizers.
     fn warn_of_missing(&self, text: &str) {
         if self.missing.is_empty() {
             return;
@@ -162,7 +163,7 @@ pub(in crate::text) fn append_spelled(token: &str, bytes: &mut Vec<u8>) {
     for c in token.chars() {
         match BYTES.get(c as usize).copied().flatten() {
             Some(byte) => bytes.push(byte),
-            // Not written in the alphabet after all: the token is its own text.
+            // It is not written in the alphabet, so the token is its own text.
             None => {
                 bytes.truncate(start);
                 bytes.extend_from_slice(token.as_bytes());
@@ -172,8 +173,8 @@ pub(in crate::text) fn append_spelled(token: &str, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Splits "left right" pairs. The library trusts their lengths, so they are checked here; that each
-/// part is in the vocabulary it checks itself.
+/// Splits merges of the form "left right". The `tokenizers` crate relies on their lengths, so they
+/// are checked here; it checks itself that each part is in the vocabulary.
 fn read_merges(
     parts: &TokenizerMetadata,
     longest: usize,
@@ -184,17 +185,17 @@ fn read_merges(
             "tokenizer.ggml.merges is missing; choose a complete model file".into(),
         ));
     };
-    // Most merges differ in length from every excluded token, and need no look-up.
+    // Most merges differ in length from every excluded token, and need no lookup.
     let lengths: HashSet<usize> = excluded.iter().map(|token| token.len()).collect();
     let is_excluded = |text: &str| lengths.contains(&text.len()) && excluded.contains(text);
     let mut merged = String::new();
     let mut pairs = Merges::with_capacity(merges.len());
     for (rank, merge) in merges.iter().enumerate() {
         if merges.raw(rank).is_some() {
-            // Not of text, so no text needs it.
+            // The merge is not text, so it is not needed for any text.
             continue;
         }
-        // The left part has at least one byte, so a space there belongs to it.
+        // The left part has at least one byte, so a space at its beginning belongs to it.
         let space = merge.bytes().skip(1).position(|byte| byte == b' ').map(|at| at + 1);
         let (left, right) = space.map_or((merge, ""), |at| (&merge[..at], &merge[at + 1..]));
         if right.is_empty() || left.len() + right.len() > longest {

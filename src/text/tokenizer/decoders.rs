@@ -1,43 +1,43 @@
-//! From tokens to text as the decoder of a `tokenizer.json` says, a token at a time, so that text
-//! can be shown as it comes.
+//! Decodes tokens as the decoder of a `tokenizer.json` prescribes, one token at a time, so that
+//! text can be shown as it is generated.
 //!
-//! Some steps are for each token by itself; those behind a step that joins all are for the whole
-//! text. Of bytes that make no character, each U+FFFD stands for what cannot be part of one, where
-//! the `tokenizers` crate replaces their neighbours, too.
+//! Some steps apply to each token separately; steps after one that joins all tokens apply to the
+//! whole text. Invalid bytes become U+FFFD only where they cannot be part of a character, whereas
+//! the `tokenizers` crate also replaces their neighbours.
 
 use super::byte_level::append_spelled;
 use super::sentencepiece::byte_of;
 use crate::error::{Error, Result};
 use tokenizers::{Decoder, DecoderWrapper};
 
-/// Where in a text a token stands.
+/// The position of a token in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::text) enum Position {
-    /// Nothing came before.
+    /// Nothing precedes it.
     Beginning,
-    /// Text did, but no token.
+    /// Text precedes it, but no token.
     AfterText,
-    /// Tokens did.
+    /// Tokens precede it.
     AfterTokens,
 }
 
 /// The steps of a decoder.
 #[derive(Debug, Default)]
 pub(in crate::text) struct Decoders {
-    /// There is none: tokens are words, with spaces between.
+    /// There is no decoder: tokens are words, joined by spaces.
     spaced: bool,
-    /// Tokens are in GPT-2's alphabet of bytes.
+    /// Tokens are written in GPT-2's alphabet of bytes.
     byte_level: bool,
-    /// What each token goes through, before bytes are told from texts and after.
+    /// Steps for each token, before and after bytes are distinguished from texts.
     each: [Vec<DecoderWrapper>; 2],
-    /// Tokens such as `<0x0A>` are bytes.
+    /// Tokens such as `<0x0A>` are single bytes.
     bytes: bool,
     whole: Vec<DecoderWrapper>,
 }
 
 impl Decoders {
     /// # Errors
-    /// If there is a step that is not known.
+    /// If the decoder has an unknown step.
     pub(in crate::text) fn new(decoder: Option<&DecoderWrapper>) -> Result<Self> {
         let mut all = Self { spaced: decoder.is_none(), ..Self::default() };
         let mut joined = false;
@@ -71,7 +71,8 @@ impl Decoders {
         Ok(())
     }
 
-    /// Appends the bytes of a token; `is_added` where it is none of the model's own.
+    /// Appends the bytes of a token. `is_added` marks a token that is not in the model's
+    /// vocabulary.
     pub(in crate::text) fn append(
         &self,
         token: &str,
@@ -89,13 +90,14 @@ impl Decoders {
             return;
         }
         let text = self.each[1].iter().fold(text, step);
-        match self.byte_level && !is_added {
-            true => append_spelled(&text, bytes),
-            false => bytes.extend_from_slice(text.as_bytes()),
+        if self.byte_level && !is_added {
+            append_spelled(&text, bytes)
+        } else {
+            bytes.extend_from_slice(text.as_bytes())
         }
     }
 
-    /// What a text that begins at `position` goes through.
+    /// The steps that apply to the whole of a text that begins at `position`.
     pub(in crate::text) fn whole(&self, position: Position) -> WholeText {
         let begins = position == Position::Beginning;
         let step = |decoder: &DecoderWrapper| match decoder {
@@ -123,7 +125,7 @@ fn decoded(decoder: &DecoderWrapper, text: String, position: Position) -> String
             text.chars().rev().take(strip.stop).take_while(|c| *c == strip.content).count();
         return text[..text.len() - trailing * strip.content.len_utf8()].to_owned();
     }
-    // Some steps treat the first token in another way.
+    // Some steps treat the first token differently.
     let mut tokens = match position {
         Position::Beginning => vec![text.clone()],
         _ => vec![String::new(), text.clone()],
@@ -132,7 +134,7 @@ fn decoded(decoder: &DecoderWrapper, text: String, position: Position) -> String
     tokens.pop().unwrap_or(text)
 }
 
-/// What goes on with the text of all tokens, in pieces as it comes.
+/// Applies steps to the text of all tokens, as pieces of it arrive.
 #[derive(Debug, Default)]
 pub(in crate::text) struct WholeText {
     steps: Vec<Step>,
@@ -140,10 +142,10 @@ pub(in crate::text) struct WholeText {
 
 #[derive(Debug)]
 enum Step {
-    /// Up to `start` characters go at the beginning, and up to `stop` at the end; so many of them
-    /// may be the last ones.
+    /// Removes up to `start` characters at the beginning and up to `stop` at the end. The last
+    /// `held` characters may be among the latter.
     Strip { content: char, start: usize, stop: usize, held: usize },
-    /// Needs all of the text.
+    /// A step that needs the complete text.
     Held { decoder: DecoderWrapper, position: Position, text: String },
 }
 
@@ -158,10 +160,7 @@ impl Step {
                 let mut piece = piece;
                 while let (true, Some(first)) = (*start > 0, piece.chars().next()) {
                     *start -= 1;
-                    match first == *content {
-                        true => piece = &piece[first.len_utf8()..],
-                        false => *start = 0,
-                    }
+                    if first == *content { piece = &piece[first.len_utf8()..] } else { *start = 0 }
                 }
                 let mut text = String::from_iter(std::iter::repeat_n(*content, *held)) + piece;
                 *held = text.chars().rev().take(*stop).take_while(|c| c == content).count();
@@ -182,12 +181,12 @@ impl Step {
 }
 
 impl WholeText {
-    /// What of the text is certain after another piece of it.
+    /// Takes another piece, and returns the text that can no longer change.
     pub(in crate::text) fn push(&mut self, piece: String) -> String {
         self.steps.iter_mut().fold(piece, |piece, step| step.push(&piece))
     }
 
-    /// What is left.
+    /// Returns the remaining text at the end.
     pub(in crate::text) fn finish(&mut self) -> String {
         self.steps.iter_mut().fold(String::new(), |piece, step| step.push(&piece) + &step.finish())
     }

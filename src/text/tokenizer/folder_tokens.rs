@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 pub(in crate::text) struct FolderTokens {
     pub bos: Option<u32>,
     pub eos: Option<u32>,
-    /// Further ones that end an answer.
+    /// Further tokens that end an answer.
     pub ends: Vec<u32>,
     pub add_bos: Option<bool>,
 }
 
 impl FolderTokens {
     /// Reads `tokenizer_config.json` and `special_tokens_map.json`, which name tokens, then
-    /// `generation_config.json` and `config.json`, which have their ids.
+    /// `generation_config.json` and `config.json`, which have ids.
     pub(in crate::text) fn read(folder: &Folder, id: impl Fn(&str) -> Option<u32>) -> Result<Self> {
         let tokenizer = folder.opt_object("tokenizer_config.json")?.unwrap_or_default();
         let generation = folder.opt_object("generation_config.json")?.unwrap_or_default();
@@ -35,11 +35,11 @@ impl FolderTokens {
     }
 }
 
-/// Special tokens by name, as templates know them: `pad_token`, and what else ends so, and extra
-/// ones.
+/// The texts of special tokens by their names in templates: `pad_token`, other fields that end in
+/// `_token`, and extra ones.
 pub(in crate::text) fn named_tokens(folder: &Folder) -> Result<BTreeMap<String, String>> {
     let mut named = BTreeMap::new();
-    // What the tokenizer's own file says counts before the older one.
+    // The tokenizer's own file takes precedence over the older one, so it comes last.
     for file in ["special_tokens_map.json", "tokenizer_config.json"] {
         let map = folder.opt_object(file)?.unwrap_or_default();
         let extra = map.get("extra_special_tokens").and_then(Value::as_object);
@@ -57,7 +57,7 @@ pub(in crate::text) fn named_tokens(folder: &Folder) -> Result<BTreeMap<String, 
     Ok(named)
 }
 
-/// One id or a list of them; what is no id is left out.
+/// One id or a list of ids; other values are skipped.
 fn ids(map: &Map<String, Value>, name: &str) -> Vec<u32> {
     let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
     match map.get(name) {

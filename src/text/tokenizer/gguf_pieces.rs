@@ -1,6 +1,6 @@
-//! A SentencePiece tokenizer, as a `tokenizer.json` writes it: BPE with byte fallback. GGUF has the
-//! pieces' scores instead of the list of merges, and joins the two neighbours whose piece has the
-//! highest.
+//! Converts a SentencePiece tokenizer from `tokenizer.json`, which stores it as BPE with byte
+//! fallback. GGUF stores the scores of pieces instead of a list of merges, and joins the two
+//! neighbours whose piece has the highest score.
 
 use super::sentencepiece::{SPACE, byte_of};
 use crate::format::Strings;
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 type Wrong<T> = std::result::Result<T, String>;
 
-/// Whether this is one, as far as its model tells.
+/// Whether the model of a `tokenizer.json` looks like SentencePiece.
 pub(in crate::text) fn is_sentencepiece(model: &Map<String, Json>) -> bool {
     let is = |name: &str, value: Json| model.get(name) == Some(&value);
     is("type", "BPE".into()) && is("byte_fallback", true.into())
@@ -20,7 +20,8 @@ fn kind(value: &Json) -> &str {
     value.get("type").and_then(Json::as_str).unwrap_or_default()
 }
 
-/// Whether a text is read as if a space stood before it, if that and the rest can be said in GGUF.
+/// Whether a text is read as if it began with a space; an error if GGUF cannot express the
+/// tokenizer.
 pub(in crate::text) fn space_prefix(
     json: &Map<String, Json>,
     model: &Map<String, Json>,
@@ -58,7 +59,7 @@ pub(in crate::text) fn space_prefix(
     }
     match given(json, "pre_tokenizer") {
         None => {}
-        // Spaces are none any more.
+        // All spaces have been replaced by now, so this step does nothing.
         Some(step) if kind(&step) == "Split" && replaced && step["pattern"]["String"] == " " => {}
         Some(step) if kind(&step) == "Metaspace" && step["split"] == false => {
             if step["prepend_scheme"] != "never" {
@@ -76,7 +77,7 @@ pub(in crate::text) fn space_prefix(
     Ok(prefix)
 }
 
-/// Finds bytes among the kinds, and the token for what is unknown, whose id is given.
+/// Marks bytes and the unknown token among the kinds; returns the id of the latter.
 pub(in crate::text) fn find_bytes(
     model: &Map<String, Json>,
     tokens: &Strings,
@@ -97,10 +98,10 @@ pub(in crate::text) fn find_bytes(
     }
 }
 
-/// The scores by which joining gives what `merges` give: the first merge has the highest.
+/// Scores that reproduce the order of `merges`: the first merge has the highest score.
 ///
-/// That is the same where the merges are those of scores: all ways to join two pieces to a third
-/// are there, one after the other.
+/// This is exact where the merges come from scores: all ways to join two pieces to the same piece
+/// are present, and are consecutive.
 pub(in crate::text) fn scores(
     tokens: &Strings,
     kinds: &[i32],

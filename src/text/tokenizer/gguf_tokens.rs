@@ -1,4 +1,4 @@
-//! A Hugging Face folder's tokenizer in the words of GGUF: byte-level BPE, or SentencePiece.
+//! Converts a Hugging Face folder's tokenizer to GGUF: byte-level BPE or SentencePiece.
 
 use super::added::{PHI3_TOKENS, named_phi3, phi3_takes_spaces};
 use super::folder_tokens::FolderTokens;
@@ -13,12 +13,11 @@ use crate::text::chat::ChatTemplate;
 use serde_json::{Map, Value as Json};
 use std::collections::HashMap;
 
-/// What `tokenizer.ggml.*` and `tokenizer.chat_template` say of a folder with `count` embeddings,
+/// The keys `tokenizer.ggml.*` and `tokenizer.chat_template` for a folder with `count` embeddings,
 /// in a file whose `general.name` is `name`.
 ///
 /// # Errors
-/// If the tokenizer is of a kind that GGUF files have no words for, or that this version does not
-/// write.
+/// If GGUF cannot express this kind of tokenizer, or this version does not write it.
 pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(String, Value)>> {
     let missing = "has no tokenizer.json; save the model's tokenizer in the fast format";
     let json = folder.opt_object("tokenizer.json")?.ok_or_else(|| folder.path_error(missing))?;
@@ -30,9 +29,10 @@ pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(
     let model =
         json.get("model").and_then(Json::as_object).ok_or_else(|| wrong("has no model".into()))?;
     let pieces = gguf_pieces::is_sentencepiece(model);
-    let (pre, space_prefix) = match pieces {
-        true => ("default", gguf_pieces::space_prefix(&json, model).map_err(&wrong)?),
-        false => (rule(&json, model).map_err(&wrong)?, false),
+    let (pre, space_prefix) = if pieces {
+        ("default", gguf_pieces::space_prefix(&json, model).map_err(&wrong)?)
+    } else {
+        (rule(&json, model).map_err(&wrong)?, false)
     };
     check_name(&json, name).map_err(|message| refused(message, true))?;
     check_added(&json, space_prefix).map_err(&wrong)?;
@@ -78,8 +78,8 @@ pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(
     Ok(all.into_iter().map(|(name, value)| (format!("tokenizer.{name}"), value)).collect())
 }
 
-/// The two tokens other than `eos` that GGUF has keys for, of those that end an answer. Those that
-/// readers know by name come last, for they need none.
+/// The two tokens that end an answer for which GGUF has keys, other than `eos`. Tokens that readers
+/// recognise by name come last, because they need no key.
 fn further_ends<'a>(
     special: &FolderTokens,
     text: impl Fn(u32) -> Option<&'a str>,
@@ -111,7 +111,7 @@ fn further_ends<'a>(
 
 type Wrong<T> = std::result::Result<T, String>;
 
-/// The name of the rule that cuts text into words.
+/// The name of the rule that splits text into words.
 fn rule(json: &Map<String, Json>, model: &Map<String, Json>) -> Wrong<&'static str> {
     let kind =
         |value: &Json| value.get("type").and_then(Json::as_str).unwrap_or_default().to_owned();
@@ -122,7 +122,7 @@ fn rule(json: &Map<String, Json>, model: &Map<String, Json>) -> Wrong<&'static s
             "only byte-level BPE and SentencePiece are written as GGUF by this version".into()
         );
     }
-    // GGUF has no word for a normaliser; llama.cpp leaves out NFC, too.
+    // GGUF has no key for a normaliser; llama.cpp omits NFC as well.
     let normaliser = json.get("normalizer").filter(|value| !value.is_null()).map(kind);
     if normaliser.as_ref().is_some_and(|kind| kind != "NFC") {
         return Err(format!("a normaliser {normaliser:?} cannot be written as GGUF"));
@@ -174,7 +174,7 @@ fn is(token: &Json, name: &str) -> bool {
     token.get(name).and_then(Json::as_bool) == Some(true)
 }
 
-/// Whether a file with this name says rightly which spaces the added tokens take.
+/// Checks that a file with this name tells readers correctly which added tokens absorb spaces.
 fn check_name(json: &Map<String, Json>, name: &str) -> Wrong<()> {
     let all = added_tokens(json);
     let phi3 = all.iter().any(|token| is(token, "rstrip"));
@@ -188,13 +188,13 @@ fn check_name(json: &Map<String, Json>, name: &str) -> Wrong<()> {
     ))
 }
 
-/// Whether the added tokens are found in texts as in a GGUF file.
+/// Checks that the added tokens are matched in texts by the same rules as in a GGUF file.
 fn check_added(json: &Map<String, Json>, space_prefix: bool) -> Wrong<()> {
     let all = added_tokens(json);
     let phi3 = all.iter().any(|token| is(token, "rstrip"));
     let text =
         |token: &Json| token.get("content").and_then(Json::as_str).unwrap_or_default().to_owned();
-    // llama.cpp does not open a file of that name without them.
+    // llama.cpp refuses a file of that name without these tokens.
     let missing = PHI3_TOKENS.iter().find(|&&wanted| all.iter().all(|token| text(token) != wanted));
     if let Some(missing) = missing.filter(|_| phi3) {
         return Err(format!(
@@ -222,7 +222,7 @@ fn check_added(json: &Map<String, Json>, space_prefix: bool) -> Wrong<()> {
 
 type Tokens = (Strings, Vec<i32>, HashMap<String, u32>);
 
-/// All tokens by id, their kinds, and their ids. Ids without a token get one that nothing forms.
+/// All tokens by id, with their kinds. Ids without a token get a filler that no text forms.
 fn tokens(json: &Map<String, Json>, model: &Map<String, Json>, count: usize) -> Wrong<Tokens> {
     let mut texts: Vec<Option<(&str, TokenKind)>> = vec![None; count];
     let mut put = |text, id: Option<u64>, kind| -> Wrong<()> {
@@ -257,7 +257,7 @@ fn tokens(json: &Map<String, Json>, model: &Map<String, Json>, count: usize) -> 
     Ok((texts.iter().enumerate().map(text).collect(), kinds, ids))
 }
 
-/// Pairs "left right", as old and new versions of the file have them.
+/// Merges as "left right", from old or new versions of the file.
 fn merges(model: &Map<String, Json>) -> Wrong<Strings> {
     let list = model.get("merges").and_then(Json::as_array).ok_or("has no merges")?;
     let merge = |merge: &Json| match merge {
@@ -272,7 +272,7 @@ fn merges(model: &Map<String, Json>) -> Wrong<Strings> {
     Ok(all.collect::<Wrong<Vec<_>>>()?.into_iter().collect())
 }
 
-/// The special tokens that the post-processor puts before and after a text.
+/// The special tokens that the post-processor adds before and after a text.
 fn around(json: &Map<String, Json>) -> (Option<&str>, Option<&str>) {
     let Some(processor) = json.get("post_processor") else { return (None, None) };
     let several = processor.get("processors").and_then(Json::as_array);

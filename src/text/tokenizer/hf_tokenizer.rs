@@ -1,5 +1,5 @@
-//! A tokenizer as `tokenizer.json` describes it, built and run by the `tokenizers` crate, but for
-//! decoding.
+//! A tokenizer described by a `tokenizer.json`. The `tokenizers` crate builds it and encodes with
+//! it; decoding is done here.
 
 use super::decoders::Decoders;
 use crate::error::{Error, Result};
@@ -14,16 +14,16 @@ use tokenizers::{ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString
 #[derive(Debug)]
 pub(in crate::text) struct Library {
     whole: Whole,
-    /// A copy that is blind to special tokens in the text; made when it is first asked for.
+    /// A copy that does not recognise special tokens in text, created when it is first needed.
     plain: OnceLock<Whole>,
-    /// From tokens to text.
+    /// Decodes tokens to text.
     pub decoders: Decoders,
 }
 
 impl Library {
     /// Builds from the bytes of a `tokenizer.json`.
     pub(in crate::text) fn new(json: &[u8]) -> Result<Self> {
-        // The crate trusts its input here and there; a panic of it must not be one of ours.
+        // The crate does not validate all of its input, and its panic must not end this program.
         let built = std::panic::catch_unwind(|| Whole::from_bytes(json));
         let mut whole = match built {
             Ok(Ok(whole)) => whole,
@@ -43,7 +43,7 @@ impl Library {
         Ok(Self { whole, plain: OnceLock::new(), decoders })
     }
 
-    /// The tokens that were added to the model's own: id, text, kind.
+    /// The added tokens: id, text, kind.
     pub(in crate::text) fn added(&self) -> Vec<(u32, String, TokenKind)> {
         let all = self.whole.get_added_tokens_decoder();
         let kind = |special| if special { TokenKind::Control } else { TokenKind::UserDefined };
@@ -53,7 +53,7 @@ impl Library {
         added
     }
 
-    /// Ids there may be: one more than the largest.
+    /// One more than the largest id.
     pub(in crate::text) fn vocab_size(&self) -> usize {
         let largest = self.added().last().map_or(0, |(id, ..)| *id as usize + 1);
         largest.max(self.whole.get_vocab_size(true))
@@ -67,13 +67,12 @@ impl Library {
         self.whole.id_to_token(id)
     }
 
-    /// The ids of `text` with the special tokens in it, and those that go around it with
-    /// `add_special`.
+    /// The ids of `text`, including special tokens in it, and those around it with `add_special`.
     pub(in crate::text) fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>> {
         encode(&self.whole, text, add_special)
     }
 
-    /// The ids of `text` as nothing but text.
+    /// The ids of `text`, without recognising special tokens in it.
     pub(in crate::text) fn encode_plain(&self, text: &str) -> Result<Vec<u32>> {
         let plain = self.plain.get_or_init(|| {
             let mut plain = self.whole.clone();
@@ -84,7 +83,7 @@ impl Library {
     }
 }
 
-/// The crate looks special tokens of a template up without asking whether they are there.
+/// Checks that the special tokens of a template exist, because the crate does not.
 fn check_template(whole: &Whole) -> Result<()> {
     let processor = serde_json::to_value(whole.get_post_processor()).unwrap_or_default();
     let several = processor.get("processors").and_then(Value::as_array);
@@ -105,7 +104,7 @@ fn check_template(whole: &Whole) -> Result<()> {
 }
 
 fn encode(whole: &Whole, text: &str, add_special: bool) -> Result<Vec<u32>> {
-    // As in building: what it does not check must not end the program.
+    // Encoding can also panic on input that the crate does not validate.
     let encoded =
         std::panic::catch_unwind(AssertUnwindSafe(|| whole.encode_fast(text, add_special)));
     let damaged = || {
@@ -121,7 +120,7 @@ fn encode(whole: &Whole, text: &str, add_special: bool) -> Result<Vec<u32>> {
     Ok(encoding.get_ids().to_vec())
 }
 
-/// The first word of `text` that is none of the vocabulary, where tokens are whole words.
+/// The first word of `text` that is not in the vocabulary, if tokens are whole words.
 fn unknown_word(whole: &Whole, text: &str) -> Option<String> {
     if !matches!(whole.get_model(), ModelWrapper::WordLevel(_)) {
         return None;

@@ -1,11 +1,11 @@
-//! Tokens that mark the turns of a conversation, known by how they are spelled.
+//! Tokens that mark the turns of a conversation, recognised by their spelling.
 
 use super::added::AddedTokens;
 use crate::format::Strings;
 use crate::text::TokenKind;
 
-/// Names of tokens that end a turn, in the families of models that have been seen. The metadata
-/// names one or two; models are often trained to end with another.
+/// Spellings of tokens that end a turn in known families of models. Metadata names one or two, but
+/// models are often trained to end with another.
 const ENDS: [&str; 18] = [
     "<|im_end|>",
     "<|endoftext|>",
@@ -27,7 +27,7 @@ const ENDS: [&str; 18] = [
     "[EOT]",
 ];
 
-/// Names of tokens that begin a turn, or a part of one.
+/// Spellings of tokens that begin a turn, or a part of one.
 const BEGINNINGS: [&str; 19] = [
     "<|im_start|>",
     "<start_of_turn>",
@@ -50,18 +50,19 @@ const BEGINNINGS: [&str; 19] = [
     "<｜Assistant｜>",
 ];
 
-/// Whether a token of this spelling ends a turn, whatever the metadata names.
+/// Whether a token with this spelling ends a turn, independent of the metadata.
 pub(in crate::text) fn ends_turn(text: &str) -> bool {
     ENDS.contains(&text)
 }
 
-/// Every token that ends an answer, in ascending order: `known` ones, and those of well-known name.
+/// Every token that ends an answer, in ascending order: the `known` ones, and those with a
+/// well-known spelling.
 pub(in crate::text) fn turn_ends(
     known: impl Iterator<Item = u32>,
     added: &AddedTokens,
 ) -> Vec<u32> {
     let named = |name: &str| added.id(name);
-    // Where messages have channels, <|end|> ends only one of several messages of a turn.
+    // In formats with channels, <|end|> ends a message, and a turn may have several messages.
     let channels = named("<|return|>").is_some() && named("<|call|>").is_some();
     let by_name = ENDS.iter().filter(|&&name| !(channels && name == "<|end|>")).copied();
     let mut ends: Vec<u32> = known.collect();
@@ -71,9 +72,9 @@ pub(in crate::text) fn turn_ends(
     ends
 }
 
-/// Makes control tokens of markers that are typed as pieces of text or as fillers, for no text is
-/// to be merged into them, and a prompt that spells one out means the token. The texts of those
-/// that were changed.
+/// Turns markers that the file declares as text or as fillers into control tokens: text must not be
+/// merged into them, and a prompt that spells one out means the token. Returns the texts of the
+/// changed tokens.
 pub(in crate::text) fn mend_kinds<'a>(
     tokens: &'a Strings,
     kinds: &mut [TokenKind],

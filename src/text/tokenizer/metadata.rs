@@ -1,4 +1,4 @@
-//! What a model file says about its tokenizer, before anything is built from it.
+//! The tokenizer's metadata in a model file, before anything is built from it.
 
 use crate::error::Remedy;
 use std::borrow::Cow;
@@ -10,30 +10,30 @@ use crate::format::{Gguf, Strings};
 /// The tokenizer's metadata, under the names of GGUF's `tokenizer.ggml.*` keys.
 #[derive(Clone, Debug, Default)]
 pub struct TokenizerMetadata<'a> {
-    /// `general.name`: what the model is called, which tells whether its tokens take the spaces
+    /// `general.name`: the model's name, which determines whether its tokens absorb the spaces
     /// after them.
     pub name: Option<&'a str>,
     /// `model`: "gpt2" is byte-level BPE, "llama" is SentencePiece.
     pub model: &'a str,
-    /// `pre`: the name of the rule that cuts text into words before BPE.
+    /// `pre`: the name of the rule that splits text into words before BPE.
     pub pre: Option<&'a str>,
     /// `tokens`: the vocabulary, in the order of the ids.
     pub tokens: Cow<'a, Strings>,
-    /// `token_type`: a [`TokenKind`] for each token; without it all are normal.
+    /// `token_type`: the [`TokenKind`] of each token; without it all are normal.
     pub kinds: Option<Cow<'a, [i32]>>,
-    /// `scores`: for SentencePiece, the higher the earlier a merge.
+    /// `scores`: for SentencePiece; pairs with higher scores are merged first.
     pub scores: Option<&'a [f32]>,
-    /// `merges`: for byte-level BPE, pairs "left right", the earliest first.
+    /// `merges`: for byte-level BPE; pairs "left right" in order of priority.
     pub merges: Option<Cow<'a, Strings>>,
-    /// `bos_token_id`: begins a text.
+    /// `bos_token_id`: the token that begins a text.
     pub bos: Option<u32>,
-    /// `eos_token_id`: ends a text.
+    /// `eos_token_id`: the token that ends a text.
     pub eos: Option<u32>,
-    /// `eot_token_id`: ends a turn of a conversation.
+    /// `eot_token_id`: the token that ends a turn of a conversation.
     pub eot: Option<u32>,
-    /// `eom_token_id`: ends a message.
+    /// `eom_token_id`: the token that ends a message.
     pub eom: Option<u32>,
-    /// `unknown_token_id`: stands for what has no token.
+    /// `unknown_token_id`: the token for text that has no token.
     pub unknown: Option<u32>,
     /// `add_bos_token`: whether a text begins with `bos`.
     pub add_bos: Option<bool>,
@@ -44,16 +44,16 @@ pub struct TokenizerMetadata<'a> {
 }
 
 impl<'a> TokenizerMetadata<'a> {
-    /// Whether a model file has a tokenizer, sound or not.
+    /// Whether a model file has a tokenizer, valid or not.
     pub fn are_in(gguf: &Gguf) -> bool {
         match gguf.get("tokenizer.ggml.model") {
-            // What writers of GGUF call it when they leave it out.
+            // Writers of GGUF use this value when they omit the tokenizer.
             Some(model) => model.as_str() != Some("no_vocab"),
             None => gguf.metadata().iter().any(|(key, _)| key.starts_with("tokenizer.ggml.")),
         }
     }
 
-    /// Ids of special tokens that are given, by their names.
+    /// The special token ids that the file gives, by their names.
     pub(in crate::text) fn special_ids(&self) -> impl Iterator<Item = (&'static str, u32)> {
         let all = [
             ("bos", self.bos),
@@ -65,8 +65,8 @@ impl<'a> TokenizerMetadata<'a> {
         all.into_iter().filter_map(|(name, id)| Some((name, id?)))
     }
 
-    /// This metadata without ids that no token has. Some writers put such a number where a model
-    /// has no token of this kind.
+    /// This metadata without ids beyond the vocabulary, which some writers use where a model has no
+    /// such token.
     pub(in crate::text) fn with_known_ids(&self) -> Self {
         let count = self.tokens.len();
         for (name, id) in self.special_ids().filter(|(_, id)| *id as usize >= count) {
@@ -90,7 +90,7 @@ impl<'a> TokenizerMetadata<'a> {
     pub fn from_gguf(gguf: &'a Gguf) -> Result<Self> {
         let key = |name: &str| format!("tokenizer.ggml.{name}");
         let id = |name: &str| match gguf.get(&key(&format!("{name}_token_id"))) {
-            // In some files -1 stands for none.
+            // Some files use -1 for none.
             Some(Value::I32(..0) | Value::I64(..0)) => Ok(None),
             _ => gguf.opt_u32(&key(&format!("{name}_token_id"))),
         };
@@ -104,7 +104,7 @@ impl<'a> TokenizerMetadata<'a> {
         let kinds = match gguf.opt_array(&key("token_type"))? {
             None => None,
             Some(Array::I32(kinds)) => Some(Cow::Borrowed(kinds.as_slice())),
-            // A kind that does not fit becomes -1, which is as unknown.
+            // A kind that does not fit becomes -1, which is treated as an unknown kind.
             Some(Array::U32(kinds)) => {
                 Some(kinds.iter().map(|&kind| i32::try_from(kind).unwrap_or(-1)).collect())
             }
@@ -140,7 +140,7 @@ impl<'a> TokenizerMetadata<'a> {
     }
 }
 
-/// What a token is for; the numbers of `tokenizer.ggml.token_type`.
+/// What a token is for, with the numbers of `tokenizer.ggml.token_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenKind {
     /// A piece of text that merging may form.
@@ -158,7 +158,7 @@ pub enum TokenKind {
 }
 
 impl TokenKind {
-    /// The kind of a number in a model file.
+    /// The kind with this number in a model file.
     pub fn from_number(number: i32) -> Option<Self> {
         use TokenKind::*;
         [Normal, Unknown, Control, UserDefined, Unused, Byte]
@@ -166,7 +166,7 @@ impl TokenKind {
             .find(|&kind| kind as i32 == number)
     }
 
-    /// Whether it carries no text of its own: decoding may leave it out.
+    /// Whether a token of this kind carries no text, so that decoding may skip it.
     pub fn is_special(self) -> bool {
         matches!(self, Self::Control | Self::Unknown)
     }

@@ -1,4 +1,4 @@
-//! From text to ids and back: the vocabularies of GGUF files and of Hugging Face folders.
+//! Tokenizers: text to ids and back, with the vocabularies of GGUF files and Hugging Face folders.
 
 pub(in crate::text) mod added;
 pub(in crate::text) mod bpe_trainer;

@@ -1,8 +1,8 @@
-//! How text is cut into words before byte-pair merging, by the names GGUF files use.
+//! Rules that split text into words before byte-pair merging, by their names in GGUF files.
 //!
-//! The patterns are those of the models' own `tokenizer.json` files; the names, and which models
-//! share a pattern, are those of llama.cpp's `tokenizer.ggml.pre`. Each pattern cuts the pieces the
-//! one before it left; what lies between matches is a piece too.
+//! The patterns are those of the models' `tokenizer.json` files; the names, and which models share
+//! a pattern, are those of llama.cpp's `tokenizer.ggml.pre`. Each pattern splits the pieces that
+//! the previous one left; text between matches is a piece as well.
 
 use tokenizers::tokenizer::pattern::Pattern;
 use tokenizers::utils::SysRegex;
@@ -12,9 +12,9 @@ use tokenizers::utils::SysRegex;
 pub(in crate::text) struct PreTokenizer {
     names: &'static [&'static str],
     patterns: &'static [&'static str],
-    /// A word that is a token is taken whole, whatever the merges say.
+    /// A word that is itself a token is not split, even if merges would not form it.
     pub ignore_merges: bool,
-    /// Whether texts begin with the BOS token, where the file does not say.
+    /// Whether texts begin with BOS if the file does not say.
     pub add_bos: bool,
 }
 
@@ -109,12 +109,12 @@ const KNOWN: [PreTokenizer; 11] = [
     },
 ];
 
-/// The expression library panics once a match has backtracked ten million times. Matches end at the
-/// latest where white space begins or ends, and the patterns backtrack over a stretch a few times
-/// at most.
+/// Longest run of white space, or of other characters, in bytes. The regex engine panics after a
+/// match has backtracked ten million times; matches end at the latest where white space begins or
+/// ends, and the patterns backtrack over a run only a few times.
 const MAX_STRETCH: usize = 1 << 21;
 
-/// Whether a stretch, all white space or all other characters, is too long to be matched.
+/// Whether the text has a run of white space, or of other characters, that is too long to match.
 fn has_too_long_stretch(text: &str) -> bool {
     if text.len() <= MAX_STRETCH {
         return false;
@@ -131,14 +131,14 @@ fn has_too_long_stretch(text: &str) -> bool {
     false
 }
 
-/// The rule of this name.
+/// The rule with this name.
 pub(in crate::text) fn by_name(name: &str) -> Option<&'static PreTokenizer> {
     // A static rather than the constant, so that what is returned outlives the call.
     static TABLE: [PreTokenizer; 11] = KNOWN;
     TABLE.iter().find(|rule| rule.names.contains(&name))
 }
 
-/// The name of the rule of these patterns.
+/// The name of the rule with these patterns.
 pub(in crate::text) fn name_of(patterns: &[String], ignore_merges: bool) -> Option<&'static str> {
     let mut same = KNOWN
         .iter()
@@ -146,7 +146,7 @@ pub(in crate::text) fn name_of(patterns: &[String], ignore_merges: bool) -> Opti
     same.next().map(|rule| rule.names[0])
 }
 
-/// Every name of `tokenizer.ggml.pre` that can be followed.
+/// Every supported value of `tokenizer.ggml.pre`.
 pub fn known_names() -> impl Iterator<Item = &'static str> {
     KNOWN.iter().flat_map(|rule| rule.names.iter().copied())
 }
@@ -158,19 +158,19 @@ pub(in crate::text) struct WordCutter {
 }
 
 impl WordCutter {
-    /// Compiles the patterns; the error is the expression library's.
+    /// Compiles the patterns; the error comes from the regex engine.
     pub fn new(rule: &PreTokenizer) -> tokenizers::Result<Self> {
         Ok(Self {
             patterns: rule.patterns.iter().map(|p| SysRegex::new(p)).collect::<Result<_, _>>()?,
         })
     }
 
-    /// The words of `text`, in order; together they are the text.
+    /// The words of `text`, in order; concatenated, they are the text.
     pub fn cut<'a>(&self, text: &'a str) -> tokenizers::Result<Vec<&'a str>> {
         if has_too_long_stretch(text) {
             return Err(format!(
-                "it has more than {MAX_STRETCH} characters in a row that are all white space, or all not; \
-                 break them up"
+                "it has more than {MAX_STRETCH} characters in a row that are all white space, or \
+                 all not; break them up"
             )
             .into());
         }
@@ -196,7 +196,7 @@ impl WordCutter {
 mod tests {
     use super::*;
 
-    /// Worked out by hand from the patterns: `|` marks the cuts.
+    /// Worked out by hand from the patterns; `|` marks the boundaries.
     #[test]
     fn words_are_cut_as_the_patterns_say() {
         let rows = [

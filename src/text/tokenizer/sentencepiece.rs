@@ -1,10 +1,9 @@
-//! SentencePiece's BPE: characters are merged by the score of the piece they form, across the whole
+//! SentencePiece's BPE: characters are merged by the score of the resulting piece, across the whole
 //! text.
 //!
-//! After Kudo and Richardson (2018) and the behaviour of llama.cpp for `tokenizer.ggml.model` =
-//! "llama": of all neighbours whose joined text is a piece, the pair with the highest score is
-//! joined first, the leftmost among equals. Spaces are written ▁ (U+2581). What is left without a
-//! piece is written in byte tokens.
+//! It follows Kudo and Richardson (2018), and llama.cpp for `tokenizer.ggml.model` = "llama": among
+//! all neighbours that form a piece, the pair with the highest score is merged first, the leftmost
+//! among equals. Spaces are written ▁ (U+2581). Characters that form no piece become byte tokens.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -14,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::text::TokenKind;
 use crate::text::TokenizerMetadata;
 
-/// Stands for a space inside pieces.
+/// Represents a space inside pieces.
 pub(in crate::text) const SPACE: &str = "\u{2581}";
 
 /// Pieces and scores of a SentencePiece model.
@@ -23,14 +22,14 @@ pub(in crate::text) struct SentencePiece {
     pieces: Vocabulary,
     scores: Vec<f32>,
     kinds: Vec<TokenKind>,
-    /// The id of each byte's token.
+    /// The token id of each byte.
     bytes: Vec<Option<u32>>,
     unknown: Option<u32>,
-    /// A text is read as if a space stood before it.
+    /// Whether a text is read as if it began with a space.
     pub add_space_prefix: bool,
 }
 
-/// A stretch of the text that is one piece by now. Absorbed ones have length 0.
+/// A range of the text that is one piece at this point. Absorbed symbols have length 0.
 #[derive(Clone, Copy)]
 struct Symbol {
     start: usize,
@@ -39,7 +38,7 @@ struct Symbol {
     next: Option<usize>,
 }
 
-/// Two neighbours that form a piece. Outdated once the sum of their lengths differs.
+/// Two neighbours that form a piece. The pair is outdated if their total length has changed.
 struct Pair {
     score: f32,
     left: usize,
@@ -68,8 +67,8 @@ impl PartialEq for Pair {
 impl Eq for Pair {}
 
 impl SentencePiece {
-    /// Builds from the file's parts. Only normal and user-defined tokens can be merged into, so
-    /// text can form neither control nor byte tokens by spelling them.
+    /// Builds the model from the file's metadata. Only normal and user-defined tokens can be merged
+    /// into, so text cannot spell out control tokens or byte tokens.
     pub fn new(parts: &TokenizerMetadata, kinds: &[TokenKind]) -> Result<Self> {
         let Some(scores) = parts.scores else {
             return Err(Error::Tokenizer(
@@ -107,7 +106,7 @@ impl SentencePiece {
                 bytes[byte as usize] = Some(id);
             }
         }
-        // Old vocabularies have the byte itself.
+        // Old vocabularies have the bytes themselves as tokens.
         for (id, raw) in parts.tokens.all_raw() {
             if let ([byte], true) = (raw, mergeable(id as u32)) {
                 bytes[*byte as usize].get_or_insert(id as u32);
@@ -123,8 +122,8 @@ impl SentencePiece {
         })
     }
 
-    /// Appends the ids of `text`, which holds no added tokens and is as long as it can be: at its
-    /// beginning, or after an added token, is where a space prefix goes.
+    /// Appends the ids of `text`, which contains no added tokens and extends as far as possible: it
+    /// begins at the start of the text or after an added token, where a space prefix is added.
     pub fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
         if text.is_empty() {
             return Ok(());
@@ -152,7 +151,7 @@ impl SentencePiece {
         Ok(())
     }
 
-    /// Joins pairs until none is left; the remaining symbols in order.
+    /// Merges pairs until none is left, and returns the remaining symbols in order.
     fn merge(&self, text: &str) -> impl Iterator<Item = Symbol> {
         let mut symbols: Vec<Symbol> = text
             .char_indices()
@@ -197,7 +196,7 @@ impl SentencePiece {
         Some(Pair { score: self.scores[id as usize], left, right, length })
     }
 
-    /// Appends byte tokens; the unknown token where the vocabulary has none.
+    /// Appends byte tokens, or the unknown token if the vocabulary has no byte tokens.
     fn spell(&self, piece: &str, ids: &mut Vec<u32>) -> Result<()> {
         for byte in piece.bytes() {
             let Some(id) = self.bytes[byte as usize] else {
@@ -214,7 +213,7 @@ impl SentencePiece {
         Ok(())
     }
 
-    /// Appends the bytes a token stands for.
+    /// Appends the bytes that a token represents.
     pub fn decode(&self, id: u32, bytes: &mut Vec<u8>) {
         let Some(piece) = self.pieces.get(id) else { return };
         match (self.kinds[id as usize], byte_of(piece)) {
@@ -229,7 +228,7 @@ impl SentencePiece {
     }
 }
 
-/// The byte of `<0x0A>`.
+/// The byte of a token such as `<0x0A>`.
 pub(in crate::text) fn byte_of(token: &str) -> Option<u8> {
     let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
     (digits.len() == 2).then(|| u8::from_str_radix(digits, 16).ok()).flatten()

@@ -1,4 +1,4 @@
-//! The tokenizer of a model file: text to ids and back.
+//! The tokenizer of a model: text to ids and back.
 
 use super::added::{AddedTokens, Segment};
 use super::byte_level::ByteLevel;
@@ -27,7 +27,7 @@ pub struct Tokenizer {
     add_bos: bool,
     add_eos: bool,
     end_of_turn: Vec<u32>,
-    /// The bytes of tokens that are no UTF-8.
+    /// The bytes of tokens that are not valid UTF-8.
     raw: HashMap<u32, Box<[u8]>>,
 }
 
@@ -39,8 +39,8 @@ enum Model {
 }
 
 impl Tokenizer {
-    /// Whether a model's file or folder has a tokenizer, sound or not. Models are also fed with ids
-    /// alone.
+    /// Whether a model's file or folder has a tokenizer, valid or not. A model without one can
+    /// still be used with token ids.
     pub fn is_in(source: &Source) -> bool {
         match source {
             Source::Gguf(gguf) => TokenizerMetadata::are_in(gguf),
@@ -51,7 +51,7 @@ impl Tokenizer {
     /// Builds the tokenizer of a model's file or folder.
     ///
     /// # Errors
-    /// If there is none, or it is damaged or of a kind that is not known.
+    /// If there is no tokenizer, or it is damaged or of an unsupported kind.
     pub fn from_source(source: &Source) -> Result<Self> {
         match source {
             Source::Gguf(gguf) => Self::from_gguf(gguf),
@@ -63,10 +63,10 @@ impl Tokenizer {
     /// that `tokenizer_config.json`, `generation_config.json` and `config.json` name.
     ///
     /// # Errors
-    /// If there is none, or it is damaged or of a kind that is not known.
+    /// If there is no tokenizer, or it is damaged or of an unsupported kind.
     pub fn from_folder(folder: &Folder) -> Result<Self> {
         let Some(json) = folder.opt_bytes("tokenizer.json")? else { return Err(missing(folder)?) };
-        // Python writes numbers that are none, too, which JSON has no words for.
+        // Python also writes infinities and NaN, which JSON does not have.
         let library = Library::new(&json).or_else(|error| match with_words(&json) {
             Cow::Owned(json) => Library::new(&json),
             Cow::Borrowed(_) => Err(error),
@@ -78,8 +78,8 @@ impl Tokenizer {
             added.iter().map(|(id, text, kind)| (*id, text.as_str(), *kind)),
         );
         let end_of_turn = turn_ends(special.eos.iter().chain(&special.ends).copied(), &added);
-        // The post-processor may put a token before any text, whatever the other files say.
-        // A vocabulary of whole words need not have this one.
+        // The post-processor may add a token before any text, whatever the other files say. The
+        // vocabulary of a word-level tokenizer may lack this word.
         let encoded = library.encode("a", true).or_else(|_| library.encode("", true));
         let around = encoded.map_err(|error| folder.path_error(error.to_string()))?;
         let is_special = |id: &u32| added.get(*id).is_some_and(|(_, kind)| kind.is_special());
@@ -92,7 +92,7 @@ impl Tokenizer {
             bos,
             eos: special.eos,
             add_bos: bos.is_some() && (special.add_bos == Some(true) || first == bos),
-            // Where the post-processor adds none, `add_eos_token` says nothing any more.
+            // If the post-processor adds none, `add_eos_token` has no effect.
             add_eos: false,
             end_of_turn,
             raw: HashMap::new(),
@@ -102,10 +102,10 @@ impl Tokenizer {
     /// Builds the tokenizer a GGUF file describes under `tokenizer.ggml.*`.
     ///
     /// # Errors
-    /// If keys are missing or contradict each other, or name a kind of tokenizer that is not known.
+    /// If keys are missing or contradict each other, or describe an unsupported kind of tokenizer.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
         let key = "tokenizer.ggml.model";
-        // The former is llama.cpp's word for none.
+        // llama.cpp uses "no_vocab" for none.
         if matches!(gguf.opt_str(key)?, Some("no_vocab" | "none") | None) {
             let found = gguf.get(key).map_or("is not there".into(), |value| format!("is {value}"));
             let message = format!(
@@ -119,7 +119,7 @@ impl Tokenizer {
         })
     }
 
-    /// Builds a tokenizer from its parts, wherever they come from.
+    /// Builds a tokenizer from metadata of any origin.
     pub fn from_parts(parts: &TokenizerMetadata) -> Result<Self> {
         let vocab_size = parts.tokens.len();
         if vocab_size == 0 || u32::try_from(vocab_size).is_err() {
@@ -131,8 +131,8 @@ impl Tokenizer {
         let mut kinds = read_kinds(parts)?;
         let mended = mend_kinds(&parts.tokens, &mut kinds);
         if parts.kinds.is_none() {
-            // Names, and which ids the file has a use for, are all there is to tell control tokens
-            // by.
+            // Control tokens can only be recognised by their names, and by being ids that the file
+            // refers to.
             parts.special_ids().for_each(|(_, id)| kinds[id as usize] = TokenKind::Control);
         } else if !mended.is_empty() {
             log::warn!(
@@ -150,8 +150,8 @@ impl Tokenizer {
             "llama" => (Model::SentencePiece(SentencePiece::new(parts, &kinds)?), true),
             other => {
                 return Err(Error::Tokenizer(format!(
-                    "tokenizer.ggml.model is {other:?}; known are \"gpt2\" (byte-level BPE) and \"llama\" \
-                     (SentencePiece); choose a model with one of these"
+                    "tokenizer.ggml.model is {other:?}; known are \"gpt2\" (byte-level BPE) \
+                     and \"llama\" (SentencePiece); choose a model with one of these"
                 )));
             }
         };
@@ -171,9 +171,9 @@ impl Tokenizer {
         })
     }
 
-    /// The ids of `text`. Special tokens written in it become what they name, as chat templates
-    /// need; with `add_special`, BOS and EOS are added as the model file asks, unless the text
-    /// brings its own.
+    /// Encodes `text` as ids. Special tokens spelled out in it become those tokens, as chat
+    /// templates need. With `add_special`, BOS and EOS are added as the model file asks, unless the
+    /// text already has them.
     pub fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>> {
         let mut ids = match &self.model {
             Model::Library(library) => library.encode(text, add_special)?,
@@ -197,8 +197,7 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// The ids of `text` as nothing but text: no spelling of a control token becomes one, none is
-    /// added.
+    /// Encodes `text` as plain text: no control token is recognised in it or added.
     pub fn encode_plain(&self, text: &str) -> Result<Vec<u32>> {
         match &self.model {
             Model::Library(library) => library.encode_plain(text),
@@ -207,7 +206,7 @@ impl Tokenizer {
     }
 
     fn encode_segments(&self, text: &str, parse_special: bool) -> Result<Vec<u32>> {
-        // About four bytes a token in most languages.
+        // In most languages a token has about four bytes.
         let mut ids = Vec::with_capacity(text.len() / 3 + 2);
         for segment in self.added.cut(text, parse_special) {
             match (segment, &self.model) {
@@ -216,7 +215,7 @@ impl Tokenizer {
                 (Segment::Text(text), Model::SentencePiece(model)) => {
                     model.encode(text, &mut ids)?
                 }
-                // It finds its added tokens itself, and is not asked for segments.
+                // It matches its added tokens itself, so the text is not divided into segments.
                 (Segment::Text(text), Model::Library(model)) => {
                     ids.extend(model.encode(text, false)?)
                 }
@@ -225,8 +224,8 @@ impl Tokenizer {
         Ok(ids)
     }
 
-    /// The text of `ids`; what is not UTF-8 becomes U+FFFD. With `skip_special`, control and
-    /// unknown tokens leave nothing behind.
+    /// Decodes `ids`; bytes that are not UTF-8 become U+FFFD. With `skip_special`, control and
+    /// unknown tokens are skipped.
     pub fn decode(&self, ids: &[u32], skip_special: bool) -> String {
         let mut stream = TextStream::new(self, skip_special);
         let mut text: String = ids.iter().map(|&id| stream.push(id)).collect();
@@ -234,8 +233,8 @@ impl Tokenizer {
         text
     }
 
-    /// Appends the bytes of one token; they may end inside a character. Ids outside the vocabulary
-    /// have none. Whether the token is one of the text's.
+    /// Appends the bytes of one token, which may end inside a character. Ids outside the vocabulary
+    /// have none. Returns whether the token belongs to the text.
     pub(in crate::text) fn append_bytes(
         &self,
         id: u32,
@@ -260,12 +259,12 @@ impl Tokenizer {
         true
     }
 
-    /// Whether encoding puts a space before a text, which decoding takes away again.
+    /// Whether encoding adds a space before a text, which decoding removes again.
     pub(in crate::text) fn adds_space_prefix(&self) -> bool {
         matches!(&self.model, Model::SentencePiece(model) if model.add_space_prefix)
     }
 
-    /// What the text of all tokens goes through, in pieces as it comes.
+    /// Processes the text of all tokens, as pieces of it arrive.
     pub(in crate::text) fn whole_text(&self, position: Position) -> WholeText {
         match &self.model {
             Model::Library(model) => model.decoders.whole(position),
@@ -283,12 +282,12 @@ impl Tokenizer {
         }
     }
 
-    /// Whether a token carries no text of its own: a control token, or the unknown one.
+    /// Whether a token carries no text: a control token, or the unknown token.
     pub fn is_special(&self, id: u32) -> bool {
         self.added.get(id).is_some_and(|(_, kind)| kind.is_special())
     }
 
-    /// Whether an id is only there to fill up the vocabulary: no text becomes it.
+    /// Whether an id only fills up the vocabulary: no text is encoded as it.
     pub fn is_unused(&self, id: u32) -> bool {
         self.added.get(id).is_some_and(|(_, kind)| kind == TokenKind::Unused)
     }
@@ -303,7 +302,7 @@ impl Tokenizer {
         self.bos
     }
 
-    /// The token that the model file asks every text to begin with.
+    /// The token with which the model file asks every text to begin.
     pub fn first(&self) -> Option<u32> {
         self.bos.filter(|_| self.add_bos)
     }
@@ -313,14 +312,14 @@ impl Tokenizer {
         self.eos
     }
 
-    /// Every token that ends an answer, in ascending order: those the file names, and those of
-    /// well-known name.
+    /// Every token that ends an answer, in ascending order: those that the file names, and those
+    /// with a well-known spelling.
     pub fn end_of_turn(&self) -> &[u32] {
         &self.end_of_turn
     }
 }
 
-/// The error for a folder without `tokenizer.json`, which says what there is instead.
+/// The error for a folder without `tokenizer.json`; it says which other files the folder has.
 fn missing(folder: &Folder) -> Result<Error> {
     let mut slow = vec![];
     for name in

@@ -1,4 +1,4 @@
-//! Many short texts with their ids, in one allocation each way.
+//! Many short texts with their ids, in one allocation for each direction.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -6,22 +6,22 @@ use crate::format::Strings;
 
 const EMPTY: u32 = u32::MAX;
 
-/// A table from id to text, and a hash index from text to id that holds ids alone: a vocabulary of
-/// 262144 pieces takes its text once, plus 4 bytes a piece for where it ends and 8 for the index.
+/// A table from id to text, and a hash index from text to id that stores only ids: a vocabulary of
+/// 262144 pieces stores its text once, plus 4 bytes for each piece's end and 8 for the index.
 #[derive(Clone, Debug)]
 pub(in crate::text) struct Vocabulary {
     text: String,
     ends: Vec<u32>,
     /// Open addressing, at most half full; the length is a power of two.
     slots: Vec<u32>,
-    /// Randomly keyed: a hostile file must not be able to choose colliding texts.
+    /// Randomly keyed, so that a malicious file cannot choose colliding texts.
     hasher: RandomState,
     longest: usize,
 }
 
 impl Vocabulary {
-    /// All of `tokens` by id; only those `findable` by text, which those that are no text never
-    /// are. Of equal texts the last one is found. `None` if there are more than 2^32 - 2 tokens or
+    /// Stores all of `tokens` by id; only the `findable` ones that are valid UTF-8 can be found by
+    /// text. The last of equal texts is found. `None` if there are more than 2^32 - 2 tokens or
     /// bytes.
     pub fn new(tokens: &Strings, findable: impl Fn(u32) -> bool) -> Option<Self> {
         let bytes: usize = tokens.iter().map(str::len).sum();
@@ -62,7 +62,7 @@ impl Vocabulary {
         Some(self.slots[self.slot(text)]).filter(|&id| id != EMPTY)
     }
 
-    /// The slot that holds `text`, or the empty one where it would go.
+    /// The slot that holds `text`, or the empty slot where it belongs.
     fn slot(&self, text: &str) -> usize {
         let mask = self.slots.len() - 1;
         let mut slot = self.hasher.hash_one(text) as usize & mask;

@@ -57,7 +57,8 @@ impl Dataset {
         let evaluated = if validation > 0.0 { context + 1 } else { 0 };
         if split <= 2 * context || tokens - split < evaluated {
             return Err(Error::data(format!(
-                "the text has {tokens} tokens; learning and evaluation need at least {} and {evaluated}",
+                "the text has {tokens} tokens; learning and evaluation need at least {} and \
+                 {evaluated}",
                 2 * context + 1,
             )));
         }

@@ -9,8 +9,10 @@ use serde_json::{Map, Value};
 pub(in crate::train) const READ: u32 = 1 << 31;
 
 /// The supported forms of a line, for messages.
-const FORMS: &str = "{\"prompt\": …, \"response\" or \"completion\": …}, {\"messages\": [{\"role\": …, \"content\": …}, …]}, \
-     {\"conversations\": [{\"from\": …, \"value\": …}, …]}, {\"instruction\": …, \"input\": …, \"output\": …} nor {\"text\": …}";
+const FORMS: &str = "{\"prompt\": …, \"response\" or \"completion\": …}, {\"messages\": \
+    [{\"role\": …, \"content\": …}, …]}, {\"conversations\": [{\"from\": …, \"value\": …}, …]}, \
+    {\"instruction\": …, \"input\": \
+     …, \"output\": …} nor {\"text\": …}";
 
 /// One example, and the place in its file for messages.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,8 +131,8 @@ fn by_template(
         let (asked, answer) = match (before.strip_prefix(&done), after.strip_prefix(&before)) {
             (Some(asked), Some(answer)) => (asked, answer.trim_end()),
             _ => {
-                let message = "the chat template writes earlier messages anew when later ones follow; give \
-                               examples of one prompt and one response";
+                let message = "the chat template writes earlier messages anew when later ones \
+                    follow; give examples of one prompt and one response";
                 return Err(Error::data(message));
             }
         };
