@@ -4,7 +4,7 @@
 //! ```
 //! use kaiwu::workbench::{cases, list};
 //!
-//! List the kernels without a device.
+//! // List the kernels without a device.
 //! for kernel in list(&cases::on_host()?, None) {
 //!     println!("{}: {} strategies", kernel.kernel, kernel.strategies.len());
 //! }
