@@ -1,13 +1,12 @@
-//! Host conversion between stored weights and `f32`, in plain loops: the reference for every kernel
-//! that reads blocks. What a block looks like is its [`Format`]'s business.
+//! Conversion between stored weights and `f32` on the host, in plain loops: the reference for every
+//! kernel that reads blocks. The contents of a block are defined by its [`Format`].
 
 use super::quant::Format;
 
-/// Turns whole blocks of `format` into `out`, one `f32` a weight.
+/// Decodes whole blocks of `format` into `out`, one `f32` for each weight.
 ///
 /// # Errors
-/// If `bytes` is not exactly the size of `out.len()` weights; the message lacks the name of the
-/// tensor.
+/// If `bytes` is not exactly the size of `out.len()` weights. The message does not name the tensor.
 pub fn dequantise(format: impl AsRef<Format>, bytes: &[u8], out: &mut [f32]) -> Result<(), String> {
     let format = format.as_ref();
     let &Format { name, block_len, block_bytes, .. } = format;
@@ -26,12 +25,12 @@ pub fn dequantise(format: impl AsRef<Format>, bytes: &[u8], out: &mut [f32]) -> 
     Ok(())
 }
 
-/// Turns weights into blocks of `format`, each rounded to the nearest value its block can hold.
-/// There is no search for better steps: this makes weights of every type for tests and benches, not
-/// models to ship, for which there is [`quantize`](super::quantize::quantize).
+/// Encodes weights into blocks of `format`, each rounded to the nearest value that its block can
+/// hold. There is no search for better steps, so this makes weights for tests and benchmarks; for
+/// models to distribute see [`quantize`](super::quantize::quantize).
 ///
 /// # Panics
-/// If the weights are not whole blocks.
+/// If the number of weights is not a multiple of the block length.
 #[track_caller]
 pub fn quantise(format: impl AsRef<Format>, weights: &[f32]) -> Vec<u8> {
     let format = format.as_ref();

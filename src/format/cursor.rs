@@ -1,6 +1,6 @@
-//! A bounds-checked reader of little-endian values; its errors say which byte of the file.
+//! A bounds-checked reader of little-endian values, whose errors name the byte offset in the file.
 
-/// What reading yields; the error says what and where, and lacks only the file's path.
+/// The result of reading; the error says what is wrong and where, without the path of the file.
 pub(super) type Parsed<T> = std::result::Result<T, String>;
 
 /// Reads forward through the bytes of a file, never past their end.
@@ -55,13 +55,13 @@ impl<'a> Cursor<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// A GGUF string as it is stored: its length in bytes (u64), then the bytes.
+    /// A GGUF string as stored: its length in bytes (u64), followed by the bytes.
     pub(super) fn string_bytes(&mut self) -> Parsed<&'a [u8]> {
         let length = self.u64()?;
         self.take(length)
     }
 
-    /// A GGUF string that has to be UTF-8: a name.
+    /// A GGUF string that must be UTF-8, such as a name.
     pub(super) fn string(&mut self) -> Parsed<&'a str> {
         let bytes = self.string_bytes()?;
         let at = self.at - bytes.len();
@@ -73,8 +73,8 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// Fails unless `count` items of at least `each` bytes can follow: the check before any
-    /// allocation by count.
+    /// Fails unless `count` items of at least `each` bytes can follow. Called before memory is
+    /// allocated by a count from the file.
     pub(super) fn expect_room(&self, count: u64, each: u64, what: &str) -> Parsed<usize> {
         let most = self.remaining() / each;
         if count > most {
@@ -90,7 +90,7 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Text from a file as it may appear in a message: quoted, control characters escaped, cut to a
+/// Text from a file in a form for messages: quoted, with control characters escaped, and cut to a
 /// readable length.
 pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 80;

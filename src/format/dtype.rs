@@ -1,4 +1,4 @@
-//! What can be asked of the type of a tensor: names, numbers, sizes.
+//! Names, numbers and sizes of tensor types.
 
 use super::quant::Format;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 pub use super::quant::DType;
 
 impl DType {
-    /// The name GGUF tools print, such as `Q4_K`.
+    /// The name that GGUF tools print, such as `Q4_K`.
     pub const fn name(self) -> &'static str {
         self.format().name
     }
@@ -16,24 +16,24 @@ impl DType {
         self.format().ggml_id
     }
 
-    /// Consecutive weights of a row in one block: 1 for floats, else 32 or 256.
+    /// Consecutive weights in a block of a row: 1 for floats, else 32 or 256.
     pub const fn block_len(self) -> usize {
         self.format().block_len
     }
 
-    /// Bytes of one block.
+    /// Bytes in one block.
     pub const fn block_bytes(self) -> usize {
         self.format().block_bytes
     }
 
-    /// Bytes of `elements` weights; `None` if they are not whole blocks or the size does not fit 64
-    /// bits.
+    /// Bytes of `elements` weights; `None` if they are not whole blocks or the size does not fit in
+    /// 64 bits.
     pub const fn bytes_for(self, elements: u64) -> Option<u64> {
         self.format().bytes_for(elements)
     }
 
-    /// The type with this number in a GGUF tensor table, if it is supported; else see
-    /// [`ggml_type_name`].
+    /// The type with this number in a GGUF tensor table; `None` if it is not supported.
+    /// [`ggml_type_name`] gives the name of any number.
     pub fn from_ggml(id: u32) -> Option<DType> {
         Self::ALL.into_iter().find(|dtype| dtype.ggml_id() == id)
     }
@@ -56,7 +56,7 @@ impl fmt::Display for DType {
     }
 }
 
-/// The name of any ggml type number, supported or not, so that an error can say more than a number.
+/// The name of any ggml type number, supported or not, for error messages.
 pub fn ggml_type_name(id: u32) -> String {
     if let Some(dtype) = DType::from_ggml(id) {
         return dtype.name().to_owned();

@@ -1,17 +1,17 @@
-//! Files that may be there or not. What cannot be looked at is not taken for missing.
+//! Reads optional files. An error while looking for a file does not count as its absence.
 
 use crate::error::{Error, Result};
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Real configurations have some kilobytes, real indexes a megabyte, real tokenizers some tens of
-/// them.
+/// The largest file that is read. Real configurations have several kilobytes, indexes a megabyte,
+/// and tokenizers tens of megabytes.
 const MOST_BYTES: u64 = 256 << 20;
 
-/// Whether there is a file or folder of this path.
+/// Whether a file or folder exists at this path.
 ///
 /// # Errors
-/// If that cannot be told, or a link leads to nothing.
+/// If that cannot be determined, or a link leads to nothing.
 pub(crate) fn is_there(path: &Path) -> Result<bool> {
     match std::fs::metadata(path) {
         Ok(_) => Ok(true),
@@ -28,10 +28,10 @@ pub(crate) fn is_there(path: &Path) -> Result<bool> {
     }
 }
 
-/// All of a small file.
+/// Reads a whole small file.
 ///
 /// # Errors
-/// If it cannot be read, or is absurdly large.
+/// If it cannot be read, or is larger than any file of its kind.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     let bytes = std::fs::metadata(path).map_err(Error::io("open", path))?.len();
     if bytes > MOST_BYTES {
@@ -41,10 +41,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(Error::io("read", path))
 }
 
-/// All of a small file, if it is there.
+/// Reads a whole small file; `None` if it does not exist.
 ///
 /// # Errors
-/// If it cannot be looked at or read, or is larger than any file of its kind.
+/// If it cannot be read, or is larger than any file of its kind.
 pub(super) fn opt_read(path: &Path) -> Result<Option<Vec<u8>>> {
     if is_there(path)? { read(path).map(Some) } else { Ok(None) }
 }

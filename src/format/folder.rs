@@ -1,5 +1,5 @@
-//! A model as Hugging Face stores it: a folder with `config.json`, weights in one or several
-//! safetensors files, and the tokenizer's files.
+//! Models in the layout of Hugging Face: a folder with `config.json`, one or several safetensors
+//! files, and the tokenizer's files.
 
 use super::blocks;
 use super::cursor::shown;
@@ -27,17 +27,17 @@ pub struct Folder {
     config: Map<String, Value>,
     shards: Vec<Mapped>,
     tensors: Vec<TensorInfo>,
-    /// Indices into `tensors`.
+    /// Indices into `tensors`, by name.
     names: HashMap<String, usize>,
-    /// Tensors of other tasks than text, which were left out, as the files call them.
+    /// Names in the files of tensors for tasks other than text, which are not loaded.
     left_out: Vec<String>,
     ignored: Ignored,
-    /// Whether the output matrix repeats the embedding table; looked up when it is first asked for.
+    /// Whether the output matrix equals the embedding table, computed on first use.
     output_repeats: OnceLock<bool>,
 }
 
 impl Folder {
-    /// Reads the configuration and the tables of the weight files; the weights are not touched.
+    /// Reads the configuration and the tensor tables of the weight files, but not the weights.
     ///
     /// # Errors
     /// If a file is missing or damaged.
@@ -45,7 +45,7 @@ impl Folder {
         Self::open_ignoring(path, Ignored::default())
     }
 
-    /// Reads what [`Folder::open`] reads, and lets these fields and tensors pass.
+    /// Opens a folder like [`Folder::open`], without refusing the fields and tensors in `ignored`.
     ///
     /// # Errors
     /// If a file is missing or damaged.
@@ -63,7 +63,7 @@ impl Folder {
         for (file, name) in files.iter().enumerate() {
             let (mapped, entries) = shard::open(&path.join(name))?;
             for entry in entries {
-                // With an index, the file that it names has the tensor.
+                // With an index, only the file that it names counts.
                 if wanted.as_ref().is_some_and(|wanted| wanted.get(&entry.name) != Some(&file)) {
                     continue;
                 }
@@ -73,7 +73,7 @@ impl Folder {
                 match names::purpose(&model_type, &entry.name) {
                     Purpose::Nothing => continue,
                     Purpose::CacheScale if is_one(&mapped, &entry) => continue,
-                    // What has a place in a model is not left out by accident.
+                    // Tensors that a model uses are never skipped by accident.
                     Purpose::Text | Purpose::CacheScale
                         if ignored.has_tensor(&entry.name)
                             && !names::is_known(&model_type, &entry.name) =>
@@ -114,17 +114,17 @@ impl Folder {
         })
     }
 
-    /// What is let pass.
+    /// The fields and tensors that are ignored on request.
     pub fn ignored(&self) -> &Ignored {
         &self.ignored
     }
 
-    /// Tensors of the files for other tasks than text, such as judging it.
+    /// Tensors in the files for tasks other than text, such as scoring it.
     pub fn left_out(&self) -> &[String] {
         &self.left_out
     }
 
-    /// Whether there is an output matrix that is the embedding table, byte for byte.
+    /// Whether the output matrix equals the embedding table, byte for byte.
     pub fn output_repeats(&self) -> bool {
         *self.output_repeats.get_or_init(|| {
             let both = ["token_embd.weight", "output.weight"].map(|name| self.opt_tensor(name));
@@ -136,17 +136,17 @@ impl Folder {
         })
     }
 
-    /// The folder.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What `config.json` says.
+    /// The contents of `config.json`.
     pub fn config(&self) -> &Map<String, Value> {
         &self.config
     }
 
-    /// `model_type` of the configuration.
+    /// The field `model_type` of the configuration.
     ///
     /// # Errors
     /// If it is missing.
@@ -156,64 +156,64 @@ impl Folder {
         })
     }
 
-    /// Bytes of all weight files.
+    /// Total bytes of the weight files.
     pub fn file_bytes(&self) -> u64 {
         self.shards.iter().map(|shard| shard.bytes().len() as u64).sum()
     }
 
-    /// All tensors under GGUF's names, in file order.
+    /// All tensors, named as in GGUF, in file order.
     pub fn tensors(&self) -> &[TensorInfo] {
         &self.tensors
     }
 
-    /// The tensor of this name, if there is one.
+    /// The tensor with this name, if there is one.
     pub fn opt_tensor(&self, name: &str) -> Option<&TensorInfo> {
         self.names.get(name).map(|&index| &self.tensors[index])
     }
 
-    /// The stored bytes of a tensor of this folder.
+    /// The stored bytes of a tensor in this folder.
     ///
     /// # Panics
-    /// May panic if `tensor` is not of this folder.
+    /// May panic if `tensor` does not belong to this folder.
     pub fn data(&self, tensor: &TensorInfo) -> &[u8] {
         let (start, end) = (tensor.offset as usize, (tensor.offset + tensor.bytes) as usize);
         &self.shards[tensor.file].bytes()[start..end]
     }
 
-    /// Lets the system drop the pages of a tensor's data, which are not needed for now. The data
-    /// stays readable.
+    /// Lets the system drop the memory pages of a tensor's data, which will not be needed soon. The
+    /// data stays readable.
     pub fn release(&self, tensor: &TensorInfo) {
         let (start, end) = (tensor.offset as usize, (tensor.offset + tensor.bytes) as usize);
         self.shards[tensor.file].release(start..end);
     }
 
-    /// Lets the system drop the pages of all of the weights' files.
+    /// Lets the system drop the memory pages of all weight files.
     pub fn release_all(&self) {
         self.shards.iter().for_each(|shard| shard.release(0..shard.bytes().len()));
     }
 
-    /// A JSON file of the folder with an object, if it is there.
+    /// A JSON object in a file of the folder; `None` if the file does not exist.
     ///
     /// # Errors
-    /// If it cannot be read or is no JSON object.
+    /// If the file cannot be read or is not a JSON object.
     pub fn opt_object(&self, name: &str) -> Result<Option<Map<String, Value>>> {
         let path = self.path.join(name);
         files::opt_read(&path)?.map(|bytes| json::object(&path, &bytes)).transpose()
     }
 
-    /// A JSON file of the folder, if it is there.
+    /// A JSON value in a file of the folder; `None` if the file does not exist.
     ///
     /// # Errors
-    /// If it cannot be read or is no JSON.
+    /// If the file cannot be read or is not JSON.
     pub fn opt_json(&self, name: &str) -> Result<Option<Value>> {
         let path = self.path.join(name);
         files::opt_read(&path)?.map(|bytes| json::parse(&path, &bytes)).transpose()
     }
 
-    /// A file of the folder, if it is there.
+    /// The bytes of a file in the folder; `None` if it does not exist.
     ///
     /// # Errors
-    /// If it cannot be read, or is absurdly large.
+    /// If the file cannot be read, or is larger than any file of its kind.
     pub fn opt_bytes(&self, name: &str) -> Result<Option<Vec<u8>>> {
         files::opt_read(&self.path.join(name))
     }
@@ -223,18 +223,18 @@ impl Folder {
         Error::damaged(&self.path, message)
     }
 
-    /// An error about what this folder asks for and this version cannot do.
+    /// An error about a feature that this folder needs and this version lacks.
     pub fn unsupported(&self, message: impl Into<String>) -> Error {
         Error::unsupported(&self.path, message)
     }
 
-    /// An error about one of its tensors.
+    /// An error about a tensor of this folder.
     pub fn tensor_error(&self, name: &str, message: impl Into<String>) -> Error {
         Error::damaged_at(&self.path, Place::Tensor(name.to_owned()), message)
     }
 }
 
-/// The folder and its counts.
+/// Shows the path and the counts.
 impl fmt::Debug for Folder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -261,7 +261,7 @@ fn info(file: &Mapped, entry: Entry, index: usize, model_type: &str) -> Result<T
         )));
     }
     let (name, mut shape) = (names::gguf_name(model_type, &name), shape);
-    // A vector, which some files have as a column.
+    // A vector, which some files store as a column.
     if name.ends_with("norm.weight") || name.ends_with(".bias") {
         while shape.len() > 1 && shape.last() == Some(&1) {
             shape.pop();
@@ -277,12 +277,12 @@ fn info(file: &Mapped, entry: Entry, index: usize, model_type: &str) -> Result<T
     })
 }
 
-/// Whether a tensor holds nothing but ones.
+/// Whether all values of a tensor are one.
 fn is_one(file: &Mapped, entry: &Entry) -> bool {
     let Ok(dtype) = entry.dtype else { return false };
     let data = &file.bytes()[entry.bytes.start as usize..entry.bytes.end as usize];
     let count: u64 = entry.shape.iter().product();
-    // One of each head at most; what is larger is something else.
+    // At most one value for each head; a larger tensor has another meaning.
     let mut values = vec![0.0; count.min(4096) as usize];
     count <= 4096
         && blocks::dequantise(dtype, data, &mut values).is_ok()

@@ -1,9 +1,9 @@
-//! GGUF, the file format of llama.cpp: metadata, a table of tensors, and their bytes, in one
-//! memory-mapped file or several.
+//! GGUF, the file format of llama.cpp: metadata, a table of tensors, and their bytes, in one or
+//! several memory-mapped files.
 //!
 //! Specification: `docs/gguf.md` of ggml-org/ggml. Versions 2 and 3 are read, little-endian.
-//! Everything is checked when the file is opened, so that afterwards each tensor of the table can
-//! be read without further ado.
+//! Everything is checked when the file is opened, so that each tensor in the table can be read
+//! afterwards without errors.
 
 use super::cursor::{Parsed, shown};
 use super::gguf_part::{Part, all_parts};
@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// An open GGUF file, or all parts of a model that is split into several.
+/// An open GGUF file, or all parts of a split model.
 pub struct Gguf {
     path: PathBuf,
     files: Vec<Mapped>,
@@ -33,8 +33,8 @@ pub struct Gguf {
 }
 
 impl Gguf {
-    /// Maps the file and reads its metadata and tensor table; the tensors' bytes are not touched.
-    /// A model in several files is given by any of them.
+    /// Maps the file and reads its metadata and tensor table, but not the tensors' bytes. A split
+    /// model is opened by the path of any part.
     ///
     /// # Errors
     /// If a file cannot be read, is not GGUF (the message says what it looks like instead), or is
@@ -71,17 +71,17 @@ impl Gguf {
         Ok(Gguf { path, files, version, metadata, keys, tensors, names, ignored })
     }
 
-    /// This model, with keys and tensors that are let pass.
+    /// This model with keys and tensors that are ignored on request.
     pub fn ignoring(self, ignored: Ignored) -> Self {
         Self { ignored, ..self }
     }
 
-    /// What is let pass.
+    /// The keys and tensors that are ignored on request.
     pub fn ignored(&self) -> &Ignored {
         &self.ignored
     }
 
-    /// The path it was opened by.
+    /// The path that the model was opened by.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -91,7 +91,7 @@ impl Gguf {
         self.files.iter().map(Mapped::path)
     }
 
-    /// The size of all files in bytes.
+    /// Total size of the files in bytes.
     pub fn file_bytes(&self) -> u64 {
         self.files.iter().map(|file| file.bytes().len() as u64).sum()
     }
@@ -101,43 +101,43 @@ impl Gguf {
         self.version
     }
 
-    /// All metadata, in file order; of a model in parts, the first one's without what is said of
+    /// All metadata in file order. For a split model, that of the first part without the keys about
     /// the parts.
     pub fn metadata(&self) -> &[(String, Value)] {
         &self.metadata
     }
 
-    /// The value of a metadata key.
+    /// The value of a metadata key, if present.
     pub fn get(&self, key: &str) -> Option<&Value> {
         find(&self.metadata, &self.keys, key, |(key, _)| key).map(|(_, value)| value)
     }
 
-    /// A non-negative integer of any width, if the key is there.
+    /// A non-negative integer of any width, if the key is present.
     pub fn opt_u32(&self, key: &str) -> Result<Option<u32>> {
         self.typed(key, "an integer of 0 to 2^32 - 1", Value::as_u32)
     }
 
-    /// A float, if the key is there.
+    /// A float, if the key is present.
     pub fn opt_f32(&self, key: &str) -> Result<Option<f32>> {
         self.typed(key, "a float", Value::as_f32)
     }
 
-    /// A string, if the key is there.
+    /// A string, if the key is present.
     pub fn opt_str(&self, key: &str) -> Result<Option<&str>> {
         self.typed(key, "a string", Value::as_str)
     }
 
-    /// A boolean, if the key is there.
+    /// A boolean, if the key is present.
     pub fn opt_bool(&self, key: &str) -> Result<Option<bool>> {
         self.typed(key, "a boolean", Value::as_bool)
     }
 
-    /// An array of any element type, if the key is there.
+    /// An array of any element type, if the key is present.
     pub fn opt_array(&self, key: &str) -> Result<Option<&Array>> {
         self.typed(key, "an array", Value::as_array)
     }
 
-    /// An array of strings, if the key is there.
+    /// An array of strings, if the key is present.
     pub fn opt_strings(&self, key: &str) -> Result<Option<&Strings>> {
         self.typed(key, "an array of strings", Value::as_strings)
     }
@@ -177,35 +177,35 @@ impl Gguf {
         &self.tensors
     }
 
-    /// The tensor of this name, if there is one.
+    /// The tensor with this name, if there is one.
     pub fn opt_tensor(&self, name: &str) -> Option<&TensorInfo> {
         find(&self.tensors, &self.names, name, |tensor| &tensor.name)
     }
 
-    /// The tensor of this name.
+    /// The tensor with this name.
     pub fn tensor(&self, name: &str) -> Result<&TensorInfo> {
         self.opt_tensor(name).ok_or_else(|| {
             self.path_error(format!("has no tensor {name:?}; choose a complete model file"))
         })
     }
 
-    /// The stored bytes of a tensor of this file.
+    /// The stored bytes of a tensor in this file.
     ///
     /// # Panics
-    /// May panic if `tensor` is not of this file.
+    /// May panic if `tensor` does not belong to this file.
     pub fn data(&self, tensor: &TensorInfo) -> &[u8] {
         &self.files[tensor.file].bytes()
             [tensor.offset as usize..(tensor.offset + tensor.bytes) as usize]
     }
 
-    /// Lets the system drop the pages of a tensor's data, which are not needed once it is on the
-    /// device. The data stays readable, from the file again.
+    /// Lets the system drop the memory pages of a tensor's data, which are not needed once it is on
+    /// the device. The data stays readable, from the file again.
     pub fn release(&self, tensor: &TensorInfo) {
         self.files[tensor.file]
             .release(tensor.offset as usize..(tensor.offset + tensor.bytes) as usize);
     }
 
-    /// Lets the system drop the pages of the whole file, the metadata's too.
+    /// Lets the system drop the memory pages of the whole file, including the metadata.
     pub fn release_all(&self) {
         self.files.iter().for_each(|file| file.release(0..file.bytes().len()));
     }
@@ -215,12 +215,12 @@ impl Gguf {
         Error::damaged(self.path(), message)
     }
 
-    /// An error about what this file asks for and this version cannot do.
+    /// An error about a feature that this file needs and this version lacks.
     pub fn unsupported(&self, message: impl Into<String>) -> Error {
         Error::unsupported(self.path(), message)
     }
 
-    /// An error about one of its tensors.
+    /// An error about a tensor of this file.
     pub fn tensor_error(&self, name: &str, message: impl Into<String>) -> Error {
         Error::damaged_at(self.path(), Place::Tensor(name.to_owned()), message)
     }
@@ -247,7 +247,7 @@ impl Gguf {
     }
 }
 
-/// The file and its counts; not the lists, which are long.
+/// Shows the path and the counts, without the long lists.
 impl fmt::Debug for Gguf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (metadata, tensors) = (self.metadata.len(), self.tensors.len());
@@ -260,7 +260,7 @@ impl fmt::Debug for Gguf {
     }
 }
 
-/// The order of the items by name; an error if a name comes twice.
+/// The indices of the items sorted by name; an error if a name occurs twice.
 pub(super) fn sorted_by<T>(items: &[T], what: &str, name: fn(&T) -> &String) -> Parsed<Vec<usize>> {
     let mut order: Vec<usize> = (0..items.len()).collect();
     order.sort_unstable_by_key(|i| name(&items[*i]));

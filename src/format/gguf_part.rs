@@ -1,4 +1,4 @@
-//! One GGUF file, read by itself, and the others that belong to it.
+//! Reads a single GGUF file and finds the other parts of a split model.
 
 use super::cursor::{Cursor, Parsed};
 use super::gguf::{find, sorted_by};
@@ -10,10 +10,10 @@ use super::tensor_table::{self, TensorInfo};
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// Where tensor data may start, unless `general.alignment` says otherwise.
+/// The default alignment of tensor data, which `general.alignment` overrides.
 const DEFAULT_ALIGNMENT: u32 = 32;
 
-/// One file, read by itself.
+/// A single file of a model.
 pub(super) struct Part {
     pub file: Mapped,
     pub version: u32,
@@ -58,7 +58,7 @@ impl Part {
     }
 }
 
-/// All parts of a model, of which `given` is one.
+/// Reads all parts of a split model, of which `given` is one.
 pub(super) fn all_parts(path: &Path, given: Part, split: Split) -> Result<Vec<Part>> {
     let mut given = Some(given);
     let mut parts = vec![];
@@ -110,7 +110,7 @@ pub(super) fn all_parts(path: &Path, given: Part, split: Split) -> Result<Vec<Pa
     }
 }
 
-/// Reads the magic and the version, and explains files of another kind.
+/// Reads the magic number and the version, and explains files of other kinds.
 fn read_version(cursor: &mut Cursor, file: &[u8]) -> Parsed<u32> {
     if file.is_empty() {
         return Err("is empty; fetch it again".into());
@@ -143,7 +143,7 @@ fn read_version(cursor: &mut Cursor, file: &[u8]) -> Parsed<u32> {
     }
 }
 
-/// Names what people take for GGUF files, by their first bytes, and says what to do.
+/// Recognises other kinds of files by their first bytes, and says what to do.
 fn other_kind(file: &[u8]) -> Option<&'static str> {
     const KINDS: [(&[u8], &str); 10] = [
         (

@@ -1,4 +1,4 @@
-//! Writing GGUF files, version 3: the counterpart of [`super::gguf`].
+//! Writes GGUF files in version 3: the counterpart of [`super::gguf`].
 //!
 //! Specification: `docs/gguf.md` of ggml-org/ggml.
 
@@ -8,22 +8,22 @@ use crate::error::{Error, Result};
 use crate::files::AtomicFile;
 use std::path::Path;
 
-/// Where tensor data starts, a multiple of it from the start of the file.
+/// Tensor data starts at multiples of this many bytes.
 const ALIGNMENT: u64 = 32;
 
-/// A tensor to be written.
+/// A tensor to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewTensor {
-    /// GGUF's name.
+    /// The tensor's name in GGUF.
     pub name: String,
     /// Sizes in elements, slowest axis first.
     pub shape: Vec<u64>,
-    /// How its elements are stored.
+    /// Storage type of the elements.
     pub dtype: DType,
 }
 
 impl NewTensor {
-    /// Bytes of its data; `None` where its rows are not whole blocks or the size overflows.
+    /// Bytes of the data; `None` if its rows are not whole blocks or the size overflows.
     pub fn bytes(&self) -> Option<u64> {
         let row = *self.shape.last()?;
         self.dtype.bytes_for(row)?;
@@ -32,12 +32,12 @@ impl NewTensor {
     }
 }
 
-/// Writes a file of these metadata and tensors to `path`. `data` gives the bytes of the tensor of
-/// an index, one after the other. The file appears under its name only once it is whole;
-/// `general.alignment` among the metadata is left out.
+/// Writes a file with this metadata and these tensors to `path`. `data` returns the bytes of the
+/// tensor with a given index, called in order. The file appears under its name only when it is
+/// complete. A key `general.alignment` in the metadata is ignored.
 ///
 /// # Errors
-/// When a tensor's bytes are not what its shape says, `data` fails, or the file cannot be written.
+/// When a tensor's bytes do not match its shape, `data` fails, or the file cannot be written.
 pub fn write_gguf(
     path: &Path,
     metadata: &[(String, Value)],
@@ -47,11 +47,11 @@ pub fn write_gguf(
     write_gguf_to(AtomicFile::create(path)?, metadata, tensors, data).map(|_| ())
 }
 
-/// Writes what [`write_gguf`] writes to a file that was begun, standard output for instance, and
-/// gives the count of bytes.
+/// Writes the contents of a [`write_gguf`] file to a writer, such as standard output, and returns
+/// the number of bytes.
 ///
 /// # Errors
-/// When a tensor's bytes are not what its shape says, `data` fails, or the file cannot be written.
+/// When a tensor's bytes do not match its shape, `data` fails, or the file cannot be written.
 pub fn write_gguf_to(
     mut file: AtomicFile,
     metadata: &[(String, Value)],
@@ -114,7 +114,7 @@ fn put_string(out: &mut Vec<u8>, text: impl AsRef<[u8]>) {
     put(out, text.as_ref());
 }
 
-/// The number of a value's type, and the value.
+/// Appends the number of a value's type, and the value.
 fn put_value(out: &mut Vec<u8>, value: &Value) {
     let mut number = |type_id: u32, bytes: &[u8]| {
         put(out, &type_id.to_le_bytes());
@@ -143,7 +143,7 @@ fn put_value(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-/// The number of the elements' type, how many there are, and the elements.
+/// Appends the number of the elements' type, their count, and the elements.
 fn put_array(out: &mut Vec<u8>, array: &Array) {
     fn numbers<const N: usize, T: Copy>(
         out: &mut Vec<u8>,

@@ -1,25 +1,25 @@
-//! What is let pass in a model's files by request, although it may change the result.
+//! Fields and tensors of a model's files that the user asks to ignore, although that may change
+//! results.
 
 use serde::{Deserialize, Serialize};
 
-/// Names of fields and of tensors that are not known, or not supported, and are not to be asked
-/// about.
+/// Names of unknown or unsupported fields and tensors that are ignored instead of refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ignored {
-    /// Fields of `config.json`, such as `rope_scaling.factor`, or keys of a GGUF file.
+    /// Fields of `config.json`, such as `rope_scaling.factor`, or keys in a GGUF file.
     pub fields: Vec<String>,
-    /// Parts of names of tensors, as the file has them or as GGUF calls them.
+    /// Parts of tensor names, either as in the file or as in GGUF.
     pub tensors: Vec<String>,
 }
 
 impl Ignored {
-    /// Whether a field of this name is let pass.
+    /// Whether a field with this name is ignored.
     pub fn has_field(&self, name: &str) -> bool {
         self.fields.iter().any(|field| field == name)
     }
 
-    /// Whether a tensor of this name is let pass.
+    /// Whether a tensor with this name is ignored.
     pub fn has_tensor(&self, name: &str) -> bool {
         self.tensors.iter().any(|part| !part.is_empty() && name.contains(part))
     }

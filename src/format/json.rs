@@ -1,5 +1,5 @@
-//! JSON as models' files have it: Python's `json` writes `NaN` and `Infinity`, which JSON has no
-//! words for.
+//! JSON in the variant of model files: Python's `json` writes `NaN` and `Infinity`, which JSON does
+//! not allow.
 
 use super::files;
 use crate::error::{Error, Result};
@@ -7,11 +7,11 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::path::Path;
 
-/// What Python writes for numbers that are none, the longest first.
+/// Python's words for values that are not finite, the longest first.
 const WORDS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
 
-/// JSON as Python writes it, with texts such as `"NaN"` in place of numbers that are none: what
-/// needs a number there can then say what it is instead.
+/// Python's JSON with strings such as `"NaN"` in place of such words, so that an error about a
+/// number can show what the file has instead.
 pub fn with_words(bytes: &[u8]) -> Cow<'_, [u8]> {
     let (mut changed, mut copied) = (vec![], 0);
     let (mut at, mut within) = (0, false);
@@ -40,10 +40,10 @@ pub fn with_words(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(changed)
 }
 
-/// A value of JSON, of the file at `path`.
+/// Parses JSON from the file at `path`.
 ///
 /// # Errors
-/// If the bytes are no JSON.
+/// If the bytes are not JSON.
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Value> {
     let strict = |bytes: &[u8]| serde_json::from_slice(bytes);
     strict(bytes)
@@ -56,18 +56,18 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Value> {
         })
 }
 
-/// The object in the file at `path`.
+/// Reads the JSON object in the file at `path`.
 ///
 /// # Errors
-/// If it cannot be read or holds no JSON object.
+/// If the file cannot be read or does not hold a JSON object.
 pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>> {
     object(path, &files::read(path)?)
 }
 
-/// The object that these bytes of the file at `path` hold.
+/// Parses a JSON object from the file at `path`.
 ///
 /// # Errors
-/// If they are no JSON object.
+/// If the bytes are not a JSON object.
 pub(super) fn object(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
     match parse(path, bytes)? {
         Value::Object(object) => Ok(object),
@@ -87,7 +87,7 @@ mod tests {
         let found = parsed(odd).unwrap();
         let wanted = serde_json::json!({ "a": "NaN", "b": ["Infinity", "-Infinity"], "NaN": "Infinity \" NaN", "c": -1 });
         assert_eq!(found, wanted);
-        // What is sound is left as it is, and what is damaged stays so.
+        // Valid text is unchanged, and damaged text stays damaged.
         assert!(matches!(with_words(br#"{"NaN": "a\\"}"#), Cow::Borrowed(_)));
         for damaged in ["{NaN", "Nan", "{\"a\": Infinit}", "\"NaN", "-", ""] {
             assert!(parsed(damaged).is_err(), "{damaged}");

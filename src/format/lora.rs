@@ -1,5 +1,5 @@
-//! Low-rank additions to a model's matrices (Hu et al. 2021, arXiv:2106.09685): adapters as PEFT
-//! stores them, as mlx-lm does, and as GGUF files.
+//! Low-rank additions to a model's matrices (LoRA; Hu et al. 2021, arXiv:2106.09685), as stored by
+//! PEFT, by mlx-lm, and in GGUF files.
 
 use super::blocks;
 use super::cursor::shown;
@@ -15,33 +15,32 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 const CONFIG: &str = "adapter_config.json";
-/// PEFT's name of the weights, and mlx-lm's.
+/// Names of the weight files of PEFT and of mlx-lm.
 const WEIGHTS: [&str; 2] = ["adapter_model.safetensors", "adapters.safetensors"];
 
-/// What is added to one matrix: y += scale · B (A x).
+/// The addition to one matrix: y += scale · B (A x).
 #[derive(Debug, Clone, PartialEq)]
 pub struct LowRank {
-    /// The matrix in GGUF's words, such as "blk.3.attn_q".
+    /// The matrix by its GGUF name, such as "blk.3.attn_q".
     pub name: String,
-    /// Rows of A, columns of B.
+    /// Number of rows of A and columns of B.
     pub rank: usize,
-    /// Columns of A.
+    /// Number of columns of A.
     pub inputs: usize,
-    /// Rows of B.
+    /// Number of rows of B.
     pub outputs: usize,
-    /// What B (A x) is multiplied by: in PEFT's words lora_alpha over the rank or its root, in
-    /// mlx-lm's `scale`.
+    /// Factor of B (A x): in PEFT lora_alpha divided by the rank or by its root, in mlx-lm `scale`.
     pub scale: f32,
-    /// [rank, inputs].
+    /// Matrix A [rank, inputs].
     pub a: Vec<f32>,
-    /// [outputs, rank].
+    /// Matrix B [outputs, rank].
     pub b: Vec<f32>,
-    /// Rows of B are in the order that GGUF files have them in, not in that of Hugging Face's
+    /// Whether the rows of B have the order of GGUF files instead of that of Hugging Face's
     /// checkpoints.
     pub gguf_order: bool,
 }
 
-/// An adapter's file, read.
+/// A LoRA adapter read from a file.
 #[derive(Debug, Clone)]
 pub struct Lora {
     path: PathBuf,
@@ -49,12 +48,12 @@ pub struct Lora {
 }
 
 impl Lora {
-    /// Reads a folder, or its file of weights, or a GGUF file, for a model of the family that GGUF
-    /// calls `architecture`.
+    /// Reads a folder, its weight file, or a GGUF file, for a model family with the GGUF name
+    /// `architecture`.
     ///
     /// # Errors
-    /// If it cannot be read, is damaged or of a kind that is not read, or asks for more than
-    /// low-rank additions to matrices.
+    /// If the file cannot be read, is damaged or of an unsupported kind, or has more than low-rank
+    /// additions to matrices.
     pub fn open(path: &Path, architecture: &str) -> Result<Self> {
         let is_folder = std::fs::metadata(path).map_err(Error::io("open", path))?.is_dir();
         let weights = if is_folder { weights_in(path)? } else { path.to_owned() };
@@ -86,7 +85,7 @@ impl Lora {
         Ok(Self { path: path.to_owned(), additions })
     }
 
-    /// What is added, by name.
+    /// The additions to the model's matrices.
     pub fn additions(&self) -> &[LowRank] {
         &self.additions
     }
@@ -96,13 +95,13 @@ impl Lora {
         Error::damaged(&self.path, message)
     }
 
-    /// An error about what this adapter asks for and this version cannot do.
+    /// An error about a feature that this adapter needs and this version lacks.
     pub fn unsupported(&self, message: impl Into<String>) -> Error {
         Error::unsupported(&self.path, message)
     }
 }
 
-/// The file of weights of a folder.
+/// Finds the weight file of a folder.
 fn weights_in(folder: &Path) -> Result<PathBuf> {
     if let Some(there) = WEIGHTS.iter().map(|name| folder.join(name)).find(|path| path.exists()) {
         return Ok(there);
@@ -130,7 +129,7 @@ fn weights_in(folder: &Path) -> Result<PathBuf> {
     }
 }
 
-/// The first bytes of a file, by which its kind is told.
+/// The first bytes of a file, which identify its kind.
 fn first_bytes(path: &Path) -> Result<Vec<u8>> {
     let mut start = vec![];
     let file = File::open(path).map_err(Error::io("open", path))?;
@@ -138,7 +137,7 @@ fn first_bytes(path: &Path) -> Result<Vec<u8>> {
     Ok(start)
 }
 
-/// Files that are programs for Python, or that it zips up.
+/// The error for files that contain Python programs, plain or zipped.
 fn pickled(path: &Path) -> Error {
     let is_npz = path.extension().is_some_and(|ending| ending == "npz");
     let message = if is_npz {
@@ -156,12 +155,12 @@ fn pickled(path: &Path) -> Error {
     Error::damaged(path, message)
 }
 
-/// The tensors of a safetensors file, as halves of what is added to matrices.
+/// The tensors of a safetensors file, each as one factor (A or B) of an addition.
 pub(super) struct Halves {
     file: Mapped,
     tensors: Vec<Entry>,
     modules: BTreeMap<String, [Option<Entry>; 2]>,
-    /// Matrices are stored as [inputs, outputs].
+    /// Whether matrices are stored as [inputs, outputs].
     pub transposed: bool,
 }
 
@@ -180,7 +179,7 @@ impl Halves {
         Error::damaged(self.file.path(), message)
     }
 
-    /// A tensor is one half of what is added to a module's matrix.
+    /// Stores a tensor as one factor of the addition to a module's matrix.
     pub(super) fn put(&mut self, module: String, half: usize, tensor: Entry) -> Result<()> {
         let place = &mut self.modules.entry(module).or_default()[half];
         match place.replace(tensor) {
@@ -191,7 +190,7 @@ impl Halves {
         }
     }
 
-    /// Joins the halves; `of` gives GGUF's name of a module, and the scale of a rank.
+    /// Combines the factors; `of` returns the GGUF name of a module, and the scale for a rank.
     pub(super) fn join(self, of: impl Fn(&str, usize) -> (String, f32)) -> Result<Vec<LowRank>> {
         let mut additions = vec![];
         for (module, halves) in &self.modules {
@@ -222,8 +221,8 @@ impl Halves {
     }
 }
 
-/// What is added to one matrix, if its `[rank, inputs]` and `[outputs, rank]` fit together and hold
-/// numbers.
+/// The addition to one matrix, if its factors `[rank, inputs]` and `[outputs, rank]` fit together
+/// and hold only finite numbers.
 pub(super) fn low_rank(
     name: String,
     scale: f32,
@@ -243,7 +242,7 @@ pub(super) fn low_rank(
     Ok(LowRank { name, rank, inputs, outputs, scale, a, b, gguf_order })
 }
 
-/// A matrix whose columns become its `rows` rows.
+/// Transposes a matrix, given the number of rows in the result.
 fn turned(values: &[f32], rows: usize) -> Vec<f32> {
     (0..rows).flat_map(|row| values.iter().skip(row).step_by(rows.max(1)).copied()).collect()
 }
@@ -256,7 +255,7 @@ fn floats(file: &Mapped, entry: &Entry) -> Result<Vec<f32>> {
         .dtype
         .clone()
         .map_err(|other| wrong(format!("it has type {other}; f32, f16 and bf16 are read")))?;
-    // The header was checked: elements and bytes agree, and the bytes are there.
+    // The header was checked: elements and bytes agree, and the bytes are in the file.
     let bytes = &file.bytes()[entry.bytes.start as usize..entry.bytes.end as usize];
     let mut values = vec![0.0; bytes.len() / dtype.block_bytes() * dtype.block_len()];
     blocks::dequantise(dtype, bytes, &mut values).map_err(wrong)?;

@@ -1,5 +1,5 @@
-//! Adapters in GGUF files, as llama.cpp's `convert_lora_to_gguf.py` writes them: to the matrix `X`
-//! belong `X.lora_a` and `X.lora_b`.
+//! Adapters in GGUF files, as llama.cpp's `convert_lora_to_gguf.py` writes them: the addition to
+//! the matrix `X` is in `X.lora_a` and `X.lora_b`.
 
 use super::blocks;
 use super::cursor::shown;
@@ -10,11 +10,11 @@ use crate::error::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Keys of an adapter that are read, or that say nothing of the result.
+/// Keys of an adapter that are read, or that do not affect the result.
 const KNOWN: [&str; 4] =
     ["adapter.type", "adapter.lora.alpha", "adapter.lora.task_name", "adapter.lora.prompt_prefix"];
 
-/// What a file adds to a model of a family.
+/// Reads the additions that a file makes to a model of a family.
 pub(super) fn read(path: &Path, architecture: &str) -> Result<Vec<LowRank>> {
     let gguf = Gguf::open(path)?;
     let kind = gguf.opt_str("general.type")?.unwrap_or("model");
@@ -82,7 +82,7 @@ pub(super) fn read(path: &Path, architecture: &str) -> Result<Vec<LowRank>> {
     Ok(additions)
 }
 
-/// Rows and columns; a single axis is a row.
+/// Rows and columns; a tensor with a single axis is a row.
 fn sizes(tensor: &TensorInfo) -> Option<[u64; 2]> {
     match tensor.shape[..] {
         [columns] => Some([1, columns]),

@@ -1,5 +1,5 @@
-//! Adapters as mlx-lm stores them: `adapter_config.json` and `adapters.safetensors`, with y +=
-//! scale · (x A) B, so that A is stored as [inputs, rank] and B as [rank, outputs].
+//! Adapters of mlx-lm: `adapter_config.json` and `adapters.safetensors`, with y += scale · (x A) B,
+//! so that A is stored as [inputs, rank] and B as [rank, outputs].
 
 use super::cursor::shown;
 use super::lora::{Halves, LowRank};
@@ -8,14 +8,14 @@ use crate::error::{Error, Result};
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// Whether a configuration is one of mlx-lm's, by what PEFT's do not have.
+/// Whether a configuration is one of mlx-lm, by fields that those of PEFT lack.
 pub(super) fn is_mlx_config(map: &Map<String, Value>) -> bool {
     !map.contains_key("peft_type")
         && (map.contains_key("lora_parameters") || map.contains_key("fine_tune_type"))
 }
 
-/// What the tensors of `weights` add to a model of a family, by what its configuration `config`
-/// says.
+/// Reads the additions that the tensors of `weights` make to a model of a family, with the settings
+/// in the file `config`.
 pub(super) fn read(
     weights: &Path,
     config: &Path,
@@ -35,8 +35,8 @@ pub(super) fn read(
     let scale = parameters.and_then(|parameters| parameters.get("scale")).and_then(Value::as_f64);
     let scale = scale.ok_or_else(|| wrong("lora_parameters.scale should be a number".into()))?;
     if parameters.is_some_and(|parameters| parameters.contains_key("alpha")) {
-        // Its first versions multiplied the scale with alpha over the rank; later ones read their
-        // files without that.
+        // The first versions of mlx-lm multiplied the scale with alpha over the rank; later ones
+        // read the same files without that factor.
         log::warn!(
             "{}: lora_parameters.alpha is left out of account, as mlx-lm does by now",
             config.display()

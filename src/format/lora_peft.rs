@@ -1,5 +1,4 @@
-//! Adapters as Hugging Face's PEFT stores them: `adapter_config.json` and
-//! `adapter_model.safetensors`.
+//! Adapters of Hugging Face's PEFT: `adapter_config.json` and `adapter_model.safetensors`.
 
 use super::cursor::shown;
 use super::lora::{Halves, LowRank};
@@ -9,7 +8,7 @@ use regex::Regex;
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// Settings that describe training or the file, and those that the tensors say themselves.
+/// Settings that describe training or the file, or repeat what the tensors show.
 const HARMLESS: &[&str] = &[
     "auto_mapping",
     "base_model_name_or_path",
@@ -28,8 +27,8 @@ const HARMLESS: &[&str] = &[
     "task_type",
 ];
 
-/// What the tensors of `weights` add to a model of a family, by what its configuration `config`
-/// says.
+/// Reads the additions that the tensors of `weights` make to a model of a family, with the settings
+/// in the file `config`.
 pub(super) fn read(
     weights: &Path,
     config: &Path,
@@ -65,13 +64,13 @@ pub(super) fn read(
     })
 }
 
-/// What the name of a tensor says.
+/// The parts of a tensor's name.
 #[derive(Debug, PartialEq)]
 struct Named {
     module: String,
-    /// A (0) or B (1).
+    /// Which factor it is: A (0) or B (1).
     half: usize,
-    /// The adapter's own name, which some tools leave in.
+    /// The adapter's own name, which some tools keep in tensor names.
     adapter: Option<String>,
 }
 
@@ -87,13 +86,13 @@ fn named(tensor: &str) -> Option<Named> {
     half(part).map(|half| Named { module: module.into(), half, adapter: Some(last.into()) })
 }
 
-/// The settings that change the result, by PEFT's names.
+/// The settings that change results, with PEFT's names.
 struct PeftConfig {
-    /// What is added is multiplied by this over the rank.
+    /// The scale is this divided by the rank.
     lora_alpha: f64,
-    /// Those of modules whose names match, the first that does.
+    /// Values of `lora_alpha` for modules that match an expression; the first match counts.
     alpha_pattern: Vec<(Regex, f64)>,
-    /// Divides by the root of the rank (Kalajdzievski 2023, arXiv:2312.03732).
+    /// Divide by the root of the rank instead (Kalajdzievski 2023, arXiv:2312.03732).
     use_rslora: bool,
 }
 
@@ -116,7 +115,7 @@ impl PeftConfig {
                 "changes the lengths of rows, which is not supported; merge it into the model",
             ));
         }
-        // Others take away from the base model what they begin with.
+        // Other initialisations subtract the initial addition from the base model.
         let begins = map.get("init_lora_weights").unwrap_or(&Value::Null);
         let plain = match begins {
             Value::Null | Value::Bool(_) => true,
@@ -158,8 +157,8 @@ impl PeftConfig {
             let alpha = alpha
                 .as_f64()
                 .ok_or_else(|| wrong("alpha_pattern", "has something else than numbers"))?;
-            // As PEFT holds an expression against the name of a module: all of it, or what follows
-            // a dot.
+            // PEFT matches an expression with the whole name of a module, or with the part after a
+            // dot.
             let expression =
                 Regex::new(&format!(r"^(?:.*\.)?(?:{pattern})$")).map_err(|error| {
                     let reason = error.to_string();

@@ -1,4 +1,4 @@
-//! A file mapped into memory, for reading.
+//! A file mapped into memory for reading.
 
 use crate::error::{Error, Result};
 use crate::platform::Map;
@@ -6,14 +6,14 @@ use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// A file's bytes, read as they are touched.
+/// The bytes of a file, read from disk on first access.
 pub(crate) struct Mapped {
     path: PathBuf,
     map: Map,
 }
 
 impl Mapped {
-    /// Maps `path`; `wanted` says in an error what should have been there.
+    /// Maps the file at `path`; `wanted` describes the expected file in errors.
     pub(crate) fn open(path: &Path, wanted: &str) -> Result<Self> {
         let kind = std::fs::metadata(path).map_err(Error::io("open", path))?;
         if !kind.is_file() {
@@ -32,7 +32,8 @@ impl Mapped {
         self.map.bytes()
     }
 
-    /// Lets the system drop the pages of these bytes. They stay readable, from the file again.
+    /// Lets the system drop the memory pages of these bytes. They stay readable, from the file
+    /// again.
     pub(crate) fn release(&self, bytes: Range<usize>) {
         if let Err(error) = self.map.release(bytes) {
             log::debug!("keeping pages of {}: {error}", self.path.display());

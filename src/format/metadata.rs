@@ -6,10 +6,10 @@ use super::cursor::{Cursor, Parsed, shown};
 use super::strings::Strings;
 use std::fmt;
 
-/// Arrays may hold arrays; deeper than this is damage.
+/// Arrays may be nested this deep; a deeper file is damaged.
 const MAX_ARRAY_DEPTH: u32 = 4;
 
-/// The specification's bound on the length of a key, in bytes.
+/// The specification's limit on the length of a key, in bytes.
 const MAX_KEY_BYTES: usize = 65535;
 
 /// A metadata value, typed as in the file.
@@ -31,7 +31,7 @@ pub enum Value {
     F64(f64),
 }
 
-/// A metadata array: all elements have one type.
+/// A metadata array, whose elements have one type.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs)] // each variant is the type it names
 pub enum Array {
@@ -51,7 +51,7 @@ pub enum Array {
 }
 
 impl Value {
-    /// The name of the type, as messages use it: `u32`, `string`, `array`.
+    /// The name of the type in messages: `u32`, `string`, `array`.
     pub fn type_name(&self) -> &'static str {
         match self {
             Value::U8(_) => "u8",
@@ -70,7 +70,7 @@ impl Value {
         }
     }
 
-    /// Any integer type, if the value fits: converters differ in the width they write.
+    /// The value of any integer type, if it fits: converters differ in the width that they write.
     pub fn as_u32(&self) -> Option<u32> {
         match *self {
             Value::U8(v) => Some(v.into()),
@@ -85,7 +85,7 @@ impl Value {
         }
     }
 
-    /// Either float type, rounded to `f32`.
+    /// The value of either float type, rounded to `f32`.
     pub fn as_f32(&self) -> Option<f32> {
         match *self {
             Value::F32(v) => Some(v),
@@ -94,7 +94,7 @@ impl Value {
         }
     }
 
-    /// A boolean.
+    /// The value of a boolean.
     pub fn as_bool(&self) -> Option<bool> {
         match *self {
             Value::Bool(v) => Some(v),
@@ -102,7 +102,7 @@ impl Value {
         }
     }
 
-    /// A string.
+    /// The value of a string.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::String(v) => Some(v),
@@ -110,7 +110,7 @@ impl Value {
         }
     }
 
-    /// An array of any type.
+    /// The value of an array with elements of any type.
     pub fn as_array(&self) -> Option<&Array> {
         match self {
             Value::Array(v) => Some(v),
@@ -118,7 +118,7 @@ impl Value {
         }
     }
 
-    /// An array of strings.
+    /// The value of an array of strings.
     pub fn as_strings(&self) -> Option<&Strings> {
         match self {
             Value::Array(Array::String(v)) => Some(v),
@@ -152,7 +152,7 @@ impl Array {
         self.len() == 0
     }
 
-    /// Integers of any type, if all fit.
+    /// The elements of any integer type, if all of them fit.
     pub fn as_u32s(&self) -> Option<Vec<u32>> {
         fn fitting<T: Copy + TryInto<u32>>(list: &[T]) -> Option<Vec<u32>> {
             list.iter().map(|&n| n.try_into().ok()).collect()
@@ -190,8 +190,8 @@ impl Array {
     }
 }
 
-/// For messages and listings: a scalar as itself, a string quoted and cut short, an array as its
-/// type and length.
+/// Shows a value in messages and listings: a scalar as it is, a string quoted and cut short, an
+/// array as its type and length.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -212,8 +212,8 @@ impl fmt::Display for Value {
     }
 }
 
-/// The least bytes a key with its value takes: length and one byte of the key, the type, one byte
-/// of the value.
+/// The smallest size of a key with its value: the length and one byte of the key, the type, and one
+/// byte of the value.
 const MIN_ENTRY_BYTES: u64 = 8 + 1 + 4 + 1;
 
 /// Reads `count` keys with their values, in file order.
@@ -249,7 +249,7 @@ fn read_value(cursor: &mut Cursor, type_id: u32) -> Parsed<Value> {
         5 => Value::I32(i32::from_le_bytes(cursor.array()?)),
         6 => Value::F32(f32::from_le_bytes(cursor.array()?)),
         7 => Value::Bool(read_bool(cursor.array()?)?),
-        // Descriptions in other encodings are no reason not to read the rest.
+        // A description in another encoding is no reason to refuse the file.
         8 => Value::String(String::from_utf8_lossy(cursor.string_bytes()?).into_owned()),
         9 => Value::Array(read_array(cursor, 1)?),
         10 => Value::U64(cursor.u64()?),

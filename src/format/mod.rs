@@ -1,8 +1,8 @@
-//! Model files: bytes in, plain data out. Nothing here knows of the device.
+//! Model files, read into plain data. This module does not depend on the device.
 //!
-//! A [`Source`] is a model's file or folder. [`gguf`] reads a file's metadata and tensor table,
-//! [`folder`] those of a Hugging Face folder, [`quant`] has the formats weights are stored in, and
-//! [`blocks`] turns stored weights into `f32` and back.
+//! A [`Source`] is a model's file or folder. [`gguf`] and [`folder`] read the metadata and tensor
+//! tables of GGUF files and Hugging Face folders, [`quant`] defines the storage formats of weights,
+//! and [`blocks`] converts stored weights to `f32` and back.
 //!
 //! ```
 //! use kaiwu::format::Source;

@@ -1,32 +1,30 @@
-//! What Hugging Face calls the tensors of a model, in the words of GGUF: one table for each family.
-//!
-//! Names of `transformers`' modeling files, and those of llama.cpp's
-//! `gguf-py/gguf/tensor_mapping.py`.
+//! Maps Hugging Face's tensor names to those of GGUF, with one table for each family.
+//! Sources: the modeling files of `transformers`, and llama.cpp's `gguf-py/gguf/tensor_mapping.py`.
 
-/// A family's names: those of the whole model, and those of a block.
+/// The tensor names of a family: those of the whole model, and those of a block.
 struct Names {
-    /// `model_type`s begin with this.
+    /// Prefix of the `model_type`s of the family.
     model_type: &'static str,
     whole: &'static [(&'static str, &'static str)],
     block: &'static [(&'static str, &'static str)],
-    /// What is for pictures, which a text goes without: beginnings of names.
+    /// Prefixes of tensor names for image input, which text does not need.
     pictures: &'static [&'static str],
 }
 
-/// What a tensor is for.
+/// The purpose of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// The text that comes out, as far as can be told from its name.
+    /// Part of the computation of text, as far as its name shows.
     Text,
-    /// Nothing: it is computed here. Masks, positions, tables of sines.
+    /// Not needed, because it is computed when it is used: masks, positions, tables of sines.
     Nothing,
-    /// Another task, which begins where the language model ends: judging a text, or seeing.
+    /// Used by another task after the language model, such as scoring a text, or for images.
     OtherTask,
-    /// What a cache of eight-bit floats is scaled with.
+    /// The scale of a cache of eight-bit floats.
     CacheScale,
 }
 
-/// What checkpoints of any family carry along for no use: ends of names.
+/// Suffixes of tensor names that any family's checkpoints may contain and no model needs.
 const UNNEEDED: [&str; 10] = [
     "rotary_emb.inv_freq",
     "rotary_emb.original_inv_freq",
@@ -40,11 +38,11 @@ const UNNEEDED: [&str; 10] = [
     "._float_tensor",
 ];
 
-/// Parts that are added behind a model to judge texts: beginnings of names.
+/// Prefixes of tensors added after a model for scoring texts.
 const JUDGES: [&str; 6] =
     ["v_head.", "score.", "classifier.", "value_head.", "reward_head.", "regression_head."];
 
-/// Scales of cached values and keys, as vLLM and its kin name them: ends of names.
+/// Suffixes of the scales of cached keys and values, as vLLM and similar programs name them.
 const CACHE_SCALES: [&str; 4] =
     [".k_scale", ".v_scale", ".k_proj.output_scale", ".v_proj.output_scale"];
 
@@ -115,7 +113,7 @@ fn family(model_type: &str) -> &'static Names {
     known.into_iter().find(|names| model_type.starts_with(names.model_type)).unwrap_or(&LLAMA)
 }
 
-/// What a tensor of a model of this type is for.
+/// The purpose of a tensor in a model of this type.
 pub(super) fn purpose(model_type: &str, name: &str) -> Purpose {
     let part = name.strip_prefix("model.").unwrap_or(name);
     let begins = |starts: &[&str]| starts.iter().any(|start| part.starts_with(start));
@@ -128,12 +126,12 @@ pub(super) fn purpose(model_type: &str, name: &str) -> Purpose {
     }
 }
 
-/// Whether GGUF has a name for a tensor of a model of this type.
+/// Whether GGUF has a name for a tensor in a model of this type.
 pub(super) fn is_known(model_type: &str, name: &str) -> bool {
     translated(family(model_type), name).is_some()
 }
 
-/// GGUF's name for a tensor of a model of this type; the same name where the table has none.
+/// The GGUF name of a tensor in a model of this type; the name itself if the table lacks it.
 pub(super) fn gguf_name(model_type: &str, name: &str) -> String {
     translated(family(model_type), name).unwrap_or_else(|| name.to_owned())
 }
@@ -141,7 +139,7 @@ pub(super) fn gguf_name(model_type: &str, name: &str) -> String {
 fn translated(family: &Names, name: &str) -> Option<String> {
     let (stem, kind) =
         name.rsplit_once('.').filter(|(_, kind)| matches!(*kind, "weight" | "bias"))?;
-    // What the model is wrapped in, which differs between releases of one library.
+    // Remove the wrappers around the model, which differ between releases of `transformers`.
     let mut stem = stem;
     for wrapping in ["model.", "language_model.", "model.", "transformer."] {
         stem = stem.strip_prefix(wrapping).unwrap_or(stem);
@@ -190,7 +188,7 @@ mod tests {
             ("gpt2", "wpe.weight", "position_embd.weight"),
             ("qwen3_moe", "model.layers.2.mlp.gate.weight", "blk.2.ffn_gate_inp.weight"),
             ("qwen3_moe", "model.layers.2.mlp.experts.17.up_proj.weight", "blk.2.ffn_up.17.weight"),
-            // Strange to the table: left as they are.
+            // Names that the table lacks are unchanged.
             ("llama", "model.layers.0.self_attn.sinks", "model.layers.0.self_attn.sinks"),
             (
                 "llama",

@@ -1,6 +1,6 @@
-//! Weights into fewer bits, on all cores: models to ship, unlike [`super::blocks::quantise`].
+//! Quantises weights on all cores, for models to distribute, unlike [`super::blocks::quantise`].
 //!
-//! Steps and offsets are searched for where the format knows how ([`Format::search`]).
+//! Steps and offsets are searched for if the format supports it ([`Format::search`]).
 
 use super::blocks;
 use super::dtype::DType;
@@ -8,26 +8,26 @@ use super::quant::Format;
 use super::tensor_table::TensorInfo;
 use crate::platform::on_all_cores;
 
-/// What the matrices of a model are turned into.
+/// The target type of a model's matrices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Quantization {
-    /// 32-bit floats
+    /// 32-bit floats.
     F32,
-    /// Half-precision floats
+    /// Half-precision floats.
     F16,
-    /// 8.5 bits a weight
+    /// 8.5 bits for each weight.
     Q8_0,
-    /// 4.5 bits a weight in blocks of 32
+    /// 4.5 bits for each weight in blocks of 32.
     Q4_0,
-    /// 4.5 bits a weight in blocks of 256, with minima; where rows are not whole blocks, Q5_0
+    /// 4.5 bits for each weight in blocks of 256, with minima; Q5_0 if rows are not whole blocks.
     Q4K,
 }
 
-/// The largest weight whose step is a finite half in every type.
+/// The largest weight for which the step is a finite half in every type.
 const LARGEST_WEIGHT: f32 = 65504.0;
 
 impl Quantization {
-    /// The type it is named for.
+    /// The tensor type with the same name.
     pub fn dtype(self) -> DType {
         match self {
             Self::F32 => DType::F32,
@@ -38,7 +38,7 @@ impl Quantization {
         }
     }
 
-    /// `general.file_type` of a GGUF file, after ggml's `enum llama_ftype`.
+    /// The value of `general.file_type` in a GGUF file, from ggml's `enum llama_ftype`.
     pub fn file_type(self) -> u32 {
         match self {
             Self::F32 => 0,
@@ -49,9 +49,9 @@ impl Quantization {
         }
     }
 
-    /// What a tensor becomes. Vectors, norms, positions and routers stay as they are: they are
-    /// small and matter much. The matrix of the logits (`is_output`) keeps 8 bits where the others
-    /// get 4.
+    /// The type of a tensor after quantisation. Vectors, norms, positions and routers keep theirs,
+    /// because they are small and affect quality most. The output matrix (`is_output`) keeps 8 bits
+    /// where others get 4.
     pub fn for_tensor(self, tensor: &TensorInfo, is_output: bool) -> DType {
         let TensorInfo { name, shape, dtype, .. } = tensor;
         let kept = ["_norm", "position_embd", "token_types", "ffn_gate_inp"];
@@ -69,27 +69,27 @@ impl Quantization {
     }
 }
 
-/// The name of the matrix of the logits: the table of embeddings where the model has no other.
+/// The name of the output matrix: the embedding table if there is no separate one.
 pub fn output(tensors: &[TensorInfo]) -> &'static str {
     let untied = tensors.iter().any(|tensor| tensor.name == "output.weight");
     if untied { "output.weight" } else { "token_embd.weight" }
 }
 
-/// What each tensor of a model becomes.
+/// The types of a model's tensors after quantisation.
 pub fn plan(quantization: Quantization, tensors: &[TensorInfo]) -> Vec<DType> {
     let output = output(tensors);
     tensors.iter().map(|tensor| quantization.for_tensor(tensor, tensor.name == output)).collect()
 }
 
-/// Weights turned at a time by one thread.
+/// Weights converted in one step by a thread.
 const PIECE: usize = 1 << 16;
 
-/// Turns whole rows stored as `from` into `to`, on all cores. Rows that are of that type already
-/// stay as they are.
+/// Converts whole rows from type `from` to type `to`, on all cores. Rows that already have that
+/// type are copied.
 ///
 /// # Errors
-/// If the bytes are not whole blocks of `from`, the weights not whole blocks of `to`, or a weight
-/// is no number or too large for a step of half precision; the message lacks the name of the
+/// If the bytes are not whole blocks of `from`, the weights are not whole blocks of `to`, or a
+/// weight is not finite or too large for a half-precision step. The message does not name the
 /// tensor.
 pub fn convert(from: DType, bytes: &[u8], to: DType) -> Result<Vec<u8>, String> {
     if from == to {
@@ -124,11 +124,11 @@ pub fn convert(from: DType, bytes: &[u8], to: DType) -> Result<Vec<u8>, String> 
     Ok(out)
 }
 
-/// Turns weights into blocks of `dtype` on this thread.
+/// Quantises weights into blocks of `dtype` on this thread.
 ///
 /// # Errors
-/// If the weights are not whole blocks, or one is no number or too large for a step of half
-/// precision; the message lacks the name of the tensor.
+/// If the weights are not whole blocks, or a weight is not finite or too large for a half-precision
+/// step. The message does not name the tensor.
 pub fn quantize(dtype: DType, weights: &[f32]) -> Result<Vec<u8>, String> {
     let len = dtype.block_len();
     if !weights.len().is_multiple_of(len) {

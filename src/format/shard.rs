@@ -1,8 +1,8 @@
-//! One safetensors file: a JSON header with the tensors' places, then their bytes.
+//! A safetensors file: a JSON header with the positions of the tensors, followed by their bytes.
 //!
-//! Specification: the README of huggingface/safetensors. The crate checks that the header's tensors
-//! fill the file without gaps or overlaps; here the file is mapped and the types are those that
-//! weights have.
+//! Specification: the README of huggingface/safetensors. The `safetensors` crate checks that the
+//! tensors fill the file without gaps or overlaps; this module maps the file and accepts the types
+//! that weights have.
 
 use super::cursor::shown;
 use super::dtype::DType;
@@ -12,15 +12,15 @@ use safetensors::SafeTensors;
 use std::ops::Range;
 use std::path::Path;
 
-/// A tensor of a shard, of a type that may not be one of weights.
+/// A tensor in a safetensors file, possibly of an unsupported type.
 pub(super) struct Entry {
     /// The name in the file.
     pub name: String,
-    /// Sizes, slowest axis first.
+    /// Sizes in elements, slowest axis first.
     pub shape: Vec<u64>,
-    /// How it is stored, or the name of a type that is not read.
+    /// The storage type, or the name of an unsupported one.
     pub dtype: std::result::Result<DType, String>,
-    /// Its bytes, counted from the start of the file.
+    /// Range of its bytes, counted from the start of the file.
     pub bytes: Range<u64>,
 }
 
@@ -45,7 +45,7 @@ pub(super) fn open(path: &Path) -> Result<(Mapped, Vec<Entry>)> {
     let start = 8 + header as u64;
     let mut entries = vec![];
     for (name, info) in metadata.tensors() {
-        // The crate has checked these against the file's length; what is absurd all the same is
+        // The crate has checked these against the file's length; remaining inconsistencies are
         // refused here.
         let (from, to) = (info.data_offsets.0 as u64, info.data_offsets.1 as u64);
         let bytes = start.checked_add(from).zip(start.checked_add(to)).map(|(from, to)| from..to);
@@ -63,7 +63,7 @@ pub(super) fn open(path: &Path) -> Result<(Mapped, Vec<Entry>)> {
             safetensors::Dtype::BF16 => Ok(DType::BF16),
             other => Err(format!("{other:?}")),
         };
-        // A lone number is a row of one.
+        // A scalar becomes a row of one number.
         let mut shape: Vec<u64> = info.shape.iter().map(|&n| n as u64).collect();
         if shape.is_empty() {
             shape.push(1);

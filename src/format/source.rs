@@ -1,5 +1,4 @@
-//! Where a model comes from: a GGUF file or a Hugging Face folder. Tensors go by GGUF's names in
-//! both.
+//! A model's files: a GGUF file or a Hugging Face folder. Tensors have GGUF's names in both.
 
 use super::folder::Folder;
 use super::gguf::Gguf;
@@ -10,7 +9,7 @@ use crate::error::{Error, Result};
 use std::path::Path;
 use std::sync::Arc;
 
-/// An open model, not loaded. Cheap to clone.
+/// An opened model whose weights are not loaded yet. Cloning it is cheap.
 #[derive(Debug, Clone)]
 pub enum Source {
     /// A GGUF file.
@@ -32,20 +31,20 @@ impl From<&Source> for Source {
 }
 
 impl Source {
-    /// Opens a GGUF file, or a folder with a `config.json` and safetensors; the weights are not
-    /// touched.
+    /// Opens a GGUF file, or a folder with a `config.json` and safetensors, without reading the
+    /// weights.
     ///
     /// # Errors
-    /// If it cannot be read, is of another kind, or is damaged.
+    /// If it cannot be read, is of an unsupported kind, or is damaged.
     pub fn open(path: &Path) -> Result<Self> {
         Self::open_ignoring(path, &Ignored::default())
     }
 
-    /// Reads what [`Source::open`] reads, and lets pass what is given, though it may change the
-    /// result.
+    /// Opens a model like [`Source::open`], without refusing the fields and tensors in `ignored`,
+    /// although that may change results.
     ///
     /// # Errors
-    /// If it cannot be read, is of another kind, or is damaged.
+    /// If it cannot be read, is of an unsupported kind, or is damaged.
     pub fn open_ignoring(path: &Path, ignored: &Ignored) -> Result<Self> {
         let kind = std::fs::metadata(path).map_err(Error::io("open", path))?;
         if !kind.is_dir() {
@@ -54,7 +53,7 @@ impl Source {
         Ok(Self::Folder(Arc::new(Folder::open_ignoring(path, ignored.clone())?)))
     }
 
-    /// What is let pass.
+    /// The fields and tensors that are ignored on request.
     pub fn ignored(&self) -> &Ignored {
         match self {
             Self::Gguf(gguf) => gguf.ignored(),
@@ -62,7 +61,7 @@ impl Source {
         }
     }
 
-    /// The path it was opened by.
+    /// The path that the model was opened by.
     pub fn path(&self) -> &Path {
         match self {
             Self::Gguf(gguf) => gguf.path(),
@@ -70,7 +69,7 @@ impl Source {
         }
     }
 
-    /// Bytes of the weight files.
+    /// Total bytes of the weight files.
     pub fn file_bytes(&self) -> u64 {
         match self {
             Self::Gguf(gguf) => gguf.file_bytes(),
@@ -86,7 +85,7 @@ impl Source {
         }
     }
 
-    /// The tensor of this name, if there is one.
+    /// The tensor with this name, if there is one.
     pub fn opt_tensor(&self, name: &str) -> Option<&TensorInfo> {
         match self {
             Self::Gguf(gguf) => gguf.opt_tensor(name),
@@ -94,10 +93,10 @@ impl Source {
         }
     }
 
-    /// The tensor of this name.
+    /// The tensor with this name.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is no such tensor.
     pub fn tensor(&self, name: &str) -> Result<&TensorInfo> {
         match self {
             Self::Gguf(gguf) => gguf.tensor(name),
@@ -107,10 +106,10 @@ impl Source {
         }
     }
 
-    /// The stored bytes of a tensor of this source.
+    /// The stored bytes of a tensor in this source.
     ///
     /// # Panics
-    /// May panic if `tensor` is not of this source.
+    /// May panic if `tensor` does not belong to this source.
     pub fn data(&self, tensor: &TensorInfo) -> &[u8] {
         match self {
             Self::Gguf(gguf) => gguf.data(tensor),
@@ -118,8 +117,8 @@ impl Source {
         }
     }
 
-    /// Lets the system drop the pages of a tensor's data, which are not needed for now. The data
-    /// stays readable.
+    /// Lets the system drop the memory pages of a tensor's data, which will not be needed soon. The
+    /// data stays readable.
     pub fn release(&self, tensor: &TensorInfo) {
         match self {
             Self::Gguf(gguf) => gguf.release(tensor),
@@ -127,7 +126,7 @@ impl Source {
         }
     }
 
-    /// Lets the system drop all pages of the files, for instance when the weights are on the
+    /// Lets the system drop the memory pages of all files, for instance when the weights are on the
     /// device.
     pub fn release_all(&self) {
         match self {
@@ -141,12 +140,12 @@ impl Source {
         Error::damaged(self.path(), message)
     }
 
-    /// An error about what this source asks for and this version cannot do.
+    /// An error about a feature that this source needs and this version lacks.
     pub fn unsupported(&self, message: impl Into<String>) -> Error {
         Error::unsupported(self.path(), message)
     }
 
-    /// An error about one of its tensors.
+    /// An error about a tensor of this source.
     pub fn tensor_error(&self, name: &str, message: impl Into<String>) -> Error {
         Error::damaged_at(self.path(), Place::Tensor(name.to_owned()), message)
     }

@@ -1,27 +1,27 @@
-//! Models in several GGUF files, as `llama-gguf-split` of llama.cpp writes them: each has a share
-//! of the tensors, the first one has the metadata of all. They find one another by their names,
-//! `…-00001-of-00003.gguf`.
+//! Models split into several GGUF files, as `llama-gguf-split` of llama.cpp writes them. Each file
+//! has a part of the tensors, and the first one has the metadata of all. Parts find one another by
+//! their names, `…-00001-of-00003.gguf`.
 
 use super::cursor::Parsed;
 use super::metadata::Value;
 use std::path::{Path, PathBuf};
 
-/// Keys about the parts begin with this; they say nothing of the whole.
+/// Prefix of the keys about parts, which do not describe the whole model.
 pub(super) const KEYS: &str = "split.";
 
-/// Which part of how many a file is.
+/// The number of a part, and the count of parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Split {
-    /// From 0.
+    /// Number of this part, starting from 0.
     pub number: u32,
-    /// How many there are, 2 at least.
+    /// Number of parts, at least 2.
     pub count: u32,
-    /// Tensors of all parts, where the file says it.
+    /// Number of tensors in all parts, if the file states it.
     pub tensors: Option<u32>,
 }
 
 impl Split {
-    /// What a file's metadata says of it; `None` for a model in one file.
+    /// Reads a file's part number from its metadata; `None` for a model in one file.
     pub(super) fn read<'a>(get: impl Fn(&str) -> Option<&'a Value>) -> Parsed<Option<Self>> {
         let number = |key: &str| match get(key) {
             None => Ok(None),
@@ -44,7 +44,7 @@ impl Split {
         Ok(Some(Self { number: own, count, tensors: number("split.tensors.count")? }))
     }
 
-    /// The name of part `number`, if this is the path of one of the parts.
+    /// The path of part `number`, given the path of one of the parts.
     pub(super) fn part(&self, path: &Path, number: u32) -> Parsed<PathBuf> {
         let ending = |number: u32| format!("-{:05}-of-{:05}.gguf", number + 1, self.count);
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

@@ -1,30 +1,31 @@
-//! The tensor table of a GGUF file: names, shapes, types, and where the bytes lie.
+//! The tensor table of a GGUF file: names, shapes, types, and positions of the bytes.
 //!
 //! Specification: `docs/gguf.md` of ggml-org/ggml, "gguf_tensor_info_t".
 
 use super::cursor::{Cursor, Parsed, shown};
 use super::dtype::{DType, ggml_type_name};
 
-/// ggml's bound on the axes of a tensor.
+/// The most axes of a tensor in ggml.
 const MAX_AXES: u32 = 4;
 
-/// The least bytes an entry takes: the length of the name, axes, one axis, type, offset.
+/// The smallest size of an entry: the length of the name, the number of axes, one axis, the type,
+/// and the offset.
 const MIN_ENTRY_BYTES: u64 = 8 + 4 + 8 + 4 + 8;
 
-/// One tensor of a file.
+/// A tensor in a model's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TensorInfo {
-    /// GGUF's name, such as `blk.0.attn_q.weight`.
+    /// The tensor's name in GGUF, such as `blk.0.attn_q.weight`.
     pub name: String,
-    /// Sizes in elements, slowest axis first (ggml lists them in reverse): `[rows, columns]`. 1 to
-    /// 4 axes, none 0. In GGUF files the first of several is not 1: a matrix of one row has one
-    /// axis.
+    /// Sizes in elements, slowest axis first (ggml lists them in reverse): `[rows, columns]`. There
+    /// are 1 to 4 axes, none of size 0. In GGUF files the first of several axes is not 1: a matrix
+    /// with one row has one axis.
     pub shape: Vec<u64>,
-    /// How the elements are stored; the last axis is whole blocks.
+    /// Storage type of the elements; the last axis is a multiple of the block length.
     pub dtype: DType,
-    /// The first byte, counted from the start of the file.
+    /// Position of the first byte, counted from the start of the file.
     pub offset: u64,
-    /// Which of the model's files it is in: 0 unless it has several.
+    /// Index of the file that contains it; 0 unless the model is split.
     pub file: usize,
     /// Size in bytes.
     pub bytes: u64,
@@ -37,7 +38,7 @@ impl TensorInfo {
     }
 }
 
-/// Reads `count` entries; their offsets are still relative to the data section, which starts after
+/// Reads `count` entries. Their offsets are still relative to the data section, which starts after
 /// the table.
 pub(super) fn read_entries(cursor: &mut Cursor, count: u64) -> Parsed<Vec<TensorInfo>> {
     let count = cursor.expect_room(count, MIN_ENTRY_BYTES, "tensors")?;
@@ -72,7 +73,7 @@ fn read_entry(cursor: &mut Cursor, name: &str) -> Parsed<TensorInfo> {
             DType::supported()
         )
     })?;
-    // Which axes of 1 are written at the slow end is chance: ggml does not count them.
+    // The number of axes of size 1 at the slow end is arbitrary, because ggml does not count them.
     let ones = shape.iter().take(shape.len() - 1).take_while(|&&axis| axis == 1).count();
     shape.drain(..ones);
     let row = shape[shape.len() - 1];
@@ -90,8 +91,8 @@ fn read_entry(cursor: &mut Cursor, name: &str) -> Parsed<TensorInfo> {
     Ok(TensorInfo { name: name.to_owned(), shape, dtype, offset: cursor.u64()?, file: 0, bytes })
 }
 
-/// Makes offsets absolute, and checks that each tensor is aligned, inside the file, and alone on
-/// its bytes.
+/// Makes offsets absolute, and checks that each tensor is aligned, inside the file, and does not
+/// overlap with others.
 pub(super) fn place(
     tensors: &mut [TensorInfo],
     data_start: u64,

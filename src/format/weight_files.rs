@@ -1,4 +1,4 @@
-//! Which files of a folder have its weights.
+//! Finds the weight files of a folder.
 
 use super::cursor::shown;
 use super::files::is_there;
@@ -9,26 +9,26 @@ use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path};
 
-/// No model has more files.
+/// The most weight files; no real model has more.
 const MOST_SHARDS: usize = 4096;
 
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
-/// The files, and what an index expects of them.
+/// The weight files, and the contents that an index states.
 pub(super) struct WeightFiles {
-    /// Their names.
+    /// File names in the folder.
     pub files: Vec<String>,
-    /// Where there is an index, the file of each tensor.
+    /// Index of the file of each tensor, if there is an index.
     pub wanted: Option<BTreeMap<String, usize>>,
 }
 
 impl WeightFiles {
-    /// Looks for them. A single file counts before an index, which may be left over from a model
-    /// that was there before.
+    /// Finds the weight files. A single file takes precedence over an index, which may be left over
+    /// from an earlier model.
     ///
     /// # Errors
-    /// If there are none, or the index is damaged or names files that are not there.
+    /// If there are none, or the index is damaged or names missing files.
     pub(super) fn find(folder: &Path) -> Result<Self> {
         if is_there(&folder.join(SINGLE))? {
             return Ok(Self { files: vec![SINGLE.into()], wanted: None });
@@ -85,14 +85,15 @@ impl WeightFiles {
     }
 }
 
-/// One name, that leads to nowhere but into the folder.
+/// Whether the name stays inside the folder.
 fn is_plain(file: &str) -> bool {
     let mut parts = Path::new(file).components();
     matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
         && !file.contains(['\\', '/'])
 }
 
-/// The error for a folder that lacks what it should have: what there is instead, or else `otherwise`.
+/// The error for a folder that lacks a required file: what it contains instead, or else
+/// `otherwise`.
 pub(super) fn lacking(folder: &Path, message: String, otherwise: Option<&str>) -> Error {
     match instead(folder).or(otherwise.map(|what| (what.to_owned(), None))) {
         None => Error::damaged(folder, message),
@@ -103,7 +104,7 @@ pub(super) fn lacking(folder: &Path, message: String, otherwise: Option<&str>) -
     }
 }
 
-/// What a folder has that it could be about, in words, and what to do with it.
+/// Describes what a folder seems to contain instead of a model, and what to do with it.
 fn instead(folder: &Path) -> Option<(String, Option<Remedy>)> {
     let names = std::fs::read_dir(folder)
         .ok()?

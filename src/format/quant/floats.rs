@@ -1,11 +1,11 @@
-//! F32, F16 and BF16: a block is one number.
+//! F32, F16 and BF16, whose blocks are single numbers.
 
 use super::format::{Format, Layout, Share, Wgsl};
 use super::planes::{PackedRow, Plane, le16, le32};
 use super::rounding::half_at;
 use half::{bf16, f16};
 
-/// 32-bit floats, a column a texel.
+/// 32-bit floats, one column in a texel.
 pub(super) const F32: Format = Format {
     name: "F32",
     ggml_id: 0,
@@ -23,7 +23,7 @@ pub(super) const F32: Format = Format {
     wgsl: Wgsl { name: "f32", source: include_str!("../../../shaders/lib/f32.wgsl") },
 };
 
-/// Half precision, two columns a texel.
+/// Half precision, two columns in a texel.
 pub(super) const F16: Format = Format {
     name: "F16",
     ggml_id: 1,
@@ -37,7 +37,7 @@ pub(super) const F16: Format = Format {
     wgsl: Wgsl { name: "f16", source: include_str!("../../../shaders/lib/f16.wgsl") },
 };
 
-/// The upper halves of 32-bit floats, two columns a texel.
+/// The upper halves of 32-bit floats, two columns in a texel.
 pub(super) const BF16: Format = Format {
     name: "BF16",
     ggml_id: 30,
@@ -47,7 +47,7 @@ pub(super) const BF16: Format = Format {
     ..F16
 };
 
-/// Two columns a word, the first in its low half.
+/// Packs two columns in a word, the first in its low half.
 fn pack_halves(row: &[u8], packed: &mut PackedRow<'_>) {
     for (column, bytes) in row.chunks_exact(2).enumerate() {
         packed.put(Plane::Levels, column / 2, u32::from(le16(bytes, 0)) << (16 * (column % 2)));

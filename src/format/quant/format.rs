@@ -1,4 +1,4 @@
-//! What a format is: one value that says all there is to know about it.
+//! The description of a weight format: one value with everything that other code needs.
 
 use super::planes::PackedRow;
 
@@ -17,20 +17,20 @@ pub struct Format {
     pub ggml_id: u32,
     /// Weights in a block: 1 for floats, else 32 or 256.
     pub block_len: usize,
-    /// Bytes of a block.
+    /// Bytes in a block.
     pub block_bytes: usize,
-    /// Turns the bytes of one block into its weights.
+    /// Decodes the bytes of one block into its weights.
     pub dequantise: fn(block: &[u8], weights: &mut [f32]),
-    /// Appends a block of these weights, each rounded to the nearest value the block can hold.
+    /// Appends a block of these weights, each rounded to the nearest value that the block can hold.
     pub quantise: Quantise,
-    /// Does what `quantise` does with a search for the best steps: for models to ship. `None` where
-    /// rounding is all there is to do.
+    /// Encodes a block like `quantise`, with a search for the best steps, for models to distribute.
+    /// `None` if rounding already gives the best result.
     pub search: Option<Quantise>,
-    /// The planes of a matrix on the device.
+    /// The sizes of a matrix's planes on the device.
     pub layout: Layout,
-    /// Packs one row, given as the file stores it, into those planes.
+    /// Packs one row, given as stored in the file, into the planes.
     pub pack: fn(row: &[u8], packed: &mut PackedRow<'_>),
-    /// What unpacks it on the device.
+    /// The shader file that unpacks weights on the device.
     pub wgsl: Wgsl,
 }
 
@@ -41,8 +41,8 @@ impl AsRef<Format> for Format {
 }
 
 impl Format {
-    /// Bytes of `elements` weights; `None` if they are not whole blocks or the size does not fit 64
-    /// bits.
+    /// Bytes of `elements` weights; `None` if they are not whole blocks or the size does not fit in
+    /// 64 bits.
     pub const fn bytes_for(&self, elements: u64) -> Option<u64> {
         if !elements.is_multiple_of(self.block_len as u64) {
             return None;
@@ -51,36 +51,36 @@ impl Format {
     }
 }
 
-/// A shader file that gives `fetch`, `unpack` and `scales`: see `shaders/lib/matrix.wgsl`.
+/// A shader file with the functions `fetch`, `unpack` and `scales`: see `shaders/lib/matrix.wgsl`.
 #[derive(Debug, Clone, Copy)]
 pub struct Wgsl {
-    /// The name that shaders include it by: that of its file in `shaders/lib`.
+    /// The name under which shaders include it, which is that of its file in `shaders/lib`.
     pub name: &'static str,
-    /// Its text.
+    /// The text of the file.
     pub source: &'static str,
 }
 
-/// How many texels of each plane the columns of a matrix take. A texel is 16 bytes: a word of each
-/// of four neighbouring rows, or two halves of each.
+/// Texels in each plane for the columns of a matrix. A texel is 16 bytes: one word, or two halves,
+/// for each of four neighbouring rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
     /// The integer levels of the weights, or the weights themselves.
     pub levels: Share,
-    /// Bits of the levels that `levels` has no room for.
+    /// Additional bits of the levels.
     pub high: Share,
-    /// Steps and offsets, or what they are made of.
+    /// Steps and offsets, or their quantised form.
     pub scales: Share,
-    /// Steps of the scales.
+    /// Steps of the quantised scales.
     pub supers: Share,
 }
 
 impl Layout {
-    /// No texels in any plane, to begin from.
+    /// No texels in any plane, as a base for other layouts.
     pub const NONE: Self =
         Self { levels: Share::NONE, high: Share::NONE, scales: Share::NONE, supers: Share::NONE };
 }
 
-/// Texels of a plane for a count of blocks of 32 columns.
+/// Texels in a plane for a number of blocks of 32 columns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
     texels: usize,
@@ -88,15 +88,15 @@ pub struct Share {
 }
 
 impl Share {
-    /// No texels: the format has no such plane.
+    /// No texels, for a plane that the format does not have.
     pub const NONE: Self = Self::of(0, 1);
 
-    /// `texels` for `blocks` blocks of 32 columns, and as many where only some of these are there.
+    /// `texels` for every `blocks` blocks of 32 columns; an incomplete group takes as many.
     pub const fn of(texels: usize, blocks: usize) -> Self {
         Self { texels, blocks }
     }
 
-    /// Texels of `blocks` blocks of 32 columns of four rows.
+    /// Texels for `blocks` blocks of 32 columns in four rows.
     pub fn texels(self, blocks: usize) -> usize {
         self.texels * blocks.div_ceil(self.blocks)
     }

@@ -17,7 +17,7 @@ pub(super) const FORMAT: Format = Format {
     wgsl: Wgsl { name: "iq4_nl", source: include_str!("../../../shaders/lib/iq4_nl.wgsl") },
 };
 
-/// Closer to one another near zero, where most weights are.
+/// The levels lie closer together near zero, where most weights are.
 const LEVELS: [i8; 16] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
 fn dequantise(b: &[u8], out: &mut [f32]) {

@@ -1,11 +1,11 @@
-//! What the superblocks of 256 weights share.
+//! Functions shared by the K formats, whose superblocks have 256 weights.
 
 use super::planes::{PackedRow, Plane, le32};
 use super::rounding::{bounds, nearest, put_half};
 
-/// The 6-bit scale and min of group `g` (0..8) of Q4_K and Q5_K out of 12 bytes: the first four of
-/// each in the low bits of bytes 0..4 and 4..8, the last four as nibbles in bytes 8..12 with their
-/// upper two bits on top of the former.
+/// The 6-bit scale and min of group `g` (0..8) in Q4_K and Q5_K, from 12 bytes. The first four of
+/// each are in the low bits of bytes 0..4 and 4..8; the last four have their low nibbles in bytes
+/// 8..12 and their upper two bits above those of the first four.
 pub fn scale_and_min(s: &[u8], g: usize) -> (u8, u8) {
     if g < 4 {
         (s[g] & 63, s[g + 4] & 63)
@@ -14,8 +14,8 @@ pub fn scale_and_min(s: &[u8], g: usize) -> (u8, u8) {
     }
 }
 
-/// Steps and mins of eight groups, each rounded to 6 bits: appends `d`, `dmin` and 12 bytes, and
-/// returns the levels from 0 to `top` of all weights.
+/// Rounds the steps and mins of eight groups to 6 bits and appends `d`, `dmin` and 12 bytes.
+/// Returns the levels of all weights, from 0 to `top`.
 pub fn put_scales_and_mins(
     bytes: &mut Vec<u8>,
     block: &[f32],
@@ -44,7 +44,7 @@ pub fn put_scales_and_mins(
     q
 }
 
-/// Appends the low nibbles of 256 levels as Q4_K and Q5_K have them.
+/// Appends the low nibbles of 256 levels in the order of Q4_K and Q5_K.
 pub fn put_low_nibbles(bytes: &mut Vec<u8>, q: &[u8; 256]) {
     bytes.extend((0..128).map(|i| {
         let first = i / 32 * 64 + i % 32;
@@ -52,8 +52,8 @@ pub fn put_low_nibbles(bytes: &mut Vec<u8>, q: &[u8; 256]) {
     }));
 }
 
-/// Packs 128 bytes of nibbles as Q4_K and Q5_K have them: groups 2i and 2i + 1 share bytes 32i to
-/// 32i + 31.
+/// Packs 128 bytes of nibbles in the order of Q4_K and Q5_K: groups 2i and 2i + 1 share bytes 32i
+/// to 32i + 31.
 pub fn pack_low_nibbles(packed: &mut PackedRow<'_>, superblock: usize, nibbles: &[u8]) {
     for group in 0..8 {
         let level = |at: usize| nibbles[group / 2 * 32 + at] >> (4 * (group % 2)) & 15;
@@ -61,14 +61,14 @@ pub fn pack_low_nibbles(packed: &mut PackedRow<'_>, superblock: usize, nibbles: 
     }
 }
 
-/// Packs the 16 bytes that say the scales of a superblock.
+/// Packs the 16 bytes with the scales of a superblock.
 pub fn pack_scales(packed: &mut PackedRow<'_>, superblock: usize, scales: &[u8]) {
     for word in 0..4 {
         packed.put(Plane::Scales, superblock * 4 + word, le32(scales, 4 * word));
     }
 }
 
-/// Packs 32 bytes of which byte j has in bit g a bit of weight j of group g.
+/// Packs 32 bytes in which bit g of byte j belongs to weight j of group g.
 pub fn pack_high_bytes(packed: &mut PackedRow<'_>, superblock: usize, high: &[u8]) {
     for group in 0..8 {
         let bits = (0..32).fold(0, |bits, at| bits | u32::from(high[at] >> group & 1) << at);
@@ -76,13 +76,13 @@ pub fn pack_high_bytes(packed: &mut PackedRow<'_>, superblock: usize, high: &[u8
     }
 }
 
-/// The lowest two bits of weight `i` of Q2_K and Q3_K: those of weight 128h + 32r + j are pair r of
-/// byte 32h + j.
+/// The lowest two bits of weight `i` in Q2_K and Q3_K: weight 128h + 32r + j has pair r of byte 32h
+/// + j.
 pub fn low_pair(pairs: &[u8], i: usize) -> u8 {
     pairs[i / 128 * 32 + i % 32] >> (i / 32 % 4 * 2) & 3
 }
 
-/// Appends the lowest two bits of 256 levels as [`low_pair`] reads them.
+/// Appends the lowest two bits of 256 levels in the order that [`low_pair`] reads.
 pub fn put_low_pairs(bytes: &mut Vec<u8>, q: &[u8; 256]) {
     let byte = |i: usize| {
         (0..4).fold(0, |bits, r| bits | (q[i / 32 * 128 + r * 32 + i % 32] & 3) << (2 * r))
@@ -90,7 +90,7 @@ pub fn put_low_pairs(bytes: &mut Vec<u8>, q: &[u8; 256]) {
     bytes.extend((0..64).map(byte));
 }
 
-/// Packs 64 bytes of pairs as [`low_pair`] reads them.
+/// Packs 64 bytes of pairs in the order that [`low_pair`] reads.
 pub fn pack_low_pairs(packed: &mut PackedRow<'_>, superblock: usize, pairs: &[u8]) {
     for group in 0..8 {
         let pair = |at: usize| low_pair(pairs, group * 32 + at);

@@ -1,15 +1,14 @@
-//! The types weights are stored in: the table of them, and a file for each.
+//! The storage types of weights: a table of them, and a file for each.
 //!
-//! A file holds all that is particular to its format, as one [`Format`]: ggml's name and number,
-//! the size of a block, how a block becomes numbers and how numbers become a block, which planes a
-//! matrix has on the device and how a row is packed into them, and the WGSL that unpacks it there.
-//! `docs/adding.md` says how to add one.
+//! Each file describes its format as one [`Format`]: ggml's name and number, the size of a block,
+//! the conversion between blocks and numbers, the planes of a matrix on the device, the packing of
+//! rows into them, and the WGSL that unpacks them. `docs/adding.md` says how to add one.
 //!
-//! Layouts are those of ggml's `ggml-common.h`, numbers those of its `enum ggml_type`. Each
-//! `dequantise` follows `dequantize_row_*` of `ggml-quants.c` in the same order of `f32`
-//! operations, so that it agrees to the bit. All numbers are little-endian; `d`, `m` and `dmin` are
-//! f16. "Nibbles lo, hi" means that weights j and j + n/2 of a group of n share byte j, the first
-//! in its low half.
+//! Layouts are those of ggml's `ggml-common.h`, and numbers those of its `enum ggml_type`. Each
+//! `dequantise` follows `dequantize_row_*` of `ggml-quants.c` with the same order of `f32`
+//! operations, so that results are equal to the bit. All numbers are little-endian; `d`, `m` and
+//! `dmin` are f16. "Nibbles lo, hi" means that weights j and j + n/2 in a group of n share byte j,
+//! with the first in its low half.
 
 mod floats;
 mod format;
@@ -34,17 +33,17 @@ pub use planes::{PackedRow, Plane, Planes, pack_row};
 
 macro_rules! formats {
     ($($(#[$doc:meta])* $name:ident = $format:path,)*) => {
-        /// How the weights of a tensor are stored.
+        /// The storage type of a tensor's weights.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum DType {
             $($(#[$doc])* $name,)*
         }
 
         impl DType {
-            /// Every type.
+            /// All types.
             pub const ALL: [DType; [$(stringify!($name)),*].len()] = [$(DType::$name),*];
 
-            /// All that is particular to this type.
+            /// The description of this type.
             pub const fn format(self) -> &'static Format {
                 match self {
                     $(DType::$name => &$format,)*
@@ -81,6 +80,6 @@ formats! {
     Q2K = q2_k::FORMAT,
     /// 256 weights in 16 groups `d * scale * (q - 4)`, q of 3 bits, scale of 6, signed.
     Q3K = q3_k::FORMAT,
-    /// 32 weights `d * level`, one of 16 uneven levels each.
+    /// 32 weights `d * level`, each with one of 16 unevenly spaced levels.
     IQ4NL = iq4_nl::FORMAT,
 }

@@ -1,47 +1,47 @@
-//! From rows as files store them to the texels that shaders read.
+//! Packs rows in the layout of files into texels in the layout of shaders.
 //!
-//! `shaders/lib/matrix.wgsl` says what a texel holds: the same columns of four rows, so that
-//! packing is mostly a transposition. Every format fills up to four planes, one after the other in
-//! one tensor; its [`Layout`](super::Layout) says how large they are.
+//! `shaders/lib/matrix.wgsl` defines the contents of a texel: the same columns of four rows, so
+//! that packing is mostly a transposition. Every format fills up to four planes, one after the
+//! other in one tensor; their sizes are in its [`Layout`](super::Layout).
 
 use super::format::{Format, Layout};
 use std::ops::Range;
 
-/// A plane of a packed matrix.
+/// One of the planes of a packed matrix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plane {
     /// The integer levels of the weights, or the weights themselves.
     Levels,
-    /// Bits of the levels that do not fit there.
+    /// Additional bits of the levels.
     High,
-    /// Steps and offsets, or what they are made of.
+    /// Steps and offsets, or their quantised form.
     Scales,
-    /// Steps of the scales.
+    /// Steps of the quantised scales.
     Supers,
 }
 
-/// Planes of a matrix of `rows4 * 4` rows and `blocks * 32` columns. A plane is `[slot /
-/// 8][step][8]`.
+/// The planes of a matrix with `rows4 * 4` rows and `blocks * 32` columns. A plane has the layout
+/// `[slot / 8][step][8]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Planes {
-    /// Row groups of four.
+    /// Number of groups of four rows.
     pub rows4: usize,
-    /// Blocks of 32 columns.
+    /// Number of blocks of 32 columns.
     pub blocks: usize,
-    /// Steps along the columns of the levels, high bits, scales, and superblock steps.
+    /// Steps along the columns in the planes of levels, high bits, scales, and superblock steps.
     steps: [usize; 4],
-    /// First texel of the high bits.
+    /// Index of the first texel of the high bits.
     pub high: usize,
-    /// First texel of the scales.
+    /// Index of the first texel of the scales.
     pub scales: usize,
-    /// First texel of the superblock steps.
+    /// Index of the first texel of the superblock steps.
     pub supers: usize,
-    /// All texels.
+    /// Total texels.
     pub texels: usize,
 }
 
 impl Planes {
-    /// The planes of a matrix in `format`.
+    /// The planes of a matrix in this format.
     pub fn new(format: &Format, rows: usize, columns: usize) -> Self {
         let (rows4, blocks) = (rows.div_ceil(4), columns.div_ceil(32));
         let lanes = rows4.next_multiple_of(16);
@@ -59,8 +59,8 @@ impl Planes {
         }
     }
 
-    /// Where the planes of this piece go in those of the `whole` matrix, of which it is the rows
-    /// from tile `tile` on: the first texel there, and the texels here.
+    /// For a piece of the `whole` matrix that starts at tile `tile`: for each plane, the first
+    /// texel in the whole, and the range of texels in the piece.
     pub fn placed(
         &self,
         whole: &Planes,
@@ -76,18 +76,19 @@ impl Planes {
     }
 }
 
-/// Packs row `row` of the matrix, given as the file stores it, into `words` (4 u32 a texel), which
-/// starts zeroed.
+/// Packs row `row` of the matrix, given as stored in the file, into `words` (4 u32 in a texel),
+/// which must start zeroed.
 pub fn pack_row(format: &Format, planes: &Planes, row: usize, bytes: &[u8], words: &mut [u32]) {
     (format.pack)(bytes, &mut PackedRow::new(planes, row, words));
 }
 
-/// One row of a packed matrix, to be written. A plane has a step for each texel along the columns.
+/// A row of a packed matrix that is being written. A plane has a step for each texel along the
+/// columns.
 #[derive(Debug)]
 pub struct PackedRow<'a> {
-    /// First texel of each plane for this row's group; a step further is 8 texels on.
+    /// First texel of this row's group in each plane; consecutive steps are 8 texels apart.
     firsts: [usize; 4],
-    /// The row's place in its group of four.
+    /// The row's index in its group of four.
     part: usize,
     words: &'a mut [u32],
 }
@@ -104,20 +105,21 @@ impl<'a> PackedRow<'a> {
         Self { firsts, part, words }
     }
 
-    /// Sets bits of this row's word in the texel at `step`.
+    /// Sets bits in this row's word of the texel at `step`.
     pub fn put(&mut self, plane: Plane, step: usize, bits: u32) {
         self.put_word(plane, step, self.part, bits);
     }
 
-    /// Writes half number `index` of this row where a texel has two for each of four rows: words 0
-    /// and 1 hold rows 0, 1 and 2, 3 of an even one, words 2 and 3 those of the odd one after it.
+    /// Writes half number `index` of this row in a texel with two halves for each of four rows.
+    /// Words 0 and 1 hold an even half of rows 0, 1 and 2, 3; words 2 and 3 hold the odd half after
+    /// it.
     pub fn put_half(&mut self, plane: Plane, index: usize, half: u16) {
         let word = 2 * (index % 2) + self.part / 2;
         self.put_word(plane, index / 2, word, u32::from(half) << (16 * (self.part % 2)));
     }
 
-    /// Writes the 4-bit levels of a block of 32 columns, levels i and 16 + i in one byte, as in
-    /// Q4_0.
+    /// Writes the 4-bit levels of a block of 32 columns, with levels i and 16 + i in one byte, as
+    /// in Q4_0.
     pub fn put_nibbles(&mut self, block: usize, level: impl Fn(usize) -> u8) {
         for word in 0..4 {
             let byte = |i: usize| level(4 * word + i) | level(16 + 4 * word + i) << 4;
@@ -126,8 +128,8 @@ impl<'a> PackedRow<'a> {
         }
     }
 
-    /// Writes two bits of each weight of a block of 32 columns, half by half: those of weight 4j +
-    /// c of a half at bits 8c + 2j.
+    /// Writes two bits of each weight in a block of 32 columns, in two halves: weight 4j + c of a
+    /// half has bits 8c + 2j.
     pub fn put_pairs(&mut self, plane: Plane, block: usize, pair: impl Fn(usize) -> u8) {
         for side in 0..2 {
             let at = |i: usize| u32::from(pair(16 * side + i)) << (8 * (i % 4) + 2 * (i / 4));
@@ -135,8 +137,8 @@ impl<'a> PackedRow<'a> {
         }
     }
 
-    /// Writes one bit of each weight of a block of 32 columns into the high bits, given in the
-    /// order of the weights: that of weight 4j + c at bit 8c + j, that of weight 16 + 4j + c at bit
+    /// Writes one bit of each weight in a block of 32 columns into the high bits. `bits` has the
+    /// order of the weights; weight 4j + c is stored at bit 8c + j, and weight 16 + 4j + c at bit
     /// 8c + 4 + j.
     pub fn put_high_bits(&mut self, block: usize, bits: u32) {
         let spread = (0..32).fold(0, |spread, i| {
@@ -151,12 +153,12 @@ impl<'a> PackedRow<'a> {
     }
 }
 
-/// The 16-bit number at byte `at`.
+/// The little-endian 16-bit number at byte `at`.
 pub(super) fn le16(bytes: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([bytes[at], bytes[at + 1]])
 }
 
-/// The 32-bit number at byte `at`.
+/// The little-endian 32-bit number at byte `at`.
 pub(super) fn le32(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

@@ -32,7 +32,7 @@ fn dequantise(b: &[u8], out: &mut [f32]) {
     }
 }
 
-/// Sixteen groups of 16 with a 4-bit scale and min each.
+/// Encodes sixteen groups of 16 weights with a 4-bit scale and min each.
 fn quantise(weights: &[f32], bytes: &mut Vec<u8>) {
     let groups: [(f32, f32); 16] = steps_and_mins(weights, 3.0);
     let mut factors = vec![];

@@ -24,8 +24,8 @@ pub(super) const FORMAT: Format = Format {
     wgsl: Wgsl { name: "q3_k", source: include_str!("../../../shaders/lib/q3_k.wgsl") },
 };
 
-/// The 6-bit scale of group `g` (0..16), less 32: low nibbles in 8 bytes, the upper two bits in 4
-/// more.
+/// The 6-bit scale of group `g` (0..16), less 32. The low nibbles are in 8 bytes, and the upper two
+/// bits in 4 more.
 fn scale(s: &[u8], g: usize) -> i8 {
     let low = s[g % 8] >> (g / 8 * 4) & 15;
     let high = s[8 + g % 4] >> (g / 4 * 2) & 3;
@@ -41,7 +41,7 @@ fn dequantise(b: &[u8], out: &mut [f32]) {
     }
 }
 
-/// Sixteen groups of 16 with a signed 6-bit scale each.
+/// Encodes sixteen groups of 16 weights with a signed 6-bit scale each.
 fn quantise(weights: &[f32], bytes: &mut Vec<u8>) {
     let mut steps = [0f32; 16];
     for (step, group) in steps.iter_mut().zip(weights.chunks_exact(16)) {

@@ -10,8 +10,8 @@ pub(super) const FORMAT: Format = Format {
     block_len: 32,
     block_bytes: 2 + 16,
     dequantise,
-    // The extreme weight gets the extreme value, which there is only on the negative side: d takes
-    // its sign.
+    // The extreme weight gets level 0, which is the extreme value on the negative side, so d has
+    // the opposite sign.
     quantise: |weights, bytes| put_symmetric(bytes, weights, 8, largest(weights) / -8.0),
     search: Some(|weights, bytes| put_symmetric(bytes, weights, 8, search_step(weights, 8))),
     layout: Layout { levels: Share::of(4, 1), scales: Share::of(1, 2), ..Layout::NONE },

@@ -12,8 +12,8 @@ pub(super) const FORMAT: Format = Format {
     block_len: 32,
     block_bytes: 2 + 4 + 16,
     dequantise,
-    // The extreme weight gets the extreme value, which there is only on the negative side: d takes
-    // its sign.
+    // The extreme weight gets level 0, which is the extreme value on the negative side, so d has
+    // the opposite sign.
     quantise: |weights, bytes| put_symmetric(bytes, weights, 16, largest(weights) / -16.0),
     search: Some(|weights, bytes| put_symmetric(bytes, weights, 16, search_step(weights, 16))),
     layout: Layout {

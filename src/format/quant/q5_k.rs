@@ -1,5 +1,5 @@
 //! Q5_K: 256 weights in 8 groups `d * scale * q - dmin * min`. A block is `d`, `dmin`, 12 bytes of
-//! scales and mins, 32 bytes of which byte j has in bit g bit 4 of weight j of group g, and 128
+//! scales and mins, 32 bytes in which bit g of byte j is bit 4 of weight j in group g, and 128
 //! bytes of nibbles: groups 2i and 2i + 1 share bytes 32i to 32i + 31.
 
 use super::format::{Format, Layout, Share, Wgsl};

@@ -45,7 +45,7 @@ fn dequantise(b: &[u8], out: &mut [f32]) {
     }
 }
 
-/// Sixteen groups of 16 with a signed 8-bit scale each.
+/// Encodes sixteen groups of 16 weights with a signed 8-bit scale each.
 fn quantise(weights: &[f32], bytes: &mut Vec<u8>) {
     let mut steps = [0f32; 16];
     for (step, group) in steps.iter_mut().zip(weights.chunks_exact(16)) {

@@ -1,4 +1,4 @@
-//! Numbers in blocks: halves in and out, rounding, and the search for a better step.
+//! Half-precision numbers in blocks, rounding, and the search for better steps.
 
 use half::f16;
 
@@ -7,19 +7,19 @@ pub fn half_at(b: &[u8], at: usize) -> f32 {
     f16::from_le_bytes([b[at], b[at + 1]]).to_f32()
 }
 
-/// Appends `value` as f16 and returns what was stored: quotients are taken by that.
+/// Appends `value` as f16 and returns the stored value, which levels are computed with.
 pub fn put_half(bytes: &mut Vec<u8>, value: f32) -> f32 {
     let stored = f16::from_f32(value);
     bytes.extend(stored.to_le_bytes());
     stored.to_f32()
 }
 
-/// The nearest integer within bounds; 0 for the 0/0 of an all-zero block.
+/// The nearest integer within bounds; 0 for 0/0, which occurs in an all-zero block.
 pub fn nearest(x: f32, min: i32, max: i32) -> i32 {
     (x.round() as i32).clamp(min, max)
 }
 
-/// The weight of the largest magnitude, with its sign.
+/// The weight with the largest magnitude, including its sign.
 pub fn largest(weights: &[f32]) -> f32 {
     weights.iter().fold(0.0, |most: f32, w| if w.abs() > most.abs() { *w } else { most })
 }
@@ -31,8 +31,8 @@ pub fn bounds(weights: &[f32]) -> (f32, f32) {
         .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), w| (low.min(*w), high.max(*w)))
 }
 
-/// Step and minimum >= 0 of each group of levels from 0 to `top`, which reach from the smallest to
-/// the largest weight: the minimum is subtracted.
+/// The step and the minimum >= 0 of each group, such that levels from 0 to `top` span all its
+/// weights after the minimum is subtracted.
 pub fn steps_and_mins<const GROUPS: usize>(block: &[f32], top: f32) -> [(f32, f32); GROUPS] {
     let mut found = [(0.0, 0.0); GROUPS];
     for (found, group) in found.iter_mut().zip(block.chunks_exact(block.len() / GROUPS)) {
@@ -43,10 +43,10 @@ pub fn steps_and_mins<const GROUPS: usize>(block: &[f32], top: f32) -> [(f32, f3
     found
 }
 
-/// Searches for the step d of weights `d * q` with q from -half to half - 1: a few candidates
-/// around the plain choice are rounded with, each gets the least-squares step of its levels, and
-/// the one with the smallest squared error is taken, as llama.cpp does for its K types. There
-/// larger weights count more; for these types that was measured to be worse.
+/// Searches for the step d of weights `d * q`, with q from -half to half - 1. Several candidates
+/// around the plain choice are used for rounding, each gets the least-squares step of its levels,
+/// and the one with the smallest squared error wins, as in llama.cpp's K types. Unlike there,
+/// errors are not weighted by the size of weights.
 pub fn search_step(block: &[f32], half: i32) -> f32 {
     let extreme = largest(block);
     if extreme == 0.0 {
@@ -69,8 +69,8 @@ pub fn search_step(block: &[f32], half: i32) -> f32 {
     step
 }
 
-/// Searches for the step d and the minimum m >= 0 of weights `d * q - m` with q from 0 to `top`, as
-/// [`search_step`] does, but larger weights count more.
+/// Searches for the step d and the minimum m >= 0 of weights `d * q - m`, with q from 0 to `top`,
+/// by the method of [`search_step`] with larger errors on larger weights counting more.
 pub fn search_step_and_min(group: &[f32], top: i32) -> (f32, f32) {
     let (low, high) = bounds(group);
     let low = low.min(0.0);
