@@ -1,4 +1,4 @@
-// An activation and its slope.
+// An activation function and its derivative, of four numbers.
 
 //% if KIND == "relu"
 fn activation(x: vec4<f32>) -> vec4<f32> {

@@ -1,4 +1,4 @@
-// BF16: two columns a texel, the first in the low half of each word.
+// BF16: two columns in a texel, the first in the low half of each word.
 //% include "floats"
 
 const QUAD_STEPS: u32 = 2u;

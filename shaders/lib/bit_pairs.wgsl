@@ -1,8 +1,8 @@
-// Two bits of each of 32 columns: two texels a block, lo and hi, column c of quad j at bits 8c +
-// 2j.
+// Two bits of each of 32 columns in two texels, lo and hi: column c of quad j has bits 8c + 2j and
+// 8c + 2j + 1.
 
 struct Pairs {
-    lo: vec4<u32>, // shifted so that the bits of quad j are bits 8c and 8c + 1
+    lo: vec4<u32>, // shifted so that quad j has bits 8c and 8c + 1
     hi: vec4<u32>,
 }
 

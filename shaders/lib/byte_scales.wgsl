@@ -1,13 +1,13 @@
-// Scales of Q6_K and Q3_K: a signed byte for 16 columns. The 16 of 256 columns are four words, word
-// i of four rows in texel i. d is a half, two superblocks a texel.
+// Scales of Q6_K and Q3_K: a signed byte for 16 columns. The 16 bytes for 256 columns are four
+// words, and texel i holds word i of four rows. d is a half, two superblocks in a texel.
 
-// The scales of both halves of a block, as steps; no offsets.
+// The steps of both halves of a block; there are no offsets.
 fn byte_scales(b: u32, slot: u32) -> Scales {
     let super_block = b >> 3u;
     let t = load_w(texel(p.supers, (p.blocks + 15u) >> 4u, super_block >> 1u, slot));
     let h = select(t.xy, t.zw, (super_block & 1u) == 1u);
     let d = vec4<f32>(unpack2x16float(h.x), unpack2x16float(h.y));
-    // Two signed bytes, of lo and hi, in each half of word (b mod 8) / 2.
+    // Each half of word (b mod 8) / 2 holds two signed bytes, for lo and hi.
     let step = super_block * 4u + ((b & 7u) >> 1u);
     let word = load_w(texel(p.scales, 4u * ((p.blocks + 7u) >> 3u), step, slot));
     let s = word << vec4<u32>(16u * (1u - (b & 1u)));

@@ -1,12 +1,12 @@
-// Where the cache has what. Eight numbers of a head are what a lane reads and writes at once;
-// ROW_TEXELS texels hold a head of a position. All that a head has for its keys, or its values, is
-// one stream, which a CPU's prefetcher follows:
-//   keys   [K, N / 8, ROW_TEXELS, 8 positions]  lanes with neighbouring positions read neighbouring
-//          texels
-//   values [K, N, ROW_TEXELS]                   lanes with neighbouring parts of the head do
-// KEY_STEP: texels from one of a key to the next, 8; or 1, and keys are like values. CACHE: f16,
-// eight halves a texel; f32; q8_0, a texel of scales, halves, one for each 32 numbers, then sixteen
-// levels, signed bytes, a texel. With RING the N positions, a multiple of 64, are used in turn.
+// Addresses in the key-value cache. A lane reads and writes eight numbers of a head in one step;
+// ROW_TEXELS texels hold a head at a position. The keys, or values, of a head are one contiguous
+// stream, which a CPU's prefetcher can follow:
+//   keys   [K, N / 8, ROW_TEXELS, 8 positions]  neighbouring positions in neighbouring texels
+//   values [K, N, ROW_TEXELS]                   neighbouring parts of a head in neighbouring texels
+// KEY_STEP is the number of texels from one texel of a key to the next: 8, or 1 if keys have the
+// layout of values. CACHE is the type: f16, eight halves in a texel; f32; or q8_0, a texel of
+// half-precision scales, one for each 32 numbers, followed by texels of sixteen levels, signed
+// bytes. With RING the N positions, a multiple of 64, are reused cyclically.
 //% include "halves"
 
 const HEAD8: u32 = {{ HEAD8 }}u;
@@ -22,13 +22,13 @@ fn place_of(position: u32, head: u32) -> u32 {
     //% endif
 }
 
-// First texel of the value of head `head`; the next ones follow.
+// First texel of the value of head `head`, which is followed by the others.
 fn value_row(position: u32, head: u32) -> u32 {
     return place_of(position, head) * ROW_TEXELS;
 }
 
 //% if KEY_STEP == 1
-// Texels from a key to that of the next position, of the same eight.
+// Texels from a key to that of the next position within a group of eight.
 const NEXT_KEY: u32 = ROW_TEXELS;
 
 fn key_row(position: u32, head: u32) -> u32 {
@@ -43,9 +43,9 @@ fn key_row(position: u32, head: u32) -> u32 {
 }
 //% endif
 
-// The texel `offset` texels after `row`, where that is the first of rows that the offset does not
-// leave. If rows begin at multiples of a power of two, no digit is carried, and a driver that sees
-// it works out once where all these texels are.
+// The texel `offset` texels after `row`, the first texel of a row (or of several) that contains
+// it. If rows start at multiples of a power of two, the sum is a bitwise or, which lets a driver
+// compute the address of the row once.
 fn after(row: u32, offset: u32) -> u32 {
     //% if ROWS_OF_POWER
     return row | offset;

@@ -1,10 +1,10 @@
-// Numbers 8 d .. of a head, from the row that starts with texel `row`: as they are stored, and as
-// numbers. The scales are loaded once a row. Strategies that need f16 read keys and values of
-// halves as such from a buffer, the same 16 bytes a lane, and sum in f32.
+// Reads numbers 8 d .. 8 d + 7 of a head, from the row that starts at texel `row`, in stored form
+// and as numbers. The scales are loaded once for each row. Strategies that need f16 read
+// half-precision keys and values in a buffer directly, 16 bytes for each lane, and sum in f32.
 //
-// `moved` is `eight` without a factor of MOVED, which of halves is left out where a conversion
-// costs more than to move their bits to those of a float. What is below 2^-14 may be 0 then, as an
-// adapter may take small floats.
+// `moved` is `eight` without a factor of MOVED, which the caller applies to a sum. Where converting
+// a half is slow, its bits are moved to those of a float instead. Numbers below 2^-14 may then
+// become 0, because an adapter may flush small floats.
 //% include "cache"
 
 //% if CACHE == "f16"
@@ -71,7 +71,7 @@ fn scales_of_value(row: u32) -> vec4<u32> {
     return load_values(row);
 }
 
-// Four signed bytes: shifted up, then down with their sign.
+// Decodes four signed bytes: shifts them up, then down with their sign.
 fn four_levels(word: u32) -> vec4<f32> {
     let shifted = vec4<u32>(word) << vec4<u32>(24u, 16u, 8u, 0u);
     return vec4<f32>(bitcast<vec4<i32>>(shifted) >> vec4<u32>(24u));
@@ -106,7 +106,7 @@ fn value_eight(row: u32, d: u32, scales: vec4<u32>) -> Eight {
 //% if CACHE == "f16" and not halves_keys
 const MOVED: f32 = 0x1p112;
 
-// The float with the sign, exponent and digits of the half in the upper bits of each word.
+// A float with the sign, exponent and digits of the half in the upper bits of each word.
 fn moved_bits(words: vec4<u32>) -> vec4<f32> {
     let signed = bitcast<vec4<i32>>(words) >> vec4<u32>(3u);
     return bitcast<vec4<f32>>(bitcast<vec4<u32>>(signed) & vec4<u32>(0x8fffe000u));

@@ -1,5 +1,5 @@
-// Stores numbers 8 d .. of a head at a position. Bytes are stored by whole heads, for which
-// qk_norm_rope has the lanes.
+// Stores numbers 8 d .. 8 d + 7 of a head at a position. Bytes are stored by whole heads instead,
+// which only qk_norm_rope does.
 //% include "cache"
 
 fn keep_key(position: u32, head: u32, d: u32, lo: vec4<f32>, hi: vec4<f32>) {

@@ -1,9 +1,10 @@
-// Where attention of training finds things. HEAD4 texels a head; row t of kv holds K keys, then K
-// values. Query row n is place p.tokens - p.queries + n mod p.queries of sequence n / p.queries.
+// Addresses in attention for training. A head takes HEAD4 texels; row t of kv holds K keys followed
+// by K values. Query row n is position p.tokens - p.queries + n mod p.queries of sequence n /
+// p.queries.
 
 const HEAD4: u32 = {{ HEAD4 }}u;
 
-// Texel of the key of KV head `head` of row t; its value is p.keys4 further on.
+// Texel of the key of KV head `head` in row t; its value is p.keys4 texels further.
 fn key_at(t: u32, head: u32) -> u32 {
     return t * 2u * p.keys4 + head * HEAD4;
 }

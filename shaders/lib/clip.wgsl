@@ -1,6 +1,5 @@
-// What all parameters of a step share: the row of the schedule, and the factor that keeps the norm
-// of all gradients together at p.limit or below (Pascanu et al. 2013, arXiv:1211.5063). squares.x
-// is the square of that norm.
+// The row of the schedule for this step, and the factor that limits the norm of all gradients
+// together to p.limit (Pascanu et al. 2013, arXiv:1211.5063). squares.x is the square of that norm.
 
 fn schedule_now() -> vec4<f32> {
     return bitcast<vec4<f32>>(load_schedule(load_clock(0u).x));

@@ -1,19 +1,19 @@
-// A share of one token's product, for kernels that split the columns: blocks first, first + step, …
-// of two slots.
+// Computes a part of one token's product, for kernels that split the columns: blocks first, first +
+// step, … of two slots.
 //% include FORMAT
 //% include "experts"
 
 struct Share {
-    sum0: vec4<f32>, // the rows of slot0
+    sum0: vec4<f32>, // sums for the rows of slot0
     sum1: vec4<f32>,
-    squares: f32, // of the activations, before the gain
+    squares: f32, // sum of the squares of the activations, without the gain
 }
 
 fn add(a: Share, b: Share) -> Share {
     return Share(a.sum0 + b.sum0, a.sum1 + b.sum1, a.squares + b.squares);
 }
 
-// `x`: where the activations begin.
+// `x` is the first texel of the activations.
 fn share_of_columns(x: u32, first: u32, step: u32, slot0: u32, slot1: u32) -> Share {
     var share = Share();
     for (var b = first; b < p.blocks; b += step) {
@@ -56,7 +56,8 @@ fn share_of_columns(x: u32, first: u32, step: u32, slot0: u32, slot1: u32) -> Sh
     return share;
 }
 
-// Ends the row pair of `slot`, counted from the task's first, with the sums of all columns.
+// Writes the row pair of `slot`, counted from the task's first slot, given the sums over all
+// columns.
 fn finish_columns(token: u32, slot: u32, whole: Share) {
     //% if has_gain
     let rms = inverseSqrt(whole.squares / p.columns + p.eps);

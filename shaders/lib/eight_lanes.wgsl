@@ -1,7 +1,7 @@
-// What eight lanes of a subgroup find out about eight tokens together.
+// Exchanges sums between eight lanes of a subgroup, for eight tokens.
 
-// Of two numbers a lane has for tokens that differ in this bit, the one that is its own, with what
-// its neighbour has of it.
+// A lane has the numbers a and b of two tokens whose indices differ in this bit. Returns the one of
+// the lane's own token plus the neighbour's number of that token.
 fn meet(lane: u32, bit: u32, a: f32, b: f32) -> f32 {
     let upper = (lane & bit) != 0u;
     return select(a, b, upper) + subgroupShuffleXor(select(b, a, upper), bit);

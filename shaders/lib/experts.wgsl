@@ -1,11 +1,11 @@
-// What a workgroup of a product of single tokens computes. Without `routes` it is token 0 and all
-// rows. With them, workgroup y computes token y of the product, which reads row y / p.share of x,
-// and the rows of the expert that the token chose: p.rows4 slots, for experts are whole tiles.
+// The task of a workgroup in a product of single tokens. Without `routes` it is token 0 and all
+// rows. With them, workgroup y computes token y of the product. That token reads row y / p.share of
+// x and the rows of its expert: p.rows4 slots, because experts are whole tiles.
 struct Task {
     token: u32,
-    x: u32, // first texel of its activations
-    slot: u32, // first slot of its rows
-    here: bool, // whether this part of the matrix has its expert
+    x: u32, // first texel of the token's activations
+    slot: u32, // first slot of the token's rows
+    here: bool, // whether this part of the matrix has the token's expert
 }
 
 fn task_of(y: u32) -> Task {

@@ -1,6 +1,6 @@
-// F16: two columns a texel, the first in the low half of each word. Strategies that need f16 read a
-// buffer of them as halves, 16 bytes a lane like all texels, so that neighbouring lanes read what
-// they read of words: nothing is left to unpack.
+// F16: two columns in a texel, the first in the low half of each word. Strategies that need f16
+// read them from a buffer as halves, which need no unpacking. A lane still reads 16 bytes, so
+// neighbouring lanes read neighbouring texels.
 //% include "floats"
 
 const QUAD_STEPS: u32 = 2u;

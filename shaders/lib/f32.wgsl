@@ -1,4 +1,4 @@
-// F32: one column a texel.
+// F32: one column in a texel.
 //% include "floats"
 
 const QUAD_STEPS: u32 = 4u;

@@ -1,9 +1,9 @@
-// Levels of five bits: nibbles, and a word of fifth bits a row for a block, bit 8c + j for lo, 8c +
-// 4 + j for hi.
+// Levels of five bits: nibbles, and for each row and block a word of fifth bits. Pair j has bit 8c
+// + j for lo and bit 8c + 4 + j for hi.
 
 struct Raw {
     low: vec4<u32>,
-    high: vec4<u32>, // shifted so that the bits of pair j are bits 8c and 8c + 4
+    high: vec4<u32>, // shifted so that pair j has bits 8c and 8c + 4
 }
 
 fn fetch(b: u32, j: u32, slot: u32) -> Raw {

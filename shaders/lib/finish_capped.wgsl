@@ -1,5 +1,5 @@
-// y[t] = cap * tanh((product + bias) / cap): within the cap, and nearly as it is where small (Gemma
-// Team 2024, arXiv:2408.00118).
+// y[t] = cap * tanh((product + bias) / cap), which limits results to the cap and hardly changes
+// small ones (Gemma Team 2024, arXiv:2408.00118).
 fn finish_group(t: u32, r4: u32, v: vec4<f32>) {
     if r4 < p.rows4 {
         let inner = (v + load_bias(t * p.bias_width4 + p.first4 + r4)) / p.softcap;

@@ -1,4 +1,4 @@
-// y[t] = gelu(product + bias).
+// y[t] = gelu(product + bias), in the tanh approximation.
 //% include "gelu"
 
 fn finish_group(t: u32, r4: u32, v: vec4<f32>) {

@@ -1,4 +1,4 @@
-// y[t] = gelu(product + bias), by the error function.
+// y[t] = gelu(product + bias), with the error function.
 //% include "gelu_exact"
 
 fn finish_group(t: u32, r4: u32, v: vec4<f32>) {

@@ -1,6 +1,7 @@
 // Rows of the product are the query, key and value of token t. Queries and keys are rotated by the
-// token's position (Su et al. 2021, arXiv:2104.09864), neighbouring numbers forming a pair; the
-// table holds cos, sin, cos, sin for two pairs a texel. Keys and values go to the cache.
+// token's position (Su et al. 2021, arXiv:2104.09864), where neighbouring numbers form a pair. The
+// table holds cos, sin, cos, sin for two pairs in a texel. Keys and values are written to the
+// cache.
 //% include "cache_write"
 
 fn rotate(v: vec4<f32>, turn: vec4<f32>) -> vec4<f32> {
@@ -12,7 +13,7 @@ fn rotate(v: vec4<f32>, turn: vec4<f32>) -> vec4<f32> {
     );
 }
 
-// Eight neighbouring rows from group matrix_r4, an even one.
+// Handles eight neighbouring rows starting at group matrix_r4, which is even.
 fn finish(t: u32, matrix_r4: u32, product_lo: vec4<f32>, product_hi: vec4<f32>) {
     let r4 = matrix_r4 + p.first4;
     //% if has_bias

@@ -1,4 +1,4 @@
-// y[t] = product, plus bias and residual where there are any.
+// y[t] = product, plus bias and residual if present.
 fn finish_group(t: u32, r4: u32, v: vec4<f32>) {
     if r4 >= p.rows4 {
         return;

@@ -1,4 +1,4 @@
-// y[t] = silu(gate) * up, gate and up being groups r4 and r4 + p.half4 of the product (Shazeer
+// y[t] = silu(gate) * up, where gate and up are groups r4 and r4 + p.half4 of the product (Shazeer
 // 2020, arXiv:2002.05202).
 //% include "gated"
 

@@ -1,5 +1,5 @@
-// Formats whose levels are the weights. Each gives quad(i, slot): four columns, QUAD_STEPS texels
-// from step i on.
+// Formats whose levels are the weights themselves. The file of each defines quad(i, slot): four
+// columns, in QUAD_STEPS texels starting at step i.
 //% include "matrix"
 
 const HAS_SCALES: bool = false;
@@ -10,7 +10,7 @@ fn fetch(b: u32, j: u32, slot: u32) -> Quads {
     return Quads(quad(first, slot), quad(first + 4u * QUAD_STEPS, slot));
 }
 
-// Nothing is left to unpack.
+// Floats need no unpacking.
 fn unpack(raw: Quads) -> Quads {
     return raw;
 }

@@ -1,5 +1,5 @@
-// A texel of eight half-precision numbers. Packing and unpacking are core WGSL and need no f16
-// feature.
+// A texel of eight half-precision numbers. Packing and unpacking are core WGSL and do not need the
+// f16 feature.
 
 struct Eight {
     lo: vec4<f32>,
@@ -19,7 +19,7 @@ fn pack_halves(lo: vec4<f32>, hi: vec4<f32>) -> vec4<u32> {
     );
 }
 
-// sum + a · (lo, hi)
+// Returns sum + a · (lo, hi).
 fn product8(a: Eight, lo: vec4<f32>, hi: vec4<f32>, sum: f32) -> f32 {
     let left = fma(a.lo.x, lo.x, fma(a.lo.y, lo.y, fma(a.lo.z, lo.z, fma(a.lo.w, lo.w, sum))));
     return left + fma(a.hi.x, hi.x, fma(a.hi.y, hi.y, fma(a.hi.z, hi.z, a.hi.w * hi.w)));

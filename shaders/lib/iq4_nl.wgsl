@@ -1,16 +1,17 @@
-// IQ4_NL: d * LEVELS[q]. The sixteen levels are bytes of four words, 128 added to each, which need
-// no sign extension: a register is cheaper to choose from than an array in memory.
+// IQ4_NL: d * LEVELS[q]. The sixteen levels are bytes of four words, with 128 added to each so that
+// no sign extension is needed. Selecting from a register is cheaper than from an array in memory.
 //% include "nibbles"
 
-const COLUMN_SCALE: vec4<f32> = vec4<f32>(1.0); // nothing is masked in place
+const COLUMN_SCALE: vec4<f32> = vec4<f32>(1.0); // no field is masked in place
 
-// -127 -104 -83 -65, -49 -35 -22 -10, 1 13 25 38, 53 69 89 113, the first in the lowest byte.
+// Levels -127 -104 -83 -65, -49 -35 -22 -10, 1 13 25 38, 53 69 89 113; the first is in the lowest
+// byte.
 const LEVELS_0: u32 = 0x3f2d1801u;
 const LEVELS_4: u32 = 0x766a5d4fu;
 const LEVELS_8: u32 = 0xa6998d81u;
 const LEVELS_12: u32 = 0xf1d9c5b5u;
 
-// The levels of four rows, named by the lowest four bits.
+// The levels of four rows, selected by the lowest four bits.
 fn uneven(q: vec4<u32>) -> vec4<f32> {
     let upper = (q & vec4<u32>(4u)) != vec4<u32>(0u);
     let below = select(vec4<u32>(LEVELS_0), vec4<u32>(LEVELS_4), upper);

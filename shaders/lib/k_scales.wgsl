@@ -1,6 +1,6 @@
-// Scales of Q4_K and Q5_K: for 256 columns each row has 16 bytes, word i of four rows in texel i: d
-// and dmin, then twelve bytes with 8 scales and 8 mins of 6 bits. Scale = d * sc, offset = -dmin *
-// mn.
+// Scales of Q4_K and Q5_K: for 256 columns each row has 16 bytes, and texel i holds word i of four
+// rows. They are d and dmin, followed by twelve bytes with 8 scales and 8 mins of 6 bits. The step
+// is d * sc and the offset -dmin * mn.
 //% include "nibbles"
 
 fn scales(b: u32, slot: u32) -> Scales {

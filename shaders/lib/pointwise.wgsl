@@ -1,10 +1,10 @@
-// A kernel whose lanes each compute texels of their own: the shader gives `texel(i)`, which
-// computes texel i of p.texels.
+// A kernel whose lanes each compute separate texels: the shader defines `texel(i)`, which computes
+// texel i of p.texels.
 //
 // Grid: workgroups x + FOLD * y, 256 texels each.
-// Lane: owns every 64th of them.
-// Reads: 64 neighbouring lanes read, and write, 1024 contiguous bytes at a time of each operand
-// that has the shape of the result.
+// Lane: computes every 64th of them.
+// Reads: 64 neighbouring lanes read and write 1024 contiguous bytes in each step, of each operand
+// with the shape of the result.
 
 fn {{ ENTRY }}(workgroup: vec3<u32>, lane: u32) {
     let first = (workgroup.x + {{ FOLD }}u * workgroup.y) * 256u;

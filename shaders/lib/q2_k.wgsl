@@ -1,6 +1,6 @@
-// Q2_K: d * sc * q - dmin * mn, sc and mn of four bits for 16 columns: the halves of a byte. The 16
-// bytes of 256 columns are four words, word i of four rows in texel i; d and dmin are a word for
-// 256 columns.
+// Q2_K: d * sc * q - dmin * mn, where sc and mn for 16 columns are four bits each, the halves of a
+// byte. The 16 bytes for 256 columns are four words, and texel i holds word i of four rows; d and
+// dmin are a word for 256 columns.
 //% include "nibbles"
 //% include "bit_pairs"
 
@@ -17,7 +17,7 @@ fn unpack(raw: Pairs) -> Quads {
 fn scales(b: u32, slot: u32) -> Scales {
     let supers = (p.blocks + 7u) >> 3u;
     let head = step_offset(load_w(texel(p.supers, supers, b >> 3u, slot)));
-    // Two bytes, of lo and hi, in each half of word (b mod 8) / 2.
+    // Each half of word (b mod 8) / 2 holds two bytes, for lo and hi.
     let word = load_w(texel(p.scales, 4u * supers, (b >> 3u) * 4u + ((b & 7u) >> 1u), slot));
     let s = word >> vec4<u32>(16u * (b & 1u));
     let d_lo = head.d_lo * levels(s & vec4<u32>(15u));

@@ -1,5 +1,5 @@
-// Q3_K: d * sc * (q - 4), sc for 16 columns. The lower two bits are pairs, the third ones a word a
-// row for a block, bit 8c + j for lo, 8c + 4 + j for hi.
+// Q3_K: d * sc * (q - 4), with sc for 16 columns. The lower two bits are pairs. The third bits are
+// a word for each row and block: quad j has bit 8c + j for lo and bit 8c + 4 + j for hi.
 //% include "nibbles"
 //% include "bit_pairs"
 //% include "byte_scales"
@@ -8,7 +8,7 @@ const COLUMN_SCALE: vec4<f32> = IN_PLACE;
 
 struct Raw {
     low: Pairs,
-    high: vec4<u32>, // shifted so that the bits of quad j are bits 8c and 8c + 4
+    high: vec4<u32>, // shifted so that quad j has bits 8c and 8c + 4
 }
 
 fn fetch(b: u32, j: u32, slot: u32) -> Raw {

@@ -1,5 +1,5 @@
-// Q6_K: d * sc * (q - 32), sc for 16 columns. The upper two bits are pairs in the plane of high
-// bits.
+// Q6_K: d * sc * (q - 32), with sc for 16 columns. The upper two bits are pairs in the plane of
+// high bits.
 //% include "nibbles"
 //% include "bit_pairs"
 //% include "byte_scales"

@@ -3,8 +3,8 @@
 
 const COLUMN_SCALE: vec4<f32> = vec4<f32>(IN_PLACE.xyz, 1.0);
 
-// byte_quad for bytes of 128 and more: the last column is shifted down, for masked in place it
-// would be negative.
+// Like byte_quad, for bytes of 128 and more: the last column is shifted down, because it would be
+// negative if it were only masked.
 fn unsigned_quad(w: vec4<u32>) -> mat4x4<f32> {
     return mat4x4<f32>(
         levels(w & vec4<u32>(0xffu)),

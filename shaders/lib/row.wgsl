@@ -1,20 +1,20 @@
-// Rows that the LANES lanes of a workgroup share. row_sum, row_max and row_min give all lanes what
-// they have together, and are reached by all of them.
+// Reductions over a row that the LANES lanes of a workgroup share. row_sum, row_max and row_min
+// return the combined value to all lanes, and all lanes must call them.
 //
-// With SUBGROUPS a subgroup puts its own together first, of whatever size it is, and only these
-// meet in workgroup memory. Without, the lanes meet in a tree. The order is the same in each run
-// and for each row.
+// With SUBGROUPS each subgroup, of any size, combines its values first, and the results of
+// subgroups are combined in workgroup memory. Without it the lanes combine theirs in a tree. The
+// order is equal in every run and for every row.
 //
-// Lane: owns the texels lane, lane + LANES, … of the row.
-// Reads: at each step neighbouring lanes read neighbouring texels, LANES * 16 contiguous bytes, and
-// a row is read once a pass, whole lines of a cache at a time. In workgroup memory neighbouring
-// lanes read and write neighbouring words, each in a bank of its own, or all read one word.
+// Lane: holds the texels lane, lane + LANES, … of the row.
+// Reads: in each step neighbouring lanes read neighbouring texels, LANES * 16 contiguous bytes, and
+// each pass reads a row once, in whole cache lines. In workgroup memory neighbouring lanes read and
+// write neighbouring words, each in a separate bank, or all read one word.
 
 const LANES: u32 = {{ LANES }}u;
 var<workgroup> met: array<u32, LANES>;
 
-// What an entry function asks for besides its workgroup, which decides on barriers and must be seen
-// to be the same for all lanes.
+// The built-in values that an entry function needs in addition to its workgroup. They are separate
+// from it, because barriers depend on the workgroup, which must be known to be uniform.
 struct Lane {
     @builtin(local_invocation_index) lane: u32,
     //% if SUBGROUPS
@@ -24,7 +24,8 @@ struct Lane {
     //% endif
 }
 
-// All lanes wait, before they read what others wrote or write what others read.
+// Stores each value in workgroup memory and waits for all lanes, before any of them reads the
+// values.
 //% if SUBGROUPS
 fn meet(of_subgroup: u32, at: Lane) {
     if at.place == 0u {

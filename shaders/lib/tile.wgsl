@@ -1,10 +1,10 @@
-// The tokens of a tile of a product, and the rows that they are multiplied with: the next TOKENS
-// tokens and all rows, or with GROUPED, where `group_choices` has sorted tokens by the expert they
-// chose, TOKENS of a group and the rows of its expert.
+// The tokens in a tile of a product, and the rows that they are multiplied with: the next TOKENS
+// tokens and all rows. With GROUPED, where `group_choices` has sorted tokens by their expert, these
+// are TOKENS tokens of a group and the rows of its expert.
 struct Tile {
-    first: u32, // place of the first token
-    // Tokens, {{ TOKENS }} at most; with GROUPED none where the group has no more, or its expert
-    // is in another part.
+    first: u32, // index of the first token
+    // Number of tokens, at most {{ TOKENS }}; with GROUPED 0 if the group has no more, or its
+    // expert is in another part.
     count: u32,
     slot: u32, // first slot of the rows
 }
@@ -23,7 +23,7 @@ fn tile_of(y: u32) -> Tile {
     //% endif
 }
 
-// Token number i of the tile; surplus ones repeat the last.
+// Token number i of the tile; numbers past the end repeat the last token.
 fn token_of(tile: Tile, i: u32) -> u32 {
     let place = tile.first + min(i, tile.count - 1u);
     //% if GROUPED
@@ -33,7 +33,7 @@ fn token_of(tile: Tile, i: u32) -> u32 {
     //% endif
 }
 
-// First texel of a token's activations.
+// The first texel of a token's activations.
 fn activations_of(token: u32) -> u32 {
     //% if GROUPED
     return token / p.share * p.blocks * 8u;

@@ -1,4 +1,4 @@
-//! What the documentation says of the command line, held against the command line.
+//! Checks the command lines in the documentation against the parser.
 
 use super::{GROUPS, program, support::usage::grouped};
 use clap::Command;
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every command with the words that call it, without the program's name; the program itself
+/// Every command with the words that call it, without the program's name. The program itself comes
 /// first.
 fn commands(program: &Command) -> Vec<(Vec<String>, &Command)> {
     let mut found = vec![(vec![], program)];
@@ -29,7 +29,7 @@ fn help_fits_terminals_and_has_an_example_of_each_command() {
     let all = commands(&program);
     assert!(all.len() > 20, "{}", all.len());
     for (words, command) in all {
-        // What only has commands below it answers with their list.
+        // A command that only groups other commands prints their list.
         if command.is_subcommand_required_set() && !words.is_empty() {
             continue;
         }
@@ -42,8 +42,8 @@ fn help_fits_terminals_and_has_an_example_of_each_command() {
             assert!(end.contains(&example), "{words:?}: {help}");
             let wide = help.lines().find(|line| line.chars().count() > width);
             assert_eq!(wide, None, "{words:?} at {width}");
-            // Each line of a paragraph holds what has room in it: the next one's first word had
-            // none.
+            // Each line of a paragraph is as full as possible: the first word of the next line
+            // would not fit.
             let lines: Vec<&str> = end.lines().collect();
             for pair in lines.windows(2) {
                 if pair.iter().any(|line| line.is_empty() || line.starts_with(' ')) {
@@ -57,7 +57,7 @@ fn help_fits_terminals_and_has_an_example_of_each_command() {
     }
 }
 
-/// The documents in which people look for commands.
+/// The documents that describe commands.
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
@@ -74,8 +74,8 @@ fn documents() -> Vec<PathBuf> {
     found
 }
 
-/// The commands that a line of a shell calls `kaiwu` with, each as words; comments, pipes and what
-/// files take or give are left out.
+/// The calls of `kaiwu` in a line of shell code, each as words. Comments, pipes and redirections
+/// are left out.
 fn calls(line: &str) -> Vec<Vec<String>> {
     let (mut calls, mut words) = (vec![], Vec::<String>::new());
     let mut word: Option<String> = None;
@@ -101,7 +101,7 @@ fn calls(line: &str) -> Vec<Vec<String>> {
         if let Some(at) = words.iter().position(|word| word.starts_with(['>', '<'])) {
             words.truncate(at);
         }
-        // Variables before the command, and what measures it.
+        // Variable assignments and measuring commands may come first.
         let program = words.iter().position(|word| word == "kaiwu");
         words.drain(..program.unwrap_or(words.len()));
     }
@@ -109,7 +109,7 @@ fn calls(line: &str) -> Vec<Vec<String>> {
     calls
 }
 
-/// All calls of a document: lines of code blocks as they are, and code in sentences.
+/// All calls in a document: lines of code blocks, and code within sentences.
 fn calls_of(text: &str) -> Vec<Vec<String>> {
     let mut found = vec![];
     let mut fenced = false;
@@ -131,13 +131,13 @@ fn calls_of(text: &str) -> Vec<Vec<String>> {
     found
 }
 
-/// The program as it reads a documented call, whatever the environment says.
+/// The program without default values from the environment.
 fn unmoved(command: Command) -> Command {
     command.mut_args(|argument| argument.env(Resettable::Reset)).mut_subcommands(unmoved)
 }
 
-/// What is wrong with a call. Where it is only a part of one, as in a sentence, the command and
-/// the options must be there all the same.
+/// What is wrong with a call. In a sentence it may be only a part of one, but its command and
+/// options must exist.
 fn complaint(call: &[String]) -> Option<String> {
     let error = unmoved(program()).try_get_matches_from(call).err()?;
     use clap::error::ErrorKind::{
@@ -150,7 +150,7 @@ fn complaint(call: &[String]) -> Option<String> {
             None
         }
         UnknownArgument | InvalidSubcommand => Some(error.to_string()),
-        // "…" stands for whatever comes there.
+        // "…" stands for arbitrary arguments.
         _ if call.iter().any(|word| word.contains('…')) => None,
         _ => Some(error.to_string()),
     }

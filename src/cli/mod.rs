@@ -1,7 +1,7 @@
 //! The command line: one file a command.
 //!
-//! Standard output carries the answer and nothing else; notices, progress and errors go to standard
-//! error. Exit codes: 0, 2 for a command line that cannot be followed, 130 after an interrupt (143
+//! Standard output carries only the answer; notices, progress and errors go to standard error. Exit
+//! codes: 0 for success, 2 for a command line that cannot be followed, 130 after an interrupt (143
 //! after SIGTERM, 129 after SIGHUP), 1 for everything else.
 
 mod chat;
@@ -31,7 +31,8 @@ const AFTER_HELP: &str = "Examples:
   kaiwu chat -m models/SmolLM2-135M-Instruct.Q4_1.gguf
   kaiwu version
 
-KAIWU_MODEL names the model, KAIWU_ADAPTER the adapter, RUST_LOG=debug shows what happens, NO_COLOR is respected.";
+KAIWU_MODEL names the model, KAIWU_ADAPTER the adapter, RUST_LOG=debug shows what happens, NO_COLOR
+is respected.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -70,7 +71,7 @@ enum Bench {
     Kernels(commands::bench_kernels::Arguments),
 }
 
-/// The commands by what they are for, as the help lists them.
+/// The commands by purpose, as the help lists them.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Use a model", &["generate", "chat", "embed", "pull", "list", "rm"]),
     ("Look at it", &["inspect", "explain", "tokenize", "detokenize", "logits"]),
@@ -80,12 +81,12 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("About the program", &["version", "completions", "man", "help"]),
 ];
 
-/// The program as it is parsed.
+/// The program's parser.
 fn program() -> clap::Command {
     support::usage::prepared(Cli::command())
 }
 
-/// Runs the command line of this process, which `started` some time ago.
+/// Runs the command line of this process, which was started at `started`.
 pub fn main(started: Instant) -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
     let matches = support::usage::grouped(program(), GROUPS).try_get_matches();
@@ -138,7 +139,7 @@ fn report(error: &Error) -> ExitCode {
     ExitCode::from(failure::exit_code(error))
 }
 
-/// What a command gives.
+/// The result of a command.
 type Outcome = Result<ExitCode>;
 
 #[cfg(test)]

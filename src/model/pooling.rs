@@ -9,15 +9,15 @@ use serde_json::{Map, Value};
 /// How the hidden states of a text's tokens become one vector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
-    /// Their mean
+    /// The mean of all hidden states.
     Mean,
-    /// That of the first token
+    /// The hidden state of the first token.
     First,
-    /// That of the last token, which has seen all others
+    /// The hidden state of the last token, which has seen all others.
     Last,
-    /// The largest of each number
+    /// The maximum over all tokens, for each number.
     Max,
-    /// Their mean, the first token counted once, the second twice, and so on
+    /// The mean weighted by position: the first token counts once, the second twice, and so on.
     Weighted,
 }
 

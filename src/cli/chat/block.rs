@@ -1,16 +1,16 @@
-//! Messages of several lines.
+//! Messages that span several lines.
 
 /// Begins and ends a message of several lines.
 const QUOTES: &str = "\"\"\"";
 
-/// What a text is that people may be writing still.
+/// The state of a text that may still be incomplete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Block<'a> {
-    /// A text as it is. Three quotes in its midst are the text's own.
+    /// A text without quotes around it. Three quotes in its middle are part of the text.
     Plain(&'a str),
-    /// It began with three quotes, which nothing closes yet.
+    /// A text that begins with three quotes that are not closed yet.
     Open,
-    /// What is between three quotes at its beginning and at its end.
+    /// The text between three quotes at the beginning and at the end.
     Closed(&'a str),
 }
 
@@ -24,25 +24,25 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// What was written of a block that nothing will close.
+    /// The text of a block that will not be closed.
     pub(super) fn unclosed(text: &str) -> &str {
         let text = text.trim_start();
         without_line_ends(text.strip_prefix(QUOTES).unwrap_or(text))
     }
 }
 
-/// Without the line ends next to the quotes.
+/// The text without the line ends next to the quotes.
 fn without_line_ends(text: &str) -> &str {
     let text = text.strip_prefix('\n').or_else(|| text.strip_prefix("\r\n")).unwrap_or(text);
     text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text))
 }
 
-/// Whether the last line goes on in the next one: it ends with a backslash.
+/// Whether the last line continues in the next one: it ends with a backslash.
 pub(super) fn goes_on(text: &str) -> bool {
     text.ends_with('\\')
 }
 
-/// The lines without the backslashes that let them go on.
+/// The lines without their continuation backslashes.
 pub(super) fn joined(text: &str) -> String {
     text.replace("\\\n", "\n")
 }

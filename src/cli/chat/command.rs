@@ -1,45 +1,45 @@
-//! What a line says: a message for the model, or a command.
+//! Parses a line: a message for the model, or a command.
 
-/// A message or a command.
+/// What a line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command<'a> {
     /// An empty line.
     Nothing,
-    /// For the model.
+    /// A message for the model.
     Message(&'a str),
     /// Forget the conversation.
     Reset,
     /// Answer the last question again.
     Regenerate,
-    /// Take the last question and its answer back.
+    /// Remove the last question and its answer.
     Undo,
     /// Change the last question.
     Edit,
-    /// Write the conversation into a file, in the place of another one if need be.
+    /// Write the conversation into a file; `replace` allows it to exist.
     Save { file: &'a str, replace: bool },
-    /// Go on with the conversation of a file.
+    /// Continue the conversation of a file.
     Load(&'a str),
     /// Show the system message.
     ShowSystem,
-    /// Another system message.
+    /// Change the system message.
     System(&'a str),
     /// Show the settings.
     ShowSettings,
     /// Change a setting.
     Set { name: &'a str, value: &'a str },
-    /// How full the context is.
+    /// Show how full the context is.
     Stats,
-    /// All commands.
+    /// Show all commands.
     Help,
     /// End the program.
     Quit,
-    /// A command that needs more words: how it is written.
+    /// A command without its required argument, with its usage.
     Short(&'static str),
-    /// What looks like a command and is none.
+    /// An unknown command.
     Unknown(&'a str),
 }
 
-/// All commands: how each is written, and what it does.
+/// All commands: the usage of each, and what it does.
 pub(super) const COMMANDS: [(&str, &str); 13] = [
     ("/help", "shows this"),
     ("/reset", "forgets the conversation but for the system message"),
@@ -56,25 +56,25 @@ pub(super) const COMMANDS: [(&str, &str); 13] = [
     ("\"\"\"", "begins a message of several lines, and ends it"),
 ];
 
-/// The help of all commands.
+/// The help text of all commands.
 pub(super) fn help() -> String {
     let line = |(usage, what): &(&str, &str)| format!("  {usage:<16} {what}");
     let lines: Vec<String> = COMMANDS.iter().map(line).collect();
     format!(
-        "commands:\n{}\nA line that ends with a backslash goes on, as after Alt-Enter. Ctrl-C ends an answer or clears the line; \
-         Ctrl-D ends the program.",
+        "commands:\n{}\nA line that ends with a backslash goes on, as after Alt-Enter. Ctrl-C ends \
+         an answer or clears the line; Ctrl-D ends the program.",
         lines.join("\n")
     )
 }
 
 impl<'a> Command<'a> {
-    /// What a text of one line or more says.
+    /// Parses a text of one or more lines.
     pub(super) fn of(text: &'a str) -> Self {
         let trimmed = text.trim();
         let (word, rest) = trimmed.split_once(char::is_whitespace).unwrap_or((trimmed, ""));
         let rest = rest.trim();
-        // Text behind a command that takes none makes it a message: nothing should be lost by an
-        // unlucky word.
+        // A command that takes no argument but has text after it is treated as a message, so that
+        // nothing typed is lost.
         match (word, rest.is_empty()) {
             ("", _) => Self::Nothing,
             ("/reset", true) => Self::Reset,
@@ -96,7 +96,7 @@ impl<'a> Command<'a> {
                 let (name, value) = named.unwrap_or((rest, ""));
                 Self::Set { name, value: value.trim_start_matches('=').trim() }
             }
-            // A path is no command.
+            // A path is not a command.
             (word, true) if word.starts_with('/') && !word[1..].contains('/') => {
                 Self::Unknown(word)
             }
@@ -105,15 +105,15 @@ impl<'a> Command<'a> {
     }
 }
 
-/// The text without what surrounds it: of several lines, the first one keeps its indentation.
+/// The text without surrounding white space; if it has several lines, the first one keeps its
+/// indentation.
 fn message(text: &str) -> &str {
     let text = text.trim_end();
-    match text.trim_start().contains('\n') {
-        false => text.trim_start(),
-        true => {
-            let indented = text.len() - text.trim_start().len();
-            &text[text[..indented].rfind('\n').map_or(0, |at| at + 1)..]
-        }
+    if text.trim_start().contains('\n') {
+        let indented = text.len() - text.trim_start().len();
+        &text[text[..indented].rfind('\n').map_or(0, |at| at + 1)..]
+    } else {
+        text.trim_start()
     }
 }
 

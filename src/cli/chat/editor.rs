@@ -1,5 +1,5 @@
-//! The line editor of a terminal: arrows, history, pasted text in one piece, messages of several
-//! lines.
+//! The line editor of a terminal: arrow keys, history, pasting several lines as one text, messages
+//! of several lines.
 
 use super::block::{Block, goes_on, joined};
 use super::command::COMMANDS;
@@ -20,13 +20,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Messages that are remembered.
+/// Number of messages that the history keeps.
 const REMEMBERED: usize = 1000;
 
 pub(super) struct Editor {
     editor: rustyline::Editor<Words, FileHistory>,
     history: Option<PathBuf>,
-    /// Ctrl-C found nothing to clear.
+    /// Set when Ctrl-C was pressed on an empty line.
     empty: Arc<AtomicBool>,
 }
 
@@ -38,13 +38,12 @@ fn failed(error: ReadlineError) -> Error {
 }
 
 impl Editor {
-    /// An editor that keeps what is sent in the file `history`, if there is one.
+    /// Creates an editor that stores sent messages in the file `history`, if it is given.
     pub(super) fn new(history: Option<PathBuf>) -> Result<Self> {
-        // Standard output is for answers where it leads elsewhere.
-        let behavior = match std::io::stdout().is_terminal() {
-            true => Behavior::Stdio,
-            false => Behavior::PreferTerm,
-        };
+        // If standard output is redirected, it is only for answers, and the editor uses the
+        // terminal.
+        let behavior =
+            if std::io::stdout().is_terminal() { Behavior::Stdio } else { Behavior::PreferTerm };
         let config = Config::builder()
             .behavior(behavior)
             .max_history_size(REMEMBERED)
@@ -66,7 +65,7 @@ impl Editor {
         Ok(Self { editor, history, empty })
     }
 
-    /// Reads a message; `initial` is in the line to begin with.
+    /// Reads a message; the line initially contains `initial`.
     pub(super) fn read(&mut self, initial: &str) -> Result<Read> {
         let line = match self.editor.readline_with_initial("> ", (initial, "")) {
             Ok(line) => line,
@@ -85,7 +84,7 @@ impl Editor {
 
     fn remember(&mut self, line: &str) {
         let added = !line.trim().is_empty() && self.editor.add_history_entry(line).unwrap_or(false);
-        // At once: whatever ends the program, what was sent is there next time.
+        // Saved immediately, so that the message is kept however the program ends.
         if let Some(path) = self.history.as_deref().filter(|_| added)
             && let Err(error) = self.editor.append_history(path)
         {
@@ -95,7 +94,7 @@ impl Editor {
     }
 }
 
-/// Remembers whether there was something for Ctrl-C to clear.
+/// Records whether the line was empty when Ctrl-C was pressed.
 struct Clear(Arc<AtomicBool>);
 
 impl ConditionalEventHandler for Clear {
@@ -105,7 +104,7 @@ impl ConditionalEventHandler for Clear {
     }
 }
 
-/// What the editor knows of messages and commands.
+/// Tells the editor which messages are incomplete, and completes commands.
 struct Words;
 
 impl Validator for Words {

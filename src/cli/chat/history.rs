@@ -1,12 +1,12 @@
-//! Where the messages of before are kept.
+//! The file of earlier messages.
 
 use std::fs;
 use std::path::PathBuf;
 
 const FILE: &str = "chat_history";
 
-/// The file of messages in the user's state folder, which is made for its owner alone. None where
-/// there is no such folder.
+/// The path of the history in the user's state folder, which is created with access for its owner
+/// only. `None` if there is no such folder.
 pub(super) fn path() -> Option<PathBuf> {
     let variable =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());

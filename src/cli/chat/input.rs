@@ -1,4 +1,4 @@
-//! Where messages come from: the line editor of a terminal, or lines as they are.
+//! The source of messages: the line editor of a terminal, or plain lines.
 
 use super::block::{Block, goes_on, joined};
 use super::editor::Editor;
@@ -7,58 +7,59 @@ use crate::cli::support::failure::usage;
 use crate::{Error, Result};
 use std::io::{BufRead, IsTerminal, Read as _};
 
-/// Longer lines are no messages for any model.
+/// Largest length of a line in bytes.
 const MOST_BYTES: usize = 64 << 20;
 
-/// Bytes of a line that a terminal passes on without an editor, its end included; what is beyond is
-/// lost.
+/// Largest length of a line, including its end, that a terminal passes on without an editor; the
+/// rest is lost.
 const TERMINAL_LINE: usize = if cfg!(target_os = "macos") { 1024 } else { 4096 };
 
-/// What was read.
+/// The result of reading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Read {
     /// A message or a command.
     Line(String),
-    /// A message, whatever it begins with.
+    /// A message that is never a command.
     Block(String),
-    /// Ctrl-C at the prompt, where nothing was written if `empty`.
+    /// Ctrl-C at the prompt; `empty` if nothing had been typed.
     Interrupted { empty: bool },
-    /// A notice for the person, who may try again.
+    /// A notice for the user, who may try again.
     Refused(String),
-    /// There is no more.
+    /// The end of the input.
     End,
 }
 
 /// The source of messages.
 pub(super) enum Input {
-    /// A terminal with an editor.
+    /// A terminal with a line editor.
     Editor(Box<Editor>),
-    /// Lines, of a terminal that knows no more if `terminal`.
+    /// Plain lines; `terminal` if they come from a terminal without cursor movement.
     Lines { terminal: bool, begun: bool },
 }
 
 impl Input {
-    /// Standard input, with an editor where somebody sits there.
+    /// Standard input, with an editor if it is a terminal.
     pub(super) fn new(remember: bool) -> Result<Self> {
         let terminal = std::io::stdin().is_terminal();
         let shown = std::io::stdout().is_terminal() || std::io::stderr().is_terminal();
-        Ok(match terminal && shown && moves_the_cursor() {
-            true => Self::Editor(Box::new(Editor::new(history::path().filter(|_| remember))?)),
-            false => Self::Lines { terminal, begun: false },
+        Ok(if terminal && shown && moves_the_cursor() {
+            Self::Editor(Box::new(Editor::new(history::path().filter(|_| remember))?))
+        } else {
+            Self::Lines { terminal, begun: false }
         })
     }
 
-    /// Whether somebody sits there.
+    /// Whether a user types at a terminal.
     pub(super) fn is_terminal(&self) -> bool {
         matches!(self, Self::Editor(_) | Self::Lines { terminal: true, .. })
     }
 
-    /// Whether a line can be changed before it is sent.
+    /// Whether a line can be edited before it is sent.
     pub(super) fn edits(&self) -> bool {
         matches!(self, Self::Editor(_))
     }
 
-    /// Reads a message; an editor begins with `initial`.
+    /// Reads a message; an editor initially contains `initial`.
     pub(super) fn read(&mut self, initial: &str) -> Result<Read> {
         match self {
             Self::Editor(editor) => editor.read(initial),
@@ -71,7 +72,7 @@ impl Input {
     }
 }
 
-/// Whether a terminal's cursor can be moved, as an editor must.
+/// Whether the terminal can move the cursor, which the editor requires.
 fn moves_the_cursor() -> bool {
     match std::env::var("TERM") {
         Ok(kind) => !matches!(&*kind, "" | "dumb" | "cons25" | "emacs"),
@@ -85,7 +86,8 @@ struct Lines<R> {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// A line, or the lines between three quotes. In a terminal, a line may go on in the next one.
+    /// Reads a line, or the lines between three quotes. In a terminal, a line can continue in the
+    /// next one.
     fn message(&mut self, first: bool) -> Result<Read> {
         let mut text = String::new();
         loop {
@@ -105,8 +107,9 @@ impl<R: BufRead> Lines<R> {
             }
             if self.terminal && bytes.len() >= TERMINAL_LINE {
                 return Ok(Read::Refused(format!(
-                    "the line was too long for this terminal, which passes on {} bytes of one: nothing was sent; write it \
-                     on several lines between \"\"\" and \"\"\", or use a terminal that is not TERM=dumb",
+                    "the line was too long for this terminal, which passes on {} bytes of one: \
+                     nothing was sent; write it on several lines between \"\"\" and \"\"\", or use \
+                     a terminal that is not TERM=dumb",
                     TERMINAL_LINE - 1
                 )));
             }
@@ -131,11 +134,10 @@ impl<R: BufRead> Lines<R> {
         let most = MOST_BYTES as u64 + 1;
         let read = self.reader.by_ref().take(most).read_until(b'\n', &mut bytes);
         read.map_err(Error::io("read", "standard input"))?;
-        match bytes.len() > MOST_BYTES {
-            true => {
-                Err(usage(format!("a line of standard input has more than {MOST_BYTES} bytes")))
-            }
-            false => Ok(bytes),
+        if bytes.len() > MOST_BYTES {
+            Err(usage(format!("a line of standard input has more than {MOST_BYTES} bytes")))
+        } else {
+            Ok(bytes)
         }
     }
 }

@@ -64,20 +64,21 @@ In the conversation:
   /set temperature 0.8     changes an option of sampling, /set alone lists them
   /stats                   shows the tokens used and left
 
-Each line is a message. Several lines are one between \"\"\" and \"\"\"; in a terminal also where they are pasted, where a line \
-ends with a backslash, and after Alt-Enter. Ctrl-C ends an answer or clears the line; on an empty line, twice, it quits, as \
-Ctrl-D does at once. Where standard input is no terminal, only the answers are printed.
+Each line is a message. Several lines are one between \"\"\" and \"\"\"; in a terminal also where \
+they are pasted, where a line ends with a backslash, and after Alt-Enter. Ctrl-C ends an answer \
+or clears the line; on an empty line, twice, it quits, as Ctrl-D does at once. Where standard \
+input is no terminal, only the answers are printed.
 
-What is sent in a terminal is kept in kaiwu/chat_history of the user's state folder ($XDG_STATE_HOME or ~/.local/state), for \
-its owner alone; not a line that begins with a space.
+What is sent in a terminal is kept in kaiwu/chat_history of the user's state folder ($XDG_STATE_HOME
+or ~/.local/state), for its owner alone; not a line that begins with a space.
 
 When the context is full, the oldest turns leave, but never the system message.
 
-Ids are chosen as the model's files recommend (generation_config.json, or general.sampling of a GGUF file); what is given \
-replaces that one value. Each answer has draws of its own, and --seed fixes those of a whole conversation. --temperature 0 \
-takes the likeliest always.";
+Ids are chosen as the model's files recommend (generation_config.json, or general.sampling of a GGUF
+file); what is given replaces that one value. Each answer has draws of its own, and --seed fixes
+those of a whole conversation. --temperature 0 takes the likeliest always.";
 
-/// Room for the first turns; the cache grows with the conversation.
+/// Tokens that the cache initially has room for; it grows with the conversation.
 const EXPECTED: usize = 1024;
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
@@ -94,7 +95,7 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     options.sampling.validate(file.config().vocab_size)?;
     arguments.sampling.say_what_is_unused(&options.sampling);
 
-    // What is asked is not known yet: pipelines for a few tokens serve any prompt.
+    // The questions are not known yet: kernels compiled for a short prompt serve any prompt.
     let model = file.load_for(Needs::generation(16, EXPECTED))?;
     let (name, device) = (model.path().display().to_string(), model.device_name().to_owned());
     let mut conversation = model.chat().options(options);
@@ -106,20 +107,21 @@ pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let mut chat = Chat::new(talk, Input::new(!arguments.no_history)?)?;
     if chat.input.is_terminal() {
         eprintln!(
-            "{name} on {device}.\n/help lists the commands; Ctrl-C ends an answer, Ctrl-D the program."
+            "{name} on {device}.\n/help lists the commands; Ctrl-C ends an answer, Ctrl-D the \
+             program."
         );
     }
     chat.run()
 }
 
-/// A person or a pipe, and what is talked about.
+/// The source of messages, and the conversation.
 struct Chat {
     talk: Talk,
     input: Input,
-    /// A signal ends an answer, not the program.
+    /// While set, a signal ends the answer rather than the program.
     answering: Arc<AtomicBool>,
     quiet: Option<Quiet>,
-    /// What the next line begins with: a message to be changed.
+    /// The initial text of the next line: a message to be edited.
     edited: Option<String>,
 }
 
@@ -138,8 +140,8 @@ impl Chat {
         let mut hinted = false;
         loop {
             let edited = self.edited.take();
-            // In an editor's terminal Ctrl-C is a key while it reads, and never the program's end
-            // at other times.
+            // In the editor, Ctrl-C is a key while it reads. At other times in its terminal, it
+            // must never end the program.
             self.answering.store(false, Ordering::Relaxed);
             let read = self.input.read(edited.as_deref().unwrap_or_default())?;
             self.answering.store(self.quiet.is_some(), Ordering::Relaxed);
@@ -166,7 +168,7 @@ impl Chat {
         }
     }
 
-    /// Follows a command that is neither a message nor the end.
+    /// Carries out a command that is neither a message nor the end.
     fn follow(&mut self, command: Command<'_>) -> crate::Result<()> {
         match command {
             Command::Nothing => {}

@@ -1,4 +1,4 @@
-//! What `/set` changes: how ids are chosen, and how long answers are.
+//! The settings that `/set` changes: sampling, and the length of answers.
 
 use crate::Result;
 use crate::cli::support::arguments::Limit;
@@ -8,7 +8,7 @@ use crate::generate::Options;
 use crate::sample::SamplerSettings;
 use serde::{Deserialize, Serialize};
 
-/// Names of what can be set.
+/// Names of the settings.
 const NAMES: [&str; 9] = [
     "temperature",
     "top-k",
@@ -21,7 +21,7 @@ const NAMES: [&str; 9] = [
     "tokens",
 ];
 
-/// The settings of a conversation, as its file has them. Those that are not there stay as they are.
+/// The settings of a conversation as its file stores them. Missing ones keep their values.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Settings {
@@ -33,14 +33,14 @@ pub(super) struct Settings {
     frequency_penalty: Option<f32>,
     presence_penalty: Option<f32>,
     seed: Option<u64>,
-    /// Answers that have been drawn, so that the next one has other draws.
+    /// Number of answers so far, so that the next one uses different draws.
     answers: Option<u64>,
     /// Most tokens of an answer.
     tokens: Option<usize>,
 }
 
 impl Settings {
-    /// Those of a conversation that had so many answers.
+    /// The settings of a conversation after `answers` answers.
     pub(super) fn of(options: &Options, answers: u64) -> Self {
         let sampling = &options.sampling;
         Self {
@@ -57,10 +57,10 @@ impl Settings {
         }
     }
 
-    /// Puts them in the place of others, and gives the number of answers if there is one.
+    /// Applies the stored settings, and returns the number of answers if it is stored.
     ///
     /// # Errors
-    /// When one is out of range; all stay as they were.
+    /// When a setting is out of range; all settings then keep their values.
     pub(super) fn apply(&self, options: &mut Options, vocabulary: usize) -> Result<Option<u64>> {
         let base = options.sampling.clone();
         let sampling = SamplerSettings {
@@ -84,10 +84,10 @@ impl Settings {
     }
 }
 
-/// Sets one by its name, and says what that does where it is nothing.
+/// Changes one setting by its name. Returns a note if the change has no effect.
 ///
 /// # Errors
-/// When there is none of that name, or the value is out of range; it stays as it was.
+/// When there is no setting of this name, or the value is out of range; it then keeps its value.
 pub(super) fn set(
     options: &mut Options,
     vocabulary: usize,
@@ -123,14 +123,15 @@ pub(super) fn set(
     let draws = ["top-k", "top-p", "min-p", "seed"].contains(&&*name);
     let notice = (draws && sampling.is_greedy()).then(|| {
         format!(
-            "{name} does nothing at temperature 0, which takes the likeliest token always; /set temperature 0.8 draws"
+            "{name} does nothing at temperature 0, which takes the likeliest token always; /set \
+             temperature 0.8 draws"
         )
     });
     (options.sampling, options.max_tokens) = (sampling, tokens);
     Ok(notice)
 }
 
-/// All with their values, a line each.
+/// All settings with their values, one per line.
 pub(super) fn listed(options: &Options) -> String {
     let s = &options.sampling;
     let values = [

@@ -1,4 +1,4 @@
-//! A conversation with its generator: answers, and the commands that look at them or change them.
+//! A conversation: generates answers, and carries out the commands that inspect or change it.
 
 use super::command::Command;
 use super::settings::{self, Settings};
@@ -16,13 +16,13 @@ use std::sync::atomic::AtomicBool;
 pub(super) struct Talk {
     model: String,
     chat: Chat,
-    /// The last answer in words.
+    /// The text of the last answer.
     last: Option<String>,
-    /// The file that has been written already.
+    /// The file that this conversation was saved to, which may be overwritten.
     saved: Option<PathBuf>,
 }
 
-/// A number of things.
+/// A count with the singular or plural noun.
 fn counted(number: usize, one: &str, many: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{number} {many}") }
 }
@@ -41,18 +41,18 @@ impl Talk {
         Self { model, chat, last: None, saved: None }
     }
 
-    /// Set to true, this flag ends the answer that is being made.
+    /// A flag that ends the current answer when it is set.
     pub(super) fn interrupt(&self) -> Arc<AtomicBool> {
         Arc::clone(self.chat.cancel().flag())
     }
 
-    /// The question that was answered last.
+    /// The last question that was answered.
     pub(super) fn last_question(&self) -> Option<String> {
         let question = self.chat.messages().iter().rev().find(|message| message.role == "user");
         question.map(|message| message.content.clone())
     }
 
-    /// Why another answer to the same question may be the same.
+    /// Why another answer to the same question may be identical.
     pub(super) fn same_again(&self) -> Option<&'static str> {
         let greedy = self.chat.current_options().sampling.is_greedy();
         greedy.then_some(
@@ -60,8 +60,8 @@ impl Talk {
         )
     }
 
-    /// Answers a question, or the last turn's again if `instead`. That turn stays if nothing comes
-    /// of it.
+    /// Answers a question. With `instead`, it replaces the last turn, which stays if there is no
+    /// answer.
     pub(super) fn answer(&mut self, question: &str, instead: bool) -> Result<()> {
         let context = self.chat.model().context();
         let most = self.chat.current_options().max_tokens;
@@ -78,7 +78,7 @@ impl Talk {
         let (mut bar, mut has_begun) = (None, false);
         let answer = reply.run(|event| match event {
             Event::Prompt { done, total } => {
-                // In the midst of an answer a bar would take the place of its last line.
+                // During an answer, a progress bar would overwrite its last line.
                 if !has_begun {
                     let new = || Progress::tokens("reading", total as u64);
                     bar.get_or_insert_with(new).set(done as u64);
@@ -96,7 +96,7 @@ impl Talk {
         drop(reply);
         let answer = match answer {
             Ok(answer) => answer,
-            // The text is too long for the memory.
+            // The text does not fit in memory.
             Err(error) if is_usage(&error) || matches!(error, Error::OutOfMemory { .. }) => {
                 notice(&format!("{}; /reset makes room", shown(&error)));
                 return Ok(());
@@ -129,10 +129,10 @@ impl Talk {
         Ok(())
     }
 
-    /// Follows a command and says what came of it.
+    /// Carries out a command, and returns its message.
     ///
     /// # Errors
-    /// When it cannot be followed; nothing is changed.
+    /// When the command fails; nothing is changed then.
     pub(super) fn follow(&mut self, command: Command<'_>) -> Result<String> {
         match command {
             Command::Reset => {
@@ -173,7 +173,8 @@ impl Talk {
             Command::Stats => self.stats(),
             Command::Save { file, replace } => self.save(&transcript::path(file), replace),
             Command::Load(file) => self.load(&transcript::path(file)),
-            // Those that need the person's input or end the talk are followed where these are.
+            // Commands that need the user's input or end the conversation are handled by the
+            // caller.
             other => Err(usage(format!("{other:?} is not for the conversation"))),
         }
     }

@@ -1,7 +1,7 @@
-//! The mode of a terminal between prompts: what is typed ahead is neither shown nor cut.
+//! The mode of a terminal between prompts: typing ahead is neither echoed nor truncated.
 //!
-//! In its own mode a terminal echoes keys into the answer, and loses what a line has beyond 4095
-//! bytes. Ctrl-C stays a signal.
+//! In its normal mode a terminal echoes keys into the answer, and truncates lines after 4095 bytes.
+//! Ctrl-C continues to send a signal.
 
 pub(super) use system::Quiet;
 
@@ -13,10 +13,10 @@ mod system {
     use std::io::{IsTerminal, Write, stderr, stdin, stdout};
     use std::sync::{Mutex, OnceLock};
 
-    /// The mode at the beginning, which a program that ends has to leave behind.
+    /// The terminal's original mode, which must be restored when the program ends.
     static ORIGINAL: OnceLock<Mutex<Termios>> = OnceLock::new();
 
-    /// A terminal that is quiet, until this is dropped.
+    /// Keeps the terminal in quiet mode until this is dropped.
     pub(in crate::cli::chat) struct Quiet(());
 
     impl Quiet {
@@ -29,7 +29,7 @@ mod system {
             quiet
         }
 
-        /// Quiet once more: a shell may have had the terminal in between.
+        /// Sets the quiet mode again, because a shell may have used the terminal meanwhile.
         pub(in crate::cli::chat) fn again(&self) {
             let Some(mut mode) =
                 ORIGINAL.get().and_then(|mode| mode.lock().ok().map(|mode| mode.clone()))
@@ -42,7 +42,7 @@ mod system {
             let _ = tcsetattr(stdin(), SetArg::TCSADRAIN, &mode);
         }
 
-        /// Gives the terminal its own mode back, also from the midst of the editor's.
+        /// Restores the terminal's original mode, even from within the editor.
         pub(in crate::cli::chat) fn end() {
             const BRACKETED_PASTE_OFF: &[u8] = b"\x1b[?2004l";
             let Some(mode) = ORIGINAL.get().and_then(|mode| mode.lock().ok()) else { return };
@@ -64,7 +64,7 @@ mod system {
 
 #[cfg(not(unix))]
 mod system {
-    /// Terminals of other systems keep what is typed ahead.
+    /// On other systems, terminals keep what is typed ahead.
     pub(in crate::cli::chat) struct Quiet(());
 
     impl Quiet {

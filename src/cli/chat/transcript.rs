@@ -1,4 +1,4 @@
-//! A conversation as a file: JSON of its messages and settings.
+//! Saves and loads a conversation as JSON with its messages and settings.
 
 use super::settings::Settings;
 use crate::cli::support::failure::{failed, usage};
@@ -10,15 +10,15 @@ use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// Larger files are no conversations.
+/// Largest size of a file in bytes.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// What a file holds.
+/// The content of a file.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Transcript {
-    /// The messages in turn.
+    /// The messages in order.
     pub messages: Vec<Message>,
-    /// The settings, where the file has some.
+    /// The settings, if the file has any.
     pub settings: Settings,
 }
 
@@ -35,7 +35,7 @@ struct WrittenMessage<'a> {
     content: &'a str,
 }
 
-/// The path that a person means: `~/` is the home folder.
+/// Converts a path that a user typed: `~/` is the home folder.
 pub(super) fn path(text: &str) -> PathBuf {
     let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
     match (text.strip_prefix("~/"), home) {
@@ -44,10 +44,10 @@ pub(super) fn path(text: &str) -> PathBuf {
     }
 }
 
-/// Writes a conversation to `path`, over a file only with `replace`.
+/// Writes a conversation to `path`; an existing file is overwritten only with `replace`.
 ///
 /// # Errors
-/// When there is a file already, or it cannot be written.
+/// When the file exists already, or cannot be written.
 pub(super) fn save(
     path: &Path,
     replace: bool,
@@ -72,8 +72,8 @@ pub(super) fn save(
             OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
         return file.write_all((text + "\n").as_bytes()).map_err(failed);
     }
-    // What is there is replaced whole or not at all; a link stays one, and so does what is no plain
-    // file.
+    // An existing file is replaced completely or not at all. Links and special files are kept and
+    // written through.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     if fs::metadata(&target).is_ok_and(|found| !found.is_file()) {
         return fs::write(&target, text + "\n").map_err(failed);
@@ -88,11 +88,10 @@ pub(super) fn save(
     .map_err(failed)
 }
 
-/// Reads what [`save`] wrote, or a list of messages with `role` and `content`, as many programs
-/// keep them.
+/// Reads what [`save`] wrote, or a list of messages with `role` and `content`, a common format.
 ///
 /// # Errors
-/// When it cannot be read, or is something else.
+/// When the file cannot be read, or has another format.
 pub(super) fn load(path: &Path) -> Result<Transcript> {
     let found = fs::metadata(path).map_err(Error::io("open", path))?;
     let wrong = |what: String| failed(format!("{}: {what}", path.display()));

@@ -1,4 +1,4 @@
-//! `kaiwu bench model`: tokens a second, reading and writing.
+//! `kaiwu bench model`: tokens per second, for prompts and for answers.
 
 use crate::Result;
 use crate::cli::Outcome;
@@ -43,13 +43,13 @@ const EXAMPLES: &str = "Examples:
   kaiwu bench model -p 512 -n 128 --repeat 5 --json
   kaiwu bench model --profile=trace.json";
 
-/// Steps in a submission, as in a long answer.
+/// Decode steps in one submission, as in a long answer.
 const STEPS: usize = 8;
 
-/// Rates of several runs.
+/// The rates of several runs.
 #[derive(Serialize)]
 struct Rates {
-    /// The median.
+    /// Median, in tokens per second.
     tokens_per_s: f64,
     min: f64,
     median: f64,
@@ -72,7 +72,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let mut runner = model.runner(prompt + tokens)?;
     runner.fits(prompt + tokens)?;
     let vocabulary = model.config().vocab_size;
-    // Which tokens they are does not matter to the time, but one token over and over might.
+    // The time does not depend on which tokens they are, except perhaps for a single repeated one.
     let ids: Vec<u32> = (0..prompt).map(|n| ((300 + 7 * n) % vocabulary) as u32).collect();
 
     once(&mut runner, &ids, tokens.min(2 * STEPS))?;
@@ -121,7 +121,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
             table(&rows, 1)
         ))?;
     }
-    // Apart from the runs above, which it would slow down.
+    // Separate from the measured runs, because profiling slows them down.
     if arguments.profile.wanted() {
         runner.start_profile();
         once(&mut runner, &ids, tokens)?;
@@ -136,7 +136,7 @@ struct Run {
     decode: Counters,
 }
 
-/// Reads `ids` and writes `tokens` greedy ones, from an empty cache.
+/// Reads `ids` and generates `tokens` tokens greedily, from an empty cache.
 fn once(runner: &mut Runner, ids: &[u32], tokens: usize) -> Result<Run> {
     runner.rewind(0);
     let start = Instant::now();

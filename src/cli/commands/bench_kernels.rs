@@ -1,4 +1,5 @@
-//! `kaiwu bench kernels`: each strategy on the shapes of real models, by the adapter's roofs.
+//! `kaiwu bench kernels`: times each strategy on shapes of real models, relative to the adapter's
+//! peak rates.
 
 use super::bench_shader;
 use crate::cli::Outcome;
@@ -59,7 +60,8 @@ pub(in crate::cli) struct Arguments {
 }
 
 const HELP: &str =
-    "Each strategy is checked against its reference on the shape before it is timed; one that is wrong
+    "Each strategy is checked against its reference on the shape before it is timed; one that is \
+     wrong
 gets no figure, and the exit code is 1. The same call is timed again and again, so that small
 operands stay in a cache and may pass the roof, which is memory's. With --baseline, what looks
 slower is measured again a few times, and the time of a fixed piece of work beside it tells a busy
@@ -75,14 +77,14 @@ Examples:
   kaiwu bench kernels --json > before.json
   kaiwu bench kernels --baseline before.json --tolerance 0.2";
 
-/// How often what looks slower than the baseline is measured again before it counts.
+/// How often a result slower than the baseline is measured again before it counts.
 const ROUNDS: usize = 8;
 /// The pause before the second round; later ones are longer.
 const PAUSE: Duration = Duration::from_millis(300);
-/// A machine that takes so many times as long for the same work is worth a word.
+/// A machine that is slower than before by this factor is mentioned to the user.
 const BUSY: f64 = 1.1;
 
-/// The longest axis of --shape, so that made-up weights fit into memory.
+/// Longest axis of --shape, so that generated weights fit in memory.
 const LONGEST: usize = 1 << 17;
 const MOST_WEIGHTS: usize = 1 << 28;
 
@@ -109,7 +111,7 @@ fn parse_format(text: &str) -> std::result::Result<DType, String> {
     found.map(|at| DType::ALL[at]).ok_or_else(|| format!("expected one of {}", names.join(", ")))
 }
 
-/// What --json prints and --baseline reads.
+/// The output of --json, which --baseline reads.
 #[derive(Debug, Serialize, Deserialize)]
 struct Baseline {
     adapter: serde_json::Value,
@@ -121,7 +123,7 @@ struct Baseline {
 }
 
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    // A file that cannot be read should be known of before minutes of measuring.
+    // An unreadable file should be reported before minutes of measuring.
     let baseline = arguments.baseline.as_deref().map(read_baseline).transpose()?;
     let [too_long] =
         [arguments.shape.iter().find(|shape| shape[2] % arguments.format.block_len() != 0)];
@@ -144,8 +146,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     if arguments.own.wgsl.is_some() && arguments.plot.is_some() {
         arguments.own.check_plot()?;
     }
-    // A device of its own: whatever a stranger's shader does to it, the roofs are measured on
-    // another.
+    // A separate device: the user's shader may damage it, and peak rates are measured on another.
     let own = match &arguments.own.wgsl {
         Some(file) => {
             let gpu = Gpu::open(&GpuOptions { immediates: true, ..device.options() })?;
@@ -172,7 +173,9 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
                 Err(reason) => refused.push(reason),
             }
         }
-        progress.as_mut().into_iter().for_each(|bar| bar.set(done as u64 + 1));
+        if let Some(bar) = &mut progress {
+            bar.set(done as u64 + 1);
+        }
     }
     progress.take();
 
@@ -181,7 +184,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
             Some(own) => own.measure(&stopwatch, &arguments.own).map(|(found, _)| Some(found)),
             None => measure_again(&stopwatch, &shapes, before),
         };
-        // What keeps the machine busy may be over a little later.
+        // The load on the machine may end a little later.
         let pause = |round: usize| std::thread::sleep(PAUSE * round as u32);
         let settled =
             settle(&baseline.results, &mut results, arguments.tolerance, ROUNDS, pause, again)?;
@@ -214,7 +217,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let slower = changes.map_or(0, |changes| report_changes(&changes, arguments.tolerance));
     let mut gone = 0;
     if let Some(baseline) = &baseline {
-        // With --shape only these were asked for, else all whose name has the filter's text.
+        // With --shape only these shapes are wanted, otherwise all whose name contains the filter.
         let asked = |shape: &str| match &arguments.shape[..] {
             [] => shape.to_lowercase().contains(&filter),
             _ => shapes.iter().any(|asked| asked.what == shape),
@@ -226,7 +229,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     Ok(if right { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Times a call again that looks slower than in the baseline.
+/// Measures a call again that seems slower than in the baseline.
 fn measure_again(
     stopwatch: &Stopwatch<'_>,
     shapes: &[BenchShape],
@@ -242,8 +245,8 @@ fn storage_word(storage: StorageKind) -> String {
     format!("{storage:?}").to_lowercase()
 }
 
-/// Says on standard error what the baseline has and this run has not, and how much that is. What is
-/// wrong was said already.
+/// Reports on standard error which results of the baseline are missing, and returns their number.
+/// Results that failed have already been reported.
 fn report_vanished(vanished: &[[String; 3]], refused: &[Refused]) -> usize {
     let said = |[shape, kernel, strategy]: &[String; 3]| {
         refused.iter().any(|r| (&r.shape, &r.kernel, &r.strategy) == (shape, kernel, strategy))
@@ -257,8 +260,7 @@ fn report_vanished(vanished: &[[String; 3]], refused: &[Refused]) -> usize {
     gone.len()
 }
 
-/// Says on standard error what else differs from the baseline, so that its figures are of something
-/// else.
+/// Warns on standard error if the baseline is of another adapter, driver or storage.
 fn report_other(baseline: &Baseline, gpu: &Gpu, storage: StorageKind) {
     let now = serde_json::json!(gpu.report());
     for (what, key) in [("adapter", "name"), ("driver", "driver"), ("driver", "driver_info")] {
@@ -285,17 +287,19 @@ fn read_baseline(path: &Path) -> Result<Baseline> {
     })
 }
 
-/// Says on standard error what became slower than `tolerance` allows, and how many those are.
+/// Reports on standard error what is slower than `tolerance` allows, and returns how many results.
 fn report_changes(changes: &[Change], tolerance: f64) -> usize {
     let slower: Vec<_> = changes.iter().filter(|change| change.is_slower(tolerance)).collect();
     for change in &slower {
         let Change { shape, kernel, strategy, before_us, now_us, busier, .. } = change;
-        let busy = match *busier > BUSY {
-            true => format!(", and the machine is only {:.0} % busier", (busier - 1.0) * 100.0),
-            false => String::new(),
+        let busy = if *busier > BUSY {
+            format!(", and the machine is only {:.0} % busier", (busier - 1.0) * 100.0)
+        } else {
+            String::new()
         };
         eprintln!(
-            "kaiwu: {shape}: {kernel} ({strategy}) takes {now_us:.1} us, {:+.0} % of {before_us:.1} us before{busy}",
+            "kaiwu: {shape}: {kernel} ({strategy}) takes {now_us:.1} us, {:+.0} % of \
+             {before_us:.1} us before{busy}",
             (now_us / before_us - 1.0) * 100.0
         );
     }
@@ -303,7 +307,8 @@ fn report_changes(changes: &[Change], tolerance: f64) -> usize {
     busier.sort_by(f64::total_cmp);
     if let Some(busier) = busier.get(busier.len() / 2).filter(|&&busier| busier > BUSY) {
         eprintln!(
-            "kaiwu: the machine is {:.0} % busier than it was for the baseline, which is allowed for",
+            "kaiwu: the machine is {:.0} % busier than it was for the baseline, which is allowed \
+             for",
             (busier - 1.0) * 100.0
         );
     }
@@ -312,11 +317,11 @@ fn report_changes(changes: &[Change], tolerance: f64) -> usize {
         "kaiwu: {count} of {compared} are slower than the baseline by more than {:.0} %",
         tolerance * 100.0
     );
-    // Nothing in common is no proof of anything.
+    // If nothing could be compared, the check must not succeed.
     if compared == 0 { 1 } else { count }
 }
 
-/// In place of a figure that nobody knows.
+/// Shown instead of an unknown figure.
 const NONE: &str = "-";
 
 fn cells(m: &Measurement) -> [String; 8] {
@@ -363,11 +368,11 @@ fn as_table(results: &[Measurement], roofs: &Roofs, markdown: bool, clock: &str)
     let texture = roofs
         .read_texture_gb_per_s
         .map_or(String::new(), |rate| format!(", textures {rate:.1} GB/s"));
-    let above = match results.iter().any(|m| m.share_of_roof.is_some_and(|share| share > 1.0)) {
-        true => {
-            "\nmore than 100 % of the roof: what is read stays in a cache, whose rate is no roof here"
-        }
-        false => "",
+    let above = if results.iter().any(|m| m.share_of_roof.is_some_and(|share| share > 1.0)) {
+        "\nmore than 100 % of the roof: what is read stays in a cache, whose rate is no roof \
+             here"
+    } else {
+        ""
     };
     format!(
         "{}\nroofs: buffers {:.1} GB/s{texture}, {:.1} GFLOP/s; times by {clock}{above}\n",
@@ -383,7 +388,7 @@ fn csv(results: &[Measurement]) -> String {
         gflop_per_s,share_of_roof,max_error\n"
             .to_owned();
     for m in results {
-        // No name has a comma or a quotation mark.
+        // No name contains a comma or a quotation mark.
         text += &format!(
             "{},{},{},{:.3},{:.3},{:.3},{},{},{},{},{:.4},{},{}\n",
             m.shape,

@@ -1,4 +1,4 @@
-//! `kaiwu bench kernels --wgsl`: someone's own shader, bound and timed like ours.
+//! `kaiwu bench kernels --wgsl`: binds and times a user's shader like the built-in kernels.
 
 use crate::cli::support::deadline::Deadline;
 use crate::cli::support::dump::{self, Dump};
@@ -38,7 +38,7 @@ pub(in crate::cli) struct OwnArguments {
     /// uniform or in immediates (a, numbers.a, middle=1,2,3 for a vector); repeatable
     #[arg(long, value_name = "NAME=VALUE", requires = "wgsl", value_parser = parse_set)]
     set: Vec<Settings>,
-    /// Bytes that one run moves (64MiB), for GB/s and the share of the roof: nobody can count them
+    /// Bytes that one run moves (64MiB), for GB/s and the share of the roof: they cannot be counted
     /// from the text
     #[arg(long, value_name = "N", requires = "wgsl", value_parser = parse_bytes)]
     bytes: Option<u64>,
@@ -55,15 +55,15 @@ pub(in crate::cli) struct OwnArguments {
     timeout: u32,
 }
 
-/// What a `--set` says: a vector's numbers are several.
+/// The value of `--set`; a vector has several numbers.
 #[derive(Debug, Clone, PartialEq)]
 struct Settings(Vec<(String, f64)>);
 
-/// A `--grid`.
+/// The value of `--grid`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Grid([u32; 3]);
 
-/// A `--bind` whose file is not read yet.
+/// The value of `--bind`; its file has not been read yet.
 #[derive(Debug, Clone, PartialEq)]
 struct Bind {
     name: String,
@@ -77,7 +77,7 @@ enum BindSize {
     File(PathBuf),
 }
 
-/// Larger shader files are none, bytes.
+/// Largest shader file, in bytes.
 const LARGEST: u64 = 1 << 20;
 
 fn parse_bind(text: &str) -> std::result::Result<Bind, String> {
@@ -97,7 +97,7 @@ fn parse_bind(text: &str) -> std::result::Result<Bind, String> {
     Ok(Bind { name, size: BindSize::Known(parse_size(size)?), fill })
 }
 
-/// "64MiB", "4096", or "1024x1024".
+/// Parses sizes such as "64MiB", "4096", or "1024x1024".
 fn parse_size(text: &str) -> std::result::Result<Size, String> {
     let wrong = || format!("{text:?} is no size, such as 64MiB, 4096 or 1024x1024");
     if text.contains('x') {
@@ -120,7 +120,7 @@ fn parse_size(text: &str) -> std::result::Result<Size, String> {
     parse_bytes(text).map(Size::Bytes).map_err(|_| wrong())
 }
 
-/// "64MiB", "4096".
+/// Parses a number of bytes such as "64MiB" or "4096".
 fn parse_bytes(text: &str) -> std::result::Result<u64, String> {
     let wrong = || format!("{text:?} is no size in bytes, such as 64MiB or 4096");
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
@@ -175,17 +175,17 @@ fn parse_set(text: &str) -> std::result::Result<Settings, String> {
     }
 }
 
-/// A shader that is compiled and bound, to be timed as often as wanted.
+/// A compiled and bound shader, which can be timed repeatedly.
 pub(in crate::cli) struct Own {
     gpu: Arc<Gpu>,
     program: UserShader,
     call: UserShaderRun,
-    /// File and grid, in words.
+    /// File and grid, for messages.
     what: String,
 }
 
 impl Own {
-    /// Reads and binds the shader, runs it once, and writes what is to be dumped.
+    /// Reads and binds the shader, runs it once, and writes the requested dumps.
     pub(in crate::cli) fn open(
         gpu: Arc<Gpu>,
         file: &Path,
@@ -227,7 +227,7 @@ impl Own {
         Ok(Self { gpu, program, call, what })
     }
 
-    /// Times it; also says where most of its bytes are.
+    /// Times the shader. Also returns where most of its bytes are.
     pub(in crate::cli) fn measure(
         &self,
         stopwatch: &Stopwatch<'_>,
@@ -247,17 +247,18 @@ impl Own {
         Ok((found, storage))
     }
 
-    /// Says on standard error what the figures are not.
+    /// Warns on standard error about limits of the figures.
     pub(in crate::cli) fn remark(&self, found: &Measurement) {
         let what = &self.what;
         match found.share_of_roof {
             _ if found.bytes.is_none() => eprintln!(
-                "kaiwu: {what}: without --bytes N, what one run moves, there are no GB/s; what it binds holds {}",
+                "kaiwu: {what}: without --bytes N, what one run moves, there are no GB/s; what it \
+                 binds holds {}",
                 size(self.call.bytes)
             ),
             Some(share) if share > 1.0 => eprintln!(
-                "kaiwu: {what}: {:.0} % of the roof: what it moves stays in a cache, or it moves and computes less than \
-                 --bytes and --operations say",
+                "kaiwu: {what}: {:.0} % of the roof: what it moves stays in a cache, or it moves \
+                 and computes less than --bytes and --operations say",
                 share * 100.0
             ),
             _ => {}
@@ -265,7 +266,7 @@ impl Own {
     }
 }
 
-/// A run that takes longer is worth a word, seconds.
+/// Runs longer than this are mentioned to the user, in seconds.
 const LONG: f64 = 2.0;
 
 impl OwnArguments {
@@ -273,7 +274,7 @@ impl OwnArguments {
         Deadline::new(Duration::from_secs(self.timeout.into()), format!("{what}: a run"))
     }
 
-    /// A chart has a place for what moves bytes only.
+    /// Refuses a chart for a shader without floating-point operations.
     pub(in crate::cli) fn check_plot(&self) -> Result<()> {
         match self.bytes {
             Some(_) => Ok(()),
@@ -284,7 +285,7 @@ impl OwnArguments {
     }
 }
 
-/// The first few of names.
+/// The first few of a list of names.
 fn listed(names: &[String]) -> String {
     const SHOWN: usize = 8;
     let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");

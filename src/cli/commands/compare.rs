@@ -1,4 +1,4 @@
-//! `kaiwu compare`: two models on one text, for judging a quantisation.
+//! `kaiwu compare`: compares two models on one text, for example to assess quantisation.
 
 use super::perplexity::TextArguments;
 use crate::Result;
@@ -99,7 +99,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     Ok(ExitCode::SUCCESS)
 }
 
-/// A model's path, for people.
+/// The path of a model, for the output.
 fn name(model: &Model) -> String {
     model.path().display().to_string()
 }
@@ -119,7 +119,8 @@ fn as_text(a: &str, b: &str, found: &TextComparison) -> String {
         )
 }
 
-/// Distributions are compared token by token, which means something only if the ids mean the same.
+/// Checks that both tokenizers agree, because comparing distributions requires that ids mean the
+/// same.
 fn same_tokenizer(a: &ModelFile, b: &ModelFile) -> Result<()> {
     let differ = |what: String| {
         let (a, b) = (a.path().display(), b.path().display());
@@ -128,7 +129,7 @@ fn same_tokenizer(a: &ModelFile, b: &ModelFile) -> Result<()> {
         )))
     };
     let (one, other): (&Tokenizer, &Tokenizer) = (a.tokenizer()?, b.tokenizer()?);
-    // GGUF files name what fills up the embeddings, which no text becomes; folders leave it out.
+    // GGUF files name fillers of the vocabulary, which no text is encoded as; folders omit them.
     let token =
         |tokenizer: &Tokenizer, id| tokenizer.token(id).filter(|_| !tokenizer.is_unused(id));
     let most = one.vocab_size().max(other.vocab_size()) as u32;

@@ -1,4 +1,4 @@
-//! `kaiwu completions`: what a shell needs to complete commands and options.
+//! `kaiwu completions`: completions of commands and options for a shell.
 
 use crate::cli::Outcome;
 use crate::cli::support::output::print;
@@ -20,7 +20,7 @@ const EXAMPLES: &str = "Examples:
   kaiwu completions zsh > ~/.zfunc/_kaiwu
   kaiwu completions fish > ~/.config/fish/completions/kaiwu.fish";
 
-/// Of the `program` as it is parsed.
+/// Prints the completions of `program`.
 pub(in crate::cli) fn run(arguments: &Arguments, mut program: clap::Command) -> Outcome {
     let mut text = vec![];
     clap_complete::generate(arguments.shell, &mut program, "kaiwu", &mut text);

@@ -1,4 +1,4 @@
-//! `kaiwu convert`: a model in another type, as a GGUF file. Needs no device.
+//! `kaiwu convert`: writes a model as a GGUF file, optionally in another type. Needs no device.
 
 use crate::Result;
 use crate::cli::Outcome;
@@ -56,7 +56,7 @@ const EXAMPLES: &str = "Examples:
   kaiwu convert -m folder/ -o - | ssh host 'cat > model.gguf'
   kaiwu convert --quantize q8_0 -o model.q8_0.gguf && kaiwu compare -m model.gguf -m model.q8_0.gguf README.md";
 
-/// The key of what a model is called.
+/// The metadata key of a model's name.
 const NAME: &str = "general.name";
 
 /// A model to be written.
@@ -64,7 +64,7 @@ struct Model {
     metadata: Vec<(String, Value)>,
     tensors: Vec<TensorInfo>,
     bytes_before: u64,
-    /// The bytes of a tensor in a type.
+    /// Gives the bytes of a tensor in a type.
     data: Box<dyn Fn(usize, DType) -> Result<Vec<u8>>>,
 }
 
@@ -91,10 +91,11 @@ impl Model {
                 let export = Export::new(&folder)?;
                 let name = name.unwrap_or(&export.name);
                 let called = vec![(NAME.into(), Value::String(name.into()))];
-                let tokenizer = match no_tokenizer {
-                    // llama.cpp's word for it.
-                    true => vec![("tokenizer.ggml.model".into(), Value::String("no_vocab".into()))],
-                    false => gguf_tokenizer(&folder, export.vocabulary(), name)?,
+                let tokenizer = if no_tokenizer {
+                    // llama.cpp's value for a file without a tokenizer.
+                    vec![("tokenizer.ggml.model".into(), Value::String("no_vocab".into()))]
+                } else {
+                    gguf_tokenizer(&folder, export.vocabulary(), name)?
                 };
                 let settings = recommended(&Source::Folder(folder))?;
                 let sampling = settings.as_ref().map(gguf_recommended).unwrap_or_default();
@@ -108,7 +109,7 @@ impl Model {
 }
 
 impl Model {
-    /// The same with adapters in its matrices.
+    /// The model with adapters merged into its matrices.
     fn merged(self, merge: Merge) -> Self {
         let (data, tensors) = (self.data, self.tensors.clone());
         let data = Box::new(move |index: usize, dtype| {
@@ -127,7 +128,7 @@ impl Model {
     }
 }
 
-/// The adapters that are asked for, held against the model.
+/// The adapters that were asked for, checked against the model.
 fn merge(source: &Source, asked: &[(PathBuf, f32)]) -> Result<Option<Merge>> {
     if asked.is_empty() {
         return Ok(None);
@@ -136,7 +137,7 @@ fn merge(source: &Source, asked: &[(PathBuf, f32)]) -> Result<Option<Merge>> {
     Merge::new(source, &adapters).map(Some)
 }
 
-/// Says so where weights of few bits are rounded a second time.
+/// Warns if quantised weights are rounded a second time.
 fn warn_of_twice(tensors: &[TensorInfo], plan: &[DType], are_changed: bool) {
     let is_quantised = |dtype: DType| dtype.block_len() > 1;
     let mut pairs = tensors.iter().map(|tensor| tensor.dtype).zip(plan.iter().copied());
@@ -144,8 +145,9 @@ fn warn_of_twice(tensors: &[TensorInfo], plan: &[DType], are_changed: bool) {
         .find(|&(from, to)| (from != to || are_changed) && is_quantised(from) && is_quantised(to));
     if let Some((from, to)) = twice {
         eprintln!(
-            "kaiwu: weights of {from} are rounded again, to {to}, and lose by both; begin with a model of f32, f16 or bf16 where \
-             there is one (llama.cpp does this with --allow-requantize only)"
+            "kaiwu: weights of {from} are rounded again, to {to}, and lose by both; begin with a \
+             model of f32, f16 or bf16 where there is one (llama.cpp does this with \
+             --allow-requantize only)"
         );
     }
 }
@@ -187,7 +189,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
     let mut progress = Progress::bytes("converting", total);
     let mut done = 0;
     let file = open(arguments)?;
-    // What is said of it does not go where it goes.
+    // A summary must not go to standard output if the file does.
     let is_standard_output = file.is_standard_output();
     let bytes = write_gguf_to(file, &metadata(&model, quantization), &tensors, |index| {
         let bytes = (model.data)(index, plan[index])?;
@@ -225,12 +227,13 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Begins the file, or takes standard output for it where that is asked for.
+/// Begins the output file, or uses standard output if asked to.
 fn open(arguments: &Arguments) -> Result<AtomicFile> {
     let output = &arguments.output;
-    let file = match output.as_os_str() == "-" {
-        true => AtomicFile::standard_output()?,
-        false => AtomicFile::create(output)?,
+    let file = if output.as_os_str() == "-" {
+        AtomicFile::standard_output()?
+    } else {
+        AtomicFile::create(output)?
     };
     if !file.is_standard_output() {
         return Ok(file);
@@ -246,7 +249,7 @@ fn open(arguments: &Arguments) -> Result<AtomicFile> {
     Ok(file)
 }
 
-/// The type of most of the bytes.
+/// The type that most of the bytes have.
 fn largest(tensors: &[TensorInfo]) -> DType {
     let bytes = |dtype: &DType| -> u64 {
         tensors.iter().filter(|tensor| tensor.dtype == *dtype).map(|tensor| tensor.bytes).sum()
@@ -254,9 +257,9 @@ fn largest(tensors: &[TensorInfo]) -> DType {
     DType::ALL.into_iter().max_by_key(bytes).unwrap_or(DType::F32)
 }
 
-/// The model's metadata with what the file says about its own types brought up to date.
+/// The model's metadata, with the fields about the file's types updated.
 fn metadata(model: &Model, quantization: Option<Quantization>) -> Vec<(String, Value)> {
-    // After ggml's `enum llama_ftype`.
+    // Values of ggml's `enum llama_ftype`.
     let unchanged = || match largest(&model.tensors) {
         DType::F16 => 1,
         DType::BF16 => 32,
@@ -267,7 +270,7 @@ fn metadata(model: &Model, quantization: Option<Quantization>) -> Vec<(String, V
             "general.file_type",
             Value::U32(quantization.map_or_else(unchanged, Quantization::file_type)),
         ),
-        // Of ggml's block layouts; 2 since May 2023.
+        // Version of ggml's block layouts; 2 since May 2023.
         ("general.quantization_version", Value::U32(2)),
     ];
     let is_old = |(key, _): &&(String, Value)| new.iter().all(|(name, _)| name != key);
@@ -275,8 +278,8 @@ fn metadata(model: &Model, quantization: Option<Quantization>) -> Vec<(String, V
     old.into_iter().chain(new.map(|(key, value)| (key.to_owned(), value))).collect()
 }
 
-/// Whether `output` is there and belongs to the model: one of its GGUF files, or anything in its
-/// folder that is no GGUF file.
+/// Whether `output` exists and belongs to the model: one of its GGUF files, or anything in its
+/// folder that is not a GGUF file.
 fn is_of_model(source: &Source, output: &Path) -> bool {
     let Ok(output) = std::fs::canonicalize(output) else { return false };
     let is = |path: &Path| std::fs::canonicalize(path).is_ok_and(|path| path == output);

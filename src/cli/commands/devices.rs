@@ -1,4 +1,4 @@
-//! `kaiwu devices`: what there is to run on.
+//! `kaiwu devices`: lists the adapters.
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::DeviceArguments;
@@ -21,13 +21,15 @@ const EXAMPLES: &str = "Examples:
   kaiwu devices --adapter nvidia --json
   kaiwu devices --adapter gl
 
-WGPU_BACKEND (vulkan, metal, dx12, gl) says among which backends, WGPU_ADAPTER_NAME what --adapter would.";
+WGPU_BACKEND (vulkan, metal, dx12, gl) says among which backends, WGPU_ADAPTER_NAME what --adapter
+would.";
 
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let adapters = list_adapters(device.options().adapter.as_deref())?;
-    match arguments.json {
-        true => print_pretty(&adapters)?,
-        false => print(&adapters.iter().map(describe).collect::<Vec<_>>().join("\n"))?,
+    if arguments.json {
+        print_pretty(&adapters)?
+    } else {
+        print(&adapters.iter().map(describe).collect::<Vec<_>>().join("\n"))?
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -71,7 +73,8 @@ pub(in crate::cli) fn describe(adapter: &AdapterReport) -> String {
             adapter.max_texture_side
         ),
         format!(
-            "    a workgroup has {} lanes and {}; a kernel binds {} storage buffers, {} storage textures",
+            "    a workgroup has {} lanes and {}; a kernel binds {} storage buffers, {} storage \
+             textures",
             adapter.max_lanes,
             size(adapter.workgroup_memory_bytes.into()),
             adapter.storage_buffers,

@@ -1,4 +1,4 @@
-//! `kaiwu doctor`: is this adapter fit to be used, and what can it do at most?
+//! `kaiwu doctor`: checks whether the adapter computes correctly, and measures its peak rates.
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::DeviceArguments;
@@ -39,7 +39,8 @@ pub(in crate::cli) struct Arguments {
 }
 
 const HELP: &str =
-    "A strategy that is wrong is not used from then on; doctor looks at all of them again. The list is in
+    "A strategy that is wrong is not used from then on; doctor looks at all of them again. The \
+     list is in
 kaiwu/quarantine.json in the folder for caches; what is being run is in it too, so that a strategy
 that hangs is left out the next time. Where only one storage has a right strategy of every kernel,
 that storage is taken. Exit code 0 means that there is such a storage. With --checked, and where
@@ -58,7 +59,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let start = Instant::now();
     let gpu = Gpu::open(&options)?;
     let roofs = measure_roofs(&gpu)?;
-    // The storage that is taken here, and the other one unless only one was asked for.
+    // The default storage, and the other one unless the user selected one.
     let mut gpus = vec![Arc::clone(&gpu)];
     let other = match gpu.capabilities().storage {
         StorageKind::Buffer => StorageKind::Texture,
@@ -75,8 +76,10 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         ..Bounds::default()
     };
     let found = check(&gpus, &bounds, start);
-    // Whatever ended the checks, what was found before stays.
-    journal.iter().for_each(DoctorJournal::close);
+    // Earlier findings are kept, whatever ended the checks.
+    if let Some(journal) = &journal {
+        journal.close();
+    }
     let mut reports = vec![];
     let mut fit = false;
     for (of_storage, healthy, storage) in found? {
@@ -100,8 +103,10 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     if runs < rows {
         let seconds = arguments.seconds;
         eprintln!(
-            "kaiwu: every strategy ran, but only {runs} of {rows} runs fit into {seconds} s, for the driver had to compile \
-             them; run doctor again, which goes on where drivers keep what they compiled, or give it --seconds {}",
+            "kaiwu: every strategy ran, but only {runs} of {rows} runs fit into {seconds} s, for \
+             the driver had to compile them; run doctor again, which goes on where drivers keep \
+             what they compiled, or give \
+             it --seconds {}",
             u64::from(seconds) * 8
         );
     }
@@ -124,12 +129,13 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     Ok(if fit { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Where to remember what is found. Shaders with checks are other machine code than those that runs
-/// take without being asked.
+/// The journal of findings. With shader checks nothing is recorded, because their machine code
+/// differs from that of normal runs.
 fn journal(adapter: &AdapterReport, checked: bool) -> Result<Option<DoctorJournal>> {
     if checked {
         eprintln!(
-            "kaiwu: with --checked, shaders are compiled otherwise than by default, so what is found is not remembered"
+            "kaiwu: with --checked, shaders are compiled otherwise than by default, so what is \
+             found is not remembered"
         );
         return Ok(None);
     }
@@ -146,10 +152,11 @@ fn journal(adapter: &AdapterReport, checked: bool) -> Result<Option<DoctorJourna
     }
 }
 
-/// What was found in a storage, and whether each kernel has a strategy there that is right.
+/// The findings in a storage, whether each kernel has a correct strategy there, and the storage.
 type Found = (Vec<StrategyReport>, bool, StorageKind);
 
-/// Examines all storages at the same time, for most of it is a driver compiling on one core.
+/// Examines all storages simultaneously, because most of the time is a driver compiling on one
+/// core.
 fn check(gpus: &[Arc<Gpu>], bounds: &Bounds<'_>, start: Instant) -> Result<Vec<Found>> {
     let begun = vec![Pace::default(); gpus.len()];
     let progress = Mutex::new((Progress::percent("checking kernels", 1000), begun, start));
@@ -159,7 +166,7 @@ fn check(gpus: &[Arc<Gpu>], bounds: &Bounds<'_>, start: Instant) -> Result<Vec<F
         let (bar, paces, last) = &mut *progress;
         paces[at] = pace;
         let seconds = start.elapsed().as_secs_f64();
-        // They go on at the same time, and the one that takes longest ends all.
+        // They run simultaneously, so the slowest one determines the remaining time.
         let left = paces.iter().map(|pace| pace.left(seconds, most)).fold(0.0, f64::max);
         bar.set((seconds / (seconds + left) * 1e3) as u64);
         if last.elapsed() > BETWEEN_LINES && !std::io::stderr().is_terminal() {
@@ -185,7 +192,8 @@ fn check(gpus: &[Arc<Gpu>], bounds: &Bounds<'_>, start: Instant) -> Result<Vec<F
                 scope.spawn(move || examine_in(at))
             })
             .collect();
-        // All end before the first error counts: the others' findings are worth as much.
+        // All threads finish before an error is returned, because the findings of the others count
+        // as well.
         let ended: Vec<_> = threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         ended
             .into_iter()
@@ -217,8 +225,8 @@ fn about(roofs: &Roofs) -> String {
         })
         .into();
     format!(
-        "{}multiply-add of f32  {:.1} GFLOP/s, of f16  {}\ndispatch  {:.1} us, {:.1} us more after one whose result it reads\n\
-         workgroup barrier of 64 lanes  {:.2} us\n",
+        "{}multiply-add of f32  {:.1} GFLOP/s, of f16  {}\ndispatch  {:.1} us, {:.1} us more after \
+         one whose result it reads\nworkgroup barrier of 64 lanes  {:.2} us\n",
         table(&rows, 4),
         roofs.multiply_add_gflop_per_s,
         roofs.multiply_add_f16_gflop_per_s.map_or("-".into(), |rate| format!("{rate:.1} GFLOP/s")),
@@ -232,8 +240,8 @@ fn about_chains(chains: &FusedReport) -> String {
     let FusedReport { calls, dispatches, runs, passed, missed, single_us, .. } = chains;
     let us = chains.us.map_or("no figure".into(), |us| format!("{us:.0} us"));
     format!(
-        "\n{calls} calls of two layers, dispatches {dispatches}: the same bits in {passed} of {runs} runs, threads missed each other in \
-         {missed}; {us}, one by one {single_us:.0} us\n"
+        "\n{calls} calls of two layers, dispatches {dispatches}: the same bits in {passed} of \
+         {runs} runs, threads missed each other in {missed}; {us}, one by one {single_us:.0} us\n"
     )
 }
 
@@ -249,9 +257,10 @@ fn checked(reports: &[StrategyReport]) -> String {
             report.rows.to_string(),
             report.cases.to_string(),
             report.passed.to_string(),
-            match report.max_error.is_finite() {
-                true => format!("{:.1e}", report.max_error),
-                false => "not a number".into(),
+            if report.max_error.is_finite() {
+                format!("{:.1e}", report.max_error)
+            } else {
+                "not a number".into()
             },
             if report.quarantined { "quarantined".into() } else { String::new() },
         ]);

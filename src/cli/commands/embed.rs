@@ -1,4 +1,4 @@
-//! `kaiwu embed`: texts as vectors.
+//! `kaiwu embed`: converts texts to vectors.
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, WeightsArguments};
@@ -96,13 +96,14 @@ impl Arguments {
             return self.texts.iter().map(|text| self.reading.argument(text)).collect();
         };
         let texts = self.reading.lines(path)?;
-        match texts.is_empty() {
-            true => Err(usage(format!("{} has no texts; give one a line", name(path)))),
-            false => Ok(texts),
+        if texts.is_empty() {
+            Err(usage(format!("{} has no texts; give one a line", name(path))))
+        } else {
+            Ok(texts)
         }
     }
 
-    /// The tokens of each text, or which text has too few or too many.
+    /// The tokens of each text, or an error about a text with too few or too many.
     fn ids(&self, texts: &[String], file: &ModelFile) -> Result<Vec<Vec<u32>>> {
         let tokenizer = file.tokenizer()?;
         let one = |(at, text): (usize, &String)| {
@@ -123,7 +124,7 @@ impl Arguments {
     }
 }
 
-/// Says in which of the texts something is wrong, by its number and its beginning.
+/// Adds to an error which of the texts it is about, by its number and its beginning.
 fn of_text(at: usize, text: &str, error: Error) -> Error {
     let start: String = text.chars().take(24).collect();
     let more = if start.len() < text.len() { "…" } else { "" };

@@ -1,4 +1,4 @@
-//! `kaiwu explain`: the recording of a decode step, for people.
+//! `kaiwu explain`: shows the recording of a decode step.
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, LoadingArguments, WeightsArguments};
@@ -41,14 +41,14 @@ const EXAMPLES: &str = "Examples:
   kaiwu explain --roofline
   kaiwu explain --host --roofline --bandwidth 1000 --dispatch-us 3";
 
-/// A kernel call as it is shown. Equal rows make equal layers.
+/// A kernel call as it is shown. Layers with equal rows are merged.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Row {
     label: String,
     kernel: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     strategy: Option<&'static str>,
-    /// How the weights are stored.
+    /// Format of the weights.
     format: Option<&'static str>,
     read_bytes: u64,
     written_bytes: u64,
@@ -58,7 +58,7 @@ struct Row {
 /// Consecutive calls: those of a layer, or those between layers.
 #[derive(Debug, PartialEq, Serialize)]
 struct Section {
-    /// Layers that are alike, by number.
+    /// Numbers of the layers that have these calls.
     layers: Vec<usize>,
     kernels: Vec<Row>,
 }
@@ -89,16 +89,15 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let (total, calls) = (recording.cost(at), recording.entries().len());
     let dispatches = runner.dispatches(1, LogitsMode::Last)?;
 
-    let paper = match arguments.roofline.roofline {
-        true => {
-            let taken = |entry: &Entry| offered(entry, &place).into_iter().next();
-            let cost = StepCost::of(recording.entries(), at, taken);
-            Some((
-                StepCost { dispatches: dispatches as u64, ..cost },
-                arguments.roofline.adapter(&place)?,
-            ))
-        }
-        false => None,
+    let paper = if arguments.roofline.roofline {
+        let taken = |entry: &Entry| offered(entry, &place).into_iter().next();
+        let cost = StepCost::of(recording.entries(), at, taken);
+        Some((
+            StepCost { dispatches: dispatches as u64, ..cost },
+            arguments.roofline.adapter(&place)?,
+        ))
+    } else {
+        None
     };
 
     if arguments.json {
@@ -124,7 +123,9 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         Device::Gpu(_) => format!(" on {}", place.name()),
     };
     print(&format!(
-        "{}: one token{on}, {at} tokens in the cache\n{}\na token: {calls} kernel calls in {dispatches} dispatches, {} read, {} written, {} operations\non the device: weights {}, cache of {} tokens {}, activations {} at most, all {}\n",
+        "{}: one token{on}, {at} tokens in the cache\n{}\na token: {calls} kernel calls in \
+         {dispatches} dispatches, {} read, {} written, {} operations\non the device: weights {}, \
+         cache of {} tokens {}, activations {} at most, all {}\n",
         source.path().display(),
         as_text(&sections),
         size(total.read),
@@ -142,7 +143,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     Ok(ExitCode::SUCCESS)
 }
 
-/// The device if there is one; explaining needs none.
+/// Opens the device if there is one; explaining works without it.
 fn device_or_host(device: &DeviceArguments) -> Result<Device> {
     match Gpu::open(&device.options()) {
         Ok(gpu) => Ok(Device::Gpu(gpu)),
@@ -154,7 +155,7 @@ fn device_or_host(device: &DeviceArguments) -> Result<Device> {
     }
 }
 
-/// "blk.3.ffn_down" is `ffn_down` of layer 3.
+/// Splits "blk.3.ffn_down" into layer 3 and `ffn_down`.
 fn layer_of(label: &str) -> Option<(usize, &str)> {
     let (layer, part) = label.strip_prefix("blk.")?.split_once('.')?;
     Some((layer.parse().ok()?, part))
@@ -183,8 +184,8 @@ fn sections(entries: &[Entry], place: &Device, at: usize) -> Vec<Section> {
     merged
 }
 
-/// The strategies of a call, the one that is taken first. Without a device, what any device could
-/// do still tells the format of the weights.
+/// The possible strategies of a call, the preferred one first. Without a device, the strategies of
+/// any device still show the format of the weights.
 fn offered(entry: &Entry, place: &Device) -> Vec<Strategy> {
     match place {
         Device::Gpu(gpu) => gpu.strategies(&*entry.kernel).unwrap_or_default(),
@@ -213,7 +214,7 @@ fn row(entry: &Entry, label: &str, place: &Device, at: usize) -> Row {
     }
 }
 
-/// 0, 1, 2, 5 as "0-2, 5".
+/// Formats 0, 1, 2, 5 as "0-2, 5".
 fn ranges(numbers: &[usize]) -> String {
     let runs = numbers.chunk_by(|a, b| a + 1 == *b);
     let text = |run: &[usize]| match run {

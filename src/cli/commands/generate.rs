@@ -1,4 +1,4 @@
-//! `kaiwu generate`: one prompt and one answer, or many of them.
+//! `kaiwu generate`: answers one prompt, or many.
 
 use super::generate_many;
 use crate::Result;
@@ -91,9 +91,10 @@ const EXAMPLES: &str = "Examples:
   kaiwu generate --json - < prompt.txt
   kaiwu generate --profile=trace.json -n 16 \"Once upon a time\"
 
-Without options of sampling the likeliest token is taken always, whatever the model's files recommend. The last newline \
-of standard input or of a prompt's file is no part of the prompt, unless --keep-newline is given. An answer that ends \
-for want of tokens is told on standard error, or by the finish_reason \"length\" of JSON.";
+Without options of sampling the likeliest token is taken always, whatever the model's files
+recommend. The last newline of standard input or of a prompt's file is no part of the prompt, unless
+--keep-newline is given. An answer that ends for want of tokens is told on standard error, or by the
+finish_reason \"length\" of JSON.";
 
 pub(in crate::cli) fn run(
     device: &DeviceArguments,
@@ -130,7 +131,9 @@ pub(in crate::cli) fn run(
     let answer = generator.answer(&prompt, &options, |event| {
         match event {
             Event::Prompt { done, .. } => {
-                progress.as_mut().into_iter().for_each(|bar| bar.set(done as u64))
+                if let Some(bar) = &mut progress {
+                    bar.set(done as u64);
+                }
             }
             Event::Text(_) | Event::Token { .. } => progress = None,
         }
@@ -164,7 +167,7 @@ pub(in crate::cli) fn run(
 }
 
 impl Arguments {
-    /// The prompt, unless it is given as ids.
+    /// The text of the prompt, unless it is given as ids.
     fn text(&self) -> Result<Option<String>> {
         match (&self.prompt, &self.prompt_file) {
             (Some(text), _) => self.reading.argument(text).map(Some),
@@ -172,7 +175,7 @@ impl Arguments {
         }
     }
 
-    /// How the model is loaded.
+    /// Options for loading the model.
     pub(in crate::cli) fn loading(&self, device: &DeviceArguments) -> ModelOptions {
         let options = loaded::options(&self.model.loading, device, self.context);
         if self.reference { options.reference() } else { options }
@@ -193,7 +196,8 @@ impl Arguments {
         };
         if let Some(stop) = self.stop.iter().find(hinted) {
             eprintln!(
-                "kaiwu: --stop '{stop}' waits for a backslash and a letter; with --escapes they are one character"
+                "kaiwu: --stop '{stop}' waits for a backslash and a letter; with --escapes they \
+                 are one character"
             );
         }
         Ok(Options {
@@ -210,26 +214,26 @@ impl Arguments {
         })
     }
 
-    /// Most tokens to write.
+    /// Most tokens to generate.
     pub(in crate::cli) fn limit(&self) -> Limit {
         self.tokens.unwrap_or(Limit::Tokens(256))
     }
 
-    /// Why an answer of so many tokens has no end of its own, and how to get one that goes on;
-    /// nothing where it has as many as were asked for.
+    /// Why an answer of this many tokens was cut off, and how to get a longer one; `None` if it has
+    /// as many tokens as were asked for.
     fn why_cut(&self, written: usize, context: usize, longest: usize) -> Option<String> {
         let tokens = if written == 1 { "1 token".into() } else { format!("{written} tokens") };
         if self.limit().most().is_some_and(|most| written >= most) {
             let more = "-n N allows more, and -n -1 as many as the context holds";
             return self.tokens.is_none().then(|| format!("cut after {tokens}; {more}"));
         }
-        Some(match context < longest {
-            true => format!(
-                "cut after {tokens}: the context of {context} is full; --context N allows up to {longest}"
-            ),
-            false => {
-                format!("cut after {tokens}: the context of {context}, the model's own, is full")
-            }
+        Some(if context < longest {
+            format!(
+                "cut after {tokens}: the context of {context} is full; --context N allows up to \
+                 {longest}"
+            )
+        } else {
+            format!("cut after {tokens}: the context of {context}, the model's own, is full")
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `kaiwu generate --prompts`: many prompts, each answered as it would be alone.
+//! `kaiwu generate --prompts`: answers many prompts, each as it would be answered alone.
 
 use super::generate::Arguments;
 use crate::cli::Outcome;
@@ -57,13 +57,13 @@ pub(in crate::cli) fn run(
     let (mut checked, mut interrupted) = (0, false);
     let interrupt = generator.interrupt();
     for (index, ids) in all.iter().enumerate() {
-        // Asked for between two answers, where the next one would not hear of it.
+        // An interrupt between two answers would not reach the next one.
         if interrupt.load(Ordering::Relaxed) {
             interrupted = true;
             break;
         }
-        // Nothing of the prompt before: it would be computed in other pieces then, whose sums are
-        // rounded otherwise.
+        // The cache of the previous prompt is cleared: reusing it would divide the prompt
+        // differently and change the rounding of sums.
         generator.forget_all();
         let mut options = options.clone();
         options.sampling.seed = arguments.sampling.seed_of(options.sampling.seed, index);

@@ -1,4 +1,5 @@
-//! `kaiwu grok`: a small transformer learns half of a table, and later understands the other half.
+//! `kaiwu grok`: trains a small transformer on half of a table until it generalises to the other
+//! half.
 
 use crate::Result;
 use crate::cli::Outcome;
@@ -45,7 +46,7 @@ pub(in crate::cli) struct Arguments {
     sweep: super::grok_sweep::SweepArguments,
 }
 
-/// Settings as [`GrokSettings`] names them; what is not given has the paper's value, or that of the
+/// Settings, named as in [`GrokSettings`]. Missing ones have the paper's values, or those of the
 /// run that is resumed.
 #[derive(Debug, Args, Serialize)]
 struct SettingArguments {
@@ -114,10 +115,10 @@ Examples:
   kaiwu generate -m runs/s5 21345*23451=
   kaiwu grok --sweep --modulus 23 --operation add --n-layers 1 --hidden-size 64 --learning-rate 0.003 --steps 3000";
 
-/// Steps that `--profile` times, at the end of a run.
+/// Number of steps that `--profile` times at the end of a run.
 const PROFILED: usize = 10;
 
-/// Rows between checkpoints.
+/// Number of rows between checkpoints.
 const CHECKPOINT: usize = 10;
 
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
@@ -125,12 +126,13 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let begin = || Given::begins(out, Grok::is_in(out), arguments.resume);
     begin()?;
     let _own = OwnFolder::claim(out)?;
-    // Another process may have had the folder until now.
+    // Another process may have owned the folder until now.
     begin()?;
     let given = Given::new(&arguments.settings)?;
-    let settings = match arguments.resume {
-        true => Grok::settings_in(out)?,
-        false => given.applied(&GrokSettings::default())?,
+    let settings = if arguments.resume {
+        Grok::settings_in(out)?
+    } else {
+        given.applied(&GrokSettings::default())?
     };
     if arguments.resume {
         given.refuse_other(&settings, &["steps", "to_the_end"], out)?;
@@ -143,10 +145,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     if arguments.sweep.sweep {
         return super::grok_sweep::run(&gpu, &arguments.sweep, &settings, out, arguments.json);
     }
-    let mut grok = match arguments.resume {
-        true => Grok::resume(&gpu, out)?,
-        false => Grok::new(&gpu, &settings)?,
-    };
+    let mut grok =
+        if arguments.resume { Grok::resume(&gpu, out)? } else { Grok::new(&gpu, &settings)? };
     if arguments.resume {
         Given::refuse_fewer(arguments.settings.steps, grok.trainer.done(), out)?;
         grok.settings = given.applied(&settings)?;
@@ -182,15 +182,16 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     Ok(ExitCode::SUCCESS)
 }
 
-/// How well a run goes, in words.
+/// A row's accuracies as a sentence.
 pub(in crate::cli) fn scores(row: &Row) -> String {
     let Row { train_accuracy, train_loss, validation_accuracy, validation_loss, .. } = row;
     format!(
-        "training {train_accuracy:.3} (loss {train_loss:.3}), validation {validation_accuracy:.3} (loss {validation_loss:.3})"
+        "training {train_accuracy:.3} (loss {train_loss:.3}), validation {validation_accuracy:.3} \
+         (loss {validation_loss:.3})"
     )
 }
 
-/// The figures, as SVG and PNG.
+/// Writes the figures as SVG and PNG.
 fn figures(grok: &Grok, out: &Path) -> Result<()> {
     let settings = &grok.settings;
     let GrokSettings { hidden_size, operation, modulus, .. } = *settings;
@@ -239,7 +240,8 @@ fn report(grok: &Grok, arguments: &Arguments) -> Result<()> {
     let [a, b] = [1, 2].map(|place| &elements[elements.len() * place / 3]);
     let sign = operation.sign();
     print(&format!(
-        "{learned}{understood}\n{step} steps in {seconds:.0} s, {:.1} a second\nwritten to {out}; try: kaiwu generate -m {out} \"{a} {sign} {b} =\"\n",
+        "{learned}{understood}\n{step} steps in {seconds:.0} s, {:.1} a second\nwritten to {out}; \
+         try: kaiwu generate -m {out} \"{a} {sign} {b} =\"\n",
         step as f64 / seconds,
     ))
 }

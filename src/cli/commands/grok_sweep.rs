@@ -1,4 +1,4 @@
-//! `kaiwu grok --sweep`: many runs, and one figure of how soon each understood.
+//! `kaiwu grok --sweep`: many runs, and a figure of when each of them generalised.
 
 use super::grok::{scores, write};
 use crate::cli::support::arguments::{not_negative, share};
@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// What a sweep varies.
+/// The settings that a sweep varies.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sweep")]
 pub(in crate::cli) struct SweepArguments {
@@ -43,7 +43,7 @@ pub(in crate::cli) struct SweepArguments {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Line {
     settings: GrokSettings,
-    /// The first row at which validation passed 0.9.
+    /// The first row at which validation accuracy passed 0.9.
     passed_at: Option<u64>,
     steps: u64,
     seconds: f64,
@@ -67,10 +67,10 @@ impl SweepArguments {
     }
 }
 
-/// The folder of the run that was stopped.
+/// The folder of an interrupted run.
 const STOPPED: &str = "stopped-run";
 
-/// Runs that `sweep.jsonl` has already are not run again.
+/// Runs the sweep. Runs that `sweep.jsonl` already contains are skipped.
 pub(in crate::cli) fn run(
     gpu: &Arc<Gpu>,
     arguments: &SweepArguments,
@@ -104,7 +104,8 @@ pub(in crate::cli) fn run(
                 grok.save(&stopped)?;
                 let step = grok.trainer.done();
                 eprintln!(
-                    "kaiwu: stopped in run {} of {runs}, at step {step}; the same command goes on from there",
+                    "kaiwu: stopped in run {} of {runs}, at step {step}; the same command goes on \
+                     from there",
                     index + 1
                 );
                 return Ok(interrupt::exit_code());

@@ -1,4 +1,4 @@
-//! `kaiwu inspect`: what is in a model file, and what it takes to run it.
+//! `kaiwu inspect`: shows the content of a model file, and the memory that it takes to run.
 
 use crate::Result;
 use crate::cli::Outcome;
@@ -22,7 +22,7 @@ pub(in crate::cli) struct Arguments {
     /// fetched [default: KAIWU_MODEL, or the one that `make model` fetches]
     #[arg(value_name = "MODEL")]
     path: Option<PathBuf>,
-    /// The same, as other commands take it
+    /// The model, under the option that other commands have
     #[arg(short, long, value_name = "PATH", conflicts_with = "path")]
     model: Option<PathBuf>,
     #[command(flatten)]
@@ -54,9 +54,10 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
     {
         return footprint.map(|_| ExitCode::SUCCESS);
     }
-    match arguments.json {
-        true => print_pretty(&as_json(&source, &footprint))?,
-        false => print(&as_text(&source, &footprint))?,
+    if arguments.json {
+        print_pretty(&as_json(&source, &footprint))?
+    } else {
+        print(&as_text(&source, &footprint))?
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -76,7 +77,7 @@ fn footprint(source: &Source, arguments: &Arguments) -> Result<Footprint> {
     Ok(Footprint::new(source, *quantize, &adapters, &room)?.at_once())
 }
 
-/// Tensors, elements and bytes of each type.
+/// Number of tensors, elements and bytes of each type.
 fn by_type(tensors: &[TensorInfo]) -> BTreeMap<&'static str, (usize, u64, u64)> {
     let mut types = BTreeMap::<_, (usize, u64, u64)>::new();
     for tensor in tensors {
@@ -86,7 +87,7 @@ fn by_type(tensors: &[TensorInfo]) -> BTreeMap<&'static str, (usize, u64, u64)> 
     types
 }
 
-/// What the model is stored as.
+/// The format in which the model is stored.
 fn kind(source: &Source) -> String {
     match source {
         Source::Gguf(gguf) => {
@@ -174,7 +175,7 @@ fn as_text(source: &Source, footprint: &Result<Footprint>) -> String {
     text
 }
 
-/// How vectors are pooled, in words, where the model's files say something of it.
+/// A description of how vectors are pooled, if the model's files say so.
 fn pooling(source: &Source) -> Option<String> {
     match Pooling::declared(source) {
         Ok(declared) => declared
@@ -215,7 +216,8 @@ fn as_json(source: &Source, footprint: &Result<Footprint>) -> serde_json::Value 
     })
 }
 
-/// Scalars as they are; of an array, its type and length, for a vocabulary is of no use here.
+/// Scalars as JSON; arrays as their type and length, because a whole vocabulary would be useless
+/// here.
 fn value_as_json(value: &Value) -> serde_json::Value {
     let array =
         |array: &Array| json!({ "array": array.element_type_name(), "length": array.len() });

@@ -1,4 +1,4 @@
-//! `kaiwu kernels`: all kernels, and what is compiled.
+//! `kaiwu kernels`: lists the kernels, and shows their source.
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::DeviceArguments;
@@ -63,7 +63,7 @@ const SHOW: &str = "Examples:
   kaiwu kernels show attention --target spirv -o attention.spv
   kaiwu kernels show chain";
 
-/// What stands for the calls that are one dispatch.
+/// The name that stands for a whole layer as one dispatch.
 const CHAIN: &str = "chain";
 
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
@@ -107,7 +107,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is compiled, and its entry point.
+/// The source to compile, and its entry point.
 fn text_of(gpu: &Arc<Gpu>, show: &Show) -> Result<(String, &'static str)> {
     if show.name == CHAIN {
         if show.strategy.is_some() || !show.case.is_empty() {

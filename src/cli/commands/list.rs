@@ -1,4 +1,4 @@
-//! `kaiwu list`: the models in the hub's cache that can be run. Needs no device.
+//! `kaiwu list`: lists the models in the hub's cache. Needs no device.
 
 use crate::cli::Outcome;
 use crate::cli::support::output::{print, print_pretty, size, table};
@@ -27,9 +27,10 @@ const EXAMPLES: &str = "Examples:
   kaiwu list
   kaiwu list --json | jq -r '.models[].name'
 
-What stands under NAME is what -m and `kaiwu rm` take. HF_HOME or HF_HUB_CACHE say where the cache is.";
+What stands under NAME is what -m and `kaiwu rm` take. HF_HOME or HF_HUB_CACHE say where the cache
+is.";
 
-/// Its size, or why it cannot be run.
+/// The size of a model in bytes, or why it cannot be run.
 fn runs(model: &Cached) -> Result<u64, String> {
     let bytes = model.bytes.clone()?;
     let source = Source::open(&model.path).map_err(|error| error.to_string())?;
@@ -62,7 +63,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
     if !models.is_empty() {
         let head = ["NAME", "REVISION", "SIZE", "PATH"].map(str::to_owned).to_vec();
         let rows = models.iter().map(|(model, bytes)| {
-            // Commits are long; their beginning tells them apart.
+            // Commits are shortened; their beginning identifies them.
             let revision = model.name.revision();
             let revision = if revision == model.commit {
                 revision.get(..12).unwrap_or(revision)

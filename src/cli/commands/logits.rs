@@ -1,4 +1,4 @@
-//! `kaiwu logits`: what the model thinks comes next.
+//! `kaiwu logits`: shows the predictions for the next token.
 
 use crate::Result;
 use crate::cli::Outcome;
@@ -50,7 +50,7 @@ pub(in crate::cli) struct Arguments {
     /// Most tokens [default: the model's own context]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     context: Option<u32>,
-    /// Tokens of the prompt computed at once
+    /// Tokens of the prompt computed in one step
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
     chunk: u32,
     /// Compute with the plain-loop CPU references instead of a device
@@ -67,9 +67,9 @@ const EXAMPLES: &str = "Examples:
   kaiwu logits --deterministic --chunk 7 \"The capital of France is\"
   kaiwu logits --ids 504,3575,282,4649,314 --output logits.safetensors";
 
-/// Logits printed.
+/// Number of logits that are printed.
 const HIGHEST: usize = 16;
-/// Tokens computed at once.
+/// Number of tokens that are computed in one step.
 const PIECE: usize = 256;
 
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
@@ -127,7 +127,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints the likeliest tokens, for people or for programs.
+/// Prints the likeliest tokens, as a table or as JSON.
 fn show_top(logits: &[f32], count: usize, tokenizer: &Tokenizer, json: bool) -> Result<()> {
     let top = likeliest(logits, count);
     if json {
@@ -161,9 +161,9 @@ fn check(runner: &mut Runner, ids: &[u32]) -> Result<()> {
     Ok(())
 }
 
-/// Writes the logits of all tokens row by row, for all of them may exceed the memory, and gives
-/// those of the last. The layout is that of safetensors: the header's length as u64, a JSON header,
-/// the data.
+/// Writes the logits of all tokens row by row, because together they may not fit in memory, and
+/// returns those of the last token. The layout is that of safetensors: the length of the header as
+/// u64, the header in JSON, the data.
 fn save(
     path: &Path,
     runner: &mut Runner,
@@ -176,7 +176,7 @@ fn save(
     let mut header =
         json!({ "logits": { "dtype": "F32", "shape": shape, "data_offsets": [0, bytes] } })
             .to_string();
-    // Spaces, so that the data is aligned.
+    // Spaces align the data.
     header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(8) - header.len()));
     let mut file = AtomicFile::create(path)?;
     let start = [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat();

@@ -1,4 +1,4 @@
-//! `kaiwu man`: the manual page, as `man` reads it.
+//! `kaiwu man`: prints the manual page, in the format of `man`.
 
 use crate::cli::Outcome;
 use crate::cli::support::failure::usage;
@@ -21,7 +21,7 @@ const EXAMPLES: &str = "Examples:
   kaiwu man > kaiwu.1
   kaiwu man generate | man -l -";
 
-/// Of the `program` as it is parsed.
+/// Prints the manual page of `program`, or of one of its commands.
 pub(in crate::cli) fn run(arguments: &Arguments, program: Command) -> Outcome {
     let page = page(program, &arguments.command)?;
     let mut text = vec![];
@@ -30,7 +30,7 @@ pub(in crate::cli) fn run(arguments: &Arguments, program: Command) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The command of these names, one below the other.
+/// Finds the command with these nested names.
 fn page(mut program: Command, names: &[String]) -> Result<Command> {
     program.build();
     let mut page = &program;

@@ -1,4 +1,4 @@
-//! `kaiwu doctor --matrix`: is everything right on adapters that have less, too?
+//! `kaiwu doctor --matrix`: checks the kernels on adapters with fewer features.
 
 use crate::Error;
 use crate::cli::Outcome;
@@ -12,11 +12,11 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-/// Steps of the bar for one cell.
+/// Steps of the progress bar for one cell.
 const THOUSAND: u64 = 1000;
 
-/// Runs all cells in each storage, or in the one that `options` ask for; with `only_subgroups` no
-/// strategies but those that use them.
+/// Runs all cells in each storage, or in the one that `options` select. With `only_subgroups` it
+/// checks only strategies that use subgroups.
 pub(in crate::cli) fn run(options: &GpuOptions, only_subgroups: bool, as_json: bool) -> Outcome {
     let start = Instant::now();
     let adapters = list_adapters(options.adapter.as_deref())?;
@@ -39,14 +39,15 @@ pub(in crate::cli) fn run(options: &GpuOptions, only_subgroups: bool, as_json: b
         let of_cell = examine_cell(cell, options, &storages, &reports, &bounds, &told)?;
         told(1.0);
         if !std::io::stderr().is_terminal() {
-            // Minutes pass, and a log shows no bar.
+            // It takes minutes, and a log does not show the bar.
             let (runs, passed) =
                 of_cell.iter().fold((0, 0), |(r, p), cell| (r + cell.runs, p + cell.passed));
             let seconds = start.elapsed().as_secs_f64();
             let left =
                 seconds / f64::from(number as u32 + 1) * (CELLS.len() as f64 - number as f64 - 1.0);
             eprintln!(
-                "kaiwu: {}: {passed} of {runs} runs right, {seconds:.0} s so far, at most {left:.0} s left",
+                "kaiwu: {}: {passed} of {runs} runs right, {seconds:.0} s so far, at most \
+                 {left:.0} s left",
                 cell.name
             );
         }

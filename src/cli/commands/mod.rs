@@ -1,4 +1,4 @@
-//! The commands, one file each.
+//! The commands, in one file each.
 
 pub(in crate::cli) mod bench;
 pub(in crate::cli) mod bench_kernels;

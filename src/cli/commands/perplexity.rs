@@ -1,4 +1,4 @@
-//! `kaiwu perplexity`: how well a model expects a text.
+//! `kaiwu perplexity`: measures how well a model predicts a text.
 
 use crate::Result;
 use crate::cli::Outcome;
@@ -47,7 +47,7 @@ pub(in crate::cli) struct TextArguments {
     pub context: Option<u32>,
 }
 
-/// Tokens of a window.
+/// Default number of tokens in a window.
 const WINDOW: u32 = 512;
 
 impl TextArguments {
@@ -56,12 +56,13 @@ impl TextArguments {
         whole(&self.file)
     }
 
-    /// Tokens of a window for models that were made for `longest` tokens.
+    /// Number of tokens in a window, for models made for contexts of `longest` tokens.
     pub(in crate::cli) fn window(&self, longest: usize) -> usize {
         self.context.map_or((WINDOW as usize).min(longest), |context| context as usize)
     }
 
-    /// Cuts `text` for models of this tokenizer that were made for `longest` tokens.
+    /// Divides `text` into windows, for models with this tokenizer and contexts of `longest`
+    /// tokens.
     pub(in crate::cli) fn windows(
         &self,
         text: &str,
@@ -101,7 +102,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         }))?;
     } else {
         print(&format!(
-            "{tokens} tokens in {} windows, {scored} scored\nmean negative log likelihood {:.6} nats a token\nperplexity {:.4}\n",
+            "{tokens} tokens in {} windows, {scored} scored\nmean negative log likelihood {:.6} \
+             nats a token\nperplexity {:.4}\n",
             windows.count(),
             found.mean_nll,
             found.perplexity

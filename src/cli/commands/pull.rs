@@ -1,4 +1,4 @@
-//! `kaiwu pull`: a model from the hub, by its name. Needs no device.
+//! `kaiwu pull`: fetches a model from the hub by name. Needs no device.
 
 use crate::Result;
 use crate::cli::Outcome;
@@ -29,18 +29,20 @@ const EXAMPLES: &str = "Examples:
   kaiwu generate -m HuggingFaceTB/SmolLM2-135M-Instruct \"The capital of France is\"
   kaiwu pull owner/name@v1.0
 
-An interrupted download goes on where it ended. What came is held against the SHA-256 that the hub announces. The token goes \
-to the host of HF_ENDPOINT only. `kaiwu list` shows what is in the cache, `kaiwu rm` removes it.
+An interrupted download goes on where it ended. What came is held against the SHA-256 that the hub
+announces. The token goes to the host of HF_ENDPOINT only. `kaiwu list` shows what is in the cache,
+`kaiwu rm` removes it.
 
-HF_HOME or HF_HUB_CACHE say where the cache is, HF_ENDPOINT where the hub is, HF_TOKEN who asks, HF_HUB_OFFLINE=1 that nothing \
-may be fetched, HF_HUB_DOWNLOAD_TIMEOUT after how many seconds a silent hub is given up (30).";
+HF_HOME or HF_HUB_CACHE say where the cache is, HF_ENDPOINT where the hub is, HF_TOKEN who asks,
+HF_HUB_OFFLINE=1 that nothing may be fetched, HF_HUB_DOWNLOAD_TIMEOUT after how many seconds a
+silent hub is given up (30).";
 
-/// A name of a model as it was given.
+/// Parses the name of a model that the user gave.
 pub(in crate::cli) fn parse_name(text: &str) -> Result<ModelName> {
     ModelName::parse(text).ok_or_else(|| {
         usage(format!(
-            "{text:?} is no name of a model; give owner/name or owner/name/file.gguf, with a revision as in \
-             owner/name@v1"
+            "{text:?} is no name of a model; give owner/name or owner/name/file.gguf, with a \
+             revision as in owner/name@v1"
         ))
     })
 }
@@ -60,11 +62,10 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
         bar.get_or_insert_with(|| Progress::bytes("fetching", total)).set(done);
     })?;
     drop(bar);
-    match arguments.json {
-        true => {
-            print_json(&json!({ "name": name.to_string(), "path": path.display().to_string() }))?
-        }
-        false => print(&format!("{}\n", path.display()))?,
+    if arguments.json {
+        print_json(&json!({ "name": name.to_string(), "path": path.display().to_string() }))?
+    } else {
+        print(&format!("{}\n", path.display()))?
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `kaiwu rm`: takes a model out of the hub's cache. Needs no device.
+//! `kaiwu rm`: removes a model from the hub's cache. Needs no device.
 
 use super::pull::parse_name;
 use crate::Error;
@@ -29,8 +29,8 @@ const EXAMPLES: &str = "Examples:
   kaiwu rm HuggingFaceTB/SmolLM2-135M-Instruct
   kaiwu rm --yes owner/name@v1.0
 
-Other tools that use the cache lose the model, too. Files that another revision needs stay. Nothing outside the cache \
-is removed.";
+Other tools that use the cache lose the model, too. Files that another revision needs stay. Nothing
+outside the cache is removed.";
 
 pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
     let name = parse_name(&arguments.name)?;
@@ -55,9 +55,10 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
         }
     }
     removal.run()?;
-    match arguments.json {
-        true => print_json(&json!({ "name": name.to_string(), "bytes": bytes }))?,
-        false => print(&format!("removed {name}, {}\n", size(bytes)))?,
+    if arguments.json {
+        print_json(&json!({ "name": name.to_string(), "bytes": bytes }))?
+    } else {
+        print(&format!("removed {name}, {}\n", size(bytes)))?
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `kaiwu tokenize` and `kaiwu detokenize`: the ids of a text, and the text of ids. They need no
+//! `kaiwu tokenize` and `kaiwu detokenize`: convert a text to ids, and ids to text. They need no
 //! device.
 
 use crate::Result;
@@ -40,7 +40,8 @@ const EXAMPLES: &str = "Examples:
   kaiwu tokenize --json - < text.txt
   kaiwu generate --ids \"$(kaiwu tokenize --ids -f prompt.txt)\"
 
-The last newline of standard input or a file is no part of the text, unless --keep-newline is given.";
+The last newline of standard input or a file is no part of the text, unless --keep-newline is
+given.";
 
 /// Show the text of token ids
 #[derive(Debug, Args)]
@@ -108,7 +109,7 @@ pub(in crate::cli) fn detokenize(arguments: &DetokenizeArguments) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Reads ids as people, this program and JSON write them.
+/// Parses ids as users, this program and JSON write them.
 fn parse(text: &str, ids: &mut Vec<u32>) -> Result<()> {
     let text = text.trim();
     let list = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
@@ -125,7 +126,7 @@ fn open(model: &ModelArgument) -> Result<Tokenizer> {
     Tokenizer::from_source(&model.open()?)
 }
 
-/// The entries of the vocabulary, as its file writes them.
+/// The entries of the vocabulary for ids, as its file spells them.
 fn names(tokenizer: &Tokenizer, ids: &[u32]) -> Vec<String> {
     ids.iter().map(|&id| tokenizer.token(id).unwrap_or_default()).collect()
 }

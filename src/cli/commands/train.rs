@@ -1,4 +1,4 @@
-//! `kaiwu train`: a small language model learns a text, or one that is there learns more.
+//! `kaiwu train`: trains a small language model from scratch, or fine-tunes an existing one.
 
 use super::grok::write;
 use crate::cli::Outcome;
@@ -40,7 +40,7 @@ pub(in crate::cli) struct Arguments {
     /// standard input, either of them
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     data: Vec<PathBuf>,
-    /// Leave the model's weights alone, and train a LoRA adapter of this rank beside them
+    /// Freeze the model's weights, and train a LoRA adapter of this rank
     #[arg(long, value_name = "RANK", conflicts_with = "resume", value_parser = count(256))]
     lora: Option<usize>,
     /// What the adapter adds is scaled by this over the rank [default: twice the rank]
@@ -99,7 +99,7 @@ struct OverrideArguments {
     skip_long: bool,
 }
 
-/// From 1 to `most`.
+/// Parses a number from 1 to `most`.
 fn count(most: u64) -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=most)
 }
@@ -134,21 +134,23 @@ impl OverrideArguments {
     }
 }
 
-const HELP: &str = "The configuration has vocab_size (256 for a model of characters, more for BPE), context, n_layers,
-hidden_size, n_heads, n_kv_heads, intermediate_size, batch, accumulate, steps, learning_rate, warmup,
-weight_decay, max_grad_norm, validation, eval_interval and seed; what is left out has a default;
-examples/train.json is one.
+const HELP: &str = "The configuration has vocab_size (256 for a model of characters, more for BPE),
+context, n_layers, hidden_size, n_heads, n_kv_heads, intermediate_size, batch, accumulate, steps,
+learning_rate, warmup, weight_decay, max_grad_norm, validation, eval_interval and seed; what is left
+out has a default; examples/train.json is one.
 
-A model to go on with is a Llama, its weights in whatever type; they are f32 in training. Examples are lines such as
-{\"prompt\": \"…\", \"response\": \"…\"} (or \"completion\"), {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}, …]},
-{\"conversations\": [{\"from\": \"human\", \"value\": \"…\"}, …]} or {\"instruction\": \"…\", \"input\": \"…\", \"output\": \"…\"}: they go
-through the model's chat template, and what the assistant says is learned. Of {\"text\": \"…\"} all is learned, as it stands. An
-example longer than --context (8192 tokens without it) is refused by its line, or left out with --skip-long. Without --lora all
-weights are trained.
+A model to go on with is a Llama, its weights in whatever type; they are f32 in training. Examples
+are lines such as {\"prompt\": \"…\", \"response\": \"…\"} (or \"completion\"), {\"messages\":
+[{\"role\": \"user\", \"content\": \"…\"}, …]}, {\"conversations\": [{\"from\": \"human\",
+\"value\": \"…\"}, …]} or {\"instruction\": \"…\", \"input\": \"…\", \"output\": \"…\"}: they go
+through the model's chat template, and what the assistant says is learned. Of {\"text\": \"…\"} all
+is learned, as it stands. An example longer than --context (8192 tokens without it) is refused by
+its line, or left out with --skip-long. Without --lora all weights are trained.
 
-Ctrl-C stops a run (exit code 130), and --resume goes on as if nothing had happened; with more --steps, the rate follows the
-cosine over all of them from there on. The folder then holds metrics.jsonl, curve.svg and .png, and
-a model, or an adapter as PEFT writes it, that other commands take.
+Ctrl-C stops a run (exit code 130), and --resume goes on as if nothing had happened; with more
+--steps, the rate follows the cosine over all of them from there on. The folder then holds
+metrics.jsonl, curve.svg and .png, and a model, or an adapter as PEFT writes it, that other commands
+take.
 
 Examples:
   kaiwu train -m examples/train.json --data book.txt --out runs/book
@@ -157,10 +159,10 @@ Examples:
   kaiwu train -m models/SmolLM2-135M-Instruct.Q4_1.gguf --data examples/facts.jsonl --lora 16 --out runs/facts
   kaiwu generate --lora runs/facts --chat \"Who painted The Salt Ladder?\"";
 
-/// Rows between checkpoints.
+/// Number of rows between checkpoints.
 const CHECKPOINT: usize = 5;
 
-/// Steps that `--profile` times, at the end of a run.
+/// Number of steps that `--profile` times at the end of a run.
 const PROFILED: usize = 3;
 
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
@@ -170,7 +172,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let data = Data::read(&arguments.data)?;
     let overrides = arguments.overrides.overrides();
     let _own = OwnFolder::claim(out)?;
-    // Another process may have had the folder until now.
+    // Another process may have owned the folder until now.
     begin()?;
     if arguments.resume {
         refuse_other(arguments)?;
@@ -221,18 +223,18 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     Ok(ExitCode::SUCCESS)
 }
 
-/// Refuses settings that are not those of the run that is resumed.
+/// Refuses settings that differ from those of the run that is resumed.
 fn refuse_other(arguments: &Arguments) -> Result<()> {
     let (done, mut settings, tuning) = TextRun::settings_in(&arguments.out)?;
     if tuning.is_some() {
-        // What was asked for was parted into several forward passes.
+        // The batch that was asked for may have been divided into several forward passes.
         settings.batch *= settings.accumulate;
     }
     Given::new(&arguments.overrides)?.refuse_other(&settings, &["steps"], &arguments.out)?;
     Given::refuse_fewer(arguments.overrides.steps, done, &arguments.out)
 }
 
-/// What is to learn.
+/// The model that is to be trained.
 enum Chosen {
     New(TextSettings),
     Tuned(Tuning),
@@ -242,7 +244,8 @@ impl Chosen {
     fn new(model: &Path, arguments: &Arguments) -> Result<Self> {
         if model.is_file() && model.extension().is_some_and(|end| end == "json") {
             if arguments.lora.is_some() {
-                let message = "--lora goes on with a model that is there; give one with -m instead of a configuration";
+                let message = "--lora goes on with a model that is there; give one with -m instead \
+                    of a configuration";
                 return Err(usage(message.into()));
             }
             return read_settings(model).map(Self::New);
@@ -254,13 +257,13 @@ impl Chosen {
             alpha: arguments.lora_alpha.unwrap_or(2.0 * rank as f64),
             targets: arguments.lora_targets.clone(),
         });
-        // Resuming finds it from wherever it is called.
+        // An absolute path, so that the run can be resumed from any folder.
         let model = std::fs::canonicalize(&model).map_err(Error::io("open", &model))?;
         Ok(Self::Tuned(Tuning { model, name, ignored: arguments.ignoring.ignored(), lora }))
     }
 }
 
-/// What learns, and from how much.
+/// A description of the model and of its training data.
 fn what(run: &TextRun) -> String {
     let trained = run.trainer.parameters.count();
     let parameters = match &run.trainer.network.adapter {
@@ -275,7 +278,8 @@ fn what(run: &TextRun) -> String {
     let (tokens, vocabulary) = (run.dataset.tokens, run.trainer.shape.vocab_size);
     let (steps, batch) = (run.settings.steps, run.settings.batch * run.settings.accumulate);
     format!(
-        "{parameters}; {tokens} tokens of {vocabulary}; {steps} steps of {batch} sequences of {} tokens; {:.0} MiB",
+        "{parameters}; {tokens} tokens of {vocabulary}; {steps} steps of {batch} sequences of {} \
+         tokens; {:.0} MiB",
         run.dataset.context,
         run.trainer.bytes() as f64 / f64::from(1 << 20)
     )

@@ -1,4 +1,4 @@
-//! `kaiwu autotune`: which strategy, in which size, is fastest here.
+//! `kaiwu autotune`: measures which strategy, in which size, is fastest on this adapter.
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, IgnoringArguments};
@@ -50,7 +50,8 @@ pub(in crate::cli) struct Arguments {
 }
 
 const HELP: &str =
-    "Every strategy is checked against its reference before it is timed, and the fastest comes first from
+    "Every strategy is checked against its reference before it is timed, and the fastest comes \
+     first from
 then on, for this adapter, driver, storage and shape, as long as the shaders stay the same. What is
 remembered is a small file, whose path is printed; send it to others as it is. Where it cannot be
 written, what is measured is only printed.
@@ -60,9 +61,9 @@ Examples:
   kaiwu autotune --show
   kaiwu autotune --import tuning.json";
 
-/// Tokens in the cache, for attention.
+/// Number of tokens in the cache, for attention.
 const CONTEXT: usize = 256;
-/// Tokens of a prompt.
+/// Number of tokens in a prompt.
 const PROMPT: usize = 256;
 
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
@@ -78,14 +79,14 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         return Err(usage("with --deterministic the strategies are given; tune without it".into()));
     }
     let shapes = shapes(&gpu, arguments.model.as_deref(), &arguments.ignoring.ignored())?;
-    // After each shape: what was found stays, whatever the next one does to the device.
+    // Saved after each shape, so that findings survive if the next one makes the device fail.
     let lost = Cell::new(path.is_none());
     let remember = |found: &ShapeTuning| {
         let Some(path) = path.as_ref().filter(|_| !lost.get()) else { return Ok(()) };
         let mut tuning = Tuning::read(path)?;
         tuning.add(found.tuned.clone());
         match tuning.write() {
-            // A disk may be full by now; what is measured is shown all the same.
+            // If the disk is full, the measurements are shown nevertheless.
             Err(error @ Error::Io { .. }) => {
                 eprintln!("kaiwu: {}", not_remembered(&error));
                 lost.set(true);
@@ -126,8 +127,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     Ok(ExitCode::SUCCESS)
 }
 
-/// The file that what is measured goes to; `None`, and a word on standard error, where it cannot be
-/// read. Better known now than after minutes of measuring.
+/// The file for the measurements. If it cannot be read, it warns and returns `None`, which is
+/// better known before minutes of measuring.
 fn kept(path: Option<PathBuf>) -> Result<Option<PathBuf>> {
     let Some(path) = path else {
         eprintln!("kaiwu: {NO_FOLDER}, so what is measured is not remembered");
@@ -142,7 +143,7 @@ fn kept(path: Option<PathBuf>) -> Result<Option<PathBuf>> {
     }
 }
 
-/// What may be tuned: for each step those that take the most first.
+/// The shapes that can be tuned: for each step, those that take the most time first.
 fn shapes(gpu: &Arc<Gpu>, model: Option<&Path>, ignored: &Ignored) -> Result<Vec<BenchShape>> {
     let Some(path) = model else { return Ok(model_shapes()) };
     let source = Source::open_ignoring(path, ignored)?;
@@ -160,8 +161,8 @@ fn shapes(gpu: &Arc<Gpu>, model: Option<&Path>, ignored: &Ignored) -> Result<Vec
     Ok(decode.into_iter().chain(prefill).collect())
 }
 
-/// Tunes what is not known yet, then what is, as long as there is time, and has each finding
-/// remembered; also says how many shapes were left out.
+/// Tunes new shapes first and then known ones, as long as there is time, and saves each finding.
+/// Also returns how many shapes were left out.
 fn measure(
     gpu: &Arc<Gpu>,
     shapes: &[BenchShape],
@@ -186,7 +187,7 @@ fn measure(
             left_out += usize::from(!known);
             continue;
         }
-        // Checks take about as long as the timing does.
+        // Checking takes about as long as timing.
         let patience = (left / (2 * (queue.len() + 1) as u32)).min(Duration::from_secs(2));
         found.push(tune(gpu, &mut case, patience)?);
         found.last().map_or(Ok(()), remember)?;

@@ -1,4 +1,4 @@
-//! `kaiwu version`: what is needed to say which program misbehaves, and on what.
+//! `kaiwu version`: what a bug report should say about the program and the adapters.
 
 use crate::Result;
 use crate::cli::Outcome;
@@ -24,7 +24,7 @@ const EXAMPLES: &str = "Examples:
   kaiwu version --json
   kaiwu --version";
 
-/// What is known of how the program was built.
+/// The facts that are known about the program's build.
 fn built() -> Vec<(&'static str, &'static str)> {
     let parts = [
         ("version", Some(env!("CARGO_PKG_VERSION"))),
@@ -37,9 +37,10 @@ fn built() -> Vec<(&'static str, &'static str)> {
 
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let adapters = list_adapters(device.options().adapter.as_deref());
-    match arguments.json {
-        true => print_pretty(&as_json(&adapters))?,
-        false => print(&as_text(&adapters))?,
+    if arguments.json {
+        print_pretty(&as_json(&adapters))?
+    } else {
+        print(&as_text(&adapters))?
     }
     Ok(ExitCode::SUCCESS)
 }

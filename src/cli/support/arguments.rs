@@ -133,7 +133,7 @@ pub(in crate::cli) struct LoadingArguments {
     pub lora: Vec<(PathBuf, f32)>,
 }
 
-/// A path, or a path and a number behind the last colon.
+/// Parses a path, optionally followed by a colon and a number.
 pub(in crate::cli) fn parse_lora(text: &str) -> std::result::Result<(PathBuf, f32), String> {
     let whole = Path::new(text);
     let Some((path, scale)) = text.rsplit_once(':').filter(|_| !may_be_there(whole)) else {
@@ -144,13 +144,12 @@ pub(in crate::cli) fn parse_lora(text: &str) -> std::result::Result<(PathBuf, f3
         Ok(_) => {
             Err(format!("{scale} is no scale; expected PATH or PATH:SCALE, such as adapter:0.5"))
         }
-        // A colon of the path's own.
+        // The colon is part of the path.
         Err(_) => Ok((whole.to_owned(), 1.0)),
     }
 }
 
-/// Whether there is something at this path, as far as can be told: opening it says what is wrong if
-/// it cannot.
+/// Whether something exists at this path. If that cannot be determined, opening it will report why.
 fn may_be_there(path: &Path) -> bool {
     path.try_exists().unwrap_or(true)
 }
@@ -160,17 +159,18 @@ impl ModelArgument {
         model_path(self.model.as_deref())
     }
 
-    /// Opens it.
+    /// Opens the model's file or folder.
     pub(in crate::cli) fn open(&self) -> Result<Source> {
         Source::open_ignoring(&self.path()?, &self.ignoring.ignored())
     }
 }
 
 const DEFAULT_MODEL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
-/// A small model that anyone may fetch.
+/// The example model, which can be fetched without an account.
 const EXAMPLE_MODEL: &str = "HuggingFaceTB/SmolLM2-135M-Instruct";
 
-/// The model file asked for, or the default one: in `models/` here, or among the user's data.
+/// The model that was asked for, or the default one: in `models/` here, or in the user's data
+/// folder.
 pub(in crate::cli) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
     if let Some(path) = asked.filter(|path| !path.as_os_str().is_empty()) {
         return locate(path);
@@ -196,12 +196,12 @@ pub(in crate::cli) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
     )))
 }
 
-/// Most tokens of an answer.
+/// The limit on the tokens of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Limit {
-    /// So many.
+    /// At most this many tokens.
     Tokens(u32),
-    /// As many as the context holds.
+    /// As many tokens as the context holds.
     Context,
 }
 
@@ -220,7 +220,7 @@ impl FromStr for Limit {
 }
 
 impl Limit {
-    /// The number, if there is one.
+    /// The limit as a number, if there is one.
     pub(in crate::cli) fn most(self) -> Option<usize> {
         match self {
             Self::Tokens(tokens) => Some(tokens as usize),
@@ -228,13 +228,13 @@ impl Limit {
         }
     }
 
-    /// Tokens to make room for at first; the cache grows with an answer.
+    /// Tokens that the cache initially has room for; it grows with an answer.
     pub(in crate::cli) fn expected(self) -> usize {
         self.most().unwrap_or(usize::MAX).min(1024)
     }
 }
 
-/// A number above 0, for the device, which computes in f32.
+/// Parses a number above 0 that is also positive as f32, in which the device computes.
 pub(in crate::cli) fn positive(text: &str) -> std::result::Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "it must be a number above 0")?;
     let on_device = number as f32;
@@ -243,13 +243,13 @@ pub(in crate::cli) fn positive(text: &str) -> std::result::Result<f64, String> {
         .ok_or("it must be a number above 0".into())
 }
 
-/// A number that is 0 or more.
+/// Parses a number that is 0 or more.
 pub(in crate::cli) fn not_negative(text: &str) -> std::result::Result<f32, String> {
     let number = text.parse().ok().filter(|&number: &f32| number >= 0.0 && number.is_finite());
     number.ok_or("it must be a number, 0 or more".into())
 }
 
-/// A share that leaves something for the rest.
+/// Parses a fraction that leaves a remainder.
 pub(in crate::cli) fn share(text: &str) -> std::result::Result<f64, String> {
     let number = text.parse().ok().filter(|&number: &f64| number > 0.0 && number < 1.0);
     number.ok_or("it must be a number above 0 and below 1".into())

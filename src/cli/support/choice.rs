@@ -1,5 +1,5 @@
-//! Options that take one of a few words, each with a help text. The library's types know no command
-//! line: their words are here.
+//! Options with a fixed set of values, each with a help text. The library's types do not know the
+//! command line, so the names of their values are defined here.
 
 use crate::format::Quantization;
 use crate::gpu::StorageKind;
@@ -9,21 +9,21 @@ use crate::model::Pooling;
 use crate::workbench::Target;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-/// A type with a word and a help text for each value.
+/// A type whose values have names and help texts.
 pub(in crate::cli) trait Choice: Copy + Send + Sync + 'static {
-    /// Word, help, value.
+    /// Name, help text and value, for all values.
     const ALL: &'static [(&'static str, &'static str, Self)];
 
-    /// The value of a word.
+    /// The value with this name.
     fn of(word: &str) -> Option<Self> {
         Self::ALL.iter().find(|(known, ..)| *known == word).map(|&(.., value)| value)
     }
 }
 
-/// Takes the words of a type.
+/// An argument parser for the names of a type's values.
 pub(in crate::cli) fn choice<C: Choice>() -> impl TypedValueParser<Value = C> {
     let known = C::ALL.iter().map(|(word, help, _)| PossibleValue::new(*word).help(*help));
-    // Other words than those known do not come as far as this.
+    // The parser has already refused unknown names.
     PossibleValuesParser::new(known).try_map(|word| C::of(&word).ok_or("it is no known word"))
 }
 
@@ -58,7 +58,8 @@ impl Choice for Quantization {
         ("q4_0", "4.5 bits a weight in blocks of 32", Self::Q4_0),
         (
             "q4_k",
-            "4.5 bits a weight in blocks of 256, with minima; where rows are not whole blocks, Q5_0",
+            "4.5 bits a weight in blocks of 256, with minima; where rows are not whole blocks, \
+             Q5_0",
             Self::Q4K,
         ),
     ];

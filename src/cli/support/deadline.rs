@@ -1,16 +1,16 @@
-//! An end for what a device may never end: a shader's loop that waits for what does not come.
+//! A time limit for device work that may never end, such as a shader with an endless loop.
 
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-/// A wait shorter than this needs no word.
+/// Waits shorter than this are not mentioned to the user.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// While it lives, the program ends when nothing is heard for so long.
+/// While this exists, the program ends if no progress is reported within the limit.
 pub(in crate::cli) struct Deadline(Sender<()>);
 
 impl Deadline {
-    /// Nothing may take longer than `limit`; the error is about `what`.
+    /// Starts a limit for each step; `what` is the subject of the error message.
     pub(in crate::cli) fn new(limit: Duration, what: String) -> Self {
         let (sender, receiver) = channel::<()>();
         std::thread::spawn(move || {
@@ -24,8 +24,9 @@ impl Deadline {
                 }
                 if waited >= limit {
                     eprintln!(
-                        "kaiwu: {what} did not end in {} s: a loop in it may never end, or it has much to do; \
-                         --timeout gives it longer, a smaller --grid or --bind less to do",
+                        "kaiwu: {what} did not end in {} s: a loop in it may never end, or it has \
+                         much to do; --timeout gives it longer, a smaller --grid or --bind less to \
+                         do",
                         limit.as_secs()
                     );
                     end();
@@ -33,7 +34,8 @@ impl Deadline {
                 if !waited.is_zero() {
                     let [so_far, most] = [waited, limit].map(|time| time.as_secs());
                     eprintln!(
-                        "kaiwu: {what} takes longer than {so_far} s; --timeout ends it after {most} s"
+                        "kaiwu: {what} takes longer than {so_far} s; --timeout ends it after \
+                         {most} s"
                     );
                 }
             }
@@ -41,19 +43,18 @@ impl Deadline {
         Self(sender)
     }
 
-    /// Something came to its end, and the next begins.
+    /// Reports that a step has ended, and the next one begins.
     pub(in crate::cli) fn go_on(&self) {
-        // The other side lives as long as this one.
+        // The receiver exists as long as this sender.
         let _ = self.0.send(());
     }
 }
 
-/// Ends the program at once. A driver's own handlers for the end of a program may wait for the
-/// device.
+/// Ends the program immediately. A driver's own exit handlers may wait for the device.
 fn end() -> ! {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: _exit takes any number and does not come back; standard error has no buffer, and
-    // nothing else was begun.
+    // SAFETY: _exit accepts any number and does not return; standard error is not buffered, and
+    // nothing else has to be finished.
     unsafe {
         libc::_exit(1)
     }

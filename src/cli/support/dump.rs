@@ -1,4 +1,4 @@
-//! What a shader left in a buffer or texture, written to a file.
+//! Writes the content of a shader's buffer or texture to a file.
 
 use super::output::count;
 use crate::cli::support::failure::usage;
@@ -8,25 +8,25 @@ use half::f16;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
-/// A `--dump`.
+/// The value of `--dump`.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::cli) struct Dump {
-    /// The variable.
+    /// The name of the variable.
     pub(in crate::cli) name: String,
-    /// Where it goes.
+    /// The file to write.
     pub(in crate::cli) file: PathBuf,
 }
 
-/// How the numbers of a file are laid out.
+/// The layout of the numbers in a file.
 #[derive(Debug, Clone, PartialEq)]
 struct Layout {
-    /// "f32", "u8".
+    /// Type of a number: "f32", "u8".
     kind: &'static str,
-    /// As NumPy names it.
+    /// Type of a number as NumPy names it.
     numpy: &'static str,
-    /// Bytes of a number.
+    /// Size of a number in bytes.
     width: usize,
-    /// Numbers along each axis, the outermost first.
+    /// Numbers along each axis, the outermost axis first.
     shape: Vec<usize>,
 }
 
@@ -38,7 +38,7 @@ pub(in crate::cli) fn parse(text: &str) -> std::result::Result<Dump, String> {
     }
 }
 
-/// Each must be of something that a shader can write.
+/// Checks that each dump is of a variable that the shader can write.
 pub(in crate::cli) fn check(dumps: &[Dump], interface: &Interface) -> Result<()> {
     let can = |slot: &&Slot| {
         matches!(slot.kind, SlotKind::Storage { .. } | SlotKind::StorageTexture { .. })
@@ -54,8 +54,8 @@ pub(in crate::cli) fn check(dumps: &[Dump], interface: &Interface) -> Result<()>
     }
 }
 
-/// Writes what `slot` holds, `texels` of a texture along x, y and z, and says on standard error
-/// what it is.
+/// Writes the content of `slot`, with `texels` of a texture along x, y and z, and reports it on
+/// standard error.
 pub(in crate::cli) fn write(
     dump: &Dump,
     slot: &Slot,
@@ -112,7 +112,7 @@ fn layout(kind: &SlotKind, texels: Option<[u32; 3]>, bytes: usize) -> Layout {
             let width = usize::from(scalar.width);
             let whole = bytes / width;
             let shape = match stride.map(|stride| stride as usize / width) {
-                // Numbers between the elements, which fill up a stride, are numbers too.
+                // Padding between the elements is dumped as well.
                 Some(each) if *head == 0 && each > 1 && whole.is_multiple_of(each) => {
                     vec![whole / each, each]
                 }
@@ -126,7 +126,7 @@ fn layout(kind: &SlotKind, texels: Option<[u32; 3]>, bytes: usize) -> Layout {
     Layout { kind, numpy, width, shape }
 }
 
-/// Version 1.0 of NumPy's format.
+/// The content of a file in version 1.0 of NumPy's format.
 fn npy(layout: &Layout, bytes: &[u8]) -> Vec<u8> {
     let shape: String = layout.shape.iter().map(|side| format!("{side}, ")).collect();
     let mut header = format!(
@@ -134,8 +134,8 @@ fn npy(layout: &Layout, bytes: &[u8]) -> Vec<u8> {
         layout.numpy,
         shape.trim_end()
     );
-    // Magic, version, and the header's length are ten bytes; with a newline all is a multiple of
-    // 64.
+    // Magic, version, and the header's length are ten bytes. With a newline at the end of the
+    // header, the total is a multiple of 64.
     let whole = (10 + header.len() + 1).next_multiple_of(64);
     header += &" ".repeat(whole - 10 - header.len() - 1);
     header.push('\n');
@@ -147,7 +147,7 @@ fn npy(layout: &Layout, bytes: &[u8]) -> Vec<u8> {
     file
 }
 
-/// All numbers in a row, beside the shape; what is no finite number is null.
+/// All numbers in one list with their shape; numbers that are not finite are null.
 fn json(layout: &Layout, bytes: &[u8]) -> Vec<u8> {
     let number = |bytes: &[u8]| -> Value {
         match (layout.kind, bytes) {

@@ -1,14 +1,14 @@
-//! Errors of the command line itself, the exit code of every error, and which options help.
+//! Errors of the command line itself, exit codes, and hints about options that help.
 
 use crate::Error;
 use crate::error::Remedy;
 
 /// Exit code of a command line that cannot be followed.
 const USAGE: u8 = 2;
-/// Exit code of everything else.
+/// Exit code of every other error.
 const FAILED: u8 = 1;
 
-/// An error in words of the command line. It goes through the library as [`Error::Caller`].
+/// An error of the command line, which passes through the library as [`Error::Caller`].
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 struct Failure {
@@ -17,23 +17,24 @@ struct Failure {
     hint: Option<String>,
 }
 
-/// A command line that cannot be followed.
+/// An error for a command line that cannot be followed.
 pub(in crate::cli) fn usage(message: String) -> Error {
     Error::caller(Failure { message, code: USAGE, hint: None })
 }
 
-/// Anything else that went wrong.
+/// An error for any other failure.
 pub(in crate::cli) fn failed(message: String) -> Error {
     Error::caller(Failure { message, code: FAILED, hint: None })
 }
 
-/// Says where an error befell, such as in which line of a file. Exit code and hint stay.
+/// Adds to an error where it occurred, such as the line of a file. Exit code and hint stay the
+/// same.
 pub(in crate::cli) fn within(place: &str, error: &Error) -> Error {
     let message = format!("{place}: {error}");
     Error::caller(Failure { message, code: exit_code(error), hint: hint(error) })
 }
 
-/// Settings that came from a file: what is wrong there is no fault of the command line.
+/// Marks an error about settings from a file, which is not an error of the command line.
 pub(in crate::cli) fn of_file(error: Error) -> Error {
     if matches!(error, Error::InvalidSetting { .. }) { failed(error.to_string()) } else { error }
 }
@@ -45,7 +46,7 @@ fn as_failure(error: &Error) -> Option<&Failure> {
     }
 }
 
-/// The exit code that goes with an error.
+/// The exit code for an error.
 pub(in crate::cli) fn exit_code(error: &Error) -> u8 {
     if let Some(failure) = as_failure(error) {
         return failure.code;
@@ -60,12 +61,12 @@ pub(in crate::cli) fn exit_code(error: &Error) -> u8 {
     }
 }
 
-/// Whether the command line cannot be followed.
+/// Whether the error means that the command line cannot be followed.
 pub(in crate::cli) fn is_usage(error: &Error) -> bool {
     exit_code(error) == USAGE
 }
 
-/// What the program shows of an error: what is wrong, and what helps.
+/// The message that the program shows for an error: what is wrong, and what helps.
 pub(in crate::cli) fn shown(error: &Error) -> String {
     match hint(error) {
         Some(hint) => format!("{error}; {hint}"),
@@ -73,7 +74,7 @@ pub(in crate::cli) fn shown(error: &Error) -> String {
     }
 }
 
-/// Which options or commands help against an error.
+/// The options or commands that help with an error.
 pub(in crate::cli) fn hint(error: &Error) -> Option<String> {
     if let Some(failure) = as_failure(error) {
         return failure.hint.clone();
@@ -81,7 +82,7 @@ pub(in crate::cli) fn hint(error: &Error) -> Option<String> {
     error.remedy().map(|remedy| option(&remedy))
 }
 
-/// How the command line does what `remedy` says.
+/// How to apply `remedy` on the command line.
 fn option(remedy: &Remedy) -> String {
     match remedy {
         Remedy::IgnoreField(name) => format!(

@@ -1,4 +1,4 @@
-//! Settings that a command line gives: over others, or beside those that a run was begun with.
+//! Settings from the command line, which override others or must agree with those of a resumed run.
 
 use crate::Result;
 use crate::cli::support::failure::{failed, usage};
@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::path::Path;
 
-/// Those that are given, by name.
+/// The settings that were given, by name.
 pub(in crate::cli) struct Given(Map<String, Value>);
 
 fn fields(settings: &impl Serialize) -> Result<Map<String, Value>> {
@@ -18,7 +18,7 @@ fn fields(settings: &impl Serialize) -> Result<Map<String, Value>> {
     }
 }
 
-/// A value as people write it: an f32 without the digits that f64 has more.
+/// A value as users write it; an f32 is shown without the additional digits of f64.
 fn words(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -31,19 +31,19 @@ fn words(value: &Value) -> String {
 }
 
 impl Given {
-    /// Of arguments that are `None` or false where they are not given.
+    /// Collects arguments; those that are `None` or false were not given.
     pub(in crate::cli) fn new(arguments: &impl Serialize) -> Result<Self> {
         let mut fields = fields(arguments)?;
         fields.retain(|_, value| !matches!(value, Value::Null | Value::Bool(false)));
         Ok(Self(fields))
     }
 
-    /// Whether one of this name is given.
+    /// Whether the setting with this name was given.
     pub(in crate::cli) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// `settings` with what is given in its place.
+    /// `settings`, overridden by those that were given.
     pub(in crate::cli) fn applied<S: Serialize + DeserializeOwned>(
         &self,
         settings: &S,
@@ -54,7 +54,8 @@ impl Given {
             .map_err(|error| failed(format!("JSON: {error}")))
     }
 
-    /// Refuses what is not as in the run of a folder, but for what may be changed.
+    /// Refuses settings that differ from those of the run in a folder, except those that may
+    /// change.
     pub(in crate::cli) fn refuse_other(
         &self,
         run: &impl Serialize,
@@ -67,7 +68,8 @@ impl Given {
             let Some(known) = run.get(name).filter(|&known| known != value) else { continue };
             let option = name.replace('_', "-");
             return Err(usage(format!(
-                "--{option} {} contradicts the run in {}, which was begun with {}; leave it out, or begin anew with another --out",
+                "--{option} {} contradicts the run in {}, which was begun with {}; leave it out, \
+                 or begin anew with another --out",
                 words(value),
                 folder.display(),
                 words(known)
@@ -76,7 +78,7 @@ impl Given {
         Ok(())
     }
 
-    /// Refuses to begin a run where there is one, and to go on with one where there is none.
+    /// Refuses to begin a run in a folder that has one, and to resume a run that does not exist.
     pub(in crate::cli) fn begins(folder: &Path, is_there: bool, resumes: bool) -> Result<()> {
         let folder = folder.display();
         match (is_there, resumes) {
@@ -84,13 +86,14 @@ impl Given {
                 "{folder} has a run; go on with --resume, or choose another --out"
             ))),
             (false, true) => Err(usage(format!(
-                "{folder} has no run to go on with; name its folder with --out, or begin one without --resume"
+                "{folder} has no run to go on with; name its folder with --out, or begin one \
+                 without --resume"
             ))),
             _ => Ok(()),
         }
     }
 
-    /// Refuses fewer steps than a run has behind it.
+    /// Refuses a number of steps that a run has already exceeded.
     pub(in crate::cli) fn refuse_fewer(steps: Option<u64>, done: u64, folder: &Path) -> Result<()> {
         match steps.filter(|&steps| steps < done) {
             None => Ok(()),

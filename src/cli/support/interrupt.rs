@@ -1,6 +1,6 @@
-//! Signals that ask the program to end. The first one ends an answer or a run that somebody watches
-//! over, the next one the program. What was ignored when the program began stays so: `nohup` and
-//! shells that start something in the background see to that.
+//! Signals that ask the program to end. The first one ends a supervised answer or run, the next one
+//! the program. Signals that were ignored when the program started stay ignored, as `nohup` and
+//! shells with background jobs expect.
 
 use crate::Result;
 use crate::cli::support::failure::usage;
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-/// Who has something to finish before the program ends.
+/// The flags of a caller that has something to finish before the program ends.
 struct Watcher {
     interrupt: Arc<AtomicBool>,
     answering: Arc<AtomicBool>,
@@ -17,31 +17,32 @@ struct Watcher {
 
 static WATCHER: Mutex<Option<Watcher>> = Mutex::new(None);
 
-/// The number of the signal that came last.
+/// The number of the latest signal.
 static CAME: AtomicI32 = AtomicI32::new(INTERRUPT);
 
-/// SIGINT's number, everywhere.
+/// The number of SIGINT, on every system.
 const INTERRUPT: i32 = 2;
 
-/// Begins to hear signals, so that a program which one of them ends leaves no unfinished files.
+/// Starts to handle signals, so that a program ended by one leaves no unfinished files.
 ///
 /// # Errors
-/// When the operating system refuses it.
+/// When the operating system refuses the handlers.
 pub(in crate::cli) fn begin() -> Result<()> {
     static BEGUN: OnceLock<std::result::Result<(), String>> = OnceLock::new();
     let refused = |message: &String| usage(format!("cannot watch for Ctrl-C: {message}"));
     BEGUN.get_or_init(hear).as_ref().copied().map_err(refused)
 }
 
-/// Sets `interrupt` at the first signal while `answering`; any other signal ends the program.
+/// Sets `interrupt` at the first signal while `answering` is set; any other signal ends the
+/// program.
 pub(in crate::cli) fn watch(interrupt: Arc<AtomicBool>, answering: Arc<AtomicBool>) -> Result<()> {
     *WATCHER.lock().unwrap_or_else(PoisonError::into_inner) =
         Some(Watcher { interrupt, answering });
     begin()
 }
 
-/// The exit code of a program that was interrupted, as shells count it: 130 for Ctrl-C, 143 for
-/// SIGTERM, 129 for SIGHUP.
+/// The exit code of an interrupted program, as shells define it: 130 for Ctrl-C, 143 for SIGTERM,
+/// 129 for SIGHUP.
 pub(in crate::cli) fn exit_code() -> ExitCode {
     ExitCode::from(u8::try_from(code(CAME.load(Ordering::Relaxed))).unwrap_or(1))
 }
@@ -50,7 +51,7 @@ fn code(signal: i32) -> i32 {
     128 + signal
 }
 
-/// A signal came.
+/// Handles a signal.
 fn came(signal: i32) {
     CAME.store(signal, Ordering::Relaxed);
     let watcher = WATCHER.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,7 +67,7 @@ fn came(signal: i32) {
     end(signal, watcher.is_some());
 }
 
-/// Has a thread of its own hear the signals.
+/// Starts a thread that receives the signals.
 #[cfg(unix)]
 fn hear() -> std::result::Result<(), String> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -78,7 +79,7 @@ fn hear() -> std::result::Result<(), String> {
     hears.map(|_| ()).map_err(|error| error.to_string())
 }
 
-/// Whether whoever started this program has it ignore the signal.
+/// Whether the parent process started this program with the signal ignored.
 #[cfg(unix)]
 fn is_ignored(signal: i32) -> bool {
     // SAFETY: all zeros are a value of this structure of numbers and addresses.
@@ -88,12 +89,12 @@ fn is_ignored(signal: i32) -> bool {
     asked == 0 && current.sa_sigaction == libc::SIG_IGN
 }
 
-/// Ends the program at once, for drivers may be at work in other threads. Where nobody watches it
-/// dies of the signal: a shell then ends its script, too.
+/// Ends the program immediately, because drivers may be at work in other threads. Unless it is
+/// supervised it dies of the signal, so that a shell ends its script as well.
 #[cfg(unix)]
 fn end(signal: i32, is_watched: bool) {
     if !is_watched {
-        // Goes on only where the signal has no such default.
+        // Continues only if the signal's default action does not end the program.
         let _ = signal_hook::low_level::emulate_default_handler(signal);
     }
     signal_hook::low_level::exit(code(signal));
@@ -109,12 +110,13 @@ fn end(signal: i32, _: bool) {
     std::process::exit(code(signal));
 }
 
-/// What is done before a signal ends the program.
+/// The function to call before a signal ends the program.
 static AT_EXIT: OnceLock<fn()> = OnceLock::new();
 
-/// Has `last` done before a signal ends the program: a terminal gets the mode back that it had.
+/// Registers `last` to be called before a signal ends the program, for example to restore a
+/// terminal's mode.
 pub(in crate::cli) fn before_exit(last: fn()) {
-    // There is one terminal, and one to look after it.
+    // There is only one terminal and one caller.
     let _ = AT_EXIT.set(last);
 }
 

@@ -1,21 +1,21 @@
-//! Likely tokens as people and programs read them.
+//! Likely tokens as text and as JSON.
 
 use crate::sample::{Likelihoods, Likely};
 use crate::text::{TextStream, Tokenizer};
 use serde_json::{Value, json};
 
-/// The text of one token within others; bytes that are no whole character become U+FFFD.
+/// The text of a single token; bytes that are not a whole character become U+FFFD.
 pub(in crate::cli) fn text(tokenizer: &Tokenizer, id: u32) -> String {
     let mut stream = TextStream::continuing(tokenizer, false);
     stream.push(id) + &stream.finish()
 }
 
-/// {"id", "text", "logprob"}.
+/// Formats a token as {"id", "text", "logprob"}.
 pub(in crate::cli) fn as_json(tokenizer: &Tokenizer, likely: &Likely) -> Value {
     json!({ "id": likely.id, "text": text(tokenizer, likely.id), "logprob": likely.logprob })
 }
 
-/// {"id", "text", "logprob", "top": […]} of a token that was chosen.
+/// Formats a chosen token as {"id", "text", "logprob", "top": […]}.
 pub(in crate::cli) fn chosen_as_json(
     tokenizer: &Tokenizer,
     id: u32,
@@ -27,7 +27,7 @@ pub(in crate::cli) fn chosen_as_json(
     row
 }
 
-/// A token that was chosen, and what else might have been, as a line.
+/// Formats a chosen token with its alternatives, as a line.
 pub(in crate::cli) fn line(tokenizer: &Tokenizer, id: u32, likelihoods: &Likelihoods) -> String {
     let Likelihoods { logprob, top } = likelihoods;
     let others = top
@@ -39,11 +39,11 @@ pub(in crate::cli) fn line(tokenizer: &Tokenizer, id: u32, likelihoods: &Likelih
     line.trim_end().to_owned() + "\n"
 }
 
-/// The columns of [`line`].
+/// The column headings of [`line`].
 pub(in crate::cli) const HEADING: &str =
     "token            probability, its logarithm, and the likeliest tokens\n";
 
-/// A probability by its logarithm.
+/// Formats the probability with this logarithm.
 pub(in crate::cli) fn percent(logprob: f32) -> String {
     format!("{:.2} %", f64::from(logprob).exp() * 100.0)
 }

@@ -1,4 +1,4 @@
-//! From arguments to a model: the library loads it, and this shows how far it is.
+//! Loads a model for a command, with its progress on standard error.
 
 use super::arguments::{DeviceArguments, LoadingArguments, WeightsArguments};
 use super::progress::Progress;
@@ -10,8 +10,8 @@ use crate::session::{Loading, LoadingStage, Model, ModelFile, ModelOptions, load
 use std::path::Path;
 use std::sync::Arc;
 
-/// Options of a model on `device`, which conversations of `context` tokens are held with; of the
-/// model's own number if not given.
+/// Options for loading a model on `device`, for conversations of `context` tokens, or of the
+/// model's own context if that is not given.
 pub(in crate::cli) fn options(
     loading: &LoadingArguments,
     device: &DeviceArguments,
@@ -30,12 +30,12 @@ pub(in crate::cli) fn options(
     options.on_progress(bars())
 }
 
-/// Opens a model's file or folder: what is wrong with a command line should show now.
+/// Opens a model's file or folder, so that errors of the command line are reported early.
 pub(in crate::cli) fn open(weights: &WeightsArguments, options: ModelOptions) -> Result<ModelFile> {
     open_at(&weights.model.path()?, options.ignoring(weights.model.ignoring.ignored()))
 }
 
-/// Opens the model at `path`, and says what a person should know of it.
+/// Opens the model at `path`, and prints its notices.
 pub(in crate::cli) fn open_at(path: &Path, options: ModelOptions) -> Result<ModelFile> {
     let file = options.open(path)?;
     for notice in file.notices() {
@@ -44,7 +44,7 @@ pub(in crate::cli) fn open_at(path: &Path, options: ModelOptions) -> Result<Mode
     Ok(file)
 }
 
-/// Bars for what loading is busy with.
+/// Progress bars for the stages of loading.
 pub(in crate::cli) fn bars() -> impl FnMut(Loading) + Send + 'static {
     let mut shown: Option<(LoadingStage, Progress)> = None;
     move |Loading { stage, done, total, .. }| {
@@ -61,7 +61,7 @@ pub(in crate::cli) fn bars() -> impl FnMut(Loading) + Send + 'static {
     }
 }
 
-/// Opens adapters for models of the architecture of this name.
+/// Opens adapters for models of the architecture with this name.
 pub(in crate::cli) fn open_adapters(
     asked: &[(std::path::PathBuf, f32)],
     architecture: &str,
@@ -69,7 +69,7 @@ pub(in crate::cli) fn open_adapters(
     asked.iter().map(|(path, scale)| Ok((Lora::open(path, architecture)?, *scale))).collect()
 }
 
-/// Brings the weights to `device` with a progress bar, and what adapters add.
+/// Uploads the weights and adapters to `device` with a progress bar.
 pub(in crate::cli) fn load(
     device: &Device,
     source: &Source,

@@ -1,4 +1,4 @@
-//! What several commands share: options, loading, text in and out, progress, signals.
+//! Code that several commands share: options, loading, text in and out, progress, signals.
 
 pub(in crate::cli) mod arguments;
 pub(in crate::cli) mod choice;

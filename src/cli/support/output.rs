@@ -1,4 +1,4 @@
-//! Standard output, and figures as people read them.
+//! Standard output, and formatting of figures.
 
 use crate::cli::support::failure::failed;
 use crate::{Error, Result};
@@ -7,7 +7,7 @@ use std::io::Write;
 
 const STDOUT: &str = "standard output";
 
-/// Writes text as it is, at once: it may be a piece of a line.
+/// Writes text and flushes it, because it may be part of a line.
 pub(in crate::cli) fn print(text: &str) -> Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::io("write to", STDOUT))
@@ -19,7 +19,7 @@ pub(in crate::cli) fn print_json(value: &impl Serialize) -> Result<()> {
     print(&(text + "\n"))
 }
 
-/// As [`print_json`], indented.
+/// Writes one JSON value with indentation and a newline.
 pub(in crate::cli) fn print_pretty(value: &impl Serialize) -> Result<()> {
     let text =
         serde_json::to_string_pretty(value).map_err(|error| failed(format!("JSON: {error}")))?;
@@ -30,13 +30,13 @@ pub(in crate::cli) fn flush() -> Result<()> {
     std::io::stdout().flush().map_err(Error::io("write to", STDOUT))
 }
 
-/// The reader of standard output has gone away: nobody is left to tell.
+/// Whether the reader of standard output has gone away, so that an error message is useless.
 pub(in crate::cli) fn is_broken_pipe(error: &Error) -> bool {
     matches!(error, Error::Io { path, source, .. }
         if path.as_os_str() == STDOUT && source.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
-/// Bytes in binary units.
+/// Formats a number of bytes in binary units.
 pub(in crate::cli) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
@@ -51,7 +51,7 @@ pub(in crate::cli) fn size(bytes: u64) -> String {
     format!("{value:.*} {}", if value < 10.0 { 2 } else { 1 }, UNITS[unit])
 }
 
-/// A count in decimal units.
+/// Formats a count in decimal units.
 pub(in crate::cli) fn count(count: u64) -> String {
     match count {
         0..10_000 => count.to_string(),
@@ -61,7 +61,7 @@ pub(in crate::cli) fn count(count: u64) -> String {
     }
 }
 
-/// Rows in columns: the first `left` ones aligned left, the others right.
+/// Formats rows as columns: the first `left` columns are aligned left, the others right.
 pub(in crate::cli) fn table(rows: &[Vec<String>], left: usize) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width =
@@ -69,9 +69,12 @@ pub(in crate::cli) fn table(rows: &[Vec<String>], left: usize) -> String {
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let mut text = String::new();
     for row in rows {
-        let cells = row.iter().enumerate().map(|(column, cell)| match column < left {
-            true => format!("{cell:<0$}", widths[column]),
-            false => format!("{cell:>0$}", widths[column]),
+        let cells = row.iter().enumerate().map(|(column, cell)| {
+            if column < left {
+                format!("{cell:<0$}", widths[column])
+            } else {
+                format!("{cell:>0$}", widths[column])
+            }
         });
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');

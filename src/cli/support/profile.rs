@@ -1,4 +1,4 @@
-//! `--profile`: where the time of a command's kernels went.
+//! `--profile`: shows where the time of a command's kernels went.
 
 use super::output::table;
 use crate::Result;
@@ -13,19 +13,19 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ProfileArgument {
     /// Time each kernel and print a table on standard error; with a file name, also write a trace
-    /// for Perfetto or chrome://tracing. Slower, for kernels run one at a time
+    /// for Perfetto or chrome://tracing. Slower, because kernels run one at a time
     #[arg(long, value_name = "FILE.json", num_args = 0..=1, require_equals = true)]
     profile: Option<Option<PathBuf>>,
 }
 
 impl ProfileArgument {
-    /// Whether it is asked for.
+    /// Whether profiling was asked for.
     pub(in crate::cli) fn wanted(&self) -> bool {
         self.profile.is_some()
     }
 
-    /// Prints the table on standard error, and writes the trace if a file is given. Measures the
-    /// roofs of `device` for it.
+    /// Prints the table on standard error, and writes the trace if a file is given. It measures the
+    /// peak rates of `device` for comparison.
     pub(in crate::cli) fn report(&self, timings: &[Timing], device: &Device) -> Result<()> {
         let (Some(file), Device::Gpu(gpu)) = (&self.profile, device) else { return Ok(()) };
         let roofs = measure_roofs(gpu)?;

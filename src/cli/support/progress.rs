@@ -1,12 +1,12 @@
-//! A bar on standard error for what takes long; a line now and then on a terminal without cursor
-//! movement (TERM=dumb), and nothing where standard error is no terminal.
+//! A progress bar on standard error. A terminal without cursor movement (TERM=dumb) gets a line
+//! from time to time, and there is no output if standard error is not a terminal.
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// A log, which shows no bar, gets a line so often.
+/// Time between two lines where no bar can be shown.
 pub(in crate::cli) const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 /// Waits shorter than this need no bar.
@@ -17,7 +17,7 @@ pub(in crate::cli) struct Progress {
     what: &'static str,
     since: Instant,
     shown: bool,
-    /// When the last line was printed, on a terminal that has lines only.
+    /// When the last line was printed, on a terminal that shows lines only.
     lines: Option<Instant>,
 }
 
@@ -33,12 +33,12 @@ impl Progress {
         Self::new(what, total, "{prefix} {bar:30} {pos}/{len} tokens, {rate}/s, {eta} left")
     }
 
-    /// A bar over `total` things to do.
+    /// A bar over `total` items.
     pub(in crate::cli) fn count(what: &'static str, total: u64) -> Self {
         Self::new(what, total, "{prefix} {bar:30} {pos}/{len}, {eta} left")
     }
 
-    /// A bar over `total` small steps that say nothing themselves.
+    /// A bar over `total` small steps, shown as a percentage.
     pub(in crate::cli) fn percent(what: &'static str, total: u64) -> Self {
         Self::new(what, total, "{prefix} {bar:30} {percent} %, {eta} left")
     }
@@ -51,11 +51,11 @@ impl Progress {
     fn new(what: &'static str, total: u64, template: &str) -> Self {
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden())
             .with_prefix(what);
-        // The templates are ours and parse; without one the bar has its default form.
+        // The templates are constant and valid; otherwise the bar would have its default form.
         let style =
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         let rate = |state: &ProgressState, text: &mut dyn Write| {
-            // A text takes whatever is written.
+            // Writing to this text cannot fail.
             let _ = text.write_str(&short(state.per_sec()));
         };
         bar.set_style(style.with_key("rate", rate));
@@ -64,7 +64,7 @@ impl Progress {
         Self { bar, what, since: Instant::now(), shown: false, lines }
     }
 
-    /// `done` of the total is done.
+    /// Sets how much of the total is done.
     pub(in crate::cli) fn set(&mut self, done: u64) {
         if self.lines.is_some_and(|last| last.elapsed() > BETWEEN_LINES) {
             let share = done as f64 / self.bar.length().unwrap_or(0).max(1) as f64;
@@ -91,12 +91,12 @@ impl Drop for Progress {
     }
 }
 
-/// A rate in three digits or so.
+/// Formats a rate with about three digits.
 fn short(rate: f64) -> String {
     format!("{rate:.*}", if rate < 10.0 { 1 } else { 0 })
 }
 
-/// What is left where this `share` took so long.
+/// Estimates the remaining time from the time that this `share` took.
 fn left(so_far: Duration, share: f64) -> Duration {
     Duration::try_from_secs_f64(so_far.as_secs_f64() * (1.0 / share.max(1e-6) - 1.0))
         .unwrap_or_default()

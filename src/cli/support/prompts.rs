@@ -1,4 +1,4 @@
-//! Many prompts in one file, and what their tokens are.
+//! Reads many prompts from one file, and encodes them.
 
 use super::text_input::{Reading, at_line, name, whole};
 use crate::Result;
@@ -9,12 +9,12 @@ use serde::Deserialize;
 use std::cell::OnceCell;
 use std::path::Path;
 
-/// What a model is asked.
+/// The content of a prompt.
 #[derive(Debug)]
 pub(in crate::cli) enum Prompt {
-    /// A text to go on with, or one message.
+    /// A text to continue, or one message.
     Text(String),
-    /// A conversation that the model answers.
+    /// A conversation that the model continues with an answer.
     Messages(Vec<Message>),
 }
 
@@ -39,8 +39,8 @@ struct Said {
     content: String,
 }
 
-/// Reads prompts, one a line: texts, or JSON objects if the first line begins with a brace. `-` is
-/// standard input.
+/// Reads prompts, one per line: texts, or JSON objects if the first line begins with a brace. `-`
+/// is standard input.
 pub(in crate::cli) fn read(path: &Path, reading: Reading) -> Result<Vec<Numbered>> {
     let all = whole(path)?;
     let numbered = all.lines().enumerate();
@@ -57,32 +57,36 @@ pub(in crate::cli) fn read(path: &Path, reading: Reading) -> Result<Vec<Numbered
         };
         numbered.map(take).collect()
     };
-    found.and_then(|found| match found.is_empty() {
-        true => Err(usage(format!("{} has no prompts; give one a line", name(path)))),
-        false => Ok(found),
+    found.and_then(|found| {
+        if found.is_empty() {
+            Err(usage(format!("{} has no prompts; give one a line", name(path))))
+        } else {
+            Ok(found)
+        }
     })
 }
 
 fn parse(text: &str) -> Result<Prompt> {
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| {
         usage(format!(
-            "{error}; where the first line begins with {{, each line is a JSON object such as {{\"prompt\": \"…\"}}"
+            "{error}; where the first line begins with {{, each line is a JSON object such as \
+             {{\"prompt\": \"…\"}}"
         ))
     })?;
     match serde_json::from_value(value) {
         Ok(Line::Prompt { prompt }) => Ok(Prompt::Text(prompt)),
-        Ok(Line::Messages { messages }) => {
-            Ok(Prompt::Messages(messages.into_iter().map(|said| Message::new(said.role, said.content)).collect()))
-        }
+        Ok(Line::Messages { messages }) => Ok(Prompt::Messages(
+            messages.into_iter().map(|said| Message::new(said.role, said.content)).collect(),
+        )),
         Err(_) => Err(usage(
-            "is neither {\"prompt\": \"…\"} nor {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}, …]}, with \
-             nothing else in it"
+            "is neither {\"prompt\": \"…\"} nor {\"messages\": \
+             [{\"role\": \"user\", \"content\": \"…\"}, …]}, with nothing else in it"
                 .into(),
         )),
     }
 }
 
-/// Makes tokens of prompts.
+/// Encodes prompts as tokens.
 pub(in crate::cli) struct Encoder<'a> {
     file: &'a ModelFile,
     chat: bool,
@@ -91,7 +95,7 @@ pub(in crate::cli) struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    /// With `chat`, a text is a message, after the `system` message if there is one.
+    /// With `chat`, a text is a message that follows the `system` message if there is one.
     pub(in crate::cli) fn new(file: &'a ModelFile, chat: bool, system: Option<&'a str>) -> Self {
         Self { file, chat, system, template: OnceCell::new() }
     }

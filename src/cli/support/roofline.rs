@@ -1,4 +1,4 @@
-//! `kaiwu explain --roofline`: the rate that memory, arithmetic and dispatches allow at most.
+//! `kaiwu explain --roofline`: the highest rate that memory, arithmetic and dispatches allow.
 
 use super::output::{count, size, table};
 use crate::Result;
@@ -37,7 +37,7 @@ fn positive_or_zero(text: &str) -> std::result::Result<f64, String> {
 }
 
 impl RooflineArguments {
-    /// The adapter asked about: what is given, and for the rest what is measured on `device`.
+    /// The peak rates to use: the ones that were given, and for the rest measurements on `device`.
     pub(in crate::cli) fn adapter(&self, device: &Device) -> Result<PaperAdapter> {
         let (gb_per_s, dispatch_us) = match (self.bandwidth, self.dispatch_us, device) {
             (Some(gb_per_s), Some(dispatch_us), _) => (gb_per_s, dispatch_us),
@@ -52,7 +52,7 @@ impl RooflineArguments {
                 let gflop_per_s = bandwidth.is_none().then_some(roofs.multiply_add_gflop_per_s);
                 return Ok(PaperAdapter {
                     gb_per_s: bandwidth.unwrap_or(gb_per_s),
-                    // Another memory is another adapter, whose arithmetic is not known.
+                    // Another bandwidth means another adapter, whose arithmetic rate is not known.
                     gflop_per_s,
                     dispatch_us: dispatch_us.unwrap_or(measured),
                 });
@@ -62,7 +62,7 @@ impl RooflineArguments {
     }
 }
 
-/// Cost and limit as a program reads them.
+/// Cost and limit as JSON.
 pub(in crate::cli) fn as_json(cost: &StepCost, adapter: &PaperAdapter) -> Value {
     json!({
         "cost": cost, "moved_by_necessary": cost.moved_by_necessary(), "adapter": adapter,
@@ -70,7 +70,7 @@ pub(in crate::cli) fn as_json(cost: &StepCost, adapter: &PaperAdapter) -> Value 
     })
 }
 
-/// And as people do.
+/// Cost and limit as text.
 pub(in crate::cli) fn as_text(cost: &StepCost, adapter: &PaperAdapter) -> String {
     let Limit { memory_s, arithmetic_s, dispatch_s, tokens_per_s, .. } = cost.limit(adapter);
     let ms = |seconds: f64| format!("{:.3} ms", seconds * 1e3);

@@ -1,4 +1,4 @@
-//! Options of how ids are chosen.
+//! Sampling options.
 
 use crate::sample::SamplerSettings;
 use clap::Args;
@@ -37,12 +37,12 @@ pub(in crate::cli) struct SamplingArguments {
     seed: Option<Seed>,
 }
 
-/// A seed as people give it.
+/// The random seed option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Seed {
-    /// Another one each time.
+    /// A new random seed for each run.
     Random,
-    /// This one.
+    /// A fixed seed.
     Fixed(u64),
 }
 
@@ -50,13 +50,13 @@ impl Seed {
     pub(in crate::cli) fn number(self) -> u64 {
         match self {
             Self::Fixed(seed) => seed,
-            // 53 bits, so that JSON readers get the seed as it is.
+            // 53 bits, so that JSON readers can represent the seed exactly.
             Self::Random => RandomState::new().build_hasher().finish() >> 11,
         }
     }
 }
 
-/// A seed, or -1.
+/// Parses a seed, or -1 for a random one.
 pub(in crate::cli) fn parse_seed(text: &str) -> std::result::Result<Seed, String> {
     match text.trim() {
         "-1" => Ok(Seed::Random),
@@ -66,14 +66,14 @@ pub(in crate::cli) fn parse_seed(text: &str) -> std::result::Result<Seed, String
     }
 }
 
-/// How many of the likeliest tokens are kept.
+/// Parses how many of the likeliest tokens are kept.
 pub(in crate::cli) fn parse_top_k(text: &str) -> std::result::Result<u32, String> {
     text.trim()
         .parse()
         .map_err(|_| "top_k is a whole number of tokens, 0 or more; 0 keeps all".into())
 }
 
-/// A number of tokens.
+/// Parses a number of tokens.
 pub(in crate::cli) fn parse_tokens(text: &str) -> std::result::Result<u32, String> {
     let number = text.trim().parse().ok().filter(|&number: &u32| number > 0);
     number.ok_or(
@@ -90,7 +90,7 @@ fn parse_bias(text: &str) -> std::result::Result<(u32, f32), String> {
 }
 
 impl SamplingArguments {
-    /// What is given, and the rest from `base`. A seed that is not given is a random one.
+    /// The given settings, with the rest from `base`. If no seed is given, a random one is used.
     pub(in crate::cli) fn settings(&self, base: SamplerSettings) -> SamplerSettings {
         SamplerSettings {
             temperature: self.temperature.unwrap_or(base.temperature),
@@ -106,8 +106,8 @@ impl SamplingArguments {
         }
     }
 
-    /// The seed of one of many answers: the one that was given, or another one for each where none
-    /// was.
+    /// The seed of one of many answers: the given seed, or a different one for each answer if none
+    /// was given.
     pub(in crate::cli) fn seed_of(&self, first: u64, index: usize) -> u64 {
         match self.seed {
             Some(Seed::Fixed(seed)) => seed,
@@ -115,7 +115,7 @@ impl SamplingArguments {
         }
     }
 
-    /// Says which of the options given do nothing, since the likeliest token is taken always.
+    /// Reports which of the given options have no effect because decoding is greedy.
     pub(in crate::cli) fn say_what_is_unused(&self, settings: &SamplerSettings) {
         if let Some(notice) = self.unused(settings) {
             eprintln!("kaiwu: {notice}");
@@ -137,7 +137,8 @@ impl SamplingArguments {
             others => (format!("{} and {last}", others.join(", ")), "do"),
         };
         Some(format!(
-            "{names} {verb} nothing at temperature 0, which takes the likeliest token always; --temperature 0.8 draws"
+            "{names} {verb} nothing at temperature 0, which takes the likeliest token always; \
+             --temperature 0.8 draws"
         ))
     }
 }

@@ -1,4 +1,4 @@
-//! An answer as it is made, for people or for programs.
+//! Prints an answer while it is generated, as text or as JSON.
 
 use super::likely;
 use super::output::{print, print_json};
@@ -8,26 +8,26 @@ use crate::sample::Likelihoods;
 use crate::text::Tokenizer;
 use serde_json::{Value, json};
 
-/// How an answer is told while it is made.
+/// The form in which an answer is printed while it is generated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Form {
-    /// As text.
+    /// Plain text.
     Text,
-    /// A line a token, with how likely it was.
+    /// A line for each token, with its likelihood.
     Likelihoods,
-    /// A JSON object a token.
+    /// A JSON object for each token.
     Lines,
-    /// Not at all.
+    /// No output.
     Silent,
 }
 
-/// Tells an answer.
+/// Prints an answer as it is generated.
 pub(in crate::cli) struct Telling<'t> {
     form: Form,
     tokenizer: &'t Tokenizer,
     /// The text since the last token.
     text: String,
-    /// How likely each token was, where that is asked for.
+    /// The likelihood of each token, if that was asked for.
     logprobs: Vec<Value>,
 }
 
@@ -36,7 +36,7 @@ impl<'t> Telling<'t> {
         Self { form, tokenizer, text: String::new(), logprobs: vec![] }
     }
 
-    /// Takes what happens while the answer is made.
+    /// Handles an event of the generation.
     pub(in crate::cli) fn hear(&mut self, event: Event<'_>) -> Result<()> {
         match event {
             Event::Prompt { .. } => {}
@@ -71,11 +71,13 @@ impl<'t> Telling<'t> {
         Ok(())
     }
 
-    /// The end of the answer; gives how likely its tokens were, where that was asked for.
+    /// Handles the end of the answer, and returns the likelihoods of its tokens if they were asked
+    /// for.
     pub(in crate::cli) fn end(self, answer: &Answer) -> Result<Vec<Value>> {
         match self.form {
             Form::Text if !answer.text.ends_with('\n') => print("\n")?,
-            // What was held back in case that it became a stop string belongs to no token.
+            // Text that was held back because it might have become a stop string belongs to no
+            // token.
             Form::Lines if !self.text.is_empty() => {
                 print_json(&json!({ "id": null, "text": self.text }))?
             }

@@ -1,4 +1,4 @@
-//! Texts as people give them: an argument, standard input, a file, or a line of a file each.
+//! Reads texts: an argument, standard input, a file, or each line of a file.
 
 use crate::cli::support::failure::{usage, within};
 use crate::{Error, Result};
@@ -22,7 +22,7 @@ pub(in crate::cli) struct Reading {
 }
 
 impl Reading {
-    /// A text argument; `-` stands for standard input.
+    /// The text of an argument; `-` is standard input.
     pub(in crate::cli) fn argument(self, text: &str) -> Result<String> {
         if text == "-" { self.file(Path::new("-")) } else { self.unescaped(text) }
     }
@@ -40,13 +40,13 @@ impl Reading {
         lines.lines().enumerate().map(line).collect()
     }
 
-    /// The text with its escapes read, if they are to be.
+    /// The text, with its escapes decoded if that was asked for.
     pub(in crate::cli) fn unescaped(self, text: &str) -> Result<String> {
         if self.escapes { unescape(text) } else { Ok(text.to_owned()) }
     }
 }
 
-/// All of a file as it is, but for a byte-order mark; `-` is standard input.
+/// The content of a file without a byte-order mark; `-` is standard input.
 pub(in crate::cli) fn whole(path: &Path) -> Result<String> {
     let bytes = if path.as_os_str() == "-" {
         let mut bytes = vec![];
@@ -68,15 +68,16 @@ pub(in crate::cli) fn whole(path: &Path) -> Result<String> {
     Ok(text)
 }
 
-/// What some editors put before a text; it is no part of it.
+/// The mark that some editors put before a text; it is not part of the text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// What a file is called in messages.
+/// The name of a file in messages.
 pub(in crate::cli) fn name(path: &Path) -> String {
     if path.as_os_str() == "-" { STDIN.into() } else { path.display().to_string() }
 }
 
-/// Says in which line of a file something is wrong; lines count from 0 here and from 1 for people.
+/// Adds to an error the line of the file where it occurred; `line` counts from 0, and messages from
+/// 1.
 pub(in crate::cli) fn at_line(path: &Path, line: usize, error: Error) -> Error {
     within(&format!("{}, line {}", name(path), line + 1), &error)
 }
@@ -86,7 +87,7 @@ fn without_newline(text: &str) -> &str {
     text.strip_suffix('\r').unwrap_or(text)
 }
 
-/// Reads the escapes that C and Rust have in common, and those of code points.
+/// Decodes the escapes that C and Rust share, and those of code points.
 fn unescape(text: &str) -> Result<String> {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -112,7 +113,8 @@ fn unescape(text: &str) -> Result<String> {
     Ok(plain)
 }
 
-/// The character of `\x41`, `\u00e9` or `\u{e9}` at the beginning, and the bytes that this takes.
+/// The character of `\x41`, `\u00e9` or `\u{e9}` at the beginning of `text`, and the escape's
+/// length in bytes.
 fn code_point(text: &str) -> Option<(char, usize)> {
     let (digits, bytes) = if let Some(rest) = text.strip_prefix("\\u{") {
         let digits = &rest[..rest.find('}')?];
@@ -124,7 +126,7 @@ fn code_point(text: &str) -> Option<(char, usize)> {
     };
     let hexadecimal = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     let code = hexadecimal.then(|| u32::from_str_radix(digits, 16).ok()).flatten()?;
-    // Two digits name a byte, which is a character of its own only in ASCII.
+    // Two digits specify a byte, which is a whole character only in ASCII.
     let alone = bytes != 4 || text.starts_with("\\u{") || code < 0x80;
     alone.then(|| char::from_u32(code)).flatten().map(|c| (c, bytes))
 }
@@ -132,8 +134,8 @@ fn code_point(text: &str) -> Option<(char, usize)> {
 fn no_escape(text: &str) -> Error {
     let start: String = text.chars().take(4).collect();
     usage(format!(
-        "{start:?} begins with no escape that --escapes knows: \\n \\t \\r \\0 \\\\ \\' \\\" \\x41 \\u{{e9}}; \
-         \\\\ is a backslash"
+        "{start:?} begins with no escape that --escapes \
+         knows: \\n \\t \\r \\0 \\\\ \\' \\\" \\x41 \\u{{e9}}; \\\\ is a backslash"
     ))
 }
 

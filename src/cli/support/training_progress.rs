@@ -1,5 +1,5 @@
-//! The course of a training on standard error: a bar, and where that is no terminal, a line now and
-//! then.
+//! The progress of a training on standard error: a bar or, where that is not a terminal, a line
+//! from time to time.
 
 use super::progress::BETWEEN_LINES;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -7,18 +7,17 @@ use std::cell::{Cell, RefCell};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-/// Steps done of all, how fast, how long it may take, and the last word on how well it goes.
+/// The steps done, the rate, the remaining time, and the latest score.
 pub(in crate::cli) struct TrainingProgress {
     bar: ProgressBar,
-    /// The run that steps are counted in, where there are several: its name, the steps before it,
-    /// and its own.
+    /// The current run, if there are several: its name, the steps before it, and its own steps.
     run: RefCell<(String, u64, u64)>,
     total: u64,
-    /// Training may end before its last step.
+    /// Whether training may end before its last step.
     at_most: bool,
     news: RefCell<String>,
     since: Instant,
-    /// Steps done, of all and since the start of this process.
+    /// Steps done, in total and since this process started.
     done: Cell<u64>,
     taken: Cell<u64>,
     told: Cell<Instant>,
@@ -26,10 +25,10 @@ pub(in crate::cli) struct TrainingProgress {
 }
 
 impl TrainingProgress {
-    /// Of `total` steps, `done` of which were taken before.
+    /// Shows progress over `total` steps, of which `done` were taken before.
     pub(in crate::cli) fn new(total: u64, done: u64, at_most: bool) -> Self {
         let bar = ProgressBar::new(total).with_position(done);
-        // The template is ours and parses; without one the bar has its default form.
+        // The template is constant and valid; otherwise the bar would have its default form.
         let style = ProgressStyle::with_template("{bar:20} {wide_msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let now = Instant::now();
@@ -47,15 +46,15 @@ impl TrainingProgress {
         }
     }
 
-    /// From here on, steps are those of another run: `done` of its `steps` are done, and `before`
-    /// in the runs before it.
+    /// Begins another run, of which `done` of its `steps` are done; the runs before it had `before`
+    /// steps.
     pub(in crate::cli) fn run(&self, name: String, before: u64, steps: u64, done: u64) {
         *self.run.borrow_mut() = (name, before, steps);
         self.news.take();
         self.done.set(before + done);
     }
 
-    /// So many steps of the run are done.
+    /// Sets the number of steps of the current run that are done.
     pub(in crate::cli) fn step(&self, done: u64) {
         let all = self.run.borrow().1 + done;
         self.taken.set(self.taken.get() + all.saturating_sub(self.done.get()));
@@ -69,7 +68,7 @@ impl TrainingProgress {
         self.bar.set_message(text);
     }
 
-    /// How well it goes.
+    /// Sets the latest score.
     pub(in crate::cli) fn news(&self, news: String) {
         self.news.replace(news);
         self.step(self.done.get() - self.run.borrow().1);
@@ -99,7 +98,7 @@ impl Drop for TrainingProgress {
     }
 }
 
-/// Seconds as people say them.
+/// Formats seconds in suitable units.
 fn time(seconds: f64) -> String {
     match seconds {
         0.0..120.0 => format!("{seconds:.0} s"),
@@ -120,7 +119,7 @@ mod tests {
         course.news("validation 0.5".into());
         let text = course.text(Duration::from_secs(10));
         assert_eq!(text, "step 450 of 1000, 5.0 steps/s, at most 110 s left; validation 0.5");
-        // Steps that an early end leaves out were not taken; those of later runs are still to come.
+        // Steps that an early end skipped were not taken; those of later runs are still to come.
         let course = TrainingProgress::new(3000, 0, true);
         course.run("run 1 of 3, ".into(), 0, 1000, 0);
         course.step(200);

@@ -1,15 +1,14 @@
-//! The command line as it is read: its help in terminals of any width, and what is wrong with
-//! arguments.
+//! Help texts for terminals of any width, and error messages about arguments.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 use std::process::ExitCode;
 
-/// Widest example, so that it fits where most people's terminals end.
+/// Widest example, so that it fits in most terminals.
 const WIDTH: usize = 79;
 
-/// The command and those below it, with help that is wrapped where the terminal ends and values
-/// that may be negative.
+/// Prepares a command and its subcommands: help is wrapped at the terminal's width, and values may
+/// be negative.
 pub(in crate::cli) fn prepared(command: Command) -> Command {
     let command = match command.get_after_help().map(ToString::to_string) {
         Some(help) => command.after_help(reflowed(&help)),
@@ -18,8 +17,8 @@ pub(in crate::cli) fn prepared(command: Command) -> Command {
     command.mut_args(with_negatives).mut_subcommands(prepared)
 }
 
-/// The program with its commands by groups in its help, where clap would list them one after the
-/// other.
+/// Lists the program's commands in groups in its help, whereas clap would list them one after
+/// another.
 pub(in crate::cli) fn grouped(program: Command, groups: &[(&str, &[&str])]) -> Command {
     let mut list = String::new();
     for (group, names) in groups {
@@ -35,12 +34,12 @@ pub(in crate::cli) fn grouped(program: Command, groups: &[(&str, &[&str])]) -> C
     let template = format!(
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{list}{{all-args}}{{after-help}}"
     );
-    // Hidden commands are not in the usage by themselves.
+    // Clap omits hidden commands from the usage line.
     let program = program.override_usage("kaiwu [OPTIONS] <COMMAND>").help_template(template);
     program.mut_subcommands(|command| command.hide(true))
 }
 
-/// A text over lines that begin below its first word, which comes after `start`.
+/// A text whose further lines are indented to its first word, which comes after `start`.
 fn hanging(start: &str, text: &str) -> String {
     let (mut lines, mut line) = (String::new(), start.to_owned());
     for word in text.split_whitespace() {
@@ -53,7 +52,7 @@ fn hanging(start: &str, text: &str) -> String {
     lines + &format!("{line}\n")
 }
 
-/// `-1` after an option that takes a number is its value, right or wrong, and no option of its own.
+/// Makes `-1` after a numeric option its value, valid or not, rather than an option.
 fn with_negatives(argument: Arg) -> Arg {
     let takes_value = matches!(argument.get_action(), ArgAction::Set | ArgAction::Append);
     if takes_value && !argument.is_allow_hyphen_values_set() {
@@ -63,8 +62,8 @@ fn with_negatives(argument: Arg) -> Arg {
     }
 }
 
-/// Joins the lines of paragraphs, for the terminal's width is not known where they are written, and
-/// breaks long examples, which are what is indented, in a way that a shell understands.
+/// Joins the lines of paragraphs, because the terminal's width is unknown where they are written.
+/// Breaks long examples, which are indented, in a way that a shell understands.
 fn reflowed(help: &str) -> String {
     let mut text = String::new();
     let mut open = false;
@@ -75,18 +74,19 @@ fn reflowed(help: &str) -> String {
             (false, true) => "",
             (false, false) => "\n",
         });
-        match line.starts_with(' ') {
-            true => text.push_str(&broken(line)),
-            false => text.push_str(line),
+        if line.starts_with(' ') {
+            text.push_str(&broken(line))
+        } else {
+            text.push_str(line)
         }
         open = prose;
     }
     text
 }
 
-/// A command over several lines, each but the last ending with a backslash. It is broken between
-/// words only, and before an option or another command if there is one, so that names and values
-/// stay together.
+/// Breaks a command over several lines, each but the last ending with a backslash. It breaks only
+/// between words, preferably before an option or another command, so that names and values stay
+/// together.
 fn broken(line: &str) -> String {
     let mut rest = line.trim_start();
     let indent = line.len() - rest.len();
@@ -119,10 +119,10 @@ fn broken(line: &str) -> String {
     lines.join("\n")
 }
 
-/// Help and versions are answers; everything else is a usage error, in our form.
+/// Prints help and versions as answers, and everything else as a usage error.
 pub(in crate::cli) fn explain(mut error: clap::Error) -> ExitCode {
     if !error.use_stderr() {
-        // A reader that has gone away is no error.
+        // A reader of the output that has gone away is not an error.
         let _ = error.print();
         return ExitCode::SUCCESS;
     }
@@ -132,7 +132,7 @@ pub(in crate::cli) fn explain(mut error: clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// The text with a hint after its first paragraph.
+/// Inserts a hint after the first paragraph of a text.
 fn with_hint(text: &str, hint: Option<&str>) -> String {
     match (hint, text.split_once("\n\n")) {
         (None, _) => text.to_owned(),
@@ -141,7 +141,7 @@ fn with_hint(text: &str, hint: Option<&str>) -> String {
     }
 }
 
-/// The argument that clap names by its first letter only, where it has one dash.
+/// The whole argument with one dash that clap names by its first letter only.
 fn whole_argument(named: &str) -> String {
     let given = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
     let short = !named.starts_with("--");
@@ -151,16 +151,16 @@ fn whole_argument(named: &str) -> String {
         .unwrap_or(named.into())
 }
 
-/// What texts are called among the arguments of commands.
+/// The value names of texts among the arguments.
 const TEXTS: [&str; 2] = ["PROMPT", "TEXT"];
 
-/// The words before the arguments in a line of usage.
+/// The words before the arguments in a usage line.
 fn command_of(usage: &str) -> String {
     let words = usage.split_whitespace().skip_while(|&word| word != "kaiwu");
     words.take_while(|word| !word.starts_with(['[', '<', '-'])).collect::<Vec<_>>().join(" ")
 }
 
-/// What to do about an argument, in place of advice that would make another thing of it.
+/// Advice about an argument, which replaces clap's if that would change its meaning.
 fn hint(error: &mut clap::Error) -> Option<String> {
     match error.kind() {
         ErrorKind::UnknownArgument => {
@@ -174,8 +174,7 @@ fn hint(error: &mut clap::Error) -> Option<String> {
             }
             let usage = error.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
             error.insert(ContextKind::InvalidArg, ContextValue::String(given.clone()));
-            // What clap would advise has no quotes, and is of no use where there is no text to
-            // give.
+            // Clap's suggestion has no quotes, and is useless if there is no text to give.
             error.remove(ContextKind::Suggested);
             (!similar && TEXTS.iter().any(|text| usage.contains(text))).then(|| {
                 let command = command_of(&usage);
@@ -198,12 +197,13 @@ fn hint(error: &mut clap::Error) -> Option<String> {
     }
 }
 
-/// The argument as shells read it.
+/// The argument quoted for a shell.
 fn quoted(argument: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./,:+@%".contains(c);
-    match argument.chars().all(plain) {
-        true => argument.to_owned(),
-        false => format!("'{}'", argument.replace('\'', "'\\''")),
+    if argument.chars().all(plain) {
+        argument.to_owned()
+    } else {
+        format!("'{}'", argument.replace('\'', "'\\''"))
     }
 }
 
@@ -213,7 +213,8 @@ mod tests {
 
     #[test]
     fn paragraphs_are_joined_and_examples_stay() {
-        let written = "One line\nand its end.\n\nExamples:\n  kaiwu a\n  kaiwu b\n\nAnother\nparagraph\nhere.";
+        let written = "One line\nand its end.\n\nExamples:\n  kaiwu a\n  kaiwu \
+            b\n\nAnother\nparagraph\nhere.";
         let joined =
             "One line and its end.\n\nExamples:\n  kaiwu a\n  kaiwu b\n\nAnother paragraph here.";
         assert_eq!(reflowed(written), joined);

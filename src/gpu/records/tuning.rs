@@ -26,7 +26,7 @@ pub struct Tuned {
     pub strategy: String,
     /// The strategy's counts by name, such as the tokens in a tile.
     pub sizes: BTreeMap<String, u32>,
-    /// Its shortest run in microseconds.
+    /// The strategy's shortest run in microseconds.
     pub us: f64,
     /// The shortest run, in microseconds, of the strategy that would be used without this entry.
     pub first_us: f64,

@@ -33,7 +33,7 @@ pub enum Resource {
     Storage(Vec<u8>),
     /// A storage texture of zeros.
     StorageTexture {
-        /// Its format as WebGPU names it, in any case: "rgba32uint".
+        /// Texel format as WebGPU names it, in any case: "rgba32uint".
         format: String,
         /// Texels along x, y and z (or layers).
         size: [u32; 3],

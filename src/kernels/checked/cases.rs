@@ -13,7 +13,7 @@ pub struct Case {
     pub what: String,
     /// The kernel call.
     pub kernel: Arc<dyn Kernel>,
-    /// Its inputs in host memory.
+    /// The call's inputs in host memory.
     pub memory: HostMemory,
 }
 

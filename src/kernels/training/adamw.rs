@@ -13,7 +13,7 @@ pub struct Adamw {
     pub step: Step,
     /// The parameter.
     pub w: Tensor,
-    /// Its gradient.
+    /// Gradient of the parameter.
     pub g: Tensor,
     /// Moving average of the gradients.
     pub m: Tensor,

@@ -14,7 +14,7 @@ pub struct Sgd {
     pub step: Step,
     /// The parameter.
     pub w: Tensor,
-    /// Its gradient.
+    /// Gradient of the parameter.
     pub g: Tensor,
     /// The momentum.
     pub m: Tensor,

@@ -49,7 +49,9 @@ pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(
         let scores = gguf_pieces::scores(&tokens, &kinds, &merges).map_err(&wrong)?;
         all.push(("ggml.scores", Value::Array(Array::F32(scores))));
         all.push(("ggml.add_space_prefix", Value::Bool(space_prefix)));
-        unknown.into_iter().for_each(|id| all.push(("ggml.unknown_token_id", Value::U32(id))));
+        if let Some(id) = unknown {
+            all.push(("ggml.unknown_token_id", Value::U32(id)));
+        }
     } else {
         all.push(("ggml.merges", Value::Array(Array::String(merges))));
     }
@@ -62,7 +64,9 @@ pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(
         ("ggml.eot_token_id", eot),
         ("ggml.eom_token_id", eom),
     ] {
-        id.filter(known).into_iter().for_each(|id| all.push((name, Value::U32(id))));
+        if let Some(id) = id.filter(known) {
+            all.push((name, Value::U32(id)));
+        }
     }
     let around = around(&json);
     let is = |found: Option<&str>, id: Option<u32>| {

@@ -10,11 +10,11 @@ use naga::{Module, Scalar, ScalarKind, ShaderStage, TypeInner};
 /// A pipeline-overridable constant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Constant {
-    /// Its name.
+    /// Name of the constant.
     pub name: String,
     /// The number in `@id(number)`, if it has one.
     pub id: Option<u16>,
-    /// Its type; booleans are set as 0 and 1.
+    /// Type of the constant; booleans are set as 0 and 1.
     scalar: Scalar,
 }
 

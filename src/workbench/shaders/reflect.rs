@@ -20,7 +20,7 @@ pub struct Interface {
     pub workgroup: [u32; 3],
     /// The bound variables that it uses, by group and binding.
     pub slots: Vec<Slot>,
-    /// Its pipeline-overridable constants.
+    /// The shader's pipeline-overridable constants.
     pub constants: Vec<Constant>,
 }
 
@@ -42,16 +42,16 @@ pub struct Slot {
 pub enum SlotKind {
     /// A uniform buffer.
     Uniform {
-        /// Its size in bytes.
+        /// Size of the buffer in bytes.
         bytes: u32,
-        /// Its numbers by name.
+        /// Numbers in the buffer by name.
         fields: Vec<Field>,
     },
     /// Immediates, which go with the dispatch.
     Immediates {
-        /// Their size in bytes.
+        /// Size of the immediates in bytes.
         bytes: u32,
-        /// Their numbers by name.
+        /// Numbers in the immediates by name.
         fields: Vec<Field>,
     },
     /// A storage buffer.
@@ -67,7 +67,7 @@ pub enum SlotKind {
     },
     /// A storage texture.
     StorageTexture {
-        /// Its format, such as "rgba32uint".
+        /// Texel format, such as "rgba32uint".
         format: String,
         /// Number of dimensions: 1, 2 or 3.
         dimension: u32,

@@ -10,7 +10,7 @@ pub struct Field {
     pub name: String,
     /// Offset in the variable in bytes.
     pub offset: u32,
-    /// Its type.
+    /// Type of the number.
     pub scalar: Scalar,
 }
 
