@@ -1,7 +1,7 @@
 # Every target is one line; the work is in scripts/ and in cargo.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup model demo test lint fmt matrix portability portability-dx12 templates fuzz bench clean
+.PHONY: help setup model demo quick test lint fmt matrix portability portability-dx12 templates fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -14,6 +14,9 @@ model: ## fetch the default model, SmolLM2-135M-Instruct, into models/
 
 demo: ## set up, fetch the default model, build, and answer a question
 	@scripts/demo.sh
+
+quick: ## the tests that need no model and take seconds
+	@scripts/quick.sh
 
 test: ## set up, fetch the default model, and run all tests
 	@scripts/test.sh

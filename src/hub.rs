@@ -4,25 +4,44 @@
 //! here, and the other way round. `HF_HOME`, `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`,
 //! `XDG_CACHE_HOME`, `HF_HUB_OFFLINE`, `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH` and
 //! `HF_HUB_DOWNLOAD_TIMEOUT` mean what they mean there.
+//!
+//! ```
+//! use kaiwu::hub::{Hub, ModelName};
+//!
+//! let name = ModelName::parse("HuggingFaceTB/SmolLM2-135M-Instruct").expect("owner/name");
+//! match Hub::from_env().cached(&name) {
+//!     Ok(path) => println!("{} is here", path.display()),
+//!     Err(error) => println!("{error}"),
+//! }
+//! ```
 
+#[cfg_attr(not(feature = "hub"), allow(dead_code, reason = "some of it is for fetching"))]
 mod cache;
+#[cfg(feature = "hub")]
 mod client;
+#[cfg(feature = "hub")]
 mod download;
+#[cfg(feature = "hub")]
 mod fetch;
 mod inventory;
 mod name;
+#[cfg_attr(not(feature = "hub"), allow(dead_code, reason = "some of it is for fetching"))]
 mod settings;
 
 pub use inventory::{Cached, Removal};
 pub use name::ModelName;
 
 use crate::{Error, Result};
-use cache::{Parts, Stored, parts, present};
+use cache::{Parts, Stored, by_hand, parts, present};
+#[cfg(feature = "hub")]
 use client::Client;
-use fetch::{Fetch, by_hand, failed};
+#[cfg(feature = "hub")]
+use fetch::{Fetch, failed};
 use name::parts_of;
 use settings::Settings;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "hub")]
+use std::path::Path;
+use std::path::PathBuf;
 
 /// Which other revisions of a model there are, as the rest of a sentence.
 fn others(stored: &Stored) -> Result<String> {
@@ -93,7 +112,7 @@ impl Hub {
                         .missing(name, &format!("{name} is in the cache without a config.json")));
                 };
                 let one = ModelName { file: Some(gguf), ..name.clone() };
-                Err(Error::Usage(format!(
+                Err(Error::input(format!(
                     "{name} is in the cache as GGUF files; name one of them, as in {one}"
                 )))
             }
@@ -119,25 +138,23 @@ impl Hub {
             None => others(&stored)?,
         };
         let cache = self.settings.cache.display();
-        Err(Error::Usage(format!(
-            "{name} is not in the cache{others} (cache: {cache}); `kaiwu list --all` shows what is"
-        )))
+        Err(Error::NotCached {
+            name: name.to_string(),
+            message: format!("{name} is not in the cache{others} (cache: {cache})"),
+            can_fetch: false,
+        })
     }
 
     /// What to do about a model that is not in the cache.
     fn missing(&self, name: &ModelName, what: &str) -> Error {
         let Settings { cache, endpoint, offline, .. } = &self.settings;
-        let remedy = match offline {
-            false => format!("run `kaiwu pull {name}`"),
-            true => {
-                let url = format!("{endpoint}/{}/resolve/{}/", name.repository, name.revision());
-                format!(
-                    "HF_HUB_OFFLINE forbids to fetch it; unset that, or {}",
-                    by_hand(name, &url)
-                )
-            }
-        };
-        Error::Usage(format!("{what} (cache: {}); {remedy}", cache.display()))
+        let mut message = format!("{what} (cache: {})", cache.display());
+        if *offline {
+            let url = format!("{endpoint}/{}/resolve/{}/", name.repository, name.revision());
+            message += "; HF_HUB_OFFLINE forbids to fetch it; unset that, or ";
+            message += &by_hand(name, &url);
+        }
+        Error::NotCached { name: name.to_string(), message, can_fetch: !offline }
     }
 
     /// Fetches what of a model is not in the cache, going on where an earlier attempt ended.
@@ -147,6 +164,7 @@ impl Hub {
     /// # Errors
     /// If the hub cannot be reached, falls silent, has no such model or sends another than it
     /// announced, with what to place where by hand.
+    #[cfg(feature = "hub")]
     pub fn pull(&self, name: &ModelName, progress: &mut dyn FnMut(u64, u64)) -> Result<PathBuf> {
         if self.settings.offline {
             return self.cached(name);

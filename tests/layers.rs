@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Modules by layer: a module may import from the layers before its own, and from itself.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 11] = [
     &["error"],
     &["files"],
     &["format", "hub"],
@@ -17,6 +17,7 @@ const LAYERS: [&[&str]; 10] = [
     &["kernels"],
     &["model"],
     &["generate", "train"],
+    &["session"],
     &["workbench", "lab", "serve"],
     &["cli"],
 ];
@@ -255,6 +256,84 @@ fn wrong_imports_are_found() {
     assert!(
         wrong_imports("src/gpu/a.rs", "\n\nuse crate::cli;")[0].starts_with("src/gpu/a.rs:3: ")
     );
+}
+
+/// The string literals of a source file without its tests, each with the number of its line.
+fn literals(text: &str) -> Vec<(usize, String)> {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let (mut found, mut at) = (vec![], 0);
+    while at < text.len() {
+        let rest = &text[at..];
+        let until = |end: &str| rest.find(end).map_or(text.len(), |length| at + length);
+        if rest.starts_with("//") {
+            at = until("\n");
+        } else if rest.starts_with("'\"'") || rest.starts_with("'\\\"'") {
+            at += 3;
+        } else if rest.starts_with("r#\"") {
+            let end = until("\"#");
+            found.push((at, text[at + 3..end].to_owned()));
+            at = end + 2;
+        } else if let Some(inside) = rest.strip_prefix('"') {
+            let mut is_escaped = false;
+            let end = inside.find(|c| {
+                let ends = c == '"' && !is_escaped;
+                is_escaped = c == '\\' && !is_escaped;
+                ends
+            });
+            let end = end.unwrap_or(inside.len());
+            found.push((at, inside[..end].to_owned()));
+            at += end + 2;
+        } else {
+            at += rest.chars().next().map_or(1, char::len_utf8);
+        }
+    }
+    let line = |at: usize| text[..at].matches('\n').count() + 1;
+    found.into_iter().map(|(at, literal)| (line(at), literal)).collect()
+}
+
+/// Whether a text names an option (`--context`) or a command (`kaiwu doctor`) of the program.
+fn speaks_of_the_command_line(text: &str) -> bool {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let option = text.match_indices("--").any(|(at, _)| {
+        !text[..at].ends_with(is_word) && text[at + 2..].starts_with(|c: char| c.is_lowercase())
+    });
+    // A folder of that name, and the program's own, are no commands.
+    option || text.contains("`kaiwu ")
+}
+
+#[test]
+fn the_library_does_not_speak_of_the_command_line() {
+    let mut wrong = vec![];
+    for (file, text) in files("src", ".rs") {
+        if matches!(module(&file), None | Some("cli")) {
+            continue;
+        }
+        for (line, literal) in literals(&text) {
+            if speaks_of_the_command_line(&literal) {
+                wrong.push(format!("{file}:{line}: {literal:?}"));
+            }
+        }
+    }
+    let what = "options and commands in the library's texts: say what is possible with an \
+                error::Remedy, and name the option in src/cli/support/failure.rs";
+    assert_none(what, wrong);
+}
+
+#[test]
+fn texts_that_speak_of_the_command_line_are_found() {
+    let rows = [
+        ("let a = \"try a smaller --context\";", 1),
+        ("let a = \"see `kaiwu doctor`\"; let b = \"--check\";", 2),
+        ("let a = r#\"{\"way\": \"--lora\"}\"#;", 1),
+        ("let a = \"a \\\" --lora\";", 1),
+        ("let a = '\"'; // \"--lora\"\nlet b = \"kaiwu/quarantine.json\";", 0),
+        ("/// Like `kaiwu doctor --all`.\nlet a = \"i-- and a--b and -- there\";", 0),
+        ("#[cfg(test)]\nmod tests {\n    let a = \"--lora\";\n}\n", 0),
+    ];
+    for (text, expected) in rows {
+        let found = literals(text).into_iter().filter(|(_, text)| speaks_of_the_command_line(text));
+        assert_eq!(found.count(), expected, "{text}");
+    }
 }
 
 #[test]

@@ -3,7 +3,8 @@
 
 const COLUMN_SCALE: vec4<f32> = vec4<f32>(IN_PLACE.xyz, 1.0);
 
-// As byte_quad, but the last column is shifted down: masked in place it would be negative.
+// byte_quad for bytes of 128 and more: the last column is shifted down, for masked in place it
+// would be negative.
 fn unsigned_quad(w: vec4<u32>) -> mat4x4<f32> {
     return mat4x4<f32>(
         levels(w & vec4<u32>(0xffu)),

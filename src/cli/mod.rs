@@ -6,12 +6,15 @@
 
 mod chat;
 mod commands;
+#[cfg(test)]
+mod documented;
 mod support;
 
 use crate::{Error, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 use std::time::Instant;
+use support::failure;
 
 /// A language-model runtime made of hand-written WGSL compute shaders.
 #[derive(Debug, Parser)]
@@ -131,8 +134,8 @@ pub fn main(started: Instant) -> ExitCode {
 }
 
 fn report(error: &Error) -> ExitCode {
-    eprintln!("kaiwu: {error}");
-    ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
+    eprintln!("kaiwu: {}", failure::shown(error));
+    ExitCode::from(failure::exit_code(error))
 }
 
 /// What a command gives.

@@ -70,7 +70,7 @@ fn claimed(folder: &Path, mut lock: File) -> Error {
         Ok(number) => format!("process {number}"),
         Err(_) => "another process".into(),
     };
-    Error::format(
+    Error::damaged(
         folder,
         format!("{whose} writes to this folder; wait until it ends, or choose another one"),
     )

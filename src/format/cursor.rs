@@ -28,7 +28,8 @@ impl<'a> Cursor<'a> {
     pub(super) fn take(&mut self, n: u64) -> Parsed<&'a [u8]> {
         if n > self.remaining() {
             return Err(format!(
-                "{n} bytes are due at byte {}, but the file ends at byte {}; it is damaged or was not fully \
+                "{n} bytes are due at byte {}, but the file ends at byte {}; it is damaged or was \
+                 not fully \
                  downloaded, fetch it again",
                 self.at,
                 self.bytes.len()
@@ -78,7 +79,8 @@ impl<'a> Cursor<'a> {
         let most = self.remaining() / each;
         if count > most {
             return Err(format!(
-                "{count} {what} are announced at byte {}, but the rest of the file has room for {most} at most; it \
+                "{count} {what} are announced at byte {}, but the rest of the file has room for \
+                 {most} at most; it \
                  is damaged or was not fully downloaded, fetch it again",
                 self.at
             ));

@@ -17,7 +17,7 @@ pub(crate) fn is_there(path: &Path) -> Result<bool> {
         Ok(_) => Ok(true),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             match std::fs::symlink_metadata(path) {
-                Ok(_) => Err(Error::format(
+                Ok(_) => Err(Error::damaged(
                     path,
                     "is a link to a file that is not there; fetch the model again",
                 )),
@@ -36,7 +36,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
     let bytes = std::fs::metadata(path).map_err(Error::io("open", path))?.len();
     if bytes > MOST_BYTES {
         let message = format!("has {} MiB, which no file of this kind needs", bytes >> 20);
-        return Err(Error::format(path, message));
+        return Err(Error::damaged(path, message));
     }
     std::fs::read(path).map_err(Error::io("read", path))
 }
@@ -44,7 +44,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>> {
 /// All of a small file, if it is there.
 ///
 /// # Errors
-/// As [`is_there`] and [`read`].
+/// If it cannot be looked at or read, or is larger than any file of its kind.
 pub(super) fn opt_read(path: &Path) -> Result<Option<Vec<u8>>> {
     if is_there(path)? { read(path).map(Some) } else { Ok(None) }
 }

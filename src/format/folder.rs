@@ -10,7 +10,8 @@ use super::mapped::Mapped;
 use super::names::{self, Purpose};
 use super::shard::{self, Entry};
 use super::tensor_table::TensorInfo;
-use super::weight_files::{WeightFiles, instead};
+use super::weight_files::{WeightFiles, lacking};
+use crate::error::Place;
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -31,7 +32,7 @@ pub struct Folder {
     /// Tensors of other tasks than text, which were left out, as the files call them.
     left_out: Vec<String>,
     ignored: Ignored,
-    /// Whether the output matrix repeats the embedding table, once somebody has asked.
+    /// Whether the output matrix repeats the embedding table; looked up when it is first asked for.
     output_repeats: OnceLock<bool>,
 }
 
@@ -44,15 +45,14 @@ impl Folder {
         Self::open_ignoring(path, Ignored::default())
     }
 
-    /// The same with fields and tensors that are let pass.
+    /// Reads what [`Folder::open`] reads, and lets these fields and tensors pass.
     ///
     /// # Errors
-    /// As [`Folder::open`].
+    /// If a file is missing or damaged.
     pub fn open_ignoring(path: &Path, ignored: Ignored) -> Result<Self> {
         if !is_there(&path.join(CONFIG))? {
-            let what =
-                instead(path).unwrap_or_else(|| "give a model's folder or a .gguf file".into());
-            return Err(Error::format(path, format!("is a folder without a {CONFIG}; {what}")));
+            let otherwise = "give a model's folder or a .gguf file";
+            return Err(lacking(path, format!("is a folder without a {CONFIG}"), Some(otherwise)));
         }
         let config = read_object(&path.join(CONFIG))?;
         let model_type =
@@ -91,7 +91,7 @@ impl Folder {
                 if found.insert(info.name.clone(), tensors.len()).is_some() {
                     let message =
                         format!("tensor {} is there twice, as {}", shown(&theirs), info.name);
-                    return Err(Error::format(mapped.path(), message));
+                    return Err(Error::damaged(mapped.path(), message));
                 }
                 tensors.push(info);
             }
@@ -99,7 +99,7 @@ impl Folder {
         }
         if let Some((name, &file)) = wanted.iter().flatten().next() {
             let message = format!("has no tensor {}, which the index expects there", shown(name));
-            return Err(Error::format(shards[file].path(), message));
+            return Err(Error::damaged(shards[file].path(), message));
         }
         let (path, names) = (path.to_owned(), found);
         Ok(Self {
@@ -180,13 +180,14 @@ impl Folder {
         &self.shards[tensor.file].bytes()[start..end]
     }
 
-    /// Lets the system drop the pages of a tensor's data that nobody needs for now.
+    /// Lets the system drop the pages of a tensor's data, which are not needed for now. The data
+    /// stays readable.
     pub fn release(&self, tensor: &TensorInfo) {
         let (start, end) = (tensor.offset as usize, (tensor.offset + tensor.bytes) as usize);
         self.shards[tensor.file].release(start..end);
     }
 
-    /// As [`Folder::release`] with all of the weights' files.
+    /// Lets the system drop the pages of all of the weights' files.
     pub fn release_all(&self) {
         self.shards.iter().for_each(|shard| shard.release(0..shard.bytes().len()));
     }
@@ -219,7 +220,17 @@ impl Folder {
 
     /// An error about this folder.
     pub fn path_error(&self, message: impl Into<String>) -> Error {
-        Error::format(&self.path, message)
+        Error::damaged(&self.path, message)
+    }
+
+    /// An error about what this folder asks for and this version cannot do.
+    pub fn unsupported(&self, message: impl Into<String>) -> Error {
+        Error::unsupported(&self.path, message)
+    }
+
+    /// An error about one of its tensors.
+    pub fn tensor_error(&self, name: &str, message: impl Into<String>) -> Error {
+        Error::damaged_at(&self.path, Place::Tensor(name.to_owned()), message)
     }
 }
 
@@ -238,8 +249,7 @@ impl fmt::Debug for Folder {
 
 fn info(file: &Mapped, entry: Entry, index: usize, model_type: &str) -> Result<TensorInfo> {
     let Entry { name, shape, dtype, bytes } = entry;
-    let wrong =
-        |what: String| Error::format(file.path(), format!("tensor {}: {what}", shown(&name)));
+    let wrong = |what: String| Error::damaged_at(file.path(), Place::Tensor(shown(&name)), what);
     let dtype = dtype.map_err(|other| {
         wrong(format!(
             "it has type {other}; f32, f16 and bf16 are read, convert the model to one of them"

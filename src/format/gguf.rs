@@ -13,6 +13,7 @@ use super::metadata::{Array, Value};
 use super::split;
 use super::strings::Strings;
 use super::tensor_table::TensorInfo;
+use crate::error::Place;
 use crate::error::{Error, Result};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ pub struct Gguf {
 
 impl Gguf {
     /// Maps the file and reads its metadata and tensor table; the tensors' bytes are not touched.
-    /// Of a model in several files, any one may be given.
+    /// A model in several files is given by any of them.
     ///
     /// # Errors
     /// If a file cannot be read, is not GGUF (the message says what it looks like instead), or is
@@ -63,14 +64,14 @@ impl Gguf {
         if is_split {
             metadata.retain(|(key, _)| !key.starts_with(split::KEYS));
         }
-        let wrong = |message| Error::format(path, message);
+        let wrong = |message| Error::damaged(path, message);
         let keys = sorted_by(&metadata, "metadata key", |(key, _)| key).map_err(wrong)?;
         let names = sorted_by(&tensors, "tensor", |tensor| &tensor.name).map_err(wrong)?;
         let (path, ignored) = (path.to_owned(), Ignored::default());
         Ok(Gguf { path, files, version, metadata, keys, tensors, names, ignored })
     }
 
-    /// The same model with keys and tensors that are let pass.
+    /// This model, with keys and tensors that are let pass.
     pub fn ignoring(self, ignored: Ignored) -> Self {
         Self { ignored, ..self }
     }
@@ -197,21 +198,31 @@ impl Gguf {
             [tensor.offset as usize..(tensor.offset + tensor.bytes) as usize]
     }
 
-    /// Lets the system drop the pages of a tensor's data that nobody needs for now: after it went
-    /// to the device. The data stays readable, from the file again.
+    /// Lets the system drop the pages of a tensor's data, which are not needed once it is on the
+    /// device. The data stays readable, from the file again.
     pub fn release(&self, tensor: &TensorInfo) {
         self.files[tensor.file]
             .release(tensor.offset as usize..(tensor.offset + tensor.bytes) as usize);
     }
 
-    /// As [`Gguf::release`] with the whole file, the metadata's pages too.
+    /// Lets the system drop the pages of the whole file, the metadata's too.
     pub fn release_all(&self) {
         self.files.iter().for_each(|file| file.release(0..file.bytes().len()));
     }
 
     /// An error about this file.
     pub fn path_error(&self, message: impl Into<String>) -> Error {
-        Error::format(self.path(), message)
+        Error::damaged(self.path(), message)
+    }
+
+    /// An error about what this file asks for and this version cannot do.
+    pub fn unsupported(&self, message: impl Into<String>) -> Error {
+        Error::unsupported(self.path(), message)
+    }
+
+    /// An error about one of its tensors.
+    pub fn tensor_error(&self, name: &str, message: impl Into<String>) -> Error {
+        Error::damaged_at(self.path(), Place::Tensor(name.to_owned()), message)
     }
 
     fn missing(&self, key: &str) -> Error {

@@ -26,7 +26,7 @@ impl Part {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let file =
             Mapped::open(path, "give the path of a .gguf file, or of a folder with a config.json")?;
-        Self::parse(file).map_err(|message| Error::format(path, message))
+        Self::parse(file).map_err(|message| Error::damaged(path, message))
     }
 
     fn parse(file: Mapped) -> Parsed<Self> {
@@ -42,9 +42,14 @@ impl Part {
 
         let alignment = match get("general.alignment") {
             None => DEFAULT_ALIGNMENT,
-            Some(value) => value.as_u32().filter(|a| a.is_power_of_two() && *a >= 8).ok_or_else(|| {
-                format!("general.alignment is {value}, not a power of two of at least 8; the file is damaged")
-            })?,
+            Some(value) => {
+                value.as_u32().filter(|a| a.is_power_of_two() && *a >= 8).ok_or_else(|| {
+                    format!(
+                        "general.alignment is {value}, not a power of two of at least 8; the file \
+                         is damaged"
+                    )
+                })?
+            }
         };
         let data_start = cursor.position().next_multiple_of(alignment.into());
         tensor_table::place(&mut tensors, data_start, alignment.into(), file.bytes().len() as u64)?;
@@ -62,9 +67,9 @@ pub(super) fn all_parts(path: &Path, given: Part, split: Split) -> Result<Vec<Pa
             parts.extend(given.take());
             continue;
         }
-        let other = split.part(path, number).map_err(|message| Error::format(path, message))?;
+        let other = split.part(path, number).map_err(|message| Error::damaged(path, message))?;
         if !is_there(&other)? {
-            return Err(Error::format(
+            return Err(Error::damaged(
                 path,
                 format!(
                     "is part {} of {} of a model; {} is missing beside it, fetch that, too",
@@ -81,7 +86,7 @@ pub(super) fn all_parts(path: &Path, given: Part, split: Split) -> Result<Vec<Pa
                 let says = found.map_or("no part of anything".into(), |found| {
                     format!("part {} of {}", found.number + 1, found.count)
                 });
-                return Err(Error::format(
+                return Err(Error::damaged(
                     &other,
                     format!(
                         "should be part {} of {}, but says that it is {says}; fetch it again",
@@ -95,10 +100,11 @@ pub(super) fn all_parts(path: &Path, given: Part, split: Split) -> Result<Vec<Pa
     let found: usize = parts.iter().map(|part| part.tensors.len()).sum();
     match split.tensors.filter(|&wanted| wanted as usize != found) {
         None => Ok(parts),
-        Some(wanted) => Err(Error::format(
+        Some(wanted) => Err(Error::damaged(
             path,
             format!(
-                "is part of a model of {wanted} tensors, but all parts have {found} together; fetch them again"
+                "is part of a model of {wanted} tensors, but all parts have {found} together; \
+                 fetch them again"
             ),
         )),
     }
@@ -121,17 +127,18 @@ fn read_version(cursor: &mut Cursor, file: &[u8]) -> Parsed<u32> {
     let version = cursor.u32()?;
     match version {
         2 | 3 => Ok(version),
-        1 => {
-            Err("is GGUF version 1, which was replaced in 2023; convert the model anew (2 and 3 are read)"
-                .into())
-        }
+        1 => Err("is GGUF version 1, which was replaced in 2023; convert the model anew (2 and 3 \
+                 are read)"
+            .into()),
         _ if (1..=3).contains(&version.swap_bytes()) => {
-            Err("is a big-endian GGUF file, little-endian ones are read; convert it with llama.cpp's \
+            Err("is a big-endian GGUF file, little-endian ones are read; convert it with \
+                 llama.cpp's \
              gguf_convert_endian.py"
                 .into())
         }
         _ => Err(format!(
-            "is GGUF version {version}, but only 2 and 3 are known; it is damaged or newer than Kaiwu"
+            "is GGUF version {version}, but only 2 and 3 are known; it is damaged or newer than \
+             Kaiwu"
         )),
     }
 }
@@ -146,7 +153,8 @@ fn other_kind(file: &[u8]) -> Option<&'static str> {
         (b"FUGG", "GGUF with its magic in big-endian order; convert it to little-endian"),
         (
             b"PK\x03\x04",
-            "a zip archive, maybe a PyTorch checkpoint or a wheel; unpack it or choose a .gguf file",
+            "a zip archive, maybe a PyTorch checkpoint or a wheel; unpack it or choose a .gguf \
+             file",
         ),
         (b"\x80\x02", "a Python pickle, maybe a PyTorch checkpoint; convert it to GGUF"),
         (b"\x1f\x8b", "a gzip archive; unpack it first"),
@@ -156,7 +164,8 @@ fn other_kind(file: &[u8]) -> Option<&'static str> {
         (b"<", "a web page or XML, maybe an error message of the download; fetch the file again"),
         (
             b"{",
-            "JSON, maybe an error message of the download; choose a .gguf file, or the folder of a config.json",
+            "JSON, maybe an error message of the download; choose a .gguf file, or the folder of \
+             a config.json",
         ),
     ];
     // A safetensors file starts with the length of its JSON header (u64), then the header.

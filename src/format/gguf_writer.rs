@@ -47,10 +47,11 @@ pub fn write_gguf(
     write_gguf_to(AtomicFile::create(path)?, metadata, tensors, data).map(|_| ())
 }
 
-/// The same to a file that was begun, standard output for instance; gives the count of bytes.
+/// Writes what [`write_gguf`] writes to a file that was begun, standard output for instance, and
+/// gives the count of bytes.
 ///
 /// # Errors
-/// As those of [`write_gguf`].
+/// When a tensor's bytes are not what its shape says, `data` fails, or the file cannot be written.
 pub fn write_gguf_to(
     mut file: AtomicFile,
     metadata: &[(String, Value)],
@@ -58,14 +59,14 @@ pub fn write_gguf_to(
     mut data: impl FnMut(usize) -> Result<Vec<u8>>,
 ) -> Result<u64> {
     let header =
-        header(metadata, tensors).map_err(|message| Error::format(file.path(), message))?;
+        header(metadata, tensors).map_err(|message| Error::damaged(file.path(), message))?;
     file.append(&header)?;
     for (index, tensor) in tensors.iter().enumerate() {
         let mut bytes = data(index)?;
         if Some(bytes.len() as u64) != tensor.bytes() {
             let message =
                 format!("tensor {} got {} bytes, which is not its size", tensor.name, bytes.len());
-            return Err(Error::format(file.path(), message));
+            return Err(Error::damaged(file.path(), message));
         }
         bytes.resize(bytes.len().next_multiple_of(ALIGNMENT as usize), 0);
         file.append(&bytes)?;

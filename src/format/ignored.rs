@@ -1,4 +1,4 @@
-//! What somebody would have let pass in a model's files, although it may change the result.
+//! What is let pass in a model's files by request, although it may change the result.
 
 use serde::{Deserialize, Serialize};
 

@@ -10,8 +10,8 @@ use std::path::Path;
 /// What Python writes for numbers that are none, the longest first.
 const WORDS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
 
-/// The same bytes with texts, such as `"NaN"`, instead of numbers that are none: who needs a number
-/// there can then say what it is instead.
+/// JSON as Python writes it, with texts such as `"NaN"` in place of numbers that are none: what
+/// needs a number there can then say what it is instead.
 pub fn with_words(bytes: &[u8]) -> Cow<'_, [u8]> {
     let (mut changed, mut copied) = (vec![], 0);
     let (mut at, mut within) = (0, false);
@@ -51,7 +51,9 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Value> {
             Cow::Owned(bytes) => strict(&bytes),
             Cow::Borrowed(_) => Err(error),
         })
-        .map_err(|error| Error::format(path, format!("is not sound JSON: {error}; fetch it again")))
+        .map_err(|error| {
+            Error::damaged(path, format!("is not sound JSON: {error}; fetch it again"))
+        })
 }
 
 /// The object in the file at `path`.
@@ -69,7 +71,7 @@ pub(super) fn read_object(path: &Path) -> Result<Map<String, Value>> {
 pub(super) fn object(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>> {
     match parse(path, bytes)? {
         Value::Object(object) => Ok(object),
-        _ => Err(Error::format(path, "is JSON, but no object; fetch it again")),
+        _ => Err(Error::damaged(path, "is JSON, but no object; fetch it again")),
     }
 }
 

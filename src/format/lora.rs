@@ -7,6 +7,7 @@ use super::json::read_object;
 use super::mapped::Mapped;
 use super::shard::{self, Entry};
 use super::{lora_gguf, lora_mlx, lora_peft};
+use crate::error::Place;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -28,7 +29,8 @@ pub struct LowRank {
     pub inputs: usize,
     /// Rows of B.
     pub outputs: usize,
-    /// lora_alpha over the rank or its root.
+    /// What B (A x) is multiplied by: in PEFT's words lora_alpha over the rank or its root, in
+    /// mlx-lm's `scale`.
     pub scale: f32,
     /// [rank, inputs].
     pub a: Vec<f32>,
@@ -65,19 +67,21 @@ impl Lora {
                 let config = weights.with_file_name(CONFIG);
                 if !config.exists() {
                     let message = format!(
-                        "has no {CONFIG} beside it, which says how much it adds; give the folder that PEFT or mlx-lm wrote"
+                        "has no {CONFIG} beside it, which says how much it adds; give the folder \
+                         that PEFT or mlx-lm wrote"
                     );
-                    return Err(Error::format(&weights, message));
+                    return Err(Error::damaged(&weights, message));
                 }
                 let map = read_object(&config)?;
-                match lora_mlx::wrote(&map) {
-                    true => lora_mlx::read(&weights, &config, &map, architecture)?,
-                    false => lora_peft::read(&weights, &config, &map, architecture)?,
+                if lora_mlx::is_mlx_config(&map) {
+                    lora_mlx::read(&weights, &config, &map, architecture)?
+                } else {
+                    lora_peft::read(&weights, &config, &map, architecture)?
                 }
             }
         };
         if additions.is_empty() {
-            return Err(Error::format(&weights, "adds nothing"));
+            return Err(Error::damaged(&weights, "adds nothing"));
         }
         Ok(Self { path: path.to_owned(), additions })
     }
@@ -89,7 +93,12 @@ impl Lora {
 
     /// An error about this adapter.
     pub fn path_error(&self, message: impl Into<String>) -> Error {
-        Error::format(&self.path, message)
+        Error::damaged(&self.path, message)
+    }
+
+    /// An error about what this adapter asks for and this version cannot do.
+    pub fn unsupported(&self, message: impl Into<String>) -> Error {
+        Error::unsupported(&self.path, message)
     }
 }
 
@@ -109,9 +118,9 @@ fn weights_in(folder: &Path) -> Result<PathBuf> {
     match (ggufs.next(), ggufs.next()) {
         (Some(only), None) => Ok(only),
         (Some(_), Some(_)) => {
-            Err(Error::format(folder, "has several .gguf files; give the adapter among them"))
+            Err(Error::damaged(folder, "has several .gguf files; give the adapter among them"))
         }
-        (None, _) => Err(Error::format(
+        (None, _) => Err(Error::damaged(
             folder,
             format!(
                 "has no {}, {} or .gguf file; give the folder or file of an adapter",
@@ -134,16 +143,20 @@ fn pickled(path: &Path) -> Error {
     let is_npz = path.extension().is_some_and(|ending| ending == "npz");
     let message = match is_npz {
         true => {
-            "is an adapter in NumPy's format, which mlx-lm wrote once and which is not read; save it as safetensors: \
-             mlx.core.save_safetensors(\"adapters.safetensors\", dict(mlx.core.load(\"adapters.npz\")))"
+            "is an adapter in NumPy's format, which mlx-lm wrote once and which is not read; save \
+             it as safetensors: \
+             mlx.core.save_safetensors(\"adapters.safetensors\", \
+             dict(mlx.core.load(\"adapters.npz\")))"
         }
         false => {
-            "is a Python pickle, which may run programs and is not read; save the adapter as safetensors: load it with PEFT and \
-             call save_pretrained(…, safe_serialization=True), or safetensors.torch.save_file(torch.load(\"adapter_model.bin\", \
+            "is a Python pickle, which may run programs and is not read; save the adapter as \
+             safetensors: load it with PEFT and \
+             call save_pretrained(…, safe_serialization=True), or \
+             safetensors.torch.save_file(torch.load(\"adapter_model.bin\", \
              weights_only=True), \"adapter_model.safetensors\")"
         }
     };
-    Error::format(path, message)
+    Error::damaged(path, message)
 }
 
 /// The tensors of a safetensors file, as halves of what is added to matrices.
@@ -167,7 +180,7 @@ impl Halves {
 
     /// An error about the file.
     pub(super) fn wrong(&self, message: impl Into<String>) -> Error {
-        Error::format(self.file.path(), message)
+        Error::damaged(self.file.path(), message)
     }
 
     /// A tensor is one half of what is added to a module's matrix.
@@ -240,7 +253,7 @@ fn turned(values: &[f32], rows: usize) -> Vec<f32> {
 
 fn floats(file: &Mapped, entry: &Entry) -> Result<Vec<f32>> {
     let wrong = |message: String| {
-        Error::format(file.path(), format!("tensor {}: {message}", shown(&entry.name)))
+        Error::damaged_at(file.path(), Place::Tensor(shown(&entry.name)), message)
     };
     let dtype = entry
         .dtype

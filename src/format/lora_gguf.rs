@@ -20,7 +20,8 @@ pub(super) fn read(path: &Path, architecture: &str) -> Result<Vec<LowRank>> {
     let kind = gguf.opt_str("general.type")?.unwrap_or("model");
     if kind != "adapter" {
         return Err(gguf.path_error(format!(
-            "is a GGUF file of type {}, not an adapter; give one that llama.cpp's convert_lora_to_gguf.py wrote",
+            "is a GGUF file of type {}, not an adapter; give one that llama.cpp's \
+             convert_lora_to_gguf.py wrote",
             shown(kind)
         )));
     }
@@ -56,7 +57,8 @@ pub(super) fn read(path: &Path, architecture: &str) -> Result<Vec<LowRank>> {
         };
         let Some((name, half)) = part(0).or_else(|| part(1)) else {
             return Err(gguf.path_error(format!(
-                "tensor {} is no lora_a or lora_b of a matrix; others change the result and are not supported",
+                "tensor {} is no lora_a or lora_b of a matrix; others change the result and are \
+                 not supported",
                 shown(&tensor.name)
             )));
         };
@@ -92,6 +94,6 @@ fn sizes(tensor: &TensorInfo) -> Option<[u64; 2]> {
 fn floats(gguf: &Gguf, tensor: &TensorInfo) -> Result<Vec<f32>> {
     let mut values = vec![0.0; tensor.elements() as usize];
     blocks::dequantise(tensor.dtype, gguf.data(tensor), &mut values)
-        .map_err(|message| gguf.path_error(format!("tensor {}: {message}", shown(&tensor.name))))?;
+        .map_err(|message| gguf.tensor_error(&shown(&tensor.name), message))?;
     Ok(values)
 }

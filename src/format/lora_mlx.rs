@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use std::path::Path;
 
 /// Whether a configuration is one of mlx-lm's, by what PEFT's do not have.
-pub(super) fn wrote(map: &Map<String, Value>) -> bool {
+pub(super) fn is_mlx_config(map: &Map<String, Value>) -> bool {
     !map.contains_key("peft_type")
         && (map.contains_key("lora_parameters") || map.contains_key("fine_tune_type"))
 }
@@ -22,11 +22,12 @@ pub(super) fn read(
     map: &Map<String, Value>,
     architecture: &str,
 ) -> Result<Vec<LowRank>> {
-    let wrong = |message: String| Error::format(config, message);
+    let wrong = |message: String| Error::damaged(config, message);
     let kind = map.get("fine_tune_type").and_then(Value::as_str).unwrap_or("lora");
     if kind != "lora" {
         return Err(wrong(format!(
-            "fine_tune_type = {} is not supported, \"lora\" is; fuse it into the model with mlx_lm.fuse",
+            "fine_tune_type = {} is not supported, \"lora\" is; fuse it into the model with \
+             mlx_lm.fuse",
             shown(kind)
         )));
     }
@@ -50,7 +51,8 @@ pub(super) fn read(
         };
         let Some((module, half)) = part(0).or_else(|| part(1)) else {
             return Err(halves.wrong(format!(
-                "tensor {} is no lora_a or lora_b of a matrix; others change the result and are not supported",
+                "tensor {} is no lora_a or lora_b of a matrix; others change the result and are \
+                 not supported",
                 shown(&tensor.name)
             )));
         };

@@ -36,13 +36,14 @@ pub(super) fn read(
     map: &Map<String, Value>,
     architecture: &str,
 ) -> Result<Vec<LowRank>> {
-    let settings = Settings::read(config, map)?;
+    let peft = PeftConfig::read(config, map)?;
     let mut halves = Halves::open(weights)?;
     let mut adapter: Option<Option<String>> = None;
     for tensor in halves.take_tensors() {
         let Some(Named { module, half, adapter: own }) = named(&tensor.name) else {
             return Err(halves.wrong(format!(
-                "tensor {} is no lora_A or lora_B of a matrix; others change the result and are not supported",
+                "tensor {} is no lora_A or lora_B of a matrix; others change the result and are \
+                 not supported",
                 shown(&tensor.name)
             )));
         };
@@ -50,7 +51,8 @@ pub(super) fn read(
         if *first != own {
             let name = |adapter: &Option<String>| shown(adapter.as_deref().unwrap_or_default());
             return Err(halves.wrong(format!(
-                "holds several adapters, {} and {}; save one, with PEFT's save_pretrained(…, selected_adapters=[…])",
+                "holds several adapters, {} and {}; save one, with PEFT's save_pretrained(…, \
+                 selected_adapters=[…])",
                 name(first),
                 name(&own)
             )));
@@ -59,7 +61,7 @@ pub(super) fn read(
     }
     halves.join(|module, rank| {
         let name = names::gguf_name(architecture, &format!("{module}.weight"));
-        (name.strip_suffix(".weight").unwrap_or(&name).to_owned(), settings.scale(module, rank))
+        (name.strip_suffix(".weight").unwrap_or(&name).to_owned(), peft.scale(module, rank))
     })
 }
 
@@ -85,20 +87,22 @@ fn named(tensor: &str) -> Option<Named> {
     half(part).map(|half| Named { module: module.into(), half, adapter: Some(last.into()) })
 }
 
-/// What of the configuration changes the result.
-struct Settings {
-    alpha: f64,
-    alphas: Vec<(Regex, f64)>,
+/// The settings that change the result, by PEFT's names.
+struct PeftConfig {
+    /// What is added is multiplied by this over the rank.
+    lora_alpha: f64,
+    /// Those of modules whose names match, the first that does.
+    alpha_pattern: Vec<(Regex, f64)>,
     /// Divides by the root of the rank (Kalajdzievski 2023, arXiv:2312.03732).
-    root: bool,
+    use_rslora: bool,
 }
 
-impl Settings {
+impl PeftConfig {
     fn read(path: &Path, map: &Map<String, Value>) -> Result<Self> {
         let wrong = |name: &str, message: &str| {
             let shown: String =
                 map.get(name).map(Value::to_string).unwrap_or_default().chars().take(60).collect();
-            Error::format(path, format!("{name} = {shown} {message}"))
+            Error::damaged(path, format!("{name} = {shown} {message}"))
         };
         if map.get("peft_type").and_then(Value::as_str) != Some("LORA") {
             return Err(wrong("peft_type", "is not supported; LORA is"));
@@ -145,11 +149,11 @@ impl Settings {
                 return Err(wrong(name, "is not known to this version and may change the result"));
             }
         }
-        let alpha = map.get("lora_alpha").and_then(Value::as_f64);
-        let alpha = alpha.ok_or_else(|| wrong("lora_alpha", "should be a number"))?;
+        let lora_alpha = map.get("lora_alpha").and_then(Value::as_f64);
+        let lora_alpha = lora_alpha.ok_or_else(|| wrong("lora_alpha", "should be a number"))?;
         let empty = Map::new();
         let patterns = map.get("alpha_pattern").and_then(Value::as_object).unwrap_or(&empty);
-        let mut alphas = vec![];
+        let mut alpha_pattern = vec![];
         for (pattern, alpha) in patterns {
             let alpha = alpha
                 .as_f64()
@@ -173,15 +177,16 @@ impl Settings {
                         ),
                     )
                 })?;
-            alphas.push((expression, alpha));
+            alpha_pattern.push((expression, alpha));
         }
-        Ok(Self { alpha, alphas, root: map.get("use_rslora") == Some(&Value::Bool(true)) })
+        let use_rslora = map.get("use_rslora") == Some(&Value::Bool(true));
+        Ok(Self { lora_alpha, alpha_pattern, use_rslora })
     }
 
     fn scale(&self, module: &str, rank: usize) -> f32 {
-        let own = self.alphas.iter().find(|(pattern, _)| pattern.is_match(module));
-        let (alpha, rank) = (own.map_or(self.alpha, |(_, alpha)| *alpha), rank as f64);
-        (alpha / if self.root { rank.sqrt() } else { rank }) as f32
+        let own = self.alpha_pattern.iter().find(|(pattern, _)| pattern.is_match(module));
+        let (alpha, rank) = (own.map_or(self.lora_alpha, |(_, alpha)| *alpha), rank as f64);
+        (alpha / if self.use_rslora { rank.sqrt() } else { rank }) as f32
     }
 }
 

@@ -17,7 +17,7 @@ impl Mapped {
     pub(crate) fn open(path: &Path, wanted: &str) -> Result<Self> {
         let kind = std::fs::metadata(path).map_err(Error::io("open", path))?;
         if !kind.is_file() {
-            return Err(Error::format(path, format!("is not a file; {wanted}")));
+            return Err(Error::damaged(path, format!("is not a file; {wanted}")));
         }
         let file = File::open(path).map_err(Error::io("open", path))?;
         // SAFETY: the map is only read. Another process that cuts the file short while it is open

@@ -322,6 +322,7 @@ fn read_bool([byte]: [u8; 1]) -> Parsed<bool> {
 
 fn unknown_type(type_id: u32) -> String {
     format!(
-        "its type number {type_id} is unknown, known are 0 to 12; the file is damaged or newer than Kaiwu"
+        "its type number {type_id} is unknown, known are 0 to 12; the file is damaged or newer \
+         than Kaiwu"
     )
 }

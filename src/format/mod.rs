@@ -3,6 +3,18 @@
 //! A [`Source`] is a model's file or folder. [`gguf`] reads a file's metadata and tensor table,
 //! [`folder`] those of a Hugging Face folder, [`quant`] has the formats weights are stored in, and
 //! [`blocks`] turns stored weights into `f32` and back.
+//!
+//! ```
+//! use kaiwu::format::Source;
+//!
+//! let source = Source::open("tests/data/tiny/llama-f32".as_ref())?;
+//! for tensor in source.tensors() {
+//!     println!("{} {:?} {}", tensor.name, tensor.shape, tensor.dtype);
+//! }
+//! let norm = source.tensor("output_norm.weight")?;
+//! assert_eq!(source.data(norm).len() as u64, norm.bytes);
+//! # Ok::<(), kaiwu::Error>(())
+//! ```
 
 pub mod blocks;
 mod cursor;
@@ -38,6 +50,7 @@ pub use gguf_writer::{NewTensor, write_gguf, write_gguf_to};
 pub use ignored::Ignored;
 pub use json::with_words;
 pub use lora::{Lora, LowRank};
+#[cfg(feature = "train")]
 pub(crate) use mapped::Mapped;
 pub use metadata::{Array, Value};
 pub use quantize::Quantization;

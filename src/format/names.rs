@@ -18,7 +18,7 @@ struct Names {
 pub(super) enum Purpose {
     /// The text that comes out, as far as can be told from its name.
     Text,
-    /// Nothing that is not computed anew: masks, positions, tables of sines.
+    /// Nothing: it is computed here. Masks, positions, tables of sines.
     Nothing,
     /// Another task, which begins where the language model ends: judging a text, or seeing.
     OtherTask,
@@ -44,7 +44,7 @@ const UNNEEDED: [&str; 10] = [
 const JUDGES: [&str; 6] =
     ["v_head.", "score.", "classifier.", "value_head.", "reward_head.", "regression_head."];
 
-/// Of values and keys, as vLLM and its kin name them.
+/// Scales of cached values and keys, as vLLM and its kin name them: ends of names.
 const CACHE_SCALES: [&str; 4] =
     [".k_scale", ".v_scale", ".k_proj.output_scale", ".v_proj.output_scale"];
 

@@ -8,20 +8,17 @@ use super::quant::Format;
 use super::tensor_table::TensorInfo;
 
 /// What the matrices of a model are turned into.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Quantization {
     /// 32-bit floats
     F32,
     /// Half-precision floats
     F16,
     /// 8.5 bits a weight
-    #[value(name = "q8_0")]
     Q8_0,
     /// 4.5 bits a weight in blocks of 32
-    #[value(name = "q4_0")]
     Q4_0,
     /// 4.5 bits a weight in blocks of 256, with minima; where rows are not whole blocks, Q5_0
-    #[value(name = "q4_k")]
     Q4K,
 }
 
@@ -134,7 +131,8 @@ pub fn convert(from: DType, bytes: &[u8], to: DType) -> Result<Vec<u8>, String> 
 /// Turns weights into blocks of `dtype` on this thread.
 ///
 /// # Errors
-/// As [`convert`].
+/// If the weights are not whole blocks, or one is no number or too large for a step of half
+/// precision; the message lacks the name of the tensor.
 pub fn quantize(dtype: DType, weights: &[f32]) -> Result<Vec<u8>, String> {
     let len = dtype.block_len();
     if !weights.len().is_multiple_of(len) {

@@ -31,14 +31,14 @@ pub(super) struct Entry {
 pub(super) fn open(path: &Path) -> Result<(Mapped, Vec<Entry>)> {
     let file = Mapped::open(path, "give a folder with a model.safetensors")?;
     let damaged = |reason: String| {
-        Error::format(
+        Error::damaged(
             path,
             format!("{reason}; it is damaged or was not fully downloaded, fetch it again"),
         )
     };
     if file.bytes().starts_with(b"version https://git-lfs") {
         let message = "is a Git LFS pointer: the model itself was not fetched; run `git lfs pull`";
-        return Err(Error::format(path, message));
+        return Err(Error::damaged(path, message));
     }
     let (header, metadata) = SafeTensors::read_metadata(file.bytes())
         .map_err(|error| damaged(format!("is not a sound safetensors file: {error}")))?;

@@ -5,6 +5,7 @@ use super::folder::Folder;
 use super::gguf::Gguf;
 use super::ignored::Ignored;
 use super::tensor_table::TensorInfo;
+use crate::error::Place;
 use crate::error::{Error, Result};
 use std::path::Path;
 use std::sync::Arc;
@@ -40,10 +41,11 @@ impl Source {
         Self::open_ignoring(path, &Ignored::default())
     }
 
-    /// The same with what is let pass, though it may change the result.
+    /// Reads what [`Source::open`] reads, and lets pass what is given, though it may change the
+    /// result.
     ///
     /// # Errors
-    /// As [`Source::open`].
+    /// If it cannot be read, is of another kind, or is damaged.
     pub fn open_ignoring(path: &Path, ignored: &Ignored) -> Result<Self> {
         let kind = std::fs::metadata(path).map_err(Error::io("open", path))?;
         if !kind.is_dir() {
@@ -116,7 +118,8 @@ impl Source {
         }
     }
 
-    /// Lets the system drop the pages of a tensor's data that nobody needs for now.
+    /// Lets the system drop the pages of a tensor's data, which are not needed for now. The data
+    /// stays readable.
     pub fn release(&self, tensor: &TensorInfo) {
         match self {
             Self::Gguf(gguf) => gguf.release(tensor),
@@ -135,6 +138,16 @@ impl Source {
 
     /// An error about this source.
     pub fn path_error(&self, message: impl Into<String>) -> Error {
-        Error::format(self.path(), message)
+        Error::damaged(self.path(), message)
+    }
+
+    /// An error about what this source asks for and this version cannot do.
+    pub fn unsupported(&self, message: impl Into<String>) -> Error {
+        Error::unsupported(self.path(), message)
+    }
+
+    /// An error about one of its tensors.
+    pub fn tensor_error(&self, name: &str, message: impl Into<String>) -> Error {
+        Error::damaged_at(self.path(), Place::Tensor(name.to_owned()), message)
     }
 }

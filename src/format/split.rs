@@ -37,7 +37,8 @@ impl Split {
         let own = number("split.no")?.unwrap_or(0);
         if own >= count {
             return Err(format!(
-                "split.no is {own}, but there are {count} parts, counted from 0; the file is damaged"
+                "split.no is {own}, but there are {count} parts, counted from 0; the file is \
+                 damaged"
             ));
         }
         Ok(Some(Self { number: own, count, tensors: number("split.tensors.count")? }))
@@ -49,7 +50,8 @@ impl Split {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let Some(stem) = name.strip_suffix(&ending(self.number)) else {
             return Err(format!(
-                "is part {} of {} of a model, which are found by their names; give it back the one that ends in \"{}\"",
+                "is part {} of {} of a model, which are found by their names; give it back the \
+                 one that ends in \"{}\"",
                 self.number + 1,
                 self.count,
                 ending(self.number)

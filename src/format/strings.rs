@@ -5,7 +5,7 @@ use std::fmt;
 /// Many strings in one allocation: a vocabulary has up to some hundred thousand.
 ///
 /// Old vocabularies have pieces that are no UTF-8. As texts they have U+FFFD in them; their bytes
-/// are kept beside.
+/// are kept too.
 #[derive(Clone, PartialEq, Default)]
 pub struct Strings {
     text: String,

@@ -66,7 +66,8 @@ fn read_entry(cursor: &mut Cursor, name: &str) -> Parsed<TensorInfo> {
     let type_id = cursor.u32()?;
     let dtype = DType::from_ggml(type_id).ok_or_else(|| {
         format!(
-            "it has type {}, which is not supported; supported are {}; choose or convert to another quantisation",
+            "it has type {}, which is not supported; supported are {}; choose or convert to \
+             another quantisation",
             ggml_type_name(type_id),
             DType::supported()
         )
@@ -78,7 +79,8 @@ fn read_entry(cursor: &mut Cursor, name: &str) -> Parsed<TensorInfo> {
     if !row.is_multiple_of(dtype.block_len() as u64) {
         let block = dtype.block_len();
         return Err(format!(
-            "its rows of {row} elements are not whole {dtype} blocks of {block}; the file is damaged"
+            "its rows of {row} elements are not whole {dtype} blocks of {block}; the file is \
+             damaged"
         ));
     }
     let bytes = shape.iter().try_fold(1u64, |product, axis| product.checked_mul(*axis));
@@ -99,7 +101,8 @@ pub(super) fn place(
     for tensor in tensors.iter_mut() {
         if !tensor.offset.is_multiple_of(alignment) {
             return Err(format!(
-                "tensor {}: its offset {} is not a multiple of the alignment {alignment}; the file is damaged",
+                "tensor {}: its offset {} is not a multiple of the alignment {alignment}; the \
+                 file is damaged",
                 shown(&tensor.name),
                 tensor.offset
             ));
@@ -110,8 +113,10 @@ pub(super) fn place(
             (Some(start), Some(end)) if end <= file_bytes => tensor.offset = start,
             _ => {
                 return Err(format!(
-                    "tensor {}: its {} bytes at offset {} of the data (which starts at byte {data_start}) reach past \
-                     the end of the file at byte {file_bytes}; it is damaged or was not fully downloaded, fetch it \
+                    "tensor {}: its {} bytes at offset {} of the data (which starts at byte \
+                     {data_start}) reach past \
+                     the end of the file at byte {file_bytes}; it is damaged or was not fully \
+                     downloaded, fetch it \
                      again",
                     shown(&tensor.name),
                     tensor.bytes,

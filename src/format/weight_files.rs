@@ -3,6 +3,7 @@
 use super::cursor::shown;
 use super::files::is_there;
 use super::json::read_object;
+use crate::error::Remedy;
 use crate::error::{Error, Result};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
@@ -34,8 +35,7 @@ impl WeightFiles {
         }
         let path = folder.join(INDEX);
         if !is_there(&path)? {
-            let what = instead(folder).map_or(String::new(), |what| format!("; {what}"));
-            return Err(Error::format(folder, format!("has neither {SINGLE} nor {INDEX}{what}")));
+            return Err(lacking(folder, format!("has neither {SINGLE} nor {INDEX}"), None));
         }
         let found = Self::of_index(&path)?;
         let mut missing = vec![];
@@ -49,17 +49,17 @@ impl WeightFiles {
             [first, ..] => {
                 let (count, all) = (missing.len(), found.files.len());
                 let message = format!(
-                    "{first} is not there, {count} of the {all} files that {INDEX} names are missing; fetch them again: \
-                     `kaiwu pull` fetches what a model of the hub lacks"
+                    "{first} is not there, {count} of the {all} files that {INDEX} names are \
+                     missing; fetch them again"
                 );
-                Err(Error::format(folder, message))
+                Err(Error::damaged(folder, message).with_remedy(Remedy::FetchMissing))
             }
         }
     }
 
     fn of_index(path: &Path) -> Result<Self> {
         let index = read_object(path)?;
-        let damaged = |message: String| Error::format(path, format!("{message}; fetch it again"));
+        let damaged = |message: String| Error::damaged(path, format!("{message}; fetch it again"));
         let map = index.get("weight_map").and_then(Value::as_object);
         let map = map.ok_or_else(|| damaged("has no weight_map".into()))?;
         let mut files: Vec<String> = vec![];
@@ -92,8 +92,19 @@ fn is_plain(file: &str) -> bool {
         && !file.contains(['\\', '/'])
 }
 
-/// What to do with a folder that lacks what it should have, going by what it has.
-pub(super) fn instead(folder: &Path) -> Option<String> {
+/// The error for a folder that lacks what it should have: what there is instead, or else `otherwise`.
+pub(super) fn lacking(folder: &Path, message: String, otherwise: Option<&str>) -> Error {
+    match instead(folder).or(otherwise.map(|what| (what.to_owned(), None))) {
+        None => Error::damaged(folder, message),
+        Some((what, None)) => Error::damaged(folder, format!("{message}; {what}")),
+        Some((what, Some(remedy))) => {
+            Error::damaged(folder, format!("{message}; {what}")).with_remedy(remedy)
+        }
+    }
+}
+
+/// What a folder has that it could be about, in words, and what to do with it.
+fn instead(folder: &Path) -> Option<(String, Option<Remedy>)> {
     let names = std::fs::read_dir(folder)
         .ok()?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
@@ -105,15 +116,18 @@ pub(super) fn instead(folder: &Path) -> Option<String> {
         let others = names.iter().filter(|name| name.to_lowercase().ends_with(".gguf")).count() - 1;
         let others =
             if others > 0 { format!(", or one of {others} others") } else { String::new() };
-        return Some(format!("give the file within, {}{others}", folder.join(file).display()));
+        let what = format!("give the file within, {}{others}", folder.join(file).display());
+        return Some((what, None));
     }
     if has("adapter_config.json") {
-        return Some("it holds a LoRA adapter: give it with --lora, and its model with -m".into());
+        return Some(("it holds a LoRA adapter".into(), Some(Remedy::UseAsAdapter)));
     }
     let other = ["pytorch_model.bin", "pytorch_model.bin.index.json", "tf_model.h5"];
     let other =
         other.into_iter().find(|name| has(name)).or(ends(".safetensors").map(String::as_str));
     other.map(|name| {
-        format!("{name} is not read, save the model as safetensors under the name {SINGLE}")
+        let what =
+            format!("{name} is not read, save the model as safetensors under the name {SINGLE}");
+        (what, None)
     })
 }

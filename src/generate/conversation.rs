@@ -140,7 +140,7 @@ impl Conversation {
         for (index, message) in messages.iter().enumerate().skip(first) {
             let expected = if (index - first) % 2 == 0 { "user" } else { "assistant" };
             if message.role != expected {
-                return Err(Error::Text(format!(
+                return Err(Error::ChatTemplate(format!(
                     "message {} is of the role {:?} where {expected:?} is expected: a system message may come first, then \
                      user and assistant take turns",
                     index + 1,
@@ -149,7 +149,9 @@ impl Conversation {
             }
         }
         if (messages.len() - first) % 2 == 1 {
-            return Err(Error::Text("the last message is a question without an answer".into()));
+            return Err(Error::ChatTemplate(
+                "the last message is a question without an answer".into(),
+            ));
         }
         if messages.len() > first {
             self.template.render(&messages, false)?;

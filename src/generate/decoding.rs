@@ -50,7 +50,7 @@ impl Decoding {
         let (start, before) = (Instant::now(), generator.runner().counters());
         let reused = generator.reuse(prompt);
         if prompt.is_empty() {
-            return Err(Error::Usage("the prompt has no tokens".into()));
+            return Err(Error::input("the prompt has no tokens"));
         }
         generator.fits(prompt.len() - reused)?;
         // The last id need not fit into the context: nothing is computed from it.

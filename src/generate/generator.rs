@@ -91,6 +91,11 @@ impl Generator {
         &mut self.runner
     }
 
+    /// The runner, for another generator to take.
+    pub fn into_runner(self) -> Runner {
+        self.runner
+    }
+
     /// The tokenizer.
     pub fn tokenizer(&self) -> &Arc<Tokenizer> {
         &self.tokenizer
@@ -151,7 +156,7 @@ impl Generator {
             false => runner.prefill(ids, |_| ()),
             true => runner.check(ids).and_then(|divergence| match divergence {
                 None => Ok(()),
-                Some(divergence) => Err(Error::Device(format!(
+                Some(divergence) => Err(Error::Mismatch(format!(
                     "at token {before} the device parts from the reference: {divergence}"
                 ))),
             }),

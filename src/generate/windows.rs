@@ -17,9 +17,8 @@ impl Windows {
     /// When `context` leaves nothing to score, or the text does.
     pub fn new(ids: &[u32], context: usize, bos: Option<u32>) -> Result<Self> {
         if context < 2 {
-            return Err(Error::Usage(format!(
-                "in a window of {context} tokens there is nothing to score"
-            )));
+            let why = format!("of {context} tokens leaves nothing to score");
+            return Err(Error::setting("a context", why));
         }
         let text = context - usize::from(bos.is_some());
         let windows: Vec<Vec<u32>> =
@@ -27,10 +26,15 @@ impl Windows {
         let all = Self { windows };
         match all.scored() {
             0 => {
-                Err(Error::Usage(format!("a text of {} tokens leaves nothing to score", ids.len())))
+                Err(Error::input(format!("a text of {} tokens leaves nothing to score", ids.len())))
             }
             _ => Ok(all),
         }
+    }
+
+    /// The ids of each window.
+    pub fn iter(&self) -> impl Iterator<Item = &[u32]> {
+        self.windows.iter().map(Vec::as_slice)
     }
 
     /// How many there are.

@@ -3,6 +3,29 @@
 //! A [`Recording`] is a list of kernels with their operands. It can be compiled into a [`Program`]
 //! and run on the device, run through each kernel's plain-loop reference ([`HostMemory`]), compared
 //! step by step ([`first_divergence`]), counted, timed or printed.
+//!
+//! Without a device, a recording runs through the references:
+//!
+//! ```
+//! use kaiwu::gpu::{Device, Element, HostMemory, Recording, Tensor};
+//! use kaiwu::kernels::Add;
+//!
+//! let device = Device::Reference;
+//! let a = Tensor::constant(&device, "a", &[4], &[1.0, 2.0, 3.0, 4.0])?;
+//! let b = Tensor::constant(&device, "b", &[4], &[10.0; 4])?;
+//! let y = Tensor::zeros(&device, "y", &[4], Element::F32)?;
+//! let mut recording = Recording::default();
+//! recording.push("sum", Add { a, b, y: y.clone() });
+//! println!("{:?}", recording.cost(0));
+//!
+//! let mut memory = HostMemory::default();
+//! recording.run_reference(&mut memory);
+//! assert_eq!(memory.f32(&y)[..], [11.0, 12.0, 13.0, 14.0]);
+//! # Ok::<(), kaiwu::Error>(())
+//! ```
+//!
+//! With one, `Program::compile(&gpu, &recording)?.run(&gpu)` computes the same there:
+//! `examples/hello_kernel.rs` has a kernel of its own, from its shader to its check.
 
 // adapter ← records ← device ← tensor ← kernel ← selection ← software ← program ← user_shader ← open:
 // each imports from those before it only, and `tests/layers.rs` keeps it so.

@@ -2,7 +2,7 @@
 //! bytes (`blobs`), the names of branches and tags (`refs`), and for each commit a folder of links
 //! to its files (`snapshots`).
 
-use super::name::MAIN;
+use super::name::{MAIN, ModelName};
 use crate::{Error, Result};
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -24,6 +24,22 @@ pub(super) const WEIGHTS: &str = "model.safetensors";
 
 /// Which file has which weights, if there are several.
 pub(super) const INDEX: &str = "model.safetensors.index.json";
+
+/// How to place by hand what is at `url`.
+pub(super) fn by_hand(name: &ModelName, url: &str) -> String {
+    if let Some(file) = &name.file {
+        return format!(
+            "fetch {url}{file} elsewhere, place it anywhere here, and give its path with -m"
+        );
+    }
+    let folder = Path::new("models").join(&name.repository);
+    format!(
+        "fetch these files from {url} elsewhere, place them in a folder such as {}, and give it with -m: {}, and \
+         {WEIGHTS} or {INDEX} with the files that it names",
+        folder.display(),
+        SMALL_FILES[..4].join(", ")
+    )
+}
 
 /// The folder of a model.
 #[derive(Debug)]
@@ -93,7 +109,9 @@ impl Stored {
         let nothing = [ErrorKind::NotFound, ErrorKind::NotADirectory, ErrorKind::IsADirectory];
         match fs::read_to_string(&path) {
             Ok(text) if is_plain(text.trim()) => Ok(Some(text.trim().to_owned())),
-            Ok(_) => Err(Error::format(&path, "has no commit; remove it and fetch the model anew")),
+            Ok(_) => {
+                Err(Error::damaged(&path, "has no commit; remove it and fetch the model anew"))
+            }
             // A commit that was asked for itself needs no name.
             Err(error) if nothing.contains(&error.kind()) => {
                 let itself = is_plain(revision) && present(&self.snapshot(revision))?.is_some();

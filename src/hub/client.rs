@@ -126,15 +126,16 @@ impl Client {
     pub(super) fn new(settings: &Settings) -> Result<Self> {
         let endpoint = settings.endpoint.clone();
         let origin = endpoint.parse().ok().and_then(|uri| Origin::of(&uri)).ok_or_else(|| {
-            Error::Usage(format!(
-                "HF_ENDPOINT is {endpoint:?}; give the address of a hub, such as https://huggingface.co"
-            ))
+            let why = format!(
+                "is {endpoint:?}; give the address of a hub, such as https://huggingface.co"
+            );
+            Error::setting("HF_ENDPOINT", why)
         })?;
         let token = settings.token.clone();
         if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
             let message = "the token in HF_TOKEN, or in the file of HF_TOKEN_PATH, has spaces or other characters that no \
                            token has; copy it anew";
-            return Err(Error::Usage(message.into()));
+            return Err(Error::input(message));
         }
         let patience = Some(settings.patience);
         let agent = Agent::config_builder()

@@ -1,13 +1,13 @@
 //! Fetching the files of a model into the cache.
 
 use super::ModelName;
-use super::cache::{INDEX, SMALL_FILES, Stored, WEIGHTS, is_plain};
+use super::cache::{INDEX, SMALL_FILES, Stored, WEIGHTS, by_hand, is_plain};
 use super::client::{Client, Failure, LINKED_ETAG, Outcome, page};
 use super::download::{Wanted, content_range};
 use super::name::parts_of;
 use crate::{Error, Result};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How often a connection that breaks is made again; what came before is kept.
@@ -17,7 +17,7 @@ const ATTEMPTS: u32 = 4;
 const SHORT: Duration = Duration::from_secs(2);
 
 pub(super) fn failed(name: &ModelName, message: &str) -> Error {
-    Error::Model(format!("cannot fetch {name}: {message}"))
+    Error::Fetch { name: name.to_string(), message: message.to_owned() }
 }
 
 /// A model being fetched.
@@ -225,20 +225,4 @@ impl Fetch<'_> {
     pub(super) fn by_hand(&self) -> String {
         by_hand(self.name, &self.url(""))
     }
-}
-
-/// How to place by hand what is at `url`.
-pub(super) fn by_hand(name: &ModelName, url: &str) -> String {
-    if let Some(file) = &name.file {
-        return format!(
-            "fetch {url}{file} elsewhere, place it anywhere here, and give its path with -m"
-        );
-    }
-    let folder = Path::new("models").join(&name.repository);
-    format!(
-        "fetch these files from {url} elsewhere, place them in a folder such as {}, and give it with -m: {}, and \
-         {WEIGHTS} or {INDEX} with the files that it names",
-        folder.display(),
-        SMALL_FILES[..4].join(", ")
-    )
 }

@@ -119,10 +119,10 @@ fn own_bytes(path: &Path) -> u64 {
 fn refuse_link(path: &Path) -> Result<()> {
     match fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink()) {
         false => Ok(()),
-        true => Err(Error::Model(format!(
-            "{} is a link to a place outside the cache; nothing is removed, remove it by hand",
-            path.display()
-        ))),
+        true => Err(Error::unsupported(
+            path,
+            "is a link to a place outside the cache; nothing is removed, remove it by hand",
+        )),
     }
 }
 

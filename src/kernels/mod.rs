@@ -1,6 +1,18 @@
 //! The kernels: a file each, its shaders of the same name in the same folder of `shaders/`, and a
 //! line in the folder's list (`kernels!` in its `mod.rs`), from which everything that goes through
 //! all kernels takes them. `docs/adding.md` says how to add one.
+//!
+//! ```
+//! use kaiwu::gpu::{Device, Element, Kernel, Tensor};
+//! use kaiwu::kernels::Add;
+//!
+//! let device = Device::Reference;
+//! let tensor = |name| Tensor::zeros(&device, name, &[64], Element::F32);
+//! let add = Add { a: tensor("a")?, b: tensor("b")?, y: tensor("y")? };
+//! assert_eq!(add.name(), "add");
+//! assert_eq!(add.operands().len(), 3);
+//! # Ok::<(), kaiwu::Error>(())
+//! ```
 
 /// The list of a folder's kernels, a line `file::Kernel` each. It declares the files and exports
 /// their kernels; a file has its kernel's name.

@@ -23,8 +23,8 @@ fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
 pub fn export(run: &Grok, folder: &Path) -> Result<()> {
     let write_json = |name: &str, value: &Value| {
         let path = folder.join(name);
-        let text =
-            serde_json::to_string_pretty(value).map_err(|e| Error::format(&path, e.to_string()))?;
+        let text = serde_json::to_string_pretty(value)
+            .map_err(|e| Error::damaged(&path, e.to_string()))?;
         write_whole(&path, text + "\n")
     };
     let shape = &run.trainer.shape;

@@ -101,10 +101,9 @@ impl GrokSettings {
             operation, modulus, n_layers, hidden_size, n_heads, eval_interval, seed, ..
         } = *self;
         if self.steps == 0 || eval_interval == 0 || eval_interval > 50 {
-            let steps = self.steps;
-            return Err(Error::Usage(format!(
-                "{steps} steps, a row every {eval_interval}: from 1, and from 1 to 50"
-            )));
+            let why =
+                format!("= {}, a row every {eval_interval}: from 1, and from 1 to 50", self.steps);
+            return Err(Error::setting("steps", why));
         }
         let table = Table::new(operation, modulus, self.fraction, seed)?;
         let vocabulary = operation.elements(modulus).len() + 2;
@@ -119,12 +118,11 @@ impl GrokSettings {
             max_grad_norm: None,
             seed,
         };
-        let sane = shape.check().and_then(|()| training.check(&shape));
-        sane.map_err(|error| Error::Usage(error.to_string()))?;
+        shape.check()?;
+        training.check(&shape)?;
         if let Some(what) = unsupported_heads(n_heads, shape.head()) {
-            return Err(Error::Usage(format!(
-                "a width of {hidden_size} and {n_heads} heads: {what}"
-            )));
+            let why = format!("of {hidden_size} and {n_heads} heads: {what}");
+            return Err(Error::setting("a width", why));
         }
         Ok((table, shape, training))
     }
@@ -248,7 +246,7 @@ impl Grok {
         let mut run = Self::new(gpu, &settings)?;
         let step = Checkpoint::<State>::read(&path, &mut run.trainer)?.step;
         if start.len() != run.start.len() {
-            return Err(Error::format(&path, "the embedding it started from has another size"));
+            return Err(Error::damaged(&path, "the embedding it started from has another size"));
         }
         (run.start, run.seconds) = (start, seconds);
         run.pending = pending.into_iter().map(Score::from).collect();

@@ -14,7 +14,7 @@ const SCALE: f32 = 2.0;
 /// # Errors
 /// When the SVG cannot be read or the file cannot be written.
 pub fn write_png(svg: &str, path: &Path) -> Result<()> {
-    let failed = |what: String| Error::format(path, format!("cannot draw it: {what}"));
+    let failed = |what: String| Error::damaged(path, format!("cannot draw it: {what}"));
     let mut options = usvg::Options::default();
     let fonts = options.fontdb_mut();
     fonts.load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());

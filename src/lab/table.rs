@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The operations of the grokking paper (Power et al. 2022, arXiv:2201.02177, appendix A.1.1), and
 /// multiplication.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Operation {
     /// a + b
@@ -188,9 +188,8 @@ impl Table {
         let count = words.len() / step as usize;
         let kept = (count as f64 * fraction).round();
         if !(kept >= 2.0 && kept <= count as f64 - 1.0) {
-            let what =
-                format!("a fraction of {fraction} leaves one half of {count} equations empty");
-            return Err(Error::Usage(what));
+            let why = format!("of {fraction} leaves one half of {count} equations empty");
+            return Err(Error::setting("a fraction", why));
         }
         let order: Vec<u32> =
             permutation(count, seed).into_iter().map(|index| index * step).collect();
@@ -202,12 +201,14 @@ impl Table {
 /// Tokens a, b and c of all equations of numbers.
 fn of_numbers(operation: Operation, modulus: u32) -> Result<Vec<[u32; 3]>> {
     if !(3..=997).contains(&modulus) {
-        return Err(Error::Usage(format!("the modulus {modulus} must be from 3 to 997")));
+        return Err(Error::setting("the modulus", format!("{modulus} must be from 3 to 997")));
     }
     if operation.divides() && !is_prime(modulus.into()) {
-        return Err(Error::Usage(format!(
-            "modulo {modulus} not every number has an inverse; take a prime, such as 97, or another operation"
-        )));
+        let why = format!(
+            "{modulus} is no prime, so that not every number has an inverse; take one, such as 97, \
+             or another operation"
+        );
+        return Err(Error::setting("the modulus", why));
     }
     let p = u64::from(modulus);
     let inverse = |b: u64| (1..p).find(|inverse| inverse * b % p == 1).unwrap_or(0);

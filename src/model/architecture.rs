@@ -85,9 +85,9 @@ pub struct Architecture {
     pub mixture: bool,
     /// Some layers have a window and frequencies of their own.
     pub local_layers: Option<LocalLayers>,
-    /// GGUF files do not say what the attention scores are scaled by. It is the width of a head, but
-    /// for the model with this count of layers: there it is the width of the stream, shared by the
-    /// heads.
+    /// GGUF files do not say what the attention scores are scaled by. It is the width of a head,
+    /// but for the model with this count of layers: there it is the width of the stream, shared by
+    /// the heads.
     pub gguf_layers_scaled_by_width: Option<usize>,
     /// Readers of GGUF files look for biases of the attention that `qkv_bias` and `bias` do not
     /// promise.
@@ -97,8 +97,8 @@ pub struct Architecture {
 }
 
 impl Architecture {
-    /// Llama, the family that others are told apart from: Touvron et al. 2023, arXiv:2302.13971, and
-    /// with a window Mistral, Jiang et al. 2023, arXiv:2310.06825.
+    /// Llama, the family that others are told apart from: Touvron et al. 2023, arXiv:2302.13971,
+    /// and with a window Mistral, Jiang et al. 2023, arXiv:2310.06825.
     pub const LLAMA: Self = Self {
         name: "llama",
         model_types: &[
@@ -144,7 +144,7 @@ impl Architecture {
             known.name == self.name || self.model_types.iter().any(|own| types(own.name))
         };
         if TABLE.iter().chain(added.iter().copied()).any(is_taken) {
-            return Err(Error::Usage(format!(
+            return Err(Error::input(format!(
                 "a name of the family {:?} is that of a known one",
                 self.name
             )));
@@ -168,8 +168,8 @@ impl Architecture {
             .ok_or_else(|| known.iter().map(|row| row.name).collect::<Vec<_>>().join(", "))
     }
 
-    /// The family of a `model_type`, and what is known of the latter; else the names that are known,
-    /// for a message.
+    /// The family of a `model_type`, and what is known of the latter; else the names that are
+    /// known, for a message.
     pub(super) fn of_model_type(
         name: &str,
     ) -> std::result::Result<(&'static Self, &'static ModelType), String> {

@@ -176,7 +176,7 @@ impl Export {
     }
 
     fn wrong(&self, index: usize, message: &str) -> Error {
-        self.source.path_error(format!("tensor {}: {message}", self.planned[index].new.name))
+        self.source.tensor_error(&self.planned[index].new.name, message)
     }
 }
 

@@ -5,6 +5,7 @@ use super::architecture::{Norm, Pairs};
 use super::config::Config;
 use super::rows::{FileRows, Paired, Slice, Stacked, Widened, transposed, unpaired};
 use super::weights::{Ffn, Gain, Layer, Projection};
+use crate::error::Remedy;
 use crate::format::{Quantization, Source, TensorInfo, blocks, quantize};
 use crate::gpu::{Allocator, Tensor};
 use crate::kernels::{Matrix, OwnedRows, RowSource, TILE};
@@ -71,13 +72,15 @@ impl<'a> Loader<'a> {
         };
         match self.source.tensors().iter().find(|tensor| !known(&tensor.name)) {
             None => Ok(()),
-            Some(tensor) => Err(self.source.path_error(format!(
-                "tensor {:?} is not part of the architecture {:?} as this version knows it, and may change the result; \
-                 --ignore-tensor {} goes on without it, and the answers may then be wrong",
-                tensor.name,
-                self.config.architecture.name,
-                tensor.name.escape_debug()
-            ))),
+            Some(tensor) => {
+                let message = format!(
+                    "tensor {:?} is not part of the architecture {:?} as this version knows it, \
+                     and may change the result",
+                    tensor.name, self.config.architecture.name
+                );
+                let remedy = Remedy::IgnoreTensor(tensor.name.clone());
+                Err(self.source.unsupported(message).with_remedy(remedy))
+            }
         }
     }
 
@@ -115,7 +118,7 @@ impl<'a> Loader<'a> {
             }
             Ok(())
         })?;
-        let missing = || Error::Model("a loading thread ended early".into());
+        let missing = || Error::Internal("a loading thread ended early");
         layers.into_iter().map(|layer| layer.ok_or_else(missing)).collect()
     }
 
@@ -269,9 +272,7 @@ impl<'a> Loader<'a> {
             if dtype != info.dtype {
                 bytes =
                     quantize::convert(info.dtype, if is_transposed { &bytes } else { data }, dtype)
-                        .map_err(|message| {
-                            self.source.path_error(format!("tensor {name}: {message}"))
-                        })?;
+                        .map_err(|message| self.source.tensor_error(name, message))?;
             }
             self.source.release(&info);
             return Ok(Arc::new(OwnedRows::new(dtype, columns, bytes)));
@@ -323,9 +324,8 @@ impl<'a> Loader<'a> {
 
     fn dequantised(&self, info: &TensorInfo, count: usize) -> Result<Vec<f32>> {
         let mut values = vec![0.0; count];
-        blocks::dequantise(info.dtype, self.source.data(info), &mut values).map_err(|message| {
-            self.source.path_error(format!("tensor {}: {message}", info.name))
-        })?;
+        blocks::dequantise(info.dtype, self.source.data(info), &mut values)
+            .map_err(|message| self.source.tensor_error(&info.name, message))?;
         Ok(values)
     }
 

@@ -1,6 +1,25 @@
 //! Language models: configuration, weights, state, and the forward pass as a recording.
 //!
 //! Read `forward/pass.rs` first: it is the model, a kernel a line.
+//!
+//! The forward pass of a checkpoint as the list of kernels that it is, without a device:
+//!
+//! ```
+//! use kaiwu::format::Source;
+//! use kaiwu::gpu::Device;
+//! use kaiwu::model::{LogitsMode, Runner, Weights};
+//! use std::sync::Arc;
+//!
+//! let source = Source::open("tests/data/tiny/llama-f32".as_ref())?;
+//! let weights = Arc::new(Weights::load(&Device::Reference, source, |_bytes| ())?);
+//! let mut runner = Runner::new(&Device::Reference, &weights, Some(64), 16)?;
+//! for entry in runner.recording(1, LogitsMode::Last)?.entries() {
+//!     println!("{} {}", entry.label, entry.kernel.name());
+//! }
+//! runner.prefill(&[1, 5, 9], |_| ())?;
+//! println!("the likeliest next token is {}", runner.greedy()?);
+//! # Ok::<(), kaiwu::Error>(())
+//! ```
 
 pub mod architecture;
 mod biases;

@@ -43,7 +43,8 @@ impl ModelComparison {
 
     fn run(&mut self, tokens: usize) -> Result<()> {
         let Device::Gpu(gpu) = self.a.device() else {
-            return Err(Error::Device("models are compared on a device only".into()));
+            let message = "models are compared on a device only".into();
+            return Err(Error::Unsupported { path: None, message, remedy: None });
         };
         if !self.programs.contains_key(&tokens) {
             let ((logits_a, scores_a), (logits_b, scores_b)) = (self.a.latest(), self.b.latest());

@@ -11,9 +11,9 @@ pub enum FieldNames {
     Within(&'static ModelType),
 }
 
-/// What `transformers` takes for fields that a file leaves out, where models differ in it, and which
-/// fields it reads at all: files of some models leave out all that is so. The defaults are those of
-/// the configuration classes of transformers 5.
+/// What `transformers` takes for fields that a file leaves out, where models differ in it, and
+/// which fields it reads at all: files of some models leave out all that is so. The defaults are
+/// those of the configuration classes of transformers 5.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelType {
     /// The name.

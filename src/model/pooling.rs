@@ -1,11 +1,12 @@
 //! How the hidden states of a text's tokens become one vector, and what a model's files say of it.
 
 use crate::Result;
+use crate::error::Remedy;
 use crate::format::{Folder, Gguf, Source};
 use serde_json::{Map, Value};
 
 /// How the hidden states of a text's tokens become one vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
     /// Their mean
     Mean,
@@ -98,9 +99,6 @@ impl Pooling {
     }
 }
 
-/// The way round what is not known, for messages.
-const OR_SAY: &str = "say how to pool with --pooling, if another vector will do";
-
 fn of_gguf(gguf: &Gguf) -> Result<Option<Declared>> {
     let key = format!("{}.pooling_type", gguf.str("general.architecture")?);
     let known = [Pooling::Mean, Pooling::First, Pooling::Last];
@@ -108,17 +106,15 @@ fn of_gguf(gguf: &Gguf) -> Result<Option<Declared>> {
         // Of each token a vector: nothing is said of what a text's is.
         None | Some(0) => return Ok(None),
         Some(4) => {
-            let message =
-                format!("{key} = 4: the model ranks texts and makes no vectors of them; {OR_SAY}");
-            return Err(gguf.path_error(message));
+            let message = format!("{key} = 4: the model ranks texts and makes no vectors of them");
+            return Err(gguf.unsupported(message).with_remedy(Remedy::ChoosePooling));
         }
         Some(number) => {
             match known.into_iter().find(|pooling| pooling.gguf_number() == Some(number)) {
                 Some(pooling) => pooling,
                 None => {
-                    let message =
-                        format!("{key} = {number} is not known to this version; {OR_SAY}");
-                    return Err(gguf.path_error(message));
+                    let message = format!("{key} = {number} is not known to this version");
+                    return Err(gguf.unsupported(message).with_remedy(Remedy::ChoosePooling));
                 }
             }
         }
@@ -141,10 +137,11 @@ fn of_folder(folder: &Folder) -> Result<Option<Declared>> {
         let kind = text("type").rsplit('.').next().unwrap_or_default();
         if !KNOWN.contains(&kind) {
             let message = format!(
-                "{modules} has a step of type {:?}, which is not known to this version and changes the vectors; {OR_SAY}",
+                "{modules} has a step of type {:?}, which is not known to this version and changes \
+                 the vectors",
                 text("type")
             );
-            return Err(folder.path_error(message));
+            return Err(folder.unsupported(message).with_remedy(Remedy::ChoosePooling));
         }
         if kind == "Pooling" {
             pooling = Some(text("path").to_owned());
@@ -162,14 +159,15 @@ fn of_folder(folder: &Folder) -> Result<Option<Declared>> {
     let settings = folder.opt_object(&file)?.ok_or_else(missing)?;
     match &named(&settings)[..] {
         [] => {
-            let message =
-                format!("{file} names no pooling that is known to this version; {OR_SAY}");
-            Err(folder.path_error(message))
+            let message = format!("{file} names no pooling that is known to this version");
+            Err(folder.unsupported(message).with_remedy(Remedy::ChoosePooling))
         }
         &[pooling] => Ok(Some(Declared { pooling, said_by: file })),
-        _ => Err(folder.path_error(format!(
-            "{file} puts several vectors behind one another, which is not supported; {OR_SAY}"
-        ))),
+        _ => {
+            let message =
+                format!("{file} puts several vectors behind one another, which is not supported");
+            Err(folder.unsupported(message).with_remedy(Remedy::ChoosePooling))
+        }
     }
 }
 

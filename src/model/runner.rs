@@ -247,9 +247,7 @@ impl Runner {
     fn check_ids(&self, ids: &[u32]) -> Result<()> {
         let vocabulary = self.model.config.vocab_size;
         match ids.iter().find(|&&id| id as usize >= vocabulary) {
-            Some(id) => Err(Error::Usage(format!(
-                "token id {id} is outside the vocabulary of {vocabulary}"
-            ))),
+            Some(&id) => Err(Error::InvalidToken { id, vocab_size: vocabulary }),
             None => Ok(()),
         }
     }
@@ -307,7 +305,7 @@ impl Runner {
     pub fn prefill(&mut self, ids: &[u32], mut progress: impl FnMut(usize)) -> Result<()> {
         self.check_ids(ids)?;
         if ids.is_empty() {
-            return Err(Error::Usage("the prompt has no tokens".into()));
+            return Err(Error::input("the prompt has no tokens"));
         }
         self.ensure_capacity(ids.len())?;
         let mut done = 0;

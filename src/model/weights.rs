@@ -6,6 +6,7 @@ use super::lora::Addition;
 use super::mixture::Mixture;
 use super::upload::PendingUpload;
 use crate::Result;
+use crate::error::Remedy;
 use crate::format::{Quantization, Source};
 use crate::gpu::{Device, Pool, Tensor, Writer};
 use crate::kernels::{Matrix, Part};
@@ -183,10 +184,10 @@ impl Weights {
                 Some(loader.matrix("output.weight", vocab_size, hidden_size)?)
             }
             Extent::Whole => {
-                return Err(source.path_error(
-                    "has no output matrix (lm_head.weight), and tie_word_embeddings of config.json is not true: such a \
-                     model makes vectors, by `kaiwu embed`, and no text; choose a complete model",
-                ));
+                let message = "has no output matrix (lm_head.weight), and tie_word_embeddings of \
+                               config.json is not true: such a model makes vectors and no text; \
+                               choose a complete model";
+                return Err(source.unsupported(message).with_remedy(Remedy::UseForEmbeddings));
             }
         };
         read(loader.bytes("output."));

@@ -105,7 +105,7 @@ impl<'a> Candidates<'a> {
         self.list
     }
 
-    /// Divides all logits by a positive number, when somebody asks for them or for weights.
+    /// Divides all logits by a positive number: when they, or weights, are next asked for.
     pub fn divide_logits(&mut self, temperature: f32) {
         if self.state == State::Weights || self.temperature != 1.0 {
             self.logits();

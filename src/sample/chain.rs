@@ -6,8 +6,8 @@ use crate::error::{Error, Result};
 use std::fmt;
 use std::sync::Arc;
 
-/// A step between logits and the draw: it changes them, or drops tokens. The steps of this crate are
-/// [`filters`](super::filters); those of others are as good.
+/// A step between logits and the draw: it changes them, or drops tokens. The steps of this crate
+/// are [`filters`](super::filters); those of others are as good.
 ///
 /// ```
 /// use kaiwu::sample::{Candidates, Chain, Effect, Filter, Sampler};
@@ -171,12 +171,12 @@ impl From<&SamplerSettings> for Chain {
 fn check(name: &str, tokens: &Candidates<'_>) -> Result<()> {
     if let Some(broken) = tokens.broken() {
         let (id, value) = (broken.id, broken.value);
-        return Err(Error::Usage(format!(
+        return Err(Error::input(format!(
             "the logit of token {id} became {value} by {name}; choose smaller numbers"
         )));
     }
     if !tokens.has_choice() {
-        return Err(Error::Usage(format!("no token is left to choose from: {name} bans them all")));
+        return Err(Error::input(format!("no token is left to choose from: {name} bans them all")));
     }
     Ok(())
 }

@@ -20,9 +20,8 @@ impl Filter for Bias {
     fn validate(&self, vocab_size: usize) -> Result<()> {
         for &(id, bias) in &self.0 {
             if id as usize >= vocab_size {
-                return Err(Error::Usage(format!(
-                    "logit_bias names token {id}, but the vocabulary has {vocab_size} tokens"
-                )));
+                let why = format!("names token {id}, but the vocabulary has {vocab_size} tokens");
+                return Err(Error::setting("logit_bias", why));
             }
             let ok = bias.is_finite() || bias == f32::NEG_INFINITY;
             let name = format!("logit_bias of token {id}");
@@ -194,14 +193,14 @@ impl Filter for MinP {
 }
 
 fn bounded(name: &str, value: f32, ok: bool, range: &str) -> Result<()> {
-    if ok { Ok(()) } else { Err(Error::Usage(format!("{name} is {value}, it must be {range}"))) }
+    if ok { Ok(()) } else { Err(Error::setting(name, format!("is {value}, it must be {range}"))) }
 }
 
 /// The logit of a token that must be one of the vocabulary; `None` where it was dropped.
 fn logit<'t>(tokens: &'t mut Candidates<'_>, what: &str, id: u32) -> Result<Option<&'t mut f32>> {
     let vocab_size = tokens.vocab_size();
     if id as usize >= vocab_size {
-        return Err(Error::Usage(format!(
+        return Err(Error::input(format!(
             "{what} names token {id}, but the model has {vocab_size} logits"
         )));
     }

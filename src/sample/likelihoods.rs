@@ -22,8 +22,8 @@ pub struct Likelihoods {
 }
 
 impl Likelihoods {
-    /// Of `chosen` and the `count` likeliest, by the logits \[V\] that the model gave; `None` for
-    /// an id outside them.
+    /// How likely `chosen` and the `count` likeliest are, by the logits \[V\] that the model gave;
+    /// `None` for an id outside them.
     pub fn new(logits: &[f32], chosen: u32, count: usize) -> Option<Self> {
         let logit = *logits.get(chosen as usize)?;
         let all = logsumexp(logits);

@@ -3,6 +3,16 @@
 //! Plain host code over slices and strings: it knows neither the device nor the model. A
 //! [`Sampler`] applies the steps of a [`Chain`] and draws from what they leave; [`SamplerSettings`]
 //! are the numbers that people and model files give, and make a chain of [`filters`].
+//!
+//! ```
+//! use kaiwu::sample::{Sampler, SamplerSettings};
+//!
+//! let settings = SamplerSettings { temperature: 0.8, top_k: 2, seed: 7, ..Default::default() };
+//! let mut sampler = Sampler::new(settings);
+//! let id = sampler.sample(&mut [0.1, 4.0, -2.0, 3.5], &[])?;
+//! assert!(id == 1 || id == 3);
+//! # Ok::<(), kaiwu::Error>(())
+//! ```
 
 mod candidates;
 mod chain;

@@ -34,8 +34,8 @@ impl Sampler {
         Self::with(settings.chain(), settings.seed)
     }
 
-    /// A sampler that draws from what the steps of a chain leave, and whose draws start from `seed`.
-    /// The chain is expected to be [validated](Chain::validate).
+    /// A sampler that draws from what the steps of a chain leave, and whose draws start from
+    /// `seed`. The chain is expected to be [validated](Chain::validate).
     pub fn with(chain: Chain, seed: u64) -> Self {
         Self { chain, rng: Rng::new(seed), candidates: Vec::new() }
     }
@@ -51,7 +51,7 @@ impl Sampler {
         let are_finite = logits.iter().fold(true, |all, x| all & x.is_finite());
         let wrong = || logits.iter().position(|x| !x.is_finite());
         if let Some(id) = (!are_finite).then(wrong).flatten() {
-            return Err(Error::Model(format!(
+            return Err(Error::NotFinite(format!(
                 "the logit of token {id} is {}: the model file is damaged or a kernel is wrong; \
                  fetch the file again, and report it if that does not help",
                 logits[id]
@@ -77,5 +77,5 @@ fn draw(tokens: &mut Candidates<'_>, rng: &mut Rng) -> Result<u32> {
     }
     // Reached by a rounding of the last sum only.
     let best = tokens.likeliest();
-    best.map(|c| c.id).ok_or_else(|| Error::Usage("no token is left to choose from".into()))
+    best.map(|c| c.id).ok_or_else(|| Error::input("no token is left to choose from"))
 }

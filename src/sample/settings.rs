@@ -84,8 +84,8 @@ impl SamplerSettings {
         self.chain().needs_logits()
     }
 
-    /// These settings for the answer with this number of a conversation, which has draws of its own.
-    /// Those of answer 0 are the seed's; a seed fixes them all.
+    /// These settings for the answer with this number of a conversation, which has draws of its
+    /// own. Those of answer 0 are the seed's; a seed fixes them all.
     pub fn for_answer(&self, number: u64) -> Self {
         Self { seed: Rng::of_answer(self.seed, number), ..self.clone() }
     }

@@ -23,11 +23,12 @@ pub struct Released {
 }
 
 impl StopStrings {
-    /// Watches for each of `stops`; an empty list lets everything through at once.
+    /// Watches for each of `stops`; an empty list lets everything through.
     pub fn new(stops: Vec<String>) -> Result<Self> {
         if stops.iter().any(String::is_empty) {
-            return Err(Error::Usage(
-                "a stop string is empty: it would end every answer at once".into(),
+            return Err(Error::setting(
+                "a stop string",
+                "is empty: it would end every answer immediately",
             ));
         }
         Ok(Self { stops, held: String::new(), stopped: false })

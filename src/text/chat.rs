@@ -71,7 +71,7 @@ impl ChatTemplate {
                 }
                 Ok(Some(template))
             }
-            Err(Error::Text(message)) => Err(gguf.path_error(message)),
+            Err(Error::ChatTemplate(message)) => Err(gguf.path_error(message)),
             Err(other) => Err(other),
         }
     }
@@ -122,12 +122,12 @@ impl ChatTemplate {
     pub fn new(source: &str, bos_token: &str, eos_token: &str) -> Result<Self> {
         if source.len() > MAX_TEMPLATE_BYTES {
             let bytes = source.len();
-            return Err(Error::Text(format!(
+            return Err(Error::ChatTemplate(format!(
                 "the {NAME} has {bytes} bytes; at most 1 MiB is read"
             )));
         }
         let environment = template::environment(NAME, source)
-            .map_err(|why| Error::Text(format!("the {NAME}{why}")))?;
+            .map_err(|why| Error::ChatTemplate(format!("the {NAME}{why}")))?;
         let tokens = [("bos_token", bos_token), ("eos_token", eos_token)];
         let tokens = tokens.map(|(name, text)| (name.to_owned(), text.to_owned())).into();
         Ok(Self { environment, tokens })
@@ -155,7 +155,7 @@ impl ChatTemplate {
     /// and what a model's template adds. Special tokens by their names need not be among them.
     ///
     /// # Errors
-    /// As [`ChatTemplate::render`].
+    /// When the template fails, or refuses the messages; the message is the template's own.
     pub fn render_with(
         &self,
         variables: &serde_json::Map<String, serde_json::Value>,
@@ -198,7 +198,8 @@ fn of_several(several: &serde_json::Value) -> std::result::Result<String, String
             let names: Vec<&str> = several.iter().map(|(name, _)| name.as_str()).collect();
             let names = names.join(", ");
             Err(format!(
-                "of tokenizer_config.json is one of several ({names}), none of them called \"default\"; write the one you want to chat_template.jinja"
+                "of tokenizer_config.json is one of several ({names}), none of them called \
+                 \"default\"; write the one you want to chat_template.jinja"
             ))
         }
     }
@@ -223,7 +224,7 @@ fn of_json(value: &serde_json::Value) -> Value {
 }
 
 fn described(error: &minijinja::Error) -> Error {
-    Error::Text(format!("the {NAME}{}", template::described(error)))
+    Error::ChatTemplate(format!("the {NAME}{}", template::described(error)))
 }
 
 #[cfg(test)]

@@ -4,6 +4,21 @@
 //! Parameters, gradients, moments, data and batches stay on the device. A submission holds many
 //! steps; the host writes which sequences they draw and at which rate, and reads a loss and an
 //! accuracy of each.
+//!
+//! ```
+//! use kaiwu::train::{Schedule, Shuffle};
+//!
+//! // A warm-up of 10 steps, then a cosine down to a tenth at step 110.
+//! let schedule = Schedule { cosine_until: Some(110), floor: 0.1, ..Schedule::constant(3e-4, 10) };
+//! assert!(schedule.at(5) < schedule.at(10) && schedule.at(60) > schedule.at(110));
+//! // Which sequences a step draws: each once an epoch.
+//! let mut order = Shuffle::new(8, 1);
+//! let mut epoch: Vec<u32> = (0..8).map(|position| order.at(position)).collect();
+//! epoch.sort();
+//! assert_eq!(epoch, [0, 1, 2, 3, 4, 5, 6, 7]);
+//! ```
+//!
+//! [`TextRun`] trains on texts and [`Trainer`] on rows of ids; `examples/grok_tiny.rs` is a whole run.
 
 mod data;
 mod model;

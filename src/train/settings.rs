@@ -37,48 +37,45 @@ impl Settings {
     /// # Errors
     /// Which number is wrong, and what it must be.
     pub fn check(&self, shape: &Shape) -> Result<()> {
-        let wrong = |what: String| Err(Error::Model(what));
+        let wrong = |name: &str, why: String| Err(Error::setting(name, why));
         if self.batch == 0
             || self.accumulate == 0
             || self.loss_positions == 0
             || self.loss_positions > shape.context
         {
-            return wrong(format!(
-                "batch {}, accumulation {} and targets {} of {} places: all must be 1 or more, targets no more than places",
+            let why = format!(
+                "{}, accumulation {} and targets {} of {} places: all must be 1 or more, targets \
+                 no more than places",
                 self.batch, self.accumulate, self.loss_positions, shape.context
-            ));
+            );
+            return wrong("batch", why);
         }
         // Ids are read as a uniform, 64 KiB on every adapter.
         if self.batch.saturating_mul(shape.context) > 16384 {
-            return wrong(format!(
-                "batch {} of {} places is more than 16384 tokens; accumulate gradients over smaller batches",
+            let why = format!(
+                "{} of {} places is more than 16384 tokens; accumulate gradients over smaller \
+                 batches",
                 self.batch, shape.context
-            ));
+            );
+            return wrong("batch", why);
         }
         if self.batch.saturating_mul(self.accumulate) > 1 << 16 {
-            return wrong(format!(
-                "{} sequences a step are too many",
-                self.batch * self.accumulate
-            ));
+            let why = format!("of {} sequences a step is too large", self.batch * self.accumulate);
+            return wrong("a batch", why);
         }
         // The device computes in f32.
         let rate = self.schedule.learning_rate as f32;
         if !(rate > 0.0 && rate.is_finite()) {
-            return wrong(format!(
-                "a learning rate of {}; it must be a number above 0",
-                self.schedule.learning_rate
-            ));
+            let rate = self.schedule.learning_rate;
+            return wrong("a learning rate", format!("of {rate}; it must be a number above 0"));
         }
         if !(self.weight_decay >= 0.0 && self.weight_decay.is_finite()) {
-            return wrong(format!(
-                "a weight decay of {}; it must be a number, 0 or more",
-                self.weight_decay
-            ));
+            let decay = self.weight_decay;
+            return wrong("a weight decay", format!("of {decay}; it must be a number, 0 or more"));
         }
         if let Some(clip) = self.max_grad_norm.filter(|&clip| !(clip > 0.0 && clip.is_finite())) {
-            return wrong(format!(
-                "gradients clipped to a norm of {clip}; it must be a number above 0"
-            ));
+            let why = format!("clipped to a norm of {clip}; it must be a number above 0");
+            return wrong("gradients", why);
         }
         Ok(())
     }

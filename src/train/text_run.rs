@@ -178,7 +178,7 @@ impl TextRun {
         let mut state = Checkpoint::<State>::peek(&path)?.state;
         state.settings.steps = steps.unwrap_or(state.settings.steps);
         if state.text != data.fingerprint() {
-            return Err(Error::format(
+            return Err(Error::damaged(
                 &path,
                 "it is of another text; give the files it began with, in that order",
             ));
@@ -260,12 +260,12 @@ impl TextRun {
         if self.trainer.done() < 2 || !scores.iter().rev().take(2).all(is_equal) {
             return Ok(());
         }
-        Err(Error::Model(format!(
-            "training diverged: the loss of step {} is {equal:.3}, that of {vocabulary} tokens which are all equally likely; \
-             begin anew with a rate below {}, or a longer warm-up",
-            self.trainer.done(),
-            self.settings.learning_rate
-        )))
+        let what = format!(
+            "the loss of step {} is {equal:.3}, that of {vocabulary} tokens which are all equally \
+             likely",
+            self.trainer.done()
+        );
+        Err(Error::Diverged { what, learning_rate: self.settings.learning_rate })
     }
 
     /// Whether all steps are done.

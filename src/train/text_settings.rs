@@ -95,12 +95,8 @@ impl TextSettings {
     /// How it learns, where the last `kept` places of a sequence have targets.
     pub fn training(&self, kept: usize) -> Settings {
         let Self { batch, accumulate, learning_rate, warmup, seed, .. } = *self;
-        let schedule = Schedule {
-            learning_rate: learning_rate,
-            warmup,
-            cosine_until: Some(self.steps),
-            floor: 0.1,
-        };
+        let schedule =
+            Schedule { learning_rate, warmup, cosine_until: Some(self.steps), floor: 0.1 };
         let method = OptimizerKind::Adamw(0.9, 0.95, 1e-8);
         let clip = (self.max_grad_norm > 0.0).then_some(self.max_grad_norm);
         let decay = self.weight_decay;
@@ -121,33 +117,31 @@ impl TextSettings {
     /// # Errors
     /// Which number is wrong, and what it must be.
     pub fn check(&self) -> Result<()> {
-        let wrong = |what: String| Err(Error::Model(what));
+        let wrong = |name: &str, why: String| Err(Error::setting(name, why));
         if self.steps == 0 || self.eval_interval == 0 {
-            return wrong(format!(
-                "{} steps, an evaluation every {}: both are 1 or more",
-                self.steps, self.eval_interval
-            ));
+            let (steps, interval) = (self.steps, self.eval_interval);
+            let why = format!("= {steps}, an evaluation every {interval}: both are 1 or more");
+            return wrong("steps", why);
         }
         if !(0.0..=0.5).contains(&self.validation) {
-            return wrong(format!("validation is {}; it must be from 0 to 0.5", self.validation));
+            let why = format!("is {}; it must be from 0 to 0.5", self.validation);
+            return wrong("validation", why);
         }
         if !(self.learning_rate > 0.0
             && self.learning_rate.is_finite()
             && self.weight_decay >= 0.0
             && self.max_grad_norm >= 0.0)
         {
-            return wrong(
-                "learning_rate must be above 0, weight_decay and max_grad_norm 0 or more".into(),
-            );
+            let why = "must be above 0, weight_decay and max_grad_norm 0 or more";
+            return wrong("learning_rate", why.into());
         }
         if self.n_heads == 0 || !self.hidden_size.is_multiple_of(8 * self.n_heads) {
-            return wrong(format!(
-                "width {} is no multiple of 8 * {} heads",
-                self.hidden_size, self.n_heads
-            ));
+            let why = format!("{} is no multiple of 8 * {} heads", self.hidden_size, self.n_heads);
+            return wrong("width", why);
         }
         if let Some(what) = unsupported_heads(self.n_heads, self.hidden_size / self.n_heads) {
-            return wrong(format!("width {} and {} heads: {what}", self.hidden_size, self.n_heads));
+            let why = format!("{} and {} heads: {what}", self.hidden_size, self.n_heads);
+            return wrong("width", why);
         }
         self.shape(self.vocab_size).check()
     }

@@ -1,5 +1,6 @@
 //! The trainer: compiled steps, and many of them in a submission.
 
+use crate::error::Remedy;
 use crate::gpu::{Device, Gpu, Program, Readback, Recording, Submission, Tensor};
 use crate::kernels::SampleBatch;
 use crate::model::profile::Timing;
@@ -89,12 +90,8 @@ impl Trainer {
     ) -> Result<()> {
         let what = if lora.is_some() { "the weights and an adapter" } else { "the weights" };
         let what = format!("{what} with gradients, moments and activations");
-        let advice = if lora.is_some() {
-            "a smaller --batch or --context, or a smaller model"
-        } else {
-            "--lora, a smaller --batch or --context, or a smaller model"
-        };
-        gpu.refuse_more(0, Self::bytes_of(gpu, shape, lora, settings, words)?, &what, advice)
+        let remedy = Remedy::SmallerTraining { or_adapter: lora.is_none() };
+        gpu.refuse_more(0, Self::bytes_of(gpu, shape, lora, settings, words)?, &what, remedy)
     }
 
     /// A trainer at step 0. `data` holds token ids, where a set top bit says that one is no target,
@@ -109,10 +106,7 @@ impl Trainer {
             .filter(|word| **word != SampleBatch::NONE)
             .map(|word| word & (u32::MAX >> 1));
         if let Some(id) = ids.into_iter().find(|&id| id as usize >= shape.vocab_size) {
-            return Err(Error::Model(format!(
-                "token {id} is beyond the vocabulary of {}",
-                shape.vocab_size
-            )));
+            return Err(Error::InvalidToken { id, vocab_size: shape.vocab_size });
         }
         let device = Device::Gpu(Arc::clone(gpu));
         let step = Step::record(&device, &network, settings, data.len())?;
@@ -304,10 +298,10 @@ impl Trainer {
         if score.loss.is_finite() {
             return Ok(score);
         }
-        Err(Error::Model(format!(
-            "training diverged: the loss of step {} is {}; begin anew with a rate below {}, or a longer warm-up",
-            self.done, score.loss, self.settings.schedule.learning_rate
-        )))
+        Err(Error::Diverged {
+            what: format!("the loss of step {} is {}", self.done, score.loss),
+            learning_rate: self.settings.schedule.learning_rate,
+        })
     }
 
     /// Starts of sequences that lie side by side in words `range` of the data, targets included.

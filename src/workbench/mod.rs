@@ -1,4 +1,14 @@
 //! What a kernel does on the machine at hand: is it right, how fast is it, and what is compiled.
+//!
+//! ```
+//! use kaiwu::workbench::{cases, list};
+//!
+//! // What there is, without a device.
+//! for kernel in list(&cases::on_host()?, None) {
+//!     println!("{}: {} strategies", kernel.kernel, kernel.strategies.len());
+//! }
+//! # Ok::<(), kaiwu::Error>(())
+//! ```
 
 mod checks;
 mod shaders;

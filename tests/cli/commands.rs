@@ -7,67 +7,20 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 const FRANCE: &str = "The capital of France is";
 
+/// Each command's help is looked at where clap can be asked for all of them, in `src/cli`.
 #[test]
-fn every_command_has_an_example_in_its_help() {
-    let commands: [&[&str]; 27] = [
-        &[],
-        &["devices"],
-        &["inspect"],
-        &["tokenize"],
-        &["detokenize"],
-        &["generate"],
-        &["chat"],
-        &["logits"],
-        &["perplexity"],
-        &["compare"],
-        &["convert"],
-        &["embed"],
-        &["pull"],
-        &["list"],
-        &["rm"],
-        &["bench", "model"],
-        &["bench", "kernels"],
-        &["explain"],
-        &["doctor"],
-        &["kernels"],
-        &["kernels", "show"],
-        &["version"],
-        &["grok"],
-        &["train"],
-        &["autotune"],
-        &["completions"],
-        &["man"],
-    ];
-    for command in commands {
-        let ran = run(&[command, &["--help"]].concat());
-        assert_eq!((ran.code, &*ran.err), (0, ""), "{command:?}");
-        let example = format!("  kaiwu {}", command.join(" "));
-        assert!(
-            ran.out.contains("Examples:\n") && ran.out.contains(&example),
-            "{command:?}: {}",
-            ran.out
-        );
-        for width in [80, 100, 120] {
-            let ran =
-                run_with(kaiwu().args(command).arg("--help").env("COLUMNS", width.to_string()), "");
-            let wide = width.min(100);
-            let (_, end) = ran.out.split_once("Examples:\n").unwrap();
-            assert!(
-                !ran.out.lines().any(|line| line.chars().count() > wide),
-                "{command:?}, {width}: {}",
-                ran.out
-            );
-            // Each line of a paragraph holds what has room in it: the next one's first word had
-            // none.
-            let lines: Vec<&str> = end.lines().collect();
-            for pair in lines
-                .windows(2)
-                .filter(|pair| pair.iter().all(|line| line.starts_with(|c| c != ' ')))
-            {
-                let next = pair[1].split(' ').next().unwrap();
-                let full = pair[0].chars().count() + 1 + next.chars().count() > wide;
-                assert!(full, "{command:?} at {width}: ragged: {pair:?}");
-            }
+fn help_completions_and_manual_pages_are_printed() {
+    for command in [&[][..], &["generate"], &["bench", "model"]] {
+        for width in [80, 120] {
+            let mut help = kaiwu();
+            help.args(command).arg("--help").env("COLUMNS", width.to_string());
+            let ran = run_with(&mut help, "");
+            assert_eq!((ran.code, &*ran.err), (0, ""), "{command:?}");
+            let example = format!("  kaiwu {}", command.join(" "));
+            let (_, examples) = ran.out.split_once("Examples:\n").expect("there are examples");
+            assert!(examples.contains(&example), "{command:?}: {}", ran.out);
+            let longest = ran.out.lines().map(|line| line.chars().count()).max();
+            assert!(longest <= Some(width.min(100)), "{command:?}, {width}: {}", ran.out);
         }
     }
     let completions = run(&["completions", "bash"]);
@@ -143,18 +96,14 @@ fn what_cannot_be_followed_is_said_on_standard_error() {
         (
             &["generate", "a", "--context", "9000"],
             2,
-            "--context 9000 exceeds what the model was made for, 8192",
+            "a context of 9000 tokens is not possible: the model was made for 1 to 8192",
         ),
         (&["generate", "a", "--storage", "tape"], 2, "texture"),
         (&["generate", "", "-n", "1"], 2, "no tokens"),
         (&["generate", "--ids", "1,2,3,4,5", "--context", "4"], 2, "holds 4"),
         (&["generate", "a", "-m", "/nowhere/model.gguf"], 1, "cannot open /nowhere/model.gguf"),
         (&["generate", "a", "-m", env!("CARGO_BIN_EXE_kaiwu")], 1, "is not GGUF"),
-        (
-            &["devices", "--adapter", "abacus"],
-            1,
-            "no adapter matches --adapter \"abacus\"; there are 0 ",
-        ),
+        (&["devices", "--adapter", "abacus"], 1, "no adapter matches \"abacus\"; there are 0 "),
         (&["explain", "--at", "8193"], 2, "--at is 8193, but this model's context has 8192 tokens"),
         (&["logits", "--ids", "1,77777"], 2, "77777"),
     ];
@@ -221,7 +170,7 @@ fn devices_are_listed_with_the_one_taken() {
     let text = run(&["devices", "--adapter", &name.to_uppercase()]).out;
     assert!(
         text.contains(&format!("* {} {name}", taken[0]["index"]))
-            && text.contains("matches --adapter"),
+            && text.contains(&format!("matches {:?}", name.to_uppercase())),
         "{text}"
     );
 }
@@ -854,10 +803,6 @@ fn every_run_says_what_is_quarantined_and_doctor_looks_again() {
     let run = |arguments: &[&str]| {
         let mut command = kaiwu();
         command.env_remove("KAIWU_IGNORE_QUARANTINE").env("XDG_CACHE_HOME", &cache);
-        // Mesa's compiled kernels stay where they are: without them this takes a minute.
-        if let Some(home) = std::env::var_os("HOME") {
-            command.env("MESA_SHADER_CACHE_DIR", std::path::Path::new(&home).join(".cache"));
-        }
         run_with(command.args(arguments), "")
     };
 
@@ -904,9 +849,6 @@ fn what_was_tuned_is_shown_used_imported_and_forgotten() {
     let run = |arguments: &[&str]| {
         let mut command = kaiwu();
         command.env("XDG_CACHE_HOME", &cache);
-        if let Some(home) = std::env::var_os("HOME") {
-            command.env("MESA_SHADER_CACHE_DIR", std::path::Path::new(&home).join(".cache"));
-        }
         run_with(command.args(arguments), "")
     };
     let ran = run(&["tune", "--show"]);

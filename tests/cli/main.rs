@@ -5,6 +5,7 @@ mod common;
 
 mod chat;
 mod commands;
+mod isolation;
 mod process;
 mod pull;
 mod scoring;

@@ -4,7 +4,7 @@
 
 use crate::common;
 use crate::common::Folder;
-use crate::common::program::hears_signals;
+use crate::common::program::{self, hears_signals};
 use kaiwu::files::{AtomicFile, OwnFolder, write_whole};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
@@ -14,16 +14,14 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 fn kaiwu() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
-    command.env("KAIWU_IGNORE_QUARANTINE", "1").env_remove("RUST_LOG").stdin(Stdio::null());
-    hears_signals(&mut command);
+    let mut command = program::kaiwu();
+    hears_signals(command.stdin(Stdio::null()));
     command
 }
 
 fn convert(output: &Path) -> Command {
-    let tiny = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny/llama-f32");
     let mut command = kaiwu();
-    command.arg("convert").arg("-m").arg(tiny).arg("-o").arg(output);
+    command.arg("convert").arg("-m").arg(common::tiny("llama-f32")).arg("-o").arg(output);
     command
 }
 
@@ -225,7 +223,7 @@ fn what_was_ignored_at_the_start_stays_ignored() {
     ] {
         let folder = Folder::new(name);
         let grok = grok(&folder.0);
-        let mut shell = Command::new("sh");
+        let mut shell = program::isolated(Command::new("sh"));
         shell.args(["-c", command, "sh"]).arg(grok.get_program()).args(grok.get_args());
         shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         hears_signals(&mut shell);

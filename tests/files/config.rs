@@ -5,6 +5,7 @@ use crate::common;
 use crate::common::gguf_writer::{Writer, array};
 use crate::common::program::run;
 use crate::common::{Folder, TempFile, data};
+use kaiwu::error::Remedy;
 use kaiwu::format::{DType, Gguf, Ignored, Source};
 use kaiwu::generate::recommended;
 use kaiwu::gpu::Device;
@@ -593,28 +594,24 @@ fn fields_that_may_change_the_result_are_refused_and_can_be_let_pass() {
     ];
     for (name, value, message) in rows {
         let fields = [(name, Some(value))];
-        let error = folder.config(&fields).unwrap_err().to_string();
-        let way = format!(
-            "--ignore-config {name} goes on as if it were not there, and the answers may then be wrong"
-        );
-        assert!(error.contains(message) && error.contains(&way), "{error}");
+        let error = folder.config(&fields).unwrap_err();
+        assert_eq!(error.remedy(), Some(Remedy::IgnoreField(name.into())), "{error}");
+        assert!(error.to_string().contains(message), "{error}");
         assert_eq!(folder.config_ignoring(&fields, &[name]).unwrap(), plain, "{name}");
         assert!(folder.config_ignoring(&fields, &["another"]).is_err(), "{name}");
     }
     // Within an object, by its name too.
     let rope = json!({ "rope_type": "default", "rope_theta": 10000.0, "sparkle": 3 });
     let fields = [("rope_parameters", Some(rope))];
-    let error = folder.config(&fields).unwrap_err().to_string();
-    assert!(error.contains("--ignore-config rope_parameters.sparkle goes on"), "{error}");
+    let error = folder.config(&fields).unwrap_err();
+    let way = Remedy::IgnoreField("rope_parameters.sparkle".into());
+    assert_eq!(error.remedy(), Some(way), "{error}");
     assert_eq!(folder.config_ignoring(&fields, &["rope_parameters.sparkle"]).unwrap(), plain);
     // What has an effect here is not ignored by accident; what is not there need not be.
     for name in ["hidden_size", "rope_parameters", "rope_parameters.rope_theta", "attention_bias"] {
         let error = folder.config_ignoring(&[], &[name]).unwrap_err();
-        let is_usage = matches!(error, kaiwu::Error::Usage(_));
-        assert!(
-            is_usage && error.to_string().contains(&format!("{name} is known to this version")),
-            "{error}"
-        );
+        let kaiwu::Error::InvalidSetting { name: named, why } = error else { panic!("{error}") };
+        assert!(named == name && why.starts_with("is known to this version"), "{named} {why}");
     }
     assert_eq!(folder.config_ignoring(&[], &["sparkle", "transformers_version"]).unwrap(), plain);
 }
@@ -628,13 +625,15 @@ fn keys_of_a_gguf_file_can_be_let_pass() {
         let fields = fields.iter().map(|&name| name.to_owned()).collect();
         let source =
             Source::open_ignoring(&file.0, &Ignored { fields, ..Ignored::default() }).unwrap();
-        Config::from_source(&source).map_err(|error| error.to_string())
+        Config::from_source(&source)
     };
     let error = open(&["llama.sparkle"]).unwrap_err();
-    assert!(error.contains("--ignore-config llama.attention.causal goes on"), "{error}");
+    let way = Remedy::IgnoreField("llama.attention.causal".into());
+    assert_eq!(error.remedy(), Some(way), "{error}");
     open(&["llama.sparkle", "llama.attention.causal"]).unwrap();
     let error =
         open(&["llama.sparkle", "llama.attention.causal", "llama.block_count"]).unwrap_err();
+    let error = error.to_string();
     assert!(error.contains("llama.block_count is known to this version"), "{error}");
 }
 

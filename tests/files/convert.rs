@@ -3,22 +3,19 @@
 
 use crate::common;
 use crate::common::TempFile;
+use crate::common::program::{Ran, kaiwu, run, run_with};
+use crate::common::tiny;
 use kaiwu::format::{Folder, Gguf, Lora, NewTensor, Source, Value, write_gguf};
 use kaiwu::generate::recommended;
 use kaiwu::gpu::Device;
 use kaiwu::model::{Export, Runner, Weights};
 use kaiwu::text::{ChatTemplate, Message, Tokenizer};
 use safetensors::SafeTensors;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::Arc;
 
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny").join(name)
-}
-
 fn words(name: &str, tensor: &str) -> Vec<u32> {
-    let bytes = std::fs::read(folder(name).join("expected.safetensors")).unwrap();
+    let bytes = std::fs::read(tiny(name).join("expected.safetensors")).unwrap();
     bytemuck::pod_collect_to_vec(
         SafeTensors::deserialize(&bytes).unwrap().tensor(tensor).unwrap().data(),
     )
@@ -26,7 +23,7 @@ fn words(name: &str, tensor: &str) -> Vec<u32> {
 
 /// A folder's model as a GGUF file without a tokenizer.
 fn written(name: &str) -> kaiwu::Result<TempFile> {
-    let export = Export::new(&Arc::new(Folder::open(&folder(name))?))?;
+    let export = Export::new(&Arc::new(Folder::open(&tiny(name))?))?;
     let file = TempFile::new(&format!("convert-{name}.gguf"), &[]);
     let tensors = export.tensors();
     let new = tensors.iter().map(|tensor| NewTensor {
@@ -162,9 +159,8 @@ fn a_model_in_parts_is_inspected_and_converted_as_one() {
         write(&path(part), &metadata, &own);
     }
     assert_eq!(last_logits(&path(1)), last_logits(&file.0));
-    let inspected =
-        Command::new(env!("CARGO_BIN_EXE_kaiwu")).arg("inspect").arg(path(2)).output().unwrap();
-    let said = String::from_utf8_lossy(&inspected.stdout);
+    let inspected = run(&["inspect", path(2).to_str().unwrap()]);
+    let said = inspected.out;
     assert!(
         said.contains("GGUF version 3 in 3 files") && said.contains("on the device, with"),
         "{said}"
@@ -187,11 +183,8 @@ fn a_model_in_parts_is_inspected_and_converted_as_one() {
     let weights = copied.join("model.safetensors");
     let of_folder = convert(&["-m", copied.to_str().unwrap(), "-o", weights.to_str().unwrap()]);
     for ran in [own, of_folder] {
-        let said = String::from_utf8_lossy(&ran.stderr);
-        assert!(
-            ran.status.code() == Some(2) && said.contains("is a file of the model itself"),
-            "{said}"
-        );
+        let said = ran.err;
+        assert!(ran.code == 2 && said.contains("is a file of the model itself"), "{said}");
     }
     assert!(Gguf::open(&path(0)).is_ok() && Folder::open(&copied).is_ok());
     let whole = folder.0.join("whole.gguf");
@@ -203,27 +196,26 @@ fn a_model_in_parts_is_inspected_and_converted_as_one() {
         "--quantize",
         "f16",
     ]);
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(ran.code, 0, "{}", ran.err);
     let converted = Gguf::open(&whole).unwrap();
     assert!(converted.metadata().iter().all(|(key, _)| !key.starts_with("split.")));
     assert_eq!(converted.tensors().len(), gguf.tensors().len());
     std::fs::remove_file(path(1)).unwrap();
-    let ran =
-        Command::new(env!("CARGO_BIN_EXE_kaiwu")).arg("inspect").arg(path(0)).output().unwrap();
-    let said = String::from_utf8_lossy(&ran.stderr);
-    assert!(!ran.status.success() && said.contains("m-00002-of-00003.gguf is missing"), "{said}");
+    let ran = run(&["inspect", path(0).to_str().unwrap()]);
+    let said = ran.err;
+    assert!(ran.code != 0 && said.contains("m-00002-of-00003.gguf is missing"), "{said}");
 }
 
-fn convert(arguments: &[&str]) -> std::process::Output {
-    Command::new(env!("CARGO_BIN_EXE_kaiwu")).arg("convert").args(arguments).output().unwrap()
+fn convert(arguments: &[&str]) -> Ran {
+    run_with(kaiwu().arg("convert").args(arguments), "")
 }
 
 #[test]
 fn tokenizers_and_templates_come_along() {
     let file = TempFile::new("convert-whole.gguf", &[]);
-    let model = folder("llama-f32");
+    let model = tiny("llama-f32");
     let ran = convert(&["-m", model.to_str().unwrap(), "-o", file.0.to_str().unwrap(), "--json"]);
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(ran.code, 0, "{}", ran.err);
     let gguf = Source::open(&file.0).unwrap();
     let folder = Source::open(&model).unwrap();
     let (written, original) =
@@ -260,13 +252,13 @@ fn tokenizers_and_templates_come_along() {
 #[test]
 fn a_folder_without_a_tokenizer_is_an_error_unless_none_is_wanted() {
     let file = TempFile::new("convert-without.gguf", &[]);
-    let (model, to) = (folder("gemma3-six"), file.0.to_str().unwrap());
+    let (model, to) = (tiny("gemma3-six"), file.0.to_str().unwrap());
     let ran = convert(&["-m", model.to_str().unwrap(), "-o", to]);
-    let error = String::from_utf8_lossy(&ran.stderr);
-    assert!(!ran.status.success() && error.contains("no tokenizer.json"), "{error}");
+    let error = ran.err;
+    assert!(ran.code != 0 && error.contains("no tokenizer.json"), "{error}");
     let ran =
         convert(&["-m", model.to_str().unwrap(), "-o", to, "--no-tokenizer", "--quantize", "q8_0"]);
-    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(Gguf::open(&file.0).unwrap().str("tokenizer.ggml.model").unwrap(), "no_vocab");
 }
 
@@ -274,7 +266,7 @@ fn a_folder_without_a_tokenizer_is_an_error_unless_none_is_wanted() {
 fn with_tokenizer(name: &str, tokenizer: &str) -> common::Folder {
     let made = common::Folder::new(name);
     for file in ["config.json", "model.safetensors"] {
-        std::fs::copy(folder("llama-f32").join(file), made.0.join(file)).unwrap();
+        std::fs::copy(tiny("llama-f32").join(file), made.0.join(file)).unwrap();
     }
     std::fs::write(made.0.join("tokenizer.json"), tokenizer).unwrap();
     let special = r#"{"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}"#;
@@ -284,7 +276,7 @@ fn with_tokenizer(name: &str, tokenizer: &str) -> common::Folder {
 
 #[test]
 fn what_the_makers_recommend_comes_along() {
-    let json = std::fs::read_to_string(folder("llama-f32").join("tokenizer.json")).unwrap();
+    let json = std::fs::read_to_string(tiny("llama-f32").join("tokenizer.json")).unwrap();
     let rows = [
         r#"{"do_sample": true, "temperature": 0.6, "top_k": 20, "top_p": 0.95, "min_p": 0.1}"#,
         r#"{"do_sample": true, "repetition_penalty": 1.1}"#,
@@ -296,7 +288,7 @@ fn what_the_makers_recommend_comes_along() {
         std::fs::write(made.0.join("generation_config.json"), row).unwrap();
         let file = TempFile::new("convert-recommended.gguf", &[]);
         let ran = convert(&["-m", made.0.to_str().unwrap(), "-o", file.0.to_str().unwrap()]);
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        assert_eq!(ran.code, 0, "{}", ran.err);
         let [written, original] =
             [&file.0, &made.0].map(|path| recommended(&Source::open(path).unwrap()).unwrap());
         assert_eq!(written, original, "{row}");
@@ -306,7 +298,7 @@ fn what_the_makers_recommend_comes_along() {
 
 #[test]
 fn all_tokens_that_end_an_answer_come_along_or_are_named() {
-    let json = std::fs::read_to_string(folder("llama-f32").join("tokenizer.json")).unwrap();
+    let json = std::fs::read_to_string(tiny("llama-f32").join("tokenizer.json")).unwrap();
     // Ids of generation_config.json, and the words of standard error about what is lost. 2 is
     // <|im_end|>, known by name.
     let rows = [
@@ -326,28 +318,28 @@ fn all_tokens_that_end_an_answer_come_along_or_are_named() {
         .unwrap();
         let file = TempFile::new("convert-ends.gguf", &[]);
         let ran = convert(&["-m", made.0.to_str().unwrap(), "-o", file.0.to_str().unwrap()]);
-        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-        assert!(ran.status.success(), "{said}");
+        let said = ran.err;
+        assert!(ran.code == 0, "{said}");
         let [written, original] = [&file.0, &made.0]
             .map(|path| Tokenizer::from_source(&Source::open(path).unwrap()).unwrap());
         match lost {
             None => assert_eq!(written.end_of_turn(), original.end_of_turn(), "{ends}"),
-            Some(lost) => assert!(said.contains(lost) && said.contains("--stop"), "{ends}: {said}"),
+            Some(lost) => {
+                assert!(said.contains(lost) && said.contains("to stop at"), "{ends}: {said}")
+            }
         }
-        assert_eq!(said.contains("--stop"), lost.is_some(), "{ends}: {said}");
+        assert_eq!(said.contains("to stop at"), lost.is_some(), "{ends}: {said}");
     }
 }
 
 #[test]
 fn what_is_said_of_an_end_without_a_processor_adds_none() {
-    let json = std::fs::read_to_string(folder("llama-f32").join("tokenizer.json")).unwrap();
+    let json = std::fs::read_to_string(tiny("llama-f32").join("tokenizer.json")).unwrap();
     let made = with_tokenizer("convert-add-eos", &json);
     let said = r#"{"eos_token": "<|im_end|>", "add_eos_token": true}"#;
     std::fs::write(made.0.join("tokenizer_config.json"), said).unwrap();
     let file = TempFile::new("convert-add-eos.gguf", &[]);
-    assert!(
-        convert(&["-m", made.0.to_str().unwrap(), "-o", file.0.to_str().unwrap()]).status.success()
-    );
+    convert(&["-m", made.0.to_str().unwrap(), "-o", file.0.to_str().unwrap()]).ok();
     for path in [&file.0, &made.0] {
         let tokenizer = Tokenizer::from_source(&Source::open(path).unwrap()).unwrap();
         assert_eq!(tokenizer.eos(), Some(2));
@@ -418,7 +410,7 @@ fn sentencepiece_comes_along() {
         let file = TempFile::new(&format!("convert-{name}.gguf"), &[]);
         let to = file.0.to_str().unwrap();
         let ran = convert(&["-m", made.0.to_str().unwrap(), "-o", to, "--name", name]);
-        assert!(ran.status.success(), "{name}: {}", String::from_utf8_lossy(&ran.stderr));
+        assert!(ran.code == 0, "{name}: {}", ran.err);
         let gguf = Source::open(&file.0).unwrap();
         let (written, original) = (
             Tokenizer::from_source(&gguf).unwrap(),
@@ -474,7 +466,7 @@ fn sentencepiece_comes_along() {
 #[test]
 fn what_gguf_cannot_say_of_a_tokenizer_is_an_error() {
     let pieces = sentencepiece("tokenizer.json");
-    let bytes = std::fs::read_to_string(folder("llama-f32").join("tokenizer.json")).unwrap();
+    let bytes = std::fs::read_to_string(tiny("llama-f32").join("tokenizer.json")).unwrap();
     let (normaliser, none) = (value(&pieces, "normalizer"), r#""pre_tokenizer": null"#);
     let metaspace = |scheme: &str| {
         let step = format!(
@@ -504,9 +496,9 @@ fn what_gguf_cannot_say_of_a_tokenizer_is_an_error() {
         let file = TempFile::new(&format!("convert-no-{name}.gguf"), &[]);
         let to = file.0.to_str().unwrap();
         let ran = convert(&["-m", made.0.to_str().unwrap(), "-o", to, "--name", name]);
-        let error = String::from_utf8_lossy(&ran.stderr);
+        let error = ran.err;
         for part in [message, "tokenizer.json", "--no-tokenizer"] {
-            assert!(!ran.status.success() && error.contains(part), "{name}, {part}: {error}");
+            assert!(ran.code != 0 && error.contains(part), "{name}, {part}: {error}");
         }
     }
 }
@@ -530,8 +522,8 @@ fn what_is_no_sentencepiece_is_an_error() {
         let made = with_tokenizer("convert-spoilt", &spoilt);
         let file = TempFile::new("convert-spoilt.gguf", &[]);
         let ran = convert(&["-m", made.0.to_str().unwrap(), "-o", file.0.to_str().unwrap()]);
-        let error = String::from_utf8_lossy(&ran.stderr);
-        assert!(!ran.status.success() && error.contains(message), "{from}: {error}");
+        let error = ran.err;
+        assert!(ran.code != 0 && error.contains(message), "{from}: {error}");
     }
 }
 
@@ -575,7 +567,7 @@ fn merged_adapters_give_the_logits_of_model_and_adapters() {
         // Of a folder, and of the GGUF file that is made of it.
         let plain = TempFile::new(&format!("convert-base-{base}-{}.gguf", adapters.len()), &[]);
         let (model, to, between) =
-            (folder(base), file.0.to_str().unwrap(), plain.0.to_str().unwrap());
+            (tiny(base), file.0.to_str().unwrap(), plain.0.to_str().unwrap());
         let added: Vec<String> = adapters
             .iter()
             .flat_map(|(n, s)| ["--lora".into(), format!("{}:{s}", lora(n).display())])
@@ -583,7 +575,7 @@ fn merged_adapters_give_the_logits_of_model_and_adapters() {
         let added: Vec<&str> = added.iter().map(String::as_str).collect();
         let common = ["--quantize", "f32", "--no-tokenizer"];
         let ran = convert(&[&["-m", model.to_str().unwrap(), "-o", between][..], &common].concat());
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        assert_eq!(ran.code, 0, "{}", ran.err);
         let input = words(base, "input_ids");
         assert!(
             apart(open(&plain.0, adapters), open(&model, &[]), &input) > 1.0,
@@ -591,12 +583,12 @@ fn merged_adapters_give_the_logits_of_model_and_adapters() {
         );
         for from in [model.to_str().unwrap(), between] {
             let ran = convert(&[&["-m", from, "-o", to][..], &common, &added].concat());
-            assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+            assert_eq!(ran.code, 0, "{}", ran.err);
             let off = apart(open(&file.0, &[]), open(&model, adapters), &input);
             assert!(off <= 1.0, "{from}: {off} of what is allowed");
         }
     }
-    let (model, other) = (folder("llama-f32"), lora("phi3-fused"));
+    let (model, other) = (tiny("llama-f32"), lora("phi3-fused"));
     let ran = convert(&[
         "-m",
         model.to_str().unwrap(),
@@ -605,8 +597,8 @@ fn merged_adapters_give_the_logits_of_model_and_adapters() {
         "-o",
         "/nowhere/x",
     ]);
-    let error = String::from_utf8_lossy(&ran.stderr);
-    assert!(ran.status.code() == Some(1) && error.contains("phi3-fused"), "{error}");
+    let error = ran.err;
+    assert!(ran.code == 1 && error.contains("phi3-fused"), "{error}");
 }
 
 #[test]
@@ -614,7 +606,7 @@ fn rounding_twice_is_said() {
     let [once, twice] =
         ["once", "twice"].map(|name| TempFile::new(&format!("convert-{name}.gguf"), &[]));
     let [first, second] = [&once, &twice].map(|file| file.0.to_str().unwrap());
-    let model = folder("llama-f32");
+    let model = tiny("llama-f32");
     let rows = [
         (model.to_str().unwrap(), first, "q8_0", false),
         (first, second, "q4_0", true),
@@ -623,8 +615,8 @@ fn rounding_twice_is_said() {
     ];
     for (from, to, kind, is_said) in rows {
         let ran = convert(&["-m", from, "--quantize", kind, "-o", to]);
-        let error = String::from_utf8_lossy(&ran.stderr);
-        assert!(ran.status.success(), "{error}");
+        let error = ran.err;
+        assert!(ran.code == 0, "{error}");
         assert_eq!(error.contains("rounded again"), is_said, "{kind}: {error}");
     }
 }

@@ -5,6 +5,7 @@
 #[path = "../common/counted.rs"]
 mod counted;
 
+use crate::common::program::{kaiwu, run_with};
 use kaiwu::format::{Gguf, NewTensor, Source, Value as Number, write_gguf};
 use kaiwu::gpu::Device;
 use kaiwu::model::{Config, Weights};
@@ -252,12 +253,15 @@ fn a_gguf_file_is_damaged() {
             std::fs::write(folder.0.join("tokenizer.json"), TOKENIZER).unwrap();
         }
         let path = folder.0.join("model.gguf");
-        let converted = std::process::Command::new(env!("CARGO_BIN_EXE_kaiwu"))
-            .args(["convert", "--quantize", "q8_0", "-m"])
-            .args([folder.0.as_os_str(), "-o".as_ref(), path.as_os_str()])
-            .output()
-            .expect("kaiwu starts");
-        assert!(converted.status.success(), "{}", String::from_utf8_lossy(&converted.stderr));
+        run_with(
+            kaiwu()
+                .args(["convert", "--quantize", "q8_0", "-m"])
+                .arg(&folder.0)
+                .arg("-o")
+                .arg(&path),
+            "",
+        )
+        .ok();
 
         let sound = std::fs::read(&path).unwrap();
         let tensors = Gguf::open(&path).unwrap();
@@ -305,12 +309,7 @@ fn a_gguf_file_is_damaged() {
 fn a_part_of_a_gguf_model_is_damaged() {
     let folder = Folder::of("llama-f32", "parts");
     let whole = folder.0.join("whole.gguf");
-    let converted = std::process::Command::new(env!("CARGO_BIN_EXE_kaiwu"))
-        .args(["convert", "-m"])
-        .args([folder.0.as_os_str(), "-o".as_ref(), whole.as_os_str()])
-        .output()
-        .expect("kaiwu starts");
-    assert!(converted.status.success(), "{}", String::from_utf8_lossy(&converted.stderr));
+    run_with(kaiwu().args(["convert", "-m"]).arg(&folder.0).arg("-o").arg(&whole), "").ok();
     let gguf = Gguf::open(&whole).unwrap();
     let path = |part: usize| folder.0.join(format!("model-{:05}-of-00002.gguf", part + 1));
     let mut sound = vec![];

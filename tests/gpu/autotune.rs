@@ -1,22 +1,16 @@
 //! What `kaiwu autotune` measures and remembers, and when that counts.
 
 use crate::common::TempFile;
+use crate::common::fake::{Fake, strategy};
 use crate::common::program::{kaiwu, run_with};
 use kaiwu::gpu::{
-    Capabilities, Constant, Cost, Device, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs,
-    Operand, Parameter, Quarantine, StorageKind, Strategy, Tensor, Tuned, Tuning, Wrong,
-    fingerprint, names, sizes,
+    Constant, Device, Element, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Quarantine,
+    StorageKind, Strategy, Tensor, Tuned, Tuning, Wrong, fingerprint, names, sizes,
 };
 use kaiwu::workbench::{cases::Case, is_tunable, tune};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// y = 3, on many or few rounds of nothing.
-struct Three {
-    y: Tensor,
-    strategies: &'static [Way],
-}
 
 /// Name, what it writes, and how many rounds it takes for that; the name of a size begins with `+`.
 type Way = (&'static str, &'static str, u32);
@@ -27,53 +21,26 @@ const SOURCE: &str = "fn three() {
     store_y(0u, vec4<f32>(x + {{ VALUE }}));
 }";
 
-impl Three {
-    fn by(&self, size: bool) -> Vec<Strategy> {
-        let ways = self.strategies.iter().filter(|(name, ..)| name.starts_with('+') == size);
-        ways.map(|&(name, value, rounds)| Strategy {
-            name: name.trim_start_matches('+'),
-            entry: "three",
-            source: SOURCE,
-            constants: vec![("VALUE", Constant::Word(value)), ("ROUNDS", Constant::Count(rounds))],
-            needs: Needs::lanes(8),
-            grid: [1, 1, 1],
-        })
-        .collect()
-    }
-}
-
-impl Kernel for Three {
-    fn name(&self) -> &'static str {
-        "three"
-    }
-    fn operands(&self) -> Vec<Operand> {
-        vec![Operand::write("y", &self.y)]
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter::F32("zero", 0.0)]
-    }
-    fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
-        self.by(false)
-    }
-    fn sizes(&self, _: &Capabilities) -> Vec<Strategy> {
-        self.by(true)
-    }
-    fn cost(&self, _: usize) -> Cost {
-        Cost::default()
-    }
-    fn reference(&self, memory: &mut HostMemory) {
-        memory.f32_mut(&self.y).fill(3.0);
-    }
-}
-
 fn open(options: GpuOptions) -> Arc<Gpu> {
     let options = GpuOptions { storage: Some(StorageKind::Buffer), ..options };
     Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn three(gpu: &Arc<Gpu>, strategies: &'static [Way]) -> Three {
+/// y = 3, on many or few rounds of nothing.
+fn three(gpu: &Arc<Gpu>, ways: &[Way]) -> Fake {
     let y = Tensor::zeros(&Device::Gpu(Arc::clone(gpu)), "y", &[4], Element::F32).unwrap();
-    Three { y, strategies }
+    let strategy = |&(name, value, rounds): &Way| Strategy {
+        name: name.trim_start_matches('+'),
+        constants: vec![("VALUE", Constant::Word(value)), ("ROUNDS", Constant::Count(rounds))],
+        ..strategy("three", SOURCE)
+    };
+    let (sizes, ways): (Vec<&Way>, Vec<&Way>) =
+        ways.iter().partition(|(name, ..)| name.starts_with('+'));
+    Fake::new("three", vec![Operand::write("y", &y)])
+        .with_parameters(vec![Parameter::F32("zero", 0.0)])
+        .with_strategies(ways.into_iter().map(strategy).collect())
+        .with_sizes(sizes.into_iter().map(strategy).collect())
+        .with_reference(move |memory| memory.f32_mut(&y).fill(3.0))
 }
 
 const SLOW: u32 = 3_000_000;

@@ -2,57 +2,32 @@
 //! binding.
 
 use crate::common::cases::can_store;
+use crate::common::fake::{Fake, strategy};
+use crate::common::open;
 use kaiwu::Error;
+use kaiwu::error::Remedy;
 use kaiwu::format::{DType, blocks};
 use kaiwu::gpu::{
-    Capabilities, Cost, Device, Element, Gpu, GpuOptions, HostMemory, Kernel, Needs, Operand,
-    Parameter, Program, Recording, StorageKind, Strategy, Tensor, TensorSpec,
+    Device, Element, Gpu, GpuOptions, Needs, Operand, Program, Recording, StorageKind, Strategy,
+    Tensor, TensorSpec,
 };
 use kaiwu::kernels::{Embed, Input, Matmul, Matrix, OwnedRows};
 use kaiwu::workbench::Numbers;
 use std::sync::Arc;
 
-fn open(options: GpuOptions) -> Arc<Gpu> {
-    Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
-}
-
 /// A kernel whose shader is whatever a test says.
-struct Written {
-    y: Tensor,
-    source: &'static str,
-    lanes: u32,
-    grid: [u32; 3],
-}
-
-impl Kernel for Written {
-    fn name(&self) -> &'static str {
-        "written"
-    }
-    fn operands(&self) -> Vec<Operand> {
-        vec![Operand::write("y", &self.y)]
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter::U32("count", 1)]
-    }
-    fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
-        vec![Strategy {
-            name: "written",
-            entry: "written",
-            source: self.source,
-            constants: vec![],
-            needs: Needs::lanes(self.lanes),
-            grid: self.grid,
-        }]
-    }
-    fn cost(&self, _: usize) -> Cost {
-        Cost::default()
-    }
-    fn reference(&self, _: &mut HostMemory) {}
+fn written(y: &Tensor, source: &'static str, lanes: u32, grid: [u32; 3]) -> Fake {
+    let needs = Needs::lanes(lanes);
+    Fake::new("written", vec![Operand::write("y", y)]).with_strategies(vec![Strategy {
+        needs,
+        grid,
+        ..strategy("written", source)
+    }])
 }
 
 #[test]
 fn a_kernel_that_does_not_compile_is_named() {
-    let gpu = open(GpuOptions { storage: Some(StorageKind::Buffer), ..GpuOptions::default() });
+    let gpu = open(&GpuOptions { storage: Some(StorageKind::Buffer), ..GpuOptions::default() });
     let rows = [
         ("no entry point", "fn other() {}"),
         ("unknown function", "fn written() { store_z(0u, vec4<f32>()); }"),
@@ -68,7 +43,7 @@ fn a_kernel_that_does_not_compile_is_named() {
             .make(&gpu)
             .unwrap();
         let mut recording = Recording::default();
-        recording.push("test", Written { y, source, lanes, grid: [1, 1, 1] });
+        recording.push("test", written(&y, source, lanes, [1, 1, 1]));
         match Program::compile(&gpu, &recording).err() {
             Some(Error::Kernel { kernel, .. }) => {
                 assert!(kernel.contains("written"), "{what}: named {kernel}")
@@ -81,7 +56,7 @@ fn a_kernel_that_does_not_compile_is_named() {
 
 #[test]
 fn a_grid_beyond_what_every_adapter_takes_is_named() {
-    let gpu = open(GpuOptions { storage: Some(StorageKind::Buffer), ..GpuOptions::default() });
+    let gpu = open(&GpuOptions { storage: Some(StorageKind::Buffer), ..GpuOptions::default() });
     let source = "fn written() { store_y(0u, vec4<f32>()); }";
     for (grid, fits) in [([65_535, 1, 1], true), ([1, 65_536, 1], false), ([1, 1, 1 << 17], false)]
     {
@@ -90,7 +65,7 @@ fn a_grid_beyond_what_every_adapter_takes_is_named() {
             .make(&gpu)
             .unwrap();
         let mut recording = Recording::default();
-        recording.push("test", Written { y, source, lanes: 1, grid });
+        recording.push("test", written(&y, source, 1, grid));
         let message = Program::compile(&gpu, &recording).err().map(|error| error.to_string());
         assert_eq!(message.is_none(), fits, "{grid:?}: {message:?}");
         assert!(message.is_none_or(|text| text.contains("written") && text.contains("65535")));
@@ -100,12 +75,13 @@ fn a_grid_beyond_what_every_adapter_takes_is_named() {
 #[test]
 fn errors_say_what_to_do() {
     let unknown = GpuOptions { adapter: Some("no such adapter".into()), ..GpuOptions::default() };
-    let message = Gpu::open(&unknown).err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(message.contains("no such adapter") && message.contains("kaiwu devices"), "{message}");
+    let error = Gpu::open(&unknown).err().expect("there is no such adapter");
+    assert!(error.to_string().contains("no such adapter"), "{error}");
+    assert_eq!(error.remedy(), Some(Remedy::ListAdapters), "{error}");
 
     let storage = Some(StorageKind::Buffer);
     let gpu =
-        open(GpuOptions { storage, max_binding_bytes: Some(1 << 16), ..GpuOptions::default() });
+        open(&GpuOptions { storage, max_binding_bytes: Some(1 << 16), ..GpuOptions::default() });
     let device = Device::Gpu(gpu);
     let message = Tensor::zeros(&device, "big", &[1 << 15], Element::F32)
         .err()
@@ -128,7 +104,7 @@ fn matrices_beyond_the_binding_limit_are_split_by_rows() {
     {
         let mut results = vec![];
         for limit in [None, Some(1 << 16)] {
-            let gpu = open(GpuOptions {
+            let gpu = open(&GpuOptions {
                 storage: Some(storage),
                 max_binding_bytes: limit,
                 ..GpuOptions::default()
@@ -167,7 +143,7 @@ fn parts_of_a_tensor_that_grows_stay_whole() {
         [(StorageKind::Buffer, false), (StorageKind::Texture, true), (StorageKind::Texture, false)]
     {
         let gpu =
-            open(GpuOptions { storage: Some(storage), without_aliases, ..GpuOptions::default() });
+            open(&GpuOptions { storage: Some(storage), without_aliases, ..GpuOptions::default() });
         let device = Device::Gpu(gpu.clone());
         for (parts, part, room) in
             [(3, 320, 1600), (2, 1500, 2049), (5, 1, 3), (2, 3072, 4096), (4, 700, 700)]

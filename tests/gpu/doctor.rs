@@ -1,11 +1,11 @@
 //! Strategies that are wrong: found, remembered, and not used again.
 
 use crate::common;
+use crate::common::fake::{Fake, strategy};
 use crate::common::{Folder, TempFile, cases::table};
 use kaiwu::gpu::{
-    AdapterReport, Capabilities, Constant, Cost, Device, Element, Gpu, GpuOptions, HostMemory,
-    Kernel, Operand, Parameter, Program, Quarantine, Quarantined, Recording, StorageKind, Strategy,
-    Tensor, Wrong, fingerprint,
+    Constant, Device, Element, Gpu, GpuOptions, HostMemory, Kernel, Operand, Program, Quarantine,
+    Quarantined, Recording, StorageKind, Strategy, Tensor, Wrong, fingerprint,
 };
 use kaiwu::workbench::{
     BenchShape, Bounds, DoctorJournal, Roofs, Stopwatch, StrategyReport, cases::Case, examine,
@@ -14,43 +14,7 @@ use kaiwu::workbench::{
 use std::path::Path;
 use std::sync::Arc;
 
-/// y = 3, if a strategy is right.
-struct Three {
-    y: Tensor,
-    /// Name and what it writes, or what does not compile.
-    strategies: &'static [(&'static str, &'static str)],
-}
-
 const SOURCE: &str = "fn three() { store_y(0u, vec4<f32>({{ VALUE }})); }";
-
-impl Kernel for Three {
-    fn name(&self) -> &'static str {
-        "three"
-    }
-    fn operands(&self) -> Vec<Operand> {
-        vec![Operand::write("y", &self.y)]
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        vec![Parameter::U32("unused", 0)]
-    }
-    fn strategies(&self, _: &Capabilities) -> Vec<Strategy> {
-        let strategy = |&(name, value)| Strategy {
-            name,
-            entry: "three",
-            source: SOURCE,
-            constants: vec![("VALUE", Constant::Word(value))],
-            needs: kaiwu::gpu::Needs::lanes(8),
-            grid: [1, 1, 1],
-        };
-        self.strategies.iter().map(strategy).collect()
-    }
-    fn cost(&self, _: usize) -> Cost {
-        Cost::default()
-    }
-    fn reference(&self, memory: &mut HostMemory) {
-        memory.f32_mut(&self.y).fill(3.0);
-    }
-}
 
 fn open(quarantine: Option<&Path>) -> Arc<Gpu> {
     let quarantine = quarantine.map(Path::to_owned);
@@ -59,14 +23,22 @@ fn open(quarantine: Option<&Path>) -> Arc<Gpu> {
     Gpu::open(&options).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn three(gpu: &Arc<Gpu>, strategies: &'static [(&'static str, &'static str)]) -> Three {
+/// y = 3, if a strategy is right: their names, and what they write, or what does not compile.
+fn three(gpu: &Arc<Gpu>, strategies: &[(&'static str, &'static str)]) -> Fake {
     let y = Tensor::zeros(&Device::Gpu(Arc::clone(gpu)), "y", &[4], Element::F32).unwrap();
-    Three { y, strategies }
+    let strategy = |&(name, value)| Strategy {
+        name,
+        constants: vec![("VALUE", Constant::Word(value))],
+        ..strategy("three", SOURCE)
+    };
+    Fake::new("three", vec![Operand::write("y", &y)])
+        .with_strategies(strategies.iter().map(strategy).collect())
+        .with_reference(move |memory| memory.f32_mut(&y).fill(3.0))
 }
 
 /// The strategy taken, and what it computed.
-fn taken(gpu: &Arc<Gpu>, kernel: Three) -> kaiwu::Result<(&'static str, f32)> {
-    let y = kernel.y.clone();
+fn taken(gpu: &Arc<Gpu>, kernel: Fake) -> kaiwu::Result<(&'static str, f32)> {
+    let y = kernel.operands()[0].tensor.clone().expect("it is there");
     let mut recording = Recording::default();
     recording.push("three", kernel);
     let program = Program::compile(gpu, &recording)?;
@@ -144,7 +116,7 @@ fn wrong_strategies_are_found_remembered_and_skipped() {
                 assert!((value - 3.0).abs() < 1e-3);
             }
             (Err(error), None) => {
-                assert!(error.to_string().contains("--ignore-quarantine"), "{error}")
+                assert!(matches!(error, kaiwu::Error::Quarantined { .. }), "{error}")
             }
             (found, expected) => panic!("{found:?}, not {expected:?}"),
         }
@@ -291,39 +263,6 @@ fn only_what_was_examined_is_forgotten() {
     }
 }
 
-/// A kernel that looks into the quarantine when its reference runs, which is while it is being
-/// checked.
-struct Looking {
-    three: Three,
-    file: std::path::PathBuf,
-    adapter: AdapterReport,
-    seen: Arc<std::sync::Mutex<Vec<Vec<String>>>>,
-}
-
-impl Kernel for Looking {
-    fn name(&self) -> &'static str {
-        "three"
-    }
-    fn operands(&self) -> Vec<Operand> {
-        self.three.operands()
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        self.three.parameters()
-    }
-    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        self.three.strategies(can)
-    }
-    fn cost(&self, _: usize) -> Cost {
-        Cost::default()
-    }
-    fn reference(&self, memory: &mut HostMemory) {
-        let quarantine = Quarantine::read(&self.file).unwrap();
-        let entries = quarantine.of(&self.adapter).map(|entry| entry.strategy.clone()).collect();
-        self.seen.lock().unwrap().push(entries);
-        self.three.reference(memory);
-    }
-}
-
 /// What loses the device or hangs is in the file before it runs, beside what was found wrong until
 /// then.
 #[test]
@@ -336,8 +275,15 @@ fn a_strategy_is_suspect_while_it_runs() {
         let mut table = table(StorageKind::Buffer);
         table.gpu = Arc::clone(&gpu);
         table.cases.clear();
-        let (adapter, three) = (gpu.report().clone(), three(&gpu, strategies));
-        let kernel = Looking { three, file: file.0.clone(), adapter, seen: Arc::clone(&seen) };
+        // Its reference runs while a strategy is being checked.
+        let (adapter, path, found) = (gpu.report().clone(), file.0.clone(), Arc::clone(&seen));
+        let three: Arc<dyn Kernel> = Arc::new(three(&gpu, strategies));
+        let kernel = Fake::like(&three).with_reference(move |memory| {
+            let quarantine = Quarantine::read(&path).unwrap();
+            let entries = quarantine.of(&adapter).map(|entry| entry.strategy.clone()).collect();
+            found.lock().unwrap().push(entries);
+            three.reference(memory);
+        });
         let (what, memory) = ("one row".into(), HostMemory::default());
         table.cases.push(Case { what, kernel: Arc::new(kernel), memory });
         let journal = DoctorJournal::open(&file.0, gpu.report()).unwrap();
@@ -345,7 +291,7 @@ fn a_strategy_is_suspect_while_it_runs() {
         examine(&mut table, &bounds, |_| ()).unwrap();
         journal.close();
         assert!(journal.is_kept());
-        std::mem::take(&mut *seen.lock().unwrap())
+        std::mem::take::<Vec<Vec<String>>>(&mut *seen.lock().unwrap())
     };
     let found = examine_with(&[("wrong", "2.9"), ("right", "3.0"), ("also", "3.0")]);
     assert_eq!(found, [vec!["wrong"], vec!["wrong", "right"], vec!["wrong", "also"]]);

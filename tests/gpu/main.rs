@@ -7,5 +7,6 @@ mod autotune;
 mod chains;
 mod device;
 mod doctor;
+mod isolation;
 mod memory;
 mod user_shaders;

@@ -2,25 +2,16 @@
 //! figures.
 
 use crate::common;
+use crate::common::program::run;
 use kaiwu::format::{Lora, Quantization, Source};
 use kaiwu::gpu::{Device, Gpu, GpuOptions, free_in_groups};
 use kaiwu::kernels::CacheType;
 use kaiwu::model::{Footprint, Runner, SessionOptions, Weights};
 use std::path::Path;
-use std::process::{Command, Output};
 use std::sync::Arc;
 
 fn tiny(name: &str) -> Source {
     Source::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny").join(name)).unwrap()
-}
-
-fn kaiwu(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
-    command
-        .args(arguments)
-        .env("KAIWU_MODEL", common::default_model())
-        .output()
-        .expect("kaiwu starts")
 }
 
 #[test]
@@ -66,11 +57,11 @@ fn what_cannot_fit_is_refused_with_the_figures() {
             "--ids",
             "504,3575",
         ];
-        let output = kaiwu(&arguments);
-        let message = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.success(), !refused, "{arguments:?}: {message}");
+        let output = run(&arguments);
+        let message = output.err;
+        assert_eq!(output.code == 0, !refused, "{arguments:?}: {message}");
         if refused {
-            assert_eq!(output.status.code(), Some(1));
+            assert_eq!(output.code, 1);
             for part in [
                 "weights (",
                 "cache of 8192 tokens (",
@@ -80,7 +71,7 @@ fn what_cannot_fit_is_refused_with_the_figures() {
             ] {
                 assert!(message.contains(part), "{part} is not in {message}");
             }
-            assert!(output.stdout.is_empty());
+            assert!(output.out.is_empty());
         }
     }
 }
@@ -115,11 +106,7 @@ fn a_cache_that_grows_beyond_it_is_refused() {
 #[test]
 fn inspect_and_explain_say_the_same() {
     let model = common::default_model();
-    let json = |arguments: &[&str]| -> serde_json::Value {
-        let output = kaiwu(arguments);
-        serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
-    };
+    let json = |arguments: &[&str]| -> serde_json::Value { run(arguments).json() };
     for cache in ["f16", "f32", "q8_0"] {
         let inspected = json(&["inspect", model.to_str().unwrap(), "--cache", cache, "--json"]);
         let explained = json(&["explain", "--host", "--cache", cache, "--json"]);
@@ -150,16 +137,16 @@ fn what_a_command_needs_is_reckoned_with() {
         (&["compare", "-m", model, "-m", model, long], &["cache of 512 tokens", "results ("]),
     ];
     for (arguments, parts) in rows {
-        let refused = kaiwu(&[arguments, &["--memory", &little]].concat());
-        let message = String::from_utf8(refused.stderr).unwrap();
-        assert_eq!(refused.status.code(), Some(1), "{:?}: {message}", &arguments[..2]);
+        let refused = run(&[arguments, &["--memory", &little]].concat());
+        let message = refused.err;
+        assert_eq!(refused.code, 1, "{:?}: {message}", &arguments[..2]);
         for part in parts.iter().chain(&["weights (", &format!("has {little}.0 MiB")[..]]) {
             assert!(message.contains(part), "{:?}: {part} is not in {message}", &arguments[..2]);
         }
     }
     for arguments in [&["explain"][..], &["tune", "-m", model]] {
-        let refused = kaiwu(&[arguments, &["--memory", "90"]].concat());
-        let message = String::from_utf8(refused.stderr).unwrap();
+        let refused = run(&[arguments, &["--memory", "90"]].concat());
+        let message = refused.err;
         assert!(
             message.contains("weights (") && message.contains("has 90.0 MiB"),
             "{arguments:?}: {message}"
@@ -186,8 +173,7 @@ fn adapters_are_reckoned_with() {
         assert!(adapted.activation_bytes > plain.activation_bytes);
     }
     let inspect = |more: &[&str]| -> serde_json::Value {
-        let output = kaiwu(&[&["inspect", "tests/data/tiny/llama-f32", "--json"], more].concat());
-        serde_json::from_slice(&output.stdout).unwrap()
+        run(&[&["inspect", "tests/data/tiny/llama-f32", "--json"], more].concat()).json()
     };
     let weights = |more: &[&str]| inspect(more)["device"]["weights_bytes"].as_u64().unwrap();
     assert!(weights(&["--lora", "tests/data/lora/llama-large"]) > weights(&[]));
@@ -221,13 +207,12 @@ fn what_is_accepted_can_grow_to_its_context() {
 
     // A conversation of the program's, in memory that holds one full cache and no more.
     let model = common::default_model();
-    let json = kaiwu(&["inspect", model.to_str().unwrap(), "--context", "2048", "--json"]).stdout;
-    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let json = run(&["inspect", model.to_str().unwrap(), "--context", "2048", "--json"]).json();
     let enough = (json["device"]["total_bytes"].as_u64().unwrap() >> 20) + 1;
     let prompt = "one two three ".repeat(450);
     let memory = enough.to_string();
-    let output = kaiwu(&["logits", "--context", "2048", "--memory", &memory, &prompt]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = run(&["logits", "--context", "2048", "--memory", &memory, &prompt]);
+    assert_eq!(output.code, 0, "{}", output.err);
 }
 
 /// Weights, gradients and moments, and the next of weights and moments where they are not written
@@ -240,9 +225,7 @@ fn what_training_takes_is_worked_out_and_refused() {
         folder.write("examples.jsonl", "{\"prompt\": \"one\", \"response\": \"two three\"}\n");
     let train = |more: &[&str]| {
         let [data, out] = [&data, &out].map(|path| path.to_str().unwrap());
-        kaiwu(
-            &[&["train", "-m", model, "--data", data, "--out", out, "--steps", "1"], more].concat(),
-        )
+        run(&[&["train", "-m", model, "--data", data, "--out", out, "--steps", "1"], more].concat())
     };
     // 187 840 parameters are 0.7 MiB in f32, 3 MiB four times and 5 seven times over; activations
     // come on top.
@@ -250,15 +233,15 @@ fn what_training_takes_is_worked_out_and_refused() {
         [("3", &[][..], "--lora, a smaller"), ("1", &["--lora", "4"], "a smaller")]
     {
         let refused = train(&[&["--memory", memory], more].concat());
-        let message = String::from_utf8(refused.stderr).unwrap();
-        assert_eq!(refused.status.code(), Some(1), "{message}");
+        let message = refused.err;
+        assert_eq!(refused.code, 1, "{message}");
         for part in ["the weights", "moments and activations", &format!("{memory}.0 MiB"), advice] {
             assert!(message.contains(part), "{part} is not in {message}");
         }
         assert!(!out.exists());
     }
     let fits = train(&["--memory", "8"]);
-    assert!(fits.status.success(), "{}", String::from_utf8_lossy(&fits.stderr));
+    assert_eq!(fits.code, 0, "{}", fits.err);
 }
 
 /// Files below a made-up root.

@@ -114,7 +114,7 @@ fn what_cannot_be_bound_is_said() {
     for (text, entry, message) in [
         ("fn f() {".to_owned(), None, "the shader is refused"),
         ("fn f() {}".to_owned(), None, "no compute entry point"),
-        (two.to_owned(), None, "--entry a or --entry b"),
+        (two.to_owned(), None, "there are several entry points: a, b"),
         (two.to_owned(), Some("c"), "no compute entry point \"c\""),
         (
             with("var<push_constant> n: f32;", "y[0] = n;"),
@@ -143,7 +143,7 @@ fn what_cannot_be_bound_is_said() {
                 "y[0] = f32(N + LANES + M);",
             ),
             None,
-            "no default: N, LANES (@id(7)); give each one, such as --set N=64",
+            "no default: N, LANES (@id(7))",
         ),
     ] {
         let error = reflect(&text, entry, &[]).unwrap_err().to_string();

@@ -34,7 +34,7 @@ impl Filter for TopNSigma {
         if self.0 > 0.0 {
             return Ok(());
         }
-        Err(Error::Usage(format!("top_n_sigma is {}, it must be positive", self.0)))
+        Err(Error::setting("top_n_sigma", format!("is {}, it must be positive", self.0)))
     }
 }
 

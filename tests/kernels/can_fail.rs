@@ -2,50 +2,12 @@
 
 use crate::common;
 use crate::common::cases::table;
+use crate::common::fake::Fake;
 use crate::common::portable::Portable;
-use kaiwu::gpu::{
-    Capabilities, Cost, Gpu, HostMemory, Kernel, Needs, Operand, Parameter, StorageKind, Strategy,
-    Tolerance, render,
-};
+use kaiwu::gpu::{Gpu, Kernel, Needs, StorageKind, Strategy, Tensor, render};
 use kaiwu::kernels;
 use kaiwu::workbench::{cases::Case, check_case};
 use std::sync::{Arc, Mutex};
-
-/// A kernel with something changed.
-struct Spoilt {
-    kernel: Arc<dyn Kernel>,
-    /// Changes each strategy.
-    strategy: fn(Strategy) -> Strategy,
-    /// Changes what the reference wrote.
-    reference: fn(&mut [f32]),
-}
-
-impl Kernel for Spoilt {
-    fn name(&self) -> &'static str {
-        self.kernel.name()
-    }
-    fn operands(&self) -> Vec<Operand> {
-        self.kernel.operands()
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        self.kernel.parameters()
-    }
-    fn strategies(&self, can: &Capabilities) -> Vec<Strategy> {
-        self.kernel.strategies(can).into_iter().map(self.strategy).collect()
-    }
-    fn cost(&self, context: usize) -> Cost {
-        self.kernel.cost(context)
-    }
-    fn reference(&self, memory: &mut HostMemory) {
-        self.kernel.reference(memory);
-        let y =
-            self.operands().into_iter().find(|operand| operand.name == "y").and_then(|y| y.tensor);
-        (self.reference)(memory.f32_mut(&y.expect("these kernels write y")));
-    }
-    fn tolerance(&self) -> Tolerance {
-        self.kernel.tolerance()
-    }
-}
 
 /// The text of a shader with `from` replaced, kept for as long as the program runs: strategies hold
 /// static texts.
@@ -62,6 +24,11 @@ fn replaced(strategy: Strategy, from: &str, to: &str) -> Strategy {
     Strategy { source: kept, ..strategy }
 }
 
+fn operand(kernel: &dyn Kernel, name: &str) -> Tensor {
+    let found = kernel.operands().into_iter().find(|operand| operand.name == name);
+    found.and_then(|operand| operand.tensor).expect("the kernel has this operand")
+}
+
 /// What the check says of the first row of `kernel`, spoilt.
 fn found(
     kernel: &str,
@@ -72,7 +39,11 @@ fn found(
     let cases = std::mem::take(&mut table.cases);
     let gpu: &Gpu = &table.gpu;
     let case = cases.into_iter().find(|case| case.kernel.name() == kernel).unwrap();
-    let spoilt = Spoilt { kernel: case.kernel, strategy, reference };
+    let (whole, y) = (Arc::clone(&case.kernel), operand(&*case.kernel, "y"));
+    let spoilt = Fake::like(&case.kernel).with_change(strategy).with_reference(move |memory| {
+        whole.reference(memory);
+        reference(memory.f32_mut(&y));
+    });
     let mut case = Case { kernel: Arc::new(spoilt), ..case };
     match check_case(gpu, &mut case, 0) {
         Ok(comparison) => comparison.divergence.map(|wrong| wrong.to_string()),
@@ -141,13 +112,14 @@ fn a_strategy_over_its_limits_is_found() {
         (used.breaches(), (lanes, bytes) == (strategy.needs.lanes, strategy.needs.workgroup_bytes))
     };
     assert_eq!(looked_at(&strategy()), (vec![], true));
-    // More than WebGPU's default limits.
-    let needs = Needs { lanes: 512, ..strategy().needs };
-    let large = Strategy { needs, ..strategy() };
+    // More than WebGPU's default limits, in lanes and in workgroup memory.
+    let large = Strategy { needs: Needs { lanes: 512, ..strategy().needs }, ..strategy() };
     assert_eq!(looked_at(&large), (vec!["workgroups of 512 x 1 x 1 lanes".to_owned()], true));
-    // More, or less, workgroup memory than it says itself.
-    let large = replaced(strategy(), "const LANES: u32 = 64u;", "const LANES: u32 = 128u;");
-    assert!(!looked_at(&large).1);
-    let modest = Strategy { needs: Needs::lanes(64), ..strategy() };
-    assert!(!looked_at(&modest).1);
+    let large = replaced(strategy(), "const LANES: u32 = 64u;", "const LANES: u32 = 4096u;");
+    assert_eq!(looked_at(&large), (vec!["32768 bytes of workgroup memory".to_owned()], false));
+    // More, or less, workgroup memory than it says itself; the lanes are those it says.
+    for bytes in [0, 64 * 4, 64 * 16] {
+        let other = Needs { workgroup_bytes: bytes, ..strategy().needs };
+        assert_eq!(looked_at(&Strategy { needs: other, ..strategy() }), (vec![], false));
+    }
 }

@@ -4,12 +4,12 @@
 use crate::common;
 use crate::common::program::{kaiwu, run_with};
 use crate::common::share;
+use crate::common::tiny;
 use kaiwu::format::Source;
 use kaiwu::gpu::{Device, Gpu, GpuOptions, StorageKind};
 use kaiwu::model::{Runner, SessionOptions, Weights};
 use kaiwu::text::{ChatTemplate, Message, TextStream, Tokenizer};
 use safetensors::SafeTensors;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Every checkpoint.
@@ -38,10 +38,6 @@ const CHECKPOINTS: [&str; 18] = [
 /// Tokens computed at once: all, an awkward number, and one.
 const CHUNKS: [usize; 3] = [64, 7, 1];
 
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny").join(name)
-}
-
 /// What the reference gives for a checkpoint.
 struct Expected {
     input: Vec<u32>,
@@ -51,7 +47,7 @@ struct Expected {
 }
 
 fn expected(name: &str) -> Expected {
-    let bytes = std::fs::read(folder(name).join("expected.safetensors")).unwrap();
+    let bytes = std::fs::read(tiny(name).join("expected.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let words = |name: &str| -> Vec<u32> {
         bytemuck::pod_collect_to_vec(tensors.tensor(name).unwrap().data())
@@ -76,7 +72,7 @@ fn worst(runner: &mut Runner, expected: &Expected) -> f32 {
 }
 
 fn check(name: &str, what: &str, device: &Device) -> Vec<String> {
-    let source = Source::open(&folder(name)).unwrap_or_else(|error| panic!("{error}"));
+    let source = Source::open(&tiny(name)).unwrap_or_else(|error| panic!("{error}"));
     let model =
         Arc::new(Weights::load(device, &source, |_| ()).unwrap_or_else(|error| panic!("{error}")));
     let expected = expected(name);
@@ -140,7 +136,7 @@ fn logits_and_greedy_ids_through_the_references_are_the_references() {
 #[test]
 fn long_rope_turns_by_the_context() {
     let name = "phi3-long-short";
-    let bytes = std::fs::read(folder(name).join("expected.safetensors")).unwrap();
+    let bytes = std::fs::read(tiny(name).join("expected.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let short: Vec<f32> =
         bytemuck::pod_collect_to_vec(tensors.tensor("logits_short").unwrap().data());
@@ -151,7 +147,7 @@ fn long_rope_turns_by_the_context() {
         greedy: vec![],
     };
     let (beginning, short) = (beginning(&long.logits[..short.len()]), beginning(&short));
-    let source = Source::open(&folder(name)).unwrap();
+    let source = Source::open(&tiny(name)).unwrap();
     for device in [Device::Reference, device(&GpuOptions::default())] {
         let model = Arc::new(Weights::load(&device, &source, |_| ()).unwrap());
         let runner = |context, chunk| {
@@ -194,12 +190,12 @@ fn long_rope_turns_by_what_a_command_needs() {
     let made = common::Folder::new("tiny-long-rope");
     let name = "phi3-long-short";
     for file in ["config.json", "model.safetensors"] {
-        std::fs::copy(folder(name).join(file), made.0.join(file)).unwrap();
+        std::fs::copy(tiny(name).join(file), made.0.join(file)).unwrap();
     }
     let bytes = r#"{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}, "decoder": {"type": "ByteLevel",
         "add_prefix_space": false, "trim_offsets": false, "use_regex": false}}"#;
     std::fs::write(made.0.join("tokenizer.json"), bytes).unwrap();
-    let expected = std::fs::read(folder(name).join("expected.safetensors")).unwrap();
+    let expected = std::fs::read(tiny(name).join("expected.safetensors")).unwrap();
     let tensors = SafeTensors::deserialize(&expected).unwrap();
     let highest = |tensor: &str, token: usize| {
         let logits: Vec<f32> = bytemuck::pod_collect_to_vec(tensors.tensor(tensor).unwrap().data());
@@ -230,7 +226,7 @@ fn long_rope_turns_by_what_a_command_needs() {
 
 #[test]
 fn tokenizers_of_folders_read_and_write_text() {
-    let source = Source::open(&folder("llama-f32")).unwrap();
+    let source = Source::open(&tiny("llama-f32")).unwrap();
     let tokenizer = Tokenizer::from_source(&source).unwrap();
     assert_eq!(
         (tokenizer.bos(), tokenizer.eos(), tokenizer.end_of_turn()),
@@ -240,7 +236,7 @@ fn tokenizers_of_folders_read_and_write_text() {
     let ids = tokenizer.encode(text, true).unwrap();
     // The library's own reading of the same file.
     let library =
-        tokenizers::Tokenizer::from_file(folder("llama-f32").join("tokenizer.json")).unwrap();
+        tokenizers::Tokenizer::from_file(tiny("llama-f32").join("tokenizer.json")).unwrap();
     assert_eq!(ids, library.encode(text, true).unwrap().get_ids());
     assert_eq!(ids.last(), Some(&2));
     assert!(!tokenizer.encode_plain(text).unwrap().contains(&2));

@@ -210,7 +210,7 @@ fn an_error_of_the_reader_comes_back_and_what_does_not_fit_is_refused() {
     let mut generator = generator(fixture);
     let prompt = fixture.tokenizer.encode("The capital of France is", true).unwrap();
     let failing = generator.answer(&prompt, &options(5), |event| match event {
-        Event::Text(_) => Err(kaiwu::Error::Text("enough".into())),
+        Event::Text(_) => Err(kaiwu::Error::caller("enough")),
         Event::Prompt { .. } | Event::Token { .. } => Ok(()),
     });
     assert_eq!(failing.unwrap_err().to_string(), "enough");

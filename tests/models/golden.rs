@@ -1,11 +1,13 @@
 //! The model against reference results: see `tests/data/README.md`.
 
 use crate::common;
+use crate::common::fake::Fake;
 use crate::common::loaded::fixture;
+use crate::common::{ids, log_sum_exp};
 use kaiwu::format::Gguf;
 use kaiwu::gpu::{
-    Capabilities, Cost, Device, Gpu, GpuOptions, HostMemory, Kernel, Operand, Parameter, Program,
-    Recording, StorageKind, Strategy, Tolerance, first_divergence,
+    Device, Gpu, GpuOptions, HostMemory, Kernel, Parameter, Program, Recording, StorageKind,
+    first_divergence,
 };
 use kaiwu::model::{LogitsMode, Runner, Weights};
 use kaiwu::text::{ChatTemplate, Message};
@@ -18,15 +20,6 @@ const GAP: f64 = 0.05;
 /// How far a logit may be from the reference.
 const LOGIT: f64 = 0.02;
 
-fn ids(value: &Value) -> Vec<u32> {
-    value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
-}
-
-fn logsumexp(logits: &[f32]) -> f64 {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    f64::from(most) + logits.iter().map(|&x| f64::from(x - most).exp()).sum::<f64>().ln()
-}
-
 /// What parts the logits from a prompt's reference by more than `LOGIT`.
 fn differences(logits: &[f32], prompt: &Value) -> Vec<String> {
     let named = ids(&prompt["top_ids"]).into_iter().zip(prompt["top_logits"].as_array().unwrap());
@@ -35,7 +28,7 @@ fn differences(logits: &[f32], prompt: &Value) -> Vec<String> {
             (format!("logit {id}"), logits[id as usize].into(), logit.as_f64().unwrap())
         })
         .collect();
-    all.push(("logsumexp".into(), logsumexp(logits), prompt["logsumexp"].as_f64().unwrap()));
+    all.push(("logsumexp".into(), log_sum_exp(logits), prompt["logsumexp"].as_f64().unwrap()));
     let worst = all
         .iter()
         .map(|(_, found, expected): &(_, f64, _)| (found - expected).abs())
@@ -85,7 +78,7 @@ fn likelihoods(mut runner: Runner, golden: &Value) -> (f64, f64) {
     let mut total = 0.0;
     let each = |token: usize, logits: &[f32]| {
         if let Some(&next) = input.get(token + 1) {
-            total += logsumexp(logits) - f64::from(logits[next as usize]);
+            total += log_sum_exp(logits) - f64::from(logits[next as usize]);
         }
         Ok(())
     };
@@ -261,39 +254,14 @@ fn the_chat_template_writes_the_references_prompt() {
 }
 
 /// A kernel whose device sees another float than its reference does; `None` leaves it whole.
-struct Broken {
-    whole: Arc<dyn Kernel>,
-    parameter: Option<(&'static str, f32)>,
-}
-
-impl Kernel for Broken {
-    fn name(&self) -> &'static str {
-        self.whole.name()
-    }
-    fn operands(&self) -> Vec<Operand> {
-        self.whole.operands()
-    }
-    fn parameters(&self) -> Vec<Parameter> {
-        let wrong = |parameter| match (parameter, self.parameter) {
-            (Parameter::F32(name, _), Some((broken, value))) if name == broken => {
-                Parameter::F32(name, value)
-            }
-            _ => parameter,
-        };
-        self.whole.parameters().into_iter().map(wrong).collect()
-    }
-    fn strategies(&self, capabilities: &Capabilities) -> Vec<Strategy> {
-        self.whole.strategies(capabilities)
-    }
-    fn cost(&self, context: usize) -> Cost {
-        self.whole.cost(context)
-    }
-    fn reference(&self, memory: &mut HostMemory) {
-        self.whole.reference(memory);
-    }
-    fn tolerance(&self) -> Tolerance {
-        self.whole.tolerance()
-    }
+fn with_float(whole: &Arc<dyn Kernel>, float: Option<(&str, f32)>) -> Fake {
+    let wrong = |parameter| match (parameter, float) {
+        (Parameter::F32(name, _), Some((broken, value))) if name == broken => {
+            Parameter::F32(name, value)
+        }
+        _ => parameter,
+    };
+    Fake::like(whole).with_parameters(whole.parameters().into_iter().map(wrong).collect())
 }
 
 #[test]
@@ -318,7 +286,7 @@ fn first_divergence_names_the_kernel_broken_on_purpose() {
                 tensor.write(&fixture.gpu, 0, bytemuck::cast_slice(&padded));
                 memory.u32_mut(&tensor)[..words.len()].copy_from_slice(words);
             }
-            copy.push(&entry.label, Broken { whole: Arc::clone(&entry.kernel), parameter });
+            copy.push(&entry.label, with_float(&entry.kernel, parameter));
         }
         first_divergence(&fixture.gpu, &copy, &mut memory).unwrap().map(|found| found.label)
     };

@@ -2,6 +2,7 @@
 //! `tests/data/README.md`.
 
 use crate::common;
+use crate::common::program::{kaiwu, run, run_with};
 use crate::common::{Folder, TempFile, share};
 use kaiwu::format::{DType, Lora, Source};
 use kaiwu::gpu::{Device, Gpu, GpuOptions, StorageKind};
@@ -10,7 +11,6 @@ use kaiwu::model::{Runner, SessionOptions, Weights};
 use safetensors::SafeTensors;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 /// Checkpoint, adapters with their scales, and which of the last one's expected tensors.
@@ -130,10 +130,10 @@ fn logits_on_gguf_files_are_pefts() {
         }
         let file = folder.0.join(format!("{checkpoint}.gguf"));
         if !file.exists() {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
+            let mut command = kaiwu();
             command.arg("convert").arg("--no-tokenizer").arg("-m").arg(data("tiny", checkpoint));
-            let output = command.arg("-o").arg(&file).output().expect("kaiwu starts");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let output = run_with(command.arg("-o").arg(&file), "");
+            assert_eq!(output.code, 0, "{}", output.err);
         }
         Some(file)
     };
@@ -266,9 +266,9 @@ fn adapters_in_gguf_files_give_pefts_logits() {
     for (checkpoint, adapter) in [("llama-f32", "llama-all"), ("phi3-bf16", "phi3-fused")] {
         let lora = data("lora", &format!("gguf/{adapter}.gguf"));
         let file = folder.0.join(format!("{checkpoint}.gguf"));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
+        let mut command = kaiwu();
         command.args(["convert", "--no-tokenizer", "-m"]).arg(data("tiny", checkpoint));
-        assert!(command.arg("-o").arg(&file).output().unwrap().status.success());
+        run_with(command.arg("-o").arg(&file), "").ok();
         for base in [data("tiny", checkpoint), file] {
             let worst = worst(&base, &lora, adapter);
             assert!(
@@ -514,10 +514,6 @@ fn damaged_adapters_in_gguf_files_are_errors() {
     }
 }
 
-fn kaiwu(arguments: &[&str]) -> std::process::Output {
-    std::process::Command::new(env!("CARGO_BIN_EXE_kaiwu")).args(arguments).output().unwrap()
-}
-
 #[test]
 fn the_command_line_takes_adapters_with_scales() {
     let (model, lora) = (data("tiny", "llama-f32"), data("lora", "llama-all"));
@@ -525,9 +521,9 @@ fn the_command_line_takes_adapters_with_scales() {
     let logits = |adapters: &[String]| {
         let mut arguments = vec!["logits", "-m", model, "--reference", "one two"];
         adapters.iter().for_each(|adapter| arguments.extend(["--lora", adapter]));
-        let ran = kaiwu(&arguments);
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-        serde_json::from_slice::<Value>(&ran.stdout).unwrap()["ids"].clone()
+        let ran = run(&arguments);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.json()["ids"].clone()
     };
     let plain = logits(&[]);
     assert!(plain.is_array());
@@ -537,7 +533,7 @@ fn the_command_line_takes_adapters_with_scales() {
         logits(&[lora.to_owned()]),
         logits(&[format!("{lora}:0.25"), format!("{lora}:0.75")])
     );
-    let ran = kaiwu(&["logits", "-m", model, "--reference", "--lora", "nowhere", "one"]);
-    let error = String::from_utf8_lossy(&ran.stderr);
-    assert!(!ran.status.success() && error.contains("nowhere"), "{error}");
+    let ran = run(&["logits", "-m", model, "--reference", "--lora", "nowhere", "one"]);
+    let error = ran.err;
+    assert!(ran.code != 0 && error.contains("nowhere"), "{error}");
 }

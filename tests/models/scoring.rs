@@ -2,6 +2,7 @@
 //! read back.
 
 use crate::common::loaded::fixture;
+use crate::common::log_sum_exp;
 use kaiwu::generate::{Windows, comparison, likelihood};
 use kaiwu::gpu::Device;
 use kaiwu::model::{ModelComparison, Runner, Scorer, Weights};
@@ -10,11 +11,6 @@ use std::sync::Arc;
 fn text_ids() -> Vec<u32> {
     let ids = fixture().golden["text"]["input_ids"].as_array().unwrap();
     ids.iter().map(|id| id.as_u64().unwrap() as u32).collect()
-}
-
-fn logsumexp(logits: &[f32]) -> f64 {
-    let most = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    f64::from(most) + logits.iter().map(|&x| f64::from(x - most).exp()).sum::<f64>().ln()
 }
 
 fn judge(rows: usize) -> Scorer {
@@ -46,7 +42,7 @@ fn each_score_is_what_the_logits_say() {
     let mut failures = vec![];
     let each = |token: usize, logits: &[f32]| {
         let Some(score) = scores.get(token) else { return Ok(()) };
-        let (whole, logit) = (logsumexp(logits), logits[ids[token + 1] as usize]);
+        let (whole, logit) = (log_sum_exp(logits), logits[ids[token + 1] as usize]);
         let best =
             (0..logits.len()).fold(0, |best, id| if logits[id] > logits[best] { id } else { best });
         let right = (f64::from(score.logsumexp) - whole).abs() < 1e-4 && score.logit == logit;

@@ -1,7 +1,9 @@
 //! Layers with a window keep no more than they need: texts many times as long as what is kept,
 //! against the logits of the reference implementation, and going back further than is kept.
 
+use crate::common::device;
 use crate::common::share;
+use crate::common::tiny;
 use kaiwu::format::Source;
 use kaiwu::generate::{Generator, Options};
 use kaiwu::gpu::{Device, Gpu, GpuOptions, StorageKind};
@@ -10,7 +12,6 @@ use kaiwu::model::{Runner, SessionOptions, Weights};
 use kaiwu::text::Tokenizer;
 use kaiwu::workbench::Numbers;
 use safetensors::SafeTensors;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Checkpoints with windows of 8, 8, 6 and 9 tokens, in all layers or in some.
@@ -20,12 +21,8 @@ const CHECKPOINTS: [&str; 4] = ["mistral-f16", "gemma3-bf16", "gemma3-caps", "qw
 /// 64.
 const CHUNKS: [usize; 4] = [256, 64, 7, 1];
 
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny").join(name)
-}
-
 fn model(name: &str, device: &Device) -> Arc<Weights> {
-    let source = Source::open(&folder(name)).unwrap();
+    let source = Source::open(&tiny(name)).unwrap();
     Arc::new(Weights::load(device, &source, |_| ()).unwrap())
 }
 
@@ -38,10 +35,6 @@ fn runner(device: &Device, model: &Arc<Weights>, chunk: usize, cache: CacheType)
     .unwrap()
 }
 
-fn device() -> Device {
-    Device::Gpu(Gpu::open(&GpuOptions::default()).unwrap_or_else(|error| panic!("{error}")))
-}
-
 /// What the reference gives: ids, positions, and their logits.
 struct Expected {
     ids: Vec<u32>,
@@ -51,7 +44,7 @@ struct Expected {
 
 impl Expected {
     fn of(name: &str) -> Self {
-        let bytes = std::fs::read(folder(name).join("long.safetensors")).unwrap();
+        let bytes = std::fs::read(tiny(name).join("long.safetensors")).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let words = |name: &str| -> Vec<u32> {
             bytemuck::pod_collect_to_vec(tensors.tensor(name).unwrap().data())
@@ -183,7 +176,7 @@ fn answers_are_the_same_whatever_was_asked_before() {
     let device = device();
     let (model, expected) = (model("mistral-f16", &device), Expected::of("mistral-f16"));
     let tokenizer =
-        Arc::new(Tokenizer::from_source(&Source::open(&folder("mistral-f16")).unwrap()).unwrap());
+        Arc::new(Tokenizer::from_source(&Source::open(&tiny("mistral-f16")).unwrap()).unwrap());
     let options = Options { max_tokens: Some(12), ..Options::default() };
     let generator =
         |chunk| Generator::new(runner(&device, &model, chunk, CacheType::F16), tokenizer.clone());

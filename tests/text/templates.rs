@@ -1,8 +1,9 @@
 //! Chat templates beside Python's jinja2: expressions one by one, whole templates, and what the
 //! files of a model say.
 
+use crate::common::data;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use kaiwu::format::Source;
 use kaiwu::text::{ChatTemplate, Message, Tokenizer};
@@ -38,10 +39,6 @@ const OTHERWISE: [(&str, &str); 18] = [
         "the engine asks the condition of a loop of all items before the first",
     ),
 ];
-
-fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
-}
 
 fn render(source: &str, variables: &Map<String, Value>) -> Result<String, String> {
     let template = ChatTemplate::new(source, "<s>", "</s>").map_err(|e| e.to_string())?;

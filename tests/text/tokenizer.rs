@@ -1,6 +1,7 @@
 //! Token ids against reference tokenizers, and text through ids and back.
 
 use crate::common;
+use crate::common::ids;
 use crate::common::streamed;
 use kaiwu::format::Gguf;
 use kaiwu::text::{ChatTemplate, Message, TextStream, Tokenizer};
@@ -43,10 +44,6 @@ fn open(path: std::path::PathBuf) -> (Gguf, Tokenizer) {
     let gguf = Gguf::open(&path).unwrap();
     let tokenizer = Tokenizer::from_gguf(&gguf).unwrap();
     (gguf, tokenizer)
-}
-
-fn ids(value: &serde_json::Value) -> Vec<u32> {
-    value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
 }
 
 /// Every prompt, its chat template, the text, and the greedy ids' text, of a reference file.

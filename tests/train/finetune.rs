@@ -2,6 +2,8 @@
 //! models, and resuming.
 
 use crate::common::Folder;
+use crate::common::program::run;
+use crate::common::{path, tiny};
 use kaiwu::format::{Ignored, Lora, Source};
 use kaiwu::gpu::{Access, Device, Gpu, GpuOptions, Program, Tensor};
 use kaiwu::kernels::{CacheType, SampleBatch};
@@ -13,31 +15,18 @@ use kaiwu::train::{
 };
 use safetensors::SafeTensors;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-
-fn tiny(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny").join(name)
-}
 
 fn open() -> Arc<Gpu> {
     Gpu::open(&GpuOptions::default()).unwrap()
 }
 
-fn kaiwu(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_kaiwu")).args(arguments).output().unwrap()
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
 /// The tiny Llama as a GGUF file, in which queries and keys have another order.
 fn gguf(folder: &Folder) -> PathBuf {
     let to = folder.0.join("tiny.gguf");
-    let done = kaiwu(&["convert", "-m", path(&tiny("llama-f32")), "-o", path(&to)]);
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let done = run(&["convert", "-m", path(&tiny("llama-f32")), "-o", path(&to)]);
+    assert_eq!(done.code, 0, "{}", done.err);
     to
 }
 
@@ -345,10 +334,9 @@ fn the_command_writes_an_adapter_that_generate_takes() {
     let folder = Folder::new("tune-command");
     let (model, data, out) = ("tests/data/tiny/llama-f32", examples(&folder), folder.0.join("out"));
     let train = ["train", "-m", model, "--data", path(&data), "--out", path(&out), "--lora", "4"];
-    let done =
-        kaiwu(&[&train[..], &["--steps", "40", "--learning-rate", "0.02", "--json"]].concat());
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let done = run(&[&train[..], &["--steps", "40", "--learning-rate", "0.02", "--json"]].concat());
+    assert_eq!(done.code, 0, "{}", done.err);
+    let summary: serde_json::Value = done.json();
     assert_eq!(
         (&summary["steps"], &summary["validation_loss"]),
         (&40.into(), &serde_json::Value::Null)
@@ -364,11 +352,11 @@ fn the_command_writes_an_adapter_that_generate_takes() {
     }
     for (prompt, expected) in [("one", "two three"), ("six", "the seven seas")] {
         let said =
-            kaiwu(&["generate", "-m", model, "--lora", path(&out), "--chat", "-n", "16", prompt]);
-        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-        assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), expected);
+            run(&["generate", "-m", model, "--lora", path(&out), "--chat", "-n", "16", prompt]);
+        assert_eq!(said.code, 0, "{}", said.err);
+        assert_eq!(said.out.trim(), expected);
     }
-    let more = kaiwu(&[
+    let more = run(&[
         "train",
         "--resume",
         "--data",
@@ -379,8 +367,8 @@ fn the_command_writes_an_adapter_that_generate_takes() {
         "44",
         "--json",
     ]);
-    let summary: serde_json::Value = serde_json::from_slice(&more.stdout).unwrap();
-    assert_eq!(summary["steps"], 44, "{}", String::from_utf8_lossy(&more.stderr));
+    let summary: serde_json::Value = more.json();
+    assert_eq!(summary["steps"], 44, "{}", more.err);
     let config = std::fs::read(out.join("adapter_config.json")).unwrap();
     let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
     assert_eq!(config["base_model_name_or_path"], model);
@@ -416,9 +404,9 @@ fn what_cannot_be_trained_is_refused_in_one_line() {
     ];
     for (model, data, more, expected) in rows {
         let train = ["train", "-m", path(model), "--data", path(&data), "--out", path(&out)];
-        let done = kaiwu(&[&train[..], more].concat());
-        let message = String::from_utf8_lossy(&done.stderr);
-        assert!(!done.status.success() && message.contains(expected), "{expected}: {message}");
-        assert!(done.stdout.is_empty(), "{message}");
+        let done = run(&[&train[..], more].concat());
+        let message = done.err;
+        assert!(done.code != 0 && message.contains(expected), "{expected}: {message}");
+        assert!(done.out.is_empty(), "{message}");
     }
 }

@@ -1,12 +1,12 @@
 //! Grokking: a small table is understood long after it was learned; runs repeat, stop and go on;
 //! the command line.
 
-use crate::common;
 use crate::common::Folder;
+use crate::common::program::{Ran, ended, hears_signals, kaiwu, run_with};
 use kaiwu::gpu::{Gpu, GpuOptions};
 use kaiwu::lab::{Grok, GrokSettings, Operation, Row};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -86,9 +86,9 @@ fn the_same_seed_gives_the_same_curve_and_an_interrupt_changes_nothing() {
     assert_eq!(second.start, whole.start);
 }
 
-fn kaiwu(arguments: &[&str], out: &Path) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
-    command.args(arguments).arg("--out").arg(out).output().unwrap()
+/// `kaiwu grok` or whatever else the arguments say, with this folder to write to.
+fn run_to(arguments: &[&str], out: &Path) -> Ran {
+    run_with(kaiwu().args(arguments).arg("--out").arg(out), "")
 }
 
 #[test]
@@ -98,9 +98,9 @@ fn the_command_writes_what_it_promises() {
     let arguments = [&["grok", "--steps", "30", "--json"][..], &sizes].concat();
     let trace = std::env::temp_dir().join(format!("kaiwu-{}-grok-trace.json", std::process::id()));
     let profile = format!("--profile={}", trace.display());
-    let done = kaiwu(&[&arguments[..], &[&profile]].concat(), &folder.0);
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let table = String::from_utf8_lossy(&done.stderr).into_owned();
+    let done = run_to(&[&arguments[..], &[&profile]].concat(), &folder.0);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let table = done.err.clone();
     for part in ["of roof", "gemm ", "adamw ", "cross_entropy ", "roofs: "] {
         assert!(table.contains(part), "{part}: {table}");
     }
@@ -111,7 +111,7 @@ fn the_command_writes_what_it_promises() {
         events.iter().filter(|event| event["ph"] == "X" && event["dur"].as_f64().unwrap() >= 0.0);
     assert!(timed.count() > 100, "a step has many calls: {events:?}");
     std::fs::remove_file(&trace).unwrap();
-    let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let summary: serde_json::Value = done.json();
     assert_eq!(summary["steps"], 30);
     let names =
         ["curves.svg", "fourier.svg", "config.json", "tokenizer.json", "checkpoint.safetensors"];
@@ -136,11 +136,11 @@ fn the_command_writes_what_it_promises() {
     assert_eq!(shape("transformer.wte.weight"), [9, 32]);
 
     // A run is not overwritten, and can be made longer.
-    let again = kaiwu(&arguments, &folder.0);
-    assert_eq!(again.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&again.stderr).contains("--resume"));
-    let longer = kaiwu(&["grok", "--resume", "--steps", "40", "--json"], &folder.0);
-    let summary: serde_json::Value = serde_json::from_slice(&longer.stdout).unwrap();
+    let again = run_to(&arguments, &folder.0);
+    assert_eq!(again.code, 2);
+    assert!(again.err.contains("--resume"));
+    let longer = run_to(&["grok", "--resume", "--steps", "40", "--json"], &folder.0);
+    let summary: serde_json::Value = longer.json();
     assert_eq!(summary["steps"], 40);
 
     // What it was begun with may be said again, and nothing else.
@@ -154,20 +154,20 @@ fn the_command_writes_what_it_promises() {
         ("--steps", "39", "has taken 40 already"),
     ];
     for (option, value, word) in rows {
-        let refused = kaiwu(&["grok", "--resume", option, value], &folder.0);
-        let message = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(refused.status.code() == Some(2) && message.contains(word), "{option}: {message}");
+        let refused = run_to(&["grok", "--resume", option, value], &folder.0);
+        let message = refused.err;
+        assert!(refused.code == 2 && message.contains(word), "{option}: {message}");
     }
     let again =
         [&["grok", "--resume", "--seed", "1", "--steps", "41", "--weight-decay", "1"][..], &sizes]
             .concat();
-    let again = kaiwu(&again, &folder.0);
-    assert!(again.status.success(), "{}", String::from_utf8_lossy(&again.stderr));
+    let again = run_to(&again, &folder.0);
+    assert_eq!(again.code, 0, "{}", again.err);
 }
 
 /// Waits until a run in `folder` has a row of step `step`, then interrupts it as Ctrl-C does.
 #[cfg(unix)]
-fn interrupt(child: std::process::Child, folder: &Path, step: u64) -> Output {
+fn interrupt(child: std::process::Child, folder: &Path, step: u64) -> Ran {
     let has = |row: Result<Row, _>| row.is_ok_and(|row| row.step >= step);
     let begun = std::time::Instant::now();
     loop {
@@ -180,7 +180,7 @@ fn interrupt(child: std::process::Child, folder: &Path, step: u64) -> Output {
     }
     let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(sent.success());
-    child.wait_with_output().unwrap()
+    ended(child)
 }
 
 /// The process itself: it stops as documented, writes all it has, says how to go on, and goes on as
@@ -193,14 +193,13 @@ fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
         "grok --modulus 7 --operation add --hidden-size 32 --n-heads 2 --n-layers 1 --steps 1600 --to-the-end"
             .split(' ')
             .collect();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
+    let mut command = kaiwu();
     command.args(&arguments).arg("--out").arg(&stopped.0);
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let ran =
-        interrupt(common::program::hears_signals(&mut command).spawn().unwrap(), &stopped.0, 50);
-    let message = String::from_utf8(ran.stderr).unwrap();
-    assert_eq!(ran.status.code(), Some(130), "{message}");
-    assert!(ran.stdout.is_empty());
+    let ran = interrupt(hears_signals(&mut command).spawn().unwrap(), &stopped.0, 50);
+    let message = ran.err;
+    assert_eq!(ran.code, 130, "{message}");
+    assert!(ran.out.is_empty());
     let told = message
         .lines()
         .find_map(|line| line.strip_prefix("kaiwu: stopped at step "))
@@ -213,14 +212,13 @@ fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
     {
         assert!(stopped.0.join(name).is_file(), "{name}");
     }
-    let mut generate = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
-    let answer = generate.args(["generate", "-m"]).arg(&stopped.0).arg("1+2=").output().unwrap();
-    assert!(answer.status.success(), "{}", String::from_utf8_lossy(&answer.stderr));
+    let answer = run_with(kaiwu().args(["generate", "-m"]).arg(&stopped.0).arg("1+2="), "");
+    assert_eq!(answer.code, 0, "{}", answer.err);
 
-    let resumed = kaiwu(&["grok", "--resume"], &stopped.0);
-    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
-    let uninterrupted = kaiwu(&arguments, &whole.0);
-    assert!(uninterrupted.status.success(), "{}", String::from_utf8_lossy(&uninterrupted.stderr));
+    let resumed = run_to(&["grok", "--resume"], &stopped.0);
+    assert_eq!(resumed.code, 0, "{}", resumed.err);
+    let uninterrupted = run_to(&arguments, &whole.0);
+    assert_eq!(uninterrupted.code, 0, "{}", uninterrupted.err);
     let rows = |folder: &Folder| {
         let text = std::fs::read_to_string(folder.0.join("metrics.jsonl")).unwrap();
         timeless(
@@ -259,9 +257,9 @@ fn a_sweep_runs_what_is_missing_and_draws_all() {
         "--json",
     ];
     let runs = |seeds: &str| {
-        let done = kaiwu(&[&sweep[..], &sizes, &["--seeds", seeds]].concat(), &folder.0);
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        let lines: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+        let done = run_to(&[&sweep[..], &sizes, &["--seeds", seeds]].concat(), &folder.0);
+        assert_eq!(done.code, 0, "{}", done.err);
+        let lines: serde_json::Value = done.json();
         lines.as_array().unwrap().clone()
     };
     let first = runs("1");
@@ -282,12 +280,9 @@ fn a_sweep_runs_what_is_missing_and_draws_all() {
     let folder = Folder::new("sweep-refused");
     let out = folder.0.join("out");
     let done =
-        kaiwu(&[&["grok", "--sweep", "--fractions", "0.5,0.999"][..], &sizes].concat(), &out);
-    let message = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(
-        done.status.code() == Some(2) && message.contains("0.999") && !out.exists(),
-        "{message}"
-    );
+        run_to(&[&["grok", "--sweep", "--fractions", "0.5,0.999"][..], &sizes].concat(), &out);
+    let message = done.err;
+    assert!(done.code == 2 && message.contains("0.999") && !out.exists(), "{message}");
 }
 
 #[test]
@@ -324,16 +319,10 @@ fn impossible_runs_are_refused() {
         (&["--resume"], 2, "no run to go on with"),
     ];
     for (arguments, code, word) in rows {
-        let done = kaiwu(&[&["grok"], arguments].concat(), &folder.0);
-        let message = String::from_utf8_lossy(&done.stderr).into_owned();
-        assert!(
-            done.status.code() == Some(code) && message.contains(word),
-            "{arguments:?}: {message}"
-        );
-        assert!(
-            message.starts_with("kaiwu: ") && done.stdout.is_empty(),
-            "{arguments:?}: {message}"
-        );
+        let done = run_to(&[&["grok"], arguments].concat(), &folder.0);
+        let message = done.err;
+        assert!(done.code == code && message.contains(word), "{arguments:?}: {message}");
+        assert!(message.starts_with("kaiwu: ") && done.out.is_empty(), "{arguments:?}: {message}");
     }
     assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 0, "what is refused leaves nothing");
 }
@@ -345,17 +334,16 @@ fn generate_answers_from_what_was_learned() {
     // It stops when it has understood for a while, not amid one of the spikes that this rate has.
     let arguments = "grok --modulus 23 --operation add --n-layers 1 --hidden-size 64 --n-heads 2 --fraction 0.75 --weight-decay 2 \
                      --learning-rate 0.003 --batch 256 --steps 4000";
-    let learned = kaiwu(&arguments.split_whitespace().collect::<Vec<_>>(), &folder.0);
-    assert!(learned.status.success(), "{}", String::from_utf8_lossy(&learned.stderr));
+    let learned = run_to(&arguments.split_whitespace().collect::<Vec<_>>(), &folder.0);
+    assert_eq!(learned.code, 0, "{}", learned.err);
     let rows = [(1, 2), (11, 12), (22, 22), (0, 5), (17, 9), (20, 3), (8, 8), (13, 4)];
     let ask = |question: &str| {
-        let mut generate = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
-        generate.args(["generate", "-m"]).arg(&folder.0).arg(question).output().unwrap()
+        run_with(kaiwu().args(["generate", "-m"]).arg(&folder.0).arg(question), "")
     };
     let answer = |question: &str| {
         let ran = ask(question);
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-        String::from_utf8(ran.stdout).unwrap()
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.out
     };
     let right =
         |&(a, b): &(u32, u32)| answer(&format!("{a} + {b} =")).trim() == ((a + b) % 23).to_string();
@@ -364,11 +352,8 @@ fn generate_answers_from_what_was_learned() {
     assert_eq!(answer("11+17="), answer("11 + 17 ="));
     for (question, word) in [("11+23=", "\"23\""), ("11 times 2 =", "\"times\""), ("x", "\"x\"")] {
         let ran = ask(question);
-        let message = String::from_utf8_lossy(&ran.stderr).into_owned();
-        assert!(
-            ran.status.code() == Some(1) && message.contains(&format!("{word} is no word")),
-            "{message}"
-        );
+        let message = ran.err;
+        assert!(ran.code == 1 && message.contains(&format!("{word} is no word")), "{message}");
     }
 }
 
@@ -397,21 +382,11 @@ fn every_operation_is_trained_and_asked() {
         if is_of_numbers {
             arguments.extend(["--modulus", "7"]);
         }
-        let learned = kaiwu(&arguments, &folder.0);
-        assert!(
-            learned.status.success(),
-            "{operation}: {}",
-            String::from_utf8_lossy(&learned.stderr)
-        );
-        let mut generate = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
-        let answer =
-            generate.args(["generate", "-m"]).arg(&folder.0).arg(question).output().unwrap();
-        assert!(
-            answer.status.success(),
-            "{operation}: {}",
-            String::from_utf8_lossy(&answer.stderr)
-        );
-        let said = String::from_utf8(answer.stdout).unwrap();
+        let learned = run_to(&arguments, &folder.0);
+        assert_eq!(learned.code, 0, "{}", learned.err);
+        let answer = run_with(kaiwu().args(["generate", "-m"]).arg(&folder.0).arg(question), "");
+        assert_eq!(answer.code, 0, "{}", answer.err);
+        let said = answer.out;
         assert!(!said.trim().is_empty(), "{operation}: {said:?}");
     }
 }

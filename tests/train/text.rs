@@ -3,13 +3,15 @@
 
 use crate::common;
 use crate::common::Folder;
+use crate::common::path;
+use crate::common::program::{Ran, ended, hears_signals, kaiwu, run, run_with};
 use kaiwu::format::Source;
 use kaiwu::gpu::{Gpu, GpuOptions};
 use kaiwu::kernels::SampleBatch;
 use kaiwu::text::{ChatTemplate, Tokenizer};
 use kaiwu::train::{Data, Dataset, Lengths, TextRow, TextRun, TextSettings};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::atomic::AtomicBool;
 
 /// Whoever knows a line's beginning knows its end.
@@ -94,14 +96,6 @@ fn a_text_is_learned_and_a_stopped_run_goes_on_as_if_nothing_had_happened() {
     assert!(other.is_some_and(|message| message.contains("another text")));
 }
 
-fn kaiwu(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_kaiwu")).args(arguments).output().unwrap()
-}
-
-fn path(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
 #[test]
 fn the_command_writes_a_model_that_generate_runs() {
     let folder = Folder::new("train-command");
@@ -111,9 +105,9 @@ fn the_command_writes_a_model_that_generate_runs() {
     let train =
         ["train", "-m", path(&config), "--data", path(&text), "--out", path(&out), "--json"];
     let trace = folder.0.join("trace.json");
-    let done = kaiwu(&[&train[..], &[&format!("--profile={}", path(&trace))]].concat());
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let table = String::from_utf8_lossy(&done.stderr).into_owned();
+    let done = run(&[&train[..], &[&format!("--profile={}", path(&trace))]].concat());
+    assert_eq!(done.code, 0, "{}", done.err);
+    let table = done.err.clone();
     for part in ["of roof", "gemm ", "adamw ", "cross_entropy ", "roofs: "] {
         assert!(table.contains(part), "{part}: {table}");
     }
@@ -123,7 +117,7 @@ fn the_command_writes_a_model_that_generate_runs() {
     let timed =
         events.iter().filter(|event| event["ph"] == "X" && event["dur"].as_f64().unwrap() >= 0.0);
     assert!(timed.count() > 100, "a step has many calls: {events:?}");
-    let summary: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    let summary: serde_json::Value = done.json();
     assert_eq!(summary["steps"], 100);
     for name in [
         "metrics.jsonl",
@@ -138,13 +132,13 @@ fn the_command_writes_a_model_that_generate_runs() {
     for (prompt, expected) in
         [("One crow", " sits on the wall."), ("Three owls", " call in the night.")]
     {
-        let said = kaiwu(&["generate", "-m", path(&out), "-n", "16", prompt]);
-        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-        let said = String::from_utf8_lossy(&said.stdout).into_owned();
+        let said = run(&["generate", "-m", path(&out), "-n", "16", prompt]);
+        assert_eq!(said.code, 0, "{}", said.err);
+        let said = said.out;
         assert!(said.contains(expected), "{prompt}: {said}");
     }
     // A run is not overwritten, and goes on with the settings that it has.
-    assert_eq!(kaiwu(&train).status.code(), Some(2));
+    assert_eq!(run(&train).code, 2);
     let resume = ["train", "--resume", "--data", path(&text), "--out", path(&out)];
     let rows = [
         (["--seed", "2"], "--seed 2 contradicts the run in"),
@@ -155,18 +149,14 @@ fn the_command_writes_a_model_that_generate_runs() {
         (["--lora", "4"], "--lora"),
     ];
     for (setting, word) in rows {
-        let refused = kaiwu(&[&resume[..], &setting].concat());
-        let message = String::from_utf8_lossy(&refused.stderr).into_owned();
-        assert!(
-            refused.status.code() == Some(2) && message.contains(word),
-            "{setting:?}: {message}"
-        );
+        let refused = run(&[&resume[..], &setting].concat());
+        let message = refused.err;
+        assert!(refused.code == 2 && message.contains(word), "{setting:?}: {message}");
     }
-    let longer = kaiwu(
-        &[&resume[..], &["--seed", "1", "--batch", "8", "--steps", "104", "--json"]].concat(),
-    );
-    assert!(longer.status.success(), "{}", String::from_utf8_lossy(&longer.stderr));
-    let summary: serde_json::Value = serde_json::from_slice(&longer.stdout).unwrap();
+    let longer =
+        run(&[&resume[..], &["--seed", "1", "--batch", "8", "--steps", "104", "--json"]].concat());
+    assert_eq!(longer.code, 0, "{}", longer.err);
+    let summary: serde_json::Value = longer.json();
     assert_eq!(summary["steps"], 104);
 }
 
@@ -192,12 +182,9 @@ fn numbers_that_make_no_sense_are_refused() {
         if option == "--lora-alpha" {
             arguments.extend(["--lora", "4"]);
         }
-        let done = kaiwu(&arguments);
-        let message = String::from_utf8_lossy(&done.stderr).into_owned();
-        assert!(
-            done.status.code() == Some(2) && message.contains(option),
-            "{option} {value}: {message}"
-        );
+        let done = run(&arguments);
+        let message = done.err;
+        assert!(done.code == 2 && message.contains(option), "{option} {value}: {message}");
     }
 }
 
@@ -210,10 +197,10 @@ fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
     let config = folder.write("config-of-train.json", &serde_json::to_string(&settings).unwrap());
     let text = folder.write("rhyme.txt", &rhyme());
     let (stopped, whole) = (folder.0.join("stopped"), folder.0.join("whole"));
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
+    let mut command = kaiwu();
     command.args(["train", "-m", path(&config), "--data", path(&text), "--out", path(&stopped)]);
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-    let mut child = common::program::hears_signals(&mut command).spawn().unwrap();
+    let mut child = hears_signals(&mut command).spawn().unwrap();
     let metrics = stopped.join("metrics.jsonl");
     while std::fs::read_to_string(&metrics).unwrap_or_default().lines().count() < 2 {
         assert!(child.try_wait().unwrap().is_none(), "it ended");
@@ -222,18 +209,18 @@ fn an_interrupted_process_goes_on_as_if_nothing_had_happened() {
     assert!(
         Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success()
     );
-    let ran = child.wait_with_output().unwrap();
-    let message = String::from_utf8_lossy(&ran.stderr).into_owned();
-    assert!(ran.status.code() == Some(130) && ran.stdout.is_empty(), "{message}");
+    let ran = ended(child);
+    let message = ran.err;
+    assert!(ran.code == 130 && ran.out.is_empty(), "{message}");
     let told = format!("go on with --resume --data … --out {}", path(&stopped));
     assert!(message.contains("kaiwu: stopped at step ") && message.contains(&told), "{message}");
     assert!(stopped.join("model.safetensors").is_file());
 
-    let resumed = kaiwu(&["train", "--resume", "--data", path(&text), "--out", path(&stopped)]);
-    assert!(resumed.status.success(), "{}", String::from_utf8_lossy(&resumed.stderr));
+    let resumed = run(&["train", "--resume", "--data", path(&text), "--out", path(&stopped)]);
+    assert_eq!(resumed.code, 0, "{}", resumed.err);
     let uninterrupted =
-        kaiwu(&["train", "-m", path(&config), "--data", path(&text), "--out", path(&whole)]);
-    assert!(uninterrupted.status.success(), "{}", String::from_utf8_lossy(&uninterrupted.stderr));
+        run(&["train", "-m", path(&config), "--data", path(&text), "--out", path(&whole)]);
+    assert_eq!(uninterrupted.code, 0, "{}", uninterrupted.err);
     let rows = |out: &Path| {
         let text = std::fs::read_to_string(out.join("metrics.jsonl")).unwrap();
         timeless(
@@ -266,14 +253,10 @@ fn what_cannot_be_learned_is_refused_in_one_line() {
     ];
     for (config, data, expected) in rows {
         let config = folder.write("config-of-train.json", config);
-        let done =
-            kaiwu(&["train", "-m", path(&config), "--data", path(data), "--out", path(&out)]);
-        let message = String::from_utf8_lossy(&done.stderr);
-        assert!(
-            done.status.code() == Some(1) && message.contains(expected),
-            "{expected}: {message}"
-        );
-        assert!(message.lines().count() == 1 && done.stdout.is_empty(), "{message}");
+        let done = run(&["train", "-m", path(&config), "--data", path(data), "--out", path(&out)]);
+        let message = done.err;
+        assert!(done.code == 1 && message.contains(expected), "{expected}: {message}");
+        assert!(message.lines().count() == 1 && done.out.is_empty(), "{message}");
     }
 }
 
@@ -330,10 +313,9 @@ fn all_forms_of_examples_are_read() {
 }
 
 /// With the tiny Llama, `more` arguments and `input` on standard input.
-fn tune(folder: &Folder, data: &str, input: &str, more: &[&str]) -> std::process::Output {
-    use std::io::Write;
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny/llama-f32");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kaiwu"));
+fn tune(folder: &Folder, data: &str, input: &str, more: &[&str]) -> Ran {
+    let model = common::tiny("llama-f32");
+    let mut command = kaiwu();
     command.args([
         "train",
         "-m",
@@ -346,10 +328,7 @@ fn tune(folder: &Folder, data: &str, input: &str, more: &[&str]) -> std::process
         "1",
     ]);
     command.arg("--out").arg(folder.0.join("out")).args(more);
-    let pipe = std::process::Stdio::piped;
-    let mut child = command.stdin(pipe()).stdout(pipe()).stderr(pipe()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    child.wait_with_output().unwrap()
+    run_with(&mut command, input)
 }
 
 #[test]
@@ -361,19 +340,16 @@ fn what_is_too_long_is_named_or_left_out() {
     let lines = line(2) + &line(400) + &line(3);
     for (more, most) in [(&[][..], "context of 256"), (&["--context", "64"], "context of 64")] {
         let done = tune(&folder, "-", &lines, more);
-        let error = String::from_utf8_lossy(&done.stderr);
-        assert_eq!(done.status.code(), Some(1), "{error}");
+        let error = done.err;
+        assert_eq!(done.code, 1, "{error}");
         for part in ["standard input: line 2 has ", most, "--skip-long"] {
             assert!(error.contains(part), "{part}: {error}");
         }
         assert!(!folder.0.join("out").exists(), "nothing is left of what did not begin");
     }
     let done = tune(&folder, "-", &lines, &["--skip-long", "--steps", "4"]);
-    let error = String::from_utf8_lossy(&done.stderr);
-    assert!(
-        done.status.success() && error.contains("1 examples are too long and left out"),
-        "{error}"
-    );
+    let error = done.err;
+    assert!(done.code == 0 && error.contains("1 examples are too long and left out"), "{error}");
     assert!(folder.0.join("out/adapter_model.safetensors").is_file());
 }
 
@@ -383,8 +359,8 @@ fn an_absurd_rate_is_a_failure() {
     let line = "{\"prompt\": \"one\", \"response\": \"two three\"}\n";
     for rate in ["1e5", "1e30"] {
         let done = tune(&folder, "-", line, &["--learning-rate", rate, "--steps", "20"]);
-        let error = String::from_utf8_lossy(&done.stderr);
-        assert_eq!(done.status.code(), Some(1), "{rate}: {error}");
+        let error = done.err;
+        assert_eq!(done.code, 1, "{rate}: {error}");
         assert!(
             error.contains("training diverged") && error.contains("rate below"),
             "{rate}: {error}"
@@ -410,7 +386,7 @@ fn texts_in_json_lines_are_text_for_a_model_from_scratch() {
     let config = folder.write("config-of-train.json", &serde_json::to_string(&tiny()).unwrap());
     let models = [lines, plain].map(|data| {
         let out = folder.0.join("out");
-        let done = kaiwu(&[
+        let done = run(&[
             "train",
             "-m",
             path(&config),
@@ -421,7 +397,7 @@ fn texts_in_json_lines_are_text_for_a_model_from_scratch() {
             "--out",
             path(&out),
         ]);
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        assert_eq!(done.code, 0, "{}", done.err);
         let model = std::fs::read(out.join("model.safetensors")).unwrap();
         std::fs::remove_dir_all(out).unwrap();
         model

@@ -3,6 +3,7 @@
 use super::block::{Block, goes_on, joined};
 use super::editor::Editor;
 use super::history;
+use crate::cli::support::failure::usage;
 use crate::{Error, Result};
 use std::io::{BufRead, IsTerminal, Read as _};
 
@@ -131,9 +132,9 @@ impl<R: BufRead> Lines<R> {
         let read = self.reader.by_ref().take(most).read_until(b'\n', &mut bytes);
         read.map_err(Error::io("read", "standard input"))?;
         match bytes.len() > MOST_BYTES {
-            true => Err(Error::Usage(format!(
-                "a line of standard input has more than {MOST_BYTES} bytes"
-            ))),
+            true => {
+                Err(usage(format!("a line of standard input has more than {MOST_BYTES} bytes")))
+            }
             false => Ok(bytes),
         }
     }

@@ -13,9 +13,10 @@ mod transcript;
 use super::Outcome;
 use super::support::interrupt;
 use crate::cli::support::arguments::{DeviceArguments, Limit, WeightsArguments};
-use crate::cli::support::loaded::Opened;
+use crate::cli::support::loaded;
 use crate::cli::support::sampling::{SamplingArguments, parse_tokens};
-use crate::generate::{Conversation, Generator, Options, recommended};
+use crate::generate::{Options, recommended};
+use crate::session::Needs;
 use clap::Args;
 use command::Command;
 use input::{Input, Read};
@@ -80,29 +81,32 @@ takes the likeliest always.";
 const EXPECTED: usize = 1024;
 
 pub(super) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
-    let file = Opened::new(&arguments.model, arguments.context)?;
-    let template = file.chat_template()?;
+    let options = loaded::options(&arguments.model.loading, device, arguments.context);
+    let file = loaded::open(&arguments.model, options)?;
+    file.chat_template()?;
     let options = Options {
-        sampling: arguments.sampling.settings(recommended(&file.source)?.unwrap_or_default()),
+        sampling: arguments.sampling.settings(recommended(file.source())?.unwrap_or_default()),
         stop: arguments.stop.clone(),
         max_tokens: arguments.tokens.and_then(Limit::most),
         ..Options::default()
     };
     log::info!("sampling: {:?}", options.sampling);
-    options.sampling.validate(file.config.vocab_size)?;
+    options.sampling.validate(file.config().vocab_size)?;
     arguments.sampling.say_what_is_unused(&options.sampling);
 
     // What is asked is not known yet: pipelines for a few tokens serve any prompt.
-    let (loaded, runner) = file.load_with_runner(device, false, 16, EXPECTED)?;
-    let generator = Generator::new(runner, Arc::clone(loaded.file.tokenizer()?));
-    let conversation = Conversation::new(template, arguments.system.as_deref());
-    let talk = Talk::new(loaded.name(), generator, conversation, options);
+    let model = file.load_for(Needs::generation(16, EXPECTED))?;
+    let (name, device) = (model.path().display().to_string(), model.device_name().to_owned());
+    let mut conversation = model.chat().options(options);
+    if let Some(message) = &arguments.system {
+        conversation = conversation.system(message);
+    }
+    conversation.begin()?;
+    let talk = Talk::new(name.clone(), conversation);
     let mut chat = Chat::new(talk, Input::new(!arguments.no_history)?)?;
     if chat.input.is_terminal() {
         eprintln!(
-            "{} on {}.\n/help lists the commands; Ctrl-C ends an answer, Ctrl-D the program.",
-            loaded.name(),
-            loaded.adapter()
+            "{name} on {device}.\n/help lists the commands; Ctrl-C ends an answer, Ctrl-D the program."
         );
     }
     chat.run()

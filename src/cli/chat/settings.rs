@@ -1,10 +1,11 @@
 //! What `/set` changes: how ids are chosen, and how long answers are.
 
+use crate::Result;
 use crate::cli::support::arguments::Limit;
+use crate::cli::support::failure::usage;
 use crate::cli::support::sampling::{Seed, parse_seed, parse_top_k};
 use crate::generate::Options;
 use crate::sample::SamplerSettings;
-use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Names of what can be set.
@@ -75,7 +76,7 @@ impl Settings {
         };
         sampling.validate(vocabulary)?;
         if self.tokens == Some(0) {
-            return Err(Error::Usage("tokens is 0, it must be 1 or more".into()));
+            return Err(usage("tokens is 0, it must be 1 or more".into()));
         }
         options.sampling = sampling;
         options.max_tokens = self.tokens.or(options.max_tokens);
@@ -96,9 +97,9 @@ pub(super) fn set(
     let name = name.replace('_', "-");
     if !NAMES.contains(&&*name) {
         let message = format!("there is no setting {name:?}; there are {}", NAMES.join(", "));
-        return Err(Error::Usage(message));
+        return Err(usage(message));
     }
-    let wrong = |why: String| Error::Usage(format!("{name} cannot be {value:?}: {why}"));
+    let wrong = |why: String| usage(format!("{name} cannot be {value:?}: {why}"));
     let number = || value.parse::<f32>().map_err(|_| wrong("it must be a number".into()));
     let (mut sampling, mut tokens) = (options.sampling.clone(), options.max_tokens);
     match &*name {

@@ -3,21 +3,19 @@
 use super::command::Command;
 use super::settings::{self, Settings};
 use super::{notice, transcript};
+use crate::cli::support::failure::{is_usage, shown, usage, within};
 use crate::cli::support::output::print;
 use crate::cli::support::progress::Progress;
-use crate::generate::{Answer, Conversation, Event, FinishReason, Generator, Options, PromptRoom};
+use crate::generate::{Event, FinishReason};
+use crate::session::Chat;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 pub(super) struct Talk {
     model: String,
-    generator: Generator,
-    conversation: Conversation,
-    options: Options,
-    /// Answers so far: each has draws of its own.
-    answers: u64,
+    chat: Chat,
     /// The last answer in words.
     last: Option<String>,
     /// The file that has been written already.
@@ -39,63 +37,68 @@ fn say_what_left(context: usize, turns: usize, when: &str) {
 }
 
 impl Talk {
-    pub(super) fn new(
-        model: String,
-        generator: Generator,
-        conversation: Conversation,
-        options: Options,
-    ) -> Self {
-        Self { model, generator, conversation, options, answers: 0, last: None, saved: None }
+    pub(super) fn new(model: String, chat: Chat) -> Self {
+        Self { model, chat, last: None, saved: None }
     }
 
     /// Set to true, this flag ends the answer that is being made.
     pub(super) fn interrupt(&self) -> Arc<AtomicBool> {
-        self.generator.interrupt()
+        Arc::clone(self.chat.cancel().flag())
     }
 
     /// The question that was answered last.
     pub(super) fn last_question(&self) -> Option<String> {
-        let question =
-            self.conversation.messages().iter().rev().find(|message| message.role == "user");
+        let question = self.chat.messages().iter().rev().find(|message| message.role == "user");
         question.map(|message| message.content.clone())
     }
 
     /// Why another answer to the same question may be the same.
     pub(super) fn same_again(&self) -> Option<&'static str> {
-        let greedy = self.options.sampling.is_greedy();
+        let greedy = self.chat.current_options().sampling.is_greedy();
         greedy.then_some(
             "at temperature 0 an answer is the same again; /set temperature 0.8 draws another one",
         )
     }
 
-    /// Answers a question, or the last turn's anew if `instead`. That turn stays if nothing comes
+    /// Answers a question, or the last turn's again if `instead`. That turn stays if nothing comes
     /// of it.
     pub(super) fn answer(&mut self, question: &str, instead: bool) -> Result<()> {
-        let earlier = self.conversation.snapshot();
-        if instead {
-            self.conversation.undo();
-        }
-        let tokenizer = Arc::clone(self.generator.tokenizer());
-        let context = self.generator.runner().context();
-        let room = PromptRoom::new(context, self.options.max_tokens);
-        let prompt = match self.conversation.ask_within(&tokenizer, question, room) {
-            Ok(prompt) => prompt,
+        let context = self.chat.model().context();
+        let most = self.chat.current_options().max_tokens;
+        let asked = if instead { self.chat.ask_instead(question) } else { self.chat.ask(question) };
+        let mut reply = match asked {
+            Ok(reply) => reply,
             Err(error) => {
-                self.conversation.restore(earlier);
-                notice(&error.to_string());
+                notice(&shown(&error));
                 return Ok(());
             }
         };
-        if prompt.ids.len() <= context {
-            say_what_left(context, prompt.left, "");
-        }
-        let (answer, left) = match self.whole_answer(&prompt.ids, room) {
-            Ok(found) => found,
-            // The text is too long for the context, or for the memory.
-            Err(error @ Error::Usage(_)) => {
-                self.conversation.restore(earlier);
-                let advice = if prompt.ids.len() > context { "" } else { "; /reset makes room" };
-                notice(&format!("{error}{advice}"));
+        let (prompt, left) = (reply.prompt_tokens(), reply.turns_left());
+        say_what_left(context, left, "");
+        let (mut bar, mut has_begun) = (None, false);
+        let answer = reply.run(|event| match event {
+            Event::Prompt { done, total } => {
+                // In the midst of an answer a bar would take the place of its last line.
+                if !has_begun {
+                    let new = || Progress::tokens("reading", total as u64);
+                    bar.get_or_insert_with(new).set(done as u64);
+                }
+                Ok(())
+            }
+            Event::Text(piece) => {
+                (bar, has_begun) = (None, true);
+                print(piece)
+            }
+            Event::Token { .. } => Ok(()),
+        });
+        drop(bar);
+        let left_meanwhile = reply.turns_left() - left;
+        drop(reply);
+        let answer = match answer {
+            Ok(answer) => answer,
+            // The text is too long for the memory.
+            Err(error) if is_usage(&error) || matches!(error, Error::OutOfMemory { .. }) => {
+                notice(&format!("{}; /reset makes room", shown(&error)));
                 return Ok(());
             }
             Err(error) => return Err(error),
@@ -103,14 +106,12 @@ impl Talk {
         if !answer.text.is_empty() && !answer.text.ends_with('\n') {
             print("\n")?;
         }
-        say_what_left(context, left, " while the answer was written");
+        say_what_left(context, left_meanwhile, " while the answer was written");
+        let tokens = counted(answer.ids.len(), "token", "tokens");
         match answer.finish_reason {
             FinishReason::Interrupted => notice("interrupted"),
-            FinishReason::Length if self.options.max_tokens == Some(answer.ids.len()) => {
-                notice(&format!(
-                    "cut short after {}",
-                    counted(answer.ids.len(), "token", "tokens")
-                ));
+            FinishReason::Length if most == Some(answer.ids.len()) => {
+                notice(&format!("cut short after {tokens}"));
             }
             FinishReason::Length => {
                 notice(&format!("cut short: the context of {context} tokens is full"))
@@ -119,80 +120,13 @@ impl Talk {
         }
         let rate =
             answer.decode_rate().map_or(String::new(), |rate| format!(" at {rate:.1} tokens/s"));
-        let last = format!(
-            "{}{rate}, after a prompt of {}, of them {} new",
-            counted(answer.ids.len(), "token", "tokens"),
-            prompt.ids.len(),
-            answer.prefill.tokens
-        );
+        let new = answer.prefill.tokens;
+        let last = format!("{tokens}{rate}, after a prompt of {prompt}, of them {new} new");
         log::info!("{last}");
-        if answer.ids.is_empty() {
-            self.conversation.restore(earlier);
-            return Ok(());
+        if !answer.ids.is_empty() {
+            self.last = Some(last);
         }
-        self.last = Some(last);
-        self.conversation.answered(&tokenizer, &answer);
         Ok(())
-    }
-
-    /// Makes the answer to a prompt. Where it fills the context, it goes on while there are older
-    /// turns to leave, and says how many left.
-    fn whole_answer(&mut self, prompt: &[u32], room: PromptRoom) -> Result<(Answer, usize)> {
-        let tokenizer = Arc::clone(self.generator.tokenizer());
-        let most = self.options.max_tokens;
-        let mut answer = self.generate(prompt, most, true)?;
-        let mut left = 0;
-        while answer.finish_reason == FinishReason::Length
-            && most.is_none_or(|most| answer.ids.len() < most)
-        {
-            // A character cut short has to be written anew.
-            let whole =
-                |ids: &[u32]| tokenizer.decode(ids, true).trim_start() == answer.text.trim_start();
-            let Some(cut) = (0..answer.ids.len().min(4))
-                .find(|cut| whole(&answer.ids[..answer.ids.len() - cut]))
-            else {
-                break;
-            };
-            let written = answer.ids.len() - cut;
-            let Some(more) = self.conversation.make_room(&tokenizer, written, room)? else { break };
-            answer.ids.truncate(written);
-            left += more.left;
-            let prompt = [&more.ids[..], &answer.ids].concat();
-            let rest = self.generate(&prompt, most.map(|most| most - written), false)?;
-            answer.ids.extend(rest.ids);
-            answer.text.push_str(&rest.text);
-            answer.finish_reason = rest.finish_reason;
-            answer.decode_seconds += rest.decode_seconds;
-        }
-        Ok((answer, left))
-    }
-
-    /// Makes an answer of at most so many tokens and prints it as it comes, behind a bar at its
-    /// beginning if `bar`.
-    fn generate(&mut self, prompt: &[u32], most: Option<usize>, bar: bool) -> Result<Answer> {
-        let sampling = self.options.sampling.for_answer(self.answers);
-        let options = Options { sampling, max_tokens: most, ..self.options.clone() };
-        let mut progress = None;
-        let answer = self.generator.answer(prompt, &options, |event| match event {
-            Event::Prompt { done, total } => {
-                // In the midst of an answer a bar would take the place of its last line.
-                if bar {
-                    let bar =
-                        progress.get_or_insert_with(|| Progress::tokens("reading", total as u64));
-                    bar.set(done as u64);
-                }
-                Ok(())
-            }
-            Event::Text(piece) => {
-                progress = None;
-                print(piece)
-            }
-            Event::Token { .. } => Ok(()),
-        });
-        drop(progress);
-        self.generator.interrupt().store(false, Ordering::Relaxed);
-        self.answers += u64::from(answer.is_ok());
-        answer
     }
 
     /// Follows a command and says what came of it.
@@ -202,11 +136,11 @@ impl Talk {
     pub(super) fn follow(&mut self, command: Command<'_>) -> Result<String> {
         match command {
             Command::Reset => {
-                self.conversation.reset();
+                self.chat.reset();
                 self.last = None;
                 Ok("forgotten".into())
             }
-            Command::Undo => Ok(match self.conversation.undo() {
+            Command::Undo => Ok(match self.chat.undo() {
                 Some(question) => {
                     let mut shown: String = question.chars().take(60).collect();
                     if shown.len() < question.len() {
@@ -216,7 +150,7 @@ impl Talk {
                 }
                 None => "there is nothing to take back".into(),
             }),
-            Command::ShowSystem => Ok(match self.conversation.system() {
+            Command::ShowSystem => Ok(match self.chat.system_message() {
                 Some(text) => format!("the system message is: {text}"),
                 None => {
                     "there is no system message of yours; the model's template may have one".into()
@@ -224,7 +158,7 @@ impl Talk {
             }),
             Command::System(text) => {
                 let text = Some(text).filter(|&text| text != "\"\"");
-                self.conversation.set_system(text)?;
+                self.chat.set_system(text)?;
                 Ok(if text.is_some() {
                     "the system message is set"
                 } else {
@@ -232,34 +166,36 @@ impl Talk {
                 }
                 .into())
             }
-            Command::ShowSettings => Ok(format!("settings:\n{}", settings::listed(&self.options))),
+            Command::ShowSettings => {
+                Ok(format!("settings:\n{}", settings::listed(self.chat.current_options())))
+            }
             Command::Set { name, value } => self.set(name, value),
             Command::Stats => self.stats(),
             Command::Save { file, replace } => self.save(&transcript::path(file), replace),
             Command::Load(file) => self.load(&transcript::path(file)),
             // Those that need the person's input or end the talk are followed where these are.
-            other => Err(Error::Usage(format!("{other:?} is not for the conversation"))),
+            other => Err(usage(format!("{other:?} is not for the conversation"))),
         }
     }
 
-    fn vocabulary(&mut self) -> usize {
-        self.generator.runner().model().config.vocab_size
+    fn vocabulary(&self) -> usize {
+        self.chat.model().config().vocab_size
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<String> {
         let vocabulary = self.vocabulary();
-        let seed = self.options.sampling.seed;
-        let remark = settings::set(&mut self.options, vocabulary, name, value)?;
-        if name == "seed" || seed != self.options.sampling.seed {
-            self.answers = 0;
+        let seed = self.chat.current_options().sampling.seed;
+        let remark = settings::set(self.chat.options_mut(), vocabulary, name, value)?;
+        if name == "seed" || seed != self.chat.current_options().sampling.seed {
+            self.chat.set_answers(0);
         }
         Ok(remark.unwrap_or_else(|| format!("{name} is set")))
     }
 
     fn stats(&mut self) -> Result<String> {
-        let used = self.conversation.tokens(self.generator.tokenizer())?;
-        let context = self.generator.runner().context();
-        let (turns, left) = self.conversation.turns();
+        let used = self.chat.tokens()?;
+        let context = self.chat.model().context();
+        let (turns, left) = self.chat.turns();
         let mut text = format!(
             "{used} of {context} tokens used, {} left; {}",
             context.saturating_sub(used),
@@ -271,17 +207,20 @@ impl Talk {
         if let Some(last) = &self.last {
             text.push_str(&format!("\n  the last answer: {last}"));
         }
-        if !self.options.sampling.is_greedy() {
-            let drawn = counted(self.answers as usize, "answer", "answers");
-            text.push_str(&format!("\n  seed {}, {drawn} drawn", self.options.sampling.seed));
+        if !self.chat.current_options().sampling.is_greedy() {
+            let drawn = counted(self.chat.answers() as usize, "answer", "answers");
+            text.push_str(&format!(
+                "\n  seed {}, {drawn} drawn",
+                self.chat.current_options().sampling.seed
+            ));
         }
         Ok(text)
     }
 
     fn save(&mut self, path: &Path, replace: bool) -> Result<String> {
-        let messages = self.conversation.messages();
+        let messages = self.chat.messages();
         let own = self.saved.as_deref() == Some(path);
-        let settings = Settings::of(&self.options, self.answers);
+        let settings = Settings::of(self.chat.current_options(), self.chat.answers());
         transcript::save(path, replace || own, &self.model, messages, &settings)?;
         self.saved = Some(path.to_owned());
         let what = if own { "saved again, over what was saved before" } else { "saved" };
@@ -290,13 +229,14 @@ impl Talk {
 
     fn load(&mut self, path: &Path) -> Result<String> {
         let found = transcript::load(path)?;
-        let wrong = |error: Error| Error::Text(format!("{}: {error}", path.display()));
-        let mut options = self.options.clone();
+        let wrong = |error: Error| within(&path.display().to_string(), &error);
+        let mut options = self.chat.current_options().clone();
         let vocabulary = self.vocabulary();
         let answers = found.settings.apply(&mut options, vocabulary).map_err(wrong)?;
         let count = found.messages.len();
-        self.conversation.set_messages(found.messages).map_err(wrong)?;
-        (self.options, self.answers) = (options, answers.unwrap_or(self.answers));
+        self.chat.set_messages(found.messages).map_err(wrong)?;
+        *self.chat.options_mut() = options;
+        self.chat.set_answers(answers.unwrap_or(self.chat.answers()));
         Ok(format!("{}: goes on after {}", path.display(), counted(count, "message", "messages")))
     }
 }

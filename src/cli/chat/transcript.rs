@@ -1,6 +1,7 @@
 //! A conversation as a file: JSON of its messages and settings.
 
 use super::settings::Settings;
+use crate::cli::support::failure::{failed, usage};
 use crate::text::Message;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -57,10 +58,10 @@ pub(super) fn save(
     let messages =
         messages.iter().map(|m| WrittenMessage { role: &m.role, content: &m.content }).collect();
     let written = Written { model, messages, settings };
-    let text = serde_json::to_string_pretty(&written)
-        .map_err(|error| Error::Text(format!("JSON: {error}")))?;
+    let text =
+        serde_json::to_string_pretty(&written).map_err(|error| failed(format!("JSON: {error}")))?;
     let failed = |error: std::io::Error| match error.kind() {
-        ErrorKind::AlreadyExists => Error::Usage(format!(
+        ErrorKind::AlreadyExists => usage(format!(
             "{} is there already and stays as it is; /save! {0} replaces it",
             path.display()
         )),
@@ -94,7 +95,7 @@ pub(super) fn save(
 /// When it cannot be read, or is something else.
 pub(super) fn load(path: &Path) -> Result<Transcript> {
     let found = fs::metadata(path).map_err(Error::io("open", path))?;
-    let wrong = |what: String| Error::Text(format!("{}: {what}", path.display()));
+    let wrong = |what: String| failed(format!("{}: {what}", path.display()));
     if !found.is_file() {
         return Err(wrong("is no plain file".into()));
     }

@@ -3,10 +3,11 @@
 use crate::Result;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, WeightsArguments};
-use crate::cli::support::loaded::Opened;
+use crate::cli::support::loaded;
 use crate::cli::support::output::{print, print_pretty, table};
 use crate::cli::support::profile::ProfileArgument;
 use crate::model::{Counters, Runner};
+use crate::session::Needs;
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -65,10 +66,12 @@ impl Rates {
 
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let (prompt, tokens) = (arguments.prompt as usize, arguments.tokens as usize);
-    let file = Opened::new(&arguments.model, None)?;
-    let (loaded, mut runner) = file.load_with_runner(device, false, prompt, prompt + tokens)?;
+    let options = loaded::options(&arguments.model.loading, device, None);
+    let file = loaded::open(&arguments.model, options)?;
+    let model = file.load_for(Needs::generation(prompt, prompt + tokens))?;
+    let mut runner = model.runner(prompt + tokens)?;
     runner.fits(prompt + tokens)?;
-    let vocabulary = loaded.model.config.vocab_size;
+    let vocabulary = model.config().vocab_size;
     // Which tokens they are does not matter to the time, but one token over and over might.
     let ids: Vec<u32> = (0..prompt).map(|n| ((300 + 7 * n) % vocabulary) as u32).collect();
 
@@ -89,8 +92,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     ];
     if arguments.json {
         print_pretty(&json!({
-            "model": loaded.name(),
-            "adapter": loaded.adapter(),
+            "model": model.path().display().to_string(),
+            "adapter": model.device_name(),
             "prompt_tokens": prompt,
             "decode_tokens": tokens,
             "repeat": arguments.repeat,
@@ -112,8 +115,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         let counts = counts.map(|(name, value)| format!("{name} {value}")).join(", ");
         print(&format!(
             "{} on {}, {} runs\n{}{counts}\n",
-            loaded.name(),
-            loaded.adapter(),
+            model.path().display(),
+            model.device_name(),
             arguments.repeat,
             table(&rows, 1)
         ))?;
@@ -122,7 +125,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     if arguments.profile.wanted() {
         runner.start_profile();
         once(&mut runner, &ids, tokens)?;
-        arguments.profile.report(&runner.take_profile(), &loaded.place)?;
+        arguments.profile.report(&runner.take_profile(), model.device())?;
     }
     Ok(ExitCode::SUCCESS)
 }

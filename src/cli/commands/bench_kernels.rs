@@ -3,6 +3,7 @@
 use super::bench_shader;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::DeviceArguments;
+use crate::cli::support::failure::usage;
 use crate::cli::support::output::{print, print_pretty, table};
 use crate::cli::support::progress::Progress;
 use crate::files::write_whole;
@@ -126,9 +127,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         [arguments.shape.iter().find(|shape| shape[2] % arguments.format.block_len() != 0)];
     if let Some([_, _, k]) = too_long {
         let (format, block) = (arguments.format, arguments.format.block_len());
-        return Err(Error::Usage(format!(
-            "K is {k}, but {format} weights come in blocks of {block}"
-        )));
+        return Err(usage(format!("K is {k}, but {format} weights come in blocks of {block}")));
     }
     let mut shapes = match (&arguments.own.wgsl, &arguments.shape[..]) {
         (Some(_), _) => vec![],
@@ -140,7 +139,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let filter = arguments.filter.to_lowercase();
     shapes.retain(|shape| shape.what.to_lowercase().contains(&filter));
     if shapes.is_empty() && arguments.own.wgsl.is_none() {
-        return Err(Error::Usage(format!("no shape's name contains {:?}", arguments.filter)));
+        return Err(usage(format!("no shape's name contains {:?}", arguments.filter)));
     }
     if arguments.own.wgsl.is_some() && arguments.plot.is_some() {
         arguments.own.check_plot()?;
@@ -282,7 +281,7 @@ fn report_other(baseline: &Baseline, gpu: &Gpu, storage: StorageKind) {
 fn read_baseline(path: &Path) -> Result<Baseline> {
     let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
     serde_json::from_str(&text).map_err(|error| {
-        Error::format(path, format!("is not the output of `kaiwu bench kernels --json`: {error}"))
+        Error::damaged(path, format!("is not the output of `kaiwu bench kernels --json`: {error}"))
     })
 }
 

@@ -2,6 +2,7 @@
 
 use crate::cli::support::deadline::Deadline;
 use crate::cli::support::dump::{self, Dump};
+use crate::cli::support::failure::usage;
 use crate::cli::support::output::size;
 use crate::gpu::{Gpu, Resource, StorageKind, UserShader};
 use crate::workbench::{
@@ -191,7 +192,7 @@ impl Own {
         arguments: &OwnArguments,
     ) -> Result<Self> {
         let text = String::from_utf8(read(file, LARGEST)?)
-            .map_err(|_| Error::format(file, "is not a text in UTF-8, as WGSL is"))?;
+            .map_err(|_| Error::damaged(file, "is not a text in UTF-8, as WGSL is"))?;
         let settings: Vec<_> =
             arguments.set.iter().flat_map(|Settings(settings)| settings.clone()).collect();
         let interface = reflect(&text, arguments.entry.as_deref(), &settings)?;
@@ -276,7 +277,7 @@ impl OwnArguments {
     pub(in crate::cli) fn check_plot(&self) -> Result<()> {
         match self.bytes {
             Some(_) => Ok(()),
-            None => Err(Error::Usage(
+            None => Err(usage(
                 "--plot of a shader of your own needs --bytes, what one run moves".into(),
             )),
         }
@@ -322,7 +323,7 @@ fn wish(bind: &Bind, largest: u64) -> Result<Wish> {
 fn read(file: &Path, most: u64) -> Result<Vec<u8>> {
     let bytes = std::fs::metadata(file).map_err(Error::io("read", file))?.len();
     if bytes > most {
-        return Err(Error::format(
+        return Err(Error::damaged(
             file,
             format!("has {bytes} bytes, more than the {most} that can be used"),
         ));

@@ -1,19 +1,22 @@
 //! `kaiwu compare`: two models on one text, for judging a quantisation.
 
 use super::perplexity::TextArguments;
+use crate::Result;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{
-    CacheArgument, DeviceArguments, IgnoringArguments, model_path,
+    CacheArgument, DeviceArguments, IgnoringArguments, LoadingArguments, model_path,
 };
-use crate::cli::support::loaded::{Loaded, Needs, Opened};
+use crate::cli::support::choice::choice;
+use crate::cli::support::failure::usage;
+use crate::cli::support::loaded;
 use crate::cli::support::output::{print, print_json, table};
 use crate::cli::support::progress::Progress;
 use crate::format::Quantization;
 use crate::generate::{TextComparison, TextLikelihood, comparison};
 use crate::gpu::{Device, Gpu};
-use crate::model::{ModelComparison, Scorer};
+use crate::model::ModelComparison;
+use crate::session::{Model, ModelFile, Needs};
 use crate::text::Tokenizer;
-use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
 use std::path::PathBuf;
@@ -28,7 +31,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(short, long, value_name = "PATH", required = true)]
     model: Vec<PathBuf>,
     /// Quantise the matrices of the evaluated model to this type while loading
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = choice::<Quantization>())]
     quantize: Option<Quantization>,
     #[command(flatten)]
     ignoring: IgnoringArguments,
@@ -49,37 +52,35 @@ const EXAMPLES: &str = "Examples:
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let [a, b] = arguments.model.as_slice() else {
         let count = arguments.model.len();
-        return Err(Error::Usage(format!(
-            "two models are compared, and -m is given {count} times"
-        )));
+        return Err(usage(format!("two models are compared, and -m is given {count} times")));
     };
     let text = arguments.text.read()?;
-    let cache = arguments.cache.cache;
-    let open = |path: &PathBuf, quantization| -> Result<Opened> {
-        let path = model_path(Some(path))?;
-        let mut opened = Opened::at(path, &arguments.ignoring.ignored(), arguments.text.context)?;
-        (opened.cache, opened.quantization) = (cache, quantization);
-        Ok(opened)
+    let open = |path: &PathBuf, quantize| -> Result<ModelFile> {
+        let cache = CacheArgument { cache: arguments.cache.cache };
+        let loading = LoadingArguments { quantize, cache, lora: vec![] };
+        let options = loaded::options(&loading, device, arguments.text.context);
+        let options = options.ignoring(arguments.ignoring.ignored());
+        loaded::open_at(&model_path(Some(path))?, options)
     };
     let (mut a, mut b) = (open(a, None)?, open(b, arguments.quantize)?);
     same_tokenizer(&a, &b)?;
-    let longest = a.config.max_context.min(b.config.max_context);
+    let longest = a.config().max_context.min(b.config().max_context);
     let windows = arguments.text.windows(&text, a.tokenizer()?, longest)?;
     let window = arguments.text.window(longest);
 
     a.expect(window);
     b.expect(window);
     let gpu = Gpu::open(&device.options())?;
-    let needs = |file: &Opened| Needs { tokens: window, beside: Scorer::bytes_for(&file.config) };
-    a.footprint(needs(&a))?.and(b.footprint(needs(&b))?).check(&gpu)?;
-    let (a, b) = (a.load_at(Device::Gpu(gpu.clone()))?, b.load_at(Device::Gpu(gpu))?);
+    let footprint = |file: &ModelFile| file.footprint_for(Needs::scoring(file.config(), window));
+    footprint(&a)?.and(footprint(&b)?).check(&gpu)?;
+    let (a, b) = (a.load_on(Device::Gpu(gpu.clone()))?, b.load_on(Device::Gpu(gpu))?);
     let mut comparer = ModelComparison::new(a.runner(window)?, b.runner(window)?)?;
     let mut progress = Progress::tokens("comparing", windows.scored() as u64);
     let found = comparison(&mut comparer, &windows, |done| progress.set(done as u64))?;
     drop(progress);
     let (tokens, scored) = (windows.tokens(), windows.scored());
     if arguments.json {
-        let side = |side: &Loaded, found: TextLikelihood| json!({ "model": side.name(), "mean_nll": found.mean_nll, "perplexity": found.perplexity });
+        let side = |side: &Model, found: TextLikelihood| json!({ "model": name(side), "mean_nll": found.mean_nll, "perplexity": found.perplexity });
         print_json(&json!({
             "context": window,
             "windows": windows.count(),
@@ -93,9 +94,14 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         }))?;
     } else {
         print(&format!("{tokens} tokens in {} windows, {scored} scored\n", windows.count()))?;
-        print(&as_text(&a.name(), &b.name(), &found))?;
+        print(&as_text(&name(&a), &name(&b), &found))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A model's path, for people.
+fn name(model: &Model) -> String {
+    model.path().display().to_string()
 }
 
 fn as_text(a: &str, b: &str, found: &TextComparison) -> String {
@@ -114,10 +120,10 @@ fn as_text(a: &str, b: &str, found: &TextComparison) -> String {
 }
 
 /// Distributions are compared token by token, which means something only if the ids mean the same.
-fn same_tokenizer(a: &Opened, b: &Opened) -> Result<()> {
+fn same_tokenizer(a: &ModelFile, b: &ModelFile) -> Result<()> {
     let differ = |what: String| {
-        let (a, b) = (a.path.display(), b.path.display());
-        Err(Error::Usage(format!(
+        let (a, b) = (a.path().display(), b.path().display());
+        Err(usage(format!(
             "{a} and {b} cannot be compared: {what}; compare models of one tokenizer"
         )))
     };

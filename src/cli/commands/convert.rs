@@ -1,7 +1,10 @@
 //! `kaiwu convert`: a model in another type, as a GGUF file. Needs no device.
 
+use crate::Result;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{ModelArgument, parse_lora};
+use crate::cli::support::choice::choice;
+use crate::cli::support::failure::{failed, usage};
 use crate::cli::support::loaded::open_adapters;
 use crate::cli::support::output::{print, print_json, size};
 use crate::cli::support::progress::Progress;
@@ -12,7 +15,6 @@ use crate::format::{
 use crate::generate::{gguf_recommended, recommended};
 use crate::model::{Config, Export, Merge};
 use crate::text::gguf_tokenizer;
-use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
 use std::io::IsTerminal;
@@ -27,7 +29,7 @@ pub(in crate::cli) struct Arguments {
     #[command(flatten)]
     model: ModelArgument,
     /// What the matrices become; those of a Hugging Face folder may stay as they are
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = choice::<Quantization>())]
     quantize: Option<Quantization>,
     /// Sum a LoRA adapter into the matrices, times SCALE where given: a folder of PEFT's or its
     /// adapter_model.safetensors; repeatable
@@ -81,9 +83,7 @@ impl Model {
                     let tensor = &gguf.tensors()[index];
                     let bytes = quantize::convert(tensor.dtype, gguf.data(tensor), dtype);
                     gguf.release(tensor);
-                    bytes.map_err(|message| {
-                        gguf.path_error(format!("tensor {}: {message}", tensor.name))
-                    })
+                    bytes.map_err(|message| gguf.tensor_error(&tensor.name, message))
                 });
                 Ok(Self { metadata, tensors, bytes_before, data })
             }
@@ -120,7 +120,7 @@ impl Model {
             merge.add(name, &mut values);
             let bytes = quantize::convert(DType::F32, bytemuck::cast_slice(&values), dtype);
             bytes.map_err(|message| {
-                Error::Model(format!("tensor {name} with what adapters add: {message}"))
+                failed(format!("tensor {name} with what adapters add: {message}"))
             })
         });
         Self { data, ..self }
@@ -132,7 +132,7 @@ fn merge(source: &Source, asked: &[(PathBuf, f32)]) -> Result<Option<Merge>> {
     if asked.is_empty() {
         return Ok(None);
     }
-    let adapters = open_adapters(asked, &Config::from_source(source)?)?;
+    let adapters = open_adapters(asked, Config::from_source(source)?.architecture.name)?;
     Merge::new(source, &adapters).map(Some)
 }
 
@@ -159,14 +159,14 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
             "{} is a file of the model itself; give another file to write",
             output.display()
         );
-        return Err(Error::Usage(message));
+        return Err(usage(message));
     }
     if quantization.is_none() && arguments.lora.is_empty() && matches!(source, Source::Gguf(_)) {
         let message = format!(
             "{} is a GGUF file already; say what to turn it into by --quantize",
             path.display()
         );
-        return Err(Error::Usage(message));
+        return Err(usage(message));
     }
     let merge = merge(&source, &arguments.lora)?;
     let mut model = Model::open(source, arguments)?;
@@ -236,14 +236,12 @@ fn open(arguments: &Arguments) -> Result<AtomicFile> {
         return Ok(file);
     }
     if arguments.json {
-        return Err(Error::Usage(
-            "standard output has the model; --json needs another -o FILE".into(),
-        ));
+        return Err(usage("standard output has the model; --json needs another -o FILE".into()));
     }
     if std::io::stdout().is_terminal() {
         let message =
             "standard output is a terminal; send it to a program or file, or give a name to -o";
-        return Err(Error::Usage(message.into()));
+        return Err(usage(message.into()));
     }
     Ok(file)
 }

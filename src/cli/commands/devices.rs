@@ -48,7 +48,12 @@ pub(in crate::cli) fn describe(adapter: &AdapterReport) -> String {
     ];
     let lines = [
         format!("{} {} {}", if adapter.chosen { "*" } else { " " }, adapter.index, adapter.name),
-        format!("    {}: {}", if adapter.chosen { "taken" } else { "not taken" }, adapter.reason),
+        if adapter.chosen {
+            format!("    taken: {}", adapter.reason)
+        } else {
+            let AdapterReport { reason, index, .. } = adapter;
+            format!("    not taken: {reason}; --adapter {index} takes it")
+        },
         format!(
             "    {}, {}, {}{}, driver {} {}",
             adapter.backend,

@@ -2,11 +2,14 @@
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, WeightsArguments};
-use crate::cli::support::loaded::{Needs, Opened};
+use crate::cli::support::choice::choice;
+use crate::cli::support::failure::{usage, within};
+use crate::cli::support::loaded;
 use crate::cli::support::output::print_json;
 use crate::cli::support::progress::Progress;
 use crate::cli::support::text_input::{Reading, at_line, name};
-use crate::model::{Embedder, Pooling};
+use crate::model::Pooling;
+use crate::session::{ModelFile, Needs};
 use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
@@ -30,7 +33,7 @@ pub(in crate::cli) struct Arguments {
     reading: Reading,
     /// How a text's hidden states become one vector [default: as the model's files say, or else the
     /// mean]
-    #[arg(long, value_name = "HOW")]
+    #[arg(long, value_name = "HOW", value_parser = choice::<Pooling>())]
     pooling: Option<Pooling>,
     /// Print one JSON object with all of them instead of an array a line
     #[arg(long)]
@@ -48,16 +51,20 @@ const EXAMPLES: &str = "Examples:
 
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let texts = arguments.read()?;
-    let file = Opened::new(&arguments.model, None)?.without_output();
+    let mut options = loaded::options(&arguments.model.loading, device, None).embeddings_only();
+    if arguments.reference {
+        options = options.reference();
+    }
+    let file = loaded::open(&arguments.model, options)?;
     let pooling = match arguments.pooling {
         Some(pooling) => pooling,
-        None => Pooling::declared(&file.source)?.map_or(Pooling::Mean, |declared| declared.pooling),
+        None => file.pooling()?,
     };
     let ids = arguments.ids(&texts, &file)?;
     let longest = ids.iter().map(Vec::len).max().unwrap_or(0);
-    let beside = Embedder::bytes_for(&file.config);
-    let loaded = file.load(device, arguments.reference, Needs { tokens: longest, beside })?;
-    let mut embedder = Embedder::new(loaded.runner(longest)?)?;
+    let needs = Needs::embedding(file.config(), longest);
+    let model = file.load_for(needs)?;
+    let mut embedder = model.embedder(longest)?;
     let mut progress = Progress::tokens("embedding", ids.iter().map(|ids| ids.len() as u64).sum());
     let mut all = vec![];
     let mut done = 0;
@@ -75,7 +82,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         |(ids, vector): (&Vec<u32>, &Vec<f32>)| json!({ "tokens": ids.len(), "embedding": vector });
     let embeddings: Vec<_> = ids.iter().zip(&all).map(one).collect();
     print_json(&json!({
-        "model": loaded.name(),
+        "model": model.path().display().to_string(),
         "pooling": pooling.name(),
         "dimensions": all.first().map_or(0, Vec::len),
         "embeddings": embeddings,
@@ -90,20 +97,20 @@ impl Arguments {
         };
         let texts = self.reading.lines(path)?;
         match texts.is_empty() {
-            true => Err(Error::Usage(format!("{} has no texts; give one a line", name(path)))),
+            true => Err(usage(format!("{} has no texts; give one a line", name(path)))),
             false => Ok(texts),
         }
     }
 
     /// The tokens of each text, or which text has too few or too many.
-    fn ids(&self, texts: &[String], file: &Opened) -> Result<Vec<Vec<u32>>> {
+    fn ids(&self, texts: &[String], file: &ModelFile) -> Result<Vec<Vec<u32>>> {
         let tokenizer = file.tokenizer()?;
         let one = |(at, text): (usize, &String)| {
             let ids = tokenizer.encode(text, true).and_then(|ids| match ids.len() {
-                0 => Err(Error::Usage("it has no tokens".into())),
-                tokens if tokens > file.context => Err(Error::Usage(format!(
+                0 => Err(usage("it has no tokens".into())),
+                tokens if tokens > file.context() => Err(usage(format!(
                     "it has {tokens} tokens, but the model was made for {}",
-                    file.context
+                    file.context()
                 ))),
                 _ => Ok(ids),
             });
@@ -120,6 +127,5 @@ impl Arguments {
 fn of_text(at: usize, text: &str, error: Error) -> Error {
     let start: String = text.chars().take(24).collect();
     let more = if start.len() < text.len() { "…" } else { "" };
-    let message = format!("text {}, {:?}: {error}", at + 1, start + more);
-    if matches!(error, Error::Usage(_)) { Error::Usage(message) } else { Error::Text(message) }
+    within(&format!("text {}, {:?}", at + 1, start + more), &error)
 }

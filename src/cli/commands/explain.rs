@@ -2,7 +2,8 @@
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, LoadingArguments, WeightsArguments};
-use crate::cli::support::loaded::{adapter, load, open_adapters};
+use crate::cli::support::failure::usage;
+use crate::cli::support::loaded::{load, open_adapters};
 use crate::cli::support::output::{count, print, print_pretty, size, table};
 use crate::cli::support::roofline::{self, RooflineArguments};
 use crate::gpu::{Capabilities, Constant, Cost, Device, Entry, Gpu, Strategy};
@@ -69,11 +70,11 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let at = arguments.at as usize;
     if at > config.max_context {
         let most = config.max_context;
-        return Err(Error::Usage(format!(
+        return Err(usage(format!(
             "--at is {at}, but this model's context has {most} tokens at most"
         )));
     }
-    let adapters = open_adapters(lora, &config)?;
+    let adapters = open_adapters(lora, config.architecture.name)?;
     let place = if arguments.host { Device::Reference } else { device_or_host(device)? };
     let room = SessionOptions { expected: 1, cache: cache.cache, ..SessionOptions::default() };
     if let Device::Gpu(gpu) = &place {
@@ -104,7 +105,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         print_pretty(&json!({
             "roofline": paper.map(|(cost, adapter)| roofline::as_json(&cost, &adapter)),
             "model": source.path().display().to_string(),
-            "adapter": matches!(place, Device::Gpu(_)).then(|| adapter(&place)),
+            "adapter": matches!(place, Device::Gpu(_)).then(|| place.name()),
             "cached_tokens": at,
             "memory": memory,
             "sections": sections,
@@ -120,7 +121,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     }
     let on = match &place {
         Device::Reference => String::new(),
-        Device::Gpu(_) => format!(" on {}", adapter(&place)),
+        Device::Gpu(_) => format!(" on {}", place.name()),
     };
     print(&format!(
         "{}: one token{on}, {at} tokens in the cache\n{}\na token: {calls} kernel calls in {dispatches} dispatches, {} read, {} written, {} operations\non the device: weights {}, cache of {} tokens {}, activations {} at most, all {}\n",
@@ -145,8 +146,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
 fn device_or_host(device: &DeviceArguments) -> Result<Device> {
     match Gpu::open(&device.options()) {
         Ok(gpu) => Ok(Device::Gpu(gpu)),
-        Err(Error::Device(message)) if device.adapter.is_none() => {
-            eprintln!("kaiwu: without a device: {message}");
+        Err(error @ (Error::NoAdapter { .. } | Error::Device(_))) if device.adapter.is_none() => {
+            eprintln!("kaiwu: without a device: {error}");
             Ok(Device::Reference)
         }
         Err(error) => Err(error),

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, Limit, WeightsArguments};
 use crate::cli::support::interrupt;
-use crate::cli::support::loaded::{Loaded, Opened};
+use crate::cli::support::loaded;
 use crate::cli::support::output::print_json;
 use crate::cli::support::profile::ProfileArgument;
 use crate::cli::support::progress::Progress;
@@ -13,8 +13,9 @@ use crate::cli::support::prompts::{self, Encoder, Prompt};
 use crate::cli::support::sampling::SamplingArguments;
 use crate::cli::support::telling::{Form, Telling};
 use crate::cli::support::text_input::Reading;
-use crate::generate::{Answer, Event, FinishReason, Generator, Options};
+use crate::generate::{Answer, Event, FinishReason, Options};
 use crate::sample::SamplerSettings;
+use crate::session::{Model, ModelOptions, Needs};
 use clap::Args;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -105,7 +106,7 @@ pub(in crate::cli) fn run(
         return generate_many::run(device, arguments, &options, path, &prompts);
     }
     let text = arguments.text()?;
-    let file = Opened::new(&arguments.model, arguments.context)?;
+    let file = loaded::open(&arguments.model, arguments.loading(device))?;
     let tokenizer = Arc::clone(file.tokenizer()?);
     let prompt = match (&arguments.ids, text) {
         (Some(ids), _) => ids.clone(),
@@ -114,13 +115,12 @@ pub(in crate::cli) fn run(
             encoder.encode(&Prompt::Text(text.unwrap_or_default()))?
         }
     };
-    options.sampling.validate(file.config.vocab_size)?;
+    options.sampling.validate(file.config().vocab_size)?;
     arguments.sampling.say_what_is_unused(&options.sampling);
 
     let expected = prompt.len() + arguments.limit().expected();
-    let (loaded, runner) =
-        file.load_with_runner(device, arguments.reference, prompt.len(), expected)?;
-    let mut generator = Generator::new(runner, Arc::clone(&tokenizer));
+    let model = file.load_for(Needs::generation(prompt.len(), expected))?;
+    let mut generator = model.generator(expected)?;
     if arguments.profile.wanted() {
         generator.runner().start_profile();
     }
@@ -145,18 +145,18 @@ pub(in crate::cli) fn run(
     let logprobs = telling.end(&answer)?;
     if arguments.json || arguments.json_lines {
         let dispatches = generator.runner().dispatches(1, crate::model::LogitsMode::Last)?;
-        let mut object = as_json(&loaded, &prompt, &answer, &options, dispatches, started);
+        let mut object = as_json(&model, &prompt, &answer, &options, dispatches, started);
         if arguments.json && arguments.logprobs.is_some() {
             object["logprobs"] = logprobs.into();
         }
         print_json(&object)?;
     } else if answer.finish_reason == FinishReason::Length
         && let Some(why) =
-            arguments.why_cut(answer.ids.len(), loaded.file.context, loaded.file.config.max_context)
+            arguments.why_cut(answer.ids.len(), model.context(), model.config().max_context)
     {
         eprintln!("kaiwu: {why}");
     }
-    arguments.profile.report(&generator.runner().take_profile(), &loaded.place)?;
+    arguments.profile.report(&generator.runner().take_profile(), model.device())?;
     match answer.finish_reason {
         FinishReason::Interrupted => Ok(interrupt::exit_code()),
         FinishReason::Stop | FinishReason::Length => Ok(ExitCode::SUCCESS),
@@ -170,6 +170,12 @@ impl Arguments {
             (Some(text), _) => self.reading.argument(text).map(Some),
             (None, file) => file.as_deref().map(|file| self.reading.file(file)).transpose(),
         }
+    }
+
+    /// How the model is loaded.
+    pub(in crate::cli) fn loading(&self, device: &DeviceArguments) -> ModelOptions {
+        let options = loaded::options(&self.model.loading, device, self.context);
+        if self.reference { options.reference() } else { options }
     }
 
     fn form(&self) -> Form {
@@ -229,7 +235,7 @@ impl Arguments {
 }
 
 fn as_json(
-    loaded: &Loaded,
+    model: &Model,
     prompt: &[u32],
     answer: &Answer,
     options: &Options,
@@ -239,15 +245,15 @@ fn as_json(
     let steps = answer.decode.tokens;
     let per_token = |n: u64| (steps > 0).then(|| n as f64 / steps as f64);
     json!({
-        "model": loaded.name(),
-        "adapter": loaded.adapter(),
+        "model": model.path().display().to_string(),
+        "adapter": model.device_name(),
         "prompt_ids": prompt,
         "output_ids": answer.ids,
         "text": answer.text,
         "finish_reason": answer.finish_reason,
         "seed": (!options.sampling.is_greedy()).then_some(options.sampling.seed),
         "timings": {
-            "load_s": loaded.seconds,
+            "load_s": model.loading_time().as_secs_f64(),
             "first_token_s": answer.first_token.map(|first| (first - started).as_secs_f64()),
             "prefill_tokens_per_s": answer.prefill_rate(),
             "decode_tokens_per_s": answer.decode_rate(),

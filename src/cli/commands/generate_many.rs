@@ -1,17 +1,18 @@
 //! `kaiwu generate --prompts`: many prompts, each answered as it would be alone.
 
 use super::generate::Arguments;
-use crate::Error;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::DeviceArguments;
+use crate::cli::support::failure::usage;
 use crate::cli::support::interrupt;
 use crate::cli::support::likely;
-use crate::cli::support::loaded::Opened;
+use crate::cli::support::loaded;
 use crate::cli::support::output::print_json;
 use crate::cli::support::progress::Progress;
 use crate::cli::support::prompts::{Encoder, Numbered};
 use crate::cli::support::text_input::at_line;
-use crate::generate::{Event, FinishReason, Generator, Options};
+use crate::generate::{Event, FinishReason, Options};
+use crate::session::Needs;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,17 +26,17 @@ pub(in crate::cli) fn run(
     path: &Path,
     prompts: &[Numbered],
 ) -> Outcome {
-    let file = Opened::new(&arguments.model, arguments.context)?;
-    options.sampling.validate(file.config.vocab_size)?;
+    let file = loaded::open(&arguments.model, arguments.loading(device))?;
+    options.sampling.validate(file.config().vocab_size)?;
     arguments.sampling.say_what_is_unused(&options.sampling);
     let encoder = Encoder::new(&file, arguments.chat, arguments.system.as_deref());
     let mut all = Vec::with_capacity(prompts.len());
     for Numbered { line, prompt } in prompts {
         let fitting = |ids: Vec<u32>| match ids.len() {
-            0 => Err(Error::Usage("the prompt has no tokens".into())),
-            tokens if tokens > file.context => Err(Error::Usage(format!(
+            0 => Err(usage("the prompt has no tokens".into())),
+            tokens if tokens > file.context() => Err(usage(format!(
                 "the prompt has {tokens} tokens, but the context holds {}",
-                file.context
+                file.context()
             ))),
             _ => Ok(ids),
         };
@@ -45,9 +46,9 @@ pub(in crate::cli) fn run(
 
     let longest = all.iter().map(Vec::len).max().unwrap_or(0);
     let expected = longest + arguments.limit().expected();
-    let (loaded, runner) = file.load_with_runner(device, arguments.reference, longest, expected)?;
-    let tokenizer = Arc::clone(loaded.file.tokenizer()?);
-    let mut generator = Generator::new(runner, Arc::clone(&tokenizer));
+    let model = file.load_for(Needs::generation(longest, expected))?;
+    let mut generator = model.generator(expected)?;
+    let tokenizer = Arc::clone(generator.tokenizer());
     if arguments.profile.wanted() {
         generator.runner().start_profile();
     }
@@ -94,6 +95,6 @@ pub(in crate::cli) fn run(
     if arguments.check {
         eprintln!("kaiwu: every kernel agrees with its reference over {checked} steps");
     }
-    arguments.profile.report(&generator.runner().take_profile(), &loaded.place)?;
+    arguments.profile.report(&generator.runner().take_profile(), model.device())?;
     Ok(if interrupted { interrupt::exit_code() } else { ExitCode::SUCCESS })
 }

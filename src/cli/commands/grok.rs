@@ -1,7 +1,10 @@
 //! `kaiwu grok`: a small transformer learns half of a table, and later understands the other half.
 
+use crate::Result;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, not_negative, positive, share};
+use crate::cli::support::choice::choice;
+use crate::cli::support::failure::usage;
 use crate::cli::support::given::Given;
 use crate::cli::support::interrupt;
 use crate::cli::support::output::{print, print_json};
@@ -12,7 +15,6 @@ use crate::gpu::{Device, Gpu};
 use crate::lab::{
     Chart, Grok, GrokSettings, Operation, Row, curves, export, fourier_chart, spectrum, write_png,
 };
-use crate::{Error, Result};
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
@@ -48,7 +50,7 @@ pub(in crate::cli) struct Arguments {
 #[derive(Debug, Args, Serialize)]
 struct SettingArguments {
     /// The operation [default: divide]
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = choice::<Operation>())]
     operation: Option<Operation>,
     /// The modulus of the table; division needs a prime [default: 97]
     #[arg(long, value_name = "P", value_parser = clap::value_parser!(u32).range(3..=997))]
@@ -135,7 +137,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     }
     if settings.operation.permutes() && given.has("modulus") {
         let message = "--modulus is for numbers; permutations have none, leave it out";
-        return Err(Error::Usage(message.into()));
+        return Err(usage(message.into()));
     }
     let gpu = Gpu::open(&device.options())?;
     if arguments.sweep.sweep {

@@ -1,12 +1,13 @@
 //! `kaiwu inspect`: what is in a model file, and what it takes to run it.
 
+use crate::Result;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{IgnoringArguments, LoadingArguments, model_path};
+use crate::cli::support::failure::{is_usage, usage};
 use crate::cli::support::loaded::open_adapters;
 use crate::cli::support::output::{count, print, print_pretty, size, table};
 use crate::format::{Array, Source, TensorInfo, Value};
 use crate::model::{Config, Declared, Footprint, Pooling, SessionOptions, notices};
-use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -48,8 +49,10 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
     let source =
         Source::open_ignoring(&model_path(asked.as_deref())?, &arguments.ignoring.ignored())?;
     let footprint = footprint(&source, arguments);
-    if let Err(error @ Error::Usage(_)) = footprint {
-        return Err(error);
+    if let Err(error) = &footprint
+        && is_usage(error)
+    {
+        return footprint.map(|_| ExitCode::SUCCESS);
     }
     match arguments.json {
         true => print_pretty(&as_json(&source, &footprint))?,
@@ -64,10 +67,10 @@ fn footprint(source: &Source, arguments: &Arguments) -> Result<Footprint> {
     if context > config.max_context {
         let message =
             format!("a context of {context} exceeds the model's own, {}", config.max_context);
-        return Err(Error::Usage(message));
+        return Err(usage(message));
     }
     let LoadingArguments { quantize, cache, lora } = &arguments.loading;
-    let adapters = open_adapters(lora, &config)?;
+    let adapters = open_adapters(lora, config.architecture.name)?;
     let room =
         SessionOptions { context: Some(context), cache: cache.cache, ..SessionOptions::default() };
     Ok(Footprint::new(source, *quantize, &adapters, &room)?.at_once())

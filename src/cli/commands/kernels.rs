@@ -2,6 +2,8 @@
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::DeviceArguments;
+use crate::cli::support::choice::choice;
+use crate::cli::support::failure::usage;
 use crate::cli::support::output::{print, print_pretty, size, table};
 use crate::files::write_whole;
 use crate::gpu::{Gpu, render};
@@ -48,7 +50,7 @@ struct Show {
     #[arg(long, value_name = "TEXT", default_value = "")]
     case: String,
     /// The language
-    #[arg(long, value_name = "LANGUAGE", default_value = "wgsl")]
+    #[arg(long, value_name = "LANGUAGE", default_value = "wgsl", value_parser = choice::<Target>())]
     target: Target,
     /// Write to this file; SPIR-V is then binary, and not words in hexadecimal
     #[arg(short, long, value_name = "FILE")]
@@ -77,8 +79,8 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     }
     let kernels = match Gpu::open(&device.options()) {
         Ok(gpu) => list(&cases::table(&gpu)?.cases, Some(&gpu)),
-        Err(Error::Device(message)) if device.adapter.is_none() => {
-            eprintln!("kaiwu: without a device: {message}");
+        Err(error @ (Error::NoAdapter { .. } | Error::Device(_))) if device.adapter.is_none() => {
+            eprintln!("kaiwu: without a device: {error}");
             list(&cases::on_host()?, None)
         }
         Err(error) => return Err(error),
@@ -109,7 +111,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
 fn text_of(gpu: &Arc<Gpu>, show: &Show) -> Result<(String, &'static str)> {
     if show.name == CHAIN {
         if show.strategy.is_some() || !show.case.is_empty() {
-            return Err(Error::Usage(
+            return Err(usage(
                 "a chain is a layer of its own; it has no --strategy and no --case".into(),
             ));
         }

@@ -1,17 +1,19 @@
 //! `kaiwu logits`: what the model thinks comes next.
 
+use crate::Result;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, WeightsArguments};
+use crate::cli::support::failure::{failed, usage};
 use crate::cli::support::likely::{self, percent};
-use crate::cli::support::loaded::{Needs, Opened};
+use crate::cli::support::loaded;
 use crate::cli::support::output::{print, print_json, table};
 use crate::cli::support::progress::Progress;
 use crate::cli::support::text_input::Reading;
 use crate::files::AtomicFile;
 use crate::model::Runner;
 use crate::sample::{likeliest, logsumexp};
+use crate::session::Needs;
 use crate::text::Tokenizer;
-use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -74,18 +76,23 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         (Some(text), _) => Some(reading.argument(text)?),
         (None, file) => file.as_deref().map(|file| reading.file(file)).transpose()?,
     };
-    let file = Opened::new(&arguments.model, arguments.context)?;
+    let options = loaded::options(&arguments.model.loading, device, arguments.context);
+    let mut options = options.chunk(arguments.chunk as usize);
+    if arguments.reference {
+        options = options.reference();
+    }
+    let file = loaded::open(&arguments.model, options)?;
     let ids = match (&arguments.ids, text) {
         (Some(ids), _) => ids.clone(),
         (None, text) => file.tokenizer()?.encode(&text.unwrap_or_default(), true)?,
     };
     if ids.is_empty() {
-        return Err(Error::Usage("the text has no tokens".into()));
+        return Err(usage("the text has no tokens".into()));
     }
-    let all = arguments.output.as_ref().map(|_| Runner::all_logits_bytes(file.config.vocab_size));
-    let needs = Needs { tokens: ids.len(), beside: all.unwrap_or(0) };
-    let loaded = file.load(device, arguments.reference, needs)?;
-    let mut runner = loaded.runner_in_chunks(ids.len(), arguments.chunk as usize)?;
+    let all = arguments.output.as_ref().map(|_| Runner::all_logits_bytes(file.config().vocab_size));
+    let needs = Needs { tokens: ids.len(), prompt: None, extra_bytes: all.unwrap_or(0) };
+    let model = file.load_for(needs)?;
+    let mut runner = model.runner(ids.len())?;
     runner.fits(ids.len())?;
     if arguments.check {
         check(&mut runner, &ids)?;
@@ -107,7 +114,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     };
     drop(progress);
     match arguments.top {
-        Some(count) => show_top(&last, count as usize, loaded.file.tokenizer()?, arguments.json)?,
+        Some(count) => show_top(&last, count as usize, model.tokenizer()?, arguments.json)?,
         None => {
             let highest = likeliest(&last, HIGHEST);
             let logits: Vec<f32> = highest.iter().map(|likely| last[likely.id as usize]).collect();
@@ -143,7 +150,7 @@ fn check(runner: &mut Runner, ids: &[u32]) -> Result<()> {
     for piece in ids.chunks(runner.chunk()) {
         let first = runner.position();
         if let Some(divergence) = runner.check(piece)? {
-            return Err(Error::Device(format!(
+            return Err(failed(format!(
                 "at tokens from {first} on the device parts from the reference: {divergence}"
             )));
         }

@@ -1,6 +1,7 @@
 //! `kaiwu man`: the manual page, as `man` reads it.
 
 use crate::cli::Outcome;
+use crate::cli::support::failure::usage;
 use crate::cli::support::output::print;
 use crate::{Error, Result};
 use clap::{Args, Command};
@@ -35,7 +36,7 @@ fn page(mut program: Command, names: &[String]) -> Result<Command> {
     let mut page = &program;
     for name in names {
         page = page.find_subcommand(name).ok_or_else(|| {
-            Error::Usage(format!("there is no command {:?}; see `kaiwu help`", names.join(" ")))
+            usage(format!("there is no command {:?}; see `kaiwu help`", names.join(" ")))
         })?;
     }
     Ok(page.clone())

@@ -21,7 +21,7 @@ pub(in crate::cli) fn run(options: &GpuOptions, only_subgroups: bool, as_json: b
     let start = Instant::now();
     let adapters = list_adapters(options.adapter.as_deref())?;
     let Some(adapter) = adapters.into_iter().find(|adapter| adapter.chosen) else {
-        return Err(Error::Device("no adapter is chosen".into()));
+        return Err(Error::Internal("no adapter is chosen"));
     };
     let storages: Vec<_> = match options.storage {
         Some(storage) => vec![storage],

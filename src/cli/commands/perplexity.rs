@@ -3,12 +3,12 @@
 use crate::Result;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, WeightsArguments};
-use crate::cli::support::loaded::{Needs, Opened};
+use crate::cli::support::loaded;
 use crate::cli::support::output::{print, print_json};
 use crate::cli::support::progress::Progress;
 use crate::cli::support::text_input::whole;
 use crate::generate::{Windows, likelihood};
-use crate::model::Scorer;
+use crate::session::Needs;
 use crate::text::Tokenizer;
 use clap::Args;
 use serde_json::json;
@@ -74,20 +74,24 @@ impl TextArguments {
 
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let text = arguments.text.read()?;
-    let file = Opened::new(&arguments.model, arguments.text.context)?;
-    let windows = arguments.text.windows(&text, file.tokenizer()?, file.config.max_context)?;
-    let window = arguments.text.window(file.config.max_context);
-    let beside = Scorer::bytes_for(&file.config);
-    let loaded = file.load(device, arguments.reference, Needs { tokens: window, beside })?;
-    let rows = Scorer::rows_for(loaded.model.config.vocab_size);
-    let mut scorer = Scorer::new(loaded.runner(window)?, rows)?;
+    let mut options = loaded::options(&arguments.model.loading, device, arguments.text.context);
+    if arguments.reference {
+        options = options.reference();
+    }
+    let file = loaded::open(&arguments.model, options)?;
+    let longest = file.config().max_context;
+    let windows = arguments.text.windows(&text, file.tokenizer()?, longest)?;
+    let window = arguments.text.window(longest);
+    let needs = Needs::scoring(file.config(), window);
+    let model = file.load_for(needs)?;
+    let mut scorer = model.scorer(window)?;
     let mut progress = Progress::tokens("scoring", windows.scored() as u64);
     let found = likelihood(&mut scorer, &windows, |done| progress.set(done as u64))?;
     drop(progress);
     let (tokens, scored) = (windows.tokens(), windows.scored());
     if arguments.json {
         print_json(&json!({
-            "model": loaded.name(),
+            "model": model.path().display().to_string(),
             "context": window,
             "windows": windows.count(),
             "tokens": tokens,

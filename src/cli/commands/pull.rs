@@ -1,10 +1,11 @@
 //! `kaiwu pull`: a model from the hub, by its name. Needs no device.
 
+use crate::Result;
 use crate::cli::Outcome;
+use crate::cli::support::failure::usage;
 use crate::cli::support::output::{print, print_json};
 use crate::cli::support::progress::Progress;
 use crate::hub::{Hub, ModelName};
-use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
 use std::process::ExitCode;
@@ -37,7 +38,7 @@ may be fetched, HF_HUB_DOWNLOAD_TIMEOUT after how many seconds a silent hub is g
 /// A name of a model as it was given.
 pub(in crate::cli) fn parse_name(text: &str) -> Result<ModelName> {
     ModelName::parse(text).ok_or_else(|| {
-        Error::Usage(format!(
+        usage(format!(
             "{text:?} is no name of a model; give owner/name or owner/name/file.gguf, with a revision as in \
              owner/name@v1"
         ))
@@ -48,7 +49,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
     let mut name = parse_name(&arguments.name)?;
     if let Some(revision) = &arguments.revision {
         name = name.at(revision).ok_or_else(|| {
-            Error::Usage(format!(
+            usage(format!(
                 "--revision {revision} is no name of a revision, or another than that of {}",
                 arguments.name
             ))

@@ -3,6 +3,7 @@
 use super::pull::parse_name;
 use crate::Error;
 use crate::cli::Outcome;
+use crate::cli::support::failure::usage;
 use crate::cli::support::output::{print, print_json, size};
 use crate::hub::Hub;
 use clap::Args;
@@ -37,7 +38,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Outcome {
     let bytes = removal.bytes;
     if !arguments.yes {
         if !std::io::stdin().is_terminal() {
-            return Err(Error::Usage(format!(
+            return Err(usage(format!(
                 "removing {name} ({}) wants a yes, and standard input is no terminal; give --yes",
                 size(bytes)
             )));

@@ -1,12 +1,13 @@
 //! `kaiwu tokenize` and `kaiwu detokenize`: the ids of a text, and the text of ids. They need no
 //! device.
 
+use crate::Result;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::ModelArgument;
+use crate::cli::support::failure::usage;
 use crate::cli::support::output::{print, print_json};
 use crate::cli::support::text_input::{Reading, whole};
 use crate::text::Tokenizer;
-use crate::{Error, Result};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -95,7 +96,7 @@ pub(in crate::cli) fn detokenize(arguments: &DetokenizeArguments) -> Outcome {
     let tokenizer = open(&arguments.model)?;
     if let Some(id) = ids.iter().find(|&&id| id as usize >= tokenizer.vocab_size()) {
         let tokens = tokenizer.vocab_size();
-        return Err(Error::Usage(format!("there is no token {id}: the vocabulary has {tokens}")));
+        return Err(usage(format!("there is no token {id}: the vocabulary has {tokens}")));
     }
     let text = tokenizer.decode(&ids, arguments.skip_special);
     if arguments.json {
@@ -112,9 +113,9 @@ fn parse(text: &str, ids: &mut Vec<u32>) -> Result<()> {
     let text = text.trim();
     let list = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     for id in list.split(|c: char| c.is_whitespace() || c == ',').filter(|id| !id.is_empty()) {
-        let id = id.parse().map_err(|_| {
-            Error::Usage(format!("{id:?} is not a token id; give numbers such as 504,3575"))
-        });
+        let id = id
+            .parse()
+            .map_err(|_| usage(format!("{id:?} is not a token id; give numbers such as 504,3575")));
         ids.push(id?);
     }
     Ok(())

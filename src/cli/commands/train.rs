@@ -3,6 +3,7 @@
 use super::grok::write;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, IgnoringArguments, model_path, positive};
+use crate::cli::support::failure::{of_file, usage};
 use crate::cli::support::given::Given;
 use crate::cli::support::interrupt;
 use crate::cli::support::output::{print, print_json};
@@ -177,11 +178,12 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
     let model =
         arguments.model.as_deref().map(|model| Chosen::new(model, arguments)).transpose()?;
     let gpu = Gpu::open(&device.options())?;
-    let mut run = match model {
-        Some(Chosen::New(settings)) => TextRun::new(&gpu, &overrides.applied(&settings), &data)?,
-        Some(Chosen::Tuned(tuning)) => TextRun::tune(&gpu, &tuning, &overrides, &data)?,
-        None => TextRun::resume(&gpu, out, &data, overrides.steps)?,
+    let run = match model {
+        Some(Chosen::New(settings)) => TextRun::new(&gpu, &overrides.applied(&settings), &data),
+        Some(Chosen::Tuned(tuning)) => TextRun::tune(&gpu, &tuning, &overrides, &data),
+        None => TextRun::resume(&gpu, out, &data, overrides.steps),
     };
+    let mut run = run.map_err(of_file)?;
     if run.dataset.skipped > 0 {
         eprintln!("kaiwu: {} examples are too long and left out", run.dataset.skipped);
     }
@@ -241,7 +243,7 @@ impl Chosen {
         if model.is_file() && model.extension().is_some_and(|end| end == "json") {
             if arguments.lora.is_some() {
                 let message = "--lora goes on with a model that is there; give one with -m instead of a configuration";
-                return Err(Error::Usage(message.into()));
+                return Err(usage(message.into()));
             }
             return read_settings(model).map(Self::New);
         }
@@ -288,7 +290,7 @@ fn losses(row: &TextRow) -> String {
 fn read_settings(path: &Path) -> Result<TextSettings> {
     let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
     serde_json::from_str(&text)
-        .map_err(|error| Error::format(path, format!("{error}; see kaiwu train --help")))
+        .map_err(|error| Error::damaged(path, format!("{error}; see kaiwu train --help")))
 }
 
 fn report(run: &TextRun, arguments: &Arguments, made: &Path) -> Result<()> {

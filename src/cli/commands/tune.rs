@@ -2,6 +2,7 @@
 
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, IgnoringArguments};
+use crate::cli::support::failure::usage;
 use crate::cli::support::loaded::load;
 use crate::cli::support::output::{print, print_pretty, table};
 use crate::cli::support::progress::Progress;
@@ -67,17 +68,14 @@ const PROMPT: usize = 256;
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let path = Tuning::default_path();
     if arguments.show || arguments.forget || arguments.import.is_some() {
-        let path =
-            path.ok_or_else(|| Error::Usage(format!("{NO_FOLDER}, so nothing is remembered")))?;
+        let path = path.ok_or_else(|| usage(format!("{NO_FOLDER}, so nothing is remembered")))?;
         let gpu = Gpu::open(&GpuOptions { tuning: Some(path.clone()), ..device.options() })?;
         return remembered(&gpu, &path, arguments);
     }
     let path = kept(path)?;
     let gpu = Gpu::open(&GpuOptions { tuning: path.clone(), ..device.options() })?;
     if gpu.capabilities().deterministic {
-        return Err(Error::Usage(
-            "with --deterministic the strategies are given; tune without it".into(),
-        ));
+        return Err(usage("with --deterministic the strategies are given; tune without it".into()));
     }
     let shapes = shapes(&gpu, arguments.model.as_deref(), &arguments.ignoring.ignored())?;
     // After each shape: what was found stays, whatever the next one does to the device.
@@ -207,7 +205,7 @@ fn remembered(gpu: &Gpu, path: &Path, arguments: &Arguments) -> Outcome {
     }
     if let Some(file) = &arguments.import {
         if !is_there(file)? {
-            return Err(Error::Usage(format!("there is no file {}", file.display())));
+            return Err(usage(format!("there is no file {}", file.display())));
         }
         let other = Tuning::read_shared(file)?;
         let count = other.of(gpu.report()).count();

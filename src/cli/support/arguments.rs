@@ -1,10 +1,12 @@
 //! Options that several commands share.
 
+use crate::Result;
+use crate::cli::support::choice::choice;
+use crate::cli::support::failure::usage;
 use crate::format::{Ignored, Quantization, Source};
 use crate::gpu::{GpuOptions, Quarantine, StorageKind, Tuning};
-use crate::hub::{Hub, ModelName};
 use crate::kernels::CacheType;
-use crate::{Error, Result};
+use crate::session::locate;
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -24,7 +26,7 @@ pub(in crate::cli) struct DeviceArguments {
     )]
     pub adapter: Option<String>,
     /// Storage of tensors on the device [default: whichever the adapter reads faster]
-    #[arg(long, global = true, value_name = "KIND")]
+    #[arg(long, global = true, value_name = "KIND", value_parser = choice::<StorageKind>())]
     pub storage: Option<StorageKind>,
     /// Pretend that the adapter has no subgroups
     #[arg(long, global = true)]
@@ -104,7 +106,7 @@ impl IgnoringArguments {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct CacheArgument {
     /// Type of cached keys and values; f16 holds numbers up to 65504, q8_0 up to 127 times that
-    #[arg(long, value_name = "TYPE", default_value = "f16")]
+    #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = choice::<CacheType>())]
     pub cache: CacheType,
 }
 
@@ -121,7 +123,7 @@ pub(in crate::cli) struct WeightsArguments {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct LoadingArguments {
     /// Quantise the matrices to this type while loading; `kaiwu convert` does it once, into a file
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = choice::<Quantization>())]
     pub quantize: Option<Quantization>,
     #[command(flatten)]
     pub cache: CacheArgument,
@@ -171,9 +173,7 @@ const EXAMPLE_MODEL: &str = "HuggingFaceTB/SmolLM2-135M-Instruct";
 /// The model file asked for, or the default one: in `models/` here, or among the user's data.
 pub(in crate::cli) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
     if let Some(path) = asked.filter(|path| !path.as_os_str().is_empty()) {
-        // A name is a relative path too: what is there counts first.
-        let name = path.to_str().filter(|_| !may_be_there(path)).and_then(ModelName::parse);
-        return name.map_or_else(|| Ok(path.to_owned()), |name| Hub::from_env().cached(&name));
+        return locate(path);
     }
     let variable =
         |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -189,7 +189,7 @@ pub(in crate::cli) fn model_path(asked: Option<&Path>) -> Result<PathBuf> {
         return Ok(found.clone());
     }
     let places: Vec<_> = places.iter().map(|path| path.display().to_string()).collect();
-    Err(Error::Usage(format!(
+    Err(usage(format!(
         "no model: neither -m PATH nor KAIWU_MODEL is given, and there is no {}; fetch one with \
          `kaiwu pull {EXAMPLE_MODEL}` and name it with -m, or run `make model` in the project",
         places.join(" or ")

@@ -1,6 +1,7 @@
 //! What a shader left in a buffer or texture, written to a file.
 
 use super::output::count;
+use crate::cli::support::failure::usage;
 use crate::workbench::{Interface, Slot, SlotKind};
 use crate::{Error, Result};
 use half::f16;
@@ -45,7 +46,7 @@ pub(in crate::cli) fn check(dumps: &[Dump], interface: &Interface) -> Result<()>
     let names: Vec<_> = interface.slots.iter().filter(can).map(|slot| &*slot.name).collect();
     match dumps.iter().find(|dump| !names.contains(&&*dump.name)) {
         None => Ok(()),
-        Some(dump) => Err(Error::Usage(format!(
+        Some(dump) => Err(usage(format!(
             "--dump: the shader has no storage buffer or texture {:?}, but {}",
             dump.name,
             if names.is_empty() { "none".into() } else { names.join(", ") }

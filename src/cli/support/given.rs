@@ -1,6 +1,7 @@
 //! Settings that a command line gives: over others, or beside those that a run was begun with.
 
-use crate::{Error, Result};
+use crate::Result;
+use crate::cli::support::failure::{failed, usage};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -12,8 +13,8 @@ pub(in crate::cli) struct Given(Map<String, Value>);
 fn fields(settings: &impl Serialize) -> Result<Map<String, Value>> {
     match serde_json::to_value(settings) {
         Ok(Value::Object(fields)) => Ok(fields),
-        Ok(other) => Err(Error::Text(format!("settings without names: {other}"))),
-        Err(error) => Err(Error::Text(format!("JSON: {error}"))),
+        Ok(other) => Err(failed(format!("settings without names: {other}"))),
+        Err(error) => Err(failed(format!("JSON: {error}"))),
     }
 }
 
@@ -50,7 +51,7 @@ impl Given {
         let mut fields = fields(settings)?;
         fields.extend(self.0.clone());
         serde_json::from_value(Value::Object(fields))
-            .map_err(|error| Error::Text(format!("JSON: {error}")))
+            .map_err(|error| failed(format!("JSON: {error}")))
     }
 
     /// Refuses what is not as in the run of a folder, but for what may be changed.
@@ -65,7 +66,7 @@ impl Given {
         for (name, value) in others {
             let Some(known) = run.get(name).filter(|&known| known != value) else { continue };
             let option = name.replace('_', "-");
-            return Err(Error::Usage(format!(
+            return Err(usage(format!(
                 "--{option} {} contradicts the run in {}, which was begun with {}; leave it out, or begin anew with another --out",
                 words(value),
                 folder.display(),
@@ -79,10 +80,10 @@ impl Given {
     pub(in crate::cli) fn begins(folder: &Path, is_there: bool, resumes: bool) -> Result<()> {
         let folder = folder.display();
         match (is_there, resumes) {
-            (true, false) => Err(Error::Usage(format!(
+            (true, false) => Err(usage(format!(
                 "{folder} has a run; go on with --resume, or choose another --out"
             ))),
-            (false, true) => Err(Error::Usage(format!(
+            (false, true) => Err(usage(format!(
                 "{folder} has no run to go on with; name its folder with --out, or begin one without --resume"
             ))),
             _ => Ok(()),
@@ -93,7 +94,7 @@ impl Given {
     pub(in crate::cli) fn refuse_fewer(steps: Option<u64>, done: u64, folder: &Path) -> Result<()> {
         match steps.filter(|&steps| steps < done) {
             None => Ok(()),
-            Some(steps) => Err(Error::Usage(format!(
+            Some(steps) => Err(usage(format!(
                 "--steps {steps}: the run in {} has taken {done} already",
                 folder.display()
             ))),

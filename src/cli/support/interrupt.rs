@@ -2,8 +2,9 @@
 //! over, the next one the program. What was ignored when the program began stays so: `nohup` and
 //! shells that start something in the background see to that.
 
+use crate::Result;
+use crate::cli::support::failure::usage;
 use crate::files::remove_unfinished;
-use crate::{Error, Result};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -28,7 +29,7 @@ const INTERRUPT: i32 = 2;
 /// When the operating system refuses it.
 pub(in crate::cli) fn begin() -> Result<()> {
     static BEGUN: OnceLock<std::result::Result<(), String>> = OnceLock::new();
-    let refused = |message: &String| Error::Usage(format!("cannot watch for Ctrl-C: {message}"));
+    let refused = |message: &String| usage(format!("cannot watch for Ctrl-C: {message}"));
     BEGUN.get_or_init(hear).as_ref().copied().map_err(refused)
 }
 

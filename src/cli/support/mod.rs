@@ -1,8 +1,10 @@
 //! What several commands share: options, loading, text in and out, progress, signals.
 
 pub(in crate::cli) mod arguments;
+pub(in crate::cli) mod choice;
 pub(in crate::cli) mod deadline;
 pub(in crate::cli) mod dump;
+pub(in crate::cli) mod failure;
 pub(in crate::cli) mod given;
 pub(in crate::cli) mod interrupt;
 pub(in crate::cli) mod likely;

@@ -1,5 +1,6 @@
 //! Standard output, and figures as people read them.
 
+use crate::cli::support::failure::failed;
 use crate::{Error, Result};
 use serde::Serialize;
 use std::io::Write;
@@ -14,15 +15,14 @@ pub(in crate::cli) fn print(text: &str) -> Result<()> {
 
 /// Writes one JSON value and a newline.
 pub(in crate::cli) fn print_json(value: &impl Serialize) -> Result<()> {
-    let text =
-        serde_json::to_string(value).map_err(|error| Error::Text(format!("JSON: {error}")))?;
+    let text = serde_json::to_string(value).map_err(|error| failed(format!("JSON: {error}")))?;
     print(&(text + "\n"))
 }
 
 /// As [`print_json`], indented.
 pub(in crate::cli) fn print_pretty(value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value)
-        .map_err(|error| Error::Text(format!("JSON: {error}")))?;
+    let text =
+        serde_json::to_string_pretty(value).map_err(|error| failed(format!("JSON: {error}")))?;
     print(&(text + "\n"))
 }
 

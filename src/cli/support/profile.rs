@@ -1,6 +1,5 @@
 //! `--profile`: where the time of a command's kernels went.
 
-use super::loaded::adapter;
 use super::output::table;
 use crate::Result;
 use crate::files::write_whole;
@@ -53,6 +52,6 @@ impl ProfileArgument {
             roofs.multiply_add_gflop_per_s
         );
         let Some(file) = file else { return Ok(()) };
-        write_whole(file, format!("{}\n", trace(timings, &adapter(device))))
+        write_whole(file, format!("{}\n", trace(timings, device.name())))
     }
 }

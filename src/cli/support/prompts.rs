@@ -1,9 +1,10 @@
 //! Many prompts in one file, and what their tokens are.
 
-use super::loaded::Opened;
 use super::text_input::{Reading, at_line, name, whole};
+use crate::Result;
+use crate::cli::support::failure::usage;
+use crate::session::ModelFile;
 use crate::text::{ChatTemplate, Message};
-use crate::{Error, Result};
 use serde::Deserialize;
 use std::cell::OnceCell;
 use std::path::Path;
@@ -57,14 +58,14 @@ pub(in crate::cli) fn read(path: &Path, reading: Reading) -> Result<Vec<Numbered
         numbered.map(take).collect()
     };
     found.and_then(|found| match found.is_empty() {
-        true => Err(Error::Usage(format!("{} has no prompts; give one a line", name(path)))),
+        true => Err(usage(format!("{} has no prompts; give one a line", name(path)))),
         false => Ok(found),
     })
 }
 
 fn parse(text: &str) -> Result<Prompt> {
     let value: serde_json::Value = serde_json::from_str(text).map_err(|error| {
-        Error::Usage(format!(
+        usage(format!(
             "{error}; where the first line begins with {{, each line is a JSON object such as {{\"prompt\": \"…\"}}"
         ))
     })?;
@@ -73,7 +74,7 @@ fn parse(text: &str) -> Result<Prompt> {
         Ok(Line::Messages { messages }) => {
             Ok(Prompt::Messages(messages.into_iter().map(|said| Message::new(said.role, said.content)).collect()))
         }
-        Err(_) => Err(Error::Usage(
+        Err(_) => Err(usage(
             "is neither {\"prompt\": \"…\"} nor {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}, …]}, with \
              nothing else in it"
                 .into(),
@@ -83,7 +84,7 @@ fn parse(text: &str) -> Result<Prompt> {
 
 /// Makes tokens of prompts.
 pub(in crate::cli) struct Encoder<'a> {
-    file: &'a Opened,
+    file: &'a ModelFile,
     chat: bool,
     system: Option<&'a str>,
     template: OnceCell<ChatTemplate>,
@@ -91,7 +92,7 @@ pub(in crate::cli) struct Encoder<'a> {
 
 impl<'a> Encoder<'a> {
     /// With `chat`, a text is a message, after the `system` message if there is one.
-    pub(in crate::cli) fn new(file: &'a Opened, chat: bool, system: Option<&'a str>) -> Self {
+    pub(in crate::cli) fn new(file: &'a ModelFile, chat: bool, system: Option<&'a str>) -> Self {
         Self { file, chat, system, template: OnceCell::new() }
     }
 

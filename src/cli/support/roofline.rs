@@ -1,9 +1,10 @@
 //! `kaiwu explain --roofline`: the rate that memory, arithmetic and dispatches allow at most.
 
 use super::output::{count, size, table};
+use crate::Result;
+use crate::cli::support::failure::usage;
 use crate::gpu::Device;
 use crate::workbench::{Limit, PaperAdapter, StepCost, measure_roofs};
-use crate::{Error, Result};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -42,7 +43,7 @@ impl RooflineArguments {
             (Some(gb_per_s), Some(dispatch_us), _) => (gb_per_s, dispatch_us),
             (_, _, Device::Reference) => {
                 let message = "without a device --roofline needs --bandwidth and --dispatch-us";
-                return Err(Error::Usage(message.into()));
+                return Err(usage(message.into()));
             }
             (bandwidth, dispatch_us, Device::Gpu(gpu)) => {
                 let roofs = measure_roofs(gpu)?;

@@ -1,5 +1,6 @@
 //! Texts as people give them: an argument, standard input, a file, or a line of a file each.
 
+use crate::cli::support::failure::{usage, within};
 use crate::{Error, Result};
 use clap::Args;
 use std::io::Read;
@@ -55,11 +56,11 @@ pub(in crate::cli) fn whole(path: &Path) -> Result<String> {
         std::fs::read(path).map_err(Error::io("read", path))?
     };
     if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
-        return Err(Error::Usage(format!("{} is UTF-16; save it as UTF-8", name(path))));
+        return Err(usage(format!("{} is UTF-16; save it as UTF-8", name(path))));
     }
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Error::Usage(format!("{} is not UTF-8 (byte {at}); give a text file", name(path)))
+        usage(format!("{} is not UTF-8 (byte {at}); give a text file", name(path)))
     })?;
     if text.starts_with(BYTE_ORDER_MARK) {
         text.drain(..BYTE_ORDER_MARK.len_utf8());
@@ -77,8 +78,7 @@ pub(in crate::cli) fn name(path: &Path) -> String {
 
 /// Says in which line of a file something is wrong; lines count from 0 here and from 1 for people.
 pub(in crate::cli) fn at_line(path: &Path, line: usize, error: Error) -> Error {
-    let message = format!("{}, line {}: {error}", name(path), line + 1);
-    if matches!(error, Error::Usage(_)) { Error::Usage(message) } else { Error::Text(message) }
+    within(&format!("{}, line {}", name(path), line + 1), &error)
 }
 
 fn without_newline(text: &str) -> &str {
@@ -131,7 +131,7 @@ fn code_point(text: &str) -> Option<(char, usize)> {
 
 fn no_escape(text: &str) -> Error {
     let start: String = text.chars().take(4).collect();
-    Error::Usage(format!(
+    usage(format!(
         "{start:?} begins with no escape that --escapes knows: \\n \\t \\r \\0 \\\\ \\' \\\" \\x41 \\u{{e9}}; \
          \\\\ is a backslash"
     ))

@@ -1,15 +1,15 @@
 //! The types weights are stored in: the table of them, and a file for each.
 //!
-//! A file holds all that is particular to its format, as one [`Format`]: ggml's name and number, the
-//! size of a block, how a block becomes numbers and how numbers become a block, which planes a
+//! A file holds all that is particular to its format, as one [`Format`]: ggml's name and number,
+//! the size of a block, how a block becomes numbers and how numbers become a block, which planes a
 //! matrix has on the device and how a row is packed into them, and the WGSL that unpacks it there.
 //! `docs/adding.md` says how to add one.
 //!
 //! Layouts are those of ggml's `ggml-common.h`, numbers those of its `enum ggml_type`. Each
-//! `dequantise` follows `dequantize_row_*` of `ggml-quants.c` in the same order of `f32` operations,
-//! so that it agrees to the bit. All numbers are little-endian; `d`, `m` and `dmin` are f16.
-//! "Nibbles lo, hi" means that weights j and j + n/2 of a group of n share byte j, the first in its
-//! low half.
+//! `dequantise` follows `dequantize_row_*` of `ggml-quants.c` in the same order of `f32`
+//! operations, so that it agrees to the bit. All numbers are little-endian; `d`, `m` and `dmin` are
+//! f16. "Nibbles lo, hi" means that weights j and j + n/2 of a group of n share byte j, the first
+//! in its low half.
 
 mod floats;
 mod format;

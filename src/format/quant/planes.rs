@@ -126,8 +126,8 @@ impl<'a> PackedRow<'a> {
         }
     }
 
-    /// Writes two bits of each weight of a block of 32 columns, half by half: those of weight 4j + c
-    /// of a half at bits 8c + 2j.
+    /// Writes two bits of each weight of a block of 32 columns, half by half: those of weight 4j +
+    /// c of a half at bits 8c + 2j.
     pub fn put_pairs(&mut self, plane: Plane, block: usize, pair: impl Fn(usize) -> u8) {
         for side in 0..2 {
             let at = |i: usize| u32::from(pair(16 * side + i)) << (8 * (i % 4) + 2 * (i / 4));
@@ -135,9 +135,9 @@ impl<'a> PackedRow<'a> {
         }
     }
 
-    /// Writes one bit of each weight of a block of 32 columns into the high bits, given in the order
-    /// of the weights: that of weight 4j + c at bit 8c + j, that of weight 16 + 4j + c at bit 8c + 4
-    /// + j.
+    /// Writes one bit of each weight of a block of 32 columns into the high bits, given in the
+    /// order of the weights: that of weight 4j + c at bit 8c + j, that of weight 16 + 4j + c at bit
+    /// 8c + 4 + j.
     pub fn put_high_bits(&mut self, block: usize, bits: u32) {
         let spread = (0..32).fold(0, |spread, i| {
             let to = 8 * (i % 4) + i % 16 / 4 + 4 * (i / 16);

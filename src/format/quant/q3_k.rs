@@ -1,5 +1,5 @@
-//! Q3_K: 256 weights in 16 groups `d * scale * (q - 4)`. A block is 32 bytes of third bits (bit g of
-//! byte j: weight 32g + j), 64 bytes of pairs, 12 of scales, and `d`.
+//! Q3_K: 256 weights in 16 groups `d * scale * (q - 4)`. A block is 32 bytes of third bits (bit g
+//! of byte j: weight 32g + j), 64 bytes of pairs, 12 of scales, and `d`.
 
 use super::format::{Format, Layout, Share, Wgsl};
 use super::k_quants::{low_pair, pack_high_bytes, pack_low_pairs, pack_scales, put_low_pairs};

@@ -1,5 +1,5 @@
-//! Q5_0: 32 weights `d * (q - 16)`. A block is `d`, a u32 with bit 4 of each weight, and 16 bytes of
-//! nibbles lo, hi.
+//! Q5_0: 32 weights `d * (q - 16)`. A block is `d`, a u32 with bit 4 of each weight, and 16 bytes
+//! of nibbles lo, hi.
 
 use super::format::{Format, Layout, Share, Wgsl};
 use super::nibbles::{fifth_bits, pack_nibbles, put_symmetric};

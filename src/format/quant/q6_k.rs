@@ -1,7 +1,7 @@
-//! Q6_K: 256 weights in 16 groups `d * scale * (q - 32)`. A block is 128 bytes of low nibbles, 64 of
-//! upper bit pairs, 16 signed scales, and `d`. Each half of 128 weights has 64 and 32 of the bytes:
-//! weight 32r + j (r in 0..4) has its low bits in byte 32 (r % 2) + j, half r / 2, and its upper
-//! bits in byte j, pair r.
+//! Q6_K: 256 weights in 16 groups `d * scale * (q - 32)`. A block is 128 bytes of low nibbles, 64
+//! of upper bit pairs, 16 signed scales, and `d`. Each half of 128 weights has 64 and 32 of the
+//! bytes: weight 32r + j (r in 0..4) has its low bits in byte 32 (r % 2) + j, half r / 2, and its
+//! upper bits in byte j, pair r.
 
 use super::format::{Format, Layout, Share, Wgsl};
 use super::k_quants::pack_scales;

@@ -43,10 +43,10 @@ pub fn steps_and_mins<const GROUPS: usize>(block: &[f32], top: f32) -> [(f32, f3
     found
 }
 
-/// Searches for the step d of weights `d * q` with q from -half to half - 1: a few candidates around
-/// the plain choice are rounded with, each gets the least-squares step of its levels, and the one
-/// with the smallest squared error is taken, as llama.cpp does for its K types. There larger weights
-/// count more; for these types that was measured to be worse.
+/// Searches for the step d of weights `d * q` with q from -half to half - 1: a few candidates
+/// around the plain choice are rounded with, each gets the least-squares step of its levels, and
+/// the one with the smallest squared error is taken, as llama.cpp does for its K types. There
+/// larger weights count more; for these types that was measured to be worse.
 pub fn search_step(block: &[f32], half: i32) -> f32 {
     let extreme = largest(block);
     if extreme == 0.0 {

@@ -69,16 +69,16 @@ fn instance(backends: wgpu::Backends) -> wgpu::Instance {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::gpu) struct Wish {
     text: String,
-    /// Who asked: an option, or a variable of the environment.
-    by: &'static str,
+    /// The variable of the environment that asks, if it is one.
+    by: Option<&'static str>,
 }
 
 impl Wish {
-    /// `--adapter`, or the variable that programs with wgpu have in common.
+    /// The option, or else the variable that programs with wgpu have in common.
     pub(in crate::gpu) fn new(option: Option<&str>) -> Option<Self> {
-        let variable =
-            || variable("WGPU_ADAPTER_NAME").map(|text| Self { text, by: "WGPU_ADAPTER_NAME" });
-        option.map(|text| Self { text: text.into(), by: "--adapter" }).or_else(variable)
+        const NAME: &str = "WGPU_ADAPTER_NAME";
+        let variable = || variable(NAME).map(|text| Self { text, by: Some(NAME) });
+        option.map(|text| Self { text: text.into(), by: None }).or_else(variable)
     }
 
     /// The first that it means: the one of that number, else of that backend, else one whose name,
@@ -167,20 +167,21 @@ pub(in crate::gpu) fn choose(
     if infos.is_empty() {
         let only =
             variable(BACKEND).map(|backends| format!("; {BACKEND} asks for {backends} only"));
-        return Err(Error::Device(NO_ADAPTER.to_owned() + &only.unwrap_or_default()));
+        let message = NO_ADAPTER.to_owned() + &only.unwrap_or_default();
+        return Err(Error::NoAdapter { wanted: None, message });
     }
     if let Some(wish @ Wish { text, by }) = wanted {
+        let by = by.map(|name| format!("{name} ")).unwrap_or_default();
         return match wish.find(infos) {
-            Some(index) => Ok((index, format!("matches {by} {text:?}"))),
+            Some(index) => Ok((index, format!("matches {by}{text:?}"))),
             None => {
                 let name = |(index, info): (usize, &wgpu::AdapterInfo)| {
                     format!("{index} {:?} ({})", info.name, info.backend)
                 };
                 let names: Vec<_> = infos.iter().enumerate().map(name).collect();
-                Err(Error::Device(format!(
-                    "no adapter matches {by} {text:?}; there are {}. See `kaiwu devices`",
-                    names.join(", ")
-                )))
+                let message =
+                    format!("no adapter matches {by}{text:?}; there are {}", names.join(", "));
+                Err(Error::NoAdapter { wanted: Some(text.clone()), message })
             }
         };
     }
@@ -238,7 +239,7 @@ pub(in crate::gpu) fn report(
     }
 }
 
-/// Every adapter of this machine, with the one that `wanted` (see `--adapter`) would select marked.
+/// Every adapter of this machine, with the one that `wanted` would select marked.
 ///
 /// # Errors
 /// When there is no adapter, or none matches.
@@ -253,10 +254,7 @@ pub fn list_adapters(wanted: Option<&str>) -> Result<Vec<AdapterReport>> {
         .map(|(index, adapter)| {
             let why = match index == best {
                 true => reason.clone(),
-                false => format!(
-                    "number {best}, {:?}, comes before it; --adapter {index} takes it",
-                    infos[best].name
-                ),
+                false => format!("number {best}, {:?}, comes before it", infos[best].name),
             };
             report(adapter, index, index == best, why)
         })
@@ -289,7 +287,7 @@ mod tests {
             info("RTX 4090 OpenGL", Backend::Gl, DeviceType::DiscreteGpu, ""),
         ];
         let chosen = |text: &str| {
-            let wish = Wish { text: text.into(), by: "--adapter" };
+            let wish = Wish { text: text.into(), by: None };
             choose(&infos, Some(&wish)).map(|(index, _)| index).ok()
         };
         for (text, index) in [
@@ -308,7 +306,7 @@ mod tests {
             assert_eq!(chosen(text), index, "{text}");
         }
         assert_eq!(choose(&infos, None).map(|(index, _)| index).ok(), Some(1));
-        let wish = Wish { text: "abacus".into(), by: "WGPU_ADAPTER_NAME" };
+        let wish = Wish { text: "abacus".into(), by: Some("WGPU_ADAPTER_NAME") };
         let error = choose(&infos[..1], Some(&wish)).unwrap_err().to_string();
         assert!(
             error.contains("WGPU_ADAPTER_NAME \"abacus\"; there are 0 \"llvmpipe 15\" (vulkan)"),

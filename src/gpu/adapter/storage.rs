@@ -1,9 +1,7 @@
 //! The storages that an adapter reads tensors from.
 
 /// Where a tensor's texels live on the device.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StorageKind {
     /// A storage buffer: what GPUs like.

@@ -234,9 +234,7 @@ impl Gpu {
 /// Puts a device error into our words; wgpu's text names the labelled object.
 pub(in crate::gpu) fn device_error(error: &wgpu::Error) -> Error {
     match error {
-        wgpu::Error::OutOfMemory { source } => Error::Device(format!(
-            "the device is out of memory ({source}); try a smaller --context or a smaller model"
-        )),
+        wgpu::Error::OutOfMemory { source } => Error::AllocationFailed(source.to_string()),
         wgpu::Error::Validation { description, .. } | wgpu::Error::Internal { description, .. } => {
             Error::Device(format!("the device refused a request: {description}"))
         }

@@ -2,6 +2,7 @@
 
 use super::cgroup::free_in_groups;
 use super::device::{Gpu, GpuOptions};
+use crate::error::Remedy;
 use crate::{Error, Result};
 use std::path::Path;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
@@ -70,32 +71,26 @@ impl Gpu {
     /// # Errors
     /// When they do not fit, with the figures.
     pub fn refuse_beyond(&self, held: u64, more: u64, what: &str) -> Result<()> {
-        let advice = "a smaller --context, --cache q8_0, --quantize q4_0, or a smaller model";
-        self.refuse_more(held, more, what, advice)
+        self.refuse_more(held, more, what, Remedy::SmallerInference)
     }
 
-    /// Refuses what cannot fit, as [`Gpu::refuse_beyond`] does, with the caller's `advice`.
+    /// Refuses what cannot fit, as [`Gpu::refuse_beyond`] does, where `remedy` would take less.
     ///
     /// # Errors
-    /// When they do not fit, with the figures.
-    pub fn refuse_more(&self, held: u64, more: u64, what: &str, advice: &str) -> Result<()> {
-        let (needed, most, whose) = match self.memory {
+    /// When it does not fit, with the figures.
+    pub fn refuse_more(&self, held: u64, more: u64, what: &str, remedy: Remedy) -> Result<()> {
+        let (needed, available, is_shared) = match self.memory {
             Memory::Unknown => return Ok(()),
-            Memory::Device(most) => (held.saturating_add(more), most, "has"),
+            Memory::Device(most) => (held.saturating_add(more), most, false),
             Memory::System => match free() {
                 None => return Ok(()),
-                Some(free) => (more, free, "computes in this computer's memory, of which is free"),
+                Some(free) => (more, free, true),
             },
         };
-        if needed <= most {
+        if needed <= available {
             return Ok(());
         }
-        let mib = |bytes: u64| format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
-        Err(Error::Device(format!(
-            "{what} take {}, but {} {whose} {}; try {advice}",
-            mib(needed),
-            self.report().name,
-            mib(most),
-        )))
+        let (what, adapter) = (what.to_owned(), self.report().name.clone());
+        Err(Error::OutOfMemory { what, needed, available, adapter, is_shared, remedy })
     }
 }

@@ -37,9 +37,17 @@ impl Recording {
 
     /// Marks the calls from number `first` to the last one as a block, such as a layer of a model:
     /// what belongs together, and is often followed by blocks that do the same with other tensors.
-    /// Results do not depend on it.
+    /// Results do not depend on it. Without calls there is no block.
+    ///
+    /// # Panics
+    /// When some of the calls are in a block already.
+    #[track_caller]
     pub fn block_from(&mut self, first: usize) {
-        self.blocks.push(first..self.entries.len());
+        let taken = self.blocks.last().map_or(0, |block| block.end);
+        assert!(first >= taken, "call {first} is in a block already");
+        if first < self.entries.len() {
+            self.blocks.push(first..self.entries.len());
+        }
     }
 
     /// The numbers of the calls of each block, in order.
@@ -62,5 +70,17 @@ impl Recording {
         for entry in &self.entries {
             entry.kernel.reference(memory);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Recording;
+
+    #[test]
+    fn a_block_without_calls_is_none() {
+        let mut recording = Recording::default();
+        recording.block_from(0);
+        assert!(recording.blocks().is_empty());
     }
 }

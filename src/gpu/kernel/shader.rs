@@ -225,7 +225,7 @@ pub(in crate::gpu) fn parameter_struct(
     text.push_str("}\n");
 }
 
-/// The parameter of the row at which an operand's tensor begins in its arena.
+/// The parameter of the row at which an operand's tensor begins in its pool.
 pub(in crate::gpu) fn row_parameter(operand: &str) -> String {
     format!("row_of_{operand}")
 }

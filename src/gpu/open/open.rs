@@ -112,8 +112,7 @@ fn keep_first_error(device: &wgpu::Device) -> Arc<Mutex<Option<Error>>> {
     let sink = Arc::clone(&first_error);
     device.set_device_lost_callback(move |reason, message| {
         if !matches!(reason, wgpu::DeviceLostReason::Destroyed) {
-            let message = format!("the device was lost ({message}); a smaller --context may help");
-            lock(&sink).get_or_insert(Error::Device(message));
+            lock(&sink).get_or_insert(Error::DeviceLost(message));
         }
     });
     first_error
@@ -163,11 +162,12 @@ fn storage(gpu: &Gpu, options: &GpuOptions) -> Result<StorageKind> {
         };
     }
     if options.storage == Some(StorageKind::Texture) {
-        return Err(Error::Device(format!(
-            "{} binds only {textures} storage textures a kernel, eight are needed; \
-             use --storage buffer",
+        let message = format!(
+            "{} binds only {textures} storage textures a kernel, eight are needed; use buffers",
             gpu.report.name
-        )));
+        );
+        let remedy = Some(crate::error::Remedy::UseBuffers);
+        return Err(Error::Unsupported { path: None, message, remedy });
     }
     Ok(StorageKind::Buffer)
 }

@@ -61,7 +61,7 @@ pub(in crate::gpu) fn read<T: DeserializeOwned>(
     what: &str,
     advice: &str,
 ) -> Result<Option<T>> {
-    let damaged = |problem: String| Error::format(path, format!("{problem}{advice}"));
+    let damaged = |problem: String| Error::damaged(path, format!("{problem}{advice}"));
     match std::fs::metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", path)(error)),
@@ -90,7 +90,7 @@ pub(in crate::gpu) fn write(path: &Path, contents: Option<&impl Serialize>) -> R
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     }
     let text = serde_json::to_string_pretty(contents)
-        .map_err(|error| Error::format(path, format!("JSON: {error}")))?;
+        .map_err(|error| Error::damaged(path, format!("JSON: {error}")))?;
     write_whole(path, text + "\n")
 }
 

@@ -55,9 +55,7 @@ impl Known {
             // One is as good as the other.
             [true, true] | [false, false] => return None,
         };
-        log::warn!(
-            "taking {storage:?}s: kernels were found wrong in the other storage; see `kaiwu doctor`"
-        );
+        log::warn!("taking {storage:?}s: kernels were found wrong in the other storage");
         Some(storage)
     }
 }

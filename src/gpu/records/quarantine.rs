@@ -54,8 +54,8 @@ struct Contents {
     quarantined: Vec<Quarantined>,
 }
 
-const ABOUT: &str = "Kernel strategies that `kaiwu doctor` found wrong on an adapter with a driver, and that kaiwu \
-    skips there. Delete this file, or run `kaiwu doctor` again, to give them another chance.";
+const ABOUT: &str = "Kernel strategies that the doctor found wrong on an adapter with a driver, and that \
+    Kaiwu skips there. Delete this file, or run the doctor again, to give them another chance.";
 
 /// The strategies found wrong on this machine.
 #[derive(Debug)]

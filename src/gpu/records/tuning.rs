@@ -43,8 +43,8 @@ struct Contents {
     tuned: Vec<Tuned>,
 }
 
-const ABOUT: &str = "The fastest strategies of kernels that `kaiwu autotune` measured, by adapter and driver. Share it with \
-    `kaiwu autotune --import FILE`; delete it, or run `kaiwu autotune --forget`, to go back to the defaults.";
+const ABOUT: &str = "The fastest strategies of kernels, as autotuning measured them, by adapter and \
+    driver. Autotuning can import this file elsewhere. Delete it to go back to the defaults.";
 
 /// What was measured on this machine, or shared by others.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! Which shaders a strategy is made of, as a number: what was learnt of one text says nothing of
 //! another.
 
+use crate::files::Fnv;
 use crate::gpu::device::device::lock;
 use crate::gpu::kernel::kernel::Strategy;
 use crate::gpu::kernel::shader::library;
@@ -18,7 +19,7 @@ pub fn fingerprint(strategies: &[Strategy]) -> String {
         hash.add(name.as_bytes());
         hash.add(&text.to_le_bytes());
     }
-    format!("{:016x}", hash.0)
+    format!("{:016x}", hash.value())
 }
 
 /// The hash of a template with its includes; remembered by where the text is in the program.
@@ -30,7 +31,7 @@ fn template(source: &'static str) -> u64 {
         let mut hash = Fnv::default();
         let mut seen = BTreeSet::new();
         add_with_includes(&mut hash, source, &mut seen);
-        hash.0
+        hash.value()
     })
 }
 
@@ -44,24 +45,6 @@ fn add_with_includes(hash: &mut Fnv, source: &'static str, seen: &mut BTreeSet<&
             if literal.is_none_or(|literal| literal == name) && seen.insert(name) {
                 add_with_includes(hash, text, seen);
             }
-        }
-    }
-}
-
-/// The hash of Fowler, Noll and Vo, 64 bits, variant 1a: the same on every machine and in every
-/// version.
-struct Fnv(u64);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv {
-    fn add(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
     }
 }
@@ -84,14 +67,6 @@ mod tests {
 
     #[test]
     fn texts_and_what_they_include_count() {
-        // FNV-1a of nothing and of "a", from the authors' test vectors.
-        let of = |bytes: &[u8]| {
-            let mut hash = Fnv::default();
-            hash.add(bytes);
-            hash.0
-        };
-        assert_eq!([of(b""), of(b"a")], [0xcbf2_9ce4_8422_2325, 0xaf63_dc4c_8601_ec8c]);
-
         let texts = [
             "fn a() {}",
             "fn b() {}",

@@ -37,10 +37,12 @@ impl Gpu {
     /// Leaves out what was found wrong here, and says so once.
     pub(in crate::gpu) fn drop_quarantined(&self, kernel: &str, strategies: &mut Vec<Strategy>) {
         strategies.retain(|strategy| {
-            let Some(Quarantined { reason, .. }) = self.quarantined(kernel, strategy) else { return true };
+            let Some(Quarantined { reason, .. }) = self.quarantined(kernel, strategy) else {
+                return true;
+            };
             if lock(&self.known.told).insert((kernel.into(), strategy.name.into())) {
                 log::warn!(
-                    "kernel {kernel}: not using {}, which is wrong on this adapter ({reason}); see `kaiwu doctor`",
+                    "kernel {kernel}: not using {}, which is wrong on this adapter ({reason})",
                     strategy.name
                 );
             }
@@ -65,9 +67,7 @@ impl Gpu {
         }
         self.drop_quarantined(kernel.name(), &mut all);
         if all.is_empty() {
-            let message = "`kaiwu doctor` found every strategy wrong on this adapter with this driver; try another \
-                --storage, adapter or driver, or --ignore-quarantine if wrong results are no harm";
-            return Err(Error::Kernel { kernel: kernel.name().into(), message: message.into() });
+            return Err(Error::Quarantined { kernel: kernel.name().into() });
         }
         if let Some((_, fastest)) = self.tuned(kernel) {
             all.retain(|strategy| strategy.name != fastest.name);

@@ -339,7 +339,7 @@ impl<'a> Chain<'a> {
 }
 
 /// What stands behind a call's parameters in a chain: the rows at which its tensors begin in their
-/// arenas.
+/// pools.
 pub(in crate::gpu) fn rows(entry: &Entry) -> Vec<u32> {
     let operands = bound(&*entry.kernel).into_iter();
     operands.filter_map(|operand| Some(operand.tensor?.span()?.1)).collect()

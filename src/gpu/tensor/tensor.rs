@@ -45,6 +45,16 @@ pub enum Device {
     Reference,
 }
 
+impl Device {
+    /// The name of what computes.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Gpu(gpu) => &gpu.report().name,
+            Self::Reference => "CPU references",
+        }
+    }
+}
+
 pub(in crate::gpu) enum Storage {
     Host,
     Buffer(wgpu::Buffer),

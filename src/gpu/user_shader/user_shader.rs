@@ -124,7 +124,7 @@ impl Resource {
 fn storage_format(name: &str) -> Result<wgpu::TextureFormat> {
     let found = FORMATS.iter().find(|format| format!("{format:?}").eq_ignore_ascii_case(name));
     found.copied().ok_or_else(|| {
-        Error::Usage(format!(
+        Error::input(format!(
             "storage textures of {} are not among WebGPU's formats",
             name.to_lowercase()
         ))
@@ -256,7 +256,7 @@ impl UserShader {
             Some((_, Made::Buffer(buffer, bytes))) => read_buffer(gpu, buffer, *bytes),
             Some((_, Made::View(view))) => read_texture(gpu, view.texture()),
             Some((_, Made::Sampler(_))) | None => {
-                Err(Error::Usage(format!("there is no buffer or texture {name:?} to read back")))
+                Err(Error::input(format!("there is no buffer or texture {name:?} to read back")))
             }
         }
     }

@@ -9,7 +9,7 @@ use half::f16;
 pub const GRANULE: usize = 64;
 
 /// How a cache stores its numbers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum CacheType {
     /// Half precision
     #[default]
@@ -17,7 +17,6 @@ pub enum CacheType {
     /// Single precision: twice the memory
     F32,
     /// Bytes, and for each 32 numbers of a head a scale: about half the memory
-    #[value(name = "q8_0")]
     Q8_0,
 }
 
@@ -74,7 +73,7 @@ pub struct LayerCache {
     pub kind: CacheType,
     /// Width of a head.
     pub head: usize,
-    /// The places are used in turn: of all positions, the latest N are there.
+    /// Whether position p is kept at place p mod N, so that the latest N positions are there.
     pub ring: bool,
 }
 

@@ -24,7 +24,7 @@ pub(in crate::kernels) struct CacheCase {
     pub key_heads: usize,
     pub head: usize,
     pub tokens: usize,
-    /// Of the first token.
+    /// Position of the first token.
     pub position: u32,
     /// Positions that the cache has room for.
     pub capacity: usize,

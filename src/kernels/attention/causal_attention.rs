@@ -1,4 +1,4 @@
-//! Causal attention of training: whole sequences, many at once, in f32.
+//! Causal attention of training: many whole sequences, in f32.
 
 use super::causal_key_backward::CausalKeyBackward;
 use super::causal_query_backward::CausalQueryBackward;
@@ -67,7 +67,7 @@ impl Heads {
 
     /// Both strategies of a kernel: `apart`, in which a lane owns one of `rows` rows, and `shared`,
     /// in which a workgroup of lanes owns as many of a sequence's `places` in one of `heads` heads,
-    /// and `bytes` of workgroup memory beside a tile's rows.
+    /// and `bytes` of workgroup memory in addition to a tile's rows.
     pub(in crate::kernels) fn strategies(
         &self,
         can: &Capabilities,
@@ -222,8 +222,8 @@ impl Kernel for CausalAttention {
         if target.is_none() && !gradients.wants(kv) {
             return Ok(());
         }
-        // Keys and values need what the queries' call finds on its way, even where nobody needs its
-        // result.
+        // The gradient of keys and values needs `delta`, which the queries' call computes, even
+        // where the gradient of the queries is not wanted.
         let (dq, base) = match target {
             Some(Target { to, base }) => (to, base),
             None => (gradients.scratch("dq", q.shape())?, None),

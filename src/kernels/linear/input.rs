@@ -47,7 +47,7 @@ impl Input {
         }
     }
 
-    /// And with a bias.
+    /// The input with this bias added to the products.
     pub fn with_bias(self, bias: Option<&Tensor>) -> Self {
         Self { bias: bias.cloned(), ..self }
     }

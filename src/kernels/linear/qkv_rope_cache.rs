@@ -43,7 +43,7 @@ impl QkvRopeCache {
         self.cache.key_heads() * self.cache.head
     }
 
-    /// With what their texts depend on beside the product.
+    /// The strategies with the constants that their texts take from the cache.
     fn stored(&self, mut strategies: Vec<Strategy>) -> Vec<Strategy> {
         strategies
             .iter_mut()

@@ -8,7 +8,7 @@ use crate::gpu::{
 };
 use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
-/// The gradient of [`Gather`] with respect to its table.
+/// The gradient of [`Gather`](crate::kernels::Gather) with respect to its table.
 pub struct Scatter {
     /// Token ids [T or more].
     pub ids: Tensor,

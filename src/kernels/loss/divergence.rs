@@ -102,7 +102,8 @@ impl Kernel for Divergence {
 }
 
 impl Divergence {
-    /// Of logits in rows of two widths, `count` of which stand for a token.
+    /// A call on two made-up sets of logits, whose rows may differ in width; `count` logits of a
+    /// row stand for a token.
     fn made_up(cases: &mut Cases, count: usize, a: [usize; 2], b: [usize; 2]) -> Result<Self> {
         let tokens = a[0];
         Ok(Self {

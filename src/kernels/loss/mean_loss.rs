@@ -10,7 +10,7 @@ use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
 /// Mean loss and accuracy over the rows that count.
 pub struct MeanLoss {
-    /// What [`CrossEntropy`] found [R, 4].
+    /// What [`CrossEntropy`](crate::kernels::CrossEntropy) found [R, 4].
     pub rows: Tensor,
     /// Mean loss, share of right answers, rows that count, 0: bits of f32, a uniform tensor of 4.
     pub totals: Tensor,

@@ -6,11 +6,12 @@ use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Str
 use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::pointwise::pointwise;
 
-/// The gradient of the mean loss of [`MeanLoss`]; rows have no other reader.
+/// The gradient of the mean loss of [`MeanLoss`](crate::kernels::MeanLoss); rows have no other
+/// reader.
 pub struct MeanLossBackward {
-    /// What [`CrossEntropy`] found [R, 4].
+    /// What [`CrossEntropy`](crate::kernels::CrossEntropy) found [R, 4].
     pub rows: Tensor,
-    /// What [`MeanLoss`] found.
+    /// What [`MeanLoss`](crate::kernels::MeanLoss) found.
     pub totals: Tensor,
     /// Gradients of the mean loss, one for each tick of the clock, padded to fours.
     pub dtotals: Tensor,

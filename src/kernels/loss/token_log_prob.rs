@@ -56,7 +56,7 @@ impl Kernel for TokenLogProb {
             grid: [self.tokens as u32, 1, 1],
         }];
         let shared = SharedRow {
-            names: ["likelihood_subgroup_row", "likelihood_workgroup_row"],
+            names: ["token_log_prob_subgroup_row", "token_log_prob_workgroup_row"],
             entry: "token_log_prob_shared_row",
             source: include_str!("../../../shaders/loss/token_log_prob_shared_row.wgsl"),
             texels: self.count.div_ceil(4),

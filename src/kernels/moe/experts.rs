@@ -15,7 +15,7 @@ pub struct Experts {
     pub rows: usize,
     /// So many tokens of the product follow one another in reading one row of x.
     pub share: usize,
-    /// The tokens by expert, as [`GroupChoices`] writes them, where many are computed at once.
+    /// The tokens sorted by expert, as [`GroupChoices`] writes them, where a product is of many.
     pub groups: Option<Tensor>,
 }
 

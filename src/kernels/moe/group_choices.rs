@@ -10,7 +10,7 @@ use crate::kernels::checked::{Cases, Checked, PROMPT, Shapes};
 /// Sorts the choices of a step's tokens by expert, into groups of up to [`GroupChoices::GROUP`]
 /// that chose the same.
 pub struct GroupChoices {
-    /// As [`super::Route`] writes them [choices or more, 4].
+    /// Choices (expert, share, 0, 0), as [`super::Route`] writes them [choices or more, 4].
     pub routes: Tensor,
     /// Count of experts.
     pub experts: usize,

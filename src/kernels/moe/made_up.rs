@@ -108,9 +108,9 @@ impl ExpertProduct {
     }
 }
 
-/// Of Qwen3-30B-A3B, the experts that `tokens` tokens choose for a product whose experts have
-/// `rows` rows. There are eight experts only: all of them are 400 million weights, and a token
-/// alone reads eight whatever there are.
+/// The experts that `tokens` tokens of Qwen3-30B-A3B choose for a product with `rows` rows an
+/// expert. There are only eight: 128 experts are 400 million weights, and one token reads eight of
+/// them however many there are.
 pub(in crate::kernels) fn of_qwen(
     cases: &mut Cases,
     tokens: usize,

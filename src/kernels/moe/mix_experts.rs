@@ -10,7 +10,7 @@ use crate::kernels::pointwise::pointwise::pointwise;
 pub struct MixExperts {
     /// What each chosen expert gives [T * chosen, C or more].
     pub x: Tensor,
-    /// As [`super::Route`] writes them [T * chosen, 4].
+    /// Choices (expert, share, 0, 0), as [`super::Route`] writes them [T * chosen, 4].
     pub routes: Tensor,
     /// Experts a token.
     pub chosen: usize,

@@ -7,7 +7,7 @@ use crate::Result;
 use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
 use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 
-/// The gradient of [`Swiglu`].
+/// The gradient of [`Swiglu`](crate::kernels::Swiglu).
 pub struct SwigluBackward {
     /// Gate and up [T, 2 F].
     pub x: Tensor,

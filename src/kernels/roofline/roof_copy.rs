@@ -11,7 +11,7 @@ use crate::kernels::checked::{Cases, Checked, Shapes};
 pub struct RoofCopy {
     /// [L * reads, 4], L a multiple of 8.
     pub x: Tensor,
-    /// Of x's shape.
+    /// The copy, of x's shape.
     pub y: Tensor,
     /// Texels each lane copies.
     pub reads: usize,

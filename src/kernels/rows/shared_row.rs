@@ -8,7 +8,7 @@ const SUBGROUP: u32 = 4;
 
 /// A shader that includes `row`, and the rows it is for.
 pub(in crate::kernels) struct SharedRow {
-    /// Of the strategy with subgroups, and of the one without.
+    /// Names of the strategy with subgroups and of the one without.
     pub names: [&'static str; 2],
     /// Name of the shader file.
     pub entry: &'static str,
@@ -20,7 +20,8 @@ pub(in crate::kernels) struct SharedRow {
     pub rows: usize,
 }
 
-/// As many lanes as a row has texels, between one subgroup of most GPUs and what every adapter has.
+/// Lanes of a workgroup for a row of so many texels: as many, but at least one subgroup of most
+/// GPUs and at most what every adapter has.
 pub(in crate::kernels) fn lanes(texels: usize) -> u32 {
     texels.next_power_of_two().clamp(32, 256) as u32
 }

@@ -7,7 +7,7 @@ use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Str
 use crate::kernels::checked::{Cases, Checked, Shapes};
 use crate::kernels::pointwise::pointwise::{gradient_operands, pointwise};
 
-/// The gradient of [`BlockDiagonal`].
+/// The gradient of [`BlockDiagonal`](crate::kernels::BlockDiagonal).
 pub struct BlockDiagonalBackward {
     /// Gradient of the result [R, 2 W].
     pub dy: Tensor,

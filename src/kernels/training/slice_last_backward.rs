@@ -7,7 +7,7 @@ use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Str
 use crate::kernels::checked::{Cases, Checked, Shapes, grok};
 use crate::kernels::pointwise::pointwise::{gradient_operands, pointwise};
 
-/// The gradient of [`SliceLast`].
+/// The gradient of [`SliceLast`](crate::kernels::SliceLast).
 pub struct SliceLastBackward {
     /// Gradient of the rows kept [B * kept, C].
     pub dy: Tensor,

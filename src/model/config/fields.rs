@@ -2,7 +2,8 @@
 //! result.
 
 use super::harmless::{Effect, effect};
-use super::{HAS_AN_EFFECT, LARGEST, way_round};
+use super::{HAS_AN_EFFECT, LARGEST};
+use crate::error::Remedy;
 use crate::format::Folder;
 use crate::{Error, Result};
 use serde_json::{Map, Value};
@@ -37,7 +38,15 @@ impl<'a> Fields<'a> {
         self.folder.path_error(format!("config.json: {}{name} {message}", self.within))
     }
 
-    /// The field as messages and the command line call it.
+    /// An error about a field that changes the result and cannot be followed, but ignored.
+    fn unsupported(&self, name: &str, message: &str) -> Error {
+        let name = self.path_of(name);
+        self.folder
+            .unsupported(format!("config.json: {name} {message}"))
+            .with_remedy(Remedy::IgnoreField(name))
+    }
+
+    /// The field as messages and those who ignore it call it.
     fn path_of(&self, name: &str) -> String {
         format!("{}{name}", self.within)
     }
@@ -156,12 +165,12 @@ impl<'a> Fields<'a> {
         match self.map.get(name).filter(|value| !value.is_null()) {
             Some(value) if !supported.contains(value) && !self.is_ignored(name) => {
                 let names: Vec<String> = supported.iter().map(Value::to_string).collect();
-                let (shown, way) = (shown(value), way_round(&self.path_of(name)));
                 let message = format!(
-                    "= {shown} changes the result; only {} is supported; {way}",
+                    "= {} changes the result; only {} is supported",
+                    shown(value),
                     names.join(" or ")
                 );
-                Err(self.wrong(name, message))
+                Err(self.unsupported(name, &message))
             }
             _ => Ok(()),
         }
@@ -175,7 +184,7 @@ impl<'a> Fields<'a> {
             let is_ignored = self.is_ignored(name);
             if seen.contains(name) {
                 if is_ignored {
-                    return Err(Error::Usage(self.wrong(name, HAS_AN_EFFECT).to_string()));
+                    return Err(Error::setting(self.path_of(name), HAS_AN_EFFECT));
                 }
                 continue;
             }
@@ -188,8 +197,7 @@ impl<'a> Fields<'a> {
                 Effect::Unknown => "is not known to this version and may change the result",
             };
             let name: String = name.chars().take(60).collect();
-            let (shown, way) = (shown(value), way_round(&self.path_of(&name)));
-            return Err(self.wrong(&name, format!("= {shown} {what}; {way}")));
+            return Err(self.unsupported(&name, &format!("= {} {what}", shown(value))));
         }
         Ok(())
     }

@@ -197,6 +197,6 @@ fn floats(gguf: &Gguf, name: &str) -> Result<Option<Vec<f32>>> {
     }
     let mut values = vec![0.0; info.elements() as usize];
     blocks::dequantise(info.dtype, gguf.data(info), &mut values)
-        .map_err(|message| gguf.path_error(format!("tensor {name}: {message}")))?;
+        .map_err(|message| gguf.tensor_error(name, message))?;
     Ok(Some(values))
 }

@@ -75,7 +75,8 @@ fn gpt2(fields: &Fields, architecture: &'static Architecture) -> Result<Config> 
         "relu" => Function::Relu,
         name => {
             let message = format!(
-                "= {name:?} changes the result; GELU in both of its forms and \"relu\" are supported"
+                "= {name:?} changes the result; GELU in both of its forms and \"relu\" are \
+                 supported"
             );
             return Err(fields.wrong("activation_function", message));
         }

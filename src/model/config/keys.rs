@@ -1,7 +1,8 @@
 //! The metadata of a GGUF file about its model, and which keys of it were read: what nobody read
 //! may change the result.
 
-use super::{HAS_AN_EFFECT, LARGEST, way_round};
+use super::{HAS_AN_EFFECT, LARGEST};
+use crate::error::Remedy;
 use crate::format::{Gguf, Value};
 use crate::{Error, Result};
 use std::cell::RefCell;
@@ -81,6 +82,12 @@ impl<'a> Keys<'a> {
         self.gguf.path_error(format!("{}.{name} {message}", self.architecture))
     }
 
+    /// An error about a key that changes the result and cannot be followed, but ignored.
+    fn unsupported(&self, name: &str, message: &str) -> Error {
+        let name = format!("{}.{name}", self.architecture);
+        self.gguf.unsupported(format!("{name} {message}")).with_remedy(Remedy::IgnoreField(name))
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.gguf.get(&self.key(name))
     }
@@ -146,7 +153,8 @@ impl<'a> Keys<'a> {
             (least, most) => Err(self.wrong(
                 name,
                 format!(
-                    "differs from layer to layer ({} to {}), which is not supported; layers of one shape are",
+                    "differs from layer to layer ({} to {}), which is not supported; layers of \
+                     one shape are",
                     least.unwrap_or(0),
                     most.unwrap_or(0)
                 ),
@@ -168,7 +176,7 @@ impl<'a> Keys<'a> {
             let is_ignored = self.gguf.ignored().has_field(key);
             if seen.contains(name) {
                 if is_ignored {
-                    return Err(Error::Usage(self.wrong(name, HAS_AN_EFFECT).to_string()));
+                    return Err(Error::setting(key.as_str(), HAS_AN_EFFECT));
                 }
                 continue;
             }
@@ -179,19 +187,16 @@ impl<'a> Keys<'a> {
                 continue;
             }
             let shown: String = name.chars().take(60).collect();
-            let way = way_round(&format!("{}.{shown}", self.architecture));
             match ONLY.iter().find(|(known, _)| *known == name) {
                 Some((_, harmless)) if harmless.contains(&&*value.to_string()) => {}
                 Some(_) => {
-                    let message =
-                        format!("= {value} changes the result and is not supported; {way}");
-                    return Err(self.wrong(&shown, message));
+                    let message = format!("= {value} changes the result and is not supported");
+                    return Err(self.unsupported(&shown, &message));
                 }
                 None => {
-                    let message = format!(
-                        "= {value} is not known to this version and may change the result; {way}"
-                    );
-                    return Err(self.wrong(&shown, message));
+                    let message =
+                        format!("= {value} is not known to this version and may change the result");
+                    return Err(self.unsupported(&shown, &message));
                 }
             }
         }

@@ -91,26 +91,20 @@ pub struct LayerType {
 
 /// Why a field or key is not let pass that somebody asks to be.
 const HAS_AN_EFFECT: &str =
-    "is known to this version and has an effect; --ignore-config is for what is refused";
+    "is known to this version and has an effect; only what is refused can be ignored";
 
 /// Sizes no model has, so that products of them cannot overflow.
 const LARGEST: usize = 1 << 24;
 /// Nor so many layers.
 const MOST_LAYERS: usize = 1 << 12;
 
-/// What can be done about a field or key that is refused.
-fn way_round(name: &str) -> String {
-    format!(
-        "--ignore-config {name} goes on as if it were not there, and the answers may then be wrong"
-    )
-}
-
 /// Why attention cannot be computed with so many heads of such a width, in words, if it cannot.
 pub fn unsupported_heads(heads: usize, head: usize) -> Option<String> {
     let fits = head.is_multiple_of(8) && head <= 256 && (heads * head).is_multiple_of(32);
     (!fits).then(|| {
         format!(
-            "{heads} heads of width {head} are not supported: each must be 8 to 256 wide, in eights, and all together a multiple of 32"
+            "{heads} heads of width {head} are not supported: each must be 8 to 256 wide, in \
+             eights, and all together a multiple of 32"
         )
     })
 }

@@ -69,7 +69,7 @@ impl Runner {
                 Some(Divergence { label, kernel, operand, index, expected, .. })
                     if !expected.is_finite() =>
                 {
-                    return Err(Error::Model(format!(
+                    return Err(Error::NotFinite(format!(
                         "{operand}[{index}] of {label} (kernel {kernel}) is {expected} by its reference, too: the weights are \
                          no numbers or too large, and not the device is wrong; fetch the model again"
                     )));

@@ -17,7 +17,7 @@ pub(super) enum Target {
     /// The device, which is not waited for.
     Program(Arc<Gpu>, Program),
     /// The device, several steps of one token in a submission, with their choices read back.
-    Executor(Arc<Gpu>, Executor),
+    Executor(Arc<Gpu>, Box<Executor>),
 }
 
 impl Compiled {
@@ -46,7 +46,8 @@ impl Compiled {
     ) -> Result<Arc<Self>> {
         let target = match device {
             Device::Gpu(gpu) => {
-                Target::Executor(gpu.clone(), Executor::compile(gpu, &recording, state, most)?)
+                let executor = Executor::compile(gpu, &recording, state, most)?;
+                Target::Executor(gpu.clone(), Box::new(executor))
             }
             Device::Reference => Target::Reference,
         };

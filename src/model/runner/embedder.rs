@@ -59,7 +59,7 @@ impl Embedder {
     /// When there are no tokens or too many, an id is unknown, or the device fails.
     pub fn embed(&mut self, ids: &[u32], pooling: Pooling) -> Result<Vec<f32>> {
         if ids.is_empty() {
-            return Err(Error::Usage("a text without tokens has no vector".into()));
+            return Err(Error::input("a text without tokens has no vector"));
         }
         self.runner.check_ids(ids)?;
         self.runner.rewind(0);
@@ -75,7 +75,7 @@ impl Embedder {
         }
         let length = pooled.iter().map(|x| x * x).sum::<f64>().sqrt();
         if !length.is_finite() || length == 0.0 {
-            return Err(Error::Model(
+            return Err(Error::NotFinite(
                 "the hidden states are not numbers: the model is damaged".into(),
             ));
         }

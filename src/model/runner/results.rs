@@ -33,8 +33,9 @@ impl Runner {
         if (id as usize) < self.model.config.vocab_size {
             return Ok(id);
         }
-        Err(Error::Model(
-            "the logits are not numbers: the model file is damaged, or a kernel is wrong here (try --check)"
+        Err(Error::NotFinite(
+            "the logits are not numbers: the model file is damaged, or a kernel is wrong on this \
+             adapter"
                 .into(),
         ))
     }

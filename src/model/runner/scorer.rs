@@ -138,8 +138,9 @@ impl Scorer {
     pub(in crate::model) fn run(&mut self, ids: &[u32], targets: &[u32]) -> Result<()> {
         if ids.is_empty() || ids.len() > self.rows || ids.len() != targets.len() {
             let (ids, targets, rows) = (ids.len(), targets.len(), self.rows);
-            return Err(Error::Usage(format!(
-                "{ids} tokens with {targets} to follow cannot be judged at once: 1 to {rows} of both can"
+            return Err(Error::input(format!(
+                "{ids} tokens with {targets} to follow cannot be scored in one step: 1 to {rows} \
+                 of both can"
             )));
         }
         self.runner.check_ids(ids)?;

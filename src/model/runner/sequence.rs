@@ -28,9 +28,10 @@ impl Sequence {
         let longest = config.max_context;
         let context = options.context.unwrap_or(longest);
         if context == 0 || context > longest {
-            return Err(Error::Usage(format!(
-                "a context of {context} tokens is not possible: the model was made for 1 to {longest}"
-            )));
+            let why = format!(
+                "of {context} tokens is not possible: the model was made for 1 to {longest}"
+            );
+            return Err(Error::setting("a context", why));
         }
         let tokens = options.expected.clamp(1, context);
         let cache = Cache::new(device, config, tokens, context, &options)?;
@@ -55,11 +56,8 @@ impl Sequence {
         if tokens <= self.context {
             return Ok(());
         }
-        Err(Error::Usage(format!(
-            "the text needs {tokens} tokens, but the context holds {}; shorten the text{}",
-            self.context,
-            if self.context < config.max_context { " or raise --context" } else { "" }
-        )))
+        let (limit, longest) = (self.context, config.max_context);
+        Err(Error::ContextFull { needed: tokens, limit, longest })
     }
 
     /// Forgets all tokens from `position` on, and says how many are left: all before it, or none
@@ -106,8 +104,7 @@ impl Sequence {
         if let Device::Gpu(gpu) = device {
             let more = self.options.bytes_apart(config, capacity, self.cache.capacity);
             let what = format!("the model and a cache grown to {capacity} tokens");
-            // The conversation may go on without the text that needs them.
-            gpu.refuse_beyond(held(self), more, &what).map_err(|e| Error::Usage(e.to_string()))?;
+            gpu.refuse_beyond(held(self), more, &what)?;
         }
         let (old, options) = (&self.cache.layers, &self.options);
         let larger = Cache::grown(device, config, capacity, self.context, options, old)?;

@@ -37,7 +37,7 @@ impl Arguments {
         Ok(Self { function, names, values })
     }
 
-    /// Of a method: the last of `arguments` holds those with names.
+    /// The arguments of a method: the last of `arguments` holds those with names.
     pub(super) fn of(
         function: &'static str,
         arguments: &[Value],

@@ -7,7 +7,7 @@ use minijinja::{Environment, Value, filters};
 
 use super::python::{Done, items};
 
-/// Items that were made at once, in the place of a generator.
+/// Items that were all made beforehand, in the place of a generator.
 #[derive(Debug)]
 pub(super) struct Generator(Vec<Value>);
 

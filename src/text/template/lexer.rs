@@ -59,8 +59,8 @@ const OPERATORS: [&str; 25] = [
     "<", "(", ")", "[", "]", "{", "}",
 ];
 
-/// All tags of a template; comments and raw blocks hold none. Besides, where the first tags of raw
-/// blocks end.
+/// All tags of a template, and where the first tags of raw blocks end. Comments and raw blocks hold
+/// no tags.
 pub(super) fn tags(source: &str) -> Result<(Vec<Tag<'_>>, Vec<usize>), Wrong> {
     let (mut found, mut raw) = (vec![], vec![]);
     let mut at = 0;

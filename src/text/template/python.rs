@@ -26,7 +26,7 @@ pub(super) fn pay(state: &State, bytes: usize) -> Done<()> {
     state.consume_fuel(bytes as u64 / 64)
 }
 
-/// What kinds of value Python tells apart.
+/// The kinds of value that Python distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Type {
     Undefined,

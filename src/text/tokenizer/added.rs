@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::format::Strings;
 use crate::text::TokenKind;
 
-/// The tokens beside the merged vocabulary, found in text as wholes.
+/// The tokens that are not of the merged vocabulary, found in text as wholes.
 #[derive(Debug, Default)]
 pub(in crate::text) struct AddedTokens {
     by_id: HashMap<u32, (Arc<str>, TokenKind)>,
@@ -73,7 +73,7 @@ impl AddedTokens {
         added
     }
 
-    /// The same tokens, taking the spaces after them if the model's name says so.
+    /// These tokens, taking the spaces after them if the model's name says so.
     pub fn named(self, name: Option<&str>) -> Self {
         Self { take_spaces: name.is_some_and(named_phi3), ..self }
     }

@@ -13,7 +13,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 /// Tokens that every such tokenizer has.
 pub const BYTES: usize = 256;
 
-/// Bytes of text that merges are learned from, and that are encoded at once, about: whole lines.
+/// Bytes, about, of a piece of text from which merges are learned or which is encoded: whole lines.
 const PIECE: usize = 1 << 16;
 
 /// A tokenizer that was learned, and writes the `tokenizer.json` that other tools read.
@@ -21,7 +21,7 @@ pub struct TrainedBpe {
     tokenizer: Tokenizer,
 }
 
-/// Pieces of whole lines: the crate walks over a whole sequence at once.
+/// Pieces of whole lines: the crate walks over a whole sequence in one go.
 fn pieces(text: &str) -> impl Iterator<Item = &str> + Send {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -40,7 +40,7 @@ impl TrainedBpe {
     /// When `vocabulary` is too small.
     pub fn new(text: &str, vocabulary: usize) -> Result<Self> {
         if vocabulary < BYTES {
-            return Err(Error::Text(format!(
+            return Err(Error::Tokenizer(format!(
                 "a vocabulary of {vocabulary}; the bytes alone are {BYTES}"
             )));
         }
@@ -55,7 +55,7 @@ impl TrainedBpe {
             .build();
         let mut trainer = TrainerWrapper::from(trainer);
         let learned = tokenizer.train(&mut trainer, pieces(text));
-        learned.map_err(|error| Error::Text(format!("learning a tokenizer: {error}")))?;
+        learned.map_err(|error| Error::Tokenizer(format!("learning a tokenizer: {error}")))?;
         Ok(Self { tokenizer })
     }
 
@@ -66,7 +66,7 @@ impl TrainedBpe {
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io("read", path))?;
         let tokenizer =
-            Tokenizer::from_bytes(bytes).map_err(|e| Error::format(path, e.to_string()))?;
+            Tokenizer::from_bytes(bytes).map_err(|e| Error::damaged(path, e.to_string()))?;
         Ok(Self { tokenizer })
     }
 
@@ -76,7 +76,7 @@ impl TrainedBpe {
     /// When it cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let text =
-            self.tokenizer.to_string(false).map_err(|e| Error::format(path, e.to_string()))?;
+            self.tokenizer.to_string(false).map_err(|e| Error::damaged(path, e.to_string()))?;
         write_whole(path, text)
     }
 
@@ -99,7 +99,7 @@ impl TrainedBpe {
         for piece in pieces(text) {
             let encoding = self.tokenizer.encode_fast(piece, false);
             ids.extend_from_slice(
-                encoding.map_err(|error| Error::Text(error.to_string()))?.get_ids(),
+                encoding.map_err(|error| Error::Tokenizer(error.to_string()))?.get_ids(),
             );
         }
         Ok(ids)

@@ -62,18 +62,20 @@ impl ByteLevel {
         let rule = match parts.pre {
             Some(name) => pretokenizers::by_name(name).ok_or_else(|| {
                 let known = pretokenizers::known_names().collect::<Vec<_>>().join(", ");
-                Error::Text(format!("the pre-tokenizer {name:?} is not known; known are {known}"))
+                Error::Tokenizer(format!(
+                    "the pre-tokenizer {name:?} is not known; known are {known}"
+                ))
             })?,
             None => {
                 log::warn!(
                     "the model file names no pre-tokenizer; \"default\" may split words wrongly"
                 );
                 pretokenizers::by_name("default")
-                    .ok_or_else(|| Error::Text("no default rule".into()))?
+                    .ok_or_else(|| Error::Tokenizer("no default rule".into()))?
             }
         };
         let words =
-            WordCutter::new(rule).map_err(|e| Error::Text(format!("a word pattern: {e}")))?;
+            WordCutter::new(rule).map_err(|e| Error::Tokenizer(format!("a word pattern: {e}")))?;
 
         let mut vocab = Vocab::with_capacity(parts.tokens.len());
         let mut shadowed = Vec::new();
@@ -99,7 +101,9 @@ impl ByteLevel {
             .vocab_and_merges(vocab, merges)
             .ignore_merges(rule.ignore_merges)
             .build()
-            .map_err(|e| Error::Text(format!("tokenizer.ggml.merges: {e}; the file is damaged")))?;
+            .map_err(|e| {
+                Error::Tokenizer(format!("tokenizer.ggml.merges: {e}; the file is damaged"))
+            })?;
         let has = |c: char| bpe.token_to_id(c.encode_utf8(&mut [0; 4])).is_some();
         let missing = (0..=255u8).filter(|&byte| !has(ALPHABET[byte as usize])).collect();
         Ok(Self { bpe, words, missing, shadowed, add_bos: rule.add_bos })
@@ -108,7 +112,8 @@ impl ByteLevel {
     /// Appends the ids of `text`, which holds no added tokens.
     pub fn encode(&self, text: &str, ids: &mut Vec<u32>) -> Result<()> {
         self.warn_of_missing(text);
-        let failed = |e: tokenizers::Error| Error::Text(format!("cannot encode the text: {e}"));
+        let failed =
+            |e: tokenizers::Error| Error::Tokenizer(format!("cannot encode the text: {e}"));
         let mut written = String::new();
         for word in self.words.cut(text).map_err(failed)? {
             written.clear();
@@ -144,7 +149,8 @@ impl ByteLevel {
             lost.sort_unstable();
             lost.dedup();
             log::warn!(
-                "the vocabulary has no token for the bytes {lost:02x?}: {count} of the text are dropped"
+                "the vocabulary has no token for the bytes {lost:02x?}: {count} of the text are \
+                 dropped"
             );
         }
     }
@@ -174,7 +180,7 @@ fn read_merges(
     excluded: &HashSet<&str>,
 ) -> Result<Merges> {
     let Some(merges) = &parts.merges else {
-        return Err(Error::Text(
+        return Err(Error::Tokenizer(
             "tokenizer.ggml.merges is missing; choose a complete model file".into(),
         ));
     };
@@ -193,8 +199,9 @@ fn read_merges(
         let (left, right) = space.map_or((merge, ""), |at| (&merge[..at], &merge[at + 1..]));
         if right.is_empty() || left.len() + right.len() > longest {
             let shown: String = merge.chars().take(40).collect();
-            return Err(Error::Text(format!(
-                "tokenizer.ggml.merges has {shown:?} at {rank}, which is not two parts of a token; the file is damaged"
+            return Err(Error::Tokenizer(format!(
+                "tokenizer.ggml.merges has {shown:?} at {rank}, which is not two parts of a \
+                 token; the file is damaged"
             )));
         }
         merged.clear();

@@ -3,7 +3,7 @@
 //!
 //! Some steps are for each token by itself; those behind a step that joins all are for the whole
 //! text. Of bytes that make no character, each U+FFFD stands for what cannot be part of one, where
-//! the `tokenizers` crate replaces all bytes beside them, too.
+//! the `tokenizers` crate replaces their neighbours, too.
 
 use super::byte_level::append_spelled;
 use super::sentencepiece::byte_of;
@@ -65,7 +65,7 @@ impl Decoders {
                 let kind = kind.split('(').next().unwrap_or_default();
                 let message =
                     format!("tokenizer.json: decoders of kind {kind} are not supported here");
-                return Err(Error::Text(message));
+                return Err(Error::Tokenizer(message));
             }
         }
         Ok(())

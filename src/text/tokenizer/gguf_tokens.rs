@@ -5,6 +5,7 @@ use super::folder_tokens::FolderTokens;
 use super::gguf_pieces;
 use super::markers::ends_turn;
 use super::pretokenizers;
+use crate::error::Remedy;
 use crate::error::Result;
 use crate::format::{Array, Folder, Strings, Value};
 use crate::text::TokenKind;
@@ -21,10 +22,11 @@ use std::collections::HashMap;
 pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(String, Value)>> {
     let missing = "has no tokenizer.json; save the model's tokenizer in the fast format";
     let json = folder.opt_object("tokenizer.json")?.ok_or_else(|| folder.path_error(missing))?;
-    let wrong = |message: String| {
-        let remedy = "the folder itself runs, and --no-tokenizer writes its model alone";
-        folder.path_error(format!("tokenizer.json: {message} ({remedy})"))
+    let refused = |message: String, or_rename: bool| {
+        let remedy = Remedy::OmitTokenizer { or_rename };
+        folder.unsupported(format!("tokenizer.json: {message}")).with_remedy(remedy)
     };
+    let wrong = |message: String| refused(message, false);
     let model =
         json.get("model").and_then(Json::as_object).ok_or_else(|| wrong("has no model".into()))?;
     let pieces = gguf_pieces::is_sentencepiece(model);
@@ -32,7 +34,8 @@ pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(
         true => ("default", gguf_pieces::space_prefix(&json, model).map_err(&wrong)?),
         false => (rule(&json, model).map_err(&wrong)?, false),
     };
-    check_added(&json, space_prefix, name).map_err(&wrong)?;
+    check_name(&json, name).map_err(|message| refused(message, true))?;
+    check_added(&json, space_prefix).map_err(&wrong)?;
     let (tokens, mut kinds, ids) = tokens(&json, model, count).map_err(&wrong)?;
     let merges = merges(model).map_err(&wrong)?;
     let special = FolderTokens::read(folder, |text| ids.get(text).copied())?;
@@ -75,7 +78,7 @@ pub fn gguf_tokenizer(folder: &Folder, count: usize, name: &str) -> Result<Vec<(
     Ok(all.into_iter().map(|(name, value)| (format!("tokenizer.{name}"), value)).collect())
 }
 
-/// The two tokens beside `eos` that GGUF has keys for, of those that end an answer. Those that
+/// The two tokens other than `eos` that GGUF has keys for, of those that end an answer. Those that
 /// readers know by name come last, for they need none.
 fn further_ends<'a>(
     special: &FolderTokens,
@@ -97,7 +100,8 @@ fn further_ends<'a>(
         .collect();
     if !lost.is_empty() {
         log::warn!(
-            "GGUF has keys for three tokens that end an answer; in the file these end none, unless --stop names them: {}",
+            "GGUF has keys for three tokens that end an answer; in the file these end none, \
+             unless they are given as strings to stop at: {}",
             lost.join(", ")
         );
     }
@@ -162,20 +166,34 @@ fn rule(json: &Map<String, Json>, model: &Map<String, Json>) -> Wrong<&'static s
         .ok_or_else(|| format!("no name is known for its way to cut text into words, {patterns:?}"))
 }
 
-/// Whether the added tokens are found in texts as in a file with this name.
-fn check_added(json: &Map<String, Json>, space_prefix: bool, name: &str) -> Wrong<()> {
-    let all = json.get("added_tokens").and_then(Json::as_array).map_or(&[][..], Vec::as_slice);
-    let is = |token: &Json, name: &str| token.get(name).and_then(Json::as_bool) == Some(true);
+fn added_tokens(json: &Map<String, Json>) -> &[Json] {
+    json.get("added_tokens").and_then(Json::as_array).map_or(&[], Vec::as_slice)
+}
+
+fn is(token: &Json, name: &str) -> bool {
+    token.get(name).and_then(Json::as_bool) == Some(true)
+}
+
+/// Whether a file with this name says rightly which spaces the added tokens take.
+fn check_name(json: &Map<String, Json>, name: &str) -> Wrong<()> {
+    let all = added_tokens(json);
+    let phi3 = all.iter().any(|token| is(token, "rstrip"));
+    if phi3 == named_phi3(name) || all.is_empty() {
+        return Ok(());
+    }
+    let (do_they, with) = if phi3 { ("take", "with") } else { ("do not take", "without") };
+    Err(format!(
+        "its tokens {do_they} the spaces after them, which a GGUF file says by the model's name; \
+         choose one {with} \"phi-3\" in it, instead of {name:?}"
+    ))
+}
+
+/// Whether the added tokens are found in texts as in a GGUF file.
+fn check_added(json: &Map<String, Json>, space_prefix: bool) -> Wrong<()> {
+    let all = added_tokens(json);
     let phi3 = all.iter().any(|token| is(token, "rstrip"));
     let text =
         |token: &Json| token.get("content").and_then(Json::as_str).unwrap_or_default().to_owned();
-    if phi3 != named_phi3(name) && !all.is_empty() {
-        let (do_they, with) = if phi3 { ("take", "with") } else { ("do not take", "without") };
-        return Err(format!(
-            "its tokens {do_they} the spaces after them, which a GGUF file says by the model's name; choose one {with} \
-             \"phi-3\" in it, instead of {name:?}, by --name"
-        ));
-    }
     // llama.cpp does not open a file of that name without them.
     let missing = PHI3_TOKENS.iter().find(|&&wanted| all.iter().all(|token| text(token) != wanted));
     if let Some(missing) = missing.filter(|_| phi3) {

@@ -14,7 +14,7 @@ use tokenizers::{ModelWrapper, OffsetReferential, OffsetType, PreTokenizedString
 #[derive(Debug)]
 pub(in crate::text) struct Library {
     whole: Whole,
-    /// The same, but blind to special tokens in the text; made when it is first asked for.
+    /// A copy that is blind to special tokens in the text; made when it is first asked for.
     plain: OnceLock<Whole>,
     /// From tokens to text.
     pub decoders: Decoders,
@@ -28,20 +28,22 @@ impl Library {
         let mut whole = match built {
             Ok(Ok(whole)) => whole,
             Ok(Err(error)) => {
-                return Err(Error::Text(format!("tokenizer.json: {error}; fetch it again")));
+                return Err(Error::Tokenizer(format!("tokenizer.json: {error}; fetch it again")));
             }
-            Err(_) => return Err(Error::Text("tokenizer.json is damaged; fetch it again".into())),
+            Err(_) => {
+                return Err(Error::Tokenizer("tokenizer.json is damaged; fetch it again".into()));
+            }
         };
         whole.with_padding(None);
-        whole
-            .with_truncation(None)
-            .map_err(|error| Error::Text(format!("tokenizer.json: its truncation: {error}")))?;
+        whole.with_truncation(None).map_err(|error| {
+            Error::Tokenizer(format!("tokenizer.json: its truncation: {error}"))
+        })?;
         check_template(&whole)?;
         let decoders = Decoders::new(whole.get_decoder())?;
         Ok(Self { whole, plain: OnceLock::new(), decoders })
     }
 
-    /// The tokens beside the model's own: id, text, kind.
+    /// The tokens that were added to the model's own: id, text, kind.
     pub(in crate::text) fn added(&self) -> Vec<(u32, String, TokenKind)> {
         let all = self.whole.get_added_tokens_decoder();
         let kind = |special| if special { TokenKind::Control } else { TokenKind::UserDefined };
@@ -93,8 +95,9 @@ fn check_template(whole: &Whole) -> Result<()> {
             |name: &str| one.get("special_tokens").is_some_and(|all| all.get(name).is_some());
         let mut names = pieces.filter_map(|piece| piece.get("SpecialToken")?.get("id")?.as_str());
         if let Some(name) = names.find(|name| !known(name)) {
-            return Err(Error::Text(format!(
-                "tokenizer.json: the post-processor's special token {name:?} is not among its special_tokens; fetch it again"
+            return Err(Error::Tokenizer(format!(
+                "tokenizer.json: the post-processor's special token {name:?} is not among its \
+                 special_tokens; fetch it again"
             )));
         }
     }
@@ -105,14 +108,15 @@ fn encode(whole: &Whole, text: &str, add_special: bool) -> Result<Vec<u32>> {
     // As in building: what it does not check must not end the program.
     let encoded =
         std::panic::catch_unwind(AssertUnwindSafe(|| whole.encode_fast(text, add_special)));
-    let damaged =
-        || Error::Text("cannot encode the text: tokenizer.json is damaged; fetch it again".into());
+    let damaged = || {
+        Error::Tokenizer("cannot encode the text: tokenizer.json is damaged; fetch it again".into())
+    };
     let encoding =
         encoded.map_err(|_| damaged())?.map_err(|error| match unknown_word(whole, text) {
-            Some(word) => Error::Text(format!(
+            Some(word) => Error::Tokenizer(format!(
                 "cannot encode the text: {word:?} is no word that the model knows"
             )),
-            None => Error::Text(format!("cannot encode the text: {error}")),
+            None => Error::Tokenizer(format!("cannot encode the text: {error}")),
         })?;
     Ok(encoding.get_ids().to_vec())
 }

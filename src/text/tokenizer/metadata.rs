@@ -1,5 +1,6 @@
 //! What a model file says about its tokenizer, before anything is built from it.
 
+use crate::error::Remedy;
 use std::borrow::Cow;
 
 use crate::error::Result;
@@ -64,13 +65,14 @@ impl<'a> TokenizerMetadata<'a> {
         all.into_iter().filter_map(|(name, id)| Some((name, id?)))
     }
 
-    /// The same without ids that no token has. Some writers put such a number where a model has no
-    /// token of this kind.
+    /// This metadata without ids that no token has. Some writers put such a number where a model
+    /// has no token of this kind.
     pub(in crate::text) fn with_known_ids(&self) -> Self {
         let count = self.tokens.len();
         for (name, id) in self.special_ids().filter(|(_, id)| *id as usize >= count) {
             log::warn!(
-                "tokenizer.ggml.{name}_token_id is {id}, but there are {count} tokens; it is ignored"
+                "tokenizer.ggml.{name}_token_id is {id}, but there are {count} tokens; it is \
+                 ignored"
             );
         }
         let known = |id: Option<u32>| id.filter(|&id| (id as usize) < count);
@@ -114,9 +116,9 @@ impl<'a> TokenizerMetadata<'a> {
             Some(other) => return Err(wrong("scores", "f32", other)),
         };
         if !Self::are_in(gguf) {
-            return Err(gguf.path_error(
-                "has no tokenizer, which texts need; choose a file with one, or give ids where a command takes them (--ids)",
-            ));
+            return Err(gguf
+                .unsupported("has no tokenizer, which texts need; choose a file with one")
+                .with_remedy(Remedy::UseTokenIds));
         }
         Ok(Self {
             name: gguf.opt_str("general.name")?,

@@ -72,26 +72,26 @@ impl SentencePiece {
     /// text can form neither control nor byte tokens by spelling them.
     pub fn new(parts: &TokenizerMetadata, kinds: &[TokenKind]) -> Result<Self> {
         let Some(scores) = parts.scores else {
-            return Err(Error::Text(
+            return Err(Error::Tokenizer(
                 "tokenizer.ggml.scores is missing; choose a complete model file".into(),
             ));
         };
         if scores.len() != parts.tokens.len() {
-            return Err(Error::Text(format!(
+            return Err(Error::Tokenizer(format!(
                 "tokenizer.ggml.scores has {} entries for {} tokens; the file is damaged",
                 scores.len(),
                 parts.tokens.len()
             )));
         }
         if let Some(id) = scores.iter().position(|score| score.is_nan()) {
-            return Err(Error::Text(format!(
+            return Err(Error::Tokenizer(format!(
                 "the score of token {id} is NaN; the file is damaged"
             )));
         }
         let mergeable =
             |id: u32| matches!(kinds[id as usize], TokenKind::Normal | TokenKind::UserDefined);
         let pieces = Vocabulary::new(&parts.tokens, mergeable)
-            .ok_or_else(|| Error::Text("the vocabulary is larger than 4 GiB".into()))?;
+            .ok_or_else(|| Error::Tokenizer("the vocabulary is larger than 4 GiB".into()))?;
         let mut bytes = vec![None; 256];
         for ((id, token), &kind) in (0u32..).zip(parts.tokens.iter()).zip(kinds) {
             if kind == TokenKind::Byte {
@@ -100,7 +100,7 @@ impl SentencePiece {
                     _ => None,
                 };
                 let byte = byte_of(token).or(raw).ok_or_else(|| {
-                    Error::Text(format!(
+                    Error::Tokenizer(format!(
                         "byte token {id} is {token:?}, not like <0x0A>; the file is damaged"
                     ))
                 })?;
@@ -202,7 +202,7 @@ impl SentencePiece {
         for byte in piece.bytes() {
             let Some(id) = self.bytes[byte as usize] else {
                 let unknown = self.unknown.ok_or_else(|| {
-                    Error::Text(format!(
+                    Error::Tokenizer(format!(
                         "the vocabulary has no token for {piece:?}, and none for unknown text"
                     ))
                 })?;

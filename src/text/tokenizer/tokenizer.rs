@@ -7,6 +7,7 @@ use super::folder_tokens::FolderTokens;
 use super::hf_tokenizer::Library;
 use super::markers::{mend_kinds, turn_ends};
 use super::sentencepiece::SentencePiece;
+use crate::error::Remedy;
 use crate::error::{Error, Result};
 use crate::format::{Folder, Gguf, Source, is_there, with_words};
 use crate::text::TextStream;
@@ -108,12 +109,12 @@ impl Tokenizer {
         if matches!(gguf.opt_str(key)?, Some("no_vocab" | "none") | None) {
             let found = gguf.get(key).map_or("is not there".into(), |value| format!("is {value}"));
             let message = format!(
-                "has no tokenizer ({key} {found}), so that texts cannot be read or written; {ONLY_IDS}"
+                "has no tokenizer ({key} {found}), so that texts cannot be read or written"
             );
-            return Err(gguf.path_error(message));
+            return Err(gguf.unsupported(message).with_remedy(Remedy::UseTokenIds));
         }
         Self::from_parts(&TokenizerMetadata::from_gguf(gguf)?).map_err(|error| match error {
-            Error::Text(message) => gguf.path_error(message),
+            Error::Tokenizer(message) => gguf.path_error(message),
             other => other,
         })
     }
@@ -122,7 +123,7 @@ impl Tokenizer {
     pub fn from_parts(parts: &TokenizerMetadata) -> Result<Self> {
         let vocab_size = parts.tokens.len();
         if vocab_size == 0 || u32::try_from(vocab_size).is_err() {
-            return Err(Error::Text(format!(
+            return Err(Error::Tokenizer(format!(
                 "the vocabulary has {vocab_size} tokens; the file is damaged"
             )));
         }
@@ -135,7 +136,8 @@ impl Tokenizer {
             parts.special_ids().for_each(|(_, id)| kinds[id as usize] = TokenKind::Control);
         } else if !mended.is_empty() {
             log::warn!(
-                "tokenizer.ggml.token_type has markers of turns as ordinary text; they are taken as control tokens: {}",
+                "tokenizer.ggml.token_type has markers of turns as ordinary text; they are taken \
+                 as control tokens: {}",
                 mended.join(", ")
             );
         }
@@ -147,7 +149,7 @@ impl Tokenizer {
             }
             "llama" => (Model::SentencePiece(SentencePiece::new(parts, &kinds)?), true),
             other => {
-                return Err(Error::Text(format!(
+                return Err(Error::Tokenizer(format!(
                     "tokenizer.ggml.model is {other:?}; known are \"gpt2\" (byte-level BPE) and \"llama\" \
                      (SentencePiece); choose a model with one of these"
                 )));
@@ -318,9 +320,6 @@ impl Tokenizer {
     }
 }
 
-/// What there is for a model without a tokenizer.
-const ONLY_IDS: &str = "`kaiwu logits --ids` needs none";
-
 /// The error for a folder without `tokenizer.json`, which says what there is instead.
 fn missing(folder: &Folder) -> Result<Error> {
     let mut slow = vec![];
@@ -338,17 +337,16 @@ fn missing(folder: &Folder) -> Result<Error> {
             slow.join(" and ")
         ),
     };
-    let message = format!(
-        "has no tokenizer.json, so that texts cannot be read or written; {instead}; {ONLY_IDS}"
-    );
-    Ok(folder.path_error(message))
+    let message =
+        format!("has no tokenizer.json, so that texts cannot be read or written; {instead}");
+    Ok(folder.unsupported(message).with_remedy(Remedy::UseTokenIds))
 }
 
 fn read_kinds(parts: &TokenizerMetadata) -> Result<Vec<TokenKind>> {
     let tokens = parts.tokens.len();
     let Some(numbers) = &parts.kinds else { return Ok(vec![TokenKind::Normal; tokens]) };
     if numbers.len() != tokens {
-        return Err(Error::Text(format!(
+        return Err(Error::Tokenizer(format!(
             "tokenizer.ggml.token_type has {} entries for {tokens} tokens; the file is damaged",
             numbers.len()
         )));
@@ -358,7 +356,8 @@ fn read_kinds(parts: &TokenizerMetadata) -> Result<Vec<TokenKind>> {
     if let Some((number, _)) = strange.clone().next() {
         let count = strange.count();
         log::warn!(
-            "tokenizer.ggml.token_type has {count} numbers such as {number}, which mean nothing; these tokens are taken as \
+            "tokenizer.ggml.token_type has {count} numbers such as {number}, which mean nothing; \
+             these tokens are taken as \
              ordinary text"
         );
     }

@@ -1,6 +1,8 @@
 //! What a model learns from: plain text, or examples of prompts and the responses to them.
 
 use super::example::Example;
+use crate::error::Remedy;
+use crate::files::Fnv;
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::io::Read;
@@ -34,7 +36,7 @@ impl Data {
     /// When one cannot be read, is not UTF-8, or a line is no example.
     pub fn read(files: &[PathBuf]) -> Result<Self> {
         if files.iter().filter(|path| is_standard_input(path)).count() > 1 {
-            return Err(Error::Usage("standard input can be read once; give one -".into()));
+            return Err(Error::input("standard input can be read once"));
         }
         let texts = files.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
         let is_jsonl = |(path, text): (&PathBuf, &String)| match is_standard_input(path) {
@@ -43,9 +45,7 @@ impl Data {
         };
         let examples = files.iter().zip(&texts).filter(|file| is_jsonl(*file)).count();
         if examples != 0 && examples != files.len() {
-            return Err(Error::Usage(
-                "some files are .jsonl and some are not; give one kind".into(),
-            ));
+            return Err(Error::input("some files are .jsonl and some are not; give one kind"));
         }
         let mut data = Self { text: String::new(), examples: (examples != 0).then(Vec::new) };
         for (path, text) in files.iter().zip(&texts) {
@@ -86,10 +86,10 @@ impl Data {
         for example in examples {
             let text = example.text().ok_or_else(|| {
                 let place = example.place();
-                Error::Model(format!(
-                    "a model from scratch learns plain text, and {place} is a conversation; give such examples to a model \
-                     with -m MODEL"
-                ))
+                let message = format!(
+                    "a model from scratch learns plain text, and {place} is a conversation"
+                );
+                Error::data(message).with_remedy(Remedy::TuneModel)
             })?;
             all += text;
             all.push('\n');
@@ -97,10 +97,9 @@ impl Data {
         Ok(Cow::Owned(all))
     }
 
-    /// A number that tells texts apart (FNV-1a, 64 bits).
+    /// A number that tells texts apart.
     pub(in crate::train) fn fingerprint(&self) -> u64 {
-        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
-        self.text.bytes().fold(0xcbf2_9ce4_8422_2325, step)
+        Fnv::of(self.text.as_bytes())
     }
 }
 
@@ -124,7 +123,7 @@ fn read(path: &Path) -> Result<String> {
     };
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Error::format(path, format!("byte {at} is no UTF-8; convert it, for instance with iconv"))
+        Error::damaged(path, format!("byte {at} is no UTF-8; convert it, for instance with iconv"))
     })?;
     if text.starts_with(BYTE_ORDER_MARK) {
         text.remove(0);

@@ -2,6 +2,7 @@
 
 use super::data::Data;
 use super::example::READ;
+use crate::error::Remedy;
 use crate::kernels::SampleBatch;
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Error, Result};
@@ -54,7 +55,7 @@ impl Dataset {
         let split = ((tokens as f64 * (1.0 - validation)) as usize).min(tokens);
         let evaluated = if validation > 0.0 { context + 1 } else { 0 };
         if split <= 2 * context || tokens - split < evaluated {
-            return Err(Error::Model(format!(
+            return Err(Error::data(format!(
                 "the text has {tokens} tokens; learning and evaluation need at least {} and {evaluated}",
                 2 * context + 1,
             )));
@@ -94,20 +95,19 @@ impl Dataset {
             examples.iter().zip(&all).find(|(_, words)| is_long(words))
         {
             let (place, tokens) = (example.place(), words.len());
-            return Err(Error::Model(format!(
-                "{place} has {tokens} tokens, more than a context of {limit}; shorten it, or leave out what is too long with \
-                 --skip-long"
-            )));
+            let message =
+                format!("{place} has {tokens} tokens, more than a context of {limit}; shorten it");
+            return Err(Error::data(message).with_remedy(Remedy::SkipLongExamples));
         }
         let skipped = before - all.len();
         if all.is_empty() && skipped > 0 {
             let message =
                 format!("all {skipped} examples are longer than a context of {limit} tokens");
-            return Err(Error::Model(message));
+            return Err(Error::data(message));
         }
         let longest = all.iter().map(Vec::len).max().unwrap_or(0);
         if longest < 2 {
-            return Err(Error::Model("the files have no examples".into()));
+            return Err(Error::data("the files have no examples"));
         }
         let context = context.unwrap_or_else(|| (longest - 1).next_multiple_of(4));
         // The place before the first that is learned predicts it.

@@ -41,9 +41,9 @@ impl Example {
             let (text, column) = (error.to_string(), error.column());
             // The crate counts lines within the line.
             let why = text.rsplit_once(" at line ").map_or(&*text, |(why, _)| why);
-            Error::Text(format!("{place}, column {column}: is no JSON: {why}"))
+            Error::data(format!("{place}, column {column}: is no JSON: {why}"))
         })?;
-        let wrong = |what: String| Error::Text(format!("{place}: {what}"));
+        let wrong = |what: String| Error::data(format!("{place}: {what}"));
         let form = match value {
             Value::Object(line) => Form::new(&line).map_err(wrong)?,
             _ => return Err(wrong("is no JSON object; each line is an example of its own".into())),
@@ -97,10 +97,10 @@ impl Example {
             (Form::Chat { is_pair: false, .. }, None) => {
                 let message =
                     "the model has no chat template; give prompt and response instead of messages";
-                Err(Error::Text(message.into()))
+                Err(Error::data(message))
             }
         };
-        words.map_err(|error| Error::Text(format!("{}: {error}", self.place)))
+        words.map_err(|error| Error::data(format!("{}: {error}", self.place)))
     }
 }
 
@@ -130,7 +130,7 @@ fn by_template(
             _ => {
                 let message = "the chat template writes earlier messages anew when later ones follow; give \
                                examples of one prompt and one response";
-                return Err(Error::Text(message.into()));
+                return Err(Error::data(message));
             }
         };
         // The prompt is encoded alone, as it is when it is asked.

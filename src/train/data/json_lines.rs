@@ -1,5 +1,6 @@
 //! Files of a JSON object a line.
 
+use crate::error::Place;
 use crate::files::write_whole;
 use crate::{Error, Result};
 use serde::Serialize;
@@ -15,7 +16,7 @@ pub fn write_lines<R: Serialize>(path: &Path, rows: &[R]) -> Result<()> {
     let mut text = String::new();
     for row in rows {
         let line = serde_json::to_string(row);
-        text.push_str(&line.map_err(|error| Error::format(path, error.to_string()))?);
+        text.push_str(&line.map_err(|error| Error::damaged(path, error.to_string()))?);
         text.push('\n');
     }
     write_whole(path, text)
@@ -33,7 +34,9 @@ pub fn read_lines<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>> {
         match serde_json::from_str(line) {
             Ok(row) => rows.push(row),
             Err(_) if !line.ends_with('\n') => break,
-            Err(error) => return Err(Error::format(path, format!("line {}: {error}", number + 1))),
+            Err(error) => {
+                return Err(Error::damaged_at(path, Place::Line(number + 1), error.to_string()));
+            }
         }
     }
     Ok(rows)

@@ -178,19 +178,18 @@ impl Shape {
         if let Some((_, what)) = refused.into_iter().find(|(wrong, _)| *wrong) {
             let message =
                 format!("the model cannot be trained here: its {what}; Llama and its like can be");
-            return Err(Error::Model(message));
+            return Err(Error::Unsupported { path: None, message, remedy: None });
         }
         if context > config.max_context {
             let longest = config.max_context;
-            return Err(Error::Model(format!(
-                "a context of {context} tokens; the model was made for {longest}"
-            )));
+            let why = format!("of {context} tokens; the model was made for {longest}");
+            return Err(Error::setting("a context", why));
         }
         let like = TextSettings {
             context,
             n_layers: config.n_layers,
-            hidden_size: hidden_size,
-            n_heads: n_heads,
+            hidden_size,
+            n_heads,
             n_kv_heads: config.n_kv_heads,
             intermediate_size: config.intermediate_size,
             ..TextSettings::default()
@@ -230,36 +229,27 @@ impl Shape {
         ];
         for (name, count, most) in counts {
             if count == 0 || count > most {
-                return Err(Error::Model(format!(
-                    "{name} is {count}; it must be from 1 to {most}"
-                )));
+                let why = format!("is {count}; it must be from 1 to {most}");
+                return Err(Error::setting(name, why));
             }
         }
-        let wrong = |what: String| Err(Error::Model(what));
+        let wrong = |name: &str, why: String| Err(Error::setting(name, why));
         if !self.hidden_size.is_multiple_of(4 * self.n_heads) {
             let heads = self.n_heads;
-            return wrong(format!(
-                "width {} is no multiple of 4 * {heads} heads",
-                self.hidden_size
-            ));
+            let why = format!("{} is no multiple of 4 * {heads} heads", self.hidden_size);
+            return wrong("width", why);
         }
         if !self.n_heads.is_multiple_of(self.n_kv_heads) {
-            return wrong(format!(
-                "{} heads cannot share {} key heads",
-                self.n_heads, self.n_kv_heads
-            ));
+            let why = format!("of {} cannot share {} key heads", self.n_heads, self.n_kv_heads);
+            return wrong("heads", why);
         }
         if !self.intermediate_size.is_multiple_of(4) {
-            return wrong(format!(
-                "intermediate_size {} is no multiple of 4",
-                self.intermediate_size
-            ));
+            let why = format!("{} is no multiple of 4", self.intermediate_size);
+            return wrong("intermediate_size", why);
         }
         if !(self.embedding_deviation > 0.0 && self.embedding_deviation.is_finite()) {
-            return wrong(format!(
-                "embedding_deviation {} is not above 0",
-                self.embedding_deviation
-            ));
+            let why = format!("{} is not above 0", self.embedding_deviation);
+            return wrong("embedding_deviation", why);
         }
         Ok(())
     }

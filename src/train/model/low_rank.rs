@@ -93,13 +93,14 @@ impl LoraSettings {
     pub(in crate::train) fn check(&self) -> Result<()> {
         let sane = (1..=MOST).contains(&self.rank) && self.alpha.is_finite() && self.alpha > 0.0;
         if !sane {
-            return Err(Error::Model(format!(
-                "LoRA of rank {} and alpha {}: the rank is 1 to {MOST}, alpha above 0",
+            let why = format!(
+                "of rank {} and alpha {}: the rank is 1 to {MOST}, alpha above 0",
                 self.rank, self.alpha
-            )));
+            );
+            return Err(Error::setting("LoRA", why));
         }
         if self.targets.is_empty() {
-            return Err(Error::Model("LoRA without targets trains nothing".into()));
+            return Err(Error::setting("LoRA", "without targets trains nothing"));
         }
         Ok(())
     }

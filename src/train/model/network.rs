@@ -4,10 +4,10 @@
 use super::config::Shape;
 use super::low_rank::{Adapter, LoraSettings};
 use super::parameters::Parameters;
+use crate::Result;
 use crate::format::Source;
 use crate::gpu::{Device, Gpu};
 use crate::model::{Config, floats};
-use crate::{Error, Result};
 use std::sync::Arc;
 
 /// A network on a device.
@@ -75,7 +75,7 @@ impl Network {
                 .find(name)
                 .filter(|tensor| tensor.len() >= values.len())
                 .ok_or_else(|| {
-                Error::Model(format!("{name} is not part of a model of this shape"))
+                source.path_error(format!("{name} is not part of a model of this shape"))
             })?;
             if let Some(value) = values.iter().find(|value| !value.is_finite()) {
                 return Err(source.path_error(format!("{name} holds {value}, which is no number")));

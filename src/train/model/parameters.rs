@@ -140,7 +140,7 @@ impl Parameters {
     /// When there are not as many as there should be.
     pub fn write(&self, gpu: &Gpu, values: &[Vec<f32>]) -> Result<()> {
         if values.len() != self.tensors.len() {
-            return Err(Error::Model(format!(
+            return Err(Error::input(format!(
                 "{} parameters, expected {}",
                 values.len(),
                 self.tensors.len()
@@ -150,7 +150,7 @@ impl Parameters {
             if values.len() != tensor.len() {
                 let message =
                     format!("{name} has {} numbers, expected {:?}", values.len(), tensor.shape());
-                return Err(Error::Model(message));
+                return Err(Error::input(message));
             }
             // Every parameter's last axis is a multiple of four.
             tensor.write(gpu, 0, bytemuck::cast_slice(values));

@@ -40,7 +40,7 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
             .unzip();
         let step = trainer.done();
         let text = serde_json::to_string(&Self { step, state });
-        let text = text.map_err(|error| Error::format(path, format!("JSON: {error}")))?;
+        let text = text.map_err(|error| Error::damaged(path, format!("JSON: {error}")))?;
         let words = Some(HashMap::from([(KEY.into(), text)]));
         let parameters = trainer.parameters.iter().count();
         write_each(path, names, words, |index| {
@@ -48,11 +48,10 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
             // Moments may overflow: their parameter then stands still.
             match values.iter().find(|value| index < parameters && !value.is_finite()) {
                 None => Ok(values.into()),
-                Some(value) => Err(Error::Model(format!(
-                    "training diverged: after step {step} a parameter is {value}; begin anew with a rate below {}, or a longer \
-                     warm-up",
-                    trainer.settings.schedule.learning_rate
-                ))),
+                Some(value) => Err(Error::Diverged {
+                    what: format!("after step {step} a parameter is {value}"),
+                    learning_rate: trainer.settings.schedule.learning_rate,
+                }),
             }
         })
     }
@@ -67,7 +66,7 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
 
     fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let damaged =
-            |what: String| Error::format(path, format!("not a checkpoint of Kaiwu: {what}"));
+            |what: String| Error::damaged(path, format!("not a checkpoint of Kaiwu: {what}"));
         let (_, metadata) =
             SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
         let text = metadata.metadata().as_ref().and_then(|metadata| metadata.get(KEY));
@@ -83,7 +82,7 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
         let file = Mapped::open(path, "a checkpoint is one")?;
         let bytes = file.bytes();
         let checkpoint = Self::parse(path, bytes)?;
-        let damaged = |what: String| Error::format(path, what);
+        let damaged = |what: String| Error::damaged(path, what);
         let file = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
         let sets = std::iter::once(&trainer.parameters).chain(&trainer.optimiser.moments);
         for (index, set) in sets.enumerate() {

@@ -66,9 +66,8 @@ pub fn export_llama(trainer: &Trainer, folder: &Path) -> Result<()> {
     let shape = &trainer.shape;
     let kinds = (shape.norm, shape.feedforward, shape.positions);
     if kinds != (NormKind::RmsNorm, Feedforward::Swiglu, Positions::Rotary) {
-        return Err(Error::Model(
-            "only models with RMSNorm, SwiGLU and rotary positions are Llamas".into(),
-        ));
+        let message = "only models with RMSNorm, SwiGLU and rotary positions are Llamas".into();
+        return Err(Error::Unsupported { path: None, message, remedy: None });
     }
     let (width, hidden) = (shape.hidden_size, shape.intermediate_size);
     let metadata = [("format".to_string(), "pt".to_string())].into();
@@ -94,7 +93,7 @@ pub fn export_llama(trainer: &Trainer, folder: &Path) -> Result<()> {
     });
     let path = folder.join("config.json");
     let text =
-        serde_json::to_string_pretty(&config).map_err(|e| Error::format(&path, e.to_string()))?;
+        serde_json::to_string_pretty(&config).map_err(|e| Error::damaged(&path, e.to_string()))?;
     write_whole(&path, text + "\n")
 }
 

@@ -65,7 +65,7 @@ pub(in crate::train) fn export_adapter(
     });
     let path = folder.join("adapter_config.json");
     let text =
-        serde_json::to_string_pretty(&config).map_err(|e| Error::format(&path, e.to_string()))?;
+        serde_json::to_string_pretty(&config).map_err(|e| Error::damaged(&path, e.to_string()))?;
     write_whole(&path, text + "\n")?;
     Ok(folder.to_owned())
 }

@@ -45,9 +45,9 @@ pub(in crate::train) fn write_each<'a>(
         infos.push((name, TensorInfo { dtype: Dtype::F32, shape, data_offsets: (start, end) }));
     }
     let header =
-        Metadata::new(words, infos).map_err(|error| Error::format(path, error.to_string()))?;
+        Metadata::new(words, infos).map_err(|error| Error::damaged(path, error.to_string()))?;
     let mut header = serde_json::to_vec(&header)
-        .map_err(|error| Error::format(path, format!("JSON: {error}")))?;
+        .map_err(|error| Error::damaged(path, format!("JSON: {error}")))?;
     header.resize(header.len().next_multiple_of(8), b' ');
 
     let mut file = AtomicFile::create(path)?;

@@ -2,6 +2,7 @@
 //! [`crate::gpu::examine_fused`].
 
 use super::doctor::StrategyReport;
+use crate::error::Remedy;
 use crate::format::DType;
 use crate::gpu::{
     Capabilities, Device, FusedReport, Gpu, Pool, Recording, Tensor, Writer, examine_fused,
@@ -127,9 +128,10 @@ pub fn chain_text(gpu: &Arc<Gpu>) -> Result<String> {
     let workers =
         std::thread::available_parallelism().map_or(2, |cores| cores.get().clamp(2, 16) as u32);
     render_chain(layer, strategies.collect(), workers).unwrap_or_else(|| {
-        let message =
-            "the calls of a layer cannot be stages of one dispatch in these textures; use --storage buffer";
-        Err(Error::Kernel { kernel: "chain".into(), message: message.into() })
+        let message = "kernel chain: the calls of a layer cannot be stages of one dispatch in \
+                       these textures; use buffers"
+            .to_owned();
+        Err(Error::Unsupported { path: None, message, remedy: Some(Remedy::UseBuffers) })
     })
 }
 

@@ -5,7 +5,8 @@ use crate::Result;
 use crate::gpu::{Access, Comparison, Entry, Gpu, Strategy, compare_entry};
 use std::sync::Arc;
 
-/// Runs strategy `index` of those the device offers for `case`, and its reference beside it.
+/// Runs strategy `index` of those the device offers for `case`, and its reference, and compares
+/// what they give.
 ///
 /// # Errors
 /// When it does not compile, or the device fails.
@@ -13,7 +14,8 @@ pub fn check_case(gpu: &Gpu, case: &mut Case, index: usize) -> Result<Comparison
     check_case_by(gpu, case, |all| all.swap_remove(index))
 }
 
-/// As [`check_case`], with a strategy that `choose` gives.
+/// Runs the strategy that `choose` takes from those the device offers for `case`, and its
+/// reference, and compares what they give.
 ///
 /// # Errors
 /// When it does not compile, or the device fails.

@@ -152,7 +152,7 @@ fn plan(table: &CaseTable, bounds: &Bounds<'_>) -> Result<(Vec<Run>, Vec<Strateg
 }
 
 impl StrategyReport {
-    /// Of a strategy that was not run yet.
+    /// The report of a strategy that was not run yet.
     fn new(kernel: &'static str, strategy: &Strategy, storage: StorageKind) -> Self {
         Self {
             kernel,
@@ -168,7 +168,7 @@ impl StrategyReport {
         }
     }
 
-    /// Of a storage as a whole: wrong where a kernel has no strategy left in it.
+    /// The report of a storage as a whole: wrong where a kernel has no strategy left in it.
     pub fn of_storage(storage: StorageKind, healthy: bool) -> Self {
         let reason =
             (!healthy).then(|| "some kernels have no strategy that is right in it".to_owned());

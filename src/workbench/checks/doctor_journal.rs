@@ -18,7 +18,7 @@ pub struct DoctorJournal {
     lost: AtomicBool,
 }
 
-/// Of a strategy that is being run; it stays where nothing came back.
+/// A strategy that is being run; its entry stays in the file if the run never ends.
 const SUSPECT: &str = "doctor ended while it was being checked: it hung or lost the device, or doctor was stopped by hand; \
     run it again to know";
 

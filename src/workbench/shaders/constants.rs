@@ -1,6 +1,7 @@
 //! A shader's pipeline-overridable constants: by name or by number, checked before they are set.
 
 use super::values::refusal;
+use crate::error::Remedy;
 use crate::{Error, Result};
 use naga::back::pipeline_constants::{PipelineConstantError, process_overrides};
 use naga::valid::ModuleInfo;
@@ -28,13 +29,13 @@ impl Constant {
         self.id.map_or_else(|| self.name.clone(), |id| id.to_string())
     }
 
-    /// As people are told of it.
+    /// The constant as messages name it.
     fn shown(&self) -> String {
         self.id.map_or_else(|| self.name.clone(), |id| format!("{} (@id({id}))", self.name))
     }
 }
 
-/// Those of a module.
+/// The constants that a module lets be set.
 pub(in crate::workbench) fn constants_of(module: &Module) -> Vec<Constant> {
     let scalar = |ty| match &module.types[ty].inner {
         TypeInner::Scalar(scalar) => *scalar,
@@ -61,10 +62,8 @@ pub(in crate::workbench) fn keyed(
     for constant in constants {
         if let Some((_, value)) = settings.iter().rfind(|(name, _)| constant.is(name)) {
             if let Some(refusal) = refusal(constant.scalar, *value) {
-                return Err(Error::Usage(format!(
-                    "{} cannot be {value}: {refusal}",
-                    constant.shown()
-                )));
+                let why = format!("cannot be {value}: {refusal}");
+                return Err(Error::setting(constant.shown(), why));
             }
             keyed.push((constant.key(), *value));
         }
@@ -94,9 +93,9 @@ pub(in crate::workbench) fn with_values(
             }
             Err(PipelineConstantError::MissingValue(key)) if !values.contains_key(&key) => key,
             Err(error) if missing.is_empty() => {
-                return Err(Error::Usage(format!("the shader is refused: {error}")));
+                return Err(Error::input(format!("the shader is refused: {error}")));
             }
-            // What a made-up value does to the rest is nobody's fault.
+            // An error that a made-up value leads to elsewhere is not the caller's.
             Ok(_) | Err(_) => break,
         };
         let of_key = constants.iter().find(|constant| constant.key() == key);
@@ -105,7 +104,6 @@ pub(in crate::workbench) fn with_values(
     }
     let names = missing.join(", ");
     let first = missing[0].split(' ').next().unwrap_or_default();
-    Err(Error::Usage(format!(
-        "{entry} needs values for constants that have no default: {names}; give each one, such as --set {first}=64"
-    )))
+    let message = format!("{entry} needs values for constants that have no default: {names}");
+    Err(Error::input(message).with_remedy(Remedy::SetNumber(first.to_owned())))
 }

@@ -130,7 +130,7 @@ pub fn find(
 ) -> Result<(usize, Strategy)> {
     if !names().contains(&kernel) {
         let message = format!("there is no kernel {kernel:?}, but {}", names().join(", "));
-        return Err(Error::Usage(message));
+        return Err(Error::input(message));
     }
     let (mut names, mut rows) = (vec![], vec![]);
     for (index, row) in
@@ -152,7 +152,7 @@ pub fn find(
     }
     names.sort_unstable();
     names.dedup();
-    Err(Error::Usage(match strategy {
+    Err(Error::input(match strategy {
         Some(name) if !names.contains(&name) => {
             format!("{kernel} has no strategy {name:?}, but {}", names.join(", "))
         }

@@ -2,6 +2,7 @@
 
 use super::constants::{Constant, constants_of, keyed, with_values};
 use super::values::{Field, fields};
+use crate::error::Remedy;
 use crate::gpu::{Samples, readable};
 use crate::{Error, Result};
 use naga::valid::{Capabilities, GlobalUse, ValidationFlags, Validator};
@@ -99,7 +100,7 @@ pub enum SlotKind {
 /// variable that cannot be bound.
 pub fn reflect(text: &str, entry: Option<&str>, constants: &[(String, f64)]) -> Result<Interface> {
     let refused =
-        |message: String| Error::Usage(format!("the shader is refused: {}", message.trim_end()));
+        |message: String| Error::input(format!("the shader is refused: {}", message.trim_end()));
     let (text, _) = readable(text);
     let text = &*text;
     let module = naga::front::wgsl::parse_str(text).map_err(|error| {
@@ -119,17 +120,16 @@ pub fn reflect(text: &str, entry: Option<&str>, constants: &[(String, f64)]) -> 
         .map(|point| point.name.clone())
         .collect();
     let entry = match (entry, &names[..]) {
-        (_, []) => return Err(Error::Usage("the shader has no compute entry point".into())),
+        (_, []) => return Err(Error::input("the shader has no compute entry point")),
         (None, [one]) => one.clone(),
         (Some(wanted), names) if names.iter().any(|name| name == wanted) => wanted.to_owned(),
         (wanted, names) => {
-            let problem = wanted.map_or("there are several entry points".into(), |wanted| {
-                format!("there is no compute entry point {wanted:?}")
+            let problem = wanted.map_or("there are several entry points:".into(), |wanted| {
+                format!("there is no compute entry point {wanted:?}, but")
             });
-            return Err(Error::Usage(format!(
-                "{problem}; take --entry {}",
-                names.join(" or --entry ")
-            )));
+            let remedy = Remedy::ChooseEntryPoint(names.to_vec());
+            let message = format!("{problem} {}", names.join(", "));
+            return Err(Error::input(message).with_remedy(remedy));
         }
     };
     let known = constants_of(&module);
@@ -148,7 +148,7 @@ pub fn reflect(text: &str, entry: Option<&str>, constants: &[(String, f64)]) -> 
         let used =
             [uses[handle].contains(GlobalUse::READ), uses[handle].contains(GlobalUse::WRITE)];
         let name = global.name.clone().unwrap_or_default();
-        let cannot = |what: &str| Error::Usage(format!("{name} cannot be bound: {what}"));
+        let cannot = |what: &str| Error::input(format!("{name} cannot be bound: {what}"));
         match (&global.binding, global.space) {
             (Some(binding), space) => slots.push(Slot {
                 group: binding.group,

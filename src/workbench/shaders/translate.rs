@@ -7,9 +7,9 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{Module, ShaderStage, front::wgsl};
 
 /// A shading language.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
-    /// As it was rendered.
+    /// WebGPU's, as it was rendered.
     Wgsl,
     /// Vulkan's, binary.
     Spirv,
@@ -82,7 +82,7 @@ impl Shader {
         Ok(Self { module, info, entry: entry.into(), subgroups, f16 })
     }
 
-    /// As naga has it.
+    /// The module as naga parsed it.
     pub fn module(&self) -> &Module {
         &self.module
     }

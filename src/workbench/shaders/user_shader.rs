@@ -4,6 +4,7 @@
 use super::constants::keyed;
 use super::reflect::{Interface, Slot, SlotKind};
 use super::values::{Field, refusal};
+use crate::error::Remedy;
 use crate::gpu::{Bound, Resource, StorageKind};
 use crate::kernels::Numbers;
 use crate::{Error, Result};
@@ -57,7 +58,7 @@ pub struct UserShaderRun {
     pub bytes: u64,
     /// Whether more of them are in textures than in buffers.
     pub storage: StorageKind,
-    /// Numbers of uniforms and immediates that nobody set, so that they are 0.
+    /// Numbers of uniforms and immediates that were not set, so that they are 0.
     pub zeros: Vec<String>,
 }
 
@@ -88,7 +89,7 @@ pub fn prepare(
     if let Some(unknown) =
         wishes.iter().find(|wish| interface.slots.iter().all(|slot| slot.name != wish.name))
     {
-        return Err(Error::Usage(format!(
+        return Err(Error::input(format!(
             "the shader binds no {:?}, but {}",
             unknown.name,
             names()
@@ -102,7 +103,7 @@ pub fn prepare(
         let bytes = resource.bytes()?;
         total = total.saturating_add(bytes);
         if total > MOST_BYTES {
-            return Err(Error::Usage(format!(
+            return Err(Error::input(format!(
                 "what is bound takes more than {} GiB",
                 MOST_BYTES >> 30
             )));
@@ -145,12 +146,14 @@ fn contents(
     wish: Option<&Wish>,
     numbers: &[(String, f64)],
 ) -> Result<Vec<u8>> {
-    let wrong = |what: String| Err(Error::Usage(what));
+    let wrong = |what: String| Err(Error::input(what));
     let mut contents = match wish.map(|wish| &wish.size) {
         None => vec![0; bytes as usize],
         Some(Size::Contents(contents)) if contents.len() == bytes as usize => contents.clone(),
         Some(_) => {
-            return wrong(format!("{name}: its size is {bytes} bytes; set its numbers with --set"));
+            let message = format!("{name}: its size is {bytes} bytes");
+            let remedy = Remedy::SetNumbersOf(name.to_owned());
+            return Err(Error::input(message).with_remedy(remedy));
         }
     };
     for field in fields {
@@ -172,11 +175,11 @@ fn resource(
     [largest, lanes]: [u64; 2],
 ) -> Result<Resource> {
     let name = &slot.name;
-    let wrong = |what: String| Err(Error::Usage(format!("{name}: {what}")));
+    let wrong = |what: String| Err(Error::input(format!("{name}: {what}")));
     let texels = |dimension: u32| match wish.map(|wish| &wish.size) {
         None => Ok(DEFAULT_TEXELS[dimension as usize - 1]),
         Some(Size::Texels(texels)) => Ok(*texels),
-        Some(_) => Err(Error::Usage(format!(
+        Some(_) => Err(Error::input(format!(
             "{name} is a texture: give its texels, such as {name}=1024x1024"
         ))),
     };
@@ -281,7 +284,7 @@ fn check_numbers(interface: &Interface, numbers: &[(String, f64)]) -> Result<()>
     names.truncate(LISTED);
     let listed =
         names.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() };
-    Err(Error::Usage(match listed.is_empty() {
+    Err(Error::input(match listed.is_empty() {
         true => format!("there is no number {name:?} to set: the shader has none"),
         false => format!("there is no number {name:?} to set, but {listed}"),
     }))
@@ -290,10 +293,13 @@ fn check_numbers(interface: &Interface, numbers: &[(String, f64)]) -> Result<()>
 fn default_grid(interface: &Interface, bound: &[Bound]) -> Result<[u32; 3]> {
     let over = |elements: u64, lanes: u32| match elements.div_ceil(u64::from(lanes.max(1))) {
         // Bytes that no lane touches would count as moved.
-        count if count > MOST_WORKGROUPS => Err(Error::Usage(format!(
-            "a lane for each of {elements} elements takes {count} workgroups of {lanes} lanes, more than \
-             {MOST_WORKGROUPS}: give --grid, or larger workgroups"
-        ))),
+        count if count > MOST_WORKGROUPS => {
+            let message = format!(
+                "a lane for each of {elements} elements takes {count} workgroups of {lanes} lanes, \
+                 more than {MOST_WORKGROUPS}: choose their number, or larger workgroups"
+            );
+            Err(Error::input(message).with_remedy(Remedy::ChooseGrid))
+        }
         count => Ok(count.max(1) as u32),
     };
     let lanes = interface.workgroup;

@@ -1,10 +1,10 @@
-//! Figures beside earlier ones: what became slower, and not only because the machine has other
-//! things to do.
+//! Figures compared with earlier ones: what became slower, and not only because the machine has
+//! other things to do.
 
 use super::timing::Measurement;
 use serde::Serialize;
 
-/// A measurement beside an earlier one.
+/// A measurement compared with an earlier one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Change {
     /// The shape, in words.
@@ -25,7 +25,7 @@ pub struct Change {
 }
 
 impl Change {
-    /// Of the same call then and now.
+    /// What two measurements of one call show.
     pub fn new(before: &Measurement, now: &Measurement) -> Self {
         let busier = match (before.yardstick_us, now.yardstick_us) {
             (Some(before), Some(now)) => {

@@ -78,7 +78,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// The chart of `measurements`, which are those of `adapter` with tensors in `storage`. Shapes are
-/// numbered as in the list beside it; the fastest strategy of a shape is a filled point, the others
+/// numbered as in its list; the fastest strategy of a shape is a filled point, the others
 /// are rings. Calls without operations, which only move bytes, are ticks below the chart, along an
 /// axis of their own of bytes a second.
 pub fn roofline(
@@ -182,7 +182,7 @@ pub fn roofline(
     svg
 }
 
-/// What has no operations, by bytes a second: a tick each, numbered as in the list, beside the roof
+/// What has no operations, by bytes a second: a tick each, numbered as in the list, next to the roof
 /// of reading.
 fn rug<'a>(
     svg: &mut String,

@@ -13,15 +13,17 @@ use std::time::{Duration, Instant};
 pub struct Roofs {
     /// Reading storage buffers too large for the caches, 10^9 bytes a second.
     pub read_buffer_gb_per_s: f64,
-    /// The same of storage textures; `None` where kernels cannot bind enough of them.
+    /// Reading storage textures too large for the caches, 10^9 bytes a second; `None` where kernels
+    /// cannot bind enough of them.
     pub read_texture_gb_per_s: Option<f64>,
     /// Copying between storage buffers, bytes read and written together.
     pub copy_buffer_gb_per_s: f64,
-    /// The same between storage textures.
+    /// Copying between storage textures, bytes read and written together.
     pub copy_texture_gb_per_s: Option<f64>,
     /// Multiply-adds of f32 in registers, two operations each, 10^9 operations a second.
     pub multiply_add_gflop_per_s: f64,
-    /// The same of f16; `None` where kernels cannot compute with it.
+    /// Multiply-adds of f16 in registers, 10^9 operations a second; `None` where kernels cannot
+    /// compute with it.
     #[serde(default)]
     pub multiply_add_f16_gflop_per_s: Option<f64>,
     /// A small dispatch in a long list of independent ones, microseconds.
@@ -181,7 +183,7 @@ fn best(gpu: &Gpu, kernel: impl Kernel + 'static) -> Result<(Cost, f64)> {
     best_of(gpu, kernel, |_| true)
 }
 
-/// The same among the strategies that are `wanted`.
+/// The cost of a call, and the seconds that the fastest of the `wanted` strategies takes.
 fn best_of(
     gpu: &Gpu,
     kernel: impl Kernel + 'static,

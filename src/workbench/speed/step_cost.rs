@@ -16,7 +16,7 @@ pub struct StepCost {
     pub read_again_bytes: u64,
     /// Floating-point operations.
     pub operations: u64,
-    /// Kernel calls, as long as nobody chained some.
+    /// Kernel calls: dispatches, where none are fused.
     pub dispatches: u64,
 }
 

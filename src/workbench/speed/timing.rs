@@ -26,7 +26,7 @@ pub struct Measurement {
     pub three_quarters_us: f64,
     /// Runs timed.
     pub runs: usize,
-    /// Bytes that the call must read and write, each operand once; `None` where nobody said how
+    /// Bytes that the call must read and write, each operand once; `None` where it is not known how
     /// many.
     pub bytes: Option<u64>,
     /// Its floating-point operations.
@@ -43,7 +43,7 @@ pub struct Measurement {
     #[serde(default)]
     pub max_error: Option<f32>,
     /// What fixed work took just before and after, in long dispatches and in short ones,
-    /// microseconds: one minute's pace beside another's.
+    /// microseconds: it tells a busy machine from a slow kernel.
     #[serde(default)]
     pub yardstick_us: Option<[f64; 2]>,
 }
@@ -121,7 +121,7 @@ pub struct UserShaderCall<'a> {
     pub program: &'a UserShader,
     /// Names of the file and the entry point.
     pub names: [&'a str; 2],
-    /// Bytes that a run moves, as its author says, for nobody can count them from the text.
+    /// Bytes that a run moves, as its author says, because they cannot be counted from the text.
     pub moved: Option<u64>,
     /// Its floating-point operations, which are its author's word, too.
     pub operations: u64,

@@ -1,5 +1,5 @@
 //! Which strategy, in which size, is fastest for a shape: each is held to the reference first, then
-//! all run in turn.
+//! all are timed in alternation.
 
 use crate::gpu::{
     Access, Entry, Gpu, Kernel, Program, Strategy, Tensor, Tuned, compare_outputs, fingerprint,
@@ -75,7 +75,7 @@ pub fn tune(gpu: &Gpu, case: &mut Case, patience: Duration) -> Result<ShapeTunin
                 programs.push((candidates.len(), program, f64::INFINITY));
                 None
             }
-            Err(error @ (Error::Kernel { .. } | Error::Model(_))) => Some(error.to_string()),
+            Err(error @ (Error::Kernel { .. } | Error::Mismatch(_))) => Some(error.to_string()),
             Err(error) => Some(survived(gpu, error)?),
         };
         candidates.push(Candidate {
@@ -166,7 +166,7 @@ fn prepare(gpu: &Gpu, case: &mut Case) -> Vec<Writable> {
             continue;
         };
         if operand.access == Access::Write {
-            // What nobody writes must not look right.
+            // A word that is not written must not look right.
             let words = vec![0x5b5b_5b5b; tensor.words()];
             case.memory.set(&tensor, words);
         }
@@ -195,7 +195,7 @@ fn check(
     program.run(gpu);
     match compare_outputs(gpu, &entry, &mut case.memory)?.divergence {
         None => Ok(program),
-        Some(wrong) => Err(Error::Model(wrong.to_string())),
+        Some(wrong) => Err(Error::Mismatch(wrong.to_string())),
     }
 }
 

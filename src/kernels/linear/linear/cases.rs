@@ -8,7 +8,8 @@ use crate::kernels::linear::made_up::{
 };
 use crate::kernels::{Function, Linear};
 
-/// Calls of real models: name, format, tokens, rows, columns, and whether they take long to make up.
+/// Calls of real models: name, format, [tokens, rows, columns], function, and whether they take
+/// long to make up.
 const SHAPES: [(&str, DType, [usize; 3], Function, bool); 7] = [
     ("Gemma-3-270M decode attn_qkv", DType::Q5_0, [1, 1536, 640], Function::Identity, false),
     (

@@ -19,8 +19,8 @@ const FORMAT_SIZES: [(usize, usize, usize); 4] =
     [(36, 256, 1), (72, 768, 1), (36, 256, 3), (40, 768, 10)];
 
 impl Matmul {
-    /// A product of `tokens` rows of made-up activations of width `columns` with a made-up matrix of
-    /// `rows` rows, or with its first part where it is beyond what one binding takes.
+    /// A product of `tokens` rows of made-up activations of width `columns` with a made-up matrix
+    /// of `rows` rows, or with its first part where it is beyond what one binding takes.
     ///
     /// # Errors
     /// When the device cannot hold the tensors.

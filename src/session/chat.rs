@@ -1,0 +1,222 @@
+//! A conversation with a model.
+
+use super::cancel::Cancel;
+use super::model::Model;
+use super::reply::Reply;
+use super::sampling::{answer_options, random_seed};
+use crate::generate::{Answer, Conversation, Generator, Options};
+use crate::text::Message;
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// Room for the first turns; the cache grows with the conversation.
+const EXPECTED: usize = 1024;
+
+/// A conversation: messages, options, and the cache of keys and values, which is kept between
+/// turns, so that only what is new is computed. When the context is full the oldest turns leave,
+/// but never the system message.
+///
+/// Ids are chosen as the model's files recommend, with another seed each time, unless options say
+/// otherwise. Each answer has draws of its own.
+///
+/// ```
+/// let model = kaiwu::Model::load("tests/data/tiny/llama-f32")?;
+/// let mut chat = model.chat().system("Be brief.").temperature(0.7).seed(1).max_tokens(8);
+/// for piece in chat.ask("What is gravity?")? {
+///     print!("{}", piece?);
+/// }
+/// let answer = chat.ask("And light?")?.finish()?;
+/// println!("{:?} after {} tokens", answer.finish_reason, answer.ids.len());
+/// # Ok::<(), kaiwu::Error>(())
+/// ```
+pub struct Chat {
+    pub(super) model: Model,
+    pub(super) options: Options,
+    pub(super) cancel: Cancel,
+    /// The system message to begin with.
+    system: Option<String>,
+    /// What is wrong with the model's recommendations.
+    problem: Option<Error>,
+    state: Option<State>,
+    /// Answers so far: each has draws of its own.
+    pub(super) answers: u64,
+}
+
+/// What a conversation has once it has begun.
+pub(super) struct State {
+    pub generator: Generator,
+    pub conversation: Conversation,
+}
+
+impl Chat {
+    pub(super) fn new(model: Model) -> Self {
+        let (recommended, problem) = match model.recommended() {
+            Ok(found) => (found.unwrap_or_default(), None),
+            Err(error) => (Default::default(), Some(error)),
+        };
+        let mut options = Options { sampling: recommended, ..Options::default() };
+        options.sampling.seed = random_seed();
+        Self {
+            model,
+            options,
+            cancel: Cancel::default(),
+            system: None,
+            problem,
+            state: None,
+            answers: 0,
+        }
+    }
+
+    /// The system message to begin with.
+    pub fn system(mut self, message: impl Into<String>) -> Self {
+        self.system = Some(message.into());
+        self
+    }
+
+    answer_options!();
+
+    /// Asks a question. The answer is made as its pieces are taken from the iterator that this
+    /// gives; [`Reply::finish`] makes all of it. An answer that is left before its end stays in the
+    /// conversation as far as it goes.
+    ///
+    /// # Errors
+    /// When the model has no chat template or the template refuses the conversation, an option is
+    /// out of range, or the question is too long for the context. The conversation is then as it
+    /// was.
+    pub fn ask(&mut self, question: &str) -> Result<Reply<'_>> {
+        Reply::new(self, question, false)
+    }
+
+    /// Asks a question in place of the last one, which stays with its answer where nothing comes
+    /// of it.
+    ///
+    /// # Errors
+    /// As for [`Chat::ask`].
+    pub fn ask_instead(&mut self, question: &str) -> Result<Reply<'_>> {
+        Reply::new(self, question, true)
+    }
+
+    /// Has all at hand that an answer needs: the tokenizer, the template, and a cache. The first
+    /// question does so, too.
+    ///
+    /// # Errors
+    /// When the model has no tokenizer or chat template, its files recommend settings that cannot
+    /// be read, or the device's memory does not suffice.
+    pub fn begin(&mut self) -> Result<()> {
+        self.state().map(|_| ())
+    }
+
+    pub(super) fn state(&mut self) -> Result<&mut State> {
+        if self.state.is_none() {
+            if let Some(problem) = self.problem.take() {
+                return Err(problem);
+            }
+            let template = self.model.chat_template()?;
+            let mut generator = self.model.generator(EXPECTED)?;
+            generator.set_interrupt(Arc::clone(self.cancel.flag()));
+            let conversation = Conversation::new(template, self.system.as_deref());
+            self.state = Some(State { generator, conversation });
+        }
+        self.state.as_mut().ok_or_else(super::ended_before)
+    }
+
+    /// What ends the answer that is being made.
+    pub fn cancel(&self) -> Cancel {
+        self.cancel.clone()
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The messages, those too that have left the context; none before the first question.
+    pub fn messages(&self) -> &[Message] {
+        self.state.as_ref().map_or(&[], |state| state.conversation.messages())
+    }
+
+    /// The system message.
+    pub fn system_message(&self) -> Option<&str> {
+        let begun = self.state.as_ref().map(|state| state.conversation.system());
+        begun.unwrap_or(self.system.as_deref())
+    }
+
+    /// Gives the conversation another system message, or none.
+    ///
+    /// # Errors
+    /// When the template refuses it; the one before stays.
+    pub fn set_system(&mut self, message: Option<&str>) -> Result<()> {
+        self.state()?.conversation.set_system(message)
+    }
+
+    /// Goes on from these messages: a system message or none, and questions with an answer each.
+    ///
+    /// # Errors
+    /// When they are others, or the template refuses them; the conversation stays as it was.
+    pub fn set_messages(&mut self, messages: Vec<Message>) -> Result<()> {
+        self.state()?.conversation.set_messages(messages)
+    }
+
+    /// Forgets all but the system message.
+    pub fn reset(&mut self) {
+        if let Some(state) = &mut self.state {
+            state.conversation.reset();
+        }
+    }
+
+    /// Takes the last question and its answer back, and gives the question.
+    pub fn undo(&mut self) -> Option<String> {
+        self.state.as_mut()?.conversation.undo()
+    }
+
+    /// Questions with their answers, and how many of these turns have left the context.
+    pub fn turns(&self) -> (usize, usize) {
+        self.state.as_ref().map_or((0, 0), |state| state.conversation.turns())
+    }
+
+    /// Tokens of the context that are in use.
+    ///
+    /// # Errors
+    /// When the model has no tokenizer or chat template, or the template refuses the conversation.
+    pub fn tokens(&mut self) -> Result<usize> {
+        let State { generator, conversation } = self.state()?;
+        conversation.tokens(generator.tokenizer())
+    }
+
+    /// The options of the answers to come.
+    pub fn current_options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The options of the answers to come, to be changed.
+    pub fn options_mut(&mut self) -> &mut Options {
+        &mut self.options
+    }
+
+    /// Answers so far: with the seed, their number fixes the draws of the next one.
+    pub fn answers(&self) -> u64 {
+        self.answers
+    }
+
+    /// Has the draws go on as after so many answers.
+    pub fn set_answers(&mut self, answers: u64) {
+        self.answers = answers;
+    }
+}
+
+impl Drop for Chat {
+    fn drop(&mut self) {
+        if let Some(state) = self.state.take() {
+            self.model.give_back(state.generator);
+        }
+    }
+}
+
+/// What came of an answer that went on after the context was full.
+pub(super) fn joined(mut answer: Answer, rest: Answer) -> Answer {
+    answer.ids.extend(rest.ids);
+    answer.text.push_str(&rest.text);
+    answer.finish_reason = rest.finish_reason;
+    answer.decode_seconds += rest.decode_seconds;
+    answer
+}
