@@ -1,5 +1,5 @@
-//! The one error type. Messages say what is wrong and where, in words of the library; what can be
-//! done about it is data, a [`Remedy`], so that each program can name it by its own means.
+//! The error type of the crate. Messages say what is wrong and where, in terms of the library; what
+//! can be done about it is data, a [`Remedy`], so that each program can express it in its own way.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -30,32 +30,32 @@ pub enum Error {
         /// The operating system's reason.
         source: std::io::Error,
     },
-    /// A file or folder is damaged, incomplete, or not what it was given as.
+    /// A file or folder is damaged, incomplete, or not of the kind that was asked for.
     #[error("{}: {}{message}", path.display(), Place::prefix(place.as_ref()))]
     Damaged {
         /// The file or folder.
         path: PathBuf,
-        /// Where in it, as far as that is known and not part of the message.
+        /// The place within the file, if it is known and not part of the message.
         place: Option<Place>,
         /// What is wrong.
         message: String,
         /// What can be done about it.
         remedy: Option<Remedy>,
     },
-    /// A sound file or model asks for something that this version cannot do.
+    /// A valid file or model needs something that this version does not support.
     #[error("{}{message}", prefix(path.as_deref()))]
     Unsupported {
-        /// The file or folder, where one asks for it.
+        /// The file or folder that needs it, if there is one.
         path: Option<PathBuf>,
         /// What is not supported, and what is.
         message: String,
         /// What can be done about it.
         remedy: Option<Remedy>,
     },
-    /// A model that was asked for by its name is not in the cache, or only in part.
+    /// A model that was given by name is not in the cache, or is incomplete there.
     #[error("{message}")]
     NotCached {
-        /// The name, as a hub has it: `owner/name`.
+        /// The name on the hub: `owner/name`.
         name: String,
         /// What is missing, and the folder of the cache.
         message: String,
@@ -65,21 +65,21 @@ pub enum Error {
     /// A model could not be fetched.
     #[error("cannot fetch {name}: {message}")]
     Fetch {
-        /// The name, as a hub has it.
+        /// The name on the hub: `owner/name`.
         name: String,
         /// What the hub or the network said.
         message: String,
     },
-    /// A tokenizer that cannot be built, or a text it has no tokens for.
+    /// A tokenizer cannot be built, or has no tokens for a text.
     #[error("{0}")]
     Tokenizer(String),
-    /// A chat template that cannot be read, or that refuses a conversation.
+    /// A chat template cannot be read, or refuses a conversation.
     #[error("{0}")]
     ChatTemplate(String),
-    /// Training data that cannot be learned from.
+    /// Training data is unusable.
     #[error("{message}")]
     Data {
-        /// What is wrong, and in which line of which file.
+        /// What is wrong, with line and file.
         message: String,
         /// What can be done about it.
         remedy: Option<Remedy>,
@@ -92,7 +92,7 @@ pub enum Error {
         /// What is wrong, as the rest of a sentence that begins with the name.
         why: String,
     },
-    /// Something that was given makes no sense, such as a prompt without tokens.
+    /// An input makes no sense, such as a prompt without tokens.
     #[error("{message}")]
     InvalidInput {
         /// What is wrong, and what would be right.
@@ -100,7 +100,7 @@ pub enum Error {
         /// What can be done about it.
         remedy: Option<Remedy>,
     },
-    /// A token id is not of the vocabulary.
+    /// A token id is not in the vocabulary.
     #[error("token id {id} is outside the vocabulary of {vocab_size}")]
     InvalidToken {
         /// The id.
@@ -111,14 +111,14 @@ pub enum Error {
     /// A text does not fit in the context.
     #[error("the text needs {needed} tokens, but the context holds {limit}; shorten the text")]
     ContextFull {
-        /// Tokens of the text, with those before it.
+        /// Number of tokens of the text and of the context before it.
         needed: usize,
-        /// Tokens that the context holds.
+        /// Number of tokens that the context holds.
         limit: usize,
-        /// Tokens that the model was made for, which a context can hold.
+        /// Largest context that the model was made for, in tokens.
         longest: usize,
     },
-    /// Something was not begun because it cannot fit in the memory.
+    /// Something was not begun because it cannot fit in memory.
     #[error(
         "{what} take {}, but {adapter} {} {}",
         Mebibytes(*needed),
@@ -128,29 +128,30 @@ pub enum Error {
     OutOfMemory {
         /// What was to be allocated.
         what: String,
-        /// Bytes that it takes.
+        /// Number of bytes that it takes.
         needed: u64,
-        /// Bytes that there are; of those of the whole computer, the free ones.
+        /// Number of bytes that are available; free memory if the adapter shares the computer's
+        /// memory.
         available: u64,
-        /// The adapter.
+        /// The name of the adapter.
         adapter: String,
-        /// Whether the adapter computes in the computer's own memory.
+        /// Whether the adapter uses the computer's own memory.
         is_shared: bool,
-        /// What would take less.
+        /// What would take less memory.
         remedy: Remedy,
     },
     /// The device refused an allocation.
     #[error("the device is out of memory ({0})")]
     AllocationFailed(String),
-    /// There is no adapter, or none that was asked for.
+    /// There is no adapter, or none that matches the request.
     #[error("{message}")]
     NoAdapter {
         /// The adapter that was asked for.
         wanted: Option<String>,
-        /// What there is instead, and what to install.
+        /// Which adapters there are, and what to install.
         message: String,
     },
-    /// The device was lost, and with it everything on it.
+    /// The device was lost, together with everything on it.
     #[error("the device was lost ({0})")]
     DeviceLost(String),
     /// The device refused a request.
@@ -164,7 +165,7 @@ pub enum Error {
         /// What the compiler or the device said.
         message: String,
     },
-    /// All strategies of a kernel were found wrong on this adapter with this driver.
+    /// All strategies of a kernel were found to be wrong on this adapter with this driver.
     #[error(
         "kernel {kernel}: every strategy was found wrong on this adapter with this driver; try \
          another storage, adapter or driver"
@@ -173,13 +174,13 @@ pub enum Error {
         /// The kernel.
         kernel: String,
     },
-    /// A kernel's result is not that of its reference.
+    /// The result of a kernel differs from its reference.
     #[error("{0}")]
     Mismatch(String),
     /// A result holds infinities or NaN.
     #[error("{0}")]
     NotFinite(String),
-    /// Training left the range of numbers, or is worse than guessing.
+    /// Training has diverged: numbers are not finite, or predictions are worse than guessing.
     #[error(
         "training diverged: {what}; begin again with a rate below {learning_rate}, or a longer \
          warm-up"
@@ -187,16 +188,16 @@ pub enum Error {
     Diverged {
         /// The step, and what its loss or a parameter became.
         what: String,
-        /// The rate it was trained with.
+        /// The learning rate of the training.
         learning_rate: f64,
     },
-    /// The caller asked to stop.
+    /// The caller requested a stop.
     #[error("stopped by the caller")]
     Cancelled,
-    /// An assumption of the library did not hold, which is a mistake worth a report.
+    /// An assumption of the library was violated, which is a bug that should be reported.
     #[error("{0}; this is a mistake of kaiwu, please report it")]
     Internal(&'static str),
-    /// An error of the caller's own, from a function that was handed in.
+    /// An error that a function given by the caller returned.
     #[error(transparent)]
     Caller(Box<dyn std::error::Error + Send + Sync>),
 }
@@ -205,14 +206,15 @@ pub enum Error {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Place {
-    /// A tensor, by its name.
+    /// A tensor, given by its name.
     Tensor(String),
     /// A line, counted from 1.
     Line(usize),
 }
 
-/// What a caller can do about an error. The library only names it; how it is done depends on the
-/// program: a command line has options for it, a library's user calls functions.
+/// What a caller can do about an error. The library only names the remedy, because how to apply it
+/// depends on the program: a command line has options for it, and a user of the library calls
+/// functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Remedy {
@@ -221,34 +223,34 @@ pub enum Remedy {
     IgnoreField(String),
     /// Ignore this tensor; the answers may then be wrong. See [`Ignored`](crate::format::Ignored).
     IgnoreTensor(String),
-    /// Choose how a text's hidden states become one vector.
+    /// Choose how the hidden states of a text become one vector.
     ChoosePooling,
-    /// Work with ids of tokens, which need no tokenizer.
+    /// Use token ids, which need no tokenizer.
     UseTokenIds,
-    /// Use the file or folder as an adapter of the model that it was trained for.
+    /// Use the file or folder as an adapter of its base model.
     UseAsAdapter,
     /// Write the model without its tokenizer.
     OmitTokenizer {
-        /// Whether another name for the model would do as well.
+        /// Whether another name for the model would help as well.
         or_rename: bool,
     },
     /// Fetch the model of this name.
     Fetch(String),
-    /// Fetch what is missing of a model, if it came from a hub.
+    /// Fetch the missing files of a model, if it came from a hub.
     FetchMissing,
-    /// Make vectors of texts with the model, which is not made to write text.
+    /// Use the model for embeddings: it is not made to generate text.
     UseForEmbeddings,
-    /// Look at which models the cache has.
+    /// List the models in the cache.
     ListModels,
-    /// Look at which adapters there are.
+    /// List the adapters.
     ListAdapters,
-    /// Keep tensors in buffers rather than in textures.
+    /// Store tensors in buffers rather than in textures.
     UseBuffers,
     /// Make the context longer.
     LongerContext,
     /// Make the context shorter.
     ShorterContext,
-    /// Make the context shorter, or store its cache or the weights in smaller numbers.
+    /// Make the context shorter, or store its cache or the weights in smaller types.
     SmallerInference,
     /// Train with a smaller batch or context.
     SmallerTraining {
@@ -257,24 +259,24 @@ pub enum Remedy {
     },
     /// Leave out examples that are too long.
     SkipLongExamples,
-    /// Give a model that has a tokenizer and a chat template, instead of training a new one.
+    /// Start from a model that has a tokenizer and a chat template, instead of training a new one.
     TuneModel,
     /// Check the kernels against their references.
     CheckKernels,
-    /// Use kernels that were found wrong, too.
+    /// Also use kernels that were found to be wrong.
     IgnoreQuarantine,
     /// Choose one of these entry points.
     ChooseEntryPoint(Vec<String>),
-    /// Give a value to this number of a shader, as to each like it.
+    /// Set this number of a shader, and each similar one.
     SetNumber(String),
-    /// Give the numbers within this buffer one by one.
+    /// Set the numbers within this buffer one by one.
     SetNumbersOf(String),
-    /// Choose how many workgroups run.
+    /// Choose the number of workgroups.
     ChooseGrid,
 }
 
 impl Error {
-    /// Wraps an operating-system error with the verb and the file it befell.
+    /// Wraps an operating-system error with the attempted verb and the file.
     pub fn io(
         action: &'static str,
         path: impl Into<PathBuf>,
@@ -283,43 +285,43 @@ impl Error {
         move |source| Self::Io { action, path, source }
     }
 
-    /// A damaged file, or one that is not what it was given as.
+    /// An error about a file that is damaged, or not of the kind that was asked for.
     pub fn damaged(path: &Path, message: impl Into<String>) -> Self {
         Self::Damaged { path: path.to_owned(), place: None, message: message.into(), remedy: None }
     }
 
-    /// A file that is damaged at this place.
+    /// An error about damage at this place in a file.
     pub fn damaged_at(path: &Path, place: Place, message: impl Into<String>) -> Self {
         let (path, message) = (path.to_owned(), message.into());
         Self::Damaged { path, place: Some(place), message, remedy: None }
     }
 
-    /// A sound file that asks for what this version cannot do.
+    /// An error about a valid file that needs something unsupported.
     pub fn unsupported(path: &Path, message: impl Into<String>) -> Self {
         Self::Unsupported { path: Some(path.to_owned()), message: message.into(), remedy: None }
     }
 
-    /// A setting that cannot be taken; `why` goes on with the sentence that `name` begins.
+    /// An error about a setting; `why` continues the sentence that `name` begins.
     pub fn setting(name: impl Into<String>, why: impl Into<String>) -> Self {
         Self::InvalidSetting { name: name.into(), why: why.into() }
     }
 
-    /// Something given that makes no sense.
+    /// An error about an input that makes no sense.
     pub fn input(message: impl Into<String>) -> Self {
         Self::InvalidInput { message: message.into(), remedy: None }
     }
 
-    /// Training data that cannot be learned from.
+    /// An error about unusable training data.
     pub fn data(message: impl Into<String>) -> Self {
         Self::Data { message: message.into(), remedy: None }
     }
 
-    /// An error of the caller's own, to be handed through the library.
+    /// Wraps an error of the caller, so that it can pass through the library.
     pub fn caller(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Caller(error.into())
     }
 
-    /// Adds what can be done, to an error of a kind that has a field for it.
+    /// Adds a remedy to an error of a kind that has a field for it.
     #[must_use]
     pub fn with_remedy(self, what: Remedy) -> Self {
         let remedy = Some(what);
@@ -334,7 +336,7 @@ impl Error {
         }
     }
 
-    /// What can be done about it, as far as the library knows.
+    /// What can be done about the error, if the library knows.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::Damaged { remedy, .. }
@@ -357,10 +359,10 @@ impl Error {
     }
 }
 
-/// What an adapter has that computes in the computer's own memory.
+/// How the memory of an adapter is described that uses the computer's own memory.
 const SHARED: &str = "computes in this computer's memory, of which is free";
 
-/// Bytes, for messages.
+/// Bytes that messages show in mebibytes.
 struct Mebibytes(u64);
 
 impl fmt::Display for Mebibytes {
@@ -369,7 +371,7 @@ impl fmt::Display for Mebibytes {
     }
 }
 
-/// How a message about a file begins.
+/// The beginning of a message about a file.
 fn prefix(path: Option<&Path>) -> String {
     path.map(|path| format!("{}: ", path.display())).unwrap_or_default()
 }

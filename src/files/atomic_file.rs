@@ -1,4 +1,4 @@
-//! A file that appears under its name only once it is whole.
+//! A file that appears under its name only when it is complete.
 
 use super::unfinished::Unfinished;
 use crate::{Error, Result};
@@ -6,31 +6,31 @@ use std::fs::{self, File};
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-/// What messages call standard output.
+/// The name of standard output in messages.
 const STANDARD_OUTPUT: &str = "standard output";
 
-/// Links that are followed before they are taken for a circle.
+/// Number of symbolic links after which a path is considered circular.
 const MOST_LINKS: usize = 40;
 
-/// A file in the making. Until [`AtomicFile::finish`] it has a name of its own in the folder where
-/// it is to be, so that what was there before stays, and other processes that write to the same
-/// name do not mix with it; dropped before that, it is removed. Links are followed: what they lead
-/// to is replaced. Its permissions are kept. What is no file, such as a device or a pipe, is
-/// written to as bytes come.
+/// A file that is being written. Until [`AtomicFile::finish`] it has a temporary name in the folder
+/// of its final name, so that an existing file stays intact and other processes that write to the
+/// same name do not interfere. If it is dropped before that, it is removed. Symbolic links are
+/// followed, and their target is replaced; the permissions of an existing file are kept. Devices
+/// and pipes are written to directly, as bytes come.
 pub struct AtomicFile {
-    /// As it was given.
+    /// The path as it was given.
     path: PathBuf,
     out: BufWriter<File>,
     written: u64,
-    /// The file, and the name it is to have; of devices and pipes there is none.
+    /// The temporary file and its final name; `None` for devices and pipes.
     unfinished: Option<(Unfinished, PathBuf)>,
 }
 
 impl AtomicFile {
-    /// Begins the file of that name.
+    /// Begins a file with this name.
     ///
     /// # Errors
-    /// When it is a folder, may not be written, or its folder does not exist.
+    /// When the path is a folder or may not be written, or its folder does not exist.
     pub fn create(path: &Path) -> Result<Self> {
         let target = followed(path).map_err(Error::io("write", path))?;
         if is_standard_output(&target) {
@@ -57,7 +57,7 @@ impl AtomicFile {
             return Ok((File::options().write(true).open(&target)?, None));
         }
         if before.is_some() {
-            // Who may not write a file may not replace it either.
+            // A file that may not be written must not be replaced either.
             File::options().write(true).open(&target)?;
         }
         let (file, unfinished) = Unfinished::new(&target)?;
@@ -67,10 +67,10 @@ impl AtomicFile {
         Ok((file, Some((unfinished, target))))
     }
 
-    /// Standard output as such a file, which cannot be taken back.
+    /// Standard output as a file to write. What has been written to it cannot be undone.
     ///
     /// # Errors
-    /// When it is closed.
+    /// When standard output is closed.
     pub fn standard_output() -> Result<Self> {
         #[cfg(unix)]
         let owned = std::os::fd::AsFd::as_fd(&std::io::stdout()).try_clone_to_owned();
@@ -82,30 +82,30 @@ impl AtomicFile {
         Ok(Self { path: STANDARD_OUTPUT.into(), out, written: 0, unfinished: None })
     }
 
-    /// Whether it is standard output.
+    /// Whether the file is standard output.
     pub fn is_standard_output(&self) -> bool {
         self.path == Path::new(STANDARD_OUTPUT)
     }
 
-    /// The name it was given, for messages.
+    /// The path as it was given, for messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes bytes after those that are there.
+    /// Writes bytes at the end of the file.
     ///
     /// # Errors
-    /// When they cannot be written.
+    /// When the bytes cannot be written.
     pub fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.out.write_all(bytes).map_err(Error::io("write", &self.path))?;
         self.written += bytes.len() as u64;
         Ok(())
     }
 
-    /// Gives the file its name, and the count of its bytes.
+    /// Gives the file its final name, and returns its size in bytes.
     ///
     /// # Errors
-    /// When the last of them cannot be written, or the name not be given.
+    /// When the last bytes cannot be written, or the file cannot be renamed.
     pub fn finish(mut self) -> Result<u64> {
         self.out.flush().map_err(Error::io("write", &self.path))?;
         if let Some((unfinished, target)) = self.unfinished.take() {
@@ -115,18 +115,18 @@ impl AtomicFile {
     }
 }
 
-/// Writes a file of these bytes, whole or not at all.
+/// Writes a file with these bytes, completely or not at all.
 ///
 /// # Errors
-/// As those of [`AtomicFile`].
+/// When the path is a folder or may not be written, its folder does not exist, or the bytes cannot
+/// be written.
 pub fn write_whole(path: &Path, bytes: impl AsRef<[u8]>) -> Result<()> {
     let mut file = AtomicFile::create(path)?;
     file.append(bytes.as_ref())?;
     file.finish().map(|_| ())
 }
 
-/// Whether the name is one of standard output's, which has a position that a second opening would
-/// not share.
+/// Whether the path is a name of standard output. A second open file would not share its position.
 fn is_standard_output(path: &Path) -> bool {
     cfg!(unix)
         && ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"]
@@ -134,8 +134,8 @@ fn is_standard_output(path: &Path) -> bool {
             .any(|name| path == Path::new(name))
 }
 
-/// Whether the name stands for something that this process has open already: it may be a file that
-/// others go on writing.
+/// Whether the path is a file descriptor of this process, such as `/dev/fd/3`: it may be a file
+/// that other processes continue to write.
 fn is_descriptor(path: &Path) -> bool {
     let folder = path.parent().unwrap_or(path);
     let is_among =
@@ -143,8 +143,8 @@ fn is_descriptor(path: &Path) -> bool {
     cfg!(unix) && (is_among(folder) || path == Path::new("/dev/stderr"))
 }
 
-/// What a path leads to, link by link, or to which of the files that are open. The last link may
-/// lead to nothing yet.
+/// The target of a path, following symbolic links, which need not exist. Paths of file descriptors
+/// are returned as they are.
 fn followed(path: &Path) -> std::io::Result<PathBuf> {
     let mut target = path.to_owned();
     for _ in 0..MOST_LINKS {
@@ -159,13 +159,14 @@ fn followed(path: &Path) -> std::io::Result<PathBuf> {
     Err(std::io::Error::other("the link leads in a circle"))
 }
 
-/// Gives a file the permissions of the one that it replaces, and its owner where this user may.
+/// Gives a file the permissions of the file that it replaces, and its owner where this user may.
 #[cfg(unix)]
 fn keep_permissions(before: &fs::Metadata, file: &File) -> std::io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
     let new = file.metadata()?;
     if (new.uid(), new.gid()) != (before.uid(), before.gid()) {
-        // Only the administrator may give files away; without that it belongs to who writes it.
+        // Only the administrator may change the owner; otherwise the file belongs to the current
+        // user.
         let _ = fchown(file, Some(before.uid()), Some(before.gid()));
     }
     file.set_permissions(fs::Permissions::from_mode(before.mode() & 0o777))

@@ -1,8 +1,7 @@
-//! Files that this program writes: whole or not at all, and folders that one process writes to at a
-//! time.
+//! Writing files completely or not at all, and folders that one process at a time writes to.
 //!
-//! [`AtomicFile`] is how every file of this crate is written, [`write_whole`] the same for bytes
-//! that are there already, and [`OwnFolder`] keeps a second run out of a folder.
+//! [`AtomicFile`] writes every file of this crate, [`write_whole`] is a shorthand for bytes that
+//! are already complete, and [`OwnFolder`] keeps a second run out of a folder.
 
 mod atomic_file;
 mod fnv;

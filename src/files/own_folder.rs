@@ -1,29 +1,29 @@
-//! A folder that one process writes to at a time.
+//! A folder that one process at a time writes to.
 
 use crate::{Error, Result};
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The file that is locked.
+/// Name of the file that is locked.
 const NAME: &str = ".kaiwu.lock";
 
-/// A claim on a folder. It ends with this value or with the process, however that ends, for the
-/// operating system holds it.
+/// A lock on a folder. It ends with this value or with the process, even if the process is killed,
+/// because the operating system holds it.
 pub struct OwnFolder {
     folder: PathBuf,
     lock: PathBuf,
-    /// Open, and thereby locked.
+    /// The lock file; the lock lasts as long as it is open.
     _file: File,
-    /// The folder was not there before.
+    /// Whether the folder was created by this claim.
     is_new: bool,
 }
 
 impl OwnFolder {
-    /// Claims a folder, which is made if it is not there.
+    /// Locks a folder, which is created if it does not exist.
     ///
     /// # Errors
-    /// When another process has claimed it, or it cannot be written to.
+    /// When another process has locked it, or it cannot be written to.
     pub fn claim(folder: &Path) -> Result<Self> {
         let is_new = !folder.exists();
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
@@ -33,8 +33,8 @@ impl OwnFolder {
                 File::options().read(true).write(true).create(true).truncate(false).open(&lock);
             let file = opened.map_err(Error::io("write", &lock))?;
             match file.try_lock() {
-                // Who had it before may have removed it in between: then others lock the next file
-                // of that name.
+                // The previous owner may have removed the file meanwhile; other processes would
+                // then lock a new file of the same name.
                 Ok(()) if is_at(&file, &lock) => break file,
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(claimed(folder, file)),
@@ -47,7 +47,7 @@ impl OwnFolder {
                 }
             }
         };
-        // Only for messages to others.
+        // The process id serves only for messages of other processes.
         let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
         Ok(Self { folder: folder.to_owned(), lock, _file: file, is_new })
     }
@@ -57,7 +57,7 @@ impl Drop for OwnFolder {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.lock);
         if self.is_new {
-            // One that holds anything stays.
+            // A folder with files in it stays.
             let _ = fs::remove_dir(&self.folder);
         }
     }
@@ -76,7 +76,7 @@ fn claimed(folder: &Path, mut lock: File) -> Error {
     )
 }
 
-/// Whether an open file is the one of that name.
+/// Whether an open file is the one at this path.
 #[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -85,7 +85,8 @@ fn is_at(file: &File, path: &Path) -> bool {
     place(file.metadata()).is_some_and(|own| place(fs::metadata(path)) == Some(own))
 }
 
-/// Whether an open file is the one of that name: elsewhere, what is open cannot be removed.
+/// Whether an open file is the one at this path: always, because open files cannot be removed on
+/// these systems.
 #[cfg(not(unix))]
 fn is_at(_: &File, path: &Path) -> bool {
     path.exists()

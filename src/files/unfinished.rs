@@ -1,32 +1,32 @@
-//! Files beside their final names, for as long as they are not whole, and what becomes of them when
-//! a program ends early.
+//! Temporary files next to their final names while they are being written, and their removal when a
+//! program ends early.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How the names begin and end: a number of the process and one of the file stand between.
+/// Beginning and end of temporary names; between them are the process id and a number.
 const NAME: (&str, &str) = (".kaiwu-", ".part");
 
-/// Names that are tried before the folder is taken for full of them.
+/// Number of names that are tried before giving up.
 const TRIES: u32 = 1000;
 
-/// What is not whole in this process, and how many files it has begun.
+/// Temporary files of this process that are unfinished, and the number of files begun so far.
 static BEGUN: Mutex<(Vec<PathBuf>, u64)> = Mutex::new((Vec::new(), 0));
 
 fn begun() -> MutexGuard<'static, (Vec<PathBuf>, u64)> {
     BEGUN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A file under a name of its own, which is removed unless it gets its final name.
+/// A temporary file, which is removed unless it gets its final name.
 pub(super) struct Unfinished {
     part: PathBuf,
 }
 
 impl Unfinished {
-    /// A new file in the folder of `target`. It is locked for as long as it is open, which tells it
-    /// from one that was abandoned.
+    /// Creates a file in the folder of `target`. It stays locked while it is open, which
+    /// distinguishes it from an abandoned one.
     pub(super) fn new(target: &Path) -> Result<(File, Self)> {
         let folder = match target.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -41,8 +41,8 @@ impl Unfinished {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
                 other => other?,
             };
-            // Another process that clears up may have come between the two calls, and has removed
-            // the file or is about to.
+            // Another process that removes abandoned files may have locked or removed it between
+            // the two calls.
             let taken = matches!(file.try_lock(), Err(TryLockError::WouldBlock)) || !part.exists();
             if !taken {
                 files.push(part.clone());
@@ -52,7 +52,7 @@ impl Unfinished {
         Err(Error::new(ErrorKind::AlreadyExists, "the folder is full of unfinished files"))
     }
 
-    /// Gives the file its final name, in place of what has it.
+    /// Gives the file its final name, and replaces a file that has it.
     pub(super) fn rename(self, target: &Path) -> Result<()> {
         let mut begun = begun();
         fs::rename(&self.part, target)?;
@@ -66,14 +66,14 @@ impl Drop for Unfinished {
         let mut begun = begun();
         if let Some(place) = begun.0.iter().position(|part| *part == self.part) {
             begun.0.swap_remove(place);
-            // What is left of it is of no use; that it may not be there is fine.
+            // A partial file is useless, and if it no longer exists there is nothing to do.
             let _ = fs::remove_file(&self.part);
         }
     }
 }
 
-/// Removes what is not whole yet, and lets no other file begin or get its name: for a process that
-/// is about to end without going back to `main`.
+/// Removes all unfinished files and prevents further ones, for a process that is about to exit
+/// without returning to `main`.
 pub fn remove_unfinished() {
     let mut begun = begun();
     for part in begun.0.drain(..) {
@@ -82,8 +82,8 @@ pub fn remove_unfinished() {
     std::mem::forget(begun);
 }
 
-/// Removes from `folder` what processes left unfinished that were killed. What somebody still
-/// writes is locked, and stays.
+/// Removes from `folder` the unfinished files of processes that were killed. Files that another
+/// process is still writing are locked, and stay.
 fn remove_abandoned(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
@@ -94,8 +94,8 @@ fn remove_abandoned(folder: &Path) {
         let is_abandoned = entry.file_type().is_ok_and(|kind| kind.is_file())
             && File::options().write(true).open(&path).is_ok_and(|file| {
                 let is_free = file.try_lock().is_ok();
-                // While it is locked, so that nobody who begins a file of this name takes it for
-                // their own.
+                // Removed while it is locked, so that no process that begins a file of this name
+                // takes it over.
                 is_free && fs::remove_file(&path).is_ok()
             });
         if is_abandoned {

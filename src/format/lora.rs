@@ -141,20 +141,17 @@ fn first_bytes(path: &Path) -> Result<Vec<u8>> {
 /// Files that are programs for Python, or that it zips up.
 fn pickled(path: &Path) -> Error {
     let is_npz = path.extension().is_some_and(|ending| ending == "npz");
-    let message = match is_npz {
-        true => {
-            "is an adapter in NumPy's format, which mlx-lm wrote once and which is not read; save \
+    let message = if is_npz {
+        "is an adapter in NumPy's format, which mlx-lm wrote once and which is not read; save \
              it as safetensors: \
              mlx.core.save_safetensors(\"adapters.safetensors\", \
              dict(mlx.core.load(\"adapters.npz\")))"
-        }
-        false => {
-            "is a Python pickle, which may run programs and is not read; save the adapter as \
+    } else {
+        "is a Python pickle, which may run programs and is not read; save the adapter as \
              safetensors: load it with PEFT and \
              call save_pretrained(…, safe_serialization=True), or \
              safetensors.torch.save_file(torch.load(\"adapter_model.bin\", \
              weights_only=True), \"adapter_model.safetensors\")"
-        }
     };
     Error::damaged(path, message)
 }

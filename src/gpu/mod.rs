@@ -24,11 +24,11 @@
 //! # Ok::<(), kaiwu::Error>(())
 //! ```
 //!
-//! With one, `Program::compile(&gpu, &recording)?.run(&gpu)` computes the same there:
-//! `examples/hello_kernel.rs` has a kernel of its own, from its shader to its check.
+//! On an adapter, `Program::compile(&gpu, &recording)?.run(&gpu)` computes it on the device.
+//! `examples/hello_kernel.rs` shows a user-defined kernel, from its shader to its check.
 
-// adapter ← records ← device ← tensor ← kernel ← selection ← software ← program ← user_shader ← open:
-// each imports from those before it only, and `tests/layers.rs` keeps it so.
+// adapter ← records ← device ← tensor ← kernel ← selection ← software ← program ← user_shader
+// ← open: each imports only from those before it, and `tests/layers.rs` keeps it so.
 mod adapter;
 mod device;
 mod kernel;

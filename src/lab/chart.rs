@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// How the points of a series are drawn.
+/// How the points of a series are connected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// A line through the points.
@@ -11,65 +11,65 @@ pub enum Mark {
     Bars,
 }
 
-/// A marker of its own, in the shape of its series.
+/// A single marker, in the shape and colour of its series.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dot {
-    /// Where.
+    /// Horizontal coordinate.
     pub x: f64,
-    /// Where.
+    /// Vertical coordinate.
     pub y: f64,
-    /// An outline: not a value, but a bound.
+    /// Whether it is drawn as an outline: a bound rather than a value.
     pub open: bool,
 }
 
-/// Points under a name.
+/// Named points with one style.
 pub struct Series {
-    /// The name, shown above with a sample.
+    /// The name, shown in the legend.
     pub name: String,
-    /// Its colour, dashes and shape of markers: no two of the first six are alike in any of them.
+    /// Colour, dashes and shape of markers: no two of the first six styles share any of them.
     pub style: usize,
     /// How the points are drawn.
     pub mark: Mark,
     /// x and y, in order of x.
     pub points: Vec<(f64, f64)>,
-    /// Markers beside them.
+    /// Single markers in addition to the points.
     pub dots: Vec<Dot>,
 }
 
 /// A plot with two axes.
 pub struct Panel {
-    /// What is along the vertical axis, with its unit.
+    /// Label of the vertical axis, with its unit.
     pub y_label: String,
-    /// From and to.
+    /// Smallest and largest value of the vertical axis.
     pub y_range: (f64, f64),
     /// Whether the vertical axis is logarithmic.
     pub y_logarithmic: bool,
-    /// A horizontal line and what it is.
+    /// A horizontal line at this value, and its label.
     pub limit: Option<(f64, String)>,
-    /// The lines.
+    /// The lines or bars in the panel.
     pub series: Vec<Series>,
 }
 
-/// Panels that share their horizontal axis.
+/// A figure: panels that share their horizontal axis.
 pub struct Chart {
-    /// In bold above.
+    /// Shown in bold above the panels.
     pub title: String,
-    /// In grey below it; may have several lines.
+    /// Shown in grey below the title; may have several lines.
     pub subtitle: String,
-    /// What is along the horizontal axis, with its unit.
+    /// Label of the horizontal axis, with its unit.
     pub x_label: String,
-    /// From and to.
+    /// Smallest and largest value of the horizontal axis.
     pub x_range: (f64, f64),
     /// Whether the horizontal axis is logarithmic.
     pub x_logarithmic: bool,
-    /// What is marked along it; without any, round numbers.
+    /// Labelled values of the horizontal axis; round numbers if this is empty.
     pub x_ticks: Vec<(f64, String)>,
-    /// The panels, from the top.
+    /// The panels, from top to bottom.
     pub panels: Vec<Panel>,
 }
 
-/// Colours that also colour-blind people tell apart (Okabe and Ito 2008), and dashes for those who
-/// see none, as in print.
+/// Colours that colour-blind people can distinguish (Okabe and Ito 2008), and dashes for print
+/// without colour.
 const STYLES: [(&str, &str); 6] = [
     ("#d55e00", ""),
     ("#0072b2", "9 5"),
@@ -82,9 +82,9 @@ const STYLES: [(&str, &str); 6] = [
 const WIDTH: f64 = 820.0;
 const LEFT: f64 = 84.0;
 const RIGHT: f64 = 796.0;
-/// Below title and subtitle, with a row left for the names of the first panel.
+/// Pixels above the first panel: title, subtitle and the legend.
 const TOP: f64 = 108.0;
-/// A further line of the subtitle.
+/// Pixels for each further line of the subtitle.
 const LINE: f64 = 20.0;
 const PANEL: f64 = 270.0;
 const GAP: f64 = 34.0;
@@ -99,17 +99,18 @@ struct Axis {
 
 impl Axis {
     fn at(&self, value: f64) -> f64 {
-        let share = match self.logarithmic {
-            true => (value.max(self.from) / self.from).ln() / (self.to / self.from).ln(),
-            false => (value - self.from) / (self.to - self.from),
+        let share = if self.logarithmic {
+            (value.max(self.from) / self.from).ln() / (self.to / self.from).ln()
+        } else {
+            (value - self.from) / (self.to - self.from)
         };
         self.pixels.0 + share.clamp(0.0, 1.0) * (self.pixels.1 - self.pixels.0)
     }
 
-    /// Values to mark, and whether they get a number.
+    /// Values to mark, and whether they are labelled.
     fn ticks(&self) -> Vec<(f64, bool)> {
         if self.logarithmic {
-            // Short axes have few powers of ten.
+            // Short axes contain few powers of ten.
             let named: &[u32] = if self.to / self.from < 100.0 { &[1, 2, 5] } else { &[1] };
             let powers = self.from.log10().floor() as i32..=self.to.log10().ceil() as i32;
             let all = powers.flat_map(|power| {
@@ -130,7 +131,7 @@ impl Axis {
     }
 }
 
-/// A number as an axis shows it.
+/// A number as it is labelled on an axis.
 fn number(value: f64) -> String {
     match value.abs() {
         10_000.0.. if value % 1000.0 == 0.0 => format!("{} 000", value / 1000.0),
@@ -143,7 +144,7 @@ fn escaped(text: &str) -> String {
 }
 
 impl Chart {
-    /// The SVG.
+    /// The figure as SVG.
     pub fn svg(&self) -> String {
         let panels = self.panels.len() as f64;
         let top = TOP + LINE * self.subtitle.lines().count().saturating_sub(1) as f64;
@@ -241,7 +242,7 @@ impl Panel {
         self.legend(svg, top);
     }
 
-    /// Names in a row above the panel, at its right end, each with a sample.
+    /// The legend: names in a row above the right end of the panel, each with a sample.
     fn legend(&self, svg: &mut String, top: f64) {
         let mut right = RIGHT - 4.0;
         for series in self.series.iter().rev().filter(|series| !series.name.is_empty()) {
@@ -263,7 +264,7 @@ impl Series {
         STYLES[self.style % STYLES.len()]
     }
 
-    /// A path in the series' colour; its dashes, too, unless it stands for bars.
+    /// A path in the series' colour, with its dashes unless it draws bars.
     fn stroke(&self, svg: &mut String, path: &str) {
         let (colour, dashes) = self.style();
         let (width, dashes) = if self.mark == Mark::Bars { (9.0, "") } else { (2.4, dashes) };
@@ -278,7 +279,7 @@ impl Series {
         );
     }
 
-    /// Circle, square, triangle, diamond, triangle on its tip, or cross, by style.
+    /// A circle, square, triangle, diamond, inverted triangle or cross, by style.
     fn marker(&self, svg: &mut String, (x, y): (f64, f64), open: bool) {
         let (colour, _) = self.style();
         let shape = match self.style % STYLES.len() {
@@ -312,7 +313,7 @@ impl Series {
         }
         match places[..] {
             [] => {}
-            // A single point is no line.
+            // A line needs more than a single point.
             [one] => self.marker(svg, one, false),
             [(px, py), ref rest @ ..] => {
                 let rest: String =

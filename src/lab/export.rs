@@ -1,4 +1,5 @@
-//! A trained network as a folder in Hugging Face's form: a GPT-2 with ReLU, its biases zero.
+//! Exports a trained network as a folder in Hugging Face's format: a GPT-2 with ReLU and zero
+//! biases.
 
 use super::grok::{Grok, GrokSettings};
 use super::table::QUESTION;
@@ -8,10 +9,10 @@ use crate::{Error, Result};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// A tensor of the file.
+/// Name, shape and numbers of a tensor.
 type Named = (String, Vec<usize>, Vec<f32>);
 
-/// Numbers [rows, columns] by columns.
+/// Transposes numbers [rows, columns].
 fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..rows * columns).map(|i| values[i % rows * columns + i / rows]).collect()
 }
@@ -39,7 +40,7 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
             vector(part(&format!("{theirs}.weight")), read(&format!("blk.{layer}.{ours}"))?);
             vector(part(&format!("{theirs}.bias")), read(&format!("blk.{layer}.{ours}.bias"))?);
         }
-        // The matrices have no biases here; GPT-2 has.
+        // GPT-2 has biases in its matrices, which this network lacks.
         let biases = [
             ("attn.c_attn", 3 * width),
             ("attn.c_proj", width),
@@ -71,7 +72,8 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
         values.resize(rows * width, 0.0);
         (vec![rows, width], values)
     };
-    // No place beyond the question: its answer is one token, after which the context is full.
+    // The context ends with the question: the answer is a single token, after which the context is
+    // full.
     let tables = [
         ("transformer.wte.weight", "token_embd", shape.vocab_size),
         ("transformer.wpe.weight", "position_embd", QUESTION),
@@ -111,14 +113,14 @@ pub fn export(run: &Grok, folder: &Path) -> Result<()> {
         "padding": null,
         "added_tokens": [],
         "normalizer": null,
-        // Numbers are told from signs with spaces between them and without.
+        // Numbers and signs are separated whether or not there are spaces between them.
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
             {"type": "WhitespaceSplit"},
             {"type": "Split", "pattern": {"Regex": "[0-9]+|="}, "behavior": "Isolated", "invert": false},
         ]},
         "post_processor": null,
         "decoder": null,
-        // Words that are not in the vocabulary are an error, not an unknown token.
+        // Words outside the vocabulary are an error rather than an unknown token.
         "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "unknown"},
     });
     write_json("tokenizer.json", &tokenizer)

@@ -5,16 +5,17 @@ use super::fourier::{REPRESENTATIONS, is_logarithmic};
 use super::grok::{GrokSettings, Row};
 use crate::train::{TextRow, TextRun, TextSettings, TrainedModel, Tuning};
 
-/// The operation.
+/// The operation in words.
 fn what(settings: &GrokSettings) -> String {
     let GrokSettings { operation, modulus, .. } = settings;
-    match operation.permutes() {
-        true => format!("{} of permutations of five", operation.formula()),
-        false => format!("{} modulo {modulus}", operation.formula()),
+    if operation.permutes() {
+        format!("{} of permutations of five", operation.formula())
+    } else {
+        format!("{} modulo {modulus}", operation.formula())
     }
 }
 
-/// The network.
+/// The network in words.
 fn with(settings: &GrokSettings) -> String {
     let GrokSettings { n_layers, hidden_size, n_heads, .. } = settings;
     let plural = |count: usize| if count == 1 { "" } else { "s" };
@@ -34,7 +35,7 @@ fn how(settings: &GrokSettings) -> String {
     )
 }
 
-/// An f32 as it was written, without the digits that f64 would add.
+/// An `f32` in its own shortest decimal form, without the digits that f64 would add.
 fn decimal(number: f32) -> String {
     number.to_string()
 }
@@ -44,7 +45,7 @@ fn series(name: &str, style: usize, rows: &[Row], value: fn(&Row) -> f64) -> Ser
     Series { name: name.into(), style, mark: Mark::Line, points, dots: vec![] }
 }
 
-/// Accuracies and losses over steps, on a logarithmic axis: figure 1 of the paper.
+/// Accuracies and losses over steps, on a logarithmic axis: figure 1 of the grokking paper.
 pub fn curves(settings: &GrokSettings, rows: &[Row]) -> Chart {
     let last = rows.last().map_or(10.0, |row| row.step as f64);
     let losses = rows.iter().flat_map(|row| [row.train_loss, row.validation_loss]);
@@ -53,7 +54,7 @@ pub fn curves(settings: &GrokSettings, rows: &[Row]) -> Chart {
         positive.fold((1.0f64, 1.0f64), |(low, high), loss| (low.min(loss), high.max(loss)));
     let accuracy = Panel {
         y_label: "accuracy".into(),
-        // Lines at 0 and 1 are not on the frame.
+        // Keeps lines at 0 and 1 off the frame.
         y_range: (-0.02, 1.02),
         y_logarithmic: false,
         limit: None,
@@ -83,7 +84,8 @@ pub fn curves(settings: &GrokSettings, rows: &[Row]) -> Chart {
     }
 }
 
-/// The share of each component in the embedding of the elements, before training and after.
+/// The fraction of each Fourier component in the embedding of the elements, before and after
+/// training.
 pub fn fourier_chart(settings: &GrokSettings, before: &[f64], after: &[f64]) -> Chart {
     let top = before.iter().chain(after).copied().fold(0.0, f64::max) * 1.08;
     let bars = |name: &str, style: usize, shares: &[f64]| {
@@ -122,7 +124,7 @@ pub fn fourier_chart(settings: &GrokSettings, before: &[f64], after: &[f64]) -> 
     }
 }
 
-/// A run of a sweep: its settings, and the step at which validation passed 0.9, if it did.
+/// A run of a sweep: its settings, and the step at which validation accuracy passed 0.9, if it did.
 pub type Passed = (GrokSettings, Option<u64>);
 
 fn sorted<T: Copy>(
@@ -136,9 +138,9 @@ fn sorted<T: Copy>(
     all
 }
 
-/// Steps until validation passes 0.9, against the fraction: a marker a run, a line a weight decay
-/// through the medians over seeds. What did not pass is an open marker at the limit. Figure 2 of
-/// the paper.
+/// Steps until validation accuracy passes 0.9, over the training fraction: a marker for each run,
+/// and for each weight decay a line through the medians over seeds. Runs that did not pass are open
+/// markers at the limit. This is figure 2 of the grokking paper.
 pub fn sweep_chart(runs: &[Passed]) -> Chart {
     let decays = sorted(runs, |settings| settings.weight_decay, f32::total_cmp);
     let fractions = sorted(runs, |settings| settings.fraction, f64::total_cmp);
@@ -147,7 +149,7 @@ pub fn sweep_chart(runs: &[Passed]) -> Chart {
     let least = runs.iter().filter_map(|run| run.1).min().unwrap_or(most) as f64;
     let (low, high) = (*fractions.first().unwrap_or(&0.0), *fractions.last().unwrap_or(&1.0));
     let margin = ((high - low) / 4.0).max(0.05);
-    // Markers at one fraction stand side by side.
+    // Markers at the same fraction are placed next to each other.
     let beside = |place: usize, count: usize, room: f64| {
         (place as f64 + 0.5) / count as f64 * room - room / 2.0
     };
@@ -207,7 +209,7 @@ pub fn sweep_chart(runs: &[Passed]) -> Chart {
     }
 }
 
-/// Losses over steps of a language model that learns a text.
+/// Losses of a language model over training steps.
 pub fn learning_curve(run: &TextRun) -> Chart {
     let rows = &run.rows;
     let series = |name: &str, style: usize, value: fn(&TextRow) -> Option<f64>| Series {
@@ -290,7 +292,7 @@ mod tests {
         assert_eq!(dots, [(3000.0, true), (1000.0, false), (3000.0, true), (400.0, false)]);
         let medians: Vec<_> = series[0].points.iter().map(|point| point.1).collect();
         assert_eq!(medians, [3000.0, 400.0]);
-        // No two markers lie on one another, and all are within the axes.
+        // No two markers overlap, and all are within the axes.
         let mut places: Vec<_> =
             series.iter().flat_map(|series| &series.dots).map(|dot| dot.x).collect();
         places.sort_by(f64::total_cmp);
@@ -298,7 +300,7 @@ mod tests {
         assert!(places[0] > chart.x_range.0 && places[4] < chart.x_range.1);
         let (low, high) = chart.panels[0].y_range;
         assert!(low < 400.0 && high > 3000.0);
-        // Runs of one kind, none of which passed, are a figure too.
+        // A single series in which no run passed can be drawn, too.
         let svg = sweep_chart(&runs[..1]).svg();
         assert!(svg.contains("1 seed;") && !svg.contains("NaN") && !svg.contains("inf"));
     }

@@ -1,16 +1,17 @@
-//! What an embedding has learned: its Fourier components (Nanda et al. 2023, arXiv:2301.05217), and
-//! of permutations what stands in their place, the parts that belong to the irreducible
-//! representations (Chughtai et al. 2023, arXiv:2302.03025).
+//! The structure of a learned embedding: its Fourier components (Nanda et al. 2023,
+//! arXiv:2301.05217) or, for permutations, its components by irreducible representation (Chughtai
+//! et al. 2023, arXiv:2302.03025).
 
 use super::table::{Operation, Permutation, inverted, is_prime, symmetric_group};
 
-/// Whether the numbers lie on their circle as powers of a root, and not as they are.
+/// Whether numbers are placed on the circle by their discrete logarithms, rather than by their
+/// values.
 pub fn is_logarithmic(operation: Operation, modulus: u32) -> bool {
     operation.is_multiplicative() && is_prime(modulus.into())
 }
 
-/// The order in which numbers lie on a circle: as they are for sums; for products the powers of the
-/// smallest primitive root, since products of powers are sums of exponents.
+/// The order of numbers on the circle: their values for sums; for products the powers of the
+/// smallest primitive root, because multiplying powers adds their exponents.
 fn circle(modulus: usize, logarithmic: bool) -> Vec<usize> {
     if !logarithmic {
         return (0..modulus).collect();
@@ -23,16 +24,13 @@ fn circle(modulus: usize, logarithmic: bool) -> Vec<usize> {
     powers((1..modulus).find(is_primitive).unwrap_or(1))
 }
 
-/// The share of each component in the variance of an embedding `[elements or more, width]`: of the
-/// frequencies from 1 to half of the numbers, or of [`REPRESENTATIONS`].
+/// The fraction of each component in the variance of an embedding `[elements or more, width]`. The
+/// components are the frequencies from 1 to half the number of elements, or [`REPRESENTATIONS`].
 pub fn spectrum(embedding: &[f32], width: usize, operation: Operation, modulus: u32) -> Vec<f64> {
-    let powers = match operation.permutes() {
-        true => of_permutations(embedding, width),
-        false => of_numbers(
-            embedding,
-            width,
-            &circle(modulus as usize, is_logarithmic(operation, modulus)),
-        ),
+    let powers = if operation.permutes() {
+        of_permutations(embedding, width)
+    } else {
+        of_numbers(embedding, width, &circle(modulus as usize, is_logarithmic(operation, modulus)))
     };
     let total: f64 = powers.iter().sum();
     powers.iter().map(|power| power / total.max(f64::MIN_POSITIVE)).collect()
@@ -51,19 +49,20 @@ fn of_numbers(embedding: &[f32], width: usize, circle: &[usize]) -> Vec<f64> {
             }
             cosine * cosine + sine * sine
         };
-        // A frequency stands for its mirror image too; that of half the numbers is its own.
+        // A frequency includes its mirror image; half the number of elements is its own mirror
+        // image.
         let images = if 2 * frequency == count { 1.0 } else { 2.0 };
         images * (0..width).map(column).sum::<f64>()
     };
     (1..=count / 2).map(power).collect()
 }
 
-/// The irreducible representations of the permutations of five things but for the trivial one, by
-/// their dimension; a dash marks those that are another one times the sign.
+/// The non-trivial irreducible representations of the permutations of five things, by their
+/// dimension. A dash marks the product of a representation with the sign.
 pub const REPRESENTATIONS: [&str; 6] = ["sign", "4", "4'", "5", "5'", "6"];
 
-/// Their characters, by how many things stay where they are, and whether the permutation is odd. No
-/// two classes agree in both.
+/// The characters of [`REPRESENTATIONS`], by the number of fixed points and the parity of the
+/// permutation, which together identify its conjugacy class.
 fn characters(permutation: &Permutation) -> [f64; 6] {
     let fixed = (0..5).filter(|&thing| usize::from(permutation[thing]) == thing).count();
     let swaps = |i: usize| (0..i).filter(|&j| permutation[j] > permutation[i]).count();
@@ -79,7 +78,8 @@ fn characters(permutation: &Permutation) -> [f64; 6] {
     }
 }
 
-/// The squares of the projections onto the parts of all columns, times the number of permutations.
+/// The squared norms of the projections of all columns onto each component, times the number of
+/// permutations.
 fn of_permutations(embedding: &[f32], width: usize) -> Vec<f64> {
     let group = symmetric_group();
     let row = |element: usize| &embedding[element * width..][..width];
@@ -123,11 +123,12 @@ mod tests {
             assert_eq!(shares.len(), 6);
             assert!(shares[4] > 0.999, "{shares:?}");
         }
-        // Products modulo another number are no circle.
+        // Products modulo a number that is not prime do not form a circle.
         assert_eq!(spectrum(&[1.0; 8], 1, Operation::Multiply, 8).len(), 4);
     }
 
-    /// Of two waves with the same variance each has half, be one of them the fastest there is.
+    /// Two waves with the same variance have half of it each, even if one of them has the highest
+    /// frequency.
     #[test]
     fn shares_are_of_the_variance() {
         let turn = std::f64::consts::TAU / 12.0;
@@ -156,7 +157,7 @@ mod tests {
         {
             assert!(shares[part] > 0.999, "{shares:?}");
         }
-        // Of one element alone, each part has the square of its dimension.
+        // For the indicator of a single element, each component is the square of its dimension.
         let one = shares(&|g| f64::from(u8::from(*g == [0, 1, 2, 3, 4])));
         for (share, square) in one.iter().zip([1.0, 16.0, 16.0, 25.0, 25.0, 36.0]) {
             assert!((share - square / 119.0).abs() < 1e-6, "{one:?}");

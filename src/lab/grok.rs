@@ -1,4 +1,4 @@
-//! Grokking: a transformer learns half of a table, and much later understands the other half
+//! Grokking: a transformer memorises half of a table, and much later generalises to the other half
 //! (Power et al. 2022, arXiv:2201.02177).
 
 use super::table::{Operation, QUESTION, Table};
@@ -16,45 +16,45 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// What to learn, with what, and for how long.
+/// The settings of a run: the table, the network, and its training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GrokSettings {
-    /// The operation.
+    /// The operation of the table.
     pub operation: Operation,
-    /// The modulus; permutations have none.
+    /// The modulus; it has no effect for permutations.
     pub modulus: u32,
-    /// Share of the table to learn from.
+    /// Fraction of the table that is used for training.
     pub fraction: f64,
     /// Layers of the network.
     #[serde(alias = "layers")]
     pub n_layers: usize,
-    /// Its width.
+    /// Width of the network.
     #[serde(alias = "width")]
     pub hidden_size: usize,
-    /// Its heads.
+    /// Number of attention heads.
     #[serde(alias = "heads")]
     pub n_heads: usize,
-    /// Most steps.
+    /// Largest number of steps.
     pub steps: u64,
-    /// Decay of AdamW.
+    /// Weight decay of AdamW.
     pub weight_decay: f32,
     /// Learning rate after ten steps of warm-up.
     #[serde(alias = "rate")]
     pub learning_rate: f64,
-    /// Equations of a step; fewer where the training half has less than twice as many.
+    /// Number of equations in a step; fewer if the training part has less than twice as many.
     pub batch: usize,
-    /// Fixes the split, the start and the order.
+    /// Determines the split of the table, the initial weights and the order of equations.
     pub seed: u64,
-    /// Steps between rows.
+    /// Number of steps between rows of metrics.
     #[serde(alias = "every")]
     pub eval_interval: u64,
-    /// Go on when validation has held.
+    /// Whether to continue after validation accuracy has stayed above 0.99.
     pub to_the_end: bool,
 }
 
 impl Default for GrokSettings {
-    /// The paper's setting.
+    /// The settings of the grokking paper.
     fn default() -> Self {
         Self {
             operation: Operation::Divide,
@@ -75,7 +75,7 @@ impl Default for GrokSettings {
 }
 
 impl GrokSettings {
-    /// A table that is small enough to be understood in a minute on two cores.
+    /// A table that is small enough to be learned in a minute on two cores.
     pub fn tiny() -> Self {
         Self {
             operation: Operation::Add,
@@ -92,10 +92,10 @@ impl GrokSettings {
         }
     }
 
-    /// The table, the network, and how it is trained.
+    /// The table, the shape of the network, and the settings of the trainer.
     ///
     /// # Errors
-    /// Which setting is impossible.
+    /// The message names the setting that is impossible.
     fn prepare(&self) -> Result<(Table, Shape, Settings)> {
         let Self {
             operation, modulus, n_layers, hidden_size, n_heads, eval_interval, seed, ..
@@ -127,10 +127,10 @@ impl GrokSettings {
         Ok((table, shape, training))
     }
 
-    /// Refuses what cannot be run on `gpu`, before anything of it is there.
+    /// Refuses settings that cannot be run on `gpu`, before anything is allocated on it.
     ///
     /// # Errors
-    /// Which setting is impossible, or that the device cannot hold it.
+    /// When a setting is impossible, or the device cannot hold the run.
     pub fn check(&self, gpu: &Gpu) -> Result<()> {
         let (table, shape, training) = self.prepare()?;
         Trainer::refuse_beyond(gpu, &shape, None, &training, table.words.len())
@@ -140,49 +140,49 @@ impl GrokSettings {
 /// A row of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
-    /// Steps done.
+    /// Number of steps done.
     pub step: u64,
-    /// Mean loss of the steps since the last row, nats.
+    /// Mean training loss of the steps since the previous row, in nats.
     pub train_loss: f64,
-    /// Share of right answers in these.
+    /// Fraction of right answers in these steps.
     pub train_accuracy: f64,
-    /// Mean loss over all equations that are not for training.
+    /// Mean loss over all equations that are not used for training, in nats.
     pub validation_loss: f64,
-    /// Share of right answers to these.
+    /// Fraction of right answers to the equations that are not used for training.
     pub validation_accuracy: f64,
-    /// Seconds of training so far, evaluations included.
+    /// Seconds of training so far, including evaluations.
     pub seconds: f64,
 }
 
-/// What a checkpoint remembers beside tensors.
+/// The state of a run that a checkpoint stores in addition to tensors.
 #[derive(Serialize, Deserialize)]
 struct State {
     settings: GrokSettings,
     seconds: f64,
-    /// Scores since the last row, of which f32 go through JSON unchanged.
+    /// Scores since the previous row. They are f32, so JSON stores them exactly.
     pending: Vec<[f32; 3]>,
     start: Vec<f32>,
 }
 
-/// Rows in a row above this accuracy end the run: 200 steps.
+/// The run ends when several consecutive rows, 200 steps in all, exceed this validation accuracy.
 const UNDERSTOOD: f64 = 0.99;
 const HELD: u64 = 200;
 
-/// Steps between two looks at the interrupt.
+/// Number of steps between two checks for an interrupt.
 const TOGETHER: u64 = 10;
 
-/// The first steps have rows closer together: the figure's axis is logarithmic.
+/// Steps of the first rows, which are closer together because the figure's axis is logarithmic.
 const EARLY: [u64; 12] = [1, 2, 3, 4, 6, 8, 10, 14, 20, 28, 35, 42];
 
-/// A run.
+/// A run of the grokking experiment.
 pub struct Grok {
-    /// What it does.
+    /// Settings of the run.
     pub settings: GrokSettings,
-    /// The model.
+    /// The trainer, which holds the network.
     pub trainer: Trainer,
-    /// Rows so far.
+    /// The metrics so far.
     pub rows: Vec<Row>,
-    /// The table of embeddings at the start.
+    /// The embedding table before training.
     pub start: Vec<f32>,
     table: Table,
     order: Shuffle,
@@ -190,18 +190,18 @@ pub struct Grok {
     seconds: f64,
 }
 
-/// To a billionth: as few digits as JSON readers agree on to the last bit.
+/// Rounds to nine decimals, which all JSON readers reproduce exactly.
 fn rounded(value: f64) -> f64 {
     (value * 1e9).round() / 1e9
 }
 
-/// The checkpoint in a folder.
+/// The path of the checkpoint in a folder.
 fn checkpoint(folder: &Path) -> PathBuf {
     folder.join("checkpoint.safetensors")
 }
 
 impl Grok {
-    /// A run at step 0.
+    /// Begins a run at step 0.
     ///
     /// # Errors
     /// When the settings are impossible or the device cannot hold it.
@@ -223,7 +223,7 @@ impl Grok {
         })
     }
 
-    /// Whether a folder holds a run that can be resumed.
+    /// Whether a folder holds a checkpoint of a run.
     pub fn is_in(folder: &Path) -> bool {
         checkpoint(folder).exists()
     }
@@ -231,15 +231,15 @@ impl Grok {
     /// The settings of the run in a folder.
     ///
     /// # Errors
-    /// When there is none, or it is damaged.
+    /// When the folder has no checkpoint, or it is damaged.
     pub fn settings_in(folder: &Path) -> Result<GrokSettings> {
         Ok(Checkpoint::<State>::peek(&checkpoint(folder))?.state.settings)
     }
 
-    /// The run of a folder, where its checkpoint left it.
+    /// Resumes the run in a folder from its checkpoint.
     ///
     /// # Errors
-    /// When there is none, or it is damaged.
+    /// When the folder has no checkpoint, or it is damaged.
     pub fn resume(gpu: &Arc<Gpu>, folder: &Path) -> Result<Self> {
         let path = checkpoint(folder);
         let State { settings, seconds, pending, start } = Checkpoint::<State>::peek(&path)?.state;
@@ -254,7 +254,7 @@ impl Grok {
         Ok(run)
     }
 
-    /// Writes checkpoint and rows.
+    /// Writes the checkpoint and the metrics.
     ///
     /// # Errors
     /// When the files cannot be written.
@@ -278,13 +278,14 @@ impl Grok {
         write_metrics(folder, &self.rows)
     }
 
-    /// Whether there is nothing left to do: the steps are done, or validation has held.
+    /// Whether the run is complete: all steps are done, or validation accuracy has stayed above
+    /// 0.99.
     pub fn is_done(&self) -> bool {
         self.trainer.done() >= self.settings.steps
             || (!self.settings.to_the_end && self.has_understood())
     }
 
-    /// Whether validation has been above 0.99 for 200 steps.
+    /// Whether validation accuracy has stayed above 0.99 for 200 steps.
     pub fn has_understood(&self) -> bool {
         let below = self.rows.iter().rev().find(|row| row.validation_accuracy < UNDERSTOOD);
         let since = below.map_or(0, |row| row.step);
@@ -299,8 +300,8 @@ impl Grok {
         self.rows.iter().find(|row| row.validation_accuracy >= accuracy)
     }
 
-    /// Trains up to the next row and gives it, or up to `interrupt` and gives nothing. `tell` hears
-    /// of the steps done.
+    /// Trains up to the next row and returns it, or returns `None` when `interrupt` is set. `tell`
+    /// is told the number of steps done.
     ///
     /// # Errors
     /// When the device fails.

@@ -1,4 +1,4 @@
-//! Experiments and their figures.
+//! Experiments with trained networks, and their figures.
 
 mod chart;
 mod export;

@@ -1,15 +1,15 @@
-//! Figures as pixels.
+//! Renders figures as PNG files.
 
 use crate::files::write_whole;
 use crate::{Error, Result};
 use resvg::{tiny_skia, usvg};
 use std::path::Path;
 
-/// Pixels for a unit of the SVG: about 300 a printed inch at a column's width.
+/// Pixels per SVG unit: about 300 per printed inch at the width of a column.
 const SCALE: f32 = 2.0;
 
-/// Draws an SVG of ours into a PNG file, with a font of our own: machines without one get the same
-/// picture.
+/// Renders an SVG figure into a PNG file with a bundled font, so that machines without fonts draw
+/// the same picture.
 ///
 /// # Errors
 /// When the SVG cannot be read or the file cannot be written.

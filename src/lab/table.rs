@@ -1,4 +1,4 @@
-//! Tables of an operation modulo a number, as equations to learn from.
+//! Tables of a binary operation, as equations to learn.
 
 use crate::train::permutation;
 use crate::{Error, Result};
@@ -38,7 +38,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// What stands between a and b in questions: a sign, or the name.
+    /// The sign between a and b in a question: an operator, or the operation's name.
     pub fn sign(self) -> &'static str {
         match self {
             Self::Add => "+",
@@ -56,7 +56,7 @@ impl Operation {
         }
     }
 
-    /// What is computed, as people write it.
+    /// The formula of the operation, as it is usually written.
     pub fn formula(self) -> &'static str {
         match self {
             Self::Add => "a + b",
@@ -75,12 +75,12 @@ impl Operation {
         }
     }
 
-    /// Whether multiplication is what the numbers are about.
+    /// Whether the operation is about products of numbers.
     pub fn is_multiplicative(self) -> bool {
         matches!(self, Self::Multiply | Self::Divide)
     }
 
-    /// Whether it is about permutations, and not about numbers below a modulus.
+    /// Whether the operation is about permutations, rather than numbers below a modulus.
     pub fn permutes(self) -> bool {
         matches!(self, Self::S5Product | Self::S5Conjugate | Self::S5Sandwich)
     }
@@ -89,7 +89,7 @@ impl Operation {
         matches!(self, Self::Divide | Self::DivideOrSubtract)
     }
 
-    /// What it computes with, as it is written: the token of each is its place here.
+    /// The elements in writing; the index of an element is its token id.
     pub fn elements(self, modulus: u32) -> Vec<String> {
         if self.permutes() {
             let digits = |p: &Permutation| p.iter().map(|&to| char::from(b'1' + to)).collect();
@@ -98,7 +98,7 @@ impl Operation {
         (0..modulus).map(|n| n.to_string()).collect()
     }
 
-    /// The equation of numbers below `p`; `inverse` is 1 / b.
+    /// The result of the operation on numbers below `p`; `inverse` gives 1 / b.
     fn of(self, a: u64, b: u64, p: u64, inverse: impl Fn(u64) -> u64) -> u64 {
         (match self {
             Self::Add => a + b,
@@ -117,7 +117,7 @@ impl Operation {
         }) % p
     }
 
-    /// The equation of permutations.
+    /// The result of the operation on permutations.
     fn of_permutations(self, a: &Permutation, b: &Permutation) -> Permutation {
         let product = |x: &Permutation, y: &Permutation| y.map(|middle| x[usize::from(middle)]);
         match self {
@@ -128,7 +128,7 @@ impl Operation {
     }
 }
 
-/// Where each of five things goes.
+/// The new position of each of five things.
 pub(super) type Permutation = [u8; 5];
 
 pub(super) fn inverted(permutation: &Permutation) -> Permutation {
@@ -139,7 +139,7 @@ pub(super) fn inverted(permutation: &Permutation) -> Permutation {
     inverse
 }
 
-/// All permutations of five things, in order.
+/// All permutations of five things, in lexicographic order.
 pub(super) fn symmetric_group() -> Vec<Permutation> {
     let mut all = vec![];
     for code in 0..5u32.pow(5) {
@@ -151,35 +151,36 @@ pub(super) fn symmetric_group() -> Vec<Permutation> {
     all
 }
 
-/// All equations `a ∘ b = c`, five tokens each: the elements are themselves, then come the sign and
-/// the equals sign.
+/// All equations `a ∘ b = c` of an operation, as five tokens each. The first token ids are the
+/// elements, followed by the sign and the equals sign.
 pub struct Table {
-    /// Tokens of all equations, one after another.
+    /// Tokens of all equations, one equation after another.
     pub words: Vec<u32>,
-    /// Where the equations of the training half begin.
+    /// Index in `words` of the first token of each training equation.
     pub training: Vec<u32>,
-    /// Where the others begin.
+    /// Index in `words` of the first token of each validation equation.
     pub validation: Vec<u32>,
 }
 
-/// Tokens of an equation before its answer.
+/// Number of tokens of an equation before its answer.
 pub(super) const QUESTION: usize = 4;
 
-/// Whether only 1 and itself divide it.
+/// Whether `n` is prime.
 pub(super) fn is_prime(n: u64) -> bool {
     n > 1 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
 }
 
 impl Table {
-    /// The table modulo `modulus`, which permutations have no need of. A share of `fraction`, drawn
-    /// from `seed`, is for training.
+    /// The table of an operation modulo `modulus`, which permutations ignore. A fraction of
+    /// `fraction`, drawn from `seed`, is used for training.
     ///
     /// # Errors
-    /// When there is no such table, or a half of it is empty.
+    /// When there is no such table, or its training or validation part is empty.
     pub fn new(operation: Operation, modulus: u32, fraction: f64, seed: u64) -> Result<Self> {
-        let equations = match operation.permutes() {
-            true => of_permutations(operation),
-            false => of_numbers(operation, modulus)?,
+        let equations = if operation.permutes() {
+            of_permutations(operation)
+        } else {
+            of_numbers(operation, modulus)?
         };
         let elements = operation.elements(modulus).len() as u32;
         let words: Vec<u32> =
@@ -198,7 +199,7 @@ impl Table {
     }
 }
 
-/// Tokens a, b and c of all equations of numbers.
+/// a, b and c of all equations of numbers, as token ids.
 fn of_numbers(operation: Operation, modulus: u32) -> Result<Vec<[u32; 3]>> {
     if !(3..=997).contains(&modulus) {
         return Err(Error::setting("the modulus", format!("{modulus} must be from 3 to 997")));
@@ -224,10 +225,10 @@ fn of_numbers(operation: Operation, modulus: u32) -> Result<Vec<[u32; 3]>> {
     Ok(equations)
 }
 
-/// The same of permutations.
+/// a, b and c of all equations of permutations, as token ids.
 fn of_permutations(operation: Operation) -> Vec<[u32; 3]> {
     let group = symmetric_group();
-    // They are in order.
+    // The group is sorted.
     let place = |c: &Permutation| group.binary_search(c).unwrap_or_default() as u32;
     let mut equations = vec![];
     for (first, a) in (0..).zip(&group) {
@@ -277,7 +278,7 @@ mod tests {
         table.words.chunks(5).map(equation).collect()
     }
 
-    /// The answers found in the plainest way: integers, and division by trying all answers.
+    /// The answers by a direct method: integer arithmetic, and division by trying all answers.
     #[test]
     fn numbers_are_as_the_formulas_say() {
         let p = 11i64;
@@ -309,7 +310,7 @@ mod tests {
         }
     }
 
-    /// What becomes of five letters when they are moved, one move after another.
+    /// The permutation of five letters that results from two moves, one after another.
     #[test]
     fn permutations_move_things() {
         let moved = |things: &str, permutation: &str| -> String {
@@ -351,7 +352,7 @@ mod tests {
             assert!(table.is_err(), "{operation:?} {modulus} {fraction}");
         }
         assert_eq!(written(Operation::Multiply, 8).len(), 64);
-        // The signs must be told from numbers, and from one another.
+        // Signs have to differ from numbers, and from one another.
         for operation in ALL {
             let sign = operation.sign();
             assert!(

@@ -1,15 +1,15 @@
-//! The families of models, one row each. What differs between models of a family is in their
+//! The families of models, one row each. What differs between models of one family is in their
 //! [`super::Config`].
 //!
-//! A row says how files name the family, which of the known steps it has, and what its files leave
-//! unsaid. A family of these steps needs no more than a row: here, or with
-//! [`Architecture::register`] from outside the crate. `docs/adding.md` has the steps.
+//! A row says how files name the family, which of the known steps it has, and which defaults apply
+//! where its files are silent. A family that combines these steps differently needs only a row:
+//! here, or with [`Architecture::register`] from outside the crate. `docs/adding.md` has the steps.
 
 pub use super::model_type::{FieldNames, ModelType};
 use crate::{Error, Result};
 use std::sync::{Mutex, PoisonError};
 
-/// How the stream is normalised before a block.
+/// How the residual stream is normalised before a block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Norm {
     /// By the root of the mean square (Zhang and Sennrich 2019, arXiv:1910.07467), with a gain.
@@ -18,87 +18,89 @@ pub enum Norm {
     Layer,
 }
 
-/// What follows the first product of the feed-forward part.
+/// What follows the first matrix product of the feed-forward part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FeedForward {
     /// silu(gate) * up.
     SwiGlu,
     /// gelu(gate) * up, with GELU's approximation by tanh.
     GeGlu,
-    /// f(up), f being the configuration's.
+    /// f(up), where f is the activation function of the configuration.
     Plain,
 }
 
-/// Which numbers of a head the rotation turns together, as the file orders them. Packed, they are
-/// always neighbours.
+/// How a file orders the two numbers of a head that the rotation turns together. In packed weights
+/// they are always neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pairs {
-    /// Numbers 2 i and 2 i + 1.
+    /// Numbers 2 i and 2 i + 1 form a pair.
     Neighbours,
-    /// Numbers i and i + half of those that are rotated.
+    /// Numbers i and i + half of the rotated count form a pair.
     Halves,
 }
 
-/// Layers that see a window of the latest tokens only, among others that see all, and rotate with
-/// frequencies of their own.
+/// Defaults for layers with sliding-window attention and their own rotary frequencies, which
+/// alternate with layers that attend to all tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LocalLayers {
-    /// Base of their frequencies, where a file does not say.
+    /// Base of the rotary frequencies of windowed layers, where the file does not say.
     pub rope_theta: f64,
-    /// Each so many layers one sees all, where a file does not say which.
+    /// One layer in this many attends to all tokens, where the file does not say which.
     pub full_every: usize,
 }
 
-/// What sets a family apart.
+/// One family of models: its names, its steps and its defaults.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Architecture {
     /// Its name in GGUF files, `general.architecture`.
     pub name: &'static str,
     /// Its names in Hugging Face's configurations, `model_type`, with what they imply.
     pub model_types: &'static [ModelType],
-    /// Norm before the blocks.
+    /// Norm before attention and before the feed-forward part.
     pub norm: Norm,
-    /// Hugging Face's checkpoints store gains less this number; GGUF's files store the gains.
+    /// Subtracted from the gains in Hugging Face checkpoints; GGUF files store the gains
+    /// themselves.
     pub gain_offset: f32,
-    /// Feed-forward part.
+    /// Form of the feed-forward part.
     pub feed_forward: FeedForward,
-    /// Order in GGUF files; Hugging Face's always have halves.
+    /// Order of rotated pairs in GGUF files; Hugging Face checkpoints always have
+    /// [`Pairs::Halves`].
     pub gguf_pairs: Pairs,
-    /// A learned vector is added for each position, and nothing is rotated.
+    /// A learned vector is added for each position, and queries and keys are not rotated.
     pub learned_positions: bool,
-    /// Queries, keys and values are one matrix, gate and up are another.
+    /// Files store queries, keys and values as one matrix, and gate and up as another.
     pub fused: bool,
     /// Hugging Face's checkpoints store matrices as [inputs, outputs].
     pub transposed: bool,
     /// Each head of queries and keys is normalised before the rotation.
     pub head_norms: bool,
-    /// What a block gives is normalised before it joins the stream.
+    /// The output of a block is normalised before it is added to the residual stream.
     pub post_norms: bool,
-    /// Products for queries, keys and values have biases; [`super::Config`] may say so of a model,
-    /// too.
+    /// The products for queries, keys and values have biases; [`super::Config`] can also say so for
+    /// a single model.
     pub qkv_bias: bool,
-    /// All others have.
+    /// All other products have biases.
     pub bias: bool,
-    /// Embeddings are scaled by the root of the width.
+    /// Embeddings are multiplied by the square root of the hidden size.
     pub scaled_embedding: bool,
     /// Layers may be mixtures of experts.
     pub mixture: bool,
-    /// Some layers have a window and frequencies of their own.
+    /// Some layers have a window and their own rotary frequencies.
     pub local_layers: Option<LocalLayers>,
-    /// GGUF files do not say what the attention scores are scaled by. It is the width of a head,
-    /// but for the model with this count of layers: there it is the width of the stream, shared by
-    /// the heads.
+    /// GGUF files do not say what attention scores are divided by. It is the square root of the
+    /// head width, except in the model with this number of layers: there it is the square root of
+    /// the hidden size divided by the number of heads.
     pub gguf_layers_scaled_by_width: Option<usize>,
-    /// Readers of GGUF files look for biases of the attention that `qkv_bias` and `bias` do not
-    /// promise.
+    /// GGUF readers look for attention biases that `qkv_bias` and `bias` do not announce.
     pub gguf_may_have_biases: bool,
-    /// GGUF files say the context that a model was first made for, stretched or not.
+    /// GGUF files store the context that a model was originally made for, even if it is not
+    /// stretched.
     pub gguf_original_context: bool,
 }
 
 impl Architecture {
-    /// Llama, the family that others are told apart from: Touvron et al. 2023, arXiv:2302.13971,
-    /// and with a window Mistral, Jiang et al. 2023, arXiv:2310.06825.
+    /// Llama (Touvron et al. 2023, arXiv:2302.13971) and, with a window, Mistral (Jiang et al.
+    /// 2023, arXiv:2310.06825). The other families are written as differences from this one.
     pub const LLAMA: Self = Self {
         name: "llama",
         model_types: &[
@@ -131,9 +133,9 @@ impl Architecture {
         gguf_original_context: false,
     };
 
-    /// Makes a family known that is defined outside of the crate, to all files read from then on.
-    /// Its tensors are found by the names of Llama's, or of the family whose `model_type` its own
-    /// begins with.
+    /// Registers a family that is defined outside of the crate, for all files read afterwards. Its
+    /// tensors are found by Llama's names, or by those of the family whose `model_type` is a prefix
+    /// of its own.
     ///
     /// # Errors
     /// When one of its names is taken.
@@ -153,13 +155,13 @@ impl Architecture {
         Ok(())
     }
 
-    /// The families that are known.
+    /// All known families, the registered ones last.
     fn known() -> Vec<&'static Self> {
         let added = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
         TABLE.iter().chain(added.iter().copied()).collect()
     }
 
-    /// The family that GGUF files call this; else the names that are known, for a message.
+    /// The family with this name in GGUF files; the error lists the known names, for a message.
     pub(super) fn of_gguf(name: &str) -> std::result::Result<&'static Self, String> {
         let known = Self::known();
         let found = known.iter().find(|row| row.name == name);
@@ -168,8 +170,8 @@ impl Architecture {
             .ok_or_else(|| known.iter().map(|row| row.name).collect::<Vec<_>>().join(", "))
     }
 
-    /// The family of a `model_type`, and what is known of the latter; else the names that are
-    /// known, for a message.
+    /// The family of a Hugging Face `model_type` with the row for that type; the error lists the
+    /// known names, for a message.
     pub(super) fn of_model_type(
         name: &str,
     ) -> std::result::Result<(&'static Self, &'static ModelType), String> {
@@ -185,10 +187,10 @@ impl Architecture {
 /// Families registered by users of the crate.
 static ADDED: Mutex<Vec<&'static Architecture>> = Mutex::new(vec![]);
 
-/// What the other families differ from.
+/// The common base of the other families' rows.
 const BASE: Architecture = Architecture { gguf_may_have_biases: false, ..Architecture::LLAMA };
 
-/// A Qwen, whose windows begin at a layer.
+/// A Qwen model, whose windows begin at a given layer.
 const QWEN: ModelType = ModelType {
     max_context: 32_768,
     window: Some(4096),
@@ -239,7 +241,7 @@ static TABLE: [Architecture; 7] = [
         name: "gemma3",
         model_types: &[
             GEMMA3_TEXT,
-            // With eyes: the part that reads and writes has a configuration of its own.
+            // Vision models: the language model has its configuration in an inner object.
             ModelType { name: "gemma3", fields: FieldNames::Within(&GEMMA3_TEXT), ..GEMMA3_TEXT },
         ],
         gain_offset: 1.0,

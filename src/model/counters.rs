@@ -1,4 +1,4 @@
-//! What a runner has asked of the device so far, counted where it happens.
+//! Counts of the work that a runner has given to the device.
 
 use std::ops::Sub;
 
@@ -11,7 +11,7 @@ pub struct Counters {
     pub dispatches: u64,
     /// Command buffers submitted.
     pub submits: u64,
-    /// Bytes of tensors that came back.
+    /// Bytes of tensors read back from the device.
     pub readback_bytes: u64,
 }
 

@@ -1,4 +1,4 @@
-//! A feed-forward part that all tokens go through, from the tensors of a file or folder.
+//! Loads the dense feed-forward part of a layer from the tensors of a file or folder.
 
 use super::architecture::FeedForward;
 use super::config::Config;
@@ -11,7 +11,7 @@ use crate::kernels::TILE;
 use std::sync::Arc;
 
 impl Loader<'_> {
-    /// A feed-forward part that all tokens go through.
+    /// The feed-forward part of layer `index`, which all tokens go through.
     pub(super) fn dense(&self, index: usize) -> Result<Dense> {
         let Config { architecture, hidden_size, intermediate_size, .. } = *self.config;
         let name = |part: &str| format!("blk.{index}.{part}");
@@ -48,7 +48,7 @@ impl Loader<'_> {
         })
     }
 
-    /// Rows as long as the activations of the feed-forward part, which are padded to whole tiles.
+    /// Pads rows with zeros to the length of the feed-forward activations, a whole number of tiles.
     pub(super) fn padded(&self, rows: Rows) -> Rows {
         let columns = rows.columns();
         let padded = columns.next_multiple_of(64);
@@ -59,7 +59,7 @@ impl Loader<'_> {
         }
     }
 
-    /// The biases of gate and up, where their rows are: each padded to whole tiles.
+    /// The biases of gate and up, aligned with their rows: each is padded to whole tiles.
     fn up_bias(&self, index: usize) -> Result<Option<Tensor>> {
         let Config { architecture, intermediate_size, ffn_bias, .. } = *self.config;
         let name = |part: &str| format!("blk.{index}.{part}");

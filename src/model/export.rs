@@ -1,8 +1,8 @@
-//! A Hugging Face folder's model in the words and the order of GGUF, as llama.cpp reads it
-//! (`docs/gguf.md` of ggml-org/ggml).
+//! Converts the model of a Hugging Face folder to the names and the order of GGUF, as llama.cpp
+//! reads it (`docs/gguf.md` of ggml-org/ggml).
 //!
-//! Numbers of a head that are rotated together become neighbours for the family `llama`; gains are
-//! stored whole; vectors are f32; matrices of the family `gpt2` are turned round; experts are
+//! Numbers of a head that are rotated together become neighbours for the family `llama`; gains
+//! include their offset; vectors are f32; matrices of the family `gpt2` are transposed; experts are
 //! stacked.
 
 use super::architecture::{Architecture, Norm, Pairs};
@@ -19,24 +19,24 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// What becomes of a tensor's numbers.
+/// How the numbers of a tensor change.
 enum Change {
-    /// Nothing.
+    /// They stay as they are.
     None,
-    /// Rows of heads of so many rows, of which so many are rotated, are put into the order of
+    /// Each head has this many rows, of which the second number are rotated; pairs become
     /// neighbours.
     Paired(usize, usize),
-    /// A number is added to each.
+    /// This number is added to each.
     Offset(f32),
-    /// Rows become columns.
+    /// The matrix is transposed.
     Transposed,
 }
 
-/// Where the numbers come from.
+/// Where the numbers of a tensor come from.
 enum From {
-    /// Tensors of the folder, one after the other.
+    /// Tensors of the folder, concatenated.
     Folder(Vec<TensorInfo>),
-    /// Nowhere: they follow from the configuration.
+    /// Computed from the configuration.
     Made(Vec<f32>),
 }
 
@@ -46,32 +46,32 @@ struct Planned {
     change: Change,
 }
 
-/// A model ready to be written.
+/// A model that is ready to be written as a GGUF file.
 pub struct Export {
     source: Source,
-    /// What the model is called.
+    /// The model's name.
     pub name: String,
-    /// What the file says of the model's shape; nothing of its name and its tokenizer.
+    /// Metadata about the model's shape; its name and its tokenizer are not included.
     pub metadata: Vec<(String, Value)>,
     planned: Vec<Planned>,
     vocabulary: usize,
 }
 
 impl Export {
-    /// Plans the file of a folder.
+    /// Plans the GGUF file for a folder.
     ///
     /// # Errors
-    /// When the folder is not whole, or has a setting that GGUF has no words for.
+    /// When the folder is incomplete, or has a setting that GGUF cannot express.
     pub fn new(folder: &Arc<Folder>) -> Result<Self> {
         let source = Source::Folder(Arc::clone(folder));
-        // Shapes and names of all tensors; nothing is copied.
+        // The reference device only validates the names and shapes of all tensors; nothing is
+        // copied.
         let model = Weights::load(&Device::Reference, &source, |_| ())?;
         let config = &model.config;
         let cannot =
             |message: String| source.path_error(format!("{message}; a GGUF file cannot say so"));
         let mut metadata = metadata(config).map_err(cannot)?;
-        // How vectors are made that GGUF has no words for does not keep a text's model from being
-        // written.
+        // A pooling that GGUF cannot express does not prevent a text model from being written.
         let pooling = Pooling::declared(&source)
             .ok()
             .flatten()
@@ -122,12 +122,12 @@ impl Export {
         Ok(Self { source, name, metadata, planned, vocabulary })
     }
 
-    /// Ids there are embeddings for.
+    /// Number of token ids that have embeddings.
     pub fn vocabulary(&self) -> usize {
         self.vocabulary
     }
 
-    /// The tensors in the types that they have.
+    /// The tensors in their stored types.
     pub fn tensors(&self) -> Vec<TensorInfo> {
         let info = |Planned { new, .. }: &Planned| TensorInfo {
             name: new.name.clone(),
@@ -140,10 +140,10 @@ impl Export {
         self.planned.iter().map(info).collect()
     }
 
-    /// The bytes of tensor `index`, in type `dtype`.
+    /// The bytes of tensor `index`, converted to `dtype`.
     ///
     /// # Errors
-    /// When a weight is no number.
+    /// When a weight is not a finite number.
     pub fn data(&self, index: usize, dtype: DType) -> Result<Vec<u8>> {
         let Planned { new, from, change } = &self.planned[index];
         let (tensors, stored) = match from {
@@ -157,7 +157,7 @@ impl Export {
             Change::None => bytes,
             Change::Transposed => transposed(stored, &bytes, new.shape[0] as usize, columns),
             Change::Paired(head, width) => {
-                // A bias is a column.
+                // Each element of a bias is a row of its own.
                 let row = if new.shape.len() == 1 { 1 } else { columns } * stored.block_bytes();
                 let order = (0..bytes.len() / row)
                     .map(|at| at - at % head + unpaired(Pairs::Halves, at % head, width));
@@ -205,7 +205,7 @@ fn plan(config: &Config, tensor: &TensorInfo) -> Planned {
     if matches!(change, Change::Transposed) {
         shape.reverse();
     }
-    // As llama.cpp wants them: it adds vectors and positions to f32.
+    // llama.cpp requires it: it adds vectors and positions to f32.
     let as_floats =
         is_vector || tensor.name == "position_embd.weight" || tensor.name.contains("ffn_gate_inp");
     let dtype = if as_floats { DType::F32 } else { tensor.dtype };
@@ -213,7 +213,7 @@ fn plan(config: &Config, tensor: &TensorInfo) -> Planned {
     Planned { new, from: From::Folder(vec![tensor.clone()]), change }
 }
 
-/// Tensors of numbers that frequencies are divided by.
+/// Tensors of numbers that the rotary frequencies are divided by.
 fn divisors(rope: &RopeParameters, context: usize) -> Vec<(&'static str, Vec<f32>)> {
     match &rope.scaling {
         Scaling::None | Scaling::Linear(_) | Scaling::Yarn { .. } => vec![],
@@ -236,8 +236,8 @@ fn divisors(rope: &RopeParameters, context: usize) -> Vec<(&'static str, Vec<f32
     }
 }
 
-/// What a folder's model is called: the folder's name, or in the hub's cache, where that is a
-/// commit, the repository's.
+/// The name of a folder's model: the folder's name, or the repository's where the folder is a
+/// commit in the hub's cache.
 fn name(folder: &Path) -> String {
     let path = match folder.file_name() {
         Some(_) => folder.to_owned(),
@@ -255,17 +255,17 @@ fn name(folder: &Path) -> String {
     }
 }
 
-/// What the file says of the model's shape, or what it cannot say.
+/// Metadata about the model's shape, or a message about what GGUF cannot express.
 fn metadata(config: &Config) -> std::result::Result<Vec<(String, Value)>, String> {
     let architecture = config.architecture;
     let mut all =
         vec![("general.architecture".to_owned(), Value::String(architecture.name.into()))];
     let mut add =
         |name: &str, value: Value| all.push((format!("{}.{name}", architecture.name), value));
-    // Configurations have counts of up to 2^24.
+    // Counts in configurations are at most 2^24, so they fit.
     let count = |n: usize| Value::U32(n as u32);
 
-    // Elsewhere they are strange tensors.
+    // Readers of other families reject these tensors as unknown.
     if !architecture.gguf_may_have_biases
         && (config.qkv_bias != architecture.qkv_bias || config.output_bias != architecture.bias)
     {
@@ -354,7 +354,7 @@ fn scaling(rope: &RopeParameters) -> std::result::Result<Vec<(&'static str, Valu
             ("original_context_length", Value::U32(original as u32)),
             ("yarn_beta_fast", number(fast)),
             ("yarn_beta_slow", number(slow)),
-            // A factor of what the readers make of the other.
+            // Readers multiply this by their own factor, so it has to be divided by it.
             ("attn_factor", number(magnitude / (1.0 + 0.1 * factor.max(1.0).ln()))),
         ],
         &Scaling::Long { original, magnitude, .. } => {
@@ -366,18 +366,19 @@ fn scaling(rope: &RopeParameters) -> std::result::Result<Vec<(&'static str, Valu
     })
 }
 
-/// Which layers see a window only.
+/// Metadata about which layers see only a window.
 fn windows(config: &Config) -> std::result::Result<Vec<(&'static str, Value)>, String> {
     let types = &config.layer_types;
     let Some(window) = types.iter().find_map(|layer| layer.window) else { return Ok(vec![]) };
     let mut all = vec![("attention.sliding_window", Value::U32(window as u32))];
     if config.ropes.len() == 1 {
-        return match types.iter().all(|layer| *layer == types[0]) {
-            true => Ok(all),
-            false => Err("some layers see a window only, and others do not".into()),
+        return if types.iter().all(|layer| *layer == types[0]) {
+            Ok(all)
+        } else {
+            Err("some layers see a window only, and others do not".into())
         };
     }
-    // Of so many layers, the last one sees all.
+    // The last layer of each group of this many sees all tokens.
     let is_local = |layer: &LayerType| layer.window.is_some();
     let fits = |pattern: &usize| {
         types

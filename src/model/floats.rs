@@ -8,7 +8,8 @@ use crate::gpu::Device;
 
 /// Gives `take` the name and the numbers of each parameter. Numbers of a head that are rotated
 /// together are neighbours; `blk.N.attn_kv` has the rows of keys and then of values, `blk.N.ffn_up`
-/// those of gate and then up, and there is no `output` where the embedding serves for both.
+/// the rows of gate and then up, and there is no `output` where the embedding table is also the
+/// output matrix.
 ///
 /// # Errors
 /// When a tensor is missing, has another shape, or has no place in such a model; or when `take`

@@ -1,4 +1,4 @@
-//! What a model takes on a device, before any of it is allocated.
+//! The memory that a model takes on a device, known before any of it is allocated.
 
 use super::forward::Activations;
 use super::state::SessionOptions;
@@ -7,28 +7,29 @@ use crate::Result;
 use crate::format::{Lora, Quantization, Source, quantize};
 use crate::gpu::{Device, Gpu};
 
-/// Bytes on a device.
+/// The memory of a model and a conversation on a device, in bytes by purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Footprint {
-    /// Tokens of context reckoned with.
+    /// Tokens of context that the figures are for.
     pub context: usize,
-    /// Packed matrices, and what adapters add.
+    /// Packed matrices, including those of adapters.
     pub weights_bytes: u64,
     /// Keys, values and rotary tables of a full context.
     pub cache_bytes: u64,
-    /// The cache before that, while it is copied into the full one.
+    /// The smaller cache that exists at the same time while it is copied into the full one.
     pub outgrown_bytes: u64,
-    /// Working memory of a prompt's steps and of a decode step, at most.
+    /// Upper bound on the working memory of a prompt's steps and of a decode step.
     pub activation_bytes: u64,
-    /// What else is asked for: logits to be judged, hidden states.
+    /// Further buffers that the caller asked for: logits for scoring, hidden states.
     pub beside_bytes: u64,
-    /// All of it.
+    /// The sum of all parts.
     pub total_bytes: u64,
 }
 
 impl Footprint {
-    /// That of the model in `source` with `adapters` and a full context of `room`, grown to from
-    /// what `room` expects. Of the model nothing is read but tables and vectors.
+    /// The footprint of the model in `source` with `adapters` and a full context of `room`,
+    /// including the cache that grows from what `room` expects. Only tables and vectors of the
+    /// model are read.
     ///
     /// # Errors
     /// When the model is not supported or damaged, or an adapter is for another one.
@@ -41,10 +42,10 @@ impl Footprint {
         Self::of_extent(source, Extent::Whole, quantization, adapters, room)
     }
 
-    /// The same of so much of the model.
+    /// The footprint of the model in `source` with only the parts that `extent` names.
     ///
     /// # Errors
-    /// As [`Footprint::new`].
+    /// When the model is not supported or damaged, or an adapter is for another one.
     pub fn of_extent(
         source: &Source,
         extent: Extent,
@@ -52,7 +53,7 @@ impl Footprint {
         adapters: &[(Lora, f32)],
         room: &SessionOptions,
     ) -> Result<Self> {
-        // Without a device nothing is allocated; the sizes are the same.
+        // The reference device allocates nothing here; the sizes are the same.
         let (mut model, _) = Weights::reserve(&Device::Reference, source, extent, None, |_| ())?;
         let matrices = model.bytes();
         model.adapt(&Device::Reference, adapters)?;
@@ -65,16 +66,17 @@ impl Footprint {
         Self::of(&model, weights, room)
     }
 
-    /// That of a model whose matrices take `weights_bytes`.
+    /// The footprint of a model whose matrices take `weights_bytes`.
     ///
     /// # Errors
-    /// None: activations without a device are not allocated.
+    /// None: activations are not allocated on the reference device.
     pub fn of(model: &Weights, weights_bytes: u64, room: &SessionOptions) -> Result<Self> {
         let config = &model.config;
         let context = room.context.unwrap_or(config.max_context);
         let cache_bytes = room.cache_bytes(config, context);
         let outgrown = room.outgrown(context);
-        // There are some for each power of two up to a step's tokens: twice the largest, at most.
+        // There is one set for each power of two up to a step's tokens: together less than twice
+        // the largest.
         let most = room.chunk.min(context).next_power_of_two();
         let largest = Activations::new(&Device::Reference, model, most, room.cache)?.bytes();
         let all = Self {
@@ -97,17 +99,17 @@ impl Footprint {
         Self { total_bytes: parts.fold(self.weights_bytes, u64::saturating_add), ..self }
     }
 
-    /// The same with `bytes` more beside the conversation.
+    /// Adds `bytes` that are needed in addition to the conversation.
     pub fn with_beside(self, bytes: u64) -> Self {
         Self { beside_bytes: self.beside_bytes.saturating_add(bytes), ..self }.summed()
     }
 
-    /// The same with a cache that has all its room from the beginning.
+    /// The footprint if the cache has its full size from the beginning and never grows.
     pub fn at_once(self) -> Self {
         Self { outgrown_bytes: 0, ..self }.summed()
     }
 
-    /// That of two models side by side.
+    /// The footprint of two models on one device at the same time.
     pub fn and(self, other: Self) -> Self {
         let sum = |part: fn(&Self) -> u64| part(&self).saturating_add(part(&other));
         let both = Self {
@@ -122,7 +124,7 @@ impl Footprint {
         both.summed()
     }
 
-    /// Refuses what cannot fit on `gpu`, where nothing of it is yet.
+    /// Refuses a model that cannot fit on `gpu`, which must not hold any of it yet.
     ///
     /// # Errors
     /// When it does not fit, with the figures.
@@ -143,8 +145,8 @@ impl Footprint {
     }
 }
 
-/// Bytes of all tensors in the types that `quantization` gives them; packed they take as much, but
-/// for what fills tiles.
+/// Bytes of all tensors in the types that `quantization` gives them. Packed weights take as much,
+/// except for the rows that pad tiles.
 fn quantised(source: &Source, extent: Extent, quantization: Quantization) -> u64 {
     let tensors = source.tensors();
     let types = quantize::plan(quantization, tensors);

@@ -1,5 +1,5 @@
-//! From the tensors of a file or folder to packed weights, in the order and the shapes that kernels
-//! want.
+//! Turns the tensors of a file or folder into packed weights, in the order and the shapes that the
+//! kernels expect.
 
 use super::architecture::{Norm, Pairs};
 use super::config::Config;
@@ -15,14 +15,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 pub(super) struct Loader<'a> {
-    /// Where tensors come from.
+    /// Where the tensors are allocated.
     pub(super) allocator: &'a dyn Allocator,
     pub(super) source: &'a Source,
     pub(super) config: &'a Config,
     quantization: Option<Quantization>,
-    /// Names of the tensors that were asked for.
+    /// Names of the tensors that were read.
     used: Mutex<HashSet<String>>,
-    /// The matrices that have room and no weights yet.
+    /// Matrices that are allocated but not filled yet.
     reserved: Mutex<Vec<Matrix>>,
 }
 
@@ -46,24 +46,24 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Room for a matrix, whose parts are whole steps of `step` rows.
+    /// Allocates a matrix, whose parts are whole multiples of `step` rows.
     pub(super) fn reserve(&self, label: &str, rows: Rows, step: usize) -> Result<Matrix> {
         let matrix = Matrix::reserve(self.allocator, label, rows, step)?;
         self.reserved.lock().unwrap_or_else(PoisonError::into_inner).push(matrix.clone());
         Ok(matrix)
     }
 
-    /// The matrices that are to be filled.
+    /// The matrices that are still to be filled.
     pub(super) fn into_reserved(self) -> Vec<Matrix> {
         self.reserved.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A tensor that the forward pass does not know would change the result. An output matrix may
-    /// be left over.
+    /// Refuses a file with tensors that nothing has read, because an unknown tensor would change
+    /// the result. An unused output matrix is accepted.
     pub(super) fn all_used(&self) -> Result<()> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        // The configuration has read the divisors of the frequencies, and chosen what the output
-        // is.
+        // The configuration has already read the frequency divisors, and decided which matrix is
+        // the output matrix.
         let known = |name: &str| {
             used.contains(name)
                 || name.starts_with("rope_")
@@ -90,8 +90,8 @@ impl<'a> Loader<'a> {
         those.map(|tensor| tensor.bytes).sum()
     }
 
-    /// All layers, on as many threads as there are cores, for turning weights into another type
-    /// takes a while.
+    /// Loads all layers on as many threads as there are cores, because converting weights to
+    /// another type takes a while.
     pub(super) fn layers(&self, mut read: impl FnMut(u64)) -> Result<Vec<Layer>> {
         let count = self.config.n_layers;
         let threads = std::thread::available_parallelism().map_or(1, |n| n.get()).min(count);
@@ -104,7 +104,8 @@ impl<'a> Loader<'a> {
                 scope.spawn(move || {
                     loop {
                         let index = next.fetch_add(1, Ordering::Relaxed);
-                        // The receiver leaves at the first error; what remains is not needed then.
+                        // The receiver stops at the first error; the remaining layers are then not
+                        // needed.
                         if index >= count || sender.send((index, self.layer(index))).is_err() {
                             return;
                         }
@@ -128,9 +129,12 @@ impl<'a> Loader<'a> {
         let attended = self.config.n_heads * head_dim;
         let name = |part: &str| format!("blk.{index}.{part}");
         let weight = |part: &str| format!("blk.{index}.{part}.weight");
-        let post = |part: &str| match architecture.post_norms {
-            true => self.gain(&name(part), hidden_size).map(Some),
-            false => Ok(None),
+        let post = |part: &str| {
+            if architecture.post_norms {
+                self.gain(&name(part), hidden_size).map(Some)
+            } else {
+                Ok(None)
+            }
         };
         Ok(Layer {
             attn_norm: self.gain(&name("attn_norm"), hidden_size)?,
@@ -139,12 +143,10 @@ impl<'a> Loader<'a> {
                 bias: if qkv_bias { Some(self.query_key_value_bias(index)?) } else { None },
                 addition: None,
             },
-            head_norms: match architecture.head_norms {
-                true => Some([
-                    self.head_gain(index, "attn_q_norm")?,
-                    self.head_gain(index, "attn_k_norm")?,
-                ]),
-                false => None,
+            head_norms: if architecture.head_norms {
+                Some([self.head_gain(index, "attn_q_norm")?, self.head_gain(index, "attn_k_norm")?])
+            } else {
+                None
             },
             attn_output: Projection::new(
                 self.matrix(&weight("attn_output"), hidden_size, attended)?,
@@ -161,31 +163,29 @@ impl<'a> Loader<'a> {
     }
 
     pub(super) fn bias(&self, name: &str, count: usize, there: bool) -> Result<Option<Tensor>> {
-        match there {
-            true => self
-                .floats(&format!("{name}.bias"), count)
-                .and_then(|b| self.vector(name, b))
-                .map(Some),
-            false => Ok(None),
+        if there {
+            self.floats(&format!("{name}.bias"), count).and_then(|b| self.vector(name, b)).map(Some)
+        } else {
+            Ok(None)
         }
     }
 
-    /// Rows of queries and keys, numbers that are rotated together being neighbours, and of values.
+    /// Rows of queries and keys, with numbers that are rotated together as neighbours, and of
+    /// values.
     pub(super) fn query_key_value_rows(&self, index: usize) -> Result<Vec<Rows>> {
         let Config { architecture, hidden_size, head_dim, n_heads, n_kv_heads, .. } = *self.config;
         let (query, key) = (n_heads * head_dim, n_kv_heads * head_dim);
         let weight = |part: &str| format!("blk.{index}.{part}.weight");
-        let [q, k, v] = match architecture.fused {
-            false => [
+        let [q, k, v] = if !architecture.fused {
+            [
                 self.rows(&weight("attn_q"), query, hidden_size)?,
                 self.rows(&weight("attn_k"), key, hidden_size)?,
                 self.rows(&weight("attn_v"), key, hidden_size)?,
-            ],
-            true => {
-                let all = self.rows(&weight("attn_qkv"), query + 2 * key, hidden_size)?;
-                let rows = [0..query, query..query + key, query + key..query + 2 * key];
-                rows.map(|rows| Arc::new(Slice { source: Arc::clone(&all), rows }) as Rows)
-            }
+            ]
+        } else {
+            let all = self.rows(&weight("attn_qkv"), query + 2 * key, hidden_size)?;
+            let rows = [0..query, query..query + key, query + key..query + 2 * key];
+            rows.map(|rows| Arc::new(Slice { source: Arc::clone(&all), rows }) as Rows)
         };
         let pairs = self.pairs();
         let rotated = self.rotated(index);
@@ -194,7 +194,7 @@ impl<'a> Loader<'a> {
         Ok(vec![paired(q), paired(k), v])
     }
 
-    /// The gain of a head of queries or keys.
+    /// The gain that normalises each head of queries or keys [D].
     fn head_gain(&self, index: usize, part: &str) -> Result<Tensor> {
         let name = format!("blk.{index}.{part}.weight");
         let mut gain = self.offset(self.floats(&name, self.config.head_dim)?);
@@ -202,7 +202,7 @@ impl<'a> Loader<'a> {
         self.vector(&name, gain)
     }
 
-    /// How the source orders the numbers of a head.
+    /// The order in which the source stores the numbers of a head.
     fn pairs(&self) -> Pairs {
         match self.source {
             Source::Gguf(_) => self.config.architecture.gguf_pairs,
@@ -210,12 +210,12 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Numbers of a head that layer `index` rotates.
+    /// How many numbers of a head layer `index` rotates.
     fn rotated(&self, index: usize) -> usize {
         self.config.ropes[self.config.layer_types[index].rope].width
     }
 
-    /// Puts the numbers of a head into the order of the packed rows.
+    /// Puts the numbers of a head into the order of packed rows.
     pub(super) fn pair_up(&self, index: usize, head: &mut [f32]) {
         let stored = head.to_vec();
         for (at, number) in head.iter_mut().enumerate() {
@@ -226,7 +226,8 @@ impl<'a> Loader<'a> {
     fn info(&self, name: &str, shape: &[usize]) -> Result<&TensorInfo> {
         let info = self.source.tensor(name)?;
         self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
-        // Axes of one number order nothing, and some files have one more or less of them.
+        // Axes of length one do not affect the order, and some files have one more or fewer of
+        // them.
         let stored = info.shape.iter().map(|&n| n as usize).filter(|&n| n != 1);
         if !stored.eq(shape.iter().copied().filter(|&n| n != 1)) {
             let message = format!(
@@ -238,7 +239,7 @@ impl<'a> Loader<'a> {
         Ok(info)
     }
 
-    /// A matrix of the file, whose rows are outputs whichever way it is stored.
+    /// A matrix of the file. Its rows are outputs, even if the file stores it transposed.
     pub(super) fn rows(&self, name: &str, rows: usize, columns: usize) -> Result<Rows> {
         let is_transposed = self.config.architecture.transposed
             && matches!(self.source, Source::Folder(_))
@@ -247,7 +248,7 @@ impl<'a> Loader<'a> {
         self.rows_of(name, &stored, [rows, columns], is_transposed)
     }
 
-    /// A tensor of shape `stored`, as rows.
+    /// A tensor of shape `stored`, as the rows of a matrix.
     pub(super) fn rows_of(
         &self,
         name: &str,
@@ -290,7 +291,7 @@ impl<'a> Loader<'a> {
         self.reserve(name, self.rows(name, rows, columns)?, TILE)
     }
 
-    /// Consecutive matrices of the same format become one.
+    /// Concatenates consecutive matrices of the same format by rows.
     fn stack(&self, label: &str, parts: Vec<Rows>) -> Result<Vec<(usize, Matrix)>> {
         let mut runs: Vec<(usize, Vec<Rows>)> = vec![];
         let mut first = 0;
@@ -329,7 +330,7 @@ impl<'a> Loader<'a> {
         Ok(values)
     }
 
-    /// Gains as they are meant.
+    /// Adds the family's offset to gains, so that they are what x is multiplied by.
     fn offset(&self, mut gains: Vec<f32>) -> Vec<f32> {
         if matches!(self.source, Source::Folder(_)) {
             gains.iter_mut().for_each(|gain| *gain += self.config.architecture.gain_offset);
@@ -337,13 +338,13 @@ impl<'a> Loader<'a> {
         gains
     }
 
-    /// Numbers on the device, padded with zeros to whole blocks.
+    /// A vector on the device, padded with zeros to whole blocks.
     pub(super) fn vector(&self, label: &str, mut values: Vec<f32>) -> Result<Tensor> {
         values.resize(values.len().next_multiple_of(32), 0.0);
         Tensor::constant(self.allocator, label, &[values.len()], &values)
     }
 
-    /// A norm's gain, and its bias if it has one.
+    /// The gain of a norm, and its bias if it has one.
     pub(super) fn gain(&self, name: &str, count: usize) -> Result<Gain> {
         let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
         Ok(Gain {
@@ -355,7 +356,7 @@ impl<'a> Loader<'a> {
         })
     }
 
-    /// A matrix as floats [rows, columns padded to whole blocks].
+    /// A matrix as f32 [rows, columns padded to whole blocks].
     pub(super) fn table(&self, name: &str, rows: usize, columns: usize) -> Result<Tensor> {
         let info = self.info(name, &[rows, columns])?;
         let stored = self.dequantised(info, rows * columns)?;

@@ -1,10 +1,10 @@
-//! Low-rank additions to the products (Hu et al. 2021, arXiv:2106.09685), computed beside them: the
-//! weights stay as they are.
+//! Low-rank additions to matrix products (Hu et al. 2021, arXiv:2106.09685), computed separately,
+//! so that the weights stay as they are.
 //!
-//! All that is added to what one product gives, of all adapters, is one A and one B: the rows of A
-//! on top of one another, and the columns of B, in the order in which the product has its rows,
-//! side by side. B (A x) is a bias of each token's own, which the product adds before the rotation
-//! or the activation.
+//! The additions of all adapters to one product are combined into one A and one B: the rows of all
+//! As are stacked, and the columns of all Bs are concatenated, in the order of the product's rows.
+//! B (A x) is a bias that differs for each token, which the product adds before the rotation or the
+//! activation.
 
 use super::architecture::{FeedForward, Pairs};
 use super::config::Config;
@@ -20,9 +20,9 @@ use std::sync::Arc;
 
 /// What adapters add to one product: B (A x).
 pub struct Addition {
-    /// [ranks, C].
+    /// The stacked As of all adapters [ranks, C].
     pub(super) a: Matrix,
-    /// [R, ranks], scaled.
+    /// The concatenated Bs of all adapters, multiplied by their scales [R, ranks].
     pub(super) b: Matrix,
 }
 
@@ -33,43 +33,43 @@ impl Addition {
     }
 }
 
-/// Rows of a stored matrix within those of a product.
+/// Rows of a stored matrix that are part of a product's rows.
 struct Piece {
-    /// GGUF's name of the stored matrix.
+    /// Name of the stored matrix, as GGUF spells it.
     name: String,
-    /// Which of its rows.
+    /// Which rows of the stored matrix.
     rows: Range<usize>,
-    /// The product's row of the first one.
+    /// Index in the product of the first of these rows.
     first: usize,
-    /// Rows of a head and how many of them are rotated, where the product has those that are
-    /// rotated together as neighbours.
+    /// Rows of a head and how many of them are rotated, where the product stores rotated pairs as
+    /// neighbours.
     head: Option<(usize, usize)>,
 }
 
-/// A product that can be added to.
+/// A product that adapters can add to.
 struct Site {
     label: String,
     pieces: Vec<Piece>,
-    /// Count of inputs.
+    /// Number of inputs.
     inputs: usize,
-    /// The same with the padding that the activations have.
+    /// Number of inputs with the padding of the activations.
     padded_inputs: usize,
-    /// Count of rows with their padding.
+    /// Number of rows with padding.
     rows: usize,
-    /// Order of a head's numbers in GGUF files.
+    /// Order of rotated pairs in GGUF files.
     gguf_pairs: Pairs,
 }
 
 impl Weights {
-    /// Adds `adapters`, each with its scale, to what the matrices give, in place of any additions
-    /// before.
+    /// Adds `adapters`, each with its scale, to the matrix products. They replace the adapters that
+    /// were active before.
     ///
     /// # Errors
-    /// When an adapter is for another model, or adds to something else than the matrices of
-    /// attention and of feed-forward parts without experts, or the device cannot hold it.
+    /// When an adapter is for another model, or adds to anything other than the matrices of
+    /// attention and of dense feed-forward parts, or the device cannot hold it.
     pub fn adapt(&mut self, device: &Device, adapters: &[(Lora, f32)]) -> Result<()> {
         let mut used = HashSet::new();
-        // The widest of all, so that they share their activations.
+        // The rank of the widest addition, so that all layers share their activations.
         let mut layers = vec![];
         for index in 0..self.layers.len() {
             layers.push(sites(
@@ -90,8 +90,8 @@ impl Weights {
                 lora.additions().iter().find(|addition| !used.contains(&addition.name))
             {
                 return Err(lora.path_error(format!(
-                    "adds to {:?}, which this model does not have or which cannot be added to; attention and feed-forward \
-                     parts without experts can",
+                    "adds to {:?}, which this model does not have or which cannot be added to; \
+                     attention and feed-forward parts without experts can",
                     addition.name
                 )));
             }
@@ -109,8 +109,8 @@ fn adaptable(layer: &mut Layer) -> Vec<&mut Projection> {
     all
 }
 
-/// The products of layer `index` that adapters can add to, in the order of [`adaptable`], and how the stored matrices make
-/// up their rows.
+/// The products of layer `index` that adapters can add to, in the order of [`adaptable`], with the
+/// stored matrices that make up their rows.
 fn sites(config: &Config, index: usize, dense: bool) -> Vec<Site> {
     let Config {
         architecture, hidden_size, intermediate_size, head_dim, n_heads, n_kv_heads, ..
@@ -132,17 +132,18 @@ fn sites(config: &Config, index: usize, dense: bool) -> Vec<Site> {
         }
     };
 
-    let qkv = match architecture.fused {
-        true => vec![
+    let qkv = if architecture.fused {
+        vec![
             piece("attn_qkv", 0..query, 0, rotated),
             piece("attn_qkv", query..query + key, query, rotated),
             piece("attn_qkv", query + key..query + 2 * key, query + key, None),
-        ],
-        false => vec![
+        ]
+    } else {
+        vec![
             piece("attn_q", 0..query, 0, rotated),
             piece("attn_k", 0..key, query, rotated),
             piece("attn_v", 0..key, query + key, None),
-        ],
+        ]
     };
     let mut all = vec![
         site("attn_qkv", qkv, hidden_size, hidden_size, query + 2 * key),
@@ -193,7 +194,7 @@ impl Site {
         self.pieces.iter().map(|piece| &*piece.name).collect()
     }
 
-    /// What the adapters add here, with their scales.
+    /// What the adapters add to this product, with their scales.
     fn additions<'a>(&self, adapters: &'a [(Lora, f32)]) -> Vec<(&'a Lora, &'a LowRank, f32)> {
         let names = self.names();
         let all = adapters.iter().flat_map(|(lora, scale)| {
@@ -206,7 +207,8 @@ impl Site {
         self.additions(adapters).iter().map(|(_, addition, _)| addition.rank).sum()
     }
 
-    /// That all additions here have the shapes of their matrices; nothing is allocated before.
+    /// Checks that all additions to this product have matching shapes, before anything is
+    /// allocated.
     fn check(&self, adapters: &[(Lora, f32)]) -> Result<()> {
         for (lora, LowRank { name, inputs, outputs, .. }, _) in self.additions(adapters) {
             let pieces = self.pieces.iter().filter(|piece| piece.name == *name);
@@ -233,7 +235,7 @@ impl Site {
             return Ok(None);
         }
         let ranks = ranks.next_multiple_of(32);
-        // As long as the activations, which the gain of a norm is not padded for.
+        // As long as the activations, which are not always padded as far as the gain of a norm.
         let columns = if self.padded_inputs.next_multiple_of(32) == self.inputs.next_multiple_of(32)
         {
             self.inputs

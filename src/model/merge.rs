@@ -1,4 +1,4 @@
-//! Low-rank additions summed into the matrices of a model that is written as GGUF.
+//! Merges low-rank adapters into the matrices of a model that is written as GGUF.
 
 use super::architecture::Pairs;
 use super::rows::unpaired;
@@ -8,23 +8,23 @@ use crate::format::{Lora, LowRank, Source};
 use crate::gpu::Device;
 use std::collections::HashMap;
 
-/// Adapters of one model.
+/// The adapters to merge into one model.
 pub struct Merge {
-    /// By the name of the matrix: what is added to it, and times what.
+    /// By the name of the matrix: the additions to it, each with its scale.
     additions: HashMap<String, Vec<(LowRank, f32)>>,
-    /// Rows of a head and how many of them are rotated, where GGUF has those that are rotated
-    /// together as neighbours.
+    /// Rows of a head and how many of them are rotated, where GGUF stores rotated pairs as
+    /// neighbours.
     paired: Option<(usize, usize)>,
 }
 
 impl Merge {
-    /// Adapters with their scales, for the model of `source`.
+    /// Prepares adapters, with their scales, for the model of `source`.
     ///
     /// # Errors
-    /// When one is for another model, or adds to what cannot be added to.
+    /// When an adapter is for another model, or adds to a matrix that adapters cannot change.
     pub fn new(source: &Source, adapters: &[(Lora, f32)]) -> Result<Self> {
-        // Names and shapes are held against the model's as when it runs; on the host nothing of it
-        // is copied.
+        // Checks names and shapes as loading for inference does; the reference device copies
+        // nothing.
         let mut model = Weights::load(&Device::Reference, source, |_| ())?;
         model.adapt(&Device::Reference, adapters)?;
         let mut additions: HashMap<String, Vec<(LowRank, f32)>> = HashMap::new();
@@ -39,12 +39,12 @@ impl Merge {
         Ok(Self { additions, paired: is_paired.then(|| (config.head_dim, config.ropes[0].width)) })
     }
 
-    /// Whether anything is added to the tensor of this name.
+    /// Whether the adapters change the tensor with this name.
     pub fn changes(&self, tensor: &str) -> bool {
         self.additions.contains_key(tensor)
     }
 
-    /// Adds to the numbers of that tensor, which are in GGUF's order.
+    /// Adds the adapters to the numbers of a tensor, which are in GGUF's order.
     pub fn add(&self, tensor: &str, values: &mut [f32]) {
         let is_paired = tensor.ends_with(".attn_q.weight") || tensor.ends_with(".attn_k.weight");
         let paired = self.paired.filter(|_| is_paired);

@@ -1,5 +1,5 @@
-//! The weights of a feed-forward part that is a mixture of experts: a router chooses a few for each
-//! token, and only their weights are read (Shazeer et al. 2017, arXiv:1701.06538).
+//! The weights of a mixture of experts: a router chooses a few experts for each token, and only
+//! their weights are read (Shazeer et al. 2017, arXiv:1701.06538).
 
 use super::config::Experts;
 use super::loader::{Loader, Rows};
@@ -13,18 +13,18 @@ use std::sync::Arc;
 pub struct Mixture {
     /// How many experts there are, and how many a token goes through.
     pub experts: Experts,
-    /// To the logits of the experts [E, C].
+    /// Maps the stream to the logits of the experts [E, C].
     pub router: Projection,
-    /// The experts on top of one another, of each gate rows and then up rows, padded to whole tiles
-    /// [E * 2 F, C].
+    /// Gate rows and then up rows of each expert, stacked by expert and padded to whole tiles [E *
+    /// 2 F, C].
     pub gate_up: Projection,
-    /// The experts on top of one another, padded to whole tiles [E * C, F].
+    /// Down projections, stacked by expert and padded to whole tiles [E * C, F].
     pub down: Projection,
 }
 
 impl Loader<'_> {
-    /// The experts of a layer. A Hugging Face folder has a tensor for each, a GGUF file one for
-    /// all.
+    /// The experts of a layer. A Hugging Face folder has one tensor for each expert, a GGUF file
+    /// one for all.
     pub(super) fn mixture(&self, index: usize, shape: &Experts) -> Result<Mixture> {
         let (width, hidden) = (self.config.hidden_size, shape.intermediate_size);
         let name = |part: &str| format!("blk.{index}.{part}");
@@ -45,7 +45,7 @@ impl Loader<'_> {
         })
     }
 
-    /// One matrix of each expert.
+    /// The matrices of `part` (such as "ffn_up") of all experts, one after another.
     fn experts(
         &self,
         index: usize,
@@ -66,7 +66,8 @@ impl Loader<'_> {
         Ok((0..count).map(expert).collect())
     }
 
-    /// Matrices on top of one another, each padded to whole tiles; `rows` are those of one expert.
+    /// Matrices stacked by rows, each padded to whole tiles; `rows` is the number of rows of one
+    /// expert.
     fn stack_of(&self, label: &str, mut sources: Vec<Rows>, rows: usize) -> Result<Matrix> {
         if sources.iter().any(|source| source.dtype() != sources[0].dtype()) {
             let widened = |source: Rows| Arc::new(Widened::new(&*source)) as Rows;

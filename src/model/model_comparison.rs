@@ -1,4 +1,4 @@
-//! Two models on one text: how far apart what they expect is.
+//! Compares the predictions of two models on one text.
 
 use super::runner::{Runner, Score, Scorer};
 use crate::gpu::{Device, Element, Program, Recording, Tensor};
@@ -6,30 +6,30 @@ use crate::kernels::Divergence;
 use crate::{Error, Result};
 use std::collections::HashMap;
 
-/// What two models thought of one token.
+/// The predictions of two models for one token.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct KlDivergence {
     /// The first model's score.
     pub a: Score,
-    /// The second's.
+    /// The second model's score.
     pub b: Score,
-    /// Divergence of the second's distribution from the first's, nats.
+    /// Kullback-Leibler divergence of the second model's distribution from the first's, in nats.
     pub divergence: f32,
 }
 
-/// Two models side by side on one device.
+/// Two models on one device, evaluated on the same tokens.
 pub struct ModelComparison {
     a: Scorer,
     b: Scorer,
-    /// By count of tokens.
+    /// Compiled comparisons, by number of tokens.
     programs: HashMap<usize, Program>,
     count: usize,
     y: Tensor,
 }
 
 impl ModelComparison {
-    /// Compares the models of two runners on one device, among the ids that both have: one may be
-    /// padded further.
+    /// Compares the models of two runners on one device, over the token ids that both have: one
+    /// vocabulary may be padded further than the other.
     ///
     /// # Errors
     /// When the device's memory does not suffice.
@@ -65,8 +65,8 @@ impl ModelComparison {
         Ok(())
     }
 
-    /// Begins anew and has both models judge every token of `ids` after the first; `progress` is
-    /// told how many are done.
+    /// Clears both contexts and scores every token of `ids` after the first with both models;
+    /// `progress` is told how many tokens are done.
     ///
     /// # Errors
     /// When a context is too short, an id is unknown, or the device fails.

@@ -1,58 +1,59 @@
-//! A `model_type` of Hugging Face's configurations, with what its files leave unsaid.
+//! A `model_type` of Hugging Face configurations, with the defaults that apply where its files are
+//! silent.
 
 /// How a configuration names its fields.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum FieldNames {
-    /// `hidden_size`, `num_attention_heads` and so on, as most families have them.
+    /// `hidden_size`, `num_attention_heads` and so on, as in most families.
     Decoder,
     /// `n_embd`, `n_head` and so on.
     Gpt2,
-    /// Those of another type, in an object `text_config`: a model that takes pictures too.
+    /// The fields of another type, within an object `text_config`: a model that also takes images.
     Within(&'static ModelType),
 }
 
-/// What `transformers` takes for fields that a file leaves out, where models differ in it, and
-/// which fields it reads at all: files of some models leave out all that is so. The defaults are
-/// those of the configuration classes of transformers 5.
+/// The defaults of `transformers` for fields that a file omits, where they differ between models,
+/// and which fields it reads at all. The defaults are those of the configuration classes of
+/// transformers 5.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelType {
-    /// The name.
+    /// The `model_type`.
     pub name: &'static str,
-    /// How its fields are called.
+    /// How the fields are named.
     pub fields: FieldNames,
-    /// Heads of queries; `None` where a file has to say so.
+    /// Number of query heads; `None` where the file has to say so.
     pub n_heads: Option<usize>,
-    /// Heads of keys and values; `None` for as many as heads.
+    /// Number of key and value heads; `None` for as many as query heads.
     pub n_kv_heads: Option<usize>,
-    /// Width of a head; `None` for the width of the stream, shared evenly.
+    /// Width of a head; `None` for the hidden size divided by the number of heads.
     pub head_dim: Option<usize>,
-    /// Tokens; `None` where a file has to say so.
+    /// Size of the vocabulary; `None` where the file has to say so.
     pub vocab_size: Option<usize>,
-    /// Longest context.
+    /// Longest context, in tokens.
     pub max_context: usize,
-    /// Tokens that a layer with a window sees; `None` where no layer has one.
+    /// Tokens that a windowed layer sees; `None` where no layer has a window.
     pub window: Option<usize>,
-    /// First layer with a window, of a model that has one only if `use_sliding_window` says so;
-    /// `None` where all layers have, unless it says otherwise.
+    /// First layer with a window, for models that use windows only if `use_sliding_window` says so;
+    /// `None` where all layers have one unless it says otherwise.
     pub window_from_layer: Option<usize>,
-    /// Epsilon of the norms.
+    /// Added to the variance (or mean square) in norms.
     pub norm_eps: f64,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
-    /// Attention scores are divided by the root of this (`query_pre_attn_scalar`); `None` for the
-    /// width of a head.
+    /// Attention scores are divided by the square root of this (`query_pre_attn_scalar`); `None`
+    /// for the width of a head.
     pub query_scale: Option<f64>,
-    /// The embedding table is the output matrix, too.
+    /// The embedding table is also the output matrix.
     pub tied: bool,
-    /// `mlp_bias` gives the feed-forward part biases.
+    /// The field `mlp_bias` decides whether the feed-forward part has biases.
     pub mlp_bias: bool,
-    /// The library gives the attention no biases, whatever `attention_bias` says: they are there
-    /// only if they are stored.
+    /// `transformers` ignores `attention_bias` for this type: attention has biases only if they are
+    /// stored.
     pub biases_if_stored: bool,
 }
 
 impl ModelType {
-    /// A decoder with rotary positions of which nothing else is known.
+    /// The defaults of a decoder with rotary positions about which nothing else is known.
     pub const DECODER: Self = Self {
         name: "",
         fields: FieldNames::Decoder,

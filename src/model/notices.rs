@@ -1,9 +1,9 @@
-//! What a model's user may want to know before it answers.
+//! What a user should know about a model's files before relying on its answers.
 
 use crate::format::{Folder, Source};
 use serde_json::Value;
 
-/// What was done with a model's files that somebody may not expect, in words; mostly nothing.
+/// Sentences about unexpected treatment of a model's files; usually none.
 pub fn notices(source: &Source) -> Vec<String> {
     let Source::Folder(folder) = source else { return vec![] };
     let mut all = vec![];
@@ -23,7 +23,7 @@ pub fn notices(source: &Source) -> Vec<String> {
     all
 }
 
-/// Whether the configuration says that the embedding table serves for the output, too.
+/// Whether the configuration says that the embedding table is also the output matrix.
 fn says_tied(folder: &Folder) -> bool {
     folder.config().get("tie_word_embeddings").and_then(Value::as_bool) == Some(true)
 }

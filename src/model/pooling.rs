@@ -1,4 +1,5 @@
-//! How the hidden states of a text's tokens become one vector, and what a model's files say of it.
+//! How the hidden states of a text's tokens become one vector, and what a model's files say about
+//! it.
 
 use crate::Result;
 use crate::error::Remedy;
@@ -20,24 +21,24 @@ pub enum Pooling {
     Weighted,
 }
 
-/// What a model's files say of its vectors.
+/// The pooling that a model's files ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declared {
-    /// How its authors pool.
+    /// The authors' way of pooling.
     pub pooling: Pooling,
-    /// Where they say so, for messages.
+    /// The file or key that says so, for messages.
     pub said_by: String,
 }
 
-/// Steps of sentence-transformers that a vector of length 1 has behind it, whatever they are called
-/// within.
+/// The steps of sentence-transformers that are supported, by the last part of their type. Together
+/// they give a vector of length 1.
 const KNOWN: [&str; 3] = ["Transformer", "Pooling", "Normalize"];
 
-/// Names of a setting that is true, or of a value, in the configuration of sentence-transformers'
-/// pooling.
+/// Ways of pooling in the configuration of sentence-transformers: the key that is true in old
+/// files, the value in new ones.
 const MODES: [(&str, &str, Pooling); 6] = [
     ("pooling_mode_mean_tokens", "mean", Pooling::Mean),
-    // The root of the count instead of the count: the same direction.
+    // It divides by the square root of the count instead of the count: the direction is the same.
     ("pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens", Pooling::Mean),
     ("pooling_mode_cls_token", "cls", Pooling::First),
     ("pooling_mode_lasttoken", "lasttoken", Pooling::Last),
@@ -46,7 +47,7 @@ const MODES: [(&str, &str, Pooling); 6] = [
 ];
 
 impl Pooling {
-    /// What the option calls it.
+    /// The name of this pooling on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mean => "mean",
@@ -57,8 +58,8 @@ impl Pooling {
         }
     }
 
-    /// Its number in a GGUF file, of llama.cpp's `enum llama_pooling_type`, which has no word for
-    /// some.
+    /// Its number in llama.cpp's `enum llama_pooling_type`, as GGUF files store it; `None` where
+    /// that has no equivalent.
     pub fn gguf_number(self) -> Option<u32> {
         match self {
             Self::Mean => Some(1),
@@ -68,11 +69,11 @@ impl Pooling {
         }
     }
 
-    /// How the files of a model would have it done, if they say: `<architecture>.pooling_type` of a
-    /// GGUF file, or `modules.json` of a folder and the configuration of pooling that it names.
+    /// The pooling that a model's files ask for, if any: `<architecture>.pooling_type` of a GGUF
+    /// file, or the pooling configuration that a folder's `modules.json` names.
     ///
     /// # Errors
-    /// Where vectors are made in a way that is not known here, or a file is damaged.
+    /// When the files ask for an unsupported way of making vectors, or are damaged.
     pub fn declared(source: &Source) -> Result<Option<Declared>> {
         match source {
             Source::Gguf(gguf) => of_gguf(gguf),
@@ -80,15 +81,14 @@ impl Pooling {
         }
     }
 
-    /// Adds the hidden states of one token, the one at `position` of the text, to what is pooled so
-    /// far.
+    /// Adds the hidden state of the token at `position` of the text to what is pooled so far.
     pub(super) fn add(self, pooled: &mut [f64], row: &[f32], position: usize) {
         let pairs = pooled.iter_mut().zip(row.iter().map(|&x| f64::from(x)));
         match self {
             Self::Mean => pairs.for_each(|(sum, x)| *sum += x),
             Self::Weighted => pairs.for_each(|(sum, x)| *sum += (position + 1) as f64 * x),
             Self::First if position > 0 => {}
-            // A number that is none stays one.
+            // NaN is kept, so that it reaches the result.
             Self::Max if position > 0 => pairs.for_each(|(most, x)| {
                 if x.is_nan() || x > *most {
                     *most = x;
@@ -103,7 +103,7 @@ fn of_gguf(gguf: &Gguf) -> Result<Option<Declared>> {
     let key = format!("{}.pooling_type", gguf.str("general.architecture")?);
     let known = [Pooling::Mean, Pooling::First, Pooling::Last];
     let pooling = match gguf.opt_u32(&key)? {
-        // Of each token a vector: nothing is said of what a text's is.
+        // One vector for each token: nothing is said about the vector of a text.
         None | Some(0) => return Ok(None),
         Some(4) => {
             let message = format!("{key} = 4: the model ranks texts and makes no vectors of them");
@@ -122,7 +122,8 @@ fn of_gguf(gguf: &Gguf) -> Result<Option<Declared>> {
     Ok(Some(Declared { pooling, said_by: key }))
 }
 
-/// As sentence-transformers reads it: the list of steps, and the folder of the one that pools.
+/// Reads the configuration of sentence-transformers: the list of steps, and the folder of the
+/// pooling step.
 fn of_folder(folder: &Folder) -> Result<Option<Declared>> {
     let modules = "modules.json";
     let Some(list) = folder.opt_json(modules)? else { return Ok(None) };
@@ -171,8 +172,8 @@ fn of_folder(folder: &Folder) -> Result<Option<Declared>> {
     }
 }
 
-/// All that a configuration of pooling asks for: one by name or, in files of old, those that are
-/// true. The mean is asked for there unless it is declined.
+/// All ways of pooling that a configuration asks for: one by name or, in old files, each key that
+/// is true. In these the mean is the default unless it is false.
 fn named(settings: &Map<String, Value>) -> Vec<Pooling> {
     let mode = settings.get("pooling_mode").and_then(Value::as_str);
     let is_asked = |flag: &str, name: &str| match mode {

@@ -1,4 +1,4 @@
-//! What a profiled run leaves: each dispatch with its cost and time, and two readings of the list.
+//! The result of a profiled run: each dispatch with its cost and time, and two summaries.
 
 use crate::gpu::Cost;
 use serde::Serialize;
@@ -7,26 +7,26 @@ use serde_json::{Value, json};
 /// One dispatch of a profiled step.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Timing {
-    /// Tokens of the step it belongs to.
+    /// Number of tokens in the step that the dispatch belongs to.
     pub tokens: usize,
     /// For instance "blk.3.attn_output".
     pub label: String,
     /// The kernel's name.
     pub kernel: &'static str,
-    /// What it had to move and compute.
+    /// Bytes that it has to move and operations that it has to compute.
     pub cost: Cost,
-    /// Time on the device, or of one submission where the adapter has no timestamps.
+    /// Time on the device, or the time of a whole submission where the adapter has no timestamps.
     pub seconds: f64,
 }
 
-/// All calls of one kernel together.
+/// The calls of one kernel, added up.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KernelTime {
     /// The kernel's name.
     pub kernel: &'static str,
-    /// Count of dispatches.
+    /// Number of dispatches.
     pub calls: usize,
-    /// Time of all of them.
+    /// Total time of all dispatches, in seconds.
     pub seconds: f64,
     /// Share of the time of all kernels, 0 to 1.
     pub share: f64,
@@ -34,13 +34,13 @@ pub struct KernelTime {
     pub gb_per_s: f64,
     /// Floating-point operations a second, in 10^9.
     pub gflop_per_s: f64,
-    /// The least time that the adapter's roofs allow, by the time it took; 0 where they are not
-    /// known.
+    /// The least time that the adapter's peak rates allow, divided by the measured time; 0 where
+    /// the peak rates are not known.
     pub share_of_roof: f64,
 }
 
-/// Sums by kernel, the most expensive first. `least` gives the seconds that the roofs allow for a
-/// dispatch; 0 where they are not known.
+/// Sums by kernel, the most expensive first. `least` gives the least seconds that the adapter's
+/// peak rates allow for a dispatch; 0 where they are not known.
 pub fn by_kernel(timings: &[Timing], least: impl Fn(Cost) -> f64) -> Vec<KernelTime> {
     let total: f64 = timings.iter().map(|timing| timing.seconds).sum();
     let per = |amount: f64, seconds: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
@@ -68,8 +68,8 @@ pub fn by_kernel(timings: &[Timing], least: impl Fn(Cost) -> f64) -> Vec<KernelT
     rows
 }
 
-/// The list in Chrome's trace event format, which Perfetto reads: one row of dispatches, laid end
-/// to end, and above it one of steps. Time between dispatches is not in it.
+/// The dispatches in Chrome's trace event format, which Perfetto reads: one row of dispatches,
+/// placed end to end, and one row of steps above it. Idle time between dispatches is not shown.
 pub fn trace(timings: &[Timing], adapter: &str) -> Value {
     const STEPS: u32 = 1;
     const DISPATCHES: u32 = 2;
@@ -84,7 +84,7 @@ pub fn trace(timings: &[Timing], adapter: &str) -> Value {
         name(DISPATCHES, "dispatches"),
     ];
     let mut at = 0.0;
-    // A step begins with an embedding, and one of training with the drawing of its batch.
+    // A step begins with the embedding; a training step begins with sampling its batch.
     let begins = |timing: &Timing| ["embed", "sample_batch"].contains(&timing.kernel);
     let steps = timings.chunk_by(|before, after| begins(before) || !begins(after));
     for step in steps {

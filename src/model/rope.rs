@@ -1,75 +1,79 @@
 //! Rotary position embeddings (Su et al. 2021, arXiv:2104.09864): the angle of each pair at each
-//! position, with the ways to stretch it over longer contexts.
+//! position, and the methods that stretch it to longer contexts.
 
 use std::f64::consts::TAU;
 
-/// The frequencies of one rotary embedding.
+/// The parameters of one rotary embedding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RopeParameters {
-    /// Base of the frequencies.
+    /// Base of the frequencies: pair i turns by base^(-2 i / width) radians a position.
     pub base: f64,
-    /// Numbers of a head that are rotated, an even count; 0 rotates none.
+    /// How many numbers of a head are rotated, an even count; 0 rotates none.
     pub width: usize,
     /// How the frequencies are stretched.
     pub scaling: Scaling,
 }
 
-/// Ways to stretch frequencies.
+/// Methods that stretch the frequencies to longer contexts.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Scaling {
-    /// As they are.
+    /// The frequencies are not stretched.
     None,
-    /// All divided by this (Chen et al. 2023, arXiv:2306.15595).
+    /// All frequencies are divided by this (Chen et al. 2023, arXiv:2306.15595).
     Linear(f64),
-    /// Each divided by its own number, [width / 2].
+    /// Each frequency is divided by its own number [width / 2].
     Factors(Vec<f32>),
-    /// Llama 3.1's: low ones divided by `factor`, high ones kept, with a ramp between.
+    /// The method of Llama 3.1: low frequencies are divided by `factor`, high ones are kept, with a
+    /// ramp between.
     Llama3 {
-        /// The divisor.
+        /// Divisor of the low frequencies.
         factor: f64,
-        /// Turns over the original context below which a frequency is low.
+        /// Number of turns over the original context below which a frequency is low.
         low: f64,
-        /// And above which it is high.
+        /// Number of turns over the original context above which a frequency is high.
         high: f64,
-        /// Context before stretching.
+        /// Context before stretching, in tokens.
         original: f64,
     },
-    /// YaRN (Peng et al. 2023, arXiv:2309.00071).
+    /// YaRN (Peng et al. 2023, arXiv:2309.00071): low frequencies are divided, high ones are kept,
+    /// with a ramp between.
     Yarn {
-        /// The divisor.
+        /// Divisor of the low frequencies.
         factor: f64,
-        /// Turns over the original context from which on frequencies are kept.
+        /// Number of turns over the original context above which frequencies are kept.
         fast: f64,
-        /// And up to which they are divided.
+        /// Number of turns over the original context below which frequencies are divided by
+        /// `factor`.
         slow: f64,
-        /// Context before stretching.
+        /// Context before stretching, in tokens.
         original: f64,
-        /// Factor of cosine and sine.
+        /// Cosine and sine are multiplied by this.
         magnitude: f64,
-        /// Whether the ends of the ramp are whole pairs.
+        /// Whether the ends of the ramp are rounded to whole pairs.
         truncate: bool,
     },
-    /// Phi-3's: divisors for short and for long contexts (Ding et al. 2024, arXiv:2402.13753),
-    /// [width / 2] each. The most that a conversation may have decides, for all of it.
+    /// The method of Phi-3: separate divisors for short and for long contexts (Ding et al. 2024,
+    /// arXiv:2402.13753), [width / 2] each. The maximum length of a conversation selects one of
+    /// them for all of it.
     Long {
-        /// For contexts up to `original`.
+        /// Divisors for contexts up to `original`.
         short: Vec<f32>,
-        /// For longer ones.
+        /// Divisors for contexts longer than `original`.
         long: Vec<f32>,
-        /// Context before stretching.
+        /// Context before stretching, in tokens.
         original: usize,
-        /// Factor of cosine and sine.
+        /// Cosine and sine are multiplied by this.
         magnitude: f64,
     },
 }
 
 impl RopeParameters {
-    /// No rotation.
+    /// Parameters that rotate nothing.
     pub fn none() -> Self {
         Self { base: 1.0, width: 0, scaling: Scaling::None }
     }
 
-    /// Radians a position, for each pair, in a conversation of at most `context` tokens.
+    /// Radians a position for each pair [width / 2], in a conversation of at most `context` tokens.
     pub fn frequencies(&self, context: usize) -> Vec<f64> {
         let pairs = self.width / 2;
         let plain = |pair: usize| self.base.powf(-2.0 * pair as f64 / self.width as f64);
@@ -89,7 +93,7 @@ impl RopeParameters {
                 plain(pair) * (kept + (1.0 - kept) / factor)
             }
             &Scaling::Yarn { factor, fast, slow, original, truncate, .. } => {
-                // The pair that makes so many turns over the original context.
+                // Index of the pair that makes this many turns over the original context.
                 let pair_of = |turns: f64| {
                     self.width as f64 * (original / (turns * TAU)).ln() / (2.0 * self.base.ln())
                 };
@@ -108,7 +112,7 @@ impl RopeParameters {
         (0..pairs).map(frequency).collect()
     }
 
-    /// Factor of cosine and sine.
+    /// The factor of cosine and sine.
     fn magnitude(&self) -> f64 {
         match self.scaling {
             Scaling::Yarn { magnitude, .. } | Scaling::Long { magnitude, .. } => magnitude,
@@ -116,8 +120,8 @@ impl RopeParameters {
         }
     }
 
-    /// cos and sin of every pair at positions from 0 on [positions, head], in double precision:
-    /// angles reach thousands of radians. Pairs beyond `width` stay as they are.
+    /// cos and sin of every pair at all positions [positions, head], computed in double precision
+    /// because angles reach thousands of radians. Pairs beyond `width` are not rotated.
     pub fn table(&self, positions: usize, head: usize, context: usize) -> Vec<f32> {
         let frequencies = self.frequencies(context);
         let magnitude = self.magnitude();
@@ -134,7 +138,7 @@ impl RopeParameters {
         table
     }
 
-    /// What makes no sense of it, in words.
+    /// What in the parameters is contradictory, in words.
     pub(super) fn wrong(&self, head: usize) -> Option<String> {
         let width = self.width;
         if width > head || !width.is_multiple_of(2) {

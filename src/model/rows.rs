@@ -1,5 +1,4 @@
-//! Rows of weight matrices as the packing takes them: from a file, stacked, in another order, or
-//! widened.
+//! Sources of matrix rows for packing: from a file, stacked, reordered, or converted.
 
 use super::architecture::Pairs;
 use crate::format::{DType, Source, TensorInfo, blocks};
@@ -34,11 +33,10 @@ impl RowSource for FileRows {
     }
 }
 
-/// Matrices of one format on top of one another, each padded with zero rows to a multiple of
-/// `step`.
+/// Matrices of one format stacked by rows, each padded with zero rows to a multiple of `step`.
 pub(super) struct Stacked {
     sources: Vec<Arc<dyn RowSource>>,
-    /// The first row of each, and the count of all.
+    /// Index of the first row of each matrix, and the total number of rows.
     starts: Vec<usize>,
     zero: Vec<u8>,
 }
@@ -76,7 +74,7 @@ impl RowSource for Stacked {
     }
 }
 
-/// A matrix turned into f32, for the rare pair of formats that differ.
+/// A matrix converted to f32, for the rare pair of stacked matrices whose formats differ.
 pub(super) struct Widened {
     columns: usize,
     bytes: Vec<u8>,
@@ -111,8 +109,9 @@ impl RowSource for Widened {
     }
 }
 
-/// Where number `at` of a packed head, whose rotated pairs are neighbours, is in a file that orders
-/// them as `pairs`. `width` numbers are rotated; the others stay behind them.
+/// The index in the file of number `at` of a packed head, whose rotated pairs are neighbours. The
+/// file orders pairs as `pairs` says; `width` numbers are rotated, and the others follow them
+/// unchanged.
 pub(super) fn unpaired(pairs: Pairs, at: usize, width: usize) -> usize {
     match pairs {
         Pairs::Halves if at < width => at / 2 + at % 2 * (width / 2),
@@ -120,13 +119,13 @@ pub(super) fn unpaired(pairs: Pairs, at: usize, width: usize) -> usize {
     }
 }
 
-/// Rows of heads, reordered so that the numbers which a rotation turns together are neighbours.
+/// Rows of heads, reordered so that numbers that are rotated together are neighbours.
 pub(super) struct Paired {
     pub source: Arc<dyn RowSource>,
     pub pairs: Pairs,
-    /// Rows of a head.
+    /// Number of rows of a head.
     pub head: usize,
-    /// Of which so many are rotated.
+    /// Number of rows of a head that are rotated.
     pub width: usize,
 }
 
@@ -149,7 +148,7 @@ impl RowSource for Paired {
     }
 }
 
-/// The rows of a matrix that the file stores as [columns, rows], in floats.
+/// The rows of a matrix that the file stores transposed, as [columns, rows], converted to f32.
 pub(super) fn transposed(dtype: DType, stored: &[u8], rows: usize, columns: usize) -> Vec<u8> {
     let each = dtype.block_bytes();
     let mut bytes = Vec::with_capacity(stored.len());
@@ -161,7 +160,7 @@ pub(super) fn transposed(dtype: DType, stored: &[u8], rows: usize, columns: usiz
     bytes
 }
 
-/// A matrix whose rows are as long as `columns`, the new weights being zero: of no bits set, in
+/// A matrix whose rows are extended to `columns` with zero weights. A block of zero bits is zero in
 /// every format.
 pub(super) fn lengthened(source: &dyn RowSource, columns: usize) -> OwnedRows {
     let dtype = source.dtype();
@@ -174,7 +173,7 @@ pub(super) fn lengthened(source: &dyn RowSource, columns: usize) -> OwnedRows {
     OwnedRows::new(dtype, columns, bytes)
 }
 
-/// Some rows of a matrix.
+/// A range of the rows of a matrix.
 pub(super) struct Slice {
     pub source: Arc<dyn RowSource>,
     pub rows: Range<usize>,

@@ -1,4 +1,4 @@
-//! What a conversation leaves on the device: keys and values of the tokens so far.
+//! The state of a conversation on the device: keys and values of the tokens so far.
 
 use super::config::Config;
 use super::rope::RopeParameters;
@@ -6,20 +6,20 @@ use crate::Result;
 use crate::gpu::{Allocator, Device, HostMemory, Pool, Tensor, Writer};
 use crate::kernels::{CacheType, GRANULE, LayerCache};
 
-/// Most tokens of a prompt computed at once, unless a [`SessionOptions`] says otherwise.
+/// Default number of prompt tokens that are computed in one step.
 pub(super) const CHUNK: usize = 256;
-/// Decode steps that one submission may hold.
+/// Largest number of decode steps in one submission.
 pub(super) const MOST_STEPS: usize = 16;
 
-/// What a conversation is to have room for.
+/// The memory that a conversation may use.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionOptions {
-    /// Most tokens; `None` for as many as the model was made for.
+    /// Most tokens of the conversation; `None` for as many as the model was made for.
     pub context: Option<usize>,
-    /// Tokens there is room for to begin with; the cache grows as needed.
+    /// Number of tokens that the cache initially has room for; it grows as needed.
     pub expected: usize,
-    /// Most tokens of a prompt computed at once, at least one: fewer take less memory and more
-    /// time.
+    /// Most prompt tokens that are computed in one step, at least one: fewer take less memory and
+    /// more time.
     pub chunk: usize,
     /// How keys and values are stored.
     pub cache: CacheType,
@@ -33,7 +33,7 @@ impl Default for SessionOptions {
 
 impl SessionOptions {
     /// Positions that a layer with this window keeps in a cache of `capacity`, and whether they are
-    /// a ring: enough for what the first token of a step sees before it, and the step.
+    /// a ring buffer: enough for the window before a step's first token, and for the step.
     pub(super) fn kept(&self, window: Option<usize>, capacity: usize) -> (usize, bool) {
         let step = self.chunk.max(MOST_STEPS);
         let ring =
@@ -41,7 +41,7 @@ impl SessionOptions {
         ring.filter(|&ring| ring < capacity).map_or((capacity, false), |ring| (ring, true))
     }
 
-    /// Bytes of the keys, or values, of a layer's position.
+    /// Bytes of the keys, or of the values, of one position in one layer.
     fn position_bytes(&self, config: &Config) -> u64 {
         (16 * config.n_kv_heads * self.cache.texels(config.head_dim)) as u64
     }
@@ -51,8 +51,8 @@ impl SessionOptions {
         self.bytes_apart(config, tokens, 0)
     }
 
-    /// Of a cache of `tokens` positions, the bytes that it does not share with the same one of
-    /// `other` positions.
+    /// Bytes of a cache of `tokens` positions that cannot be shared with a cache of `other`
+    /// positions of the same conversation.
     pub(super) fn bytes_apart(&self, config: &Config, tokens: usize, other: usize) -> u64 {
         let capacities = [tokens, other].map(rounded);
         let kept = config.layer_types.iter().map(|layer| {
@@ -66,16 +66,17 @@ impl SessionOptions {
         kept.fold(ropes, |sum, kept| sum.saturating_add(kept.saturating_mul(position)))
     }
 
-    /// Bytes of keys, and of values, of each layer in a cache of `tokens` positions.
+    /// Bytes of the keys, and of the values, of each layer in a cache of `tokens` positions.
     fn tensor_bytes(&self, config: &Config, tokens: usize) -> impl Iterator<Item = u64> {
         let (position, capacity) = (self.position_bytes(config), rounded(tokens));
         let kept = move |window| self.kept(window, capacity).0 as u64;
         config.layer_types.iter().flat_map(move |layer| [position * kept(layer.window); 2])
     }
 
-    /// What a cache of `capacity` positions grows to when it needs room for `needed`, of at most
-    /// `context`: twice as much as often as it takes, and all of it rather than more than half, so
-    /// that old and new are at most one and a half.
+    /// The capacity to which a cache of `capacity` positions grows when it needs room for `needed`,
+    /// of at most `context`: it doubles as often as necessary, and jumps to the whole context
+    /// instead of to more than half of it, so that old and new cache together take at most one and
+    /// a half contexts.
     pub(super) fn grown(capacity: usize, needed: usize, context: usize) -> usize {
         let mut grown = capacity.max(1);
         while grown < needed {
@@ -84,8 +85,8 @@ impl SessionOptions {
         if grown > context / 2 { context } else { grown }
     }
 
-    /// The largest cache that has to be copied into one of the whole `context`, if it grows to
-    /// that.
+    /// The largest cache that is copied into one of the whole `context` while it grows; `None` if
+    /// it begins with the whole context.
     pub(super) fn outgrown(&self, context: usize) -> Option<usize> {
         let mut capacity = rounded(self.expected.clamp(1, context));
         if capacity >= context {
@@ -98,25 +99,25 @@ impl SessionOptions {
     }
 }
 
-/// Positions of a cache that has room for so many tokens.
+/// Capacity of a cache with room for `tokens` tokens, rounded up to whole blocks.
 fn rounded(tokens: usize) -> usize {
     tokens.checked_next_multiple_of(GRANULE).unwrap_or(usize::MAX / GRANULE * GRANULE)
 }
 
-/// Keys and values of all layers, and the rotary table of as many positions.
+/// Keys and values of all layers, and rotary tables for the same number of positions.
 pub struct Cache {
-    /// Positions there is room for.
+    /// Number of positions that fit.
     pub capacity: usize,
     /// Keys and values of each layer.
     pub layers: Vec<LayerCache>,
-    /// How they are stored.
+    /// How keys and values are stored.
     pub kind: CacheType,
     /// For each rotary embedding of the model, cos and sin of each pair [capacity, D].
     pub ropes: Vec<Tensor>,
 }
 
 impl Cache {
-    /// Room for at least `tokens` positions of a conversation of at most `context`.
+    /// Allocates room for at least `tokens` positions of a conversation of at most `context`.
     ///
     /// # Errors
     /// When the device cannot hold it.
@@ -130,7 +131,7 @@ impl Cache {
         Self::grown(device, config, tokens, context, room, &[])
     }
 
-    /// The same, with the layers of a smaller one that hold as much as the new ones.
+    /// Allocates a larger cache that shares the layers of a smaller one whose size does not change.
     ///
     /// # Errors
     /// When the device cannot hold it.
@@ -143,7 +144,7 @@ impl Cache {
         old: &[LayerCache],
     ) -> Result<Self> {
         let capacity = rounded(tokens);
-        // Layers that grow apart must not keep each other's memory.
+        // Layers that change size must not keep the shared memory of layers that do not.
         let alike =
             config.layer_types.iter().all(|layer| layer.window == config.layer_types[0].window);
         let sizes = room.tensor_bytes(config, capacity);
@@ -173,8 +174,7 @@ impl Cache {
         Ok(Self { capacity, layers, kind: room.cache, ropes })
     }
 
-    /// Copies what `old` holds, on the device and for the references: of each head, as far as it
-    /// goes.
+    /// Copies the contents of the smaller cache `old`, on the device and for the references.
     pub fn take_over(&self, device: &Device, host: &mut HostMemory, old: &Self) {
         for (old, new) in old.layers.iter().zip(&self.layers) {
             for (from, to) in [(&old.keys, &new.keys), (&old.values, &new.values)] {
@@ -194,8 +194,8 @@ impl Cache {
         }
     }
 
-    /// Whether all that a token at `position` may see is still there, positions below `written`
-    /// having been written.
+    /// Whether all positions that a token at `position` may see are still in the cache, if
+    /// positions below `written` have been written.
     pub fn reaches(&self, config: &Config, position: usize, written: usize) -> bool {
         config.layer_types.iter().zip(&self.layers).filter(|(_, layer)| layer.ring).all(
             |(kind, layer)| {

@@ -1,4 +1,4 @@
-//! The way of the weights to a device, once there is room for them.
+//! Uploads weights to a device after memory for them has been allocated.
 
 use crate::format::Source;
 use crate::gpu::Device;
@@ -7,18 +7,18 @@ use crate::{Error, Result};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
-/// Matrices that have room at a place and no weights yet.
+/// Matrices that are allocated on a device but not filled yet.
 #[must_use = "a model computes with zeros until its matrices are filled"]
 pub struct PendingUpload {
     pub(super) source: Source,
     pub(super) matrices: Vec<Matrix>,
-    /// The weights were turned into another type on the way, and progress was told then.
+    /// Weights were converted to another type earlier, and progress was reported then.
     pub(super) told: bool,
 }
 
 impl PendingUpload {
-    /// Packs the weights on as many threads as there are cores, and sends them; `progress` is told
-    /// the bytes of the file read so far.
+    /// Packs the weights on as many threads as there are cores, and uploads them; `progress` is
+    /// told the bytes of the file read so far.
     ///
     /// # Errors
     /// When the device fails.
@@ -34,7 +34,8 @@ impl PendingUpload {
                 for _ in 0..threads {
                     let (sender, next, matrices) = (sender.clone(), &next, &matrices);
                     scope.spawn(move || {
-                        // The receiver leaves at the first error; what remains is not needed then.
+                        // The receiver stops at the first error; the remaining matrices are then
+                        // not needed.
                         while let Some(matrix) = matrices.get(next.fetch_add(1, Ordering::Relaxed))
                         {
                             let filled = matrix.fill(gpu).map(|()| matrix.source_bytes());

@@ -1,4 +1,4 @@
-//! A model's weights on the device, packed once at load.
+//! A model's weights on the device, packed once when it is loaded.
 
 use super::config::Config;
 use super::loader::Loader;
@@ -11,38 +11,38 @@ use crate::format::{Quantization, Source};
 use crate::gpu::{Device, Pool, Tensor, Writer};
 use crate::kernels::{Matrix, Part};
 
-/// What a normalised stream is multiplied with, and what is added.
+/// The gain of a norm, which multiplies the normalised stream, and its optional bias.
 pub struct Gain {
     /// `[C]`, padded with zeros to whole blocks.
     pub gain: Tensor,
-    /// Of the same shape, where the norm is LayerNorm.
+    /// Bias of a LayerNorm `[C]`, padded with zeros to whole blocks.
     pub bias: Option<Tensor>,
 }
 
-/// A linear map of a block: `W x`, a bias, and what adapters add.
+/// A linear map of a block: `W x`, an optional bias, and what adapters add.
 pub struct Projection {
-    /// W [R, C]: its rows on top of one another, as one matrix where they share a format, else as
-    /// several, each with the number of its first row.
+    /// W [R, C] in row-wise pieces, each with the index of its first row: one matrix where all rows
+    /// share a format, otherwise several.
     pub matrices: Vec<(usize, Matrix)>,
     /// Added to the product `[R]`.
     pub bias: Option<Tensor>,
-    /// What adapters add to the product.
+    /// What adapters add to the product, if there are any.
     pub addition: Option<Addition>,
 }
 
 impl Projection {
-    /// `W x` with W in one format, and the bias if there is one.
+    /// `W x` with W in one format, and an optional bias.
     pub fn new(w: Matrix, bias: Option<Tensor>) -> Self {
         Self { matrices: vec![(0, w)], bias, addition: None }
     }
 
-    /// The tensors that W is split into by rows, each with the number of its first row.
+    /// The tensors that W is split into by rows, each with the index of its first row.
     pub fn parts(&self) -> impl Iterator<Item = (usize, &Part)> {
         let matrices = self.matrices.iter();
         matrices.flat_map(|(first, w)| w.parts().iter().map(move |part| (first + part.first, part)))
     }
 
-    /// Bytes of the matrices on the device, those of adapters included.
+    /// Bytes of the matrices on the device, including adapters.
     pub fn bytes(&self) -> u64 {
         let matrices: u64 = self.matrices.iter().map(|(_, matrix)| matrix.bytes()).sum();
         matrices + self.addition.as_ref().map_or(0, Addition::bytes)
@@ -51,21 +51,21 @@ impl Projection {
 
 /// One transformer block. Names follow GGUF.
 pub struct Layer {
-    /// Before attention.
+    /// Norm before attention.
     pub attn_norm: Gain,
-    /// To queries, keys and values [(H + 2 K) D, C].
+    /// Maps the stream to queries, keys and values [(H + 2 K) D, C].
     pub attn_qkv: Projection,
-    /// Gains of a head of queries and of one of keys, `[D]` each.
+    /// Gains that normalise each head of queries and of keys, `[D]` each.
     pub head_norms: Option<[Tensor; 2]>,
-    /// From the heads back to the stream [C, H * D].
+    /// Maps the heads back to the stream [C, H * D].
     pub attn_output: Projection,
-    /// After attention.
+    /// Norm after attention, in families that have one.
     pub post_attention_norm: Option<Gain>,
-    /// Before the feed-forward part.
+    /// Norm before the feed-forward part.
     pub ffn_norm: Gain,
     /// The feed-forward part.
     pub ffn: Ffn,
-    /// After the feed-forward part.
+    /// Norm after the feed-forward part, in families that have one.
     pub post_ffw_norm: Option<Gain>,
 }
 
@@ -81,54 +81,55 @@ impl Layer {
     }
 }
 
-/// A feed-forward part.
+/// A feed-forward part, dense or a mixture of experts.
 pub enum Ffn {
-    /// Every token goes through all of it.
+    /// Every token uses all of it.
     Dense(Dense),
-    /// Every token goes through the experts that it is routed to.
+    /// Every token uses the experts that it is routed to.
     Mixture(Mixture),
 }
 
-/// A feed-forward part that all tokens go through.
+/// A feed-forward part that all tokens use.
 pub struct Dense {
-    /// Gate rows and then up rows, each padded to whole tiles, [2 F, C]; up rows alone where there
-    /// is no gate, [F, C].
+    /// Gate rows and then up rows, each padded to whole tiles, [2 F, C]; only up rows in families
+    /// without a gate, [F, C].
     pub gate_up: Projection,
-    /// Back to the stream [C, F].
+    /// Maps the activations back to the stream [C, F].
     pub down: Projection,
 }
 
-/// How much of a model is loaded.
+/// Which parts of a model are loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
-    /// All of it.
+    /// The whole model.
     Whole,
-    /// All but the output matrix: hidden states, and no logits.
+    /// Everything except the output matrix: the model gives hidden states and no logits.
     WithoutOutput,
 }
 
 /// Configuration and weights.
 pub struct Weights {
-    /// Shape.
+    /// Shape and constants.
     pub config: Config,
     /// Embedding table [V, C].
     pub token_embd: Matrix,
-    /// Vectors of positions [context, C], where they are learned.
+    /// Learned position embeddings [context, C], in families that have them.
     pub position_embd: Option<Tensor>,
-    /// Blocks.
+    /// The transformer blocks, in order.
     pub layers: Vec<Layer>,
-    /// Before the output product.
+    /// Norm before the output product.
     pub output_norm: Gain,
-    /// Output matrix [V, C]; `None` if it is the embedding table, or was left out.
+    /// Output matrix [V, C]; `None` if the embedding table is used instead, or if it is not loaded.
     pub output: Option<Matrix>,
 }
 
 impl Weights {
-    /// Packs all weights of `source` and sends them to `device`; `progress` is told the bytes of the
-    /// file read so far.
+    /// Packs all weights of `source` and uploads them to `device`; `progress` is told the bytes of
+    /// the file read so far.
     ///
     /// # Errors
-    /// A missing tensor, a wrong shape, one that nothing uses, or a device that cannot hold them.
+    /// A missing tensor, a wrong shape, a tensor that nothing uses, or a device that cannot hold
+    /// them.
     pub fn load(
         device: &Device,
         source: impl Into<Source>,
@@ -139,12 +140,13 @@ impl Weights {
         Ok(model)
     }
 
-    /// The model with room for its matrices, which are filled later: what is compiled in between
-    /// uses memory that the weights then take. The matrices are turned into another type first if
-    /// asked for, and that is what `progress` is told.
+    /// Allocates the model's matrices and leaves filling them for later, so that compilers can use
+    /// the memory in between. If a quantization is asked for, matrices are converted first, and
+    /// `progress` is told how far that is.
     ///
     /// # Errors
-    /// As [`Weights::load`], and where a weight that is turned into another type is no number.
+    /// A missing tensor, a wrong shape, a tensor that nothing uses, a weight to be converted that
+    /// is not finite, or a device that cannot hold them.
     pub fn reserve(
         device: &Device,
         source: impl Into<Source>,
@@ -154,8 +156,8 @@ impl Weights {
     ) -> Result<(Self, PendingUpload)> {
         let source = source.into();
         let config = Config::from_source(&source)?;
-        // Packed weights take about as much as those of the file, in some formats up to an eighth
-        // more. What has no room in the pool is a tensor of its own.
+        // Packed weights take about as much memory as in the file, and in some formats up to an
+        // eighth more. A tensor that does not fit in the pool is allocated separately.
         let stored = source.tensors().iter().filter(|tensor| tensor.name.starts_with("blk."));
         let packed = stored.map(|tensor| tensor.bytes / 8 * 9);
         let pool = Pool::new(device, Writer::Host, packed);
@@ -171,9 +173,10 @@ impl Weights {
         let Config { hidden_size, vocab_size, max_context, .. } = config;
         let token_embd = loader.matrix("token_embd.weight", vocab_size, hidden_size)?;
         read(loader.bytes("token_embd."));
-        let position_embd = match config.architecture.learned_positions {
-            true => Some(loader.table("position_embd.weight", max_context, hidden_size)?),
-            false => None,
+        let position_embd = if config.architecture.learned_positions {
+            Some(loader.table("position_embd.weight", max_context, hidden_size)?)
+        } else {
+            None
         };
         let is_stored = source.opt_tensor("output.weight").is_some();
         let tied = config.tied.unwrap_or(!is_stored);
@@ -201,7 +204,7 @@ impl Weights {
         Ok((model, PendingUpload { source, matrices, told: quantization.is_some() }))
     }
 
-    /// The matrix of the logits.
+    /// The matrix that computes the logits.
     pub fn output_matrix(&self) -> &Matrix {
         self.output.as_ref().unwrap_or(&self.token_embd)
     }

@@ -1,9 +1,9 @@
-//! Ending an answer from elsewhere.
+//! Ending an answer from another thread.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Ends the answer that is being made, from another thread or a signal's handler. Clones end the
+/// Ends the answer that is being generated, from another thread or a signal handler. Clones end the
 /// same answers.
 ///
 /// ```
@@ -20,13 +20,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Cancel(Arc<AtomicBool>);
 
 impl Cancel {
-    /// Ends the answer that is being made after the step that is being computed. The next answer
-    /// is not affected.
+    /// Ends the current answer after the step that is being computed. The next answer is not
+    /// affected.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// The flag itself, which is true once the answer is to end.
+    /// The flag that is set to end the answer.
     pub fn flag(&self) -> &Arc<AtomicBool> {
         &self.0
     }

@@ -9,15 +9,15 @@ use crate::text::Message;
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// Room for the first turns; the cache grows with the conversation.
+/// Tokens that the cache initially has room for; it grows with the conversation.
 const EXPECTED: usize = 1024;
 
-/// A conversation: messages, options, and the cache of keys and values, which is kept between
-/// turns, so that only what is new is computed. When the context is full the oldest turns leave,
-/// but never the system message.
+/// A conversation: messages, options, and the cache of keys and values, which is kept between turns
+/// so that only new tokens are computed. When the context is full the oldest turns are dropped, but
+/// never the system message.
 ///
-/// Ids are chosen as the model's files recommend, with another seed each time, unless options say
-/// otherwise. Each answer has draws of its own.
+/// Tokens are sampled as the model's files recommend, with a new random seed each time, unless
+/// options say otherwise. Each answer uses different random draws.
 ///
 /// ```
 /// let model = kaiwu::Model::load("tests/data/tiny/llama-f32")?;
@@ -33,16 +33,16 @@ pub struct Chat {
     pub(super) model: Model,
     pub(super) options: Options,
     pub(super) cancel: Cancel,
-    /// The system message to begin with.
+    /// The system message at the beginning of the conversation.
     system: Option<String>,
-    /// What is wrong with the model's recommendations.
+    /// An error in the model's recommendations, which the first question reports.
     problem: Option<Error>,
     state: Option<State>,
-    /// Answers so far: each has draws of its own.
+    /// Number of answers so far, which selects the random draws of the next one.
     pub(super) answers: u64,
 }
 
-/// What a conversation has once it has begun.
+/// The state of a conversation that has begun.
 pub(super) struct State {
     pub generator: Generator,
     pub conversation: Conversation,
@@ -67,7 +67,7 @@ impl Chat {
         }
     }
 
-    /// The system message to begin with.
+    /// Sets the system message at the beginning of the conversation.
     pub fn system(mut self, message: impl Into<String>) -> Self {
         self.system = Some(message.into());
         self
@@ -75,9 +75,9 @@ impl Chat {
 
     answer_options!();
 
-    /// Asks a question. The answer is made as its pieces are taken from the iterator that this
-    /// gives; [`Reply::finish`] makes all of it. An answer that is left before its end stays in the
-    /// conversation as far as it goes.
+    /// Asks a question. The answer is generated as its pieces are taken from the returned iterator;
+    /// [`Reply::finish`] generates all of it. An answer that is abandoned before its end stays in
+    /// the conversation as far as it was generated.
     ///
     /// # Errors
     /// When the model has no chat template or the template refuses the conversation, an option is
@@ -87,17 +87,19 @@ impl Chat {
         Reply::new(self, question, false)
     }
 
-    /// Asks a question in place of the last one, which stays with its answer where nothing comes
-    /// of it.
+    /// Asks a question in place of the last one. If that fails, the last question and its answer
+    /// stay.
     ///
     /// # Errors
-    /// As for [`Chat::ask`].
+    /// When the model has no chat template or the template refuses the conversation, an option is
+    /// out of range, or the question is too long for the context. The conversation is then as it
+    /// was.
     pub fn ask_instead(&mut self, question: &str) -> Result<Reply<'_>> {
         Reply::new(self, question, true)
     }
 
-    /// Has all at hand that an answer needs: the tokenizer, the template, and a cache. The first
-    /// question does so, too.
+    /// Prepares the tokenizer, the template, and a cache. The first question does so if this was
+    /// not called.
     ///
     /// # Errors
     /// When the model has no tokenizer or chat template, its files recommend settings that cannot
@@ -120,39 +122,41 @@ impl Chat {
         self.state.as_mut().ok_or_else(super::ended_before)
     }
 
-    /// What ends the answer that is being made.
+    /// A handle that ends the answer being generated.
     pub fn cancel(&self) -> Cancel {
         self.cancel.clone()
     }
 
-    /// The model.
+    /// The model that answers.
     pub fn model(&self) -> &Model {
         &self.model
     }
 
-    /// The messages, those too that have left the context; none before the first question.
+    /// All messages, including those that have left the context; none before the first question.
     pub fn messages(&self) -> &[Message] {
         self.state.as_ref().map_or(&[], |state| state.conversation.messages())
     }
 
-    /// The system message.
+    /// The system message, if there is one.
     pub fn system_message(&self) -> Option<&str> {
         let begun = self.state.as_ref().map(|state| state.conversation.system());
         begun.unwrap_or(self.system.as_deref())
     }
 
-    /// Gives the conversation another system message, or none.
+    /// Replaces the system message, or removes it.
     ///
     /// # Errors
-    /// When the template refuses it; the one before stays.
+    /// When the template refuses it; the previous one then stays.
     pub fn set_system(&mut self, message: Option<&str>) -> Result<()> {
         self.state()?.conversation.set_system(message)
     }
 
-    /// Goes on from these messages: a system message or none, and questions with an answer each.
+    /// Continues from these messages: an optional system message, then questions with one answer
+    /// each.
     ///
     /// # Errors
-    /// When they are others, or the template refuses them; the conversation stays as it was.
+    /// When the messages have another order, or the template refuses them; the conversation then
+    /// stays as it was.
     pub fn set_messages(&mut self, messages: Vec<Message>) -> Result<()> {
         self.state()?.conversation.set_messages(messages)
     }
@@ -164,12 +168,13 @@ impl Chat {
         }
     }
 
-    /// Takes the last question and its answer back, and gives the question.
+    /// Removes the last question and its answer, and returns the question.
     pub fn undo(&mut self) -> Option<String> {
         self.state.as_mut()?.conversation.undo()
     }
 
-    /// Questions with their answers, and how many of these turns have left the context.
+    /// The number of questions with their answers, and how many of these turns have left the
+    /// context.
     pub fn turns(&self) -> (usize, usize) {
         self.state.as_ref().map_or((0, 0), |state| state.conversation.turns())
     }
@@ -183,22 +188,23 @@ impl Chat {
         conversation.tokens(generator.tokenizer())
     }
 
-    /// The options of the answers to come.
+    /// The options for the next answers.
     pub fn current_options(&self) -> &Options {
         &self.options
     }
 
-    /// The options of the answers to come, to be changed.
+    /// The options for the next answers, for changing them.
     pub fn options_mut(&mut self) -> &mut Options {
         &mut self.options
     }
 
-    /// Answers so far: with the seed, their number fixes the draws of the next one.
+    /// The number of answers so far. Together with the seed it determines the random draws of the
+    /// next one.
     pub fn answers(&self) -> u64 {
         self.answers
     }
 
-    /// Has the draws go on as after so many answers.
+    /// Sets the number of answers so far, which determines the random draws of the next one.
     pub fn set_answers(&mut self, answers: u64) {
         self.answers = answers;
     }
@@ -212,7 +218,7 @@ impl Drop for Chat {
     }
 }
 
-/// What came of an answer that went on after the context was full.
+/// Combines an answer that filled the context with its continuation.
 pub(super) fn joined(mut answer: Answer, rest: Answer) -> Answer {
     answer.ids.extend(rest.ids);
     answer.text.push_str(&rest.text);

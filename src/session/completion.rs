@@ -1,4 +1,4 @@
-//! A text that the model continues.
+//! Continuing a text.
 
 use super::cancel::Cancel;
 use super::model::Model;
@@ -8,14 +8,14 @@ use crate::generate::{Answer, Decoding, Event, Generator, Options};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Tokens of an answer where nothing is said.
+/// Default limit on the tokens of an answer.
 const TOKENS: usize = 256;
-/// Tokens to make room for at first; the cache grows with an answer.
+/// Tokens that the cache initially has room for; it grows with an answer.
 const EXPECTED: usize = 1024;
 
-/// A prompt with options, ready to be continued: as a text ([`Completion::text`]), with its figures
-/// ([`Completion::answer`]), or piece by piece ([`Completion::pieces`]). Without options the
-/// likeliest token is taken always, and up to 256 of them.
+/// A prompt with options, ready to be continued: as a text ([`Completion::text`]), with its
+/// statistics ([`Completion::answer`]), or piece by piece ([`Completion::pieces`]). By default it
+/// takes the likeliest token at each step, and up to 256 of them.
 ///
 /// ```
 /// let model = kaiwu::Model::load("tests/data/tiny/llama-f32")?;
@@ -54,12 +54,12 @@ impl Completion {
 
     answer_options!();
 
-    /// What ends the answer early.
+    /// A handle that ends the answer early.
     pub fn cancel(&self) -> Cancel {
         self.cancel.clone()
     }
 
-    /// The answer's text.
+    /// Generates the answer's text.
     ///
     /// # Errors
     /// When the prompt has no tokens or too many, an option is out of range, the model has no
@@ -68,19 +68,21 @@ impl Completion {
         Ok(self.answer()?.text)
     }
 
-    /// The answer with its ids, why it ended, and what it took.
+    /// Generates the answer, with its ids, why it ended, and its statistics.
     ///
     /// # Errors
-    /// As for [`Completion::text`].
+    /// When the prompt has no tokens or too many, an option is out of range, the model has no
+    /// tokenizer, or the device fails.
     pub fn answer(self) -> Result<Answer> {
         self.answer_with(|_| Ok(()))
     }
 
-    /// The answer, while `on_event` hears of the prompt's progress, of text, and of ids; an error of
-    /// it ends the answer and is returned.
+    /// Generates the answer. `on_event` is told of the prompt's progress, of text, and of ids; an
+    /// error that it returns ends the answer and is returned.
     ///
     /// # Errors
-    /// As for [`Completion::text`], and those of `on_event`.
+    /// When the prompt has no tokens or too many, an option is out of range, the model has no
+    /// tokenizer, the device fails, or `on_event` returns an error.
     pub fn answer_with(self, on_event: impl FnMut(Event<'_>) -> Result<()>) -> Result<Answer> {
         let (model, mut generator, ids, options) = self.begun()?;
         let answer = generator.answer(&ids, &options, on_event);
@@ -88,7 +90,7 @@ impl Completion {
         answer
     }
 
-    /// The answer's pieces of text, as they come.
+    /// The answer's pieces of text, generated as they are taken.
     ///
     /// # Errors
     /// When the prompt has no tokens or too many, an option is out of range, or the model has no
@@ -117,8 +119,8 @@ impl Completion {
     }
 }
 
-/// The pieces of a text that is being generated, each of whole characters. After the last of them,
-/// [`Pieces::answer`] says why it ended and what it took.
+/// The pieces of a text that is being generated, each made of whole characters. After the last
+/// piece, [`Pieces::answer`] says why the text ended and what it took.
 pub struct Pieces {
     model: Model,
     making: Option<(Generator, Decoding)>,
@@ -127,12 +129,12 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    /// The whole answer with its figures, once all pieces have been given.
+    /// The complete answer with its statistics, once all pieces have been taken.
     pub fn answer(&self) -> Option<&Answer> {
         self.answer.as_ref()
     }
 
-    /// Computes what is left, and gives the whole answer with its figures.
+    /// Generates the rest, and returns the complete answer with its statistics.
     ///
     /// # Errors
     /// When the device fails.
@@ -141,7 +143,7 @@ impl Pieces {
         self.answer.take().ok_or_else(super::ended_before)
     }
 
-    /// Computes the next step. False once the answer has ended.
+    /// Computes the next step, and returns false once the answer has ended.
     fn advance(&mut self) -> Result<bool> {
         let Some((mut generator, mut decoding)) = self.making.take() else { return Ok(false) };
         let pending = &mut self.pending;

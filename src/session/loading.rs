@@ -1,4 +1,4 @@
-//! Bringing weights to a device, and how far that is.
+//! Loading weights onto a device, and its progress.
 
 use crate::Result;
 use crate::format::{Lora, Quantization, Source};
@@ -6,29 +6,29 @@ use crate::gpu::Device;
 use crate::model::{Extent, PendingUpload, Weights};
 use std::sync::Arc;
 
-/// What loading is busy with.
+/// The stage of loading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoadingStage {
-    /// Matrices are turned into another type.
+    /// Matrices are converted to another type.
     Quantizing,
-    /// Weights are packed and sent to the device.
+    /// Weights are packed and uploaded to the device.
     Uploading,
 }
 
-/// How far loading is.
+/// The progress of loading a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loading {
-    /// What is being done.
+    /// The current stage.
     pub stage: LoadingStage,
-    /// Bytes of the files that are done.
+    /// Bytes of the files that are done in this stage.
     pub done: u64,
     /// Bytes of all tensors.
     pub total: u64,
 }
 
-/// Weights that have room at `device`, and are not there yet.
+/// Weights that are allocated on a device but not uploaded yet.
 pub(super) struct Reserved {
     pub weights: Arc<Weights>,
     source: Source,
@@ -36,7 +36,7 @@ pub(super) struct Reserved {
 }
 
 impl Reserved {
-    /// Makes room for the weights of `source`, and what adapters add.
+    /// Allocates the weights of `source` and of adapters.
     pub(super) fn new(
         device: &Device,
         source: &Source,
@@ -55,7 +55,7 @@ impl Reserved {
         Ok(Self { weights: Arc::new(weights), source: source.clone(), pending })
     }
 
-    /// Packs the weights and sends them; compilers give back what memory they can first.
+    /// Packs the weights and uploads them. Compilers first release the memory that they can.
     pub(super) fn fill(
         self,
         device: &Device,
@@ -74,8 +74,7 @@ impl Reserved {
     }
 }
 
-/// Brings all weights of `source` to `device`, and what adapters add; whether there is room is for
-/// the caller to check.
+/// Loads all weights of `source` and of adapters onto `device`. It does not check whether they fit.
 ///
 /// # Errors
 /// When the model or an adapter is damaged or not supported, or the device fails.
@@ -90,7 +89,7 @@ pub fn load_weights(
         .fill(device, progress)
 }
 
-/// Bytes of all tensors.
+/// Bytes of all tensors in the files.
 fn bytes(source: &Source) -> u64 {
     source.tensors().iter().map(|tensor| tensor.bytes).sum()
 }

@@ -61,7 +61,7 @@ const _: () = {
     is_send::<crate::model::Embedder>();
 };
 
-/// The error of an answer that is asked for after another error ended it.
+/// The error when an answer is continued after another error has ended it.
 fn ended_before() -> crate::Error {
     crate::Error::input("the answer ended with an error before")
 }

@@ -16,20 +16,20 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-/// Tokens of a window of a text that is scored.
+/// Length of the windows in which a text is scored, in tokens.
 const WINDOW: usize = 512;
 
-/// What each conversation of a model has room for.
+/// The size of the cache of each conversation.
 #[derive(Clone, Copy)]
 pub(super) struct Session {
     pub room: SessionOptions,
-    /// The cache grows. One that does not has all its room from the beginning: it could not be
-    /// there twice.
+    /// Whether the cache grows. If not, it has its full size from the beginning, because old and
+    /// new cache would not fit in memory together.
     pub grows: bool,
 }
 
 impl Session {
-    /// A conversation with room for `expected` tokens to begin with.
+    /// A runner whose cache initially has room for `expected` tokens.
     pub(super) fn runner(
         &self,
         device: &Device,
@@ -42,7 +42,7 @@ impl Session {
     }
 }
 
-/// A language model on a device. Clones share its weights, and cost nothing.
+/// A language model on a device. Clones share its weights, and are cheap.
 ///
 /// ```
 /// let model = kaiwu::Model::load("tests/data/tiny/llama-f32")?;
@@ -62,15 +62,16 @@ struct Shared {
     device: Device,
     weights: Arc<Weights>,
     session: Session,
-    /// State of a conversation that has ended or not begun, with what is compiled for it: the next
-    /// one takes it.
+    /// The runner of a conversation that has ended or not begun, with its compiled steps. The next
+    /// conversation takes it over.
     idle: Mutex<Option<Runner>>,
     embedder: Mutex<Option<Embedder>>,
     scorer: Mutex<Option<Scorer>>,
     loading: Duration,
 }
 
-/// A poisoned lock only says that another thread panicked; what is behind it begins again anyway.
+/// Ignores poisoning: it only says that another thread panicked, and the guarded state is reset
+/// before it is used.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -86,7 +87,7 @@ impl Model {
         Self::options().load(model)
     }
 
-    /// How a model is to be loaded.
+    /// Options for loading a model.
     pub fn options() -> ModelOptions {
         ModelOptions::default()
     }
@@ -122,18 +123,18 @@ impl Model {
         self.completion(prompt).text()
     }
 
-    /// A text to be continued, with options.
+    /// Options for continuing a text.
     pub fn completion(&self, prompt: impl Into<String>) -> Completion {
         Completion::of_text(self.clone(), prompt.into())
     }
 
-    /// Tokens to be continued, with options.
+    /// Options for continuing token ids.
     pub fn completion_of_ids(&self, prompt: impl Into<Vec<u32>>) -> Completion {
         Completion::of_ids(self.clone(), prompt.into())
     }
 
-    /// A conversation. Ids are chosen as the model's files recommend, with another seed each time,
-    /// unless options say otherwise.
+    /// Begins a conversation. Tokens are sampled as the model's files recommend, with a new random
+    /// seed each time, unless options say otherwise.
     pub fn chat(&self) -> Chat {
         Chat::new(self.clone())
     }
@@ -141,8 +142,8 @@ impl Model {
     /// The vector of a text, of length 1 and with [`Config::hidden_size`] numbers: the hidden states
     /// after the last norm, pooled as the model's files say ([`Model::pooling`]).
     ///
-    /// What it is computed with stays with the model, for the next text. Threads take turns; each
-    /// may have an [`Model::embedder`] of its own.
+    /// The buffers of the computation stay with the model, for the next text. Threads wait for each
+    /// other here; a thread can have an [`Model::embedder`] of its own instead.
     ///
     /// # Errors
     /// When the text has no tokens or too many, the model has no tokenizer, or the device fails.
@@ -159,9 +160,9 @@ impl Model {
         }
     }
 
-    /// How likely the model holds each token of a text to be, given those before it in its window
-    /// of 512 tokens; with the mean, and the perplexity. Control tokens spelled out in the text are
-    /// text.
+    /// Scores how likely each token of a text is according to the model, given the tokens before it
+    /// in its window of 512 tokens. The score includes the mean and the perplexity. Control tokens
+    /// spelled out in the text are treated as text.
     ///
     /// # Errors
     /// When the text has fewer than two tokens, the model has no tokenizer, or the device fails.
@@ -187,7 +188,7 @@ impl Model {
         read_tokenizer(&self.shared.tokenizer, &self.shared.source)
     }
 
-    /// The chat template.
+    /// The chat template of the model.
     ///
     /// # Errors
     /// When the files have none, or it is damaged.
@@ -203,8 +204,8 @@ impl Model {
         read_pooling(&self.shared.source)
     }
 
-    /// How the model's files recommend to choose ids; none where they say nothing, or that the
-    /// likeliest is to be taken.
+    /// The sampling settings that the model's files recommend; `None` if they recommend none, or
+    /// greedy sampling.
     ///
     /// # Errors
     /// When a setting is of another type than it should be.
@@ -212,12 +213,12 @@ impl Model {
         recommended(&self.shared.source)
     }
 
-    /// The model's shape.
+    /// The shape of the model.
     pub fn config(&self) -> &Config {
         &self.shared.weights.config
     }
 
-    /// Most tokens of a conversation, prompt and answer together.
+    /// Most tokens of a conversation, counting prompt and answers.
     pub fn context(&self) -> usize {
         self.shared.session.room.context.unwrap_or(self.config().max_context)
     }
@@ -227,28 +228,28 @@ impl Model {
         self.shared.source.path()
     }
 
-    /// The device that it is on, for other models to share.
+    /// The device that holds the model, which other models can share.
     pub fn device(&self) -> &Device {
         &self.shared.device
     }
 
-    /// The name of what computes.
+    /// The name of the device.
     pub fn device_name(&self) -> &str {
         self.shared.device.name()
     }
 
-    /// How long loading took, from opening the files to the last weight on the device.
+    /// The time that loading took, from opening the files to the last upload.
     pub fn loading_time(&self) -> Duration {
         self.shared.loading
     }
 
-    /// The weights, for what this type does not do.
+    /// The weights, for uses that this type does not cover.
     pub fn weights(&self) -> &Arc<Weights> {
         &self.shared.weights
     }
 
-    /// What makes answers from ids, with room for `expected` tokens to begin with and an empty
-    /// cache.
+    /// A generator of answers from ids, with an empty cache that initially has room for `expected`
+    /// tokens.
     ///
     /// # Errors
     /// When the model has no tokenizer, or the device's memory does not suffice.
@@ -257,7 +258,7 @@ impl Model {
         Ok(Generator::new(self.runner(expected)?, tokenizer))
     }
 
-    /// What turns ids into vectors, with room for texts of `tokens` tokens to begin with.
+    /// An embedder that turns ids into vectors, with room for texts of `tokens` tokens initially.
     ///
     /// # Errors
     /// When the device's memory does not suffice.
@@ -265,7 +266,7 @@ impl Model {
         Embedder::new(self.new_runner(tokens)?)
     }
 
-    /// What scores texts in windows of `tokens` tokens.
+    /// A scorer of texts in windows of `tokens` tokens.
     ///
     /// # Errors
     /// When the device's memory does not suffice.
@@ -273,8 +274,8 @@ impl Model {
         Scorer::new(self.new_runner(tokens)?, Scorer::rows_for(self.config().vocab_size))
     }
 
-    /// State of a conversation with room for `expected` tokens to begin with: that of one that has
-    /// ended, where there is one.
+    /// A runner whose cache initially has room for `expected` tokens. If a conversation has ended,
+    /// its runner is reused.
     ///
     /// # Errors
     /// When the device's memory does not suffice.
@@ -288,7 +289,7 @@ impl Model {
         session.runner(device, weights, expected)
     }
 
-    /// Keeps the state of a conversation that has ended for the next one.
+    /// Keeps the runner of a conversation that has ended for the next one.
     pub(super) fn give_back(&self, generator: Generator) {
         *lock(&self.shared.idle) = Some(generator.into_runner());
     }

@@ -14,42 +14,43 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-/// Tokens of a prompt to compile for where none is known: pipelines for a few serve any prompt.
+/// Prompt length to compile for if it is not known: the kernels for short prompts serve any prompt.
 const PROMPT: usize = 16;
-/// Tokens to make room for at first where nothing is known; the cache grows.
+/// Tokens that the cache initially has room for if nothing else is known; it grows.
 const EXPECTED: usize = 1024;
 
-/// What a model is loaded for.
+/// What a model is loaded for, which determines the memory it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needs {
-    /// Tokens that there will be, as far as can be told.
+    /// Expected number of tokens in the context.
     pub tokens: usize,
-    /// Tokens of a prompt for which all is compiled before the weights are there, because compilers
-    /// take memory; none where the model generates nothing.
+    /// Prompt length for which kernels are compiled before the weights are loaded, because
+    /// compilers take memory; `None` if the model does not generate text.
     pub prompt: Option<usize>,
     /// Bytes on the device in addition to weights, cache and activations.
     pub extra_bytes: u64,
 }
 
 impl Needs {
-    /// Answers to prompts of `prompt` tokens, with `tokens` of prompt and answer together.
+    /// Needs of answers to prompts of `prompt` tokens, with `tokens` tokens of prompt and answer
+    /// together.
     pub fn generation(prompt: usize, tokens: usize) -> Self {
         Self { tokens, prompt: Some(prompt), extra_bytes: 0 }
     }
 
-    /// Vectors of texts of up to `tokens` tokens.
+    /// Needs of embedding texts of up to `tokens` tokens.
     pub fn embedding(config: &Config, tokens: usize) -> Self {
         Self { tokens, prompt: None, extra_bytes: Embedder::bytes_for(config) }
     }
 
-    /// Likelihoods of texts in windows of `tokens` tokens.
+    /// Needs of scoring texts in windows of `tokens` tokens.
     pub fn scoring(config: &Config, tokens: usize) -> Self {
         Self { tokens, prompt: None, extra_bytes: Scorer::bytes_for(config) }
     }
 }
 
-/// A model's file or folder, opened but not loaded: what is wrong with it, or with the options,
-/// shows now.
+/// A model's file or folder, opened but not loaded. Problems with the files or with the options are
+/// reported by opening it.
 ///
 /// ```
 /// let file = kaiwu::Model::options().open("tests/data/tiny/llama-f32")?;
@@ -61,7 +62,7 @@ impl Needs {
 pub struct ModelFile {
     source: Source,
     config: Config,
-    /// Read at its first use: what is given as ids needs none.
+    /// Created at its first use, because prompts given as ids need none.
     tokenizer: OnceLock<Arc<Tokenizer>>,
     /// Most tokens of a conversation.
     context: usize,
@@ -98,22 +99,23 @@ impl ModelFile {
         self.source.path()
     }
 
-    /// Tensors and metadata.
+    /// Tensors and metadata of the files.
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// The model's shape.
+    /// The shape of the model.
     pub fn config(&self) -> &Config {
         &self.config
     }
 
-    /// Most tokens of a conversation.
+    /// Most tokens of a conversation, counting prompt and answers.
     pub fn context(&self) -> usize {
         self.context
     }
 
-    /// What a person should know of the files before trusting the answers, a sentence each.
+    /// Warnings about the files that a user should read before trusting the answers, a sentence
+    /// each.
     pub fn notices(&self) -> Vec<String> {
         notices(&self.source)
     }
@@ -126,7 +128,7 @@ impl ModelFile {
         read_tokenizer(&self.tokenizer, &self.source)
     }
 
-    /// The chat template.
+    /// The chat template of the model.
     ///
     /// # Errors
     /// When the files have none, or it is damaged.
@@ -142,8 +144,8 @@ impl ModelFile {
         read_pooling(&self.source)
     }
 
-    /// What the model takes on a device: with the context that was asked for, or else with that of
-    /// a short conversation, from which it grows.
+    /// The memory that the model takes on a device: with the context that was asked for, or else
+    /// with the initial context of a conversation that grows.
     ///
     /// # Errors
     /// When the model is not supported or damaged, or an adapter is for another one.
@@ -151,7 +153,7 @@ impl ModelFile {
         self.footprint_for(self.usual())
     }
 
-    /// What the model takes on a device where it is loaded for `needs`.
+    /// The memory that the model takes on a device if it is loaded for `needs`.
     ///
     /// # Errors
     /// When the model is not supported or damaged, or an adapter is for another one.
@@ -165,7 +167,7 @@ impl ModelFile {
         Ok(found.with_beside(needs.extra_bytes))
     }
 
-    /// What is needed where nothing is said.
+    /// The needs if the caller states none.
     fn usual(&self) -> Needs {
         match self.options.extent {
             Extent::Whole => Needs::generation(PROMPT.min(self.context), EXPECTED),
@@ -173,7 +175,8 @@ impl ModelFile {
         }
     }
 
-    /// Room for the context, and for `expected` tokens to begin with.
+    /// Options of a conversation with the file's context, whose cache initially has room for
+    /// `expected` tokens.
     fn room(&self, expected: usize) -> SessionOptions {
         let usual = SessionOptions::default();
         SessionOptions {
@@ -184,9 +187,8 @@ impl ModelFile {
         }
     }
 
-    /// Some models turn with other frequencies in contexts beyond the one that they were first made
-    /// for. Where neither the options nor `tokens` ask for more, that one is kept to, and its
-    /// frequencies.
+    /// Some models use other rotary frequencies in contexts beyond their original one. Unless the
+    /// options or `tokens` ask for more, this keeps to the original context and its frequencies.
     #[doc(hidden)]
     pub fn expect(&mut self, tokens: usize) {
         for rope in &self.config.ropes {
@@ -209,9 +211,9 @@ impl ModelFile {
         self.load_for(needs)
     }
 
-    /// Loads the model for what it is needed for, in the order that takes the least memory: it is
-    /// refused where it cannot fit, then makes room, compiles, has compilers give their memory
-    /// back, and brings the weights to the device.
+    /// Loads the model for `needs`, in the order that takes the least memory: it checks that the
+    /// model fits, allocates its memory, compiles kernels, lets compilers release their memory, and
+    /// uploads the weights.
     ///
     /// # Errors
     /// When no device can be opened, the model does not fit its memory, or a kernel does not
@@ -225,8 +227,8 @@ impl ModelFile {
         let mut grows = true;
         if let Device::Gpu(gpu) = &device {
             let footprint = self.footprint_for(needs)?;
-            // A cache that grows is there twice for a moment; where that is too much, it does not
-            // grow.
+            // A growing cache briefly exists twice. If that does not fit in memory, the cache has
+            // its full size from the beginning.
             grows = footprint.check(gpu).is_ok();
             if !grows {
                 footprint.at_once().check(gpu)?;
@@ -235,7 +237,7 @@ impl ModelFile {
         self.load_at(device, needs, grows)
     }
 
-    /// Loads the model onto `device`, without a look at whether it fits.
+    /// Loads the model onto `device`, without checking whether it fits.
     ///
     /// # Errors
     /// When the device fails.

@@ -1,4 +1,4 @@
-//! How a model is loaded.
+//! Options for loading a model.
 
 use super::loading::Loading;
 use super::model::Model;
@@ -10,16 +10,16 @@ use crate::kernels::CacheType;
 use crate::model::Extent;
 use std::path::{Path, PathBuf};
 
-/// Where a model is to compute.
+/// The device that a model is loaded onto.
 pub(super) enum Place {
-    /// On a device that is opened for it.
+    /// A device that is opened for the model.
     New(Box<GpuOptions>),
-    /// On this one.
+    /// A device that is already open.
     Given(Device),
 }
 
-/// How a model is loaded. Begin with [`Model::options`], say what differs from the default, and end
-/// with [`ModelOptions::load`], or with [`ModelOptions::open`] to look at the files first.
+/// Options for loading a model. Begin with [`Model::options`], set what differs from the default,
+/// and end with [`ModelOptions::load`], or with [`ModelOptions::open`] to look at the files first.
 ///
 /// ```
 /// use kaiwu::{CacheType, Model};
@@ -78,7 +78,8 @@ impl ModelOptions {
         self.open(model)?.load()
     }
 
-    /// Opens a model's files without loading it, to look at them or to learn what it would take.
+    /// Opens a model's files without loading it, to inspect them or to find out how much memory it
+    /// takes.
     ///
     /// # Errors
     /// When there is no such model, it is damaged or not supported, or an option does not suit it.
@@ -86,89 +87,90 @@ impl ModelOptions {
         ModelFile::open(model.as_ref(), self)
     }
 
-    /// Most tokens of a conversation, prompt and answer together; the model's own context where it
-    /// is not given.
+    /// Limits the tokens of a conversation, counting prompt and answers. The default is the model's
+    /// own context.
     pub fn context(mut self, tokens: usize) -> Self {
         self.context = Some(tokens);
         self
     }
 
-    /// How keys and values are stored: f16 unless given.
+    /// Sets the type in which keys and values are stored; the default is f16.
     pub fn cache(mut self, cache: CacheType) -> Self {
         self.cache = cache;
         self
     }
 
-    /// Most tokens of a prompt computed at once, 256 unless given: fewer take less memory and more
-    /// time.
+    /// Limits how many tokens of a prompt are computed in one step; the default is 256. Fewer take
+    /// less memory and more time.
     pub fn chunk(mut self, tokens: usize) -> Self {
         self.chunk = Some(tokens);
         self
     }
 
-    /// Turns the matrices into this type while loading.
+    /// Converts the matrices to this type while loading.
     pub fn quantize(mut self, quantization: Quantization) -> Self {
         self.quantization = Some(quantization);
         self
     }
 
-    /// Adds a LoRA adapter times `scale`: a folder of PEFT's or mlx-lm's, its safetensors file, or
-    /// a GGUF file. May be given several times.
+    /// Adds a LoRA adapter times `scale`: a folder of PEFT or mlx-lm, its safetensors file, or a
+    /// GGUF file. Can be called several times.
     pub fn lora(mut self, adapter: impl Into<PathBuf>, scale: f32) -> Self {
         self.lora.push((adapter.into(), scale));
         self
     }
 
-    /// Loads no output matrix: the model then embeds texts, and generates and scores none.
+    /// Loads no output matrix: the model can then embed texts, but not generate or score them.
     pub fn embeddings_only(mut self) -> Self {
         self.extent = Extent::WithoutOutput;
         self
     }
 
-    /// Lets fields and tensors pass that are refused otherwise; answers may be wrong then.
+    /// Ignores unknown fields and tensors that would otherwise be refused; answers may then be
+    /// wrong.
     pub fn ignoring(mut self, ignored: Ignored) -> Self {
         self.ignored = ignored;
         self
     }
 
-    /// Hears how far loading is.
+    /// Calls `progress` repeatedly while the model is loaded.
     pub fn on_progress(mut self, progress: impl FnMut(Loading) + Send + 'static) -> Self {
         self.progress = Some(Box::new(progress));
         self
     }
 
-    /// Takes the graphics adapter of this number or backend, or the first whose name, driver or PCI
-    /// address contains this.
+    /// Selects the adapter with this number or backend, or the first whose name, driver or PCI
+    /// address contains this text.
     pub fn adapter(self, wanted: impl Into<String>) -> Self {
         let wanted = wanted.into();
         self.with_gpu(|gpu| gpu.adapter = Some(wanted))
     }
 
-    /// Takes at most so many bytes of the device's memory; what needs more is refused.
+    /// Limits the device memory to this many bytes; a model that needs more is refused.
     pub fn memory(self, bytes: u64) -> Self {
         self.with_gpu(|gpu| gpu.memory_bytes = Some(bytes))
     }
 
-    /// Gives each token the same bits, however a prompt is cut into chunks and whatever the cache
-    /// holds already; slower.
+    /// Makes each token's bits independent of how the prompt is divided into chunks and of what the
+    /// cache already holds; slower.
     pub fn deterministic(self, deterministic: bool) -> Self {
         self.with_gpu(|gpu| gpu.deterministic = deterministic)
     }
 
-    /// Opens the device exactly so, instead of with the options above.
+    /// Opens the device exactly with these options, instead of those of the other methods.
     pub fn gpu(mut self, options: GpuOptions) -> Self {
         self.place = Place::New(Box::new(options));
         self
     }
 
-    /// Computes on a device that is open already, such as another model's
-    /// ([`Model::device`]). The options of the device itself then have no effect.
+    /// Uses a device that is already open, such as another model's ([`Model::device`]). Options
+    /// about opening a device then have no effect.
     pub fn device(mut self, device: Device) -> Self {
         self.place = Place::Given(device);
         self
     }
 
-    /// Computes with the plain loops that kernels are checked against, on the CPU and slowly.
+    /// Computes on the CPU with the reference implementations of the kernels, which is slow.
     pub fn reference(self) -> Self {
         self.device(Device::Reference)
     }

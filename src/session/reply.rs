@@ -1,4 +1,4 @@
-//! An answer of a conversation, as it comes.
+//! An answer in a conversation, piece by piece.
 
 use super::chat::{Chat, State, joined};
 use crate::Result;
@@ -7,11 +7,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// The most tokens at an answer's end that may hold a part of a character.
+/// Largest number of tokens at the end of an answer that may hold an incomplete character.
 const CUT: usize = 4;
 
-/// The answer to a question: an iterator over its pieces of text, each of whole characters. Dropped
-/// before its end, the answer stays in the conversation as far as it goes.
+/// The answer to a question: an iterator over its pieces of text, each made of whole characters. If
+/// it is dropped before its end, the answer stays in the conversation as far as it was generated.
 ///
 /// ```
 /// let model = kaiwu::Model::load("tests/data/tiny/llama-f32")?;
@@ -25,14 +25,14 @@ const CUT: usize = 4;
 /// ```
 pub struct Reply<'c> {
     chat: &'c mut Chat,
-    /// The conversation before the question.
+    /// The conversation before the question, to restore it after an error.
     earlier: Snapshot,
     room: PromptRoom,
     prompt_tokens: usize,
-    /// Turns that left the context for this answer.
+    /// Number of turns that left the context to make room for this answer.
     left: usize,
     decoding: Option<Decoding>,
-    /// What there is of the answer, all of it at the end.
+    /// The answer as far as it was generated; it is complete at the end.
     answer: Option<Answer>,
     pending: VecDeque<String>,
 }
@@ -69,7 +69,7 @@ impl<'c> Reply<'c> {
         Ok(reply)
     }
 
-    /// Begins to make at most so many tokens after `prompt`.
+    /// Begins to generate at most `most` tokens after `prompt`.
     fn decode(&mut self, prompt: &[u32], most: Option<usize>) -> Result<()> {
         let sampling = self.chat.options.sampling.for_answer(self.chat.answers);
         let options = Options { sampling, max_tokens: most, ..self.chat.options.clone() };
@@ -78,7 +78,7 @@ impl<'c> Reply<'c> {
         Ok(())
     }
 
-    /// Takes the question back where something went wrong.
+    /// Removes the question from the conversation if `found` is an error.
     fn or_back<T>(&mut self, found: Result<T>) -> Result<T> {
         if found.is_err() {
             self.decoding = None;
@@ -93,40 +93,42 @@ impl<'c> Reply<'c> {
         }
     }
 
-    /// Tokens of the prompt: the conversation so far and the question, as the template puts them.
+    /// Number of tokens in the prompt: the conversation and the question, as the template renders
+    /// them.
     pub fn prompt_tokens(&self) -> usize {
         self.prompt_tokens
     }
 
-    /// Turns that left the context for this answer: the oldest ones.
+    /// Number of turns, the oldest ones, that left the context to make room for this answer.
     pub fn turns_left(&self) -> usize {
         self.left
     }
 
-    /// The whole answer with its figures, once it has ended.
+    /// The complete answer with its statistics, once it has ended.
     pub fn answer(&self) -> Option<&Answer> {
         self.answer.as_ref().filter(|_| self.decoding.is_none())
     }
 
-    /// Makes what is left, and gives the whole answer with its figures.
+    /// Generates the rest, and returns the complete answer with its statistics.
     ///
     /// # Errors
-    /// When the device or its memory fails; the question is then taken back.
+    /// When the device or its memory fails; the question is then removed from the conversation.
     pub fn finish(mut self) -> Result<Answer> {
         self.run(|_| Ok(()))
     }
 
-    /// Makes what is left while `on_event` hears of the prompt's progress, of text, and of ids; an
-    /// error of it ends the answer and is returned.
+    /// Generates the rest. `on_event` is told of the prompt's progress, of text, and of ids; an
+    /// error that it returns ends the answer and is returned.
     ///
     /// # Errors
-    /// When the device or its memory fails, or `on_event`; the question is then taken back.
+    /// When the device or its memory fails, or `on_event` returns an error; the question is then
+    /// removed from the conversation.
     pub fn run(&mut self, mut on_event: impl FnMut(Event<'_>) -> Result<()>) -> Result<Answer> {
         while self.advance(&mut on_event)? {}
         self.answer.clone().ok_or_else(super::ended_before)
     }
 
-    /// Computes the next step. False once the answer has ended.
+    /// Computes the next step, and returns false once the answer has ended.
     fn advance(&mut self, mut on_event: impl FnMut(Event<'_>) -> Result<()>) -> Result<bool> {
         let Some(mut decoding) = self.decoding.take() else { return Ok(false) };
         let stepped = decoding.advance(&mut self.chat.state()?.generator, &mut on_event);
@@ -143,7 +145,7 @@ impl<'c> Reply<'c> {
         Ok(false)
     }
 
-    /// Adds what was decoded to the answer.
+    /// Appends the decoded text to the answer.
     fn end(
         &mut self,
         decoding: Decoding,
@@ -159,7 +161,7 @@ impl<'c> Reply<'c> {
         Ok(())
     }
 
-    /// Goes on with an answer that has filled the context, while there are older turns to leave.
+    /// Continues an answer that has filled the context, if there are older turns that can leave it.
     fn go_on(&mut self) -> Result<bool> {
         let most = self.chat.options.max_tokens;
         let Some(answer) = &mut self.answer else { return Ok(false) };
@@ -170,7 +172,7 @@ impl<'c> Reply<'c> {
         }
         let State { generator, conversation } = self.chat.state()?;
         let tokenizer = Arc::clone(generator.tokenizer());
-        // A character cut short has to be written again.
+        // An incomplete character has to be generated again.
         let is_whole =
             |ids: &[u32]| tokenizer.decode(ids, true).trim_start() == answer.text.trim_start();
         let cut = (0..answer.ids.len().min(CUT))
@@ -187,7 +189,7 @@ impl<'c> Reply<'c> {
         Ok(true)
     }
 
-    /// Adds the answer to the conversation, or takes the question back where there is none.
+    /// Adds the answer to the conversation, or removes the question if there is no answer.
     fn settle(&mut self) {
         self.chat.cancel.flag().store(false, Ordering::Relaxed);
         match &self.answer {

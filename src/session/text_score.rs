@@ -1,20 +1,20 @@
-//! How well a model expects a text.
+//! Scores of a text's tokens.
 
 use crate::Result;
 use crate::generate::Windows;
 use crate::model::Scorer;
 
-/// How likely a model held a token to be.
+/// The likelihood of one token according to a model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TokenScore {
     /// The token.
     pub id: u32,
-    /// ln of its probability given the tokens before it; none of a window's first token, where
-    /// nothing was before it.
+    /// Natural logarithm of its probability given the tokens before it; `None` for the first token
+    /// of a window, which has no context.
     pub log_prob: Option<f64>,
 }
 
-/// How likely a model held the tokens of a text to be.
+/// The likelihoods of a text's tokens according to a model.
 ///
 /// ```
 /// let model = kaiwu::Model::load("tests/data/tiny/llama-f32")?;
@@ -36,7 +36,7 @@ impl TextScore {
         let mut tokens = vec![];
         for window in windows.iter() {
             let scores = scorer.score(window, |_| ())?;
-            // Where each window begins with a token that is not the text's, all others have scores.
+            // If each window begins with an added token, all tokens of the text have scores.
             tokens.extend((!begins).then(|| TokenScore { id: window[0], log_prob: None }));
             let scored = window[1..].iter().zip(&scores);
             tokens
@@ -45,7 +45,7 @@ impl TextScore {
         Ok(Self { tokens })
     }
 
-    /// Mean negative log likelihood of the tokens that have a score, nats.
+    /// Mean negative log likelihood of the tokens that have a score, in nats.
     pub fn mean_nll(&self) -> f64 {
         let scores: Vec<f64> = self.tokens.iter().filter_map(|token| token.log_prob).collect();
         -scores.iter().sum::<f64>() / scores.len() as f64

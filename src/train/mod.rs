@@ -18,7 +18,8 @@
 //! assert_eq!(epoch, [0, 1, 2, 3, 4, 5, 6, 7]);
 //! ```
 //!
-//! [`TextRun`] trains on texts and [`Trainer`] on rows of ids; `examples/grok_tiny.rs` is a whole run.
+//! [`TextRun`] trains on texts, and [`Trainer`] on rows of ids; `examples/grok_tiny.rs` is a
+//! complete run.
 
 mod data;
 mod model;

@@ -1,4 +1,4 @@
-//! How a network is trained.
+//! The settings of training.
 
 use crate::train::model::config::Shape;
 use crate::train::optimisation::optimiser::OptimizerKind;
@@ -6,36 +6,36 @@ use crate::train::optimisation::schedule::Schedule;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// How to train.
+/// Batch size, optimiser and learning rate of a training.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Sequences of a forward pass.
+    /// Number of sequences in a forward pass.
     pub batch: usize,
-    /// Forward passes whose gradients are added for a step.
+    /// Number of forward passes whose gradients are added up for a step.
     pub accumulate: usize,
-    /// How many of a sequence's places, the last ones, have targets.
+    /// Number of positions at the end of a sequence that have targets.
     #[serde(alias = "kept")]
     pub loss_positions: usize,
-    /// Learning rate.
+    /// The learning rate of each step.
     pub schedule: Schedule,
-    /// Optimizer.
+    /// The optimiser.
     #[serde(alias = "method")]
     pub optimizer: OptimizerKind,
-    /// Decay of the parameters.
+    /// Weight decay.
     #[serde(alias = "decay")]
     pub weight_decay: f32,
-    /// Largest norm of all gradients together.
+    /// Largest norm of all gradients together; larger ones are scaled down.
     #[serde(alias = "clip")]
     pub max_grad_norm: Option<f32>,
-    /// Fixes start and order.
+    /// Determines the initial values and the order of sequences.
     pub seed: u64,
 }
 
 impl Settings {
-    /// Refuses what cannot be.
+    /// Refuses settings that are impossible.
     ///
     /// # Errors
-    /// Which number is wrong, and what it must be.
+    /// The message names the number that is wrong, and says what it must be.
     pub fn check(&self, shape: &Shape) -> Result<()> {
         let wrong = |name: &str, why: String| Err(Error::setting(name, why));
         if self.batch == 0
@@ -50,7 +50,7 @@ impl Settings {
             );
             return wrong("batch", why);
         }
-        // Ids are read as a uniform, 64 KiB on every adapter.
+        // Token ids are read from a uniform buffer, which holds 64 KiB on every adapter.
         if self.batch.saturating_mul(shape.context) > 16384 {
             let why = format!(
                 "{} of {} places is more than 16384 tokens; accumulate gradients over smaller \
@@ -63,7 +63,7 @@ impl Settings {
             let why = format!("of {} sequences a step is too large", self.batch * self.accumulate);
             return wrong("a batch", why);
         }
-        // The device computes in f32.
+        // The device computes in f32, where a small rate may become zero.
         let rate = self.schedule.learning_rate as f32;
         if !(rate > 0.0 && rate.is_finite()) {
             let rate = self.schedule.learning_rate;

@@ -1,4 +1,4 @@
-//! A language model learns a text: a small one from scratch, or one that is there already.
+//! Trains a language model on texts: a small one from scratch, or an existing one.
 
 use crate::gpu::Gpu;
 use crate::text::TrainedBpe;
@@ -25,19 +25,19 @@ use std::time::Instant;
 /// A row of `metrics.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TextRow {
-    /// Steps done.
+    /// Number of steps done.
     pub step: u64,
-    /// Mean loss of the steps since the last row, nats a token.
+    /// Mean loss of the steps since the previous row, in nats per token.
     pub train_loss: f64,
-    /// Mean loss over the end of the data, which is not learned from, if some is kept for that.
+    /// Mean loss over the evaluation data, if there is any.
     pub validation_loss: Option<f64>,
-    /// Share of its tokens that were the likeliest.
+    /// Fraction of the evaluation tokens that were predicted as the likeliest.
     pub validation_accuracy: Option<f64>,
-    /// Seconds of training so far, evaluations included.
+    /// Seconds of training so far, including evaluations.
     pub seconds: f64,
 }
 
-/// What a checkpoint remembers beside tensors.
+/// The state of a run that a checkpoint stores in addition to tensors.
 #[derive(Serialize, Deserialize)]
 struct State {
     settings: TextSettings,
@@ -45,43 +45,43 @@ struct State {
     tuning: Option<Tuning>,
     text: u64,
     seconds: f64,
-    /// Scores since the last row, of which f32 go through JSON unchanged.
+    /// Scores since the previous row. They are f32, so JSON stores them exactly.
     pending: Vec<[f32; 3]>,
 }
 
-/// Seconds of steps that go to the device at once, so that progress and the interrupt are seen to
-/// in between.
+/// Seconds of steps in one submission: progress is shown and interrupts are noticed between
+/// submissions.
 const TOGETHER: f64 = 0.5;
 
-/// What learns.
+/// The model that is trained.
 pub enum TrainedModel {
-    /// A model from scratch, with a tokenizer learned from the same text.
+    /// A model from scratch, with a tokenizer trained on the same text.
     New(Box<TrainedBpe>),
-    /// One that is there.
+    /// An existing model.
     Tuned(Tuning),
 }
 
-/// A run.
+/// A training run on texts.
 pub struct TextRun {
-    /// What it does.
+    /// Settings of the run.
     pub settings: TextSettings,
-    /// What learns.
+    /// The model that is trained, and its tokenizer.
     pub pupil: TrainedModel,
-    /// The model.
+    /// The trainer, which holds the network and the optimiser.
     pub trainer: Trainer,
-    /// Rows so far.
+    /// The metrics so far.
     pub rows: Vec<TextRow>,
-    /// Tokens, and sequences of them.
+    /// Token ids, and the sequences into which they are divided.
     pub dataset: Dataset,
     order: Shuffle,
     pending: Vec<Score>,
     seconds: f64,
-    /// Steps that take about [`TOGETHER`].
+    /// Number of steps that take about [`TOGETHER`] seconds.
     together: u64,
     text: u64,
 }
 
-/// To a billionth: as few digits as JSON readers agree on to the last bit.
+/// Rounds to nine decimals, which all JSON readers reproduce exactly.
 fn rounded(value: f64) -> f64 {
     (value * 1e9).round() / 1e9
 }
@@ -91,7 +91,7 @@ fn checkpoint(folder: &Path) -> PathBuf {
 }
 
 impl TextRun {
-    /// A run at step 0 of a model from scratch.
+    /// Begins a run that trains a model from scratch.
     ///
     /// # Errors
     /// When the settings are impossible, the text is too short, or the device cannot hold it.
@@ -117,8 +117,8 @@ impl TextRun {
         Self::begin(gpu, TrainedModel::New(Box::new(tokenizer)), tuned, data)
     }
 
-    /// A run at step 0 of a model that is there. Its settings are chosen for the data where nobody
-    /// overrides otherwise.
+    /// Begins a run that trains an existing model. Settings that are not overridden are chosen for
+    /// the data.
     ///
     /// # Errors
     /// When the model cannot be read or trained, the settings are impossible, or the device cannot
@@ -154,25 +154,26 @@ impl TextRun {
         })
     }
 
-    /// Whether a folder holds a run that can be resumed.
+    /// Whether a folder holds a checkpoint of a run.
     pub fn is_in(folder: &Path) -> bool {
         checkpoint(folder).exists()
     }
 
-    /// Steps done, settings, and the model that the run in a folder goes on with, if it does.
+    /// The steps done, the settings, and the model that was fine-tuned (if any) of the run in a
+    /// folder.
     ///
     /// # Errors
-    /// When there is none, or it is damaged.
+    /// When the folder has no checkpoint, or it is damaged.
     pub fn settings_in(folder: &Path) -> Result<(u64, TextSettings, Option<Tuning>)> {
         let Checkpoint { step, state } = Checkpoint::<State>::peek(&checkpoint(folder))?;
         Ok((step, state.settings, state.tuning))
     }
 
-    /// The run of a folder, where its checkpoint left it, on the text that it began with. With
-    /// other `steps`, the rate follows the cosine over all of these from there on.
+    /// Resumes the run in a folder from its checkpoint, with the same text. With other `steps`, the
+    /// learning rate follows the cosine over the new total from there on.
     ///
     /// # Errors
-    /// When there is none, it is damaged, or the text is another.
+    /// When the folder has no checkpoint, it is damaged, or the text differs.
     pub fn resume(gpu: &Arc<Gpu>, folder: &Path, data: &Data, steps: Option<u64>) -> Result<Self> {
         let path = checkpoint(folder);
         let mut state = Checkpoint::<State>::peek(&path)?.state;
@@ -200,7 +201,7 @@ impl TextRun {
         Ok(run)
     }
 
-    /// Writes checkpoint and rows.
+    /// Writes the checkpoint and the metrics.
     ///
     /// # Errors
     /// When the files cannot be written.
@@ -224,8 +225,8 @@ impl TextRun {
         Checkpoint::write(&checkpoint(folder), &self.trainer, state)
     }
 
-    /// Writes what other commands take: a model's folder, its adapter, or its file, and gives the
-    /// path.
+    /// Writes the trained model in a form that other commands read: a folder, an adapter or a GGUF
+    /// file. Returns its path.
     ///
     /// # Errors
     /// When the device or a file fails.
@@ -251,8 +252,8 @@ impl TextRun {
         write_metrics(folder, &self.rows)
     }
 
-    /// Refuses to go on with a model that finds all tokens equally likely, to the last digit:
-    /// numbers in it are no numbers any more, and there is no way back.
+    /// Refuses to continue with a model that finds all tokens exactly equally likely: its
+    /// parameters contain NaN or infinities and cannot recover.
     fn refuse_lost(&self, scores: &[Score]) -> Result<()> {
         let vocabulary = self.trainer.shape.vocab_size;
         let equal = (vocabulary as f64).ln();
@@ -273,8 +274,8 @@ impl TextRun {
         self.trainer.done() >= self.settings.steps
     }
 
-    /// Trains up to the next row and gives it, or up to `interrupt` and gives nothing. `tell` hears
-    /// of the steps done.
+    /// Trains up to the next row and returns it, or returns `None` when `interrupt` is set. `tell`
+    /// is told the number of steps done.
     ///
     /// # Errors
     /// When the device fails.

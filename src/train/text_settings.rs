@@ -1,4 +1,4 @@
-//! What `kaiwu train` is told: the shape of a small language model, and how it learns.
+//! The settings of `kaiwu train`: the shape of a small language model, and how it is trained.
 
 use crate::model::unsupported_heads;
 use crate::train::model::config::Shape;
@@ -8,55 +8,55 @@ use crate::train::settings::Settings;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// The configuration file: JSON, in which what is left out has its default. `examples/train.json`
-/// is one.
+/// The configuration file, in JSON; missing fields have their defaults. `examples/train.json` is an
+/// example.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TextSettings {
-    /// Most tokens of the tokenizer; 256 gives a model of bytes, that is of characters in English.
+    /// Largest size of the tokenizer's vocabulary; with 256 each byte is a token.
     #[serde(alias = "vocabulary")]
     pub vocab_size: usize,
-    /// Tokens of a sequence.
+    /// Number of tokens in a sequence.
     pub context: usize,
-    /// Layers.
+    /// Number of layers.
     #[serde(alias = "layers")]
     pub n_layers: usize,
-    /// Width.
+    /// Width of the residual stream.
     #[serde(alias = "width")]
     pub hidden_size: usize,
-    /// Query heads.
+    /// Number of query heads.
     #[serde(alias = "heads")]
     pub n_heads: usize,
-    /// Key heads, a divisor of the former.
+    /// Number of key and value heads; it divides the number of query heads.
     #[serde(alias = "key_heads")]
     pub n_kv_heads: usize,
     /// Width of the feed-forward blocks.
     #[serde(alias = "hidden")]
     pub intermediate_size: usize,
-    /// Sequences of a forward pass.
+    /// Number of sequences in a forward pass.
     pub batch: usize,
-    /// Forward passes of a step.
+    /// Number of forward passes in a step.
     pub accumulate: usize,
-    /// Optimizer steps.
+    /// Number of optimiser steps.
     pub steps: u64,
-    /// Highest learning rate; a cosine takes it to a tenth at the last step.
+    /// Highest learning rate; a cosine reduces it to a tenth at the last step.
     #[serde(alias = "rate")]
     pub learning_rate: f64,
-    /// Steps of warm-up.
+    /// Number of warm-up steps.
     pub warmup: u64,
-    /// Decay of AdamW.
+    /// Weight decay of AdamW.
     pub weight_decay: f32,
-    /// Largest norm of the gradient; 0 lets it be.
+    /// Largest norm of the gradient; 0 does not limit it.
     #[serde(alias = "clip")]
     pub max_grad_norm: f32,
-    /// Share of the text, its end, that is kept for evaluation; 0 for none.
+    /// Fraction of the text, at its end, that is used for evaluation; 0 for none.
     pub validation: f64,
-    /// Steps between two evaluations.
+    /// Number of steps between two evaluations.
     #[serde(alias = "every")]
     pub eval_interval: u64,
-    /// Fixes start and order.
+    /// Determines the initial values and the order of sequences.
     pub seed: u64,
-    /// Examples that are longer than the context are left out.
+    /// Whether examples that are longer than the context are left out.
     pub skip_long: bool,
 }
 
@@ -86,13 +86,13 @@ impl Default for TextSettings {
 }
 
 impl TextSettings {
-    /// A model of Llama's kind over so many tokens: RMSNorm, rotary positions, SwiGLU, one matrix
-    /// for both ends.
+    /// A Llama with a vocabulary of this size: RMSNorm, rotary positions, SwiGLU, and one matrix
+    /// for embedding and output.
     pub fn shape(&self, vocabulary: usize) -> Shape {
         Shape::llama(self, vocabulary)
     }
 
-    /// How it learns, where the last `kept` places of a sequence have targets.
+    /// Settings of the trainer, where the last `kept` positions of a sequence have targets.
     pub fn training(&self, kept: usize) -> Settings {
         let Self { batch, accumulate, learning_rate, warmup, seed, .. } = *self;
         let schedule =
@@ -112,10 +112,10 @@ impl TextSettings {
         }
     }
 
-    /// Refuses what cannot be; shape and training are checked where they are used.
+    /// Refuses impossible settings. [`Shape::check`] and [`Settings::check`] check the rest.
     ///
     /// # Errors
-    /// Which number is wrong, and what it must be.
+    /// The message names the number that is wrong, and says what it must be.
     pub fn check(&self) -> Result<()> {
         let wrong = |name: &str, why: String| Err(Error::setting(name, why));
         if self.steps == 0 || self.eval_interval == 0 {

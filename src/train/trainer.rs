@@ -1,4 +1,4 @@
-//! The trainer: compiled steps, and many of them in a submission.
+//! The trainer: compiled steps, several of which are submitted together.
 
 use crate::error::Remedy;
 use crate::gpu::{Device, Gpu, Program, Readback, Recording, Submission, Tensor};
@@ -17,26 +17,26 @@ use crate::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Most steps, or batches of an evaluation, that are waited for once.
+/// Most steps, or batches of an evaluation, in one submission.
 pub(super) const AT_ONCE: usize = 32;
 
 /// A model in training on a device.
 pub struct Trainer {
     gpu: Arc<Gpu>,
-    /// Its shape.
+    /// Shape of the network.
     pub shape: Shape,
-    /// All of it.
+    /// Weights of the network, and its adapter if there is one.
     pub network: Network,
-    /// How it is trained.
+    /// Batch size, optimiser and learning rate.
     pub settings: Settings,
-    /// What of it is trained.
+    /// The parameters that are trained: the adapter's, or else all weights.
     pub parameters: Parameters,
-    /// Moments.
+    /// The optimiser and its moments.
     pub optimiser: Optimizer,
     step: Program,
     recording: Recording,
     evaluation: Program,
-    /// Totals of each forward pass of a step.
+    /// Loss, accuracy and count of each forward pass of a step.
     totals: Vec<Tensor>,
     readback: Readback,
     clock: Tensor,
@@ -44,24 +44,24 @@ pub struct Trainer {
     schedule: Tensor,
     starts: Tensor,
     shares: Tensor,
-    /// How many of the words before each, and of all, are targets.
+    /// Prefix sums: the number of targets before each token of the data, and in all of it.
     learned: Vec<u32>,
     bytes: u64,
     done: u64,
 }
 
 impl Trainer {
-    /// A trainer at step 0 of a network drawn from the seed.
+    /// Creates a trainer at step 0 for a network whose weights are drawn from the settings' seed.
     ///
     /// # Errors
-    /// As [`Trainer::of`].
+    /// When settings are impossible, or the device cannot hold everything.
     pub fn new(gpu: &Arc<Gpu>, shape: &Shape, settings: &Settings, data: &[u32]) -> Result<Self> {
         Self::refuse_beyond(gpu, shape, None, settings, data.len())?;
         Self::of(gpu, Network::random(gpu, shape, settings.seed)?, settings, data)
     }
 
-    /// Bytes that a network of `shape`, with `lora` where there is one, and its training over
-    /// `words` words of data take on `gpu`. Nothing is allocated.
+    /// Bytes on `gpu` of a network of `shape`, of its adapter if `lora` is given, and of its
+    /// training on data of `words` tokens. Nothing is allocated.
     ///
     /// # Errors
     /// When shape or settings are impossible.
@@ -77,10 +77,10 @@ impl Trainer {
         Ok(step.bytes(gpu, network.trained()))
     }
 
-    /// Refuses what cannot fit on `gpu`, before any of it is there.
+    /// Refuses a training that cannot fit on `gpu`, before any of it is allocated.
     ///
     /// # Errors
-    /// As [`Trainer::bytes_of`], and when it does not fit, with the figures.
+    /// When shape or settings are impossible, or when it does not fit, with the figures.
     pub fn refuse_beyond(
         gpu: &Gpu,
         shape: &Shape,
@@ -94,11 +94,11 @@ impl Trainer {
         gpu.refuse_more(0, Self::bytes_of(gpu, shape, lora, settings, words)?, &what, remedy)
     }
 
-    /// A trainer at step 0. `data` holds token ids, where a set top bit says that one is no target,
-    /// and [`SampleBatch::NONE`] where there is none.
+    /// Creates a trainer at step 0. `data` holds token ids; the top bit marks a token that is not a
+    /// target, and [`SampleBatch::NONE`] is padding.
     ///
     /// # Errors
-    /// When settings are impossible, or the device cannot hold it all.
+    /// When settings are impossible, or the device cannot hold everything.
     pub fn of(gpu: &Arc<Gpu>, network: Network, settings: &Settings, data: &[u32]) -> Result<Self> {
         let (shape, parameters) = (network.shape.clone(), network.trained().clone());
         let ids = data
@@ -137,33 +137,33 @@ impl Trainer {
         })
     }
 
-    /// Bytes of all tensors, those of the network too.
+    /// Bytes of all tensors, including the network.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Steps done.
+    /// Number of steps done.
     pub fn done(&self) -> u64 {
         self.done
     }
 
-    /// Sets the count of steps done, after parameters and moments were replaced.
+    /// Sets the number of steps done, after parameters and moments were replaced.
     pub fn set_done(&mut self, steps: u64) {
         self.done = steps;
     }
 
-    /// The device.
+    /// The device that the trainer runs on.
     pub fn gpu(&self) -> &Arc<Gpu> {
         &self.gpu
     }
 
-    /// The calls of a step.
+    /// The kernel calls of a step.
     pub fn recording(&self) -> &Recording {
         &self.recording
     }
 
-    /// The dispatches of `steps` steps, each timed alone. The parameters stay, for their
-    /// rate is 0; moments that are written in place do not.
+    /// Times each dispatch of `steps` steps separately. The learning rate is 0, so parameters keep
+    /// their values; moments that are updated in place do change.
     ///
     /// # Errors
     /// When the device fails.
@@ -186,7 +186,8 @@ impl Trainer {
         Ok(timings)
     }
 
-    /// Sets both clocks to 0 and hands over what the next steps draw, and how far they go.
+    /// Resets the step and pass counters, and uploads the sequence starts and learning rates of the
+    /// next steps.
     fn reset(&self, schedule: &[f32], starts: &[u32]) {
         for clock in [&self.clock, &self.draw_clock] {
             clock.write(&self.gpu, 0, &[0; 16]);
@@ -201,11 +202,11 @@ impl Trainer {
         }
     }
 
-    /// Takes `count` steps over sequences that begin at `places` of the data, in the order `order`
-    /// has for them, and gives the score of each.
+    /// Takes `count` steps over sequences that begin at `places` of the data, in the order of
+    /// `order`, and returns the score of each step.
     ///
     /// # Errors
-    /// When the device fails, or a loss is no number.
+    /// When the device fails, or a loss is not finite.
     #[track_caller]
     pub fn train(
         &mut self,
@@ -250,9 +251,9 @@ impl Trainer {
         Ok(scores)
     }
 
-    /// What each forward pass over sequences that begin at `starts` counts for in its step: its
-    /// part of the targets. The gradient is then that of the mean over all of them, however they
-    /// are parted. Padded to fours.
+    /// The weight of each forward pass over sequences that begin at `starts` within its step: its
+    /// fraction of the step's targets. The gradient is then that of the mean over all targets,
+    /// whatever the division into passes. Padded to a multiple of four.
     fn shares_of(&self, starts: &[u32]) -> Vec<f32> {
         let Settings { batch, accumulate, loss_positions, .. } = self.settings;
         let before = |word: usize| self.learned[word.min(self.learned.len() - 1)];
@@ -274,7 +275,7 @@ impl Trainer {
     /// The score over sequences that begin at `places`.
     ///
     /// # Errors
-    /// When the device fails, or the loss is no number.
+    /// When the device fails, or the loss is not finite.
     pub fn evaluate(&self, places: &[u32]) -> Result<Score> {
         let batch = self.settings.batch;
         let mut scores = vec![];
@@ -293,7 +294,7 @@ impl Trainer {
         self.finite(Score::mean(&scores))
     }
 
-    /// Refuses to go on from what is no number: all that follows would be none either.
+    /// Refuses a score that is not finite, because every later step would be as well.
     fn finite(&self, score: Score) -> Result<Score> {
         if score.loss.is_finite() {
             return Ok(score);
@@ -304,15 +305,16 @@ impl Trainer {
         })
     }
 
-    /// Starts of sequences that lie side by side in words `range` of the data, targets included.
+    /// Starts of consecutive sequences within the tokens `range` of the data, which include their
+    /// targets.
     pub fn windows(&self, range: Range<usize>) -> Vec<u32> {
         let end = range.end.min(self.learned.len() - 1).saturating_sub(self.shape.context);
         (range.start..end).step_by(self.shape.context).map(|start| start as u32).collect()
     }
 }
 
-/// How many of the words before each of `data`, and of all of them, are targets: those without a
-/// set top bit.
+/// The number of targets before each token of `data`, and in all of it. A token is a target if its
+/// top bit is not set.
 fn learned(data: &[u32]) -> Vec<u32> {
     let counts = data.iter().scan(0, |count, word| {
         *count += u32::from(word >> 31 == 0);

@@ -1,4 +1,4 @@
-//! Going on with a model that is there: which one, how, and what is chosen where nobody says.
+//! Fine-tuning of an existing model: which model, how, and the default settings.
 
 use crate::Result;
 use crate::format::{Ignored, Source};
@@ -16,44 +16,44 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Which model is trained on, and how.
+/// The model to fine-tune, and how.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tuning {
-    /// Its file or folder.
+    /// Path of its file or folder.
     pub model: PathBuf,
-    /// What it was called by who asked for it: adapters name their base so.
+    /// The name by which the user asked for the model; adapters store it as their base model.
     #[serde(default)]
     pub name: String,
-    /// What of its files is let pass.
+    /// Unknown fields and tensors of its files that are ignored.
     #[serde(default)]
     pub ignored: Ignored,
-    /// What is trained beside its weights; without, all of them are trained.
+    /// The LoRA adapter to train; `None` trains all weights.
     pub lora: Option<LoraSettings>,
 }
 
-/// Settings that somebody asked for.
+/// Settings that the user gave explicitly.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TrainingOverrides {
-    /// Optimizer steps.
+    /// Number of optimiser steps.
     pub steps: Option<u64>,
     /// Highest learning rate.
     pub learning_rate: Option<f64>,
-    /// Sequences of a step.
+    /// Number of sequences in a step.
     pub batch: Option<usize>,
-    /// Tokens of a sequence.
+    /// Number of tokens in a sequence.
     pub context: Option<usize>,
-    /// Share of the data that is kept for evaluation.
+    /// Fraction of the data that is used for evaluation.
     pub validation: Option<f64>,
-    /// Steps between two rows.
+    /// Number of steps between two rows of metrics.
     pub eval_interval: Option<u64>,
-    /// Fixes start and order.
+    /// Determines the initial values and the order of sequences.
     pub seed: Option<u64>,
-    /// Leave out examples that are longer than the context.
+    /// Whether examples that are longer than the context are left out.
     pub skip_long: bool,
 }
 
 impl TrainingOverrides {
-    /// The settings with what was asked for.
+    /// `settings`, replaced by those that the user gave.
     pub fn applied(&self, settings: &TextSettings) -> TextSettings {
         TextSettings {
             steps: self.steps.unwrap_or(settings.steps),
@@ -69,14 +69,16 @@ impl TrainingOverrides {
     }
 }
 
-/// Times that each example, or each part of a text, is seen.
+/// Default number of passes over examples.
 const EXAMPLE_PASSES: usize = 8;
+/// Default number of passes over plain text.
 const TEXT_PASSES: usize = 2;
 
-/// Bytes of logits that one forward pass may make: more sequences are taken one part after another.
+/// Largest size of one forward pass's logits in bytes; a step of more sequences is divided into
+/// several passes.
 const LOGITS: usize = 64 << 20;
 
-/// A model ready to be trained on.
+/// A model that is ready to be fine-tuned.
 pub(super) struct Tuned {
     pub settings: TextSettings,
     pub network: Network,
@@ -84,8 +86,8 @@ pub(super) struct Tuned {
 }
 
 impl Tuning {
-    /// Opens the model and chooses settings: a few passes over the data; no decay and nothing kept
-    /// for evaluation where examples are learned by heart.
+    /// Opens the model and chooses settings: a few passes over the data; examples are learned
+    /// without weight decay and without evaluation data.
     pub(super) fn begin(
         &self,
         gpu: &Arc<Gpu>,
@@ -94,7 +96,7 @@ impl Tuning {
     ) -> Result<Tuned> {
         let source = Source::open_ignoring(&self.model, &self.ignored)?;
         let config = Config::from_source(&source)?;
-        // What cannot be trained should show before its tokenizer is asked for.
+        // A model that cannot be trained is refused before its tokenizer is needed.
         Shape::of(&config, true, 1)?;
         let chosen = TextSettings {
             vocab_size: config.vocab_size,
@@ -123,7 +125,7 @@ impl Tuning {
         Ok(Tuned { settings, network, dataset })
     }
 
-    /// The same with settings from a checkpoint.
+    /// Opens the model of a resumed run, with the settings from its checkpoint.
     pub(super) fn again(
         &self,
         gpu: &Arc<Gpu>,
@@ -136,7 +138,7 @@ impl Tuning {
         Ok(Tuned { settings: settings.clone(), network, dataset })
     }
 
-    /// The network, if there is room for it and its training.
+    /// Loads the network, if there is memory for it and its training.
     fn load(
         &self,
         gpu: &Arc<Gpu>,
@@ -177,7 +179,7 @@ fn dataset_of(
     Dataset::examples(data, &tokenizer, template.as_ref(), lengths, settings.validation)
 }
 
-/// Parts the sequences of a step into forward passes whose logits the device can hold.
+/// Divides the sequences of a step into forward passes whose logits fit on the device.
 fn part(settings: &mut TextSettings, dataset: &Dataset) {
     let fits = |batch: usize| 4 * batch * dataset.kept * settings.vocab_size <= LOGITS;
     let all = settings.batch;

@@ -1,4 +1,4 @@
-//! Which adapters there are, what they can do, and which one is taken.
+//! Lists the adapters of the machine, reports what they can do, and chooses one.
 
 use crate::{Error, Result};
 use serde::Serialize;
@@ -6,7 +6,7 @@ use serde::Serialize;
 /// One adapter as `kaiwu devices` shows it.
 #[derive(Debug, Clone, Serialize)]
 pub struct AdapterReport {
-    /// Its number, for `--adapter`.
+    /// The adapter's number, for `--adapter`.
     pub index: usize,
     /// Marketing name, for instance "llvmpipe (LLVM 15.0.6, 256 bits)".
     pub name: String,
@@ -14,75 +14,76 @@ pub struct AdapterReport {
     pub backend: String,
     /// "discrete GPU", "integrated GPU", "virtual GPU", "software", "other".
     pub kind: &'static str,
-    /// Where it is on the PCI bus, "0000:01:00.0"; empty where the backend does not say.
+    /// Address on the PCI bus, such as "0000:01:00.0"; empty if the backend does not report it.
     pub pci: String,
-    /// Vendor and device as PCI numbers them, "10de:2684".
+    /// PCI vendor and device numbers, such as "10de:2684".
     pub id: String,
     /// Driver name.
     pub driver: String,
     /// Driver version as the driver words it.
     pub driver_info: String,
-    /// Half-precision arithmetic and storage in shaders.
+    /// Whether shaders may compute with and store half-precision numbers.
     pub f16: bool,
-    /// Smallest and largest subgroup, where subgroups can be used.
+    /// Smallest and largest subgroup size in lanes; `None` if shaders cannot use subgroups.
     pub subgroup_sizes: Option<[u32; 2]>,
-    /// Push constants.
+    /// Whether the adapter has immediates (push constants).
     pub immediates: bool,
-    /// Timestamp queries for profiles.
+    /// Whether profiles can use timestamp queries.
     pub timestamps: bool,
-    /// Compiled pipelines can be kept between runs.
+    /// Whether compiled pipelines can be kept between runs.
     pub pipeline_cache: bool,
-    /// Largest storage-buffer binding, bytes. Larger tensors are split by rows.
+    /// Largest storage-buffer binding in bytes. Larger tensors are split by rows.
     pub max_binding_bytes: u64,
-    /// Largest buffer, bytes.
+    /// Largest buffer in bytes.
     pub max_buffer_bytes: u64,
-    /// Largest side of a 2-D texture, texels of 16 bytes.
+    /// Largest side of a 2-D texture, in texels of 16 bytes.
     pub max_texture_side: u32,
-    /// Workgroup memory, bytes.
+    /// Workgroup memory in bytes.
     pub workgroup_memory_bytes: u32,
-    /// Lanes in a workgroup.
+    /// Largest number of lanes in a workgroup.
     pub max_lanes: u32,
     /// Storage buffers a kernel may bind.
     pub storage_buffers: u32,
     /// Storage textures a kernel may bind.
     pub storage_textures: u32,
-    /// Whether this one is taken when nothing else is asked for.
+    /// Whether this adapter is chosen when the user asks for none.
     pub chosen: bool,
-    /// Why it is or is not taken.
+    /// Why the adapter is chosen or not.
     pub reason: String,
 }
 
-/// The text printed when there is nothing to run on.
+/// The error message when no adapter is found.
 const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter was found. On Debian or Ubuntu without a GPU, install \
 the software adapter with: sudo apt-get install -y libvulkan1 mesa-vulkan-drivers";
 
 fn instance(backends: wgpu::Backends) -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = backends;
-    // Validation layers are a debugging aid, and cost every submit: RUST_LOG users can ask wgpu for
-    // them.
+    // Validation layers are a debugging aid and slow down every submission; wgpu's environment
+    // variables turn them on.
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     wgpu::Instance::new(descriptor)
 }
 
-/// What was asked for.
+/// The adapter that the user asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::gpu) struct Wish {
     text: String,
-    /// The variable of the environment that asks, if it is one.
+    /// The environment variable that asked for the adapter; `None` if an option did.
     by: Option<&'static str>,
 }
 
 impl Wish {
-    /// The option, or else the variable that programs with wgpu have in common.
+    /// The adapter named by `option`, or else by the environment variable that all wgpu programs
+    /// share.
     pub(in crate::gpu) fn new(option: Option<&str>) -> Option<Self> {
         const NAME: &str = "WGPU_ADAPTER_NAME";
         let variable = || variable(NAME).map(|text| Self { text, by: Some(NAME) });
         option.map(|text| Self { text: text.into(), by: None }).or_else(variable)
     }
 
-    /// The first that it means: the one of that number, else of that backend, else one whose name,
-    /// backend, driver, PCI address or ids contain it.
+    /// The index of the first adapter that matches: by its number, else by its backend, else by a
+    /// part of its name, backend, driver, PCI address or ids.
     fn find(&self, infos: &[wgpu::AdapterInfo]) -> Option<usize> {
         let wanted = self.text.to_lowercase();
         let label = |info: &wgpu::AdapterInfo| {
@@ -96,33 +97,35 @@ impl Wish {
             } = info;
             format!("{name} {backend} {driver} {driver_info} {pci} {}", id(info)).to_lowercase()
         };
-        // No machine has a hundred adapters, and no name is told by fewer than three digits.
+        // A number of three or more digits is a part of a name or id, because no machine has that
+        // many adapters.
         if let Some(index) = wanted.parse().ok().filter(|&index: &usize| index < 100) {
             return (index < infos.len()).then_some(index);
         }
-        match BACKENDS.contains(&&*wanted) {
-            // "gl" is in many a name.
-            true => infos.iter().position(|info| info.backend.to_str() == wanted),
-            false => infos.iter().position(|info| label(info).contains(&wanted)),
+        if BACKENDS.contains(&&*wanted) {
+            // A backend is compared as a whole, because many names contain "gl".
+            infos.iter().position(|info| info.backend.to_str() == wanted)
+        } else {
+            infos.iter().position(|info| label(info).contains(&wanted))
         }
     }
 }
 
 const BACKENDS: [&str; 4] = ["vulkan", "metal", "dx12", "gl"];
 
-/// A variable of the environment that says something.
+/// The value of an environment variable, if it is set and not blank.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
-/// Vendor and device.
+/// PCI vendor and device numbers, as `vendor:device` in hexadecimal digits.
 fn id(info: &wgpu::AdapterInfo) -> String {
     format!("{:04x}:{:04x}", info.vendor, info.device)
 }
 
-/// All adapters, of the backends in WGPU_BACKEND where it is set. Otherwise GL is the last resort,
-/// started only when nothing else answers or is what was `wanted`: it is slow to start, looks for a
-/// display, and lacks subgroups.
+/// All adapters of the backends in `WGPU_BACKEND`, or of all backends if it is not set. GL is then
+/// started only when no other backend has an adapter or `wanted` asks for it, because it starts
+/// slowly, looks for a display, and lacks subgroups.
 pub(in crate::gpu) fn enumerate(wanted: Option<&Wish>) -> Vec<wgpu::Adapter> {
     let list = |backends| pollster::block_on(instance(backends).enumerate_adapters(backends));
     if let Some(backends) = variable(BACKEND) {
@@ -158,8 +161,8 @@ fn kind_name(kind: wgpu::DeviceType) -> &'static str {
     }
 }
 
-/// Index of the adapter to take, and why: the first match of `wanted` if given, else a GPU before a
-/// software adapter, in the order the system lists them.
+/// The index of the adapter to use, and the reason: the first match of `wanted` if given, else a
+/// GPU before a software adapter, in the order in which the system lists them.
 pub(in crate::gpu) fn choose(
     infos: &[wgpu::AdapterInfo],
     wanted: Option<&Wish>,
@@ -196,14 +199,15 @@ pub(in crate::gpu) fn choose(
     Ok((best, reason))
 }
 
-/// Whether this is Mesa's driver that computes on the CPU. Some of what it does is promised by no
-/// specification: a thread a core takes one workgroup after the other, a dispatch is over before the
-/// next one begins, a linear image is its rows, and a barrier touches no texel.
+/// Whether the driver is lavapipe, Mesa's Vulkan driver for the CPU. Code for it relies on
+/// properties that no specification promises: each core's thread runs one workgroup after another,
+/// a dispatch ends before the next one begins, a linear image is stored as its rows, and a barrier
+/// changes no texel.
 pub(in crate::gpu) fn is_lavapipe(driver: &str) -> bool {
     driver == "llvmpipe"
 }
 
-/// The adapter that is number `index` of all.
+/// Describes the adapter with number `index`.
 pub(in crate::gpu) fn report(
     adapter: &wgpu::Adapter,
     index: usize,
@@ -239,10 +243,10 @@ pub(in crate::gpu) fn report(
     }
 }
 
-/// Every adapter of this machine, with the one that `wanted` would select marked.
+/// Every adapter of this machine; the one that `wanted` selects is marked as chosen.
 ///
 /// # Errors
-/// When there is no adapter, or none matches.
+/// When there is no adapter, or none matches `wanted`.
 pub fn list_adapters(wanted: Option<&str>) -> Result<Vec<AdapterReport>> {
     let wanted = Wish::new(wanted);
     let adapters = enumerate(wanted.as_ref());
@@ -252,9 +256,10 @@ pub fn list_adapters(wanted: Option<&str>) -> Result<Vec<AdapterReport>> {
         .iter()
         .enumerate()
         .map(|(index, adapter)| {
-            let why = match index == best {
-                true => reason.clone(),
-                false => format!("number {best}, {:?}, comes before it", infos[best].name),
+            let why = if index == best {
+                reason.clone()
+            } else {
+                format!("number {best}, {:?}, comes before it", infos[best].name)
             };
             report(adapter, index, index == best, why)
         })

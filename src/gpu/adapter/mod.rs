@@ -1,4 +1,4 @@
-//! Which adapters there are, what they report, and which one is taken.
+//! Lists the adapters of the machine, reports what they can do, and chooses one.
 
 pub(in crate::gpu) mod adapter;
 pub(in crate::gpu) mod storage;

@@ -1,5 +1,5 @@
-//! What this process may still take of the memory that the control groups it is in are limited to,
-//! in either version of them.
+//! How much memory this process may still use under the limits of its Linux control groups, in
+//! versions 1 and 2.
 //!
 //! Linux: `Documentation/admin-guide/cgroup-v2.rst`, `cgroup-v1/memory.rst`, and
 //! `proc_pid_mountinfo(5)`.
@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 
-/// How a version names what it knows of a group's memory.
+/// The file names under which a version of control groups reports memory.
 struct Files {
     limit: &'static str,
     used: &'static str,
-    /// Rows of `memory.stat` with pages that the system takes back when they are needed: files that
-    /// were read, and lists of them.
+    /// Rows of `memory.stat` that count reclaimable pages: cached files and their kernel
+    /// structures.
     cached: &'static [&'static str],
 }
 
@@ -29,12 +29,12 @@ const SECOND: Files = Files {
     cached: &["inactive_file", "active_file", "slab_reclaimable"],
 };
 
-/// The least that is free in any of the groups around this process; `None` where none has a limit.
-/// `/proc` and the groups are read below `root`.
+/// The least free memory, in bytes, of all groups that contain this process; `None` if none has a
+/// limit. `/proc` and the group hierarchies are read below `root`.
 pub fn free_in_groups(root: &Path) -> Option<u64> {
     let own = read_to_string(root.join("proc/self/cgroup")).ok()?;
     let mounts = read_to_string(root.join("proc/self/mountinfo")).ok()?;
-    // What is mounted later at a place hides what was there.
+    // A later mount at a path hides the earlier one.
     let mounts: BTreeMap<PathBuf, Mount> = mounts.lines().filter_map(Mount::parse).collect();
     let free = mounts.iter().filter_map(|(place, mount)| {
         let path = own.lines().find_map(|line| mount.path_of(line))?;
@@ -49,15 +49,16 @@ pub fn free_in_groups(root: &Path) -> Option<u64> {
     free.min()
 }
 
-/// A hierarchy of groups.
+/// A mounted hierarchy of control groups.
 struct Mount {
     is_second: bool,
-    /// The group that stands at the place of the mount.
+    /// The group that the mount point shows.
     root: PathBuf,
 }
 
 impl Mount {
-    /// A line of `mountinfo`: its place, and what is there if it has to do with memory.
+    /// Parses a line of `mountinfo` into the mount point and the mount; `None` if it has no memory
+    /// groups.
     fn parse(line: &str) -> Option<(PathBuf, Self)> {
         let (mount, kind) = line.split_once(" - ")?;
         let mut mount = mount.split(' ').skip(3);
@@ -71,14 +72,16 @@ impl Mount {
         Some((place, Self { is_second, root }))
     }
 
-    /// Where the process is below the mount, by a line of its `cgroup` file if that is of this
-    /// hierarchy. What lies outside, as a container sees it, is taken for the mount's own group.
+    /// The process's path below the mount, from a line of its `cgroup` file; `None` if the line
+    /// belongs to another hierarchy. A path outside of the mount, as seen in a container, means the
+    /// mount's own group.
     fn path_of(&self, line: &str) -> Option<PathBuf> {
         let mut parts = line.splitn(3, ':').skip(1);
         let (controllers, path) = (parts.next()?, Path::new(parts.next()?));
-        let is_this = match self.is_second {
-            true => controllers.is_empty(),
-            false => controllers.split(',').any(|name| name == "memory"),
+        let is_this = if self.is_second {
+            controllers.is_empty()
+        } else {
+            controllers.split(',').any(|name| name == "memory")
         };
         let is_plain =
             path.components().all(|part| !matches!(part, std::path::Component::ParentDir));
@@ -92,7 +95,7 @@ impl Mount {
 }
 
 impl Files {
-    /// What is free in a group, if it has a limit.
+    /// Free memory of a group in bytes; `None` if it has no limit.
     fn free(&self, group: &Path) -> Option<u64> {
         let number = |name: &str| read_to_string(group.join(name)).ok()?.trim().parse::<u64>().ok();
         let (limit, used) = (number(self.limit)?, number(self.used)?);
@@ -106,7 +109,8 @@ impl Files {
     }
 }
 
-/// A path of `mountinfo`, where spaces, tabs, line ends and backslashes are octal numbers.
+/// Decodes a path of `mountinfo`, in which spaces, tabs, line ends and backslashes are octal
+/// numbers.
 fn unescaped(text: &str) -> PathBuf {
     let codes = [(r"\040", " "), (r"\011", "\t"), (r"\012", "\n"), (r"\134", "\\")];
     codes.iter().fold(text.to_owned(), |text, (code, plain)| text.replace(code, plain)).into()

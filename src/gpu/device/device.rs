@@ -1,4 +1,4 @@
-//! An open device: queue, capabilities, compiled pipelines, and the errors it reported.
+//! An open device: its queue, capabilities, compiled pipelines, and the errors that it reported.
 
 use super::memory::Memory;
 use super::pipeline::Pipeline;
@@ -14,81 +14,82 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// How to open a device.
 #[derive(Debug, Clone, Default)]
 pub struct GpuOptions {
-    /// The adapter's number, its backend, or a part of its name, driver or PCI address; without it
-    /// WGPU_ADAPTER_NAME counts.
+    /// The adapter's number, its backend, or a part of its name, driver or PCI address; `None` uses
+    /// the environment variable `WGPU_ADAPTER_NAME`.
     pub adapter: Option<String>,
-    /// Where weights and activations live; `None` asks the probe.
+    /// Where weights and activations are stored; `None` measures which storage reads faster.
     pub storage: Option<StorageKind>,
-    /// Take the strategies meant for GPUs first, whatever the adapter is.
+    /// Prefer the strategies for GPUs, even on a software adapter.
     pub prefer_gpu_strategies: bool,
-    /// Pretend that the adapter has no subgroups.
+    /// Treat the adapter as one without subgroups.
     pub without_subgroups: bool,
-    /// Pretend that the adapter has no half-precision arithmetic.
+    /// Treat the adapter as one without half-precision arithmetic.
     pub without_f16: bool,
-    /// Sum each token's numbers in one order, however many tokens a step has: see
-    /// [`Capabilities::deterministic`].
+    /// Compute a token's numbers in the same order of summation for any number of tokens in a step:
+    /// see [`Capabilities::deterministic`].
     pub deterministic: bool,
-    /// Bind at most so many bytes of a buffer or texture at once, as a smaller adapter would.
+    /// Limits a single binding of a buffer or texture to this many bytes, to simulate a smaller
+    /// adapter.
     pub max_binding_bytes: Option<u64>,
-    /// Open the device with at most so many bytes of workgroup memory.
+    /// Opens the device with at most this many bytes of workgroup memory.
     pub max_workgroup_bytes: Option<u32>,
-    /// Open the device with at most so many lanes in a workgroup.
+    /// Opens the device with at most this many lanes in a workgroup.
     pub max_lanes: Option<u32>,
-    /// Open the device with at most so many storage buffers a kernel.
+    /// Opens the device with at most this many storage buffers for each kernel.
     pub max_storage_buffers: Option<u32>,
-    /// Open the device with offsets of bindings aligned to so many bytes or more, a power of two up
+    /// Opens the device with binding offsets aligned to at least this many bytes, a power of two up
     /// to 256.
     pub min_offset_alignment: Option<u32>,
-    /// Take at most so many bytes of the device's memory, as if it had no more.
+    /// Uses at most this many bytes of the device's memory.
     pub memory_bytes: Option<u64>,
-    /// [`Capabilities::concurrent_workgroups`], where an adapter has more than one: as many as
-    /// there are cores if `None`. With 1, no calls are fused.
+    /// Sets [`Capabilities::concurrent_workgroups`] on software adapters; `None` means one for each
+    /// core. With 1, no calls are fused.
     pub workers: Option<u32>,
-    /// Keep textures apart from buffers, also where they could share their memory.
+    /// Keep the memory of textures and buffers separate, even where the two could share it.
     pub without_aliases: bool,
-    /// Open the device with immediates where the adapter has them: no kernel uses any, but other
-    /// shaders may.
+    /// Opens the device with immediates if the adapter has them. No kernel of this crate uses them,
+    /// but other shaders may.
     pub immediates: bool,
-    /// Have naga's bounds and loop checks in the shaders of this crate too. Those of others always
-    /// have them.
+    /// Adds naga's bounds and loop checks to this crate's shaders too. Shaders from elsewhere
+    /// always have them.
     pub checked: bool,
-    /// The file with strategies found wrong, which are then not used: see
+    /// The file of strategies found wrong, which are not used: see
     /// [`crate::gpu::Quarantine::default_path`].
     pub quarantine: Option<PathBuf>,
-    /// The file with the fastest strategies by shape, which then come first: see
+    /// The file of the fastest strategy for each shape, which is tried first: see
     /// [`crate::gpu::Tuning::default_path`].
     pub tuning: Option<PathBuf>,
 }
 
-/// What strategies may count on.
+/// The capabilities that strategies may rely on.
 #[derive(Debug, Clone)]
 pub struct Capabilities {
-    /// Smallest subgroup size, 0 where subgroups cannot be used.
+    /// Smallest subgroup size in lanes; 0 if subgroups cannot be used.
     pub subgroup: u32,
-    /// Half-precision arithmetic in shaders.
+    /// Whether shaders may use half-precision arithmetic.
     pub f16: bool,
-    /// Most lanes in a workgroup.
+    /// Largest number of lanes in a workgroup.
     pub max_lanes: u32,
-    /// Most workgroup memory, bytes.
+    /// Most workgroup memory in bytes.
     pub max_workgroup_bytes: u32,
-    /// The adapter computes on the CPU: lanes are SIMD lanes, shared memory and barriers buy
-    /// nothing. [`GpuOptions::prefer_gpu_strategies`] denies it.
+    /// The adapter computes on the CPU: lanes are SIMD lanes, and shared memory and barriers save
+    /// no time. False if [`GpuOptions::prefer_gpu_strategies`] is set.
     pub software: bool,
-    /// Only strategies are wanted that give a token the same bits whatever other tokens are
-    /// computed with it: not those that sum in another order for one token, or for few.
+    /// Allow only strategies whose result for a token has the same bits whatever other tokens are
+    /// computed with it. This excludes those that sum in another order for one or a few tokens.
     pub deterministic: bool,
-    /// Workgroups that surely run at the same time, each on a core of its own; 1 where that is not
-    /// known, as on every GPU.
+    /// The number of workgroups that are certain to run at the same time, each on its own core; 1
+    /// if that is not known, as on every GPU.
     pub concurrent_workgroups: u32,
-    /// Storage of tensors that may choose.
+    /// Storage for tensors that allow either kind.
     pub storage: StorageKind,
-    /// Largest storage-buffer binding, bytes.
+    /// Largest storage-buffer binding in bytes.
     pub max_binding_bytes: u64,
-    /// Largest texture, bytes.
+    /// Largest texture in bytes.
     pub max_texture_bytes: u64,
 }
 
-/// An open device. Cheap to share behind an [`Arc`].
+/// An open device, cheap to share behind an [`Arc`].
 pub struct Gpu {
     pub(in crate::gpu) device: wgpu::Device,
     pub(in crate::gpu) queue: wgpu::Queue,
@@ -102,13 +103,13 @@ pub struct Gpu {
     pub(in crate::gpu) pipelines: Mutex<HashMap<String, Arc<Pipeline>>>,
 }
 
-/// A poisoned lock only says that another thread panicked; the data behind ours stays valid.
+/// Locks a mutex even if it is poisoned: a panic of another thread leaves the data valid.
 pub(in crate::gpu) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Capabilities {
-    /// What any adapter has, by WebGPU's defaults.
+    /// The capabilities that every adapter has, by WebGPU's default limits.
     pub fn least() -> Self {
         Self {
             subgroup: 0,
@@ -124,7 +125,7 @@ impl Capabilities {
         }
     }
 
-    /// The most bytes a tensor that may choose its storage can have.
+    /// The largest size in bytes of a tensor that allows either kind of storage.
     pub fn max_tensor_bytes(&self) -> u64 {
         match self.storage {
             StorageKind::Buffer => self.max_binding_bytes,
@@ -139,7 +140,7 @@ impl Gpu {
         &self.report
     }
 
-    /// What strategies may count on.
+    /// The capabilities that strategies may rely on.
     pub fn capabilities(&self) -> &Capabilities {
         &self.capabilities
     }
@@ -149,11 +150,12 @@ impl Gpu {
         self.textures.share_memory()
     }
 
-    /// What [`crate::gpu::Program::profile`] reads.
+    /// The clock that [`crate::gpu::Program::profile`] reads: "timestamps" or "wall clock".
     pub fn clock(&self) -> &'static str {
-        match self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
-            true => "timestamps",
-            false => "wall clock",
+        if self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            "timestamps"
+        } else {
+            "wall clock"
         }
     }
 
@@ -164,18 +166,18 @@ impl Gpu {
             || self.device.limits().max_immediate_size > 0
     }
 
-    /// What the adapter was asked for, in one line: two devices of one adapter that agree in it are
-    /// alike.
+    /// The features and limits that were requested, in one line. Two devices of one adapter behave
+    /// alike if these lines are equal.
     pub fn asked_for(&self) -> String {
         let Capabilities { subgroup, max_texture_bytes, .. } = self.capabilities;
         let (features, limits) = (self.device.features(), self.device.limits());
         format!("{features:?} {limits:?} {subgroup} {max_texture_bytes}")
     }
 
-    /// The first error the device reported since the last call, as ours.
+    /// The first error that the device reported since the last call, as an [`Error`].
     ///
     /// # Errors
-    /// That error, with the label of the kernel or tensor it befell.
+    /// That error, with the label of the kernel or tensor that it concerns.
     pub fn check(&self) -> Result<()> {
         match lock(&self.first_error).take() {
             Some(error) => Err(error),
@@ -183,11 +185,11 @@ impl Gpu {
         }
     }
 
-    /// Hands what was written so far to the device and waits until it is there, so that its staging
-    /// memory is used again and never holds more than one such piece.
+    /// Submits pending writes and waits until they are done, so that their staging memory is freed
+    /// and never holds more than one such batch.
     ///
     /// # Errors
-    /// What the device reported meanwhile.
+    /// An error that the device reported in the meantime.
     pub fn flush(&self) -> Result<()> {
         let submission_index = Some(self.queue.submit([]));
         let polled = self.device.poll(wgpu::PollType::Wait { submission_index, timeout: None });
@@ -195,10 +197,10 @@ impl Gpu {
         polled.map(|_| ()).map_err(|error| Error::Device(format!("sending to the device: {error}")))
     }
 
-    /// Blocks until the submitted work is done.
+    /// Blocks until all submitted work is done.
     ///
     /// # Errors
-    /// What the device reported meanwhile.
+    /// An error that the device reported in the meantime.
     pub fn wait(&self) -> Result<()> {
         let polled = self.device.poll(wgpu::PollType::wait_indefinitely());
         self.check()?;
@@ -218,8 +220,8 @@ impl Gpu {
             source: wgpu::ShaderSource::Wgsl(source.into()),
         };
         if is_own && !self.checked {
-            // SAFETY: the shaders of this crate clamp what they index and bound their loops; the
-            // kernels' tests run with the checks on.
+            // SAFETY: this crate's shaders clamp their indices and bound their loops, and the tests
+            // of the kernels run with the checks on.
             return unsafe {
                 self.device.create_shader_module_trusted(
                     descriptor,
@@ -231,7 +233,7 @@ impl Gpu {
     }
 }
 
-/// Puts a device error into our words; wgpu's text names the labelled object.
+/// Converts a device error into an [`Error`]; wgpu's text names the labelled object.
 pub(in crate::gpu) fn device_error(error: &wgpu::Error) -> Error {
     match error {
         wgpu::Error::OutOfMemory { source } => Error::AllocationFailed(source.to_string()),

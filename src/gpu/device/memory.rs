@@ -1,4 +1,4 @@
-//! How much memory a device has, where that can be known.
+//! How much memory a device has, if that is known.
 
 use super::cgroup::free_in_groups;
 use super::device::{Gpu, GpuOptions};
@@ -7,20 +7,19 @@ use crate::{Error, Result};
 use std::path::Path;
 use sysinfo::{MemoryRefreshKind, RefreshKind, System};
 
-/// Memory that tensors can take.
+/// The memory that tensors may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Memory {
-    /// Memory of the device's own, or what was allowed: bytes, with those taken already.
+    /// The device's own memory or the allowed limit: total bytes, including those already in use.
     Device(u64),
-    /// The computer's: adapters that compute on the CPU, and GPUs without memory of their own, take
-    /// from it.
+    /// The computer's main memory, which adapters on the CPU and integrated GPUs share.
     System,
     /// Unknown.
     Unknown,
 }
 
 impl Memory {
-    /// What `adapter` has.
+    /// The memory of `adapter`.
     pub(in crate::gpu) fn of(
         adapter: &wgpu::Adapter,
         kind: wgpu::DeviceType,
@@ -36,10 +35,10 @@ impl Memory {
     }
 }
 
-/// The largest heap that is the device's own, by Vulkan's account; wgpu has no name for it.
+/// The size in bytes of the largest device-local heap, from Vulkan because wgpu does not report it.
 #[cfg(any(target_os = "linux", target_os = "windows"))]
 fn heap(adapter: &wgpu::Adapter) -> Option<u64> {
-    // SAFETY: the handles are only asked for their properties, while the adapter is held.
+    // SAFETY: the handles are only asked for their properties while the adapter is alive.
     unsafe {
         let vulkan = adapter.as_hal::<wgpu::hal::api::Vulkan>()?;
         let instance = vulkan.shared_instance().raw_instance();
@@ -55,7 +54,7 @@ fn heap(_: &wgpu::Adapter) -> Option<u64> {
     None
 }
 
-/// What is free of the computer's memory, or of what this process may have of it.
+/// Free main memory in bytes, within the limits of this process.
 fn free() -> Option<u64> {
     let asked = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(asked);
@@ -65,19 +64,19 @@ fn free() -> Option<u64> {
 }
 
 impl Gpu {
-    /// Refuses what cannot fit: `more` bytes to allocate in addition to `held` ones. `what`
-    /// names them.
+    /// Refuses an allocation that cannot fit: `more` bytes in addition to the `held` ones. `what`
+    /// names it in the message.
     ///
     /// # Errors
-    /// When they do not fit, with the figures.
+    /// When it does not fit, with both sizes in the message.
     pub fn refuse_beyond(&self, held: u64, more: u64, what: &str) -> Result<()> {
         self.refuse_more(held, more, what, Remedy::SmallerInference)
     }
 
-    /// Refuses what cannot fit, as [`Gpu::refuse_beyond`] does, where `remedy` would take less.
+    /// Like [`Gpu::refuse_beyond`], with a `remedy` in the message that would take less memory.
     ///
     /// # Errors
-    /// When it does not fit, with the figures.
+    /// When it does not fit, with both sizes in the message.
     pub fn refuse_more(&self, held: u64, more: u64, what: &str, remedy: Remedy) -> Result<()> {
         let (needed, available, is_shared) = match self.memory {
             Memory::Unknown => return Ok(()),

@@ -1,5 +1,4 @@
-//! An open device: what it can do, its memory, how its textures are made, and its compiled
-//! pipelines.
+//! An open device: its capabilities, memory, textures and compiled pipelines.
 
 pub(in crate::gpu) mod cgroup;
 pub(in crate::gpu) mod device;

@@ -1,19 +1,19 @@
-//! Pipelines, kept by what their text depends on, and what is bound to them.
+//! Compiled pipelines, cached by the signature of their text, and their bind groups.
 
 use super::device::{Gpu, lock};
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Offsets of uniform bindings are multiples of this on every adapter: bytes for the parameters of
-/// a call.
+/// Bytes between the parameters of two calls: every adapter accepts uniform-binding offsets that
+/// are multiples of this.
 pub(in crate::gpu) const PARAMETER_STRIDE: usize = 256;
 
-/// A compiled text with the layout of its group 0.
+/// A compiled shader with the layout of its group 0.
 pub struct Pipeline {
     pub(in crate::gpu) pipeline: wgpu::ComputePipeline,
     pub(in crate::gpu) layout: wgpu::BindGroupLayout,
-    /// What group 0 binds.
+    /// The kinds of bindings in group 0.
     pub(in crate::gpu) kinds: Vec<wgpu::BindingType>,
     rehearsed: AtomicBool,
 }
@@ -27,14 +27,15 @@ impl Pipeline {
         Self { pipeline, layout, kinds: kinds.into(), rehearsed: AtomicBool::new(false) }
     }
 
-    /// True on the first request.
+    /// Whether this is the first request to warm up the pipeline.
     pub(in crate::gpu) fn is_first_rehearsal(&self) -> bool {
         !self.rehearsed.swap(true, Ordering::Relaxed)
     }
 }
 
-/// The pipeline of a text, which `signature` stands for, with the bindings of group 0. Bounds and
-/// loops of a text that `is_own` are not checked, unless the device was opened to check all.
+/// The pipeline for a shader text with the bindings of group 0, compiled once for each `signature`.
+/// A text that `is_own` runs without bounds and loop checks, unless the device was opened to check
+/// all.
 pub(in crate::gpu) fn of(
     gpu: &Gpu,
     label: &str,
@@ -76,7 +77,7 @@ pub(in crate::gpu) fn of(
         module: &module,
         entry_point: Some(entry_point),
         compilation_options: wgpu::PipelineCompilationOptions {
-            // No shader here reads workgroup memory that it did not write.
+            // No shader of this crate reads workgroup memory that it did not write.
             zero_initialize_workgroup_memory: false,
             ..Default::default()
         },

@@ -1,43 +1,43 @@
-//! How storage textures are made, which one driver wants to be made in a way of its own.
+//! How storage textures are created; lavapipe has an implementation of its own.
 
 use super::device::Gpu;
 
-/// Texels in the row of a texture with more than one: index i is at (i mod width, i / width).
+/// Texels in a row of a texture with several rows: texel i is at (i mod width, i / width).
 pub(in crate::gpu) const TEXTURE_WIDTH: u32 = 1024;
 pub(in crate::gpu) const TEXEL_BYTES: u64 = 16;
 
-/// A texture, and a buffer over the same memory where there is one: kernels read the former and
-/// write the latter.
+/// A texture, and a buffer over the same memory if there is one. Kernels read the texture and write
+/// the buffer.
 pub(in crate::gpu) struct Made {
     pub texture: wgpu::Texture,
     pub buffer: Option<wgpu::Buffer>,
 }
 
-/// How an adapter's storage textures are made. By default as WebGPU has it.
+/// How the storage textures of an adapter are created; the default methods follow WebGPU.
 pub(in crate::gpu) trait Textures: Send + Sync {
-    /// Rows of a texture for so many texels.
+    /// The number of rows of a texture that holds `texels` texels.
     fn rows(&self, texels: u64) -> u32 {
         texels.div_ceil(u64::from(TEXTURE_WIDTH)).max(1) as u32
     }
 
-    /// Whether textures that kernels write have a buffer over the same memory, so that a kernel may
-    /// write a tensor that it reads.
+    /// Whether writable textures have a buffer over the same memory, so that a kernel may write a
+    /// tensor that it reads.
     fn share_memory(&self) -> bool {
         false
     }
 
-    /// A texture that kernels write.
+    /// Creates a texture that kernels write.
     fn written(&self, gpu: &Gpu, texture: &wgpu::TextureDescriptor<'_>) -> Made {
         Made { texture: gpu.device.create_texture(texture), buffer: None }
     }
 }
 
-/// Textures as WebGPU has them.
+/// Textures as WebGPU creates them.
 pub(in crate::gpu) struct PlainTextures;
 
 impl Textures for PlainTextures {}
 
-/// What a texture for tensors is made by.
+/// The descriptor of a texture for tensors.
 pub(in crate::gpu) fn described(
     label: &str,
     width: u32,

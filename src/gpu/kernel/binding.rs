@@ -1,13 +1,13 @@
-//! Which handle of a tensor a kernel binds, and as what.
+//! Which handle of a tensor a kernel binds, and with which access.
 
 use super::kernel::{Access, Kernel, Operand};
 use crate::gpu::device::pipeline::{storage_buffer, uniform_buffer};
 use crate::gpu::tensor::tensor::{Storage, Tensor};
 
-/// The operands of a kernel as they are bound: what it writes, by the handle that is for writing.
+/// The operands of a kernel as they are bound: written tensors by their handle for writing.
 ///
 /// # Panics
-/// If the kernel reads and writes one tensor, which few adapters could bind.
+/// If the kernel reads and writes one tensor, which few adapters can bind.
 pub(in crate::gpu) fn bound(kernel: &dyn Kernel) -> Vec<Operand> {
     let mut operands = kernel.operands();
     let of = |access| {

@@ -1,19 +1,19 @@
-//! From a shader's function to its entry point: the attributes of its head are rendered.
+//! Turns a shader's function into an entry point by rendering the attributes of its head.
 //!
-//! A shader file has a function of the strategy's name, whose parameters say by their names what an
-//! invocation wants to know ([`BUILTINS`]). A pipeline begins with this function; a fused dispatch
-//! calls it.
+//! A shader file has a function with the strategy's name. The names of its parameters say which
+//! built-in values it needs ([`BUILTINS`]). A pipeline starts at this function, and a fused
+//! dispatch calls it.
 
 use super::kernel::Strategy;
 use super::wgsl::{declarations, tokens};
 use crate::{Error, Result};
 use std::ops::Range;
 
-/// What the parameters of an entry function may be called, and the built-in value that each is
-/// (W3C, WGSL, section 13.3.1.1).
+/// The names that parameters of an entry function may have, and the built-in value of each (W3C,
+/// WGSL, section 13.3.1.1).
 ///
-/// `lane` is the place in the workgroup. Where a strategy needs a subgroup of as many lanes as its
-/// workgroup has, `lane` is the place in the subgroup, for a broadcast from lane i goes by that.
+/// `lane` is the index in the workgroup. Where a strategy needs a subgroup as large as its
+/// workgroup, `lane` is the index in the subgroup, because subgroup broadcasts count by that.
 const BUILTINS: &[(&str, &str)] = &[
     ("workgroup", "workgroup_id"),
     ("grid", "num_workgroups"),
@@ -25,8 +25,8 @@ const BUILTINS: &[(&str, &str)] = &[
     ("subgroups", "num_subgroups"),
 ];
 
-/// Where a function's head stands in a text, from `fn` to the parenthesis that closes it, and its
-/// parameters: name and type.
+/// The position of a function's head in a text, from `fn` to the closing parenthesis, and its
+/// parameters as name and type.
 struct Head<'a> {
     range: Range<usize>,
     parameters: Vec<(&'a str, &'a str)>,
@@ -44,7 +44,7 @@ fn head<'a>(text: &'a str, strategy: &Strategy) -> Result<Head<'a>> {
         return Err(wrong(format!("the parameters of {} have no end", strategy.entry)));
     };
     let from = function.rest[0].range().end;
-    // No parameter's type has a comma in it.
+    // No parameter type contains a comma.
     let parameters = text[from..close.at].split(',').map(str::trim).filter(|text| !text.is_empty());
     let parameters = parameters
         .map(|parameter| {
@@ -55,10 +55,10 @@ fn head<'a>(text: &'a str, strategy: &Strategy) -> Result<Head<'a>> {
     Ok(Head { range: function.name.at..close.range().end, parameters })
 }
 
-/// The text with the function `strategy.entry` as the entry point of a pipeline.
+/// The text with the function `strategy.entry` turned into the entry point of a pipeline.
 ///
 /// # Errors
-/// When there is no such function, or it asks for what no invocation knows.
+/// When there is no such function, or a parameter is not a built-in value.
 pub(in crate::gpu) fn as_entry_point(text: &str, strategy: &Strategy) -> Result<String> {
     let Head { range, parameters } = head(text, strategy)?;
     let (entry, needs) = (strategy.entry, strategy.needs);
@@ -66,7 +66,7 @@ pub(in crate::gpu) fn as_entry_point(text: &str, strategy: &Strategy) -> Result<
     let mut of_subgroup = false;
     for &(name, kind) in &parameters {
         if kind != "u32" && kind != "vec3<u32>" {
-            // A structure, whose members say for themselves what they are.
+            // A structure: its members carry their own attributes.
             declared.push(format!("{name}: {kind}"));
             of_subgroup |= needs.subgroup > 0;
             continue;
@@ -88,7 +88,8 @@ pub(in crate::gpu) fn as_entry_point(text: &str, strategy: &Strategy) -> Result<
         declared.push(format!("@builtin({builtin}) {name}: {kind}"));
     }
     if of_subgroup {
-        // Only beside such an argument does naga 30 write a structure's subgroup values into HLSL.
+        // Naga 30 writes a structure's subgroup values into HLSL only if such an argument is
+        // present too.
         declared.push("@builtin(subgroup_size) subgroup_size: u32".into());
     }
     let lines: String = declared.iter().map(|one| format!("\n    {one},")).collect();
@@ -99,11 +100,11 @@ pub(in crate::gpu) fn as_entry_point(text: &str, strategy: &Strategy) -> Result<
     Ok(format!("{before}@compute @workgroup_size({size})\nfn {entry}({lines}{end}){after}"))
 }
 
-/// The call of the function `strategy.entry` from a fused dispatch, where `workgroup`, `grid` and
-/// `lane` are known.
+/// The expression that calls the function `strategy.entry` from a fused dispatch, where only
+/// `workgroup`, `grid` and `lane` are known.
 ///
 /// # Errors
-/// When there is no such function, or it asks for more.
+/// When there is no such function, or it needs other values.
 pub(in crate::gpu) fn call(text: &str, strategy: &Strategy) -> Result<String> {
     let parameters = head(text, strategy)?.parameters;
     let names: Vec<_> = parameters.iter().map(|&(name, _)| name).collect();
@@ -133,7 +134,7 @@ mod tests {
             @builtin(workgroup_id) workgroup: vec3<u32>,\n    \
             @builtin(local_invocation_index) lane: u32,\n) {\n}\nfn g() {}\n";
         assert_eq!(of(text, Needs::lanes(64)).unwrap(), expected);
-        // A subgroup that is smaller than the workgroup, and one that is the workgroup.
+        // A subgroup smaller than the workgroup, and one as large as the workgroup.
         assert_eq!(of(text, Needs::lanes(64).subgroup(8)).unwrap(), expected);
         assert!(
             of(text, Needs::lanes(8).subgroup(8)).unwrap().contains("(subgroup_invocation_id)")
@@ -142,7 +143,7 @@ mod tests {
             of("fn f() {}", Needs::lanes(1)).unwrap(),
             "@compute @workgroup_size(1)\nfn f() {}"
         );
-        // A structure is left alone, and gets company where naga wants it.
+        // A structure stays unchanged, and gets an extra argument where naga needs it.
         let text = "fn f(own: Lane) {}";
         let head = "@compute @workgroup_size(32)\nfn f(\n    own: Lane,\n";
         assert_eq!(of(text, Needs::lanes(32)).unwrap(), format!("{head}) {{}}"));

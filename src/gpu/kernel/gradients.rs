@@ -1,9 +1,9 @@
-//! The gradient of a recording: walked in reverse, each kernel adds the calls of its own
+//! The gradient of a recording: it is walked in reverse, and each kernel adds the calls of its
 //! derivative.
 //!
-//! Nothing is added in place. Where a tensor had several readers, the gradient of each is a new
-//! tensor that takes the sum so far as an operand, `base`; so no call reads and writes one tensor,
-//! and storage textures serve.
+//! No call adds in place. Where a tensor has several readers, each contribution to its gradient is
+//! a new tensor whose call reads the sum so far as the operand `base`. So no call reads and writes
+//! the same tensor, and storage textures can be used.
 
 use super::recording::Recording;
 use crate::gpu::kernel::kernel::{Access, Kernel};
@@ -11,34 +11,34 @@ use crate::gpu::tensor::tensor::{Device, Element, Tensor};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
 
-/// Where a kernel's [`Kernel::backward`] finds and leaves gradients.
+/// Holds the gradients that each kernel's [`Kernel::backward`] reads and writes.
 pub struct Gradients {
     device: Device,
     label: String,
-    /// Tensors that a parameter reaches: only these have gradients.
+    /// Ids of the tensors that depend on a parameter; only these have gradients.
     reached: HashSet<u64>,
     of: HashMap<u64, Tensor>,
-    /// Whose gradient each tensor of ours is, counted: one that is free is used again.
+    /// How many gradients use the memory of each temporary tensor; at 0 it is reused.
     holders: HashMap<u64, usize>,
     spare: Vec<Tensor>,
-    /// Free, except for the calls of the [`Kernel::backward`] that runs.
+    /// Free tensors, not yet reusable by the [`Kernel::backward`] that is running.
     released: Vec<Tensor>,
     recording: Recording,
 }
 
-/// Where one share of a gradient goes.
+/// Where one contribution to a gradient is written.
 pub struct Target {
-    /// To be written: the gradient from here on.
+    /// The tensor to write: the gradient from this call on.
     pub to: Tensor,
-    /// The sum so far, to be added; none for the first share.
+    /// The sum so far, to be added to the contribution; `None` for the first one.
     pub base: Option<Tensor>,
 }
 
 impl Gradients {
-    /// Walks `recording` in reverse from `seeds`, pairs of a tensor it wrote and the gradient with
-    /// respect to it, to `parameters`. After `before`, whose calls come first, its parameters'
-    /// gradients are what this walk adds to, and its memory is used again: of the two, only this
-    /// one's gradients can be read. No tensor may be written twice.
+    /// Walks `recording` in reverse to `parameters`. `seeds` are pairs of a tensor that it wrote
+    /// and the gradient with respect to it. If `before` is given, its calls come first, this walk
+    /// adds to its parameters' gradients, and its memory is reused: afterwards only the gradients
+    /// of this walk can be read. No tensor may be written twice.
     ///
     /// # Errors
     /// When a kernel on the way has no derivative, or the device cannot hold the gradients.
@@ -101,20 +101,20 @@ impl Gradients {
         Ok(gradients)
     }
 
-    /// The gradient that has flowed into `tensor`, if any.
+    /// The gradient accumulated for `tensor` so far, if any.
     pub fn get(&self, tensor: &Tensor) -> Option<Tensor> {
         self.of.get(&tensor.id()).filter(|_| self.reached.contains(&tensor.id())).cloned()
     }
 
-    /// Whether a parameter reaches `tensor`, so that it has a gradient.
+    /// Whether `tensor` depends on a parameter, so that it has a gradient.
     pub fn wants(&self, tensor: &Tensor) -> bool {
         self.reached.contains(&tensor.id())
     }
 
-    /// Where the next share of the gradient of `tensor` goes; `None` if it is not wanted.
+    /// Where the next contribution to the gradient of `tensor` goes; `None` if it has no gradient.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the gradient.
     pub fn target(&mut self, tensor: &Tensor) -> Result<Option<Target>> {
         if !self.reached.contains(&tensor.id()) {
             return Ok(None);
@@ -126,8 +126,8 @@ impl Gradients {
         Ok(Some(Target { to, base }))
     }
 
-    /// Lets `gradient` itself be the gradient of `tensor`, where nothing else has flowed into it;
-    /// tells whether it did.
+    /// Uses `gradient` itself as the gradient of `tensor` if there is no other contribution yet;
+    /// returns whether it did.
     pub fn pass(&mut self, tensor: &Tensor, gradient: &Tensor) -> bool {
         let first = self.reached.contains(&tensor.id()) && !self.of.contains_key(&tensor.id());
         if first {
@@ -141,8 +141,8 @@ impl Gradients {
         self.of.insert(tensor.id(), gradient.clone());
     }
 
-    /// Forgets the gradient of a tensor whose writer is done; its memory may serve again. Memory
-    /// from outside, a seed's, never does.
+    /// Drops the gradient of a tensor whose writer has been processed, so that its memory can be
+    /// reused. A seed's memory comes from the caller and is not reused.
     fn release(&mut self, id: u64) {
         let Some(gradient) = self.of.remove(&id) else { return };
         let Some(holders) = self.holders.get_mut(&gradient.id()) else { return };
@@ -153,10 +153,10 @@ impl Gradients {
         }
     }
 
-    /// Memory of `shape` that no call of the running [`Kernel::backward`] uses yet.
+    /// A tensor of `shape` that no call of the running [`Kernel::backward`] uses yet.
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the tensor.
     fn temporary(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
         match self.spare.iter().position(|spare| spare.shape() == shape) {
             Some(index) => Ok(self.spare.swap_remove(index)),
@@ -164,22 +164,22 @@ impl Gradients {
         }
     }
 
-    /// Memory of `shape` for what the calls of one [`Kernel::backward`] hand one another.
+    /// A tensor of `shape` for intermediate values between the calls of one [`Kernel::backward`].
     ///
     /// # Errors
-    /// When the device cannot hold it.
+    /// When the device cannot hold the tensor.
     pub fn scratch(&mut self, label: &str, shape: &[usize]) -> Result<Tensor> {
         let tensor = self.temporary(label, shape)?;
         self.released.push(tensor.clone());
         Ok(tensor)
     }
 
-    /// Appends a call under the label of the call whose derivative it is.
+    /// Appends a call, with the label of the call whose derivative it is part of.
     pub fn push(&mut self, kernel: impl Kernel + 'static) {
         self.recording.push(format!("d {}", self.label), kernel);
     }
 
-    /// The calls, in order.
+    /// The calls so far, in order.
     pub fn recording(&self) -> &Recording {
         &self.recording
     }

@@ -1,4 +1,5 @@
-//! What a kernel is: named operands, parameters, strategies, a cost, and a plain-loop reference.
+//! The trait of kernel calls: named operands, parameters, strategies, a cost, and a plain-loop
+//! reference.
 
 use super::gradients::Gradients;
 use crate::gpu::device::device::Capabilities;
@@ -13,23 +14,23 @@ pub enum Access {
     Read,
     /// Writes only.
     Write,
-    /// Both. Buffers only: a texture cannot be bound so everywhere.
+    /// Reads and writes. Allowed for buffers only, because many adapters cannot bind a texture so.
     ReadWrite,
 }
 
-/// A tensor under the name the shader uses: `load_<name>(i)`, `store_<name>(i, v)`, i counting
-/// texels.
+/// A tensor under the name that the shader uses: `load_<name>(i)` and `store_<name>(i, v)`, where i
+/// counts texels of 16 bytes.
 #[derive(Clone)]
 pub struct Operand {
     /// Name in the shader.
     pub name: &'static str,
-    /// The tensor; `None` for an operand left out, whose loads give zeros (the shader can ask by
-    /// `has_<name>`).
+    /// The tensor; `None` for an omitted operand, whose loads give zeros. The shader can test
+    /// `has_<name>`.
     pub tensor: Option<Tensor>,
-    /// Access.
+    /// How the kernel accesses the tensor.
     pub access: Access,
-    /// Its texels are eight halves, and strategies that need f16 read them as such where they are
-    /// in a buffer.
+    /// Whether a texel is eight half-precision numbers. Strategies that need f16 read them directly
+    /// if the tensor is in a buffer.
     pub halves: bool,
 }
 
@@ -39,12 +40,12 @@ impl Operand {
         Self { name, tensor: Some(tensor.clone()), access: Access::Read, halves: false }
     }
 
-    /// An operand that is read, and whether its texels are eight halves.
+    /// An operand that is read; `halves` says whether a texel is eight half-precision numbers.
     pub fn read_halves(name: &'static str, tensor: &Tensor, halves: bool) -> Self {
         Self { halves, ..Self::read(name, tensor) }
     }
 
-    /// An operand that is read if it is there.
+    /// An operand that is read if it is present.
     pub fn optional(name: &'static str, tensor: Option<&Tensor>) -> Self {
         Self { name, tensor: tensor.cloned(), access: Access::Read, halves: false }
     }
@@ -69,10 +70,10 @@ pub enum Parameter {
     F32(&'static str, f32),
 }
 
-/// A number, switch or word that the shader's text depends on: each value is a pipeline of its own.
+/// A number, switch or word that the shader's text depends on: each value makes another pipeline.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Constant {
-    /// A count, such as rows a lane.
+    /// A count, such as rows for each lane.
     Count(u32),
     /// A switch.
     Switch(bool),
@@ -80,79 +81,78 @@ pub enum Constant {
     Word(&'static str),
 }
 
-/// What a strategy needs of an adapter. Storage buffers are not here: they follow from the
-/// operands, eight at most.
+/// What a strategy requires of an adapter. Storage buffers are not listed, because they follow from
+/// the operands: at most eight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Needs {
-    /// Lanes of its workgroup.
+    /// Lanes in a workgroup.
     pub lanes: u32,
-    /// Workgroup memory, bytes.
+    /// Workgroup memory in bytes.
     pub workgroup_bytes: u32,
-    /// The smallest subgroup it is right with; 0 where it uses none.
+    /// The smallest subgroup size that the strategy works with; 0 if it uses no subgroups.
     pub subgroup: u32,
-    /// Half-precision arithmetic.
+    /// Whether it needs half-precision arithmetic.
     pub f16: bool,
-    /// Private variables of the module, which begin as zeros in each workgroup. A fused dispatch
-    /// has a worker do several workgroups, and leaves such a strategy out.
+    /// Whether it uses private module variables, which must start as zeros in each workgroup. In a
+    /// fused dispatch a worker runs several workgroups, so such a strategy cannot be fused.
     pub private_state: bool,
 }
 
 impl Needs {
-    /// Workgroups of `lanes` lanes that share nothing.
+    /// Workgroups of `lanes` lanes that share no memory.
     pub const fn lanes(lanes: u32) -> Self {
         Self { lanes, workgroup_bytes: 0, subgroup: 0, f16: false, private_state: false }
     }
 
-    /// These needs, and `bytes` of workgroup memory.
+    /// Adds `bytes` bytes of workgroup memory to these needs.
     pub const fn workgroup_bytes(self, bytes: u32) -> Self {
         Self { workgroup_bytes: bytes, ..self }
     }
 
-    /// These needs, and half-precision arithmetic; the shader's text then begins with the line that
-    /// asks for it.
+    /// Adds half-precision arithmetic to these needs; the rendered shader then starts with `enable
+    /// f16;`.
     pub const fn f16(self) -> Self {
         Self { f16: true, ..self }
     }
 
-    /// These needs, and private variables of the module.
+    /// Adds private module variables to these needs.
     pub const fn private_state(self) -> Self {
         Self { private_state: true, ..self }
     }
 
-    /// These needs, and subgroups of `lanes` lanes or more.
+    /// Adds subgroups of at least `lanes` lanes to these needs.
     pub const fn subgroup(self, lanes: u32) -> Self {
         Self { subgroup: lanes, ..self }
     }
 }
 
-/// One way to split a kernel's work.
+/// One way to split a kernel's work into workgroups and lanes.
 #[derive(Debug, Clone)]
 pub struct Strategy {
-    /// The name people see, unique among all strategies.
+    /// The displayed name, unique among all strategies.
     pub name: &'static str,
-    /// Name of the shader file and of its entry function, whose parameters say by their names what
-    /// an invocation wants to know: `workgroup`, `lane`, … (`src/gpu/kernel/entry.rs`).
+    /// Name of the shader file and of its entry function. The names of the function's parameters
+    /// say which values it needs: `workgroup`, `lane`, … (`src/gpu/kernel/entry.rs`).
     pub entry: &'static str,
-    /// The shader's text.
+    /// The text of the shader file.
     pub source: &'static str,
-    /// Values the text depends on.
+    /// Values that the text depends on.
     pub constants: Vec<(&'static str, Constant)>,
-    /// What it needs of the adapter.
+    /// What the strategy requires of the adapter.
     pub needs: Needs,
-    /// Workgroups along x, y, z.
+    /// Workgroups along x, y and z.
     pub grid: [u32; 3],
 }
 
 impl Strategy {
-    /// This strategy under another name, needing f16: the operands that are halves are then read as
-    /// such.
+    /// This strategy as `name` with f16 required, so that operands with halves are read directly.
     pub fn of_halves(self, name: &'static str) -> Self {
         Self { name, needs: self.needs.f16(), ..self }
     }
 }
 
 impl Capabilities {
-    /// Whether a strategy of these needs runs here.
+    /// Whether a strategy with these needs runs on this adapter.
     pub fn allows(&self, needs: &Needs) -> bool {
         self.subgroup >= needs.subgroup
             && self.f16 >= needs.f16
@@ -160,10 +160,10 @@ impl Capabilities {
             && self.max_workgroup_bytes >= needs.workgroup_bytes
     }
 
-    /// The strategies that run here in order of preference: on a software adapter those `for_lanes`
-    /// come first, which keep lanes apart, on a GPU those `for_gpus`, which share a workgroup's
-    /// memory. Each list has its best guess first, and as its last one that needs nothing beyond
-    /// WebGPU's default limits.
+    /// The strategies that run on this adapter, in order of preference. A software adapter prefers
+    /// `for_lanes`, whose lanes work independently; a GPU prefers `for_gpus`, whose lanes share
+    /// workgroup memory. Each list starts with its best guess and ends with a strategy that needs
+    /// only WebGPU's default limits.
     pub fn allowed(&self, for_lanes: Vec<Strategy>, for_gpus: Vec<Strategy>) -> Vec<Strategy> {
         let (first, then) =
             if self.software { (for_lanes, for_gpus) } else { (for_gpus, for_lanes) };
@@ -171,38 +171,38 @@ impl Capabilities {
     }
 }
 
-/// Most workgroups along one axis of a grid that every adapter dispatches (W3C, WebGPU, section
-/// 3.6.2).
+/// The most workgroups along one axis of a grid that every adapter can dispatch (W3C, WebGPU,
+/// section 3.6.2).
 pub(in crate::gpu) const MOST_WORKGROUPS: u32 = 65_535;
 
-/// Workgroups that a folded grid has along its first axis: what shaders take as FOLD.
+/// Workgroups along the first axis of a folded grid; shaders receive it as FOLD.
 pub const FOLD: u32 = 1 << 15;
 
-/// `workgroups` along two axes, for they may be more than one axis takes. A shader counts them as x
-/// + FOLD * y, and those of the last, ragged y have nothing to do.
+/// Splits `workgroups` over two axes, because their number may exceed the limit of one. A shader
+/// counts them as x + FOLD * y; those past the end, in the last row y, do nothing.
 pub fn folded(workgroups: usize) -> [u32; 2] {
     let fold = FOLD as usize;
     [workgroups.min(fold) as u32, workgroups.div_ceil(fold) as u32]
 }
 
-/// What a call must move and compute, whoever computes it.
+/// The minimal memory traffic and arithmetic of a call, independent of the strategy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Bytes read from device memory, each operand once.
+    /// Bytes read from device memory, counting each operand once.
     pub read: u64,
     /// Bytes written.
     pub written: u64,
-    /// Floating-point operations; a multiply-add is two.
+    /// Floating-point operations; a multiply-add counts as two.
     pub operations: u64,
 }
 
-/// What a strategy reads beyond its kernel's [`Cost`], bytes.
+/// The bytes that a strategy reads in addition to its kernel's [`Cost`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Surplus {
-    /// From memory: what is not asked for, such as the rest of a block.
+    /// Bytes from memory that are read but not needed, such as the rest of a block.
     pub memory: u64,
-    /// Again, by several workgroups each for itself: a cache answers, for it is small or was read
-    /// just before.
+    /// Bytes read again by other workgroups. Caches serve these, because the data is small or was
+    /// read just before.
     pub again: u64,
 }
 
@@ -223,12 +223,12 @@ impl std::iter::Sum for Cost {
     }
 }
 
-/// The one rule: a value is right within `absolute + relative * |expected|`.
+/// How far a value may differ: it is right within `absolute + relative * |expected|`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tolerance {
-    /// In the value's own unit.
+    /// Allowed difference in the unit of the value.
     pub absolute: f32,
-    /// Share of the expected value.
+    /// Allowed difference as a fraction of the expected value.
     pub relative: f32,
 }
 
@@ -239,16 +239,17 @@ impl Default for Tolerance {
 }
 
 impl Tolerance {
-    /// Whether `found` is right. Two equal infinities or bit patterns are; a NaN never is.
+    /// Whether `found` is right. Equal infinities and equal bit patterns are right; any other NaN
+    /// is wrong.
     pub fn accepts(&self, expected: f32, found: f32) -> bool {
         expected == found
             || (expected - found).abs() <= self.absolute + self.relative * expected.abs()
     }
 }
 
-/// A kernel call: a plain struct of operands that knows how to run itself.
+/// A kernel call: a plain struct of operands, with everything needed to run it.
 pub trait Kernel: Send + Sync {
-    /// The name used for files, labels, tests, benches and profiles alike.
+    /// The kernel's name, used for files, labels, tests, benchmarks and profiles.
     fn name(&self) -> &'static str;
 
     /// The operands, in binding order.
@@ -257,18 +258,18 @@ pub trait Kernel: Send + Sync {
     /// The parameters, in the order of the uniform block.
     fn parameters(&self) -> Vec<Parameter>;
 
-    /// The strategies this adapter allows ([`Capabilities::allowed`]), the best guess first. The
-    /// last one needs nothing beyond WebGPU's default limits.
+    /// The strategies that this adapter allows ([`Capabilities::allowed`]), the best guess first.
+    /// The last one needs only WebGPU's default limits.
     fn strategies(&self, capabilities: &Capabilities) -> Vec<Strategy>;
 
-    /// The strategies in other sizes than those [`Kernel::strategies`] gives them, for the tuner to
-    /// try; as right as these. What the adapter does not allow is left out by the caller.
+    /// Variants of the strategies with other sizes, for the tuner to try. Their results are as
+    /// accurate; the caller drops those that the adapter does not allow.
     fn sizes(&self, _: &Capabilities) -> Vec<Strategy> {
         vec![]
     }
 
-    /// What the fastest strategy may depend on, in words. Calls of equal shapes share what was
-    /// tuned.
+    /// Describes the shape that the choice of the fastest strategy may depend on. Calls with equal
+    /// descriptions share a tuning result.
     fn shape(&self) -> String {
         let shapes = self
             .operands()
@@ -277,39 +278,41 @@ pub trait Kernel: Send + Sync {
         shapes.collect::<Vec<_>>().join(", ")
     }
 
-    /// Bytes and operations with `context` tokens in the cache (only attention depends on it).
+    /// Bytes and operations with `context` tokens in the cache (only attention depends on
+    /// `context`).
     fn cost(&self, context: usize) -> Cost;
 
-    /// Bytes that any implementation must move with `context` tokens in the cache: weights as their
-    /// file stores them, and the cache. Activations do not count, for they could stay on the chip.
+    /// Bytes that any implementation must move with `context` tokens in the cache: the weights as
+    /// stored in their file, and the cache. Activations do not count, because they could stay on
+    /// the chip.
     fn necessary(&self, _context: usize) -> u64 {
         0
     }
 
-    /// What `strategy` reads beyond [`Kernel::cost`].
+    /// The bytes that `strategy` reads in addition to [`Kernel::cost`].
     fn surplus(&self, _strategy: &Strategy, _context: usize) -> Surplus {
         Surplus::default()
     }
 
-    /// Most iterations that the loops of one workgroup of `strategy` take together, wherever in the
-    /// context a step is; `None` where that is not known.
+    /// The largest total number of loop iterations of one workgroup of `strategy`, at any position
+    /// in the context; `None` if unknown.
     fn iterations(&self, _strategy: &Strategy) -> Option<usize> {
         None
     }
 
-    /// The computation in plain loops over the same parameters.
+    /// Computes the result in plain loops, with the parameters that the device gets.
     fn reference(&self, memory: &mut HostMemory);
 
-    /// Adds the calls that give the gradients of the inputs, from those of the outputs, to a
+    /// Adds the calls that compute the gradients of the inputs from those of the outputs, for a
     /// recording that is walked in reverse: see [`Gradients`].
     ///
     /// # Errors
-    /// When there is no derivative, or no memory for it.
+    /// When the kernel has no derivative, or there is no memory for the gradients.
     fn backward(&self, _: &mut Gradients) -> Result<()> {
         Err(Error::Kernel { kernel: self.name().into(), message: "it has no derivative".into() })
     }
 
-    /// How far a device may stray from the reference.
+    /// How far a device's result may differ from the reference.
     fn tolerance(&self) -> Tolerance {
         Tolerance::default()
     }

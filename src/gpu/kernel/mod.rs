@@ -1,5 +1,4 @@
-//! Kernel calls: their operands, the rendering of their shaders, lists of them, and the lists of
-//! their derivatives.
+//! Kernel calls: their operands, rendered shaders, recordings of several calls, and gradients.
 
 pub(in crate::gpu) mod binding;
 pub(in crate::gpu) mod entry;

@@ -1,14 +1,14 @@
-//! The recording: a list of kernel calls, readable in many ways.
+//! The recording: a list of kernel calls that can be run, compared, costed and differentiated.
 
 use crate::gpu::kernel::kernel::{Cost, Kernel};
 use crate::gpu::tensor::host::HostMemory;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// One kernel call with the label people see.
+/// One kernel call with its displayed label.
 #[derive(Clone)]
 pub struct Entry {
-    /// For instance "blk.3.attn_output".
+    /// The label, such as "blk.3.attn_output".
     pub label: String,
     /// The call.
     pub kernel: Arc<dyn Kernel>,
@@ -35,12 +35,12 @@ impl Recording {
         self.entries.extend_from_slice(&other.entries);
     }
 
-    /// Marks the calls from number `first` to the last one as a block, such as a layer of a model:
-    /// what belongs together, and is often followed by blocks that do the same with other tensors.
-    /// Results do not depend on it. Without calls there is no block.
+    /// Marks the calls from number `first` to the last one as a block, such as a layer of a model.
+    /// Blocks that compute alike with other tensors can be fused into one dispatch. The marks do
+    /// not change results; without calls no block is added.
     ///
     /// # Panics
-    /// When some of the calls are in a block already.
+    /// When some of the calls are already in a block.
     #[track_caller]
     pub fn block_from(&mut self, first: usize) {
         let taken = self.blocks.last().map_or(0, |block| block.end);
@@ -50,7 +50,7 @@ impl Recording {
         }
     }
 
-    /// The numbers of the calls of each block, in order.
+    /// The ranges of call numbers of each block, in order.
     pub fn blocks(&self) -> &[Range<usize>] {
         &self.blocks
     }
@@ -60,7 +60,7 @@ impl Recording {
         &self.entries
     }
 
-    /// Bytes and operations of all calls together, with `context` tokens in the cache.
+    /// Total bytes and operations of all calls, with `context` tokens in the cache.
     pub fn cost(&self, context: usize) -> Cost {
         self.entries.iter().map(|entry| entry.kernel.cost(context)).sum()
     }

@@ -1,5 +1,5 @@
-//! From operands and a strategy to WGSL: the bindings and accessors are rendered, the algorithm is
-//! the shader file.
+//! Renders operands and a strategy into WGSL: bindings and accessors are generated, and the
+//! algorithm comes from the shader file.
 //!
 //! Shader files are templates: a line that begins with `//%` is a statement (`//% for t in
 //! range(TOKENS)`, `//% include "q4_1"`), and `{{ t }}` is a value. Everything else is plain WGSL.
@@ -21,7 +21,7 @@ macro_rules! library {
     };
 }
 
-/// Shared pieces that shaders include by name, but for those of the formats: see [`library`].
+/// Shared pieces that shaders include by name, except for those of the formats: see [`library`].
 pub const LIBRARY: &[(&str, &str)] = library![
     "nibbles",
     "fifth_bits",
@@ -56,14 +56,14 @@ pub const LIBRARY: &[(&str, &str)] = library![
     "finish_rope_cache",
 ];
 
-/// All that shaders can include, as name and text: [`LIBRARY`], and the file of each format.
+/// Everything that shaders can include, as name and text: [`LIBRARY`] and the file of each format.
 pub fn library() -> impl Iterator<Item = (&'static str, &'static str)> {
     let formats = DType::ALL.into_iter().map(|dtype| dtype.format().wgsl);
     LIBRARY.iter().copied().chain(formats.map(|wgsl| (wgsl.name, wgsl.source)))
 }
 
-/// Whether a shader file is this crate's own: they clamp what they index and bound their loops, so
-/// that a device need not check that again. Those of others are always checked.
+/// Whether a shader file belongs to this crate. Such shaders clamp their indices and bound their
+/// loops, so the device need not check that again; shaders from elsewhere are always checked.
 pub(in crate::gpu) fn is_own(source: &str) -> bool {
     const OWN: &[&str] = include!(concat!(env!("OUT_DIR"), "/shaders.rs"));
     OWN.contains(&source)
@@ -89,7 +89,8 @@ fn environment() -> Result<&'static Environment<'static>> {
         .map_err(|message| Error::Kernel { kernel: "library".into(), message: message.clone() })
 }
 
-/// What the text of a rendered shader depends on: equal signatures share a pipeline.
+/// Everything that the text of a rendered shader depends on: calls with equal signatures share a
+/// pipeline.
 pub fn signature(kernel: &dyn Kernel, strategy: &Strategy) -> String {
     let mut text = format!("{}|{:?}|{:?}", strategy.name, strategy.constants, strategy.needs);
     for operand in bound(kernel) {
@@ -139,20 +140,20 @@ pub fn render(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
     Ok(text)
 }
 
-/// The global that an operand is bound as. DXC has a namespace `dx`, and naga 30 does not step
-/// around it.
+/// The name of the global variable for an operand. DXC has a namespace `dx`, which naga 30 does not
+/// avoid.
 fn variable(name: &'static str) -> &'static str {
     if name == "dx" { "gradient_of_x" } else { name }
 }
 
-/// Whether `load_<name>` gives `Halves` and not words: textures have no such texels.
+/// Whether `load_<name>` returns `Halves` instead of words; textures have no such texels.
 fn reads_halves(operand: &Operand, strategy: &Strategy) -> bool {
     let in_buffer = |tensor: &Tensor| matches!(tensor.storage(), Storage::Buffer(_));
     strategy.needs.f16 && operand.halves && operand.tensor.as_ref().is_some_and(in_buffer)
 }
 
-/// The shader file with the strategy's constants, and its entry function's name as ENTRY, put in:
-/// what follows the bindings and accessors.
+/// The shader file rendered with the strategy's constants and with ENTRY as the name of its entry
+/// function: the text after the bindings and accessors.
 pub(in crate::gpu) fn body(kernel: &dyn Kernel, strategy: &Strategy) -> Result<String> {
     let operands = kernel.operands().into_iter();
     let mut context: Vec<_> = operands
@@ -177,8 +178,9 @@ pub(in crate::gpu) fn body(kernel: &dyn Kernel, strategy: &Strategy) -> Result<S
     })
 }
 
-/// The entry point of a chain, and how its workers meet: see `super::chain`. A stage is the call of
-/// its function and the strategy's grid; a worker waits for `turns` of so many divisions.
+/// The entry point of a chain, and the barrier of its workers: see `super::chain`. Each stage is
+/// the call of its function and the strategy's grid. A worker waits for at most `turns` iterations,
+/// each of so many divisions.
 pub(in crate::gpu) fn chain(
     [workers, layers, turns, divisions]: [u32; 4],
     stages: &[(String, [u32; 3])],
@@ -200,13 +202,13 @@ pub(in crate::gpu) fn chain(
         .map_err(|error| Error::Kernel { kernel: "chain".into(), message: format!("{error:#}") })
 }
 
-/// The uniform block `p`.
+/// Renders the uniform block `p`.
 fn parameters(text: &mut String, binding: usize, parameters: &[Parameter]) {
     parameter_struct(text, parameters, std::iter::empty());
     let _ = writeln!(text, "@group(0) @binding({binding}) var<uniform> p: Parameters;\n");
 }
 
-/// Its type, with `rows` behind the parameters.
+/// Renders the type of the uniform block `p`, with `rows` after the parameters.
 pub(in crate::gpu) fn parameter_struct(
     text: &mut String,
     parameters: &[Parameter],
@@ -225,7 +227,7 @@ pub(in crate::gpu) fn parameter_struct(
     text.push_str("}\n");
 }
 
-/// The parameter of the row at which an operand's tensor begins in its pool.
+/// The name of the parameter that holds the first row of an operand's tensor in its pool.
 pub(in crate::gpu) fn row_parameter(operand: &str) -> String {
     format!("row_of_{operand}")
 }
@@ -238,7 +240,7 @@ fn texel_type(tensor: &Tensor, halves: bool) -> &'static str {
     }
 }
 
-/// The binding of a tensor as the global `variable`.
+/// Declares the binding of a tensor as the global `variable`.
 pub(in crate::gpu) fn declare(
     text: &mut String,
     binding: usize,
@@ -266,8 +268,8 @@ pub(in crate::gpu) fn declare(
     let _ = writeln!(text, "@group(0) @binding({binding}) {declaration}");
 }
 
-/// `load_<name>` and `store_<name>` of an operand that is bound as the global `variable`, or,
-/// `in_span`, as a part of it that begins at the row that the parameters say.
+/// Renders `load_<name>` and `store_<name>` of an operand bound as the global `variable`. If
+/// `in_span`, the operand is a part of the binding that starts at the row in the parameters.
 pub(in crate::gpu) fn accessors(
     text: &mut String,
     operand: &Operand,
@@ -289,7 +291,7 @@ pub(in crate::gpu) fn accessors(
             format!("bitcast<{kind}>(textureLoad({variable}, {at}))"),
             format!("textureStore({variable}, {at}, bitcast<vec4<u32>>(v))"),
         ),
-        // A span is of words.
+        // A span holds words.
         _ if in_span => {
             let at = format!("{variable}[(p.{} << {shift}u) + i]", row_parameter(name));
             (format!("bitcast<{kind}>({at})"), format!("{at} = bitcast<vec4<u32>>(v)"))

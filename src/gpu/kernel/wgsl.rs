@@ -1,8 +1,8 @@
-//! The words of a WGSL text: enough of the language to find what a shader declares.
+//! Splits a WGSL text into tokens, enough to find what a shader declares.
 
 use std::ops::Range;
 
-/// A word, which may be a number, or one other character, and where it stands.
+/// A word or number, or one other character, with its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::gpu) struct Token<'a> {
     pub text: &'a str,
@@ -10,7 +10,7 @@ pub(in crate::gpu) struct Token<'a> {
 }
 
 impl Token<'_> {
-    /// The bytes it takes.
+    /// The range of bytes that the token takes.
     pub fn range(&self) -> Range<usize> {
         self.at..self.at + self.text.len()
     }
@@ -20,7 +20,8 @@ fn is_of_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The length of the space or comment that `text` begins with; 0 where it begins with a token.
+/// The length in bytes of the space or comment that `text` starts with; 0 if it starts with a
+/// token.
 fn skipped(text: &str) -> usize {
     if text.starts_with("//") {
         return text.find('\n').unwrap_or(text.len());
@@ -62,16 +63,16 @@ pub(in crate::gpu) fn tokens(text: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// Something that a text declares outside of functions.
+/// A declaration outside of functions.
 pub(in crate::gpu) struct Declaration<'a, 't> {
     /// `fn`, `struct`, `const`, `override`, `alias` or `var`.
     pub kind: &'a str,
     pub name: Token<'a>,
-    /// What follows the name, up to the brace or semicolon that ends it.
+    /// The tokens after the name, up to the brace or semicolon that ends it.
     pub rest: &'t [Token<'a>],
 }
 
-/// What the text of these tokens declares, in its order.
+/// The declarations in the text of these tokens, in order.
 pub(in crate::gpu) fn declarations<'a, 't>(tokens: &'t [Token<'a>]) -> Vec<Declaration<'a, 't>> {
     const KINDS: [&str; 6] = ["fn", "struct", "const", "override", "alias", "var"];
     let (mut all, mut at) = (vec![], 0);
@@ -81,7 +82,7 @@ pub(in crate::gpu) fn declarations<'a, 't>(tokens: &'t [Token<'a>]) -> Vec<Decla
         if !KINDS.contains(&kind) {
             continue;
         }
-        // The address space of a variable.
+        // Skip the address space of a variable.
         if tokens.get(at).is_some_and(|token| token.text == "<") {
             at += tokens[at..].iter().take_while(|token| token.text != ">").count() + 1;
         }

@@ -1,4 +1,4 @@
-//! Opening a device: the adapter is chosen, a device asked for, and its faster storage found out.
+//! Opening a device: choosing the adapter, requesting the device, and measuring its faster storage.
 
 pub(in crate::gpu) mod open;
 pub(in crate::gpu) mod probe;

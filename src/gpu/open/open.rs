@@ -15,14 +15,13 @@ impl Gpu {
     /// Opens the adapter that `options` select.
     ///
     /// # Errors
-    /// When there is no adapter, none matches, or it refuses a device.
+    /// When there is no adapter, none matches, or the adapter refuses to open a device.
     pub fn open(options: &GpuOptions) -> Result<Arc<Self>> {
         let (adapter, report) = choose(options)?;
         let (device, queue) = request(&adapter, options, &report.name)?;
         let first_error = keep_first_error(&device);
         let capabilities = capabilities(&adapter, &device, options, &report);
-        // A choice among strategies that sum in different orders must not depend on what was
-        // measured.
+        // A choice among strategies that sum in different orders must not depend on measurements.
         let tuning = options.tuning.as_deref().filter(|_| !options.deterministic);
         let known = Known::load(options.quarantine.as_deref(), tuning, &report);
         let memory = Memory::of(&adapter, adapter.get_info().device_type, options);
@@ -46,7 +45,7 @@ impl Gpu {
     }
 }
 
-/// The adapter that `options` select, and what it reports.
+/// The adapter that `options` select, with its report.
 fn choose(options: &GpuOptions) -> Result<(wgpu::Adapter, AdapterReport)> {
     let wanted = Wish::new(options.adapter.as_deref());
     let mut adapters = adapter::enumerate(wanted.as_ref());
@@ -57,7 +56,7 @@ fn choose(options: &GpuOptions) -> Result<(wgpu::Adapter, AdapterReport)> {
     Ok((adapter, report))
 }
 
-/// A device of `adapter`, called `name`, with the features and limits that `options` leave.
+/// Opens a device of `adapter`, called `name`, with the features and limits that `options` allow.
 fn request(
     adapter: &wgpu::Adapter,
     options: &GpuOptions,
@@ -78,7 +77,7 @@ fn request(
     .map_err(|error| Error::Device(format!("{name} refused to open: {error}")))
 }
 
-/// The adapter's limits, or what is to be asked for instead.
+/// The adapter's limits, lowered to those in `options`.
 fn lowered(options: &GpuOptions, mut limits: wgpu::Limits) -> wgpu::Limits {
     let lower =
         |limit: &mut u32, most: Option<u32>| *limit = (*limit).min(most.unwrap_or(u32::MAX));
@@ -89,7 +88,7 @@ fn lowered(options: &GpuOptions, mut limits: wgpu::Limits) -> wgpu::Limits {
     lower(&mut limits.max_compute_workgroup_size_z, options.max_lanes);
     lower(&mut limits.max_storage_buffers_per_shader_stage, options.max_storage_buffers);
     if !options.immediates {
-        // WebGPU's default, and no kernel uses them.
+        // Zero is WebGPU's default, and no kernel uses immediates.
         limits.max_immediate_size = 0;
     }
     let most = options.max_binding_bytes.unwrap_or(u64::MAX);
@@ -102,7 +101,7 @@ fn lowered(options: &GpuOptions, mut limits: wgpu::Limits) -> wgpu::Limits {
     limits
 }
 
-/// Where the first error is kept that `device` reports.
+/// Returns the place where the first error that `device` reports is kept.
 fn keep_first_error(device: &wgpu::Device) -> Arc<Mutex<Option<Error>>> {
     let first_error = Arc::new(Mutex::new(None));
     let sink = Arc::clone(&first_error);
@@ -118,7 +117,7 @@ fn keep_first_error(device: &wgpu::Device) -> Arc<Mutex<Option<Error>>> {
     first_error
 }
 
-/// What strategies may count on, but for the storage, which is not known yet.
+/// The capabilities that strategies may rely on, with a provisional storage.
 fn capabilities(
     adapter: &wgpu::Adapter,
     device: &wgpu::Device,
@@ -148,11 +147,11 @@ fn capabilities(
     capabilities
 }
 
-/// Storage textures that a kernel must be able to bind: it binds up to eight tensors at once.
+/// Storage textures that a kernel must be able to bind: it binds up to eight tensors.
 const TEXTURES: u32 = 8;
 
-/// The storage of tensors that may choose: what `options` say, the one that is not known to be
-/// wrong, or the one that a probe finds faster.
+/// The storage for tensors that allow either kind: the one in `options`, else the one that is not
+/// quarantined, else the one that a probe measures to be faster.
 fn storage(gpu: &Gpu, options: &GpuOptions) -> Result<StorageKind> {
     let textures = gpu.device.limits().max_storage_textures_per_shader_stage;
     if textures >= TEXTURES {

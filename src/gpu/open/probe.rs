@@ -1,4 +1,4 @@
-//! Which storage this adapter reads faster: asked at start, of the adapter itself.
+//! Measures at start which kind of storage this adapter reads faster.
 
 use crate::Result;
 use crate::gpu::adapter::storage::StorageKind;
@@ -13,14 +13,14 @@ use crate::gpu::tensor::host::HostMemory;
 use crate::gpu::tensor::tensor::{Element, Tensor};
 use std::time::{Duration, Instant};
 
-/// Lanes of a workgroup where lanes are SIMD lanes of a CPU, and where they are those of a GPU.
+/// Lanes in a workgroup: for the SIMD lanes of a CPU, and for a GPU.
 const NARROW: usize = 8;
 const WIDE: usize = 256;
 
-/// A strategy with workgroups of 8 lanes, and one with 256 for GPUs where `lanes` are whole such
-/// workgroups. `names` are theirs, the first that of the shader too, which takes LANES and
-/// `constants`. Where there are more narrow workgroups than a grid's axis takes, only the wide ones
-/// are left.
+/// A strategy with workgroups of 8 lanes, and one for GPUs with 256 where `lanes` is a multiple of
+/// that. `names` are the strategies' names; the first one is also that of the shader, which
+/// receives LANES and `constants`. If there are more narrow workgroups than an axis of a grid can
+/// have, only the wide strategy is returned.
 pub fn widths(
     can: &Capabilities,
     names: [&'static str; 2],
@@ -43,16 +43,16 @@ pub fn widths(
     can.allowed(narrow.into_iter().collect(), wide.into_iter().collect())
 }
 
-/// `y[lane]` = sum of `reads` texels of x, `times` times: a kernel like those of `src/kernels`, but
-/// here, for the probe runs it before any of them.
+/// `y[lane]` = sum of `reads` texels of x, repeated `times` times. This kernel is not in
+/// `src/kernels`, because the probe runs it before any of those.
 pub struct RoofRead {
-    /// [L * reads, 4].
+    /// Input [L * reads, 4].
     pub x: Tensor,
-    /// Sums [L, 4], L a multiple of 8.
+    /// Sums [L, 4], where L is a multiple of 8.
     pub y: Tensor,
-    /// Texels each lane reads.
+    /// Texels that each lane reads.
     pub reads: usize,
-    /// How often it reads them.
+    /// How many times it reads them.
     pub times: usize,
 }
 
@@ -93,13 +93,13 @@ impl Kernel for RoofRead {
     }
 }
 
-/// Texels each lane of the probe reads, and its lanes: 1 MiB. It is read several times, for on a
-/// software adapter one dispatch takes as long as reading it.
+/// Texels that each lane of the probe reads, and its number of lanes: 1 MiB. They are read several
+/// times, because on a software adapter a dispatch alone takes as long as one reading.
 const READS: usize = 64;
 const LANES: usize = 1024;
 const TIMES: usize = 8;
 
-/// Rounds of the probe, and those that are enough where one storage is more than twice as fast as
+/// Rounds of the probe, and the rounds that suffice if one storage is more than twice as fast as
 /// the other.
 const ROUNDS: usize = 16;
 const CLEAR: usize = 3;
@@ -124,9 +124,9 @@ fn time(gpu: &Gpu, program: &Program) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// The storage that reads faster, textures only if by more than a tenth: buffers have fewer limits.
-/// Both run alternately, because on a busy machine some runs are interrupted, and the least time of
-/// each counts.
+/// The storage that reads faster; textures must be faster by more than a tenth, because buffers
+/// have fewer limits. The two are measured alternately and the least time of each counts, because a
+/// busy machine interrupts some runs.
 pub(in crate::gpu) fn faster_storage(gpu: &Gpu) -> Result<StorageKind> {
     let programs = [program(gpu, StorageKind::Buffer)?, program(gpu, StorageKind::Texture)?];
     let mut best = [Duration::MAX; 2];

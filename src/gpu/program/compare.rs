@@ -1,5 +1,4 @@
-//! Running a recording both on the device and through the references, to name the first wrong
-//! dispatch.
+//! Runs a recording on the device and through the references, to find the first wrong dispatch.
 
 use crate::Result;
 use crate::gpu::device::device::Gpu;
@@ -10,7 +9,7 @@ use crate::gpu::tensor::host::HostMemory;
 use crate::gpu::tensor::tensor::{Element, Tensor};
 use std::fmt;
 
-/// The first value that a device got wrong.
+/// The first wrong value of a device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Divergence {
     /// Position in the recording.
@@ -21,11 +20,11 @@ pub struct Divergence {
     pub kernel: &'static str,
     /// The operand it wrote.
     pub operand: &'static str,
-    /// Where in it, counting numbers.
+    /// Index in the operand, counting numbers.
     pub index: usize,
-    /// What the reference computed.
+    /// The value of the reference.
     pub expected: f32,
-    /// What the device computed.
+    /// The value of the device.
     pub found: f32,
 }
 
@@ -39,9 +38,9 @@ impl fmt::Display for Divergence {
     }
 }
 
-/// Runs `recording` on the device one dispatch at a time and each kernel's reference after it, on
-/// the inputs the device had, so that an error is blamed on the kernel that made it. `memory` must
-/// hold what the host wrote (ids, positions); afterwards it holds the device's values.
+/// Runs `recording` on the device one dispatch at a time, and each kernel's reference on the same
+/// inputs, so that an error is attributed to the kernel that made it. `memory` must hold what the
+/// host wrote (ids, positions); afterwards it holds the device's values.
 ///
 /// # Errors
 /// When the device fails.
@@ -59,7 +58,7 @@ pub fn first_divergence(
     Ok(None)
 }
 
-/// One dispatch of [`first_divergence`] with a choice of strategy.
+/// Compares one dispatch of a given strategy with its reference, and returns its first wrong value.
 ///
 /// # Errors
 /// When the device fails.
@@ -72,17 +71,16 @@ pub fn check_entry(
     Ok(compare_entry(gpu, entry, memory, choose)?.divergence)
 }
 
-/// How a dispatch compares with its reference.
+/// The result of comparing a dispatch with its reference.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Comparison {
-    /// The first value beyond the kernel's tolerance.
+    /// The first value outside of the kernel's tolerance.
     pub divergence: Option<Divergence>,
-    /// The largest of |found - expected| / max(1, |expected|); infinite where something is not a
-    /// number.
+    /// The largest |found - expected| / max(1, |expected|); infinite if a value is NaN.
     pub max_error: f32,
 }
 
-/// Runs one dispatch and its reference, and gives the worst error too.
+/// Compares one dispatch with its reference, and also returns the largest error.
 ///
 /// # Errors
 /// When the device fails.
@@ -101,7 +99,8 @@ pub fn compare_entry(
     Ok(comparison)
 }
 
-/// Compares what a dispatch left on the device with `expected`, in which its reference ran already.
+/// Compares the device's results of a dispatch with `expected`, in which its reference has already
+/// run.
 ///
 /// # Errors
 /// When the device fails.
@@ -109,10 +108,10 @@ pub fn compare_outputs(gpu: &Gpu, entry: &Entry, expected: &mut HostMemory) -> R
     Ok(compare(gpu, entry, expected)?.0)
 }
 
-/// What the device wrote, as words.
+/// Tensors that the device wrote, with their words.
 type Written = Vec<(Tensor, Vec<u32>)>;
 
-/// The comparison, and what the device wrote.
+/// Compares a dispatch with its reference, and also returns the words that the device wrote.
 fn compare(gpu: &Gpu, entry: &Entry, expected: &mut HostMemory) -> Result<(Comparison, Written)> {
     let mut written = vec![];
     let tolerance = entry.kernel.tolerance();
@@ -128,7 +127,7 @@ fn compare(gpu: &Gpu, entry: &Entry, expected: &mut HostMemory) -> Result<(Compa
         let right = |index: usize| match tensor.element() {
             Element::U32 => found[index] == expected[index],
             Element::F32 => tolerance.accepts(expected[index], found[index]),
-            // Two roundings may fall to either side here too, by a whole step.
+            // Near a tie the two may round to neighbouring steps, so one step is allowed.
             Element::Q8 => {
                 tolerance.accepts(expected[index], found[index]) || {
                     (found[index] - expected[index]).abs() <= 1.01 * steps[index]
@@ -165,14 +164,16 @@ fn compare(gpu: &Gpu, entry: &Entry, expected: &mut HostMemory) -> Result<(Compa
 
 fn error(found: f32, expected: f32) -> f32 {
     let error = (found - expected).abs() / expected.abs().max(1.0);
-    match found == expected {
-        true => 0.0,
-        false if error.is_nan() => f32::INFINITY,
-        false => error,
+    if found == expected {
+        0.0
+    } else if error.is_nan() {
+        f32::INFINITY
+    } else {
+        error
     }
 }
 
-/// Two roundings to half precision may fall to either side: one unit in the last place.
+/// Near a tie two values may round to neighbouring halves: one unit in the last place is allowed.
 const HALF_STEP: f32 = 1.0 / 1024.0;
 
 fn numbers(tensor: &Tensor, words: &[u32]) -> Vec<f32> {
@@ -193,8 +194,8 @@ fn numbers(tensor: &Tensor, words: &[u32]) -> Vec<f32> {
     }
 }
 
-/// The scale of each byte of [`Element::Q8`], 0 for the bytes of the scales themselves; empty for
-/// other elements.
+/// The scale of each byte of [`Element::Q8`], and 0 for the bytes of the scales themselves; empty
+/// for other elements.
 fn steps(tensor: &Tensor, words: &[u32]) -> Vec<f32> {
     let (Element::Q8, &[.., texels, apart, 16]) = (tensor.element(), tensor.shape()) else {
         return vec![];

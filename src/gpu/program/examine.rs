@@ -1,4 +1,4 @@
-//! Whether blocks that are one dispatch give what their calls give one by one.
+//! Checks whether blocks fused into one dispatch give the same bits as their calls run one by one.
 
 use super::executor::Executor;
 use super::program::Program;
@@ -12,43 +12,43 @@ use crate::gpu::tensor::tensor::Tensor;
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
-/// Runs of an examination. Threads that meet in the wrong order do so now and then only.
+/// Runs of an examination: several, because errors in the order of threads are rare.
 const RUNS: usize = 32;
 
-/// After a run in which threads missed each other: what disturbed them may pass.
+/// Pause after a run whose threads missed each other, because the disturbance may pass.
 const BREATH: Duration = Duration::from_millis(5);
 
-/// What was found of blocks as one dispatch.
+/// The result of examining fused blocks.
 #[derive(Debug, Clone, Serialize)]
 pub struct FusedReport {
-    /// Where the tensors were.
+    /// Where the tensors were stored.
     pub storage: StorageKind,
-    /// Calls of the recording.
+    /// Calls in the recording.
     pub calls: usize,
-    /// Dispatches they were.
+    /// Dispatches of the fused program.
     pub dispatches: usize,
-    /// Runs.
+    /// Number of runs.
     pub runs: usize,
-    /// Those with the same bits as the calls one by one.
+    /// Runs that gave the same bits as the calls one by one.
     pub passed: usize,
-    /// Those in which threads waited for each other beyond the bound; a model then computes the
-    /// step call by call.
+    /// Runs whose threads waited for each other beyond the bound; a model then computes the step
+    /// call by call.
     pub missed: usize,
-    /// Not to be used on this adapter with this driver: a run was wrong. Threads that miss each
-    /// other are no harm: what they should have done is done again, and on a machine with other
-    /// work it may be all of them.
+    /// Whether fused blocks must not be used with this adapter and driver, because a run was wrong.
+    /// Runs whose threads missed each other do not count as wrong: they are repeated, and on a busy
+    /// machine they may be all runs.
     pub quarantined: bool,
-    /// The best run, microseconds; `None` where none went well.
+    /// The shortest run in microseconds; `None` if none succeeded.
     pub us: Option<f64>,
-    /// The best run of the calls one by one, microseconds.
+    /// The shortest run of the calls one by one, in microseconds.
     pub single_us: f64,
-    /// The first thing that went wrong, in words.
+    /// A description of the first failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 
 impl FusedReport {
-    /// What a quarantine knows fused blocks by.
+    /// The strategy under which a quarantine lists fused blocks.
     pub fn strategy(&self) -> Strategy {
         chain::as_strategy()
     }
@@ -58,7 +58,7 @@ fn microseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1e6
 }
 
-/// What all calls of `recording` wrote, as words, one tensor after the other.
+/// The words that the calls of `recording` wrote, for each tensor.
 fn written(gpu: &Gpu, recording: &Recording) -> Result<Vec<Vec<u32>>> {
     outputs(recording).map(|tensor| tensor.read(gpu)).collect()
 }
@@ -68,12 +68,12 @@ fn outputs(recording: &Recording) -> impl Iterator<Item = Tensor> + '_ {
     operands.filter(|operand| operand.access == Access::Write).filter_map(|operand| operand.tensor)
 }
 
-/// Runs a recording with its blocks as one dispatch each, and call by call. `word` is any uniform
-/// tensor. Each call must compute the same again from what it reads. `None` where this device fuses
+/// Runs a recording fused and call by call, and compares the two. `word` is any uniform tensor.
+/// Every call must give the same result when it is run again. Returns `None` if this device fuses
 /// no block.
 ///
 /// # Errors
-/// When the device is lost. Blocks that do not compile or are wrong are a finding.
+/// When the device is lost. Blocks that do not compile or are wrong are reported in the result.
 pub fn examine_fused(
     gpu: &Gpu,
     recording: &Recording,
@@ -111,7 +111,7 @@ pub fn examine_fused(
     let Some(fused) = executor.fused() else { return Ok(None) };
     report.dispatches = executor.dispatches();
     for run in 0..RUNS {
-        // What is not written must not look right.
+        // Clear the outputs, so that values that are not written do not look right.
         for (tensor, words) in outputs(recording).zip(&before) {
             let mut bytes: Vec<u8> = bytemuck::cast_slice(words).to_vec();
             bytes.resize(bytes.len().next_multiple_of(16), 0);

@@ -11,43 +11,43 @@ use crate::gpu::tensor::tensor::{Tensor, buffer};
 use crate::gpu::tensor::transfer::map_words;
 use std::sync::{Mutex, OnceLock};
 
-/// A step of a few words that feeds its result to the next, such as the decoding of one token.
+/// A step with a small result that the next run reads, such as the decoding of one token.
 ///
-/// Where the adapter rewards it, blocks of calls are one dispatch, which may fail and is then run
-/// again call by call: see `src/gpu/software`. What comes out is the same either way.
+/// Where the adapter rewards it, blocks of calls are fused into one dispatch, which may fail and is
+/// then repeated call by call: see `src/gpu/software`. Results are the same either way.
 pub struct Executor {
     recording: Recording,
-    /// With blocks as one dispatch, where the device can.
+    /// The program with fused blocks, where the device supports them.
     fused: Option<Fused>,
-    /// With a dispatch for each call, once that was needed.
+    /// The program with one dispatch for each call, compiled when it is first needed.
     plain: OnceLock<Program>,
     backoff: Mutex<Backoff>,
     state: Vec<Tensor>,
     readback: wgpu::Buffer,
-    /// Runs that the readback has slots for.
+    /// The most runs in a submission, as many as the readback has slots.
     most: usize,
 }
 
-/// What came of some runs.
+/// The results of a submission of runs.
 #[derive(Debug, Default)]
 pub struct Ran {
-    /// The words of the result after each run.
+    /// The words of the result tensor after each run.
     pub results: Vec<Vec<u32>>,
-    /// Dispatches, with those of runs that were repeated.
+    /// Dispatches, including those of repeated runs.
     pub dispatches: usize,
     /// Submissions to the device.
     pub submissions: usize,
-    /// Bytes of results that were read back.
+    /// Bytes of results read back.
     pub readback_bytes: u64,
 }
 
 impl Executor {
     /// Compiles `recording` for submissions of at most `most` runs. `state` are uniform tensors,
-    /// the result first: all that a run reads of what an earlier one wrote, except for what it
-    /// writes again before.
+    /// the result first: everything that a run reads of an earlier one's output, except for what it
+    /// writes before reading.
     ///
     /// # Errors
-    /// A kernel that does not compile, by name.
+    /// When a kernel does not compile; the message names it.
     pub fn compile(
         gpu: &Gpu,
         recording: &Recording,
@@ -61,14 +61,14 @@ impl Executor {
         }
         let state_bytes: u64 = state.iter().map(Tensor::data_bytes).sum();
         use wgpu::BufferUsages as Usage;
-        // The state before the first run and after each, with what became of it.
+        // The state before the first run and after each run, each with the run's outcome.
         let size = (state_bytes + OUTCOME_BYTES) * (1 + most as u64);
         let readback = buffer(gpu, "readback", size, Usage::MAP_READ | Usage::COPY_DST);
         let (recording, state) = (recording.clone(), state.to_vec());
         Ok(Self { recording, fused, plain, backoff: Mutex::default(), state, readback, most })
     }
 
-    /// Dispatches of a run, as long as none fails.
+    /// Dispatches in a run that does not fail.
     pub fn dispatches(&self) -> usize {
         match &self.fused {
             Some(fused) => fused.program.dispatches(),
@@ -76,19 +76,19 @@ impl Executor {
         }
     }
 
-    /// The program with a dispatch for each call.
+    /// The program with one dispatch for each call.
     ///
     /// # Errors
-    /// A kernel that does not compile, by name.
+    /// When a kernel does not compile; the message names it.
     pub fn plain(&self, gpu: &Gpu) -> Result<&Program> {
         if self.plain.get().is_none() {
-            // Another thread may have won the race: both programs are equal.
+            // Another thread may have won the race; both programs are equal.
             let _ = self.plain.set(Program::compile(gpu, &self.recording)?);
         }
         Ok(self.plain.wait())
     }
 
-    /// Has the driver compile what it otherwise compiles at the first run: see
+    /// Makes the driver compile in advance what it otherwise compiles at the first run: see
     /// [`Program::warm_up`].
     ///
     /// # Errors
@@ -100,13 +100,13 @@ impl Executor {
         }
     }
 
-    /// Runs `runs` times, each run on the state that the one before left, and waits for the last.
+    /// Runs `runs` times, each on the state that the previous run left, and waits for the last one.
     ///
     /// # Errors
     /// When the device fails.
     ///
     /// # Panics
-    /// When these are more runs than there is room for.
+    /// When there are more runs than readback slots.
     #[track_caller]
     pub fn run(&self, gpu: &Gpu, runs: usize) -> Result<Ran> {
         assert!(runs <= self.most, "{runs} runs in room for {}", self.most);
@@ -133,7 +133,7 @@ impl Executor {
         Ok(ran)
     }
 
-    /// Runs once, and waits only where a run may fail; its result is then not read back.
+    /// Runs once without reading the result back; waits only if the run may fail.
     ///
     /// # Errors
     /// When the device fails.
@@ -146,13 +146,13 @@ impl Executor {
         Ok(Ran { dispatches: program.dispatches(), submissions: 1, ..Ran::default() })
     }
 
-    /// With blocks as one dispatch, where the device can.
+    /// The program with fused blocks, where the device supports them.
     pub(in crate::gpu) fn fused(&self) -> Option<&Fused> {
         self.fused.as_ref()
     }
 
-    /// Submits `runs` runs and waits: the words of the state before them and after each, and how
-    /// many went well.
+    /// Submits `runs` runs and waits. Returns the words of the state before the first run and after
+    /// each, and how many runs succeeded.
     pub(in crate::gpu) fn attempt(
         &self,
         gpu: &Gpu,
@@ -168,8 +168,8 @@ impl Executor {
         Ok((states, fused.barrier.went_well(&outcomes)))
     }
 
-    /// Submits `runs` runs of `program` and waits: the words of the state before them and after
-    /// each, where blocks are fused with the outcome of the run behind them.
+    /// Submits `runs` runs of `program` and waits. Returns the words of the state before the first
+    /// run and after each, followed by the run's outcome if blocks are fused.
     fn submit(
         &self,
         gpu: &Gpu,
@@ -201,7 +201,7 @@ impl Executor {
         Ok(words.chunks(slot_bytes as usize / 4).take(1 + runs).map(<[u32]>::to_vec).collect())
     }
 
-    /// Writes the state that the first run to be repeated begins with.
+    /// Restores the state that the first run to repeat starts from.
     fn restore(&self, gpu: &Gpu, mut words: &[u32]) {
         for tensor in &self.state {
             let (own, others) = words.split_at(tensor.words());

@@ -9,17 +9,17 @@ use crate::gpu::kernel::recording::Recording;
 use crate::gpu::software::barrier::GridBarrier;
 use crate::gpu::software::chain::{self, Chain};
 
-/// A program with chains of calls, and where their workers meet.
+/// A program with chains of calls, and the barrier of their workers.
 pub(in crate::gpu) struct Fused {
     pub program: Program,
     pub barrier: GridBarrier,
 }
 
 impl Fused {
-    /// Compiles `recording` with blocks as chains; `None` where no block can be one here.
+    /// Compiles `recording` with its blocks as chains; `None` if this device can fuse no block.
     ///
     /// # Errors
-    /// A kernel or a chain that does not compile, by name.
+    /// When a kernel or a chain does not compile; the message names it.
     pub fn compile(gpu: &Gpu, recording: &Recording) -> Result<Option<Self>> {
         let chains = Chain::all(gpu, recording)?;
         if chains.is_empty() {
@@ -45,7 +45,7 @@ impl Fused {
     }
 }
 
-/// A chain's calls as one step, with the block of all their parameters.
+/// A chain's calls as one step, with the uniform block of all their parameters.
 fn step(gpu: &Gpu, chain: &Chain<'_>, barrier: &GridBarrier, parameters: Block) -> Result<Step> {
     let tensors = chain.tensors();
     let mut kinds = vec![pipeline::storage_buffer(false), pipeline::uniform_buffer()];

@@ -1,4 +1,4 @@
-//! Timing the dispatches of a program one by one.
+//! Times the dispatches of a program one by one.
 
 use super::program::Program;
 use crate::Result;
@@ -6,9 +6,9 @@ use crate::gpu::device::device::Gpu;
 use crate::gpu::tensor::transfer::map_words;
 
 impl Program {
-    /// Runs once with a timestamp before and after each dispatch and gives the seconds each took.
-    /// Dispatches cannot overlap then; where the adapter has no timestamps, each is submitted alone
-    /// and timed from the host.
+    /// Runs once with a timestamp before and after each dispatch and returns the seconds that each
+    /// took. Dispatches then cannot overlap. If the adapter has no timestamps, each is submitted
+    /// alone and timed by the host.
     ///
     /// # Errors
     /// When the device fails.

@@ -1,5 +1,5 @@
-//! A recording compiled for a device: pipelines and bind groups made once, encoded again for every
-//! run.
+//! A recording compiled for a device: pipelines and bind groups are created once, and encoded for
+//! every run.
 
 use crate::gpu::device::device::Gpu;
 use crate::gpu::device::pipeline::{self, PARAMETER_STRIDE, Pipeline};
@@ -17,12 +17,12 @@ pub(in crate::gpu) struct Step {
     pub(in crate::gpu) label: String,
     pub(in crate::gpu) strategy: &'static str,
     pub(in crate::gpu) pipeline: Arc<Pipeline>,
-    /// By their group.
+    /// Bind groups, each with its group number.
     pub(in crate::gpu) bindings: Vec<(u32, wgpu::BindGroup)>,
     pub(in crate::gpu) grid: [u32; 3],
-    /// The uniform block `p`, where the text is of this crate.
+    /// The uniform block `p`; `None` for a user's shader.
     pub(in crate::gpu) parameters: Option<Block>,
-    /// What goes with the dispatch, where the text is none of this crate.
+    /// The immediates of a user's shader; empty for a shader of this crate.
     pub(in crate::gpu) immediates: Vec<u8>,
 }
 
@@ -41,7 +41,7 @@ impl Block {
 }
 
 impl Step {
-    /// A call, split as its first strategy says that is not quarantined.
+    /// Compiles a call with its first strategy that is not quarantined.
     pub(in crate::gpu) fn of_first_strategy(
         gpu: &Gpu,
         entry: &Entry,
@@ -50,7 +50,7 @@ impl Step {
         Self::of(gpu, entry, &gpu.strategies(&*entry.kernel)?[0], parameters)
     }
 
-    /// A call, split as `strategy` says.
+    /// Compiles a call with `strategy`.
     fn of(gpu: &Gpu, entry: &Entry, strategy: &Strategy, parameters: Block) -> Result<Self> {
         let (label, kernel) = (&entry.label, &*entry.kernel);
         let operands = bound(kernel);
@@ -102,12 +102,12 @@ impl Step {
     }
 }
 
-/// A recording ready to run on one device, as often as wanted.
+/// A recording compiled for one device, which can be run any number of times.
 pub struct Program {
     pub(in crate::gpu) steps: Vec<Step>,
 }
 
-/// Memory that the host can map, for what comes back of several runs: see
+/// Memory that the host can map, for the results of several runs: see
 /// [`Submission`](super::submission::Submission).
 pub struct Readback {
     pub(in crate::gpu) buffer: wgpu::Buffer,
@@ -115,7 +115,7 @@ pub struct Readback {
 }
 
 impl Readback {
-    /// Room for the words of `tensor`, a uniform tensor, after each of `runs` runs.
+    /// Creates slots for the words of the uniform tensor `tensor` after each of `runs` runs.
     pub fn new(gpu: &Gpu, tensor: &Tensor, runs: usize) -> Self {
         let slot_bytes = tensor.data_bytes();
         use wgpu::BufferUsages as Usage;
@@ -127,14 +127,14 @@ impl Readback {
     }
 }
 
-/// The uniform blocks of the parameters of calls, one after the other.
+/// The uniform blocks of the parameters of calls, one after the other in one buffer.
 pub(in crate::gpu) struct Parameters<'a> {
     buffer: wgpu::Buffer,
     entries: &'a [Entry],
 }
 
 impl<'a> Parameters<'a> {
-    /// Sends them to the device, each followed by the words that `behind` gives.
+    /// Uploads the parameters of the calls, each followed by the words that `behind` returns.
     pub fn upload(gpu: &Gpu, entries: &'a [Entry], behind: impl Fn(&Entry) -> Vec<u32>) -> Self {
         let mut bytes = Vec::with_capacity(entries.len() * PARAMETER_STRIDE);
         for (index, entry) in entries.iter().enumerate() {
@@ -156,13 +156,13 @@ impl<'a> Parameters<'a> {
         Self { buffer, entries }
     }
 
-    /// The block of call number `index`, as large as its shader's struct.
+    /// The block of call number `index`, with the size of its shader's struct.
     pub fn of(&self, index: usize) -> Block {
         let words = self.entries[index].kernel.parameters().len().next_multiple_of(4);
         self.block(index, 4 * words)
     }
 
-    /// `bytes` bytes from the block of call number `index` on.
+    /// `bytes` bytes starting at the block of call number `index`.
     pub fn block(&self, index: usize, bytes: usize) -> Block {
         let start = (index * PARAMETER_STRIDE) as u64;
         Block { buffer: self.buffer.clone(), range: start..start + bytes as u64 }
@@ -170,19 +170,19 @@ impl<'a> Parameters<'a> {
 }
 
 impl Program {
-    /// Compiles what is not compiled yet and binds the operands, taking each kernel's first
-    /// strategy that is not quarantined. Each call is a dispatch.
+    /// Compiles the kernels that are not compiled yet and binds the operands. Each call is one
+    /// dispatch with the kernel's first strategy that is not quarantined.
     ///
     /// # Errors
-    /// A kernel that does not compile, by name.
+    /// When a kernel does not compile; the message names it.
     pub fn compile(gpu: &Gpu, recording: &Recording) -> Result<Self> {
         Self::compile_entries(gpu, recording.entries(), |strategies| strategies.swap_remove(0))
     }
 
-    /// Compiles calls, each a dispatch, with a choice among [`Gpu::strategies`].
+    /// Compiles calls, each as one dispatch, with a choice among [`Gpu::strategies`].
     ///
     /// # Errors
-    /// A kernel that does not compile, by name.
+    /// When a kernel does not compile; the message names it.
     pub fn compile_entries(
         gpu: &Gpu,
         entries: &[Entry],
@@ -198,12 +198,12 @@ impl Program {
         Ok(Self { steps })
     }
 
-    /// Dispatches a run takes.
+    /// Number of dispatches in a run.
     pub fn dispatches(&self) -> usize {
         self.steps.len()
     }
 
-    /// Label and strategy of each dispatch.
+    /// Label and strategy name of each dispatch.
     pub fn describe(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.steps.iter().map(|step| (step.label.as_str(), step.strategy))
     }
@@ -220,8 +220,8 @@ impl Program {
         gpu.queue.submit([encoder.finish()]);
     }
 
-    /// Uses each pipeline for nothing, where drivers compile at the first use, and waits for that.
-    /// Nothing that the program is bound to is touched.
+    /// Uses each pipeline once without effect and waits, because some drivers compile at the first
+    /// use. The program's tensors are not touched.
     ///
     /// # Errors
     /// When the device fails.

@@ -1,4 +1,4 @@
-//! Several runs that are waited for once, with copies between them and a few words kept of each.
+//! Several runs in one submission, with copies between them and a few words read back from each.
 
 use super::program::{Program, Readback};
 use crate::Result;
@@ -7,7 +7,7 @@ use crate::gpu::device::textures::TEXEL_BYTES;
 use crate::gpu::tensor::tensor::{Storage, Tensor};
 use crate::gpu::tensor::transfer::{copy_to_texture, map_words};
 
-/// Runs, copies and kept words, in order, until [`Submission::finish`].
+/// Runs, copies and kept words, encoded in order until [`Submission::finish`].
 pub struct Submission<'a> {
     gpu: &'a Gpu,
     readback: &'a Readback,
@@ -16,7 +16,7 @@ pub struct Submission<'a> {
 }
 
 impl<'a> Submission<'a> {
-    /// Nothing yet. What is kept goes to the slots of `readback`.
+    /// An empty submission; kept words go to the slots of `readback`.
     pub fn new(gpu: &'a Gpu, readback: &'a Readback) -> Self {
         Self {
             gpu,
@@ -26,12 +26,12 @@ impl<'a> Submission<'a> {
         }
     }
 
-    /// A run of `program`.
+    /// Encodes a run of `program`.
     pub fn run(&mut self, program: &Program) {
         program.encode(&mut self.encoder);
     }
 
-    /// A copy of all texels into a tensor of the same size, from a buffer into any storage.
+    /// Copies all texels into a tensor of equal size, from a buffer into any kind of storage.
     #[track_caller]
     pub fn copy(&mut self, from: &Tensor, to: &Tensor) {
         assert_eq!(from.bytes(), to.bytes(), "{} and {} differ in size", from.label(), to.label());
@@ -50,7 +50,7 @@ impl<'a> Submission<'a> {
         }
     }
 
-    /// Keeps the words of a uniform tensor as they are now.
+    /// Keeps the current words of a uniform tensor in the next slot of the readback.
     #[track_caller]
     pub fn keep(&mut self, tensor: &Tensor) {
         let (slot, size) = (self.kept as u64 * self.readback.slot_bytes, self.readback.slot_bytes);
@@ -59,13 +59,13 @@ impl<'a> Submission<'a> {
         self.kept += 1;
     }
 
-    /// Submits what there is, so that the device begins while the rest is encoded.
+    /// Submits what is encoded so far, so that the device starts while the rest is encoded.
     pub fn hand_over(&mut self) {
         let next = self.gpu.device.create_command_encoder(&Default::default());
         self.gpu.queue.submit([std::mem::replace(&mut self.encoder, next).finish()]);
     }
 
-    /// Submits, waits, and gives the words kept, in order.
+    /// Submits, waits, and returns the kept words, in order.
     ///
     /// # Errors
     /// When the device fails.

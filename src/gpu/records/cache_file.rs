@@ -1,5 +1,5 @@
-//! Small files of what was learnt about an adapter, in the user's folder for caches: people can
-//! read and delete them.
+//! Small files with results about an adapter, in the user's cache folder, which the user can read
+//! and delete.
 
 use crate::files::write_whole;
 use crate::gpu::adapter::adapter::AdapterReport;
@@ -7,25 +7,26 @@ use crate::{Error, Result};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 
-/// Larger files are none of ours, bytes.
+/// The largest accepted file in bytes; the program writes none that large.
 const LARGEST: u64 = 1 << 20;
 
-/// Where the program keeps the file `name`: in the folder `kaiwu` of the user's folder for caches.
+/// The path of the file `name`, in the folder `kaiwu` of the user's cache folder.
 pub(in crate::gpu) fn path(name: &str) -> Option<PathBuf> {
     let variable =
         |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     folder(std::env::consts::OS, variable, |path| path.is_dir()).map(|folder| folder.join(name))
 }
 
-/// What is missing where no folder for caches is known.
-pub const NO_FOLDER: &str = match cfg!(windows) {
-    true => "neither LOCALAPPDATA nor XDG_CACHE_HOME is set",
-    false => "neither HOME nor XDG_CACHE_HOME is set",
+/// The explanation when no cache folder is known.
+pub const NO_FOLDER: &str = if cfg!(windows) {
+    "neither LOCALAPPDATA nor XDG_CACHE_HOME is set"
+} else {
+    "neither HOME nor XDG_CACHE_HOME is set"
 };
 
-/// The program's folder for caches on a system: `$XDG_CACHE_HOME/kaiwu` where that is set (XDG Base
-/// Directory Specification 0.8), else where the system has them, which is `~/.cache/kaiwu` on all
-/// but Windows and macOS, and there too if it is there.
+/// The program's cache folder on a system: `$XDG_CACHE_HOME/kaiwu` if that is set (XDG Base
+/// Directory Specification 0.8), else the system's cache folder. That is `~/.cache/kaiwu` except on
+/// Windows and macOS, where `~/.cache/kaiwu` is used only if it exists.
 fn folder(
     system: &str,
     variable: impl Fn(&str) -> Option<PathBuf>,
@@ -46,16 +47,16 @@ fn folder(
     }
 }
 
-/// An adapter's driver with its version, as the files name it.
+/// An adapter's driver and its version, as written in the files.
 pub(in crate::gpu) fn driver(report: &AdapterReport) -> String {
     format!("{} {}", report.driver, report.driver_info).trim().to_owned()
 }
 
-/// What to do about a damaged file of our own.
+/// What to do about a damaged file that the program wrote.
 pub(in crate::gpu) const OURS: &str = "; delete this file to begin anew";
 
-/// Reads the file, `what` in words; `None` where it does not exist. `advice` follows what is said
-/// of a damaged one.
+/// Reads the file, which messages call `what`; `None` if it does not exist. `advice` is appended to
+/// the message about a damaged file.
 pub(in crate::gpu) fn read<T: DeserializeOwned>(
     path: &Path,
     what: &str,
@@ -76,7 +77,7 @@ pub(in crate::gpu) fn read<T: DeserializeOwned>(
         .map_err(|error| damaged(format!("is not a {what}: {error}")))
 }
 
-/// Writes the file in one piece, or deletes it where there is nothing to write.
+/// Writes the file atomically, or deletes it if `contents` is `None`.
 pub(in crate::gpu) fn write(path: &Path, contents: Option<&impl Serialize>) -> Result<()> {
     let Some(contents) = contents else {
         return match std::fs::remove_file(path) {

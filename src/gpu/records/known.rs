@@ -1,4 +1,4 @@
-//! What the files say of the adapter that is opened.
+//! The entries of the files that concern the adapter being opened.
 
 use super::quarantine::{Quarantine, Quarantined, WHOLE_STORAGE};
 use super::tuning::{Tuned, Tuning};
@@ -8,18 +8,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 
-/// What is known of strategies on one adapter with its driver.
+/// What earlier runs found out about the strategies on one adapter and driver.
 #[derive(Default)]
 pub(in crate::gpu) struct Known {
     pub quarantined: Vec<Quarantined>,
     pub tuned: Vec<Tuned>,
-    /// Kernels and strategies that were said to be left out.
+    /// Kernels and strategies whose omission was already reported.
     pub told: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl Known {
-    /// Reads the files of these paths, as far as they concern the adapter of `report`. A damaged one
-    /// is no reason not to run, but to say so.
+    /// Reads the entries for the adapter of `report` from the files. A damaged file causes a
+    /// warning, not an error.
     pub fn load(quarantine: Option<&Path>, tuning: Option<&Path>, report: &AdapterReport) -> Self {
         let mut known = Self::default();
         match quarantine.map(Quarantine::read).transpose() {
@@ -38,7 +38,7 @@ impl Known {
         known
     }
 
-    /// The storage to take whichever is faster, where the other one was found wrong as a whole.
+    /// The storage to use regardless of speed, because the other one was found wrong as a whole.
     pub fn fit_storage(&self) -> Option<StorageKind> {
         let fit = |storage| {
             let of_it =
@@ -52,7 +52,7 @@ impl Known {
         let storage = match [StorageKind::Buffer, StorageKind::Texture].map(fit) {
             [true, false] => StorageKind::Buffer,
             [false, true] => StorageKind::Texture,
-            // One is as good as the other.
+            // Neither storage is better than the other.
             [true, true] | [false, false] => return None,
         };
         log::warn!("taking {storage:?}s: kernels were found wrong in the other storage");

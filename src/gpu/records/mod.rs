@@ -1,5 +1,4 @@
-//! What earlier runs found out about an adapter, in files: strategies that are wrong, and those that
-//! are fastest.
+//! Files with what earlier runs found out about an adapter: wrong strategies and the fastest ones.
 
 pub(in crate::gpu) mod cache_file;
 pub(in crate::gpu) mod known;

@@ -1,5 +1,5 @@
-//! Strategies that were found wrong on an adapter with a driver, in a small file that people can
-//! read and delete.
+//! Strategies found wrong on an adapter with a driver, in a small file that the user can read and
+//! delete.
 
 use super::cache_file::{self, driver};
 use crate::Result;
@@ -13,43 +13,44 @@ use std::path::{Path, PathBuf};
 pub struct Quarantined {
     /// The adapter's name.
     pub adapter: String,
-    /// The driver with its version: another version is another chance.
+    /// The driver and its version; with another version the strategy is tried again.
     pub driver: String,
-    /// Where its tensors were.
+    /// Where the strategy's tensors were stored.
     pub storage: StorageKind,
     /// The kernel's name.
     pub kernel: String,
     /// The strategy's name.
     pub strategy: String,
-    /// The shader it was ([`crate::gpu::fingerprint()`]): another text is another chance.
+    /// Fingerprint of the shader ([`crate::gpu::fingerprint()`]); with another text the strategy is
+    /// tried again.
     pub source: String,
-    /// What was wrong, in words.
+    /// A description of the failure.
     pub reason: String,
 }
 
-/// Stands for kernel and strategy in an entry that says a storage has kernels without a right
-/// strategy.
+/// Takes the place of kernel and strategy in an entry for a storage with kernels that have no
+/// correct strategy.
 pub const WHOLE_STORAGE: &str = "storage";
 
-/// A strategy found wrong: what [`Quarantined`] says, without the adapter.
+/// A strategy found wrong: [`Quarantined`] without the adapter and driver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {
-    /// Where its tensors were.
+    /// Where the strategy's tensors were stored.
     pub storage: StorageKind,
     /// The kernel's name.
     pub kernel: String,
     /// The strategy's name.
     pub strategy: String,
-    /// The shader it was.
+    /// Fingerprint of the shader ([`crate::gpu::fingerprint()`]).
     pub source: String,
-    /// What was wrong, in words.
+    /// A description of the failure.
     pub reason: String,
 }
 
-/// The file as it is stored.
+/// The contents of the file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Contents {
-    /// For people who come across the file.
+    /// A note to a user who opens the file.
     about: String,
     quarantined: Vec<Quarantined>,
 }
@@ -65,7 +66,7 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
-    /// Where the program keeps the file: `kaiwu/quarantine.json` in the user's folder for caches.
+    /// The default path of the file: `kaiwu/quarantine.json` in the user's cache folder.
     pub fn default_path() -> Option<PathBuf> {
         cache_file::path("quarantine.json")
     }
@@ -79,14 +80,14 @@ impl Quarantine {
         Ok(Self { path: path.into(), entries: contents.unwrap_or_default().quarantined })
     }
 
-    /// Those of one adapter and driver.
+    /// The entries of one adapter and driver.
     pub fn of<'a>(&'a self, report: &AdapterReport) -> impl Iterator<Item = &'a Quarantined> {
         let (adapter, driver) = (report.name.clone(), driver(report));
         self.entries.iter().filter(move |entry| entry.adapter == adapter && entry.driver == driver)
     }
 
-    /// Replaces the entries of one adapter and driver that were `looked_at` again by `wrong`; the
-    /// others stay.
+    /// Replaces the entries of one adapter and driver that were `looked_at` again by `wrong`, and
+    /// keeps the others.
     pub fn set(
         &mut self,
         report: &AdapterReport,
@@ -108,7 +109,7 @@ impl Quarantine {
         }));
     }
 
-    /// Writes the file, in one piece; without entries there is none.
+    /// Writes the file atomically; without entries it is deleted.
     ///
     /// # Errors
     /// When it cannot be written.

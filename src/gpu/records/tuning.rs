@@ -1,5 +1,5 @@
-//! Which strategy is fastest for a kernel's shape on an adapter with a driver, in a small file that
-//! people can read, share and delete.
+//! The fastest strategy for a kernel's shape on an adapter with a driver, in a small file that the
+//! user can read, share and delete.
 
 use super::cache_file::{self, driver};
 use crate::Result;
@@ -16,29 +16,29 @@ pub struct Tuned {
     pub adapter: String,
     /// The driver with its version.
     pub driver: String,
-    /// Where the tensors were.
+    /// Where the tensors were stored.
     pub storage: StorageKind,
     /// The kernel's name.
     pub kernel: String,
-    /// [`crate::gpu::Kernel::shape`].
+    /// The kernel's shape, as [`crate::gpu::Kernel::shape`] describes it.
     pub shape: String,
     /// The fastest strategy.
     pub strategy: String,
-    /// Its counts, such as the tokens of a tile.
+    /// The strategy's counts by name, such as the tokens in a tile.
     pub sizes: BTreeMap<String, u32>,
-    /// The best of its runs, microseconds.
+    /// Its shortest run in microseconds.
     pub us: f64,
-    /// The best run of the strategy that comes first without this entry, microseconds.
+    /// The shortest run, in microseconds, of the strategy that would be used without this entry.
     pub first_us: f64,
-    /// The shaders among which it was chosen ([`crate::gpu::fingerprint()`]): other texts make the
+    /// Fingerprint of the candidate shaders ([`crate::gpu::fingerprint()`]); other texts make the
     /// entry void.
     pub source: String,
 }
 
-/// The file as it is stored.
+/// The contents of the file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Contents {
-    /// For people who come across the file.
+    /// A note to a user who opens the file.
     about: String,
     tuned: Vec<Tuned>,
 }
@@ -46,7 +46,7 @@ struct Contents {
 const ABOUT: &str = "The fastest strategies of kernels, as autotuning measured them, by adapter and \
     driver. Autotuning can import this file elsewhere. Delete it to go back to the defaults.";
 
-/// What was measured on this machine, or shared by others.
+/// The choices measured on this machine or shared by others.
 #[derive(Debug)]
 pub struct Tuning {
     path: PathBuf,
@@ -54,7 +54,7 @@ pub struct Tuning {
 }
 
 impl Tuning {
-    /// Where the program keeps the file: `kaiwu/tuning.json` in the user's folder for caches.
+    /// The default path of the file: `kaiwu/tuning.json` in the user's cache folder.
     pub fn default_path() -> Option<PathBuf> {
         cache_file::path("tuning.json")
     }
@@ -68,7 +68,8 @@ impl Tuning {
         Ok(Self { path: path.into(), entries: contents.unwrap_or_default().tuned })
     }
 
-    /// Reads what another machine measured: a file that is not ours to delete.
+    /// Reads a file measured on another machine, which the message about a damaged file does not
+    /// suggest to delete.
     ///
     /// # Errors
     /// When it cannot be read, or is damaged.
@@ -82,13 +83,13 @@ impl Tuning {
         &self.entries
     }
 
-    /// Those of one adapter and driver.
+    /// The entries of one adapter and driver.
     pub fn of<'a>(&'a self, report: &AdapterReport) -> impl Iterator<Item = &'a Tuned> {
         let (adapter, driver) = (report.name.clone(), driver(report));
         self.entries.iter().filter(move |entry| entry.adapter == adapter && entry.driver == driver)
     }
 
-    /// Adds entries in place of those for the same adapter, driver, storage, kernel and shape.
+    /// Adds entries, replacing those with equal adapter, driver, storage, kernel and shape.
     pub fn add(&mut self, tuned: impl IntoIterator<Item = Tuned>) {
         fn key(entry: &Tuned) -> [&str; 4] {
             [&entry.adapter, &entry.driver, &entry.kernel, &entry.shape]
@@ -99,7 +100,7 @@ impl Tuning {
         }
     }
 
-    /// Forgets the entries of one adapter and driver; gives how many there were.
+    /// Removes the entries of one adapter and driver, and returns how many there were.
     pub fn forget(&mut self, report: &AdapterReport) -> usize {
         let (adapter, driver) = (report.name.clone(), driver(report));
         let before = self.entries.len();
@@ -107,7 +108,7 @@ impl Tuning {
         before - self.entries.len()
     }
 
-    /// Writes the file, in one piece; without entries there is none.
+    /// Writes the file atomically; without entries it is deleted.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -117,7 +118,7 @@ impl Tuning {
     }
 }
 
-/// Names an adapter and driver as the entries do.
+/// The names of an adapter and its driver, as entries hold them.
 pub fn names(report: &AdapterReport) -> (String, String) {
     (report.name.clone(), driver(report))
 }

@@ -1,5 +1,5 @@
-//! Which shaders a strategy is made of, as a number: what was learnt of one text says nothing of
-//! another.
+//! Identifies the shaders of a strategy by a number, because a result for one text says nothing
+//! about another.
 
 use crate::files::Fnv;
 use crate::gpu::device::device::lock;
@@ -8,9 +8,9 @@ use crate::gpu::kernel::shader::library;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
-/// A fingerprint of the templates of `strategies` and of all that they can include, in sixteen
-/// hexadecimal digits. Sizes and formats make no difference, for they are values that the templates
-/// are given.
+/// A fingerprint of the templates of `strategies` and everything that they can include, in sixteen
+/// hexadecimal digits. Sizes and formats do not change it, because they are values passed to the
+/// templates.
 pub fn fingerprint(strategies: &[Strategy]) -> String {
     let texts: BTreeSet<(&str, u64)> =
         strategies.iter().map(|strategy| (strategy.name, template(strategy.source))).collect();
@@ -22,7 +22,7 @@ pub fn fingerprint(strategies: &[Strategy]) -> String {
     format!("{:016x}", hash.value())
 }
 
-/// The hash of a template with its includes; remembered by where the text is in the program.
+/// The hash of a template with its includes, cached by the address of the text.
 fn template(source: &'static str) -> u64 {
     static KNOWN: Mutex<Option<HashMap<(usize, usize), u64>>> = Mutex::new(None);
     let mut known = lock(&KNOWN);
@@ -41,7 +41,7 @@ fn add_with_includes(hash: &mut Fnv, source: &'static str, seen: &mut BTreeSet<&
         let Some(included) = line.trim_start().strip_prefix("//% include ") else { continue };
         let literal = included.trim().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         for (name, text) in library() {
-            // What a variable names can be any of the library.
+            // An include given by a variable may be any file of the library.
             if literal.is_none_or(|literal| literal == name) && seen.insert(name) {
                 add_with_includes(hash, text, seen);
             }

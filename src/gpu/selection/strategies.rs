@@ -1,5 +1,5 @@
-//! Which strategies of a kernel a device takes: those that the adapter allows, without those that
-//! were found wrong, the one that was measured to be fastest first.
+//! The strategies of a kernel that a device uses: those that the adapter allows and that were not
+//! found wrong, with the one measured to be fastest first.
 
 use super::fingerprint::fingerprint;
 use crate::gpu::device::device::{Capabilities, Gpu, lock};
@@ -9,7 +9,7 @@ use crate::gpu::records::tuning::Tuned;
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
-/// A strategy's counts.
+/// A strategy's counts by name.
 pub fn sizes(strategy: &Strategy) -> BTreeMap<String, u32> {
     let count = |&(name, constant): &(&str, Constant)| match constant {
         Constant::Count(count) => Some((name.to_owned(), count)),
@@ -19,7 +19,8 @@ pub fn sizes(strategy: &Strategy) -> BTreeMap<String, u32> {
 }
 
 impl Gpu {
-    /// Why this strategy, with these texts and this device's storage, is not to be used.
+    /// The quarantine entry that excludes this strategy, with its texts and this device's storage,
+    /// if any.
     fn quarantined(&self, kernel: &str, strategy: &Strategy) -> Option<&Quarantined> {
         let storage = self.capabilities().storage;
         let same = |entry: &&Quarantined| {
@@ -29,12 +30,12 @@ impl Gpu {
         entries.find(|entry| entry.source == fingerprint(std::slice::from_ref(strategy)))
     }
 
-    /// Whether this strategy was found wrong here, and is skipped.
+    /// Whether this strategy was found wrong on this adapter and is skipped.
     pub fn is_quarantined(&self, kernel: &str, strategy: &Strategy) -> bool {
         self.quarantined(kernel, strategy).is_some()
     }
 
-    /// Leaves out what was found wrong here, and says so once.
+    /// Removes strategies found wrong on this adapter, and logs each once.
     pub(in crate::gpu) fn drop_quarantined(&self, kernel: &str, strategies: &mut Vec<Strategy>) {
         strategies.retain(|strategy| {
             let Some(Quarantined { reason, .. }) = self.quarantined(kernel, strategy) else {
@@ -50,11 +51,11 @@ impl Gpu {
         });
     }
 
-    /// The strategies of `kernel` that this device may use, the best guess first; at least one.
-    /// Where `kaiwu autotune` measured this shape, the fastest one, in its best size, comes first.
+    /// The strategies of `kernel` that this device may use, the best guess first; at least one. If
+    /// `kaiwu autotune` measured this shape, the fastest one comes first, in its best size.
     ///
     /// # Errors
-    /// When all are quarantined.
+    /// When all strategies are quarantined.
     pub fn strategies(&self, kernel: &dyn Kernel) -> Result<Vec<Strategy>> {
         let mut all = kernel.strategies(self.capabilities());
         if all.is_empty() {
@@ -76,8 +77,8 @@ impl Gpu {
         Ok(all)
     }
 
-    /// The strategies that `kaiwu autotune` chooses among: those of [`Gpu::strategies`] without an
-    /// earlier choice, the one that comes first by itself leading, and their other sizes.
+    /// The strategies that `kaiwu autotune` chooses among: those of [`Gpu::strategies`] in their
+    /// order without tuning, and their variants in other sizes.
     pub fn tunable(&self, kernel: &dyn Kernel) -> Vec<Strategy> {
         let mut all = kernel.strategies(self.capabilities());
         let sizes = kernel.sizes(self.capabilities());
@@ -86,8 +87,7 @@ impl Gpu {
         all
     }
 
-    /// What was measured to be the fastest for this shape, if the shaders are still those it was
-    /// chosen among.
+    /// The strategy measured to be the fastest for this shape, if the shaders are unchanged since.
     pub fn tuned(&self, kernel: &dyn Kernel) -> Option<(&Tuned, Strategy)> {
         if self.known.tuned.is_empty() {
             return None;
@@ -109,7 +109,7 @@ impl Gpu {
     }
 }
 
-/// Whether `entry` says this strategy in this size.
+/// Whether `entry` names this strategy in this size.
 fn is_meant(entry: &Tuned, strategy: &Strategy) -> bool {
     entry.strategy == strategy.name && entry.sizes == sizes(strategy)
 }

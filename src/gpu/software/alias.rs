@@ -1,29 +1,29 @@
 //! Textures that share their memory with a buffer.
 //!
 //! Lavapipe loads texels at a tenth of the price of words in a buffer, and stores them at five
-//! times that price: what is written often and read often wants to be both. Vulkan lets an image
-//! and a buffer be bound to the same memory (specification, "Memory Aliasing"), and in lavapipe a
-//! linear image is its rows, one after the other. So kernels read a tensor through its texture and
-//! write it through its buffer.
+//! times that price, so a tensor that is often written and read should have both. Vulkan lets an
+//! image and a buffer be bound to the same memory (specification, "Memory Aliasing"), and lavapipe
+//! stores a linear image as its rows, one after the other. So kernels read a tensor through its
+//! texture and write it through its buffer.
 //!
-//! wgpu takes the two for strangers and puts no barrier between them, and its first one for the
-//! image is from an undefined layout, which may lose what was there. So this is for a driver that
-//! ends a dispatch before it begins the next, and has neither caches nor layouts: see
-//! `crate::gpu::adapter::adapter::is_lavapipe`.
+//! wgpu does not know that the two share memory: it puts no barrier between them, and its first
+//! barrier for the image is from an undefined layout, which may discard the contents. So this is
+//! only for a driver that ends a dispatch before it begins the next, and has neither caches nor
+//! layouts: see `crate::gpu::adapter::adapter::is_lavapipe`.
 
 use crate::gpu::adapter::adapter::is_lavapipe;
 use crate::gpu::device::device::Gpu;
 use crate::gpu::device::textures::{Made, PlainTextures, TEXEL_BYTES, TEXTURE_WIDTH, Textures};
 use crate::gpu::tensor::tensor::{Element, Tensor};
 
-/// Textures as lavapipe wants them.
+/// Creates textures in the way that suits lavapipe.
 struct LavapipeTextures {
     share_memory: bool,
 }
 
 impl Textures for LavapipeTextures {
-    /// Three at least and never a power of two: lavapipe compiles a shader once more for each
-    /// combination of bound textures whose sides are and are not powers of two.
+    /// At least three rows and never a power of two, because lavapipe compiles a shader again for
+    /// each combination of bound textures whose sides are and are not powers of two.
     fn rows(&self, texels: u64) -> u32 {
         let rows = texels.div_ceil(u64::from(TEXTURE_WIDTH)).max(3) as u32;
         if rows.is_power_of_two() { rows + 1 } else { rows }
@@ -40,8 +40,8 @@ impl Textures for LavapipeTextures {
     }
 }
 
-/// Has `gpu` make textures as its driver wants them, where this is lavapipe, and with `share_memory`
-/// where they can share it with buffers.
+/// Makes `gpu` create textures for lavapipe if that is the driver. With `share_memory`, textures
+/// share their memory with buffers where that works.
 pub(in crate::gpu) fn make_textures(gpu: &mut Gpu, share_memory: bool) {
     if is_lavapipe(&gpu.report().driver) {
         gpu.textures = Box::new(LavapipeTextures { share_memory });
@@ -52,7 +52,7 @@ pub(in crate::gpu) fn make_textures(gpu: &mut Gpu, share_memory: bool) {
     }
 }
 
-/// Whether what is written to the buffer of a tensor is read from its texture.
+/// Tests whether a value written to a tensor's buffer is read from its texture.
 fn works(gpu: &Gpu) -> bool {
     let words = [0x1234_5678, 2, 3, 4];
     let shared = Tensor::zeros(gpu, "alias", &[4], Element::U32).ok();
@@ -64,15 +64,15 @@ fn works(gpu: &Gpu) -> bool {
     read.as_deref() == Some(&words)
 }
 
-/// What to make over some memory.
+/// A texture to create over some memory.
 #[derive(Clone, Copy)]
 pub(in crate::gpu) struct Request<'a> {
     pub texture: &'a wgpu::TextureDescriptor<'a>,
-    /// Whether kernels write it: a buffer over the texels comes with it.
+    /// Whether kernels write the texture, which then gets a buffer over its texels.
     pub written: bool,
 }
 
-/// Memory that textures and buffers are bound to. It is free when they are gone.
+/// Memory that textures and buffers are bound to, freed when the last of them is dropped.
 #[cfg(target_os = "linux")]
 #[derive(Clone)]
 pub(in crate::gpu) struct Memory(std::sync::Arc<shared::Memory>);
@@ -81,12 +81,12 @@ pub(in crate::gpu) struct Memory(std::sync::Arc<shared::Memory>);
 #[derive(Clone)]
 pub(in crate::gpu) struct Memory;
 
-/// New memory with a texture and, where that is asked for, a buffer. What kernels write is zeros,
-/// and the host fills the rest. `None` where there is no such thing, no memory for it, or more of
-/// it than a buffer can bind.
+/// Allocates memory with a texture and, if requested, a buffer. Memory that kernels write starts as
+/// zeros; the host fills the rest. `None` if aliasing is not supported, there is no memory, or the
+/// size exceeds what a buffer can bind.
 #[cfg(target_os = "linux")]
 pub(in crate::gpu) fn allocate(gpu: &Gpu, request: Request<'_>) -> Option<(Memory, Made)> {
-    // SAFETY: the device is there, and what is made here keeps to what it was made for.
+    // SAFETY: the device is alive, and the parts are made for `request`.
     unsafe {
         let device = gpu.device.as_hal::<wgpu::hal::vulkan::Api>()?;
         let parts = shared::Parts::new(&device, gpu.bytes_of(request)?, request)?;
@@ -97,8 +97,8 @@ pub(in crate::gpu) fn allocate(gpu: &Gpu, request: Request<'_>) -> Option<(Memor
     }
 }
 
-/// A texture and, where that is asked for, a buffer over memory that is there, from `offset` bytes
-/// on. `None` as for [`allocate`].
+/// Creates a texture and, if requested, a buffer over existing memory, at `offset` bytes. `None` in
+/// the cases of [`allocate`].
 #[cfg(target_os = "linux")]
 pub(in crate::gpu) fn within(
     gpu: &Gpu,
@@ -106,7 +106,7 @@ pub(in crate::gpu) fn within(
     offset: u64,
     request: Request<'_>,
 ) -> Option<Made> {
-    // SAFETY: as above.
+    // SAFETY: the device is alive, and the parts are made for `request`.
     unsafe {
         let device = gpu.device.as_hal::<wgpu::hal::vulkan::Api>()?;
         let parts = shared::Parts::new(&device, gpu.bytes_of(request)?, request)?;
@@ -117,17 +117,17 @@ pub(in crate::gpu) fn within(
 }
 
 impl Gpu {
-    /// Bytes of all rows, if they can be bound.
+    /// Bytes of all rows; `None` if a buffer cannot bind that many.
     fn bytes_of(&self, Request { texture, written }: Request<'_>) -> Option<u64> {
         let size = u64::from(texture.size.width) * TEXEL_BYTES * u64::from(texture.size.height);
         (!written || size <= self.capabilities().max_binding_bytes).then_some(size)
     }
 }
 
-/// The parts as wgpu's.
+/// Wraps the parts as wgpu's texture and buffer.
 ///
 /// # Safety
-/// They must be of this device, made for `request` and bound.
+/// The parts must belong to this device and be made for `request` and bound.
 #[cfg(target_os = "linux")]
 unsafe fn made(gpu: &Gpu, parts: shared::Parts, request: Request<'_>) -> Option<Made> {
     use wgpu::TextureUses as Uses;
@@ -141,9 +141,9 @@ unsafe fn made(gpu: &Gpu, parts: shared::Parts, request: Request<'_>) -> Option<
         let owner = std::sync::Arc::clone(&parts);
         Box::new(move || drop(owner))
     };
-    // SAFETY: the handles are of this device and destroyed when the last of texture and buffer is,
-    // which wgpu tells after the device has done with them; their descriptions are those that they
-    // were made by, and what they hold this driver's barriers leave as it is.
+    // SAFETY: the handles belong to the device and are destroyed with the last of texture and
+    // buffer, which wgpu reports after the device has finished with them. The descriptors are those
+    // that they were made by, and this driver's barriers leave their contents unchanged.
     unsafe {
         let device = gpu.device.as_hal::<vulkan::Api>()?;
         let described = TextureDescriptor {
@@ -198,7 +198,7 @@ mod shared {
     use ash::{Device, vk};
     use std::sync::Arc;
 
-    /// Memory, as much as was asked for.
+    /// An allocation of device memory.
     pub struct Memory {
         device: Device,
         memory: vk::DeviceMemory,
@@ -206,17 +206,18 @@ mod shared {
     }
 
     impl Memory {
-        /// Memory for `parts`; zeros if asked for. `None` if the driver refuses.
+        /// Allocates memory for `parts`, zeroed if requested. `None` if the driver refuses.
         ///
         /// # Safety
-        /// The device must live for as long as what is made here.
+        /// The device must outlive the memory.
         pub unsafe fn of(
             hal: &wgpu::hal::vulkan::Device,
             parts: &Parts,
             zeroed: bool,
         ) -> Option<Arc<Self>> {
             let device = hal.raw_device();
-            // SAFETY: the handles are of the device; what is mapped is as long as what is written.
+            // SAFETY: the handles belong to the device, and the mapping is as long as the range
+            // written.
             unsafe {
                 let types = hal
                     .shared_instance()
@@ -245,10 +246,9 @@ mod shared {
         }
     }
 
-    /// Asks for pages of 2 MiB where the kernel gives them to who asks: a token goes through all of
-    /// a cache, and a CPU looks up its pages, and starts to fetch ahead, again every 4 KiB. Not for
-    /// weights: kernels are rehearsed before these are there, and to read a huge page is to have
-    /// it.
+    /// Asks the kernel for pages of 2 MiB: a token reads all of a cache, and a CPU looks up a page
+    /// and restarts its prefetching every 4 KiB. Not for weights: kernels are warmed up before the
+    /// weights are loaded, and reading a huge page makes it resident.
     ///
     /// # Safety
     /// The bytes must be mapped.
@@ -257,19 +257,19 @@ mod shared {
         const HUGE: usize = 2 << 20;
         let before = bytes.align_offset(PAGE);
         let Some(size) = size.checked_sub(before).filter(|&size| size >= HUGE) else { return };
-        // SAFETY: the pages are inside what is mapped, and none of what they hold is changed. A
-        // kernel that has no such pages refuses, which is no loss.
+        // SAFETY: the pages are inside the mapping and their contents do not change. A kernel
+        // without huge pages refuses, which does no harm.
         unsafe { libc::madvise(bytes.add(before).cast(), size / PAGE * PAGE, libc::MADV_HUGEPAGE) };
     }
 
     impl Drop for Memory {
         fn drop(&mut self) {
-            // SAFETY: all that was bound to it is gone: it holds this.
+            // SAFETY: everything bound to the memory is gone, because it holds a reference to this.
             unsafe { self.device.free_memory(self.memory, None) }
         }
     }
 
-    /// An image and a buffer, null where none was asked for, and the memory they are bound to.
+    /// An image and a buffer, null if not requested, and the memory that they are bound to.
     pub struct Parts {
         device: Device,
         pub image: vk::Image,
@@ -278,11 +278,11 @@ mod shared {
     }
 
     impl Parts {
-        /// What `request` asks for, of `size` bytes; `None` if the driver refuses, or lays an image's
-        /// rows out in another way.
+        /// Creates what `request` asks for, with `size` bytes; `None` if the driver refuses, or
+        /// stores an image's rows in another layout.
         ///
         /// # Safety
-        /// The device must live for as long as what is made here.
+        /// The device must outlive the parts.
         pub unsafe fn new(
             hal: &wgpu::hal::vulkan::Device,
             size: u64,
@@ -309,7 +309,8 @@ mod shared {
                     | vk::BufferUsageFlags::TRANSFER_SRC
                     | vk::BufferUsageFlags::TRANSFER_DST,
             );
-            // SAFETY: what has not been made yet is null, which the functions that destroy take.
+            // SAFETY: handles that were not created are null, which the destroying functions
+            // accept.
             unsafe {
                 let mut parts = Self {
                     device: device.clone(),
@@ -332,29 +333,30 @@ mod shared {
         }
 
         fn requirements(&self) -> [vk::MemoryRequirements; 2] {
-            // SAFETY: both are of the device, where they are not null.
+            // SAFETY: both handles belong to the device, or are null.
             unsafe {
                 let image = self.device.get_image_memory_requirements(self.image);
-                let buffer = match self.buffer == vk::Buffer::null() {
-                    true => image,
-                    false => self.device.get_buffer_memory_requirements(self.buffer),
+                let buffer = if self.buffer == vk::Buffer::null() {
+                    image
+                } else {
+                    self.device.get_buffer_memory_requirements(self.buffer)
                 };
                 [image, buffer]
             }
         }
 
-        /// Bytes they need, and the types of memory that are right for both, a bit each.
+        /// Bytes that the parts need, and a bit mask of the memory types that suit both.
         fn needs(&self) -> (u64, u32) {
             let [image, buffer] = self.requirements();
             (image.size.max(buffer.size), image.memory_type_bits & buffer.memory_type_bits)
         }
 
-        /// Binds them `offset` bytes into `memory`; `None` where they are not in it, or the driver
-        /// wants them elsewhere.
+        /// Binds the parts `offset` bytes into `memory`; `None` if they do not fit, or the driver
+        /// needs another alignment.
         ///
         /// # Safety
-        /// The memory must be of the same device and of a type for both, and who uses them must not
-        /// mind what else is there.
+        /// The memory must belong to the same device and have a type that suits both, and users of
+        /// the parts must accept other data in the same memory.
         pub unsafe fn bind(mut self, memory: Arc<Memory>, offset: u64) -> Option<Self> {
             let fits = |needs: vk::MemoryRequirements| {
                 offset.is_multiple_of(needs.alignment)
@@ -363,7 +365,7 @@ mod shared {
             if !self.requirements().into_iter().all(fits) {
                 return None;
             }
-            // SAFETY: they are inside, and not bound yet.
+            // SAFETY: the parts fit into the memory and are not bound yet.
             unsafe {
                 self.device.bind_image_memory(self.image, memory.memory, offset).ok()?;
                 if self.buffer != vk::Buffer::null() {
@@ -377,7 +379,7 @@ mod shared {
 
     impl Drop for Parts {
         fn drop(&mut self) {
-            // SAFETY: only the handles that are gone used them.
+            // SAFETY: the handles have no other users left.
             unsafe {
                 self.device.destroy_buffer(self.buffer, None);
                 self.device.destroy_image(self.image, None);

@@ -1,13 +1,12 @@
-//! When fused dispatches are left alone, because their workers missed each other.
+//! How long fused dispatches are paused after their workers missed each other.
 
-/// Counts steps until fused dispatches are tried again. Any thread misses others once in a while,
-/// and then calls run one by one for 8 steps. On a machine that has other work it goes on, and each
-/// time is twice as long.
+/// Counts steps until fused dispatches are tried again. An occasional miss makes calls run one by
+/// one for 8 steps; on a busy machine misses repeat, and each pause is twice as long as the last.
 #[derive(Debug, Default)]
 pub(in crate::gpu) struct Backoff {
     /// Steps until fused dispatches are tried again.
     left: usize,
-    /// How many these were the last time, less those that went well since.
+    /// Length of the last pause in steps, less the steps that succeeded since.
     last: usize,
 }
 
@@ -17,7 +16,7 @@ impl Backoff {
         self.left == 0
     }
 
-    /// A fused dispatch failed.
+    /// Records that a fused dispatch failed.
     pub fn missed(&mut self) {
         self.last = (2 * self.last).clamp(8, 4096);
         self.left = self.last;
@@ -27,7 +26,7 @@ impl Backoff {
         );
     }
 
-    /// So many steps went well.
+    /// Records that `steps` steps succeeded.
     pub fn went_well(&mut self, steps: usize, fused: bool) {
         self.left = self.left.saturating_sub(steps);
         if fused {

@@ -1,17 +1,19 @@
-//! What the workers of chains meet at, and how long they may wait.
+//! The barrier of a chain's workers, and the limit of their waiting time.
 
 use super::chain::WAITING_TURNS;
 use crate::gpu::device::device::Gpu;
 use crate::gpu::tensor::tensor::buffer;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Bytes of a run's outcome: whether workers missed each other, and how long they waited.
+/// Bytes of a run's outcome: whether workers missed each other, and how many iterations they
+/// waited.
 pub(in crate::gpu) const OUTCOME_BYTES: u64 = 8;
 
-/// What the workers of a program's chains share: the struct of that name in `shaders/chain.wgsl`.
+/// The state shared by the workers of a program's chains: the struct of that name in
+/// `shaders/chain.wgsl`.
 pub(in crate::gpu) struct GridBarrier {
     pub buffer: wgpu::Buffer,
-    /// Turns that the workers of a run usually wait, all together.
+    /// Iterations that the workers of a run usually wait, in total.
     usual: AtomicU32,
 }
 
@@ -25,11 +27,11 @@ impl GridBarrier {
         }
     }
 
-    /// Before a submission of so many runs: no worker has arrived. In each run all workers together
-    /// may wait for three times what is usual, and once for long. A thread that has less to do than
-    /// others waits for a few iterations each time; one that shares its core with other programs, for
-    /// as long as these are let run. Now and then that is cheaper than to run calls again, and if it
-    /// goes on single calls are.
+    /// Resets the barrier before a submission of `runs` runs. In each run all workers together may
+    /// wait for three times the usual iterations plus one long wait. A thread with less work than
+    /// the others waits a few iterations each time; one that shares its core with another program
+    /// waits for that program's time slice. An occasional long wait is cheaper than repeating
+    /// calls, and if long waits go on, the run is repeated call by call.
     pub fn begin(&self, gpu: &Gpu, runs: usize) {
         let a_run = self
             .usual
@@ -40,15 +42,15 @@ impl GridBarrier {
         gpu.queue.write_buffer(&self.buffer, 0, bytemuck::bytes_of(&[0, 0, 0, most]));
     }
 
-    /// Learns what is usual from runs that went well. It follows a growing cache, but no
-    /// disturbance.
+    /// Updates the usual waiting time from runs that succeeded. It follows the growth of the cache,
+    /// and ignores disturbances.
     fn learn(&self, waited: u32, runs: usize) {
         let usual = self.usual.load(Ordering::Relaxed);
         let most = (usual + usual / 4).max(64);
         self.usual.store((waited / runs.max(1) as u32).min(most), Ordering::Relaxed);
     }
 
-    /// Records a copy of the latest run's outcome to `at` bytes in `readback`.
+    /// Encodes a copy of the latest run's outcome to byte offset `at` in `readback`.
     pub fn copy_outcome(
         &self,
         encoder: &mut wgpu::CommandEncoder,
@@ -59,7 +61,7 @@ impl GridBarrier {
         encoder.copy_buffer_to_buffer(&self.buffer, MISSED, readback, at, Some(OUTCOME_BYTES));
     }
 
-    /// How many runs went well, by the outcome of each.
+    /// How many runs succeeded, by the outcome of each.
     pub fn went_well(&self, outcomes: &[[u32; 2]]) -> usize {
         let well = outcomes.iter().take_while(|[missed, _]| *missed == 0).count();
         match outcomes.last() {

@@ -1,15 +1,15 @@
-//! Several kernel calls as one dispatch: each workgroup walks through all of them and waits for the
-//! others in between.
+//! Several kernel calls as one dispatch: each workgroup runs its part of every call and waits for
+//! the others in between.
 //!
-//! A dispatch costs a software adapter as much as a small product, for it wakes threads and joins
-//! them: 47 us of lavapipe in a virtual machine, 150 times a token. Calls whose strategies keep to
-//! workgroups of eight lanes without shared memory can be stages of one shader instead, with as
-//! many workgroups as the adapter has threads, and `meet` (`shaders/chain.wgsl`) between two
-//! stages. The stages' texts are those of single calls, under other names.
+//! A dispatch costs a software adapter as much as a small matrix product, because it wakes threads
+//! and joins them: 47 us of lavapipe in a virtual machine, 150 times a token. Calls whose
+//! strategies use workgroups of eight lanes without shared memory can instead be stages of one
+//! shader, with as many workgroups as the adapter has threads and `meet` (`shaders/chain.wgsl`)
+//! between two stages. The text of a stage is that of the single call with its names changed.
 //!
-//! Layers that do the same follow one another in one dispatch. What differs between them are
-//! numbers in their parameters and tensors, and these are parts of one span (`super::pool`), so
-//! that a layer's begin at a row that is a parameter too.
+//! Layers that compute alike follow one another in one dispatch. They differ only in numbers in
+//! their parameters and in their tensors. The tensors are parts of one span (`super::pool`), and
+//! the row at which a layer's part starts is a parameter too.
 
 use super::stage::Names;
 use crate::Result;
@@ -24,21 +24,21 @@ use crate::gpu::tensor::tensor::{Storage, Tensor};
 use std::fmt::Write;
 use std::ops::Range;
 
-/// Turns of loops that one workgroup may take in all: drivers end a shader's loops after so many
-/// together (lavapipe: 65,535).
+/// The most loop iterations of one workgroup in total; lavapipe ends a shader's loops after 65,535
+/// together.
 const ALL_TURNS: usize = 65_000;
 
-/// Turns that a worker waits in one chain, if the layers leave so many, and divisions in each, one
-/// after the other: together 11 ms at 3 GHz. Where two threads begin on one core, a Linux kernel
-/// lets each run for four before it moves one.
+/// The most iterations that a worker waits in one chain, if the layers leave that many, and the
+/// dependent divisions in each: together 11 ms at 3 GHz. That is longer than the 4 ms for which a
+/// Linux kernel lets each of two threads on one core run before it moves one.
 pub(super) const WAITING_TURNS: usize = 48_000;
 const DIVISIONS: u32 = 40;
 
-/// Threads that lavapipe has at most; it has one a core.
+/// The most threads that lavapipe uses; it has one for each core.
 const MOST_THREADS: usize = 16;
 
-/// How many workgroups run at the same time: one a thread on lavapipe, or `wanted`. Workers of a
-/// chain are workgroups that are one subgroup.
+/// How many workgroups run at the same time: one for each thread on lavapipe, or `wanted`. The
+/// workers of a chain are workgroups that are one subgroup.
 pub(in crate::gpu) fn concurrent_workgroups(
     report: &AdapterReport,
     can: &Capabilities,
@@ -51,11 +51,12 @@ pub(in crate::gpu) fn concurrent_workgroups(
     wanted.unwrap_or_else(|| cores().min(MOST_THREADS) as u32).max(1)
 }
 
-/// Turns of a layer that is worth a chain though its workers may not wait for so long.
+/// The most iterations of a layer that is fused even though its workers then have less time to
+/// wait.
 const MOST_TURNS: usize = 50_000;
 
-/// Most calls of a chain: a Llama's layer with a long cache. Longer ones have not been looked at
-/// with valgrind since stages have one block of parameters.
+/// The most calls of a layer in a chain, enough for a Llama layer with a long cache; longer chains
+/// are untested.
 const MOST_STAGES: usize = 6;
 
 /// One call and how it is split.
@@ -64,26 +65,26 @@ pub(in crate::gpu) struct Stage<'a> {
     pub strategy: Strategy,
 }
 
-/// Calls that become one dispatch.
+/// Calls that are fused into one dispatch.
 pub(in crate::gpu) struct Chain<'a> {
     /// The stages of the first layer.
     stages: Vec<Stage<'a>>,
-    /// What is bound, each once, with what all stages together do to it.
+    /// Each bound tensor once, with the combined access of all stages.
     tensors: Vec<(Tensor, Access)>,
     workers: u32,
     layers: usize,
-    /// Turns of all layers together.
+    /// Loop iterations of all layers together.
     turns: usize,
 }
 
-/// What a chain binds for a tensor, and whether that is a span that the tensor is a part of.
+/// The tensor that a chain binds for `tensor`, and whether it is the span that contains it.
 fn handle(tensor: &Tensor) -> (&Tensor, bool) {
     tensor.span().map_or((tensor, false), |(span, _)| (span, true))
 }
 
 impl<'a> Chain<'a> {
-    /// The chains that blocks of `recording` can be, with the numbers of their first calls; none
-    /// where workgroups may not run at the same time, or where chains were found wrong.
+    /// The chains that blocks of `recording` can form, with the numbers of their first calls. Empty
+    /// if workgroups may not run at the same time, or if chains were found wrong.
     ///
     /// # Errors
     /// When a kernel has no strategy left.
@@ -99,16 +100,16 @@ impl<'a> Chain<'a> {
                 next += chain.calls();
                 all.push((first, chain));
             }
-            // What is behind the chains may be some of another kind.
+            // The blocks after the chains may form chains of another kind.
             let end = next.max(block.end);
             blocks = &blocks[blocks.partition_point(|block| block.start < end)..];
         }
         Ok(all)
     }
 
-    /// Layers that follow one another as chains: the longest that the device allows, of equal
-    /// length if they can be, for each length is a text of its own. The first layer that cannot be
-    /// a chain, or is unlike the first, ends them.
+    /// Splits layers that follow one another into chains: as long as the device allows, and of
+    /// equal length if possible, because each length is a separate shader. Splitting stops at the
+    /// first layer that cannot be fused or that differs from the first.
     ///
     /// # Errors
     /// When a kernel has no strategy left.
@@ -153,7 +154,7 @@ impl<'a> Chain<'a> {
         Ok(chains.collect())
     }
 
-    /// Whether both do the same with what is bound for either.
+    /// Whether both chains compute alike with their own tensors.
     fn is_like(&self, other: &Self) -> bool {
         let same =
             |((ours, to_ours), (theirs, to_theirs)): (&(Tensor, Access), &(Tensor, Access))| {
@@ -164,7 +165,7 @@ impl<'a> Chain<'a> {
             && self.layer_signature() == other.layer_signature()
     }
 
-    /// Whether all that its stages bind can be bound at once.
+    /// Whether one dispatch can bind everything that the stages need.
     fn fits(&self, limits: &wgpu::Limits) -> bool {
         let (mut textures, mut buffers, mut uniforms) = (0, 1, 1);
         for (tensor, access) in &self.tensors {
@@ -180,15 +181,15 @@ impl<'a> Chain<'a> {
             && textures + buffers + uniforms <= limits.max_bindings_per_bind_group
     }
 
-    /// `None` where some call's workgroups are larger, share memory, keep numbers in private
-    /// variables, or do not say how many iterations they take, where one call reads a texture that
-    /// another one writes as such, or where there are too many.
+    /// Builds a chain of `stages`. `None` if a call's workgroups are larger, share memory, use
+    /// private variables, or do not report their iterations, if a call reads a texture that another
+    /// one writes as a texture, or if there are too many.
     pub fn of(stages: Vec<Stage<'a>>, workers: u32) -> Option<Self> {
         if stages.len() > MOST_STAGES {
             return None;
         }
-        // A stage is called for one share after the other, and private variables are zero for the
-        // first one only.
+        // A worker calls a stage once for each of its workgroups, and private variables are zero
+        // only the first time.
         let callable = |Stage { strategy, .. }: &Stage<'_>| {
             strategy.needs.lanes == 8
                 && strategy.needs.workgroup_bytes == 0
@@ -200,7 +201,7 @@ impl<'a> Chain<'a> {
         let mut turns = 0;
         for Stage { entry, strategy } in &stages {
             let workgroups: usize = strategy.grid.iter().map(|&count| count as usize).product();
-            // The worker's own loop takes one for each workgroup, too.
+            // The worker's own loop takes one more iteration for each workgroup.
             let each = entry.kernel.iterations(strategy)? + 1;
             turns += workgroups.div_ceil(workers as usize) * each;
         }
@@ -222,27 +223,27 @@ impl<'a> Chain<'a> {
         Some(Self { stages, tensors, workers, layers: 1, turns })
     }
 
-    /// Each tensor once, with what all stages together do to it, in the order of the bindings.
+    /// Each tensor once, with the combined access of all stages, in the order of the bindings.
     pub fn tensors(&self) -> &[(Tensor, Access)] {
         &self.tensors
     }
 
-    /// Workgroups.
+    /// Number of workgroups.
     pub fn workers(&self) -> u32 {
         self.workers
     }
 
-    /// Calls of all layers.
+    /// Number of calls in all layers.
     pub fn calls(&self) -> usize {
         self.layers * self.stages.len()
     }
 
-    /// What the text depends on.
+    /// Everything that the text depends on.
     pub fn signature(&self) -> String {
         format!("{} layers, {} turns, of {}", self.layers, self.turns, self.layer_signature())
     }
 
-    /// What the text of a layer depends on.
+    /// Everything that the text of one layer depends on.
     fn layer_signature(&self) -> String {
         let mut text = format!("a chain of {}", self.workers);
         for stage in &self.stages {
@@ -266,7 +267,7 @@ impl<'a> Chain<'a> {
         self.stages.iter().all(|stage| shader::is_own(stage.strategy.source))
     }
 
-    /// The calls' labels.
+    /// The labels of the calls, joined.
     pub fn label(&self) -> String {
         let labels = self
             .stages
@@ -280,15 +281,15 @@ impl<'a> Chain<'a> {
         }
     }
 
-    /// The number of what is bound for a tensor, and whether that is a span.
+    /// The number of the binding for a tensor, and whether that is a span.
     fn variable(&self, tensor: &Tensor) -> Option<(usize, bool)> {
         let (tensor, in_span) = handle(tensor);
         Some((self.tensors.iter().position(|(known, _)| known.is(tensor))?, in_span))
     }
 
-    /// The WGSL text: binding 0 is the meeting, 1 has the stages' parameters, then come the
-    /// tensors. One block of parameters and not one a stage: with nine, Mesa 22.3.6 writes beyond
-    /// its memory while it makes the pipeline.
+    /// The WGSL text: binding 0 is the barrier, 1 the parameters of the stages, followed by the
+    /// tensors. All stages share one block of parameters, because with nine blocks Mesa 22.3.6
+    /// writes out of bounds while it creates the pipeline.
     ///
     /// # Errors
     /// When a template does not render.
@@ -338,29 +339,29 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// What stands behind a call's parameters in a chain: the rows at which its tensors begin in their
+/// The words after a call's parameters in a chain: the rows at which its tensors start in their
 /// pools.
 pub(in crate::gpu) fn rows(entry: &Entry) -> Vec<u32> {
     let operands = bound(&*entry.kernel).into_iter();
     operands.filter_map(|operand| Some(operand.tensor?.span()?.1)).collect()
 }
 
-/// Whether calls may be one dispatch: they were not found wrong here.
+/// Whether calls may be fused: chains were not found wrong on this adapter.
 fn may_chain(gpu: &Gpu) -> bool {
     let mut chains = vec![as_strategy()];
     gpu.drop_quarantined("chain", &mut chains);
     !chains.is_empty()
 }
 
-/// Chains as a strategy of their own, by which they are quarantined.
+/// The strategy under which chains are quarantined.
 pub fn as_strategy() -> Strategy {
     let source = include_str!("../../../shaders/chain.wgsl");
     let needs = Needs::lanes(8);
     Strategy { name: "chain", entry: "chain", source, constants: vec![], needs, grid: [1, 1, 1] }
 }
 
-/// The text of `entries`, split as `strategies` say, as one dispatch of `workers` workgroups;
-/// `None` where they cannot be stages: see `Chain::of`.
+/// The text of `entries` as one dispatch of `workers` workgroups, split by `strategies`; `None` if
+/// they cannot be stages: see `Chain::of`.
 pub fn render_chain(
     entries: &[Entry],
     strategies: Vec<Strategy>,

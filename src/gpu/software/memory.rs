@@ -1,29 +1,28 @@
-//! Memory that the driver's compiler took and no longer needs.
+//! Returns memory that the driver's compiler took and no longer needs.
 
 use crate::gpu::device::device::Gpu;
 
 impl Gpu {
-    /// Gives memory back to the system that compiling took and no longer needs: before much is
-    /// allocated.
+    /// Returns memory that compiling took and no longer needs to the system, before a large
+    /// allocation.
     pub(crate) fn trim_memory(&self) {
         return_to_system();
     }
 }
 
-/// Gives back what compiling left resident, for when all shaders are compiled. Compilers free many
-/// pages, which glibc keeps for what is allocated in small pieces later, and there is little of
-/// that here. The code of lavapipe's compiler is a file like a model's: pages of it come back from
-/// there, should it be called again.
+/// Returns memory that compiling left resident, once all shaders are compiled. Compilers free many
+/// pages, which glibc keeps for later small allocations, and few of those follow. The code of
+/// lavapipe's compiler is mapped from a file, so its pages are loaded again if it is called again.
 fn return_to_system() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        // SAFETY: it takes no pointers, and may be called at any time from any thread.
+        // SAFETY: the function takes no pointers, and may be called at any time from any thread.
         unsafe { libc::malloc_trim(0) };
         for code in
             std::fs::read_to_string("/proc/self/smaps").iter().flat_map(|maps| compiler_code(maps))
         {
-            // SAFETY: these are pages of a file, mapped to be read and run and never changed,
-            // so that the next who reads or runs one finds the same bytes.
+            // SAFETY: these pages are mapped from a file and never changed, so the next access
+            // loads the same bytes again.
             let done = unsafe {
                 libc::madvise(code.start as *mut _, code.end - code.start, libc::MADV_DONTNEED)
             };
@@ -35,7 +34,7 @@ fn return_to_system() {
     }
 }
 
-/// Where LLVM's code lies by this `/proc/self/smaps`, without what was changed in memory, by a
+/// The ranges of LLVM's code by this `/proc/self/smaps`, except for pages changed in memory, by a
 /// debugger for instance.
 #[cfg(any(test, all(target_os = "linux", target_env = "gnu")))]
 fn compiler_code(maps: &str) -> Vec<std::ops::Range<usize>> {

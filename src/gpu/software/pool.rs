@@ -1,10 +1,10 @@
 //! Memory that the tensors of many layers share, so that one binding reaches all of them.
 //!
 //! Where textures share memory with buffers (`super::alias`), the tensors of a pool are textures
-//! over neighbouring rows of one memory, and another texture, the span, lies over all of it. To a
-//! kernel they are tensors like others. A chain of calls (`super::chain`) binds the span instead and
-//! learns from its parameters at which row a layer's tensor begins; so it can walk through many
-//! layers in one dispatch.
+//! over neighbouring rows of one allocation, and another texture, the span, covers all of it.
+//! Kernels use them like other tensors. A chain of calls (`super::chain`) binds the span instead
+//! and reads from its parameters at which row a layer's tensor starts, so it can run many layers in
+//! one dispatch.
 
 use super::alias::{self, Memory, Request};
 use crate::Result;
@@ -16,9 +16,9 @@ use std::sync::Mutex;
 
 const ROW_BYTES: u64 = TEXTURE_WIDTH as u64 * TEXEL_BYTES;
 
-/// An [`Allocator`] of tensors that are used alike, one set of them for each layer of a model:
-/// where an adapter rewards it, they are parts of one memory. What has no room there is a tensor of
-/// its own, as everything is on other adapters.
+/// An [`Allocator`] for a set of similar tensors in each layer of a model: where an adapter rewards
+/// it, they are parts of one allocation. A tensor that does not fit there, and every tensor on
+/// other adapters, has memory of its own.
 pub struct Pool {
     device: Device,
     writer: Writer,
@@ -26,7 +26,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Room for tensors of so many `bytes` each, which `writer` writes.
+    /// Reserves capacity for tensors of `bytes` bytes each, written by `writer`.
     pub fn new(device: &Device, writer: Writer, bytes: impl IntoIterator<Item = u64>) -> Self {
         let shared = device.gpu().filter(|gpu| gpu.textures.share_memory()).and_then(|gpu| {
             let rows = |bytes: u64| u64::from(gpu.textures.rows(bytes.div_ceil(TEXEL_BYTES)));
@@ -64,7 +64,7 @@ impl Drop for Pool {
     }
 }
 
-/// One memory, filled row by row.
+/// One allocation, filled row by row.
 struct Rows {
     span: Tensor,
     memory: Memory,
@@ -72,12 +72,13 @@ struct Rows {
     written: bool,
     rows: u32,
     used: u32,
-    /// Rows for which there was no room.
+    /// Rows that did not fit.
     refused: u32,
 }
 
 impl Rows {
-    /// So many rows, or as many as a texture can have; `None` where there is no memory for them.
+    /// Allocates `rows` rows, or as many as a texture can have; `None` if there is no memory for
+    /// them.
     fn new(gpu: &Gpu, rows: u64, written: bool) -> Option<Self> {
         if rows == 0 {
             return None;
@@ -88,8 +89,8 @@ impl Rows {
         } else {
             can.max_texture_bytes
         };
-        // A row more, because drivers want some bytes behind an image; and one less than there may
-        // be, as their count must not be a power of two.
+        // One row more, because drivers need some bytes after an image; and one less than the
+        // maximum if necessary, because the number must not be a power of two.
         let most = (most / ROW_BYTES).saturating_sub(1);
         let rows = gpu.textures.rows((rows + 1).min(most) * u64::from(TEXTURE_WIDTH));
         let texture = described("pool", TEXTURE_WIDTH, rows);
@@ -100,7 +101,7 @@ impl Rows {
         Some(Self { span, memory, written, rows, used: 0, refused: 0 })
     }
 
-    /// A texture of so many texels, with a buffer if kernels write it.
+    /// Places a texture of `texels` texels, with a buffer if kernels write it.
     fn place(&mut self, gpu: &Gpu, label: &str, texels: u64) -> Option<Room> {
         let (height, first) = (gpu.textures.rows(texels), self.used);
         if height > self.rows - first {

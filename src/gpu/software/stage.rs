@@ -1,19 +1,19 @@
-//! A kernel's text as a stage of a fused dispatch: what it declares gets names that differ from
-//! those of the other stages.
+//! Renames the declarations in a kernel's text, so that it can be a stage of a fused dispatch next
+//! to other stages.
 
 use crate::gpu::kernel::wgsl::{Token, declarations, tokens};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-/// What a stage's text declares.
+/// The names that a stage's text declares.
 pub(in crate::gpu) struct Names<'a> {
     all: BTreeSet<&'a str>,
-    /// The functions that read the parameters, or call one that does.
+    /// The functions that read the parameters, directly or through another function.
     readers: BTreeSet<&'a str>,
 }
 
 impl<'a> Names<'a> {
-    /// The names of a text that binds nothing itself.
+    /// The names declared in a text that has no bindings.
     pub fn of(text: &'a str) -> Self {
         let tokens = tokens(text);
         let declared = declarations(&tokens);
@@ -35,9 +35,9 @@ impl<'a> Names<'a> {
         Self { all, readers }
     }
 
-    /// `text` with a number behind every declared name, and with the parameters `p` as an argument
-    /// of the functions that read them: of a global variable no driver could tell that all lanes
-    /// see the same.
+    /// `text` with a number after every declared name, and with the parameters `p` passed as an
+    /// argument to the functions that read them. If they were in a global variable, a driver could
+    /// not tell that all lanes see the same values.
     pub fn numbered(&self, text: &str, number: usize) -> String {
         let tokens = tokens(text);
         let members: BTreeSet<usize> = declarations(&tokens)

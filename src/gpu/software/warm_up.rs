@@ -1,10 +1,10 @@
-//! Having a driver compile what it otherwise compiles when a pipeline is first used.
+//! Makes a driver compile in advance what it otherwise compiles when a pipeline is first used.
 //!
-//! Lavapipe makes machine code at the first dispatch, for the textures that are bound then, and its
-//! compiler takes tens of MiB meanwhile. A dispatch of no workgroups is enough for it, bound to
-//! small stand-ins; so that can be over before the weights take the same memory. The parameters are
-//! the step's own: lavapipe tries what a shader becomes when those that bound its loops are
-//! constants, and compiles it again when they change.
+//! Lavapipe generates machine code at the first dispatch, for the textures bound then, and its
+//! compiler takes tens of MiB in the meantime. A dispatch of no workgroups, bound to small
+//! stand-ins, triggers it before the weights take the memory. The parameters are those of the real
+//! step: lavapipe specialises a shader for the parameters that bound its loops, and compiles again
+//! when they change.
 
 use crate::Result;
 use crate::gpu::adapter::storage::StorageKind;
@@ -15,7 +15,7 @@ use crate::gpu::tensor::allocator::TensorSpec;
 use crate::gpu::tensor::tensor::Element;
 use crate::gpu::tensor::tensor::{Tensor, buffer};
 
-/// What pipelines are bound to that compute nothing: nothing is both read and written by one of
+/// Small resources for pipelines that compute nothing. No pipeline both reads and writes one of
 /// them.
 struct StandIns {
     read: wgpu::Buffer,
@@ -25,8 +25,8 @@ struct StandIns {
 }
 
 impl StandIns {
-    /// As large as any uniform block; textures are as wide and as little powers of two as tensors
-    /// are.
+    /// Creates stand-ins: a buffer as large as any uniform block, and textures whose sides, like
+    /// those of tensors, are not powers of two.
     fn new(gpu: &Gpu) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
         let size = gpu.device.limits().max_uniform_buffer_binding_size.min(1 << 16);
@@ -57,7 +57,7 @@ impl StandIns {
         }
     }
 
-    /// `parameters` are for the first uniform buffer, which holds those of the step.
+    /// Binds stand-ins to a pipeline; `parameters` become the first uniform buffer.
     fn bind(
         &self,
         gpu: &Gpu,
@@ -73,7 +73,7 @@ impl StandIns {
     }
 }
 
-/// Uses each pipeline, given with the parameters of a step, for nothing, and waits for that.
+/// Uses each pipeline without effect, with the given parameters of a step, and waits.
 ///
 /// # Errors
 /// When the device fails.
@@ -88,7 +88,7 @@ pub(in crate::gpu) fn run<'a>(
     let mut encoder = gpu.device.create_command_encoder(&Default::default());
     let mut pass = encoder.begin_compute_pass(&Default::default());
     for (pipeline, parameters) in steps {
-        // Programs share pipelines, and a driver compiles each once.
+        // Programs share pipelines, and a driver compiles each only once.
         if pipeline.is_first_rehearsal() {
             pass.set_pipeline(&pipeline.pipeline);
             pass.set_bind_group(0, &stand_ins.bind(gpu, pipeline, parameters), &[]);

@@ -1,4 +1,4 @@
-//! Where tensors come from: what one is to be, and who makes it.
+//! Describes a tensor to be created, and the allocators that create it.
 
 use super::tensor::{Device, Element, Room, Storage, Tensor, buffer, texels, uniform_texels};
 use crate::gpu::adapter::storage::StorageKind;
@@ -7,12 +7,12 @@ use crate::gpu::device::textures::{Made, TEXEL_BYTES, TEXTURE_WIDTH, described};
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// Who writes a tensor.
+/// Who writes a tensor's contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writer {
-    /// Kernels, and the host if it likes.
+    /// Kernels, and optionally the host.
     Kernels,
-    /// The host alone: weights, tables.
+    /// Only the host, as for weights and tables.
     Host,
 }
 
@@ -26,8 +26,9 @@ enum Place {
     Uniform,
 }
 
-/// What a tensor is to be: label, shape (slowest axis first, the last one a multiple of 4 numbers)
-/// and kind of number. Zeroed, written by kernels, and stored as the adapter reads fastest, unless
+/// The description of a tensor to create: label, shape (slowest axis first, the last one a multiple
+/// of 4 numbers) and kind of number. By default it is zeroed, writable by kernels, and stored as
+/// the adapter reads fastest.
 /// something else is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct TensorSpec<'a> {
@@ -46,27 +47,27 @@ impl<'a> TensorSpec<'a> {
         Self { label, shape, element, writer, initial: None, place }
     }
 
-    /// No kernel writes it: the host fills it.
+    /// Makes it read-only for kernels; the host fills it.
     pub fn read_only(self) -> Self {
         Self { writer: Writer::Host, ..self }
     }
 
-    /// It is stored so, whatever the adapter prefers.
+    /// Stores it as `kind`, whatever the adapter prefers.
     pub fn stored_as(self, kind: StorageKind) -> Self {
         Self { place: Place::Given(kind), ..self }
     }
 
-    /// It is a buffer that shaders read as a uniform, and may write as storage.
+    /// Makes it a buffer that shaders read as a uniform and may write as storage.
     pub(super) fn uniform(self) -> Self {
         Self { place: Place::Uniform, ..self }
     }
 
-    /// It begins as these bytes, of which the host keeps a copy for the references.
+    /// Fills it with these bytes, of which the host keeps a copy for the references.
     pub(super) fn filled(self, bytes: &'a [u8]) -> Self {
         Self { initial: Some(bytes), ..self }
     }
 
-    /// Makes it.
+    /// Creates the tensor.
     ///
     /// # Errors
     /// When it exceeds what the device can bind.
@@ -78,12 +79,12 @@ impl<'a> TensorSpec<'a> {
         Ok(tensor)
     }
 
-    /// Texels it takes.
+    /// Number of 16-byte texels.
     pub(in crate::gpu) fn texels(&self) -> Result<u64> {
         texels(self.label, self.shape, self.element)
     }
 
-    /// Whether `gpu` would store it as a texture.
+    /// Whether `gpu` stores it as a texture.
     pub(in crate::gpu) fn is_texture(&self, gpu: &Gpu) -> bool {
         match self.place {
             Place::Preferred => gpu.capabilities().storage == StorageKind::Texture,
@@ -92,7 +93,7 @@ impl<'a> TensorSpec<'a> {
         }
     }
 
-    /// Refuses what `gpu` cannot bind.
+    /// Refuses a tensor that `gpu` cannot bind.
     pub(in crate::gpu) fn check(&self, gpu: &Gpu) -> Result<()> {
         let limits = gpu.capabilities();
         let largest =
@@ -111,13 +112,12 @@ impl<'a> TensorSpec<'a> {
     }
 }
 
-/// Who makes tensors: a [`Device`], for which each is memory of its own, or a
-/// [`Pool`](crate::gpu::Pool).
+/// Creates tensors: a [`Device`], which allocates each separately, or a [`Pool`](crate::gpu::Pool).
 pub trait Allocator: Sync {
-    /// The adapter whose memory it is; `None` where tensors are on the host alone.
+    /// The adapter that holds the memory; `None` if tensors are only on the host.
     fn gpu(&self) -> Option<&Gpu>;
 
-    /// A tensor, without its initial contents on the device.
+    /// Creates a tensor; its initial contents are not uploaded yet.
     ///
     /// # Errors
     /// When it exceeds what the device can bind.
@@ -145,11 +145,10 @@ impl Allocator for Gpu {
             let storage = Storage::Buffer(buffer(self, spec.label, texels * TEXEL_BYTES, usage));
             return Ok(Tensor::of(spec, Room::plain(storage)));
         }
-        // What fits into the beginning of the first row has short rows: the others only take
-        // memory.
+        // A tensor smaller than a row gets short rows, because the others would only take memory.
         let width = (texels.next_power_of_two().max(64) as u32).min(TEXTURE_WIDTH);
         let texture = described(spec.label, width, self.textures.rows(texels));
-        // One that is asked for in so many words is what it is called.
+        // A tensor whose storage was requested explicitly gets exactly that.
         let shares = spec.writer == Writer::Kernels && spec.place == Place::Preferred;
         let made = if shares {
             self.textures.written(self, &texture)

@@ -6,14 +6,14 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// The references' memory: a tensor appears here, with its constant or zeros, when it is first
-/// touched.
+/// The memory of the references. A tensor is added, with its constant or zeros, when it is first
+/// used.
 #[derive(Default)]
 pub struct HostMemory {
     tensors: HashMap<u64, Arc<Vec<u32>>>,
 }
 
-/// A tensor's numbers as they were when it was read.
+/// A snapshot of a tensor's numbers at the time it was read.
 pub struct HostView<T>(Arc<Vec<u32>>, PhantomData<T>);
 
 impl<T: bytemuck::Pod> Deref for HostView<T> {
@@ -38,18 +38,18 @@ impl HostMemory {
         HostView(self.slot(tensor).clone(), PhantomData)
     }
 
-    /// The numbers of a u32 tensor, or the words of one of halves.
+    /// The numbers of a u32 tensor, or the packed words of a half-precision one.
     pub fn u32(&mut self, tensor: &Tensor) -> HostView<u32> {
         HostView(self.slot(tensor).clone(), PhantomData)
     }
 
-    /// The numbers of an f32 tensor, to write to. Copies them if a view of them is still held.
+    /// The numbers of an f32 tensor, for writing. Copies them if a view of them is still held.
     pub fn f32_mut(&mut self, tensor: &Tensor) -> &mut [f32] {
         bytemuck::cast_slice_mut(Arc::<Vec<u32>>::make_mut(self.slot(tensor)))
     }
 
-    /// The numbers of a u32 tensor, or the words of one of halves, to write to. Copies them if a
-    /// view of them is still held.
+    /// The numbers of a u32 tensor or the packed words of a half-precision one, for writing. Copies
+    /// them if a view of them is still held.
     pub fn u32_mut(&mut self, tensor: &Tensor) -> &mut [u32] {
         Arc::<Vec<u32>>::make_mut(self.slot(tensor))
     }

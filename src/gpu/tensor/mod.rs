@@ -1,4 +1,4 @@
-//! Memory on a device or on the host, and what is written to it and read from it.
+//! Memory on a device or on the host, and transfers to and from it.
 
 pub(in crate::gpu) mod allocator;
 pub(in crate::gpu) mod host;

@@ -11,17 +11,17 @@ use crate::{Error, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a texel of 16 bytes holds.
+/// The numbers in a texel of 16 bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Element {
-    /// `vec4<f32>`
+    /// `vec4<f32>`: four floats.
     F32,
-    /// `vec4<u32>`: ids, or packed weights
+    /// `vec4<u32>`: four ids, or packed weights.
     U32,
-    /// `vec4<u32>` of eight halves, as `pack2x16float` makes them
+    /// `vec4<u32>` of eight half-precision numbers, as `pack2x16float` makes them.
     F16,
     /// `vec4<u32>` of sixteen bytes. The shape ends with [R, S, 16]: of the R texels, S apart, the
-    /// first one holds halves, each the scale of 32 signed bytes of those that follow.
+    /// first one holds halves, each the scale of 32 signed bytes in those that follow.
     Q8,
 }
 
@@ -36,17 +36,17 @@ impl Element {
     }
 }
 
-/// Where new tensors go.
+/// Where new tensors are created and kernels run.
 #[derive(Clone)]
 pub enum Device {
     /// On an adapter.
     Gpu(Arc<Gpu>),
-    /// Nowhere but in [`crate::gpu::HostMemory`]: for runs through the references alone.
+    /// Only in [`crate::gpu::HostMemory`], for runs through the references without an adapter.
     Reference,
 }
 
 impl Device {
-    /// The name of what computes.
+    /// The name of the adapter, or of the references.
     pub fn name(&self) -> &str {
         match self {
             Self::Gpu(gpu) => &gpu.report().name,
@@ -68,9 +68,9 @@ struct Inner {
     shape: Vec<usize>,
     element: Element,
     storage: Storage,
-    /// The handle that kernels write it by, where that is another storage of the same memory.
+    /// The handle that kernels write through, if it is another storage of the same memory.
     written: Option<Tensor>,
-    /// The tensor over the memory of its pool, and its first row there.
+    /// The tensor that covers the memory of its pool, and the first row in it.
     span: Option<(Tensor, u32)>,
     initial: Option<Vec<u8>>,
 }
@@ -137,7 +137,7 @@ impl Tensor {
         TensorSpec::new(label, &[count], Element::U32).uniform().make(allocator)
     }
 
-    /// What `spec` says, in `room`.
+    /// Creates the tensor that `spec` describes, in `room`.
     pub(in crate::gpu) fn of(spec: &TensorSpec<'_>, room: Room) -> Self {
         let TensorSpec { label, shape, element, .. } = *spec;
         let Room { storage, written, span } = room;
@@ -152,9 +152,9 @@ impl Tensor {
         Self(Arc::new(Inner { written, span, initial, ..made }))
     }
 
-    /// A tensor for the value that follows this one, which a kernel writes that reads this one: in
-    /// the same place where the device lets kernels do that, with the same [`Tensor::id`]; else in
-    /// a buffer, where it fits, for copies from there are the fastest.
+    /// A tensor for the next value of this one, for a kernel that reads this one and writes that.
+    /// It has the same memory and [`Tensor::id`] where the device allows it; else it is in a buffer
+    /// if it fits, because copies from buffers are the fastest.
     ///
     /// # Errors
     /// When the device cannot hold it.
@@ -170,24 +170,23 @@ impl Tensor {
         spec.make(allocator)
     }
 
-    /// The handle that kernels bind to write this tensor: another one where it is a texture that
+    /// The handle that kernels bind to write this tensor: a different one if it is a texture that
     /// shares its memory with a buffer.
     pub(in crate::gpu) fn written(&self) -> &Self {
         self.0.written.as_ref().unwrap_or(self)
     }
 
-    /// Whether both are clones of one handle: what a shader binds once.
+    /// Whether both are clones of one handle, so that a shader binds them once.
     pub(in crate::gpu) fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// The tensor over the memory of the pool that it is a part of, as this handle binds it, and its
-    /// first row there.
+    /// The tensor that covers the memory of this tensor's pool, and this tensor's first row in it.
     pub(in crate::gpu) fn span(&self) -> Option<&(Self, u32)> {
         self.0.span.as_ref()
     }
 
-    /// Identifies the memory, equal for clones and for the handle that writes it.
+    /// Identifies the memory; equal for clones and for the handle for writing.
     pub fn id(&self) -> u64 {
         self.0.id
     }
@@ -202,7 +201,7 @@ impl Tensor {
         &self.0.shape
     }
 
-    /// Length of axis `axis`.
+    /// Length of axis number `axis`.
     #[track_caller]
     pub fn dim(&self, axis: usize) -> usize {
         self.0.shape[axis]
@@ -218,27 +217,27 @@ impl Tensor {
         self.0.shape.iter().product()
     }
 
-    /// Count of 32-bit words that hold them.
+    /// Count of 32-bit words that hold the numbers.
     pub fn words(&self) -> usize {
         self.len() * 4 / self.element().per_texel()
     }
 
-    /// Bytes of the numbers alone, without what fills the last texel.
+    /// Bytes of the numbers, without the padding of the last texel.
     pub fn data_bytes(&self) -> u64 {
         4 * self.words() as u64
     }
 
-    /// Whether it holds no number at all.
+    /// Whether it holds no numbers.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Size on the device, bytes.
+    /// Size on the device in bytes.
     pub fn bytes(&self) -> u64 {
         self.len().div_ceil(self.element().per_texel()) as u64 * TEXEL_BYTES
     }
 
-    /// Texels of the array that a shader declares where this is a uniform.
+    /// Length in texels of the array that a shader declares if this is a uniform.
     pub(in crate::gpu) fn uniform_texels(&self) -> u64 {
         uniform_texels(self.bytes() / TEXEL_BYTES)
     }
@@ -247,7 +246,7 @@ impl Tensor {
         &self.0.storage
     }
 
-    /// The constant it was made from.
+    /// The bytes of the constant that it was created from.
     pub(in crate::gpu) fn initial(&self) -> Option<&[u8]> {
         self.0.initial.as_deref()
     }
@@ -260,8 +259,8 @@ pub(super) fn texels(label: &str, shape: &[usize], element: Element) -> Result<u
         .ok_or_else(|| Error::Device(format!("{label}: shape {shape:?} overflows")))
 }
 
-/// Texels of the buffer of a uniform of `texels`: few sizes, for a shader's text names the size,
-/// and each text is a pipeline.
+/// Texels of the buffer of a uniform with `texels` texels, rounded up to a few sizes: the shader's
+/// text contains the size, and each text is a pipeline.
 pub(super) fn uniform_texels(texels: u64) -> u64 {
     texels.next_multiple_of(64)
 }
@@ -280,12 +279,12 @@ pub(in crate::gpu) fn buffer(
     })
 }
 
-/// Where a tensor's texels are.
+/// The memory that holds a tensor's texels.
 pub(in crate::gpu) struct Room {
     pub storage: Storage,
     /// A buffer over the texels of a texture.
     pub written: Option<wgpu::Buffer>,
-    /// The tensor that lies over a pool's memory, and the first row there.
+    /// The tensor that covers a pool's memory, and the first row in it.
     pub span: Option<(Tensor, u32)>,
 }
 

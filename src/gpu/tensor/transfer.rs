@@ -1,4 +1,4 @@
-//! Numbers on their way to a device and back.
+//! Transfers of numbers to a device and back.
 
 use super::tensor::{Storage, Tensor, buffer};
 use crate::gpu::device::device::Gpu;
@@ -6,8 +6,8 @@ use crate::gpu::device::textures::{TEXEL_BYTES, TEXTURE_WIDTH};
 use crate::{Error, Result};
 
 impl Tensor {
-    /// Writes `bytes` (whole texels; in a texture starting at a whole row or ending the write
-    /// within one) from texel `first` on.
+    /// Writes `bytes`, a whole number of texels, from texel `first` on. In a texture the range must
+    /// start at a whole row or end within one row.
     #[track_caller]
     pub fn write(&self, gpu: &Gpu, first: u64, bytes: &[u8]) {
         assert_eq!(bytes.len() % TEXEL_BYTES as usize, 0, "{}: not whole texels", self.label());
@@ -20,10 +20,10 @@ impl Tensor {
         }
     }
 
-    /// Reads all of it back, waiting for the device.
+    /// Reads the whole tensor back as words, waiting for the device.
     ///
     /// # Errors
-    /// When the device fails meanwhile.
+    /// When the device fails in the meantime.
     pub fn read(&self, gpu: &Gpu) -> Result<Vec<u32>> {
         let size = match self.storage() {
             Storage::Texture(texture, _) => {
@@ -41,7 +41,7 @@ impl Tensor {
         Ok(words)
     }
 
-    /// Records a copy of the words of a uniform tensor to `at` bytes in `target`.
+    /// Encodes a copy of the words of a uniform tensor to byte offset `at` in `target`.
     #[track_caller]
     pub(in crate::gpu) fn copy_words(
         &self,
@@ -76,16 +76,17 @@ impl Tensor {
         }
     }
 
-    /// Reads all of an f32 tensor back, waiting for the device.
+    /// Reads a whole f32 tensor back, waiting for the device.
     ///
     /// # Errors
-    /// When the device fails meanwhile.
+    /// When the device fails in the meantime.
     pub fn read_f32(&self, gpu: &Gpu) -> Result<Vec<f32>> {
         Ok(bytemuck::cast_vec(self.read(gpu)?))
     }
 
-    /// Copies each of `parts` equal parts to the beginning of the same part of `target`, a tensor
-    /// of the same storage whose parts are at least as large: how a cache grows, part by head.
+    /// Copies each of `parts` equal parts to the start of the corresponding part of `target`, a
+    /// tensor in the same kind of storage with parts at least as large. A cache grows in this way,
+    /// one part for each head.
     #[track_caller]
     pub fn copy_parts(&self, gpu: &Gpu, target: &Self, parts: usize) {
         let [part, room] = [self, target].map(|tensor| tensor.words() as u64 / 4 / parts as u64);
@@ -108,8 +109,8 @@ impl Tensor {
     }
 }
 
-/// Records a copy of `count` texels from one texture to another, each from texel `first` of it on:
-/// of as much at a time as lies in a row of both, or of whole rows.
+/// Encodes a copy of `count` texels from one texture to another, from texel `first` of each on.
+/// Each step copies whole rows, or what lies in one row of both.
 fn copy_texels(
     encoder: &mut wgpu::CommandEncoder,
     textures: [&wgpu::Texture; 2],
@@ -119,9 +120,10 @@ fn copy_texels(
     let width = u64::from(TEXTURE_WIDTH);
     while count > 0 {
         let [column, to_column] = first.map(|at| at % width);
-        let (columns, rows) = match column == 0 && to_column == 0 && count >= width {
-            true => (width, count / width),
-            false => (count.min(width - column.max(to_column)), 1),
+        let (columns, rows) = if column == 0 && to_column == 0 && count >= width {
+            (width, count / width)
+        } else {
+            (count.min(width - column.max(to_column)), 1)
         };
         let [from, to] = [0, 1].map(|side| wgpu::TexelCopyTextureInfo {
             origin: wgpu::Origin3d {
@@ -139,18 +141,16 @@ fn copy_texels(
     }
 }
 
-/// A run of texels covers up to three rectangles of a texture: the rest of a row, whole rows, the
-/// start of a row.
+/// Writes a range of texels as up to three rectangles of a texture: the rest of a row, whole rows,
+/// and the start of a row.
 fn write_texture(gpu: &Gpu, texture: &wgpu::Texture, first: u64, bytes: &[u8]) {
     let width = u64::from(TEXTURE_WIDTH);
     let (mut at, mut rest) = (first, bytes);
     while !rest.is_empty() {
         let (x, y) = (at % width, at / width);
         let left = rest.len() as u64 / TEXEL_BYTES;
-        let (columns, rows) = match x == 0 && left >= width {
-            true => (width, left / width),
-            false => (left.min(width - x), 1),
-        };
+        let (columns, rows) =
+            if x == 0 && left >= width { (width, left / width) } else { (left.min(width - x), 1) };
         let (now, later) = rest.split_at((columns * rows * TEXEL_BYTES) as usize);
         gpu.queue.write_texture(
             wgpu::TexelCopyTextureInfo {
@@ -169,8 +169,8 @@ fn write_texture(gpu: &Gpu, texture: &wgpu::Texture, first: u64, bytes: &[u8]) {
     }
 }
 
-/// Records a copy of the first `texels` of a buffer to a texture: its whole rows, and the rest of
-/// one.
+/// Encodes a copy of the first `texels` texels of a buffer to a texture, as whole rows and the
+/// start of one.
 pub(in crate::gpu) fn copy_to_texture(
     encoder: &mut wgpu::CommandEncoder,
     buffer: &wgpu::Buffer,

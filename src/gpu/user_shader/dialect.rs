@@ -1,12 +1,13 @@
-//! What WebGPU's WGSL has and naga refuses, though it understands the rest: `enable subgroups;`.
+//! Handles WGSL that WebGPU accepts and naga refuses to parse: `enable subgroups;`.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The directive that naga 30 refuses; what it enables is there without it.
+/// The directive that naga 30 refuses; subgroups work in it without the directive.
 const REFUSED: &str = "subgroups";
 
-/// `text` as naga reads it, each character at its place, and whether it enables subgroups.
+/// `text` in a form that naga reads, with every character in its position, and whether it enables
+/// subgroups.
 pub fn readable(text: &str) -> (Cow<'_, str>, bool) {
     let blanks = refused(text);
     if blanks.is_empty() {
@@ -19,11 +20,11 @@ pub fn readable(text: &str) -> (Cow<'_, str>, bool) {
             .filter(|byte| !byte.is_ascii_whitespace())
             .for_each(|byte| *byte = b' ');
     }
-    // Only whole words and punctuation of ASCII became spaces.
+    // Only whole ASCII words and punctuation became spaces.
     (Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()), true)
 }
 
-/// What is to be left out of the directives that `text` begins with.
+/// The ranges to remove from the directives that `text` starts with.
 fn refused(text: &str) -> Vec<Range<usize>> {
     let mut found = vec![];
     let mut at = skip(text, 0);
@@ -35,7 +36,7 @@ fn refused(text: &str) -> Vec<Range<usize>> {
         }
         let Some(end) = text[at..].find(';').map(|offset| at + offset) else { return found };
         if directive == "enable" {
-            // Each name with the comma behind it.
+            // Each name with the comma after it.
             let mut names = vec![];
             at = skip(text, at + directive.len());
             while at < end {
@@ -68,14 +69,14 @@ fn refused(text: &str) -> Vec<Range<usize>> {
     }
 }
 
-/// The name that begins at `at`.
+/// The name that starts at `at`.
 fn word(text: &str, at: usize) -> &str {
     let rest = &text[at..];
     let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
     &rest[..end]
 }
 
-/// Where what is neither white space nor comment goes on.
+/// The position after white space and comments.
 fn skip(text: &str, mut at: usize) -> usize {
     loop {
         let rest = &text[at..];
@@ -91,7 +92,7 @@ fn skip(text: &str, mut at: usize) -> usize {
     }
 }
 
-/// Length of the comment that `text` begins with; they nest.
+/// Length in bytes of the comment that `text` starts with; comments nest.
 fn comment(text: &str) -> usize {
     let (mut depth, mut at) = (0, 0);
     let bytes = text.as_bytes();

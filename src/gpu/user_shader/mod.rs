@@ -1,4 +1,4 @@
-//! Shaders of a user's own: what they bind, and what of WebGPU's texts is left out before naga.
+//! Shaders supplied by the user: their bindings, and WGSL that naga does not read.
 
 pub(in crate::gpu) mod dialect;
 pub(in crate::gpu) mod user_shader;

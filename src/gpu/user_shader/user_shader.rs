@@ -1,4 +1,4 @@
-//! Someone's own shader with what it binds, made into a program.
+//! A shader supplied by the user, compiled into a program with its bindings.
 
 use super::dialect::readable;
 use crate::gpu::device::device::Gpu;
@@ -9,12 +9,12 @@ use crate::gpu::tensor::transfer::map_words;
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// The numbers that a sampled texture gives.
+/// The kind of numbers that a sampled texture gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Samples {
     /// Floats, four a texel, that may be filtered.
     Float,
-    /// Depths.
+    /// Depth values.
     Depth,
     /// Signed integers, four a texel.
     Signed,
@@ -22,54 +22,54 @@ pub enum Samples {
     Unsigned,
 }
 
-/// What is bound.
+/// A resource to bind.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Resource {
     /// A uniform buffer with these bytes.
     Uniform(Vec<u8>),
-    /// Immediates of these bytes, which have no place.
+    /// Immediates with these bytes; they have no group or binding.
     Immediates(Vec<u8>),
     /// A storage buffer with these bytes.
     Storage(Vec<u8>),
     /// A storage texture of zeros.
     StorageTexture {
-        /// Its format as WebGPU names it, without regard to case: "rgba32uint".
+        /// Its format as WebGPU names it, in any case: "rgba32uint".
         format: String,
         /// Texels along x, y and z (or layers).
         size: [u32; 3],
-        /// 1, 2 or 3.
+        /// Number of dimensions: 1, 2 or 3.
         dimension: u32,
-        /// Whether z counts layers.
+        /// Whether z counts layers of an array.
         layered: bool,
     },
     /// A sampled texture of zeros.
     Texture {
-        /// What it holds.
+        /// The kind of numbers it gives.
         samples: Samples,
         /// Texels along x, y and z (or layers).
         size: [u32; 3],
-        /// 1, 2 or 3.
+        /// Number of dimensions: 1, 2 or 3.
         dimension: u32,
-        /// Whether z counts layers.
+        /// Whether z counts layers of an array.
         layered: bool,
     },
     /// A sampler.
     Sampler {
-        /// Whether it compares.
+        /// Whether it is a comparison sampler.
         comparison: bool,
     },
 }
 
-/// A resource at its place.
+/// A resource with its group and binding.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bound {
-    /// `@group`.
+    /// The number in `@group`.
     pub group: u32,
-    /// `@binding`.
+    /// The number in `@binding`.
     pub binding: u32,
-    /// The variable's name, for messages.
+    /// The variable's name, for error messages.
     pub name: String,
-    /// What is bound there.
+    /// The resource to bind.
     pub resource: Resource,
 }
 
@@ -98,7 +98,7 @@ const FORMATS: [wgpu::TextureFormat; 17] = {
 };
 
 impl Resource {
-    /// Bytes of it.
+    /// Size of the resource in bytes.
     ///
     /// # Errors
     /// For a format that is not one of WebGPU's storage formats.
@@ -131,20 +131,20 @@ fn storage_format(name: &str) -> Result<wgpu::TextureFormat> {
     })
 }
 
-/// A shader that is none of this crate, compiled and bound.
+/// A shader supplied by the user, compiled and bound.
 pub struct UserShader {
     program: Program,
-    /// What is bound, by name.
+    /// The bound resources, by name.
     held: Vec<(String, Made)>,
 }
 
 impl UserShader {
-    /// Compiles the entry point `entry` of `text` and binds `bound`, all that it uses. `constants`
-    /// are its pipeline- overridable constants by their number, or name where they have none.
-    /// Bounds and loops are checked, for who knows what it does.
+    /// Compiles the entry point `entry` of `text` with all the resources that it uses in `bound`.
+    /// `constants` are its pipeline-overridable constants by number, or by name if they have none.
+    /// Bounds and loops are checked, because the shader is not trusted.
     ///
     /// # Errors
-    /// What the compiler or the device refuses, in their words.
+    /// When the compiler or the device refuses the shader, with its message.
     pub fn compile(
         gpu: &Gpu,
         text: &str,
@@ -238,7 +238,7 @@ impl UserShader {
         Ok(Self { program: Program { steps: vec![step] }, held })
     }
 
-    /// Runs it once and gives the seconds it took.
+    /// Runs the shader once and returns the seconds that it took.
     ///
     /// # Errors
     /// When the device fails.
@@ -246,11 +246,11 @@ impl UserShader {
         Ok(self.program.profile(gpu)?.into_iter().sum())
     }
 
-    /// What the buffer or storage texture `name` holds: its bytes, those of a texture row by row
-    /// and layer by layer.
+    /// The bytes of the buffer or storage texture `name`; those of a texture row by row and layer
+    /// by layer.
     ///
     /// # Errors
-    /// Where nothing of that name can be read back, and when the device fails.
+    /// When no resource of that name can be read back, or the device fails.
     pub fn read(&self, gpu: &Gpu, name: &str) -> Result<Vec<u8>> {
         match self.held.iter().find(|(held, _)| held == name) {
             Some((_, Made::Buffer(buffer, bytes))) => read_buffer(gpu, buffer, *bytes),
@@ -300,9 +300,9 @@ fn read_texture(gpu: &Gpu, texture: &wgpu::Texture) -> Result<Vec<u8>> {
     Ok(bytes.chunks_exact(padded).flat_map(|padded| &padded[..row]).copied().collect())
 }
 
-/// A resource on the device.
+/// A resource created on the device.
 enum Made {
-    /// With the bytes asked for, which may be fewer than it has.
+    /// A buffer, with the requested number of bytes, which may be fewer than it has.
     Buffer(wgpu::Buffer, usize),
     View(wgpu::TextureView),
     Sampler(wgpu::Sampler),

@@ -82,12 +82,13 @@ impl Kernel for Rope {
             let position = self.first + row % self.period;
             for column in (0..width).step_by(2) {
                 let at = row * width + column;
-                let (cos, sin) = match column < self.rotated {
-                    true => (
+                let (cos, sin) = if column < self.rotated {
+                    (
                         rope[position * head + column % head],
                         rope[position * head + column % head + 1],
-                    ),
-                    false => (1.0, 0.0),
+                    )
+                } else {
+                    (1.0, 0.0)
                 };
                 let sin = if self.backwards { -sin } else { sin };
                 y[at] = x[at] * cos - x[at + 1] * sin + base.as_ref().map_or(0.0, |base| base[at]);

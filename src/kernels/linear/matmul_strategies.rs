@@ -85,18 +85,15 @@ impl Input {
             let lanes = vec![split.matmul(true, tokens), split.matmul(false, tokens)];
             return can.allowed(lanes, split.workgroup_tiles(32));
         }
-        match self.one(can) {
-            true => {
-                let lanes = vec![split.matvec(true), split.matvec(false)];
-                let mut columns = split.and_with_halves(split.subgroup_columns(can), can);
-                columns.extend(split.and_with_halves(split.workgroup_columns(), can));
-                can.allowed(lanes, columns)
-            }
-            false => {
-                let lanes = vec![split.matmul(true, 8), split.matmul(false, 8)];
-                let tile = if self.tokens <= 32 || split.groups.is_some() { 32 } else { 64 };
-                can.allowed(lanes, split.workgroup_tiles(tile))
-            }
+        if self.one(can) {
+            let lanes = vec![split.matvec(true), split.matvec(false)];
+            let mut columns = split.and_with_halves(split.subgroup_columns(can), can);
+            columns.extend(split.and_with_halves(split.workgroup_columns(), can));
+            can.allowed(lanes, columns)
+        } else {
+            let lanes = vec![split.matmul(true, 8), split.matmul(false, 8)];
+            let tile = if self.tokens <= 32 || split.groups.is_some() { 32 } else { 64 };
+            can.allowed(lanes, split.workgroup_tiles(tile))
         }
     }
 }

@@ -83,9 +83,10 @@ impl Kernel for Route {
             let chosen = &order[..self.chosen];
             let largest = logits[chosen[0]];
             let exp = |&expert: &usize| (logits[expert] - largest).exp();
-            let sum: f32 = match self.among_chosen {
-                true => chosen.iter().map(exp).sum(),
-                false => order.iter().map(exp).sum(),
+            let sum: f32 = if self.among_chosen {
+                chosen.iter().map(exp).sum()
+            } else {
+                order.iter().map(exp).sum()
             };
             for (k, expert) in chosen.iter().enumerate() {
                 let route = [*expert as f32, exp(expert) / sum, 0.0, 0.0];

@@ -1,4 +1,4 @@
-//! The fields of a `config.json`, and which of them were read: what nobody read may change the
+//! The fields of a `config.json`, and a record of which were read: an unread field may change the
 //! result.
 
 use super::harmless::{Effect, effect};
@@ -10,15 +10,15 @@ use serde_json::{Map, Value};
 use std::cell::RefCell;
 use std::collections::HashSet;
 
-/// A reader of fields that remembers their names.
+/// Reads fields and remembers their names.
 pub(super) struct Fields<'a> {
     folder: &'a Folder,
     /// Where in the file, for messages: "" or "rope_parameters.".
     within: String,
     map: &'a Map<String, Value>,
-    /// Fields whose values were asked for.
+    /// Names of the fields that were read.
     seen: RefCell<HashSet<String>>,
-    /// Fields that may have one value only.
+    /// Names of the fields that were checked to have the only supported value.
     checked: RefCell<HashSet<String>>,
 }
 
@@ -38,7 +38,8 @@ impl<'a> Fields<'a> {
         self.folder.path_error(format!("config.json: {}{name} {message}", self.within))
     }
 
-    /// An error about a field that changes the result and cannot be followed, but ignored.
+    /// An error about a field that changes the result and is not supported, unless the user ignores
+    /// it.
     fn unsupported(&self, name: &str, message: &str) -> Error {
         let name = self.path_of(name);
         self.folder
@@ -46,12 +47,12 @@ impl<'a> Fields<'a> {
             .with_remedy(Remedy::IgnoreField(name))
     }
 
-    /// The field as messages and those who ignore it call it.
+    /// The full name of the field, for messages and for the list of ignored fields.
     fn path_of(&self, name: &str) -> String {
         format!("{}{name}", self.within)
     }
 
-    /// Whether somebody would have the field let pass.
+    /// Whether the user asked to ignore the field.
     fn is_ignored(&self, name: &str) -> bool {
         self.folder.ignored().has_field(&self.path_of(name))
     }
@@ -61,19 +62,19 @@ impl<'a> Fields<'a> {
         self.folder.opt_tensor(name).is_some()
     }
 
-    /// Whether the embedding table serves for the output where it is meant to: the library uses
-    /// another matrix if one is stored all the same.
+    /// Whether the embedding table is also the output matrix when the configuration ties them:
+    /// `transformers` uses a separate output matrix if one is stored nevertheless.
     pub(super) fn repeats_embedding(&self) -> bool {
         !self.has_tensor("output.weight") || self.folder.output_repeats()
     }
 
-    /// The value of a field that is there and not null.
+    /// The value of a field that is present and not null.
     pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.seen.borrow_mut().insert(name.to_owned());
         self.map.get(name).filter(|value| !value.is_null())
     }
 
-    /// Whether the file says nothing of a field, not even null.
+    /// Whether the file lacks a field; a null counts as present.
     pub(super) fn is_absent(&self, name: &str) -> bool {
         !self.map.contains_key(name)
     }
@@ -94,7 +95,7 @@ impl<'a> Fields<'a> {
         value.ok_or_else(|| self.wrong(name, "is missing; choose a complete model"))
     }
 
-    /// A count of 1 to what models have, if it is there.
+    /// A count between 1 and the largest that any model has, if the field is present.
     pub(super) fn opt_count(&self, name: &str) -> Result<Option<usize>> {
         let in_range = |value: &Value| {
             value
@@ -110,8 +111,7 @@ impl<'a> Fields<'a> {
         self.required(name, value)
     }
 
-    /// A count as the library that wrote the file has it: one that is not written is `default`, and
-    /// null is none.
+    /// A count by the rules of `transformers`: a missing field is `default`, and null means none.
     pub(super) fn count_or(&self, name: &str, default: Option<usize>) -> Result<Option<usize>> {
         if self.is_absent(name) { Ok(default) } else { self.opt_count(name) }
     }
@@ -146,7 +146,7 @@ impl<'a> Fields<'a> {
         self.typed(name, "a list", |value| value.as_array().map(Vec::as_slice))
     }
 
-    /// Numbers, `count` of them.
+    /// A list of exactly `count` numbers.
     pub(super) fn numbers(&self, name: &str, count: usize) -> Result<Vec<f32>> {
         let list = self.opt_list(name)?;
         let list = self.required(name, list)?;
@@ -158,8 +158,7 @@ impl<'a> Fields<'a> {
         numbers.ok_or_else(|| self.wrong(name, "should be a list of numbers"))
     }
 
-    /// Refuses a field with another value than those that are supported, all of which mean the
-    /// same.
+    /// Refuses a field whose value is not one of the supported ones, all of which mean the same.
     pub(super) fn only(&self, name: &str, supported: &[Value]) -> Result<()> {
         self.checked.borrow_mut().insert(name.to_owned());
         match self.map.get(name).filter(|value| !value.is_null()) {
@@ -176,8 +175,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Refuses what nobody has read, unless it is known to be harmless or somebody would have it
-    /// let pass.
+    /// Refuses fields that were not read, unless they are known to be harmless or the user ignores
+    /// them.
     pub(super) fn finish(self) -> Result<()> {
         let (seen, checked) = (self.seen.borrow(), self.checked.borrow());
         for (name, value) in self.map {
@@ -203,7 +202,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The beginning of a value.
+/// The beginning of a value, for messages.
 fn shown(value: &Value) -> String {
     value.to_string().chars().take(60).collect()
 }

@@ -30,29 +30,31 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
     let context = keys.count("context_length")?;
     let width_of_rope = keys.count_or("rope.dimension_count", head)?;
     let base = keys.opt_f32("rope.freq_base")?.unwrap_or(10_000.0);
-    let rope = match architecture.learned_positions {
-        true => RopeParameters::none(),
-        false => RopeParameters {
+    let rope = if architecture.learned_positions {
+        RopeParameters::none()
+    } else {
+        RopeParameters {
             base: base.into(),
             width: width_of_rope,
             scaling: scaling(&keys, context)?,
-        },
+        }
     };
     let (mut ropes, mut layer_types) = (vec![rope], vec![LayerType { window, rope: 0 }; layers]);
     if let Some(local) = architecture.local_layers {
-        // Most files say nothing of their frequencies, nor of which layers they are.
+        // Most files state neither the frequencies of windowed layers nor which layers they are.
         let base = keys.opt_f32("rope.freq_base_swa")?.map_or(local.rope_theta, f64::from);
         ropes.push(RopeParameters { base, width: width_of_rope, scaling: Scaling::None });
         let local = local_layers(&keys, layers, local.full_every)?;
         for (layer, local) in layer_types.iter_mut().zip(local) {
-            *layer = match local && window.is_some() {
-                true => LayerType { window, rope: 1 },
-                false => LayerType { window: None, rope: 0 },
+            *layer = if local && window.is_some() {
+                LayerType { window, rope: 1 }
+            } else {
+                LayerType { window: None, rope: 0 }
             };
         }
     }
-    let experts = match architecture.mixture {
-        true => Some(Experts {
+    let experts = if architecture.mixture {
+        Some(Experts {
             n_experts: keys.count("expert_count")?,
             n_experts_used: keys.count("expert_used_count")?,
             intermediate_size: keys.count("expert_feed_forward_length")?,
@@ -60,8 +62,9 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
             layers: (0..layers)
                 .map(|layer| gguf.opt_tensor(&format!("blk.{layer}.ffn_gate_inp.weight")).is_some())
                 .collect(),
-        }),
-        false => None,
+        })
+    } else {
+        None
     };
     let by_width = architecture.gguf_layers_scaled_by_width == Some(layers);
     let scale_of = if by_width { width / heads } else { head };
@@ -95,7 +98,7 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
         attention_cap: keys.opt_f32("attn_logit_softcapping")?.filter(|&cap| cap != 0.0),
         logits_cap: keys.opt_f32("final_logit_softcapping")?.filter(|&cap| cap != 0.0),
         tied: None,
-        // Some models are stored under a family's name that attention has biases beyond.
+        // Some models use the family's name but have attention biases that the family lacks.
         qkv_bias: architecture.qkv_bias || has_bias(&["attn_q", "attn_k", "attn_v", "attn_qkv"]),
         output_bias: architecture.bias || has_bias(&["attn_output"]),
         ffn_bias: architecture.bias,
@@ -106,8 +109,8 @@ pub(super) fn read(gguf: &Gguf) -> Result<Config> {
     Ok(config)
 }
 
-/// Which layers see a window only `[L]`: those marked as such, or all but the last of each so many,
-/// `full_every` where the file does not say.
+/// Whether each layer sees only a window `[L]`: as the file marks them, or all but the last of
+/// every `full_every`, which the file can override.
 fn local_layers(keys: &Keys, layers: usize, full_every: usize) -> Result<Vec<bool>> {
     let name = "attention.sliding_window_pattern";
     match keys.get(name) {
@@ -124,7 +127,7 @@ fn local_layers(keys: &Keys, layers: usize, full_every: usize) -> Result<Vec<boo
     }
 }
 
-/// How frequencies are stretched: by keys, or by a tensor of divisors.
+/// How rotary frequencies are stretched: by metadata keys, or by a tensor of divisors.
 fn scaling(keys: &Keys, context: usize) -> Result<Scaling> {
     let tensors = ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"];
     let [all, short, long] = tensors.map(|name| floats(keys.gguf, name));
@@ -153,10 +156,10 @@ fn scaling(keys: &Keys, context: usize) -> Result<Scaling> {
 }
 
 fn scaling_by_keys(keys: &Keys) -> Result<Scaling> {
-    // Its name in files of 2023.
+    // The key's name in files of 2023.
     let old = keys.opt_f32("rope.scale_linear")?;
     let factor = keys.opt_f32("rope.scaling.factor")?.filter(|&factor| factor != 0.0).or(old);
-    // A factor without a type is that of the first type there was.
+    // A factor without a type is linear, the first type there was.
     match keys.opt_str("rope.scaling.type")?.unwrap_or("linear") {
         "none" => Ok(Scaling::None),
         "linear" => Ok(match factor {
@@ -184,12 +187,12 @@ fn scaling_by_keys(keys: &Keys) -> Result<Scaling> {
     }
 }
 
-/// Rows of a matrix; one with a single axis has one.
+/// Rows of a matrix; a vector has one row.
 fn rows(info: &TensorInfo) -> usize {
     (info.elements() / info.shape.last().map_or(1, |&columns| columns.max(1))) as usize
 }
 
-/// The numbers of a tensor of one axis, if it is there.
+/// The numbers of a tensor with one axis, if it is present.
 fn floats(gguf: &Gguf, name: &str) -> Result<Option<Vec<f32>>> {
     let Some(info) = gguf.opt_tensor(name) else { return Ok(None) };
     if info.shape.len() != 1 || info.dtype != DType::F32 {

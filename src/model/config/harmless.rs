@@ -1,10 +1,10 @@
-//! Fields of `config.json` that have no effect on a text's logits: some whatever they say, some as
-//! long as they say what is so anyway.
+//! Fields of `config.json` that have no effect on a text's logits: some with any value, others only
+//! with the value that matches what is computed here.
 
 use serde_json::Value;
 
-/// Fields that describe training, other tasks, how the library computes or chooses tokens, or the
-/// file itself.
+/// Fields that are harmless with any value: they describe training, other tasks, how `transformers`
+/// computes or samples, or the file itself.
 const ANY: &[&str] = &[
     // The file, its tokenizer, and the library that wrote it.
     "_commit_hash",
@@ -36,7 +36,7 @@ const ANY: &[&str] = &[
     "transformers_version",
     "unk_token_id",
     "vocab_size_per_layer_input",
-    // How the library computes: the same numbers, faster or slower.
+    // How `transformers` computes: the same numbers, faster or slower.
     "_attn_implementation",
     "_attn_implementation_autoset",
     "_attn_implementation_internal",
@@ -57,9 +57,9 @@ const ANY: &[&str] = &[
     "use_flash_attention",
     "use_flash_attention_2",
     "use_flash_attn",
-    // For texts beyond the context alone, where the library leaves it out too.
+    // Only for texts beyond the context, for which `transformers` skips it too.
     "dual_chunk_attention_config",
-    // Counts where windows begin, which are looked for only where windows are in use.
+    // Says where windows begin, and is read only where windows are in use.
     "max_window_layers",
     // Training.
     "gradient_checkpointing",
@@ -83,7 +83,7 @@ const ANY: &[&str] = &[
     "summary_type",
     "summary_use_proj",
     "task_specific_params",
-    // How tokens are chosen, in files before there was a generation_config.json.
+    // How tokens are sampled, in files older than generation_config.json.
     "bad_words_ids",
     "begin_suppress_tokens",
     "diversity_penalty",
@@ -117,7 +117,7 @@ const ANY: &[&str] = &[
     "typical_p",
 ];
 
-/// Fields with the values that change nothing, since the models here are so without them.
+/// Fields that are harmless with these values, because the models here behave so anyway.
 const ONLY: &[(&str, &[&str])] = &[
     ("add_bias_linear", &["false", "null"]),
     ("add_cross_attention", &["false", "null"]),
@@ -172,29 +172,29 @@ const ONLY: &[(&str, &[&str])] = &[
     ("vision_config", &["null"]),
 ];
 
-/// Fields of a rotary embedding, the same way.
+/// Fields of a rotary embedding that are harmless with these values.
 const OF_ROPE: &[(&str, &[&str])] = &[
     ("attn_factor", &["1", "1.0", "null"]),
     ("extrapolation_factor", &["1", "1.0", "null"]),
     ("finetuned", &["true", "false", "null"]),
 ];
 
-/// What a field does that nobody has read.
+/// What effect a field has that was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Nothing.
+    /// It has no effect.
     None,
     /// It changes the result, in a way that is not supported.
     Other,
-    /// Nobody knows.
+    /// It is unknown.
     Unknown,
 }
 
-/// The effect of a field of this name and value. `within` is where it stands: nothing, or an
-/// object's name and a dot.
+/// The effect of an unread field with this name and value. `within` is the prefix of its path:
+/// empty, or the name of an object and a dot.
 pub(super) fn effect(within: &str, name: &str, value: &Value) -> Effect {
     let is_of_rope = within.contains("rope");
-    // Training alone leaves numbers out at random.
+    // Dropout is active in training only.
     let is_dropout = name.contains("dropout") || name.ends_with("pdrop");
     if !is_of_rope && (is_dropout || name.starts_with("unsloth_") || ANY.contains(&name)) {
         return Effect::None;

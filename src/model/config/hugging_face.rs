@@ -25,7 +25,7 @@ pub(super) fn read(folder: &Folder) -> Result<Config> {
             };
             text.only("model_type", &[json!(inner.name)])?;
             fields.only("tie_word_embeddings", &[json!(inner.tied)])?;
-            // What becomes of pictures, of which there are none here.
+            // These fields concern images, which are not supported here.
             for name in EYES {
                 fields.get(name);
             }
@@ -39,7 +39,7 @@ pub(super) fn read(folder: &Folder) -> Result<Config> {
     Ok(config)
 }
 
-/// Fields of models that see, about seeing.
+/// Fields of vision models that concern images only.
 const EYES: [&str; 6] = [
     "vision_config",
     "boi_token_index",
@@ -49,7 +49,7 @@ const EYES: [&str; 6] = [
     "mm_tokens_per_image",
 ];
 
-/// A count of layers, of which a file could claim too many to even list them.
+/// A count of layers, bounded so that a damaged file cannot ask for an enormous list.
 fn layers(fields: &Fields, name: &str) -> Result<usize> {
     let layers = fields.count(name)?;
     if layers > MOST_LAYERS {
@@ -58,14 +58,14 @@ fn layers(fields: &Fields, name: &str) -> Result<usize> {
     Ok(layers)
 }
 
-/// Names of the library for GELU in its approximation by tanh.
+/// Names that `transformers` has for GELU with the tanh approximation.
 const GELU_BY_TANH: [&str; 5] =
     ["gelu_new", "gelu_pytorch_tanh", "gelu_fast", "gelu_accurate", "gelu_python_tanh"];
 
-/// Names of x sigmoid(x).
+/// Names that `transformers` has for x sigmoid(x).
 const SILU: [&str; 2] = ["silu", "swish"];
 
-/// GPT-2, with names of its own.
+/// The configuration of GPT-2, which has its own field names.
 fn gpt2(fields: &Fields, architecture: &'static Architecture) -> Result<Config> {
     let (width, heads, layers) =
         (fields.count("n_embd")?, fields.count("n_head")?, layers(fields, "n_layer")?);
@@ -115,7 +115,7 @@ fn gpt2(fields: &Fields, architecture: &'static Architecture) -> Result<Config> 
     })
 }
 
-/// A decoder with rotary positions.
+/// The configuration of a decoder with rotary positions.
 fn decoder(
     fields: &Fields,
     architecture: &'static Architecture,
@@ -129,7 +129,7 @@ fn decoder(
         (fields.count("hidden_size")?, or("num_attention_heads", model_type.n_heads)?);
     let layers = layers(fields, "num_hidden_layers")?;
     let head = fields.count_or("head_dim", model_type.head_dim)?.unwrap_or(width / heads);
-    // The name in files before the library had one.
+    // The name in files that predate its support in `transformers`.
     let old_context = fields.opt_count("max_sequence_length")?;
     let context = fields.opt_count("max_position_embeddings")?;
     let context = context.or(old_context).unwrap_or(model_type.max_context);
@@ -178,8 +178,8 @@ fn decoder(
     })
 }
 
-/// A mixture of experts, with the names of old and new versions of the library. Every so many
-/// layers have experts, but for those listed.
+/// A mixture of experts, under the names of old and new versions of `transformers`. Every n-th
+/// layer has experts, except for those listed as dense.
 fn experts(fields: &Fields, layers: usize) -> Result<Experts> {
     let count = match fields.opt_count("num_experts")? {
         Some(count) => count,
@@ -202,8 +202,8 @@ fn experts(fields: &Fields, layers: usize) -> Result<Experts> {
     })
 }
 
-/// Which layers see a window only: those listed as such, those from a number on, or all but each so
-/// many. Local layers have a rotary embedding of their own.
+/// Which layers see only a window: those listed as such, those from a given layer on, or all but
+/// every n-th. Windowed layers may have their own rotary embedding.
 fn layer_types(
     fields: &Fields,
     layers: usize,
@@ -222,7 +222,7 @@ fn layer_types(
             Some(first) => fields.opt_count("max_window_layers")?.unwrap_or(first),
             None => 0,
         };
-        // Of so many layers the last one sees all.
+        // The last layer of each group of this many sees all tokens.
         let full_every = local_layers.map(|local| old.or(new).unwrap_or(local.full_every));
         let is_full = |layer: usize| {
             let is_last_of_some = full_every.is_some_and(|n| (layer + 1).is_multiple_of(n));
@@ -243,8 +243,8 @@ fn layer_types(
     list.iter().map(layer_type).collect()
 }
 
-/// The rotary embeddings, as old and new versions of the library write them: one, and another where
-/// there are local layers.
+/// The rotary embeddings, as old and new versions of `transformers` write them: one, and a second
+/// where there are windowed layers.
 fn ropes(
     fields: &Fields,
     head: usize,
@@ -313,7 +313,7 @@ fn read_scaling(
 ) -> Result<Scaling> {
     let named =
         parameters.opt_text("rope_type")?.or(parameters.opt_text("type")?).unwrap_or("default");
-    // The context that the model was made for at first.
+    // The context that the model was made for before stretching.
     let original = || -> Result<f64> {
         let own = parameters.opt_count("original_max_position_embeddings")?;
         let outer = fields.opt_count("original_max_position_embeddings")?;
@@ -321,7 +321,7 @@ fn read_scaling(
     };
     match named {
         "default" => Ok(Scaling::None),
-        // The base grows with texts beyond the context, and there are none here.
+        // The base grows only for texts beyond the context, which are refused here.
         "dynamic" => {
             parameters.number("factor")?;
             original()?;
@@ -336,7 +336,8 @@ fn read_scaling(
         }),
         "yarn" => {
             let factor = parameters.number("factor")?;
-            // As the paper has it, 0.1 ln(s) + 1, with a factor of the logarithm for some models.
+            // The formula of the paper, 0.1 ln(s) + 1; some models multiply the logarithm by a
+            // factor.
             let grown = |by: f64| if factor <= 1.0 { 1.0 } else { 0.1 * by * factor.ln() + 1.0 };
             let (over, under) =
                 (parameters.opt_number("mscale")?, parameters.opt_number("mscale_all_dim")?);
@@ -356,7 +357,7 @@ fn read_scaling(
                 truncate: parameters.flag("truncate", true)?,
             })
         }
-        // Also called by the name of its authors' first version.
+        // "su" is an earlier name of the same method.
         "longrope" | "su" => {
             let original = original()?;
             let factor = parameters.opt_number("factor")?.unwrap_or(context as f64 / original);

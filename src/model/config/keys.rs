@@ -1,4 +1,4 @@
-//! The metadata of a GGUF file about its model, and which keys of it were read: what nobody read
+//! The metadata keys of a GGUF file about its model, and a record of which were read: an unread key
 //! may change the result.
 
 use super::{HAS_AN_EFFECT, LARGEST};
@@ -8,8 +8,7 @@ use crate::{Error, Result};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
-/// Keys that say what follows from others or from the tensors, or nothing of the text that comes
-/// out.
+/// Keys that follow from others or from the tensors, or that have no effect on the text.
 const HARMLESS: &[&str] = &[
     "attention.layer_norm_epsilon",
     "attention.layer_norm_rms_epsilon",
@@ -25,10 +24,10 @@ const HARMLESS: &[&str] = &[
     "vocab_size",
 ];
 
-/// Families of keys about what the tensors of a language model have no part in.
+/// Prefixes of keys about parts of a model other than the language model.
 const ELSEWHERE: [&str; 3] = ["vision.", "audio.", "mm."];
 
-/// Keys with the values that change nothing.
+/// Keys that are harmless with these values.
 const ONLY: &[(&str, &[&str])] = &[
     ("attention.causal", &["true"]),
     ("attention.clamp_kqv", &["0"]),
@@ -59,7 +58,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("use_parallel_residual", &["false"]),
 ];
 
-/// A reader of the keys of one architecture that remembers their names.
+/// Reads the keys of one architecture and remembers their names.
 pub(super) struct Keys<'a> {
     pub gguf: &'a Gguf,
     architecture: &'a str,
@@ -71,7 +70,7 @@ impl<'a> Keys<'a> {
         Self { gguf, architecture, seen: RefCell::default() }
     }
 
-    /// The whole key, which counts as read from now on.
+    /// The full name of a key, which counts as read from now on.
     fn key(&self, name: &str) -> String {
         self.seen.borrow_mut().insert(name.to_owned());
         format!("{}.{name}", self.architecture)
@@ -82,7 +81,8 @@ impl<'a> Keys<'a> {
         self.gguf.path_error(format!("{}.{name} {message}", self.architecture))
     }
 
-    /// An error about a key that changes the result and cannot be followed, but ignored.
+    /// An error about a key that changes the result and is not supported, unless the user ignores
+    /// it.
     fn unsupported(&self, name: &str, message: &str) -> Error {
         let name = format!("{}.{name}", self.architecture);
         self.gguf.unsupported(format!("{name} {message}")).with_remedy(Remedy::IgnoreField(name))
@@ -116,7 +116,7 @@ impl<'a> Keys<'a> {
         self.gguf.opt_bool(&self.key(name))
     }
 
-    /// A count of 1 to what models have.
+    /// A count between 1 and the largest that any model has.
     pub(super) fn count(&self, name: &str) -> Result<usize> {
         let value = self.u32(name)?;
         self.in_range(name, value)
@@ -130,7 +130,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// A count of all layers, written once or for each of `layers` layers.
+    /// A count that holds for all layers, written once or for each of `layers` layers.
     pub(super) fn count_of_all(&self, name: &str, layers: usize) -> Result<usize> {
         let Some(Value::Array(list)) = self.get(name) else { return self.count(name) };
         let counts = list.as_u32s().ok_or_else(|| {
@@ -162,12 +162,12 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// A count, or `default` where there is none.
+    /// A count, or `default` where the key is missing.
     pub(super) fn count_or(&self, name: &str, default: usize) -> Result<usize> {
         if self.get(name).is_some() { self.count(name) } else { Ok(default) }
     }
 
-    /// Refuses what nobody has read, unless it is known to be harmless, or has a value that is.
+    /// Refuses keys that were not read, unless they or their values are known to be harmless.
     pub(super) fn finish(self) -> Result<()> {
         let seen = self.seen.borrow();
         for (key, value) in self.gguf.metadata() {

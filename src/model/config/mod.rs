@@ -1,4 +1,4 @@
-//! What a model's file or folder says about its shape.
+//! The shape of a model, as its file or folder describes it.
 
 mod fields;
 mod gguf;
@@ -12,93 +12,94 @@ use crate::Result;
 use crate::format::{Gguf, Source};
 use crate::kernels::{Function, Route};
 
-/// Shape and constants of a model. T tokens, C width, H heads, K key heads, D head width, F hidden
-/// width, L layers, V vocabulary.
+/// Shape and constants of a model. Letters in the descriptions of shapes: T tokens, C hidden size,
+/// H heads, K key heads, D head width, F width of the feed-forward part, L layers, V vocabulary.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The family.
+    /// The family that the model belongs to.
     pub architecture: &'static Architecture,
-    /// C.
+    /// Width of the residual stream, C.
     pub hidden_size: usize,
-    /// F.
+    /// Width of the feed-forward part, F.
     pub intermediate_size: usize,
-    /// L.
+    /// Number of layers, L.
     pub n_layers: usize,
-    /// H.
+    /// Number of query heads, H.
     pub n_heads: usize,
-    /// K, a divisor of H.
+    /// Number of key and value heads, K; it divides H.
     pub n_kv_heads: usize,
-    /// D.
+    /// Width of a head, D.
     pub head_dim: usize,
-    /// V.
+    /// Number of tokens in the vocabulary, V.
     pub vocab_size: usize,
-    /// Longest context the model was made for.
+    /// Longest context that the model was made for, in tokens.
     pub max_context: usize,
-    /// Epsilon of the norms.
+    /// Added to the variance (or mean square) in norms.
     pub norm_eps: f32,
-    /// Rotary embeddings; layers choose among them.
+    /// Rotary embeddings; [`LayerType::rope`] selects one for each layer.
     pub ropes: Vec<RopeParameters>,
-    /// What differs between layers `[L]`.
+    /// Attention window and rotary embedding of each layer `[L]`.
     pub layer_types: Vec<LayerType>,
-    /// Factor of the embeddings.
+    /// The embeddings are multiplied by this.
     pub embedding_scale: f32,
-    /// What a feed-forward part without a gate goes through.
+    /// Activation function of a feed-forward part without a gate.
     pub activation: Function,
-    /// Factor of the attention scores.
+    /// The attention scores are multiplied by this.
     pub attention_scale: f32,
-    /// Scores are kept within this: cap * tanh(score / cap).
+    /// Attention scores become cap * tanh(score / cap).
     pub attention_cap: Option<f32>,
-    /// And so are logits.
+    /// Logits become cap * tanh(logit / cap).
     pub logits_cap: Option<f32>,
-    /// Whether the embedding table is the output matrix, too; `None` if the absence of the latter
-    /// says so.
+    /// Whether the embedding table is also the output matrix; `None` if the file says so only by
+    /// having no output matrix.
     pub tied: Option<bool>,
-    /// Products for queries, keys and values have biases.
+    /// The products for queries, keys and values have biases.
     pub qkv_bias: bool,
-    /// The product after attention has one.
+    /// The product after attention has a bias.
     pub output_bias: bool,
-    /// Those of the feed-forward part have.
+    /// The products of the feed-forward part have biases.
     pub ffn_bias: bool,
-    /// Attention scores of layer i are divided by i + 1, too.
+    /// Attention scores of layer i are additionally divided by i + 1.
     pub scores_by_layer: bool,
-    /// Of a mixture of experts.
+    /// The mixture of experts, if the model has one.
     pub experts: Option<Experts>,
 }
 
-/// A mixture of experts: feed-forward parts of which each token goes through a few.
+/// A mixture of experts: parallel feed-forward parts, of which each token uses a few.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Experts {
-    /// How many there are.
+    /// Number of experts in a layer.
     pub n_experts: usize,
-    /// How many a token goes through.
+    /// Number of experts that each token uses.
     pub n_experts_used: usize,
-    /// Hidden width of each.
+    /// Width of each expert's feed-forward part.
     pub intermediate_size: usize,
-    /// Whether the shares of the chosen ones add up to 1, and not those of all.
+    /// Whether the weights of the chosen experts are normalised to add up to 1; otherwise those of
+    /// all experts do.
     pub among_chosen: bool,
-    /// Whether a layer has experts, and not one feed-forward part for all tokens `[L]`.
+    /// Whether each layer has experts rather than one feed-forward part for all tokens `[L]`.
     pub layers: Vec<bool>,
 }
 
-/// What a layer attends to.
+/// How far a layer's attention reaches, and how it is rotated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerType {
-    /// A token sees so many, itself included; `None` for all before it.
+    /// Number of latest tokens that a token attends to, itself included; `None` for all.
     pub window: Option<usize>,
-    /// Which of the rotary embeddings.
+    /// Index into [`Config::ropes`].
     pub rope: usize,
 }
 
-/// Why a field or key is not let pass that somebody asks to be.
+/// Why a field or key cannot be ignored although the user asked for it.
 const HAS_AN_EFFECT: &str =
     "is known to this version and has an effect; only what is refused can be ignored";
 
-/// Sizes no model has, so that products of them cannot overflow.
+/// Larger than any size in a model; products of two sizes cannot overflow below it.
 const LARGEST: usize = 1 << 24;
-/// Nor so many layers.
+/// More layers than any model has.
 const MOST_LAYERS: usize = 1 << 12;
 
-/// Why attention cannot be computed with so many heads of such a width, in words, if it cannot.
+/// Why attention cannot be computed with `heads` heads of width `head`, in words; `None` if it can.
 pub fn unsupported_heads(heads: usize, head: usize) -> Option<String> {
     let fits = head.is_multiple_of(8) && head <= 256 && (heads * head).is_multiple_of(32);
     (!fits).then(|| {
@@ -110,7 +111,7 @@ pub fn unsupported_heads(heads: usize, head: usize) -> Option<String> {
 }
 
 impl Config {
-    /// Reads it from a file or folder.
+    /// Reads the configuration from a file or folder.
     ///
     /// # Errors
     /// An unknown architecture, a missing or absurd value, or a setting that changes the result and
@@ -126,10 +127,11 @@ impl Config {
         }
     }
 
-    /// Reads it from a GGUF file.
+    /// Reads the configuration from a GGUF file.
     ///
     /// # Errors
-    /// As [`Config::from_source`].
+    /// An unknown architecture, a missing or absurd value, or a setting that changes the result and
+    /// is not supported.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self> {
         let config = gguf::read(gguf)?;
         match config.wrong() {
@@ -138,8 +140,8 @@ impl Config {
         }
     }
 
-    /// With the context that YaRN stretches to: people add its settings to a file, and leave the
-    /// context as it was.
+    /// Extends the context to what YaRN stretches to, because people add YaRN's settings to a file
+    /// without changing its context.
     fn stretched(mut self) -> Self {
         for rope in &self.ropes {
             if let Scaling::Yarn { original, factor, .. } = rope.scaling {
@@ -149,7 +151,7 @@ impl Config {
         self
     }
 
-    /// What makes no sense, or is not supported, in words.
+    /// What in the configuration is contradictory or not supported, in words.
     fn wrong(&self) -> Option<String> {
         let Self { n_heads, n_kv_heads, head_dim, hidden_size, .. } = *self;
         if n_heads % n_kv_heads != 0 {
@@ -188,7 +190,7 @@ impl Config {
         self.ropes.iter().find_map(|rope| rope.wrong(head_dim))
     }
 
-    /// Factor of the attention scores of layer `index`.
+    /// The factor that multiplies the attention scores of layer `index`.
     pub fn attention_scale_of(&self, index: usize) -> f32 {
         self.attention_scale / if self.scores_by_layer { index as f32 + 1.0 } else { 1.0 }
     }

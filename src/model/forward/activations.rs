@@ -1,4 +1,5 @@
-//! The tensors that a step computes in, made once for all steps of up to as many tokens.
+//! The tensors that a step computes in, allocated once for all steps of up to the same number of
+//! tokens.
 
 use crate::Result;
 use crate::gpu::{Device, Element, Tensor};
@@ -7,8 +8,8 @@ use crate::model::architecture::Norm;
 use crate::model::config::{Config, Experts};
 use crate::model::weights::{Projection, Weights};
 
-/// What a step of up to T tokens needs beside weights and cache. Rows are padded with zeros to
-/// whole blocks of 32 numbers.
+/// The working memory of a step of up to T tokens, in addition to weights and cache. Rows are
+/// padded with zeros to whole blocks of 32 numbers.
 pub(in crate::model) struct Activations {
     /// Token ids `[T]`.
     pub ids: Tensor,
@@ -20,45 +21,45 @@ pub(in crate::model) struct Activations {
     pub q: Tensor,
     /// What the heads attended to [T, H * D].
     pub attended: Tensor,
-    /// Where one token reads a long cache in pieces, what those give.
+    /// Partial results where one token reads a long cache in pieces.
     pub pieces: Option<PieceActivations>,
     /// Feed-forward activations [T, F].
     pub hidden: Tensor,
-    /// Queries, keys and values before their heads are normalised, or stored as bytes [T, (H + 2 K)
-    /// D]; empty where they are not.
+    /// Queries, keys and values before their heads are normalised or the cache stores them as bytes
+    /// [T, (H + 2 K) D]; empty where neither happens.
     pub projected: Tensor,
-    /// The stream normalised by a kernel of its own, or what a block gives before it is normalised
-    /// [T, C]; empty where neither is.
+    /// The normalised stream where a separate kernel computes it, or a block's output before it is
+    /// normalised [T, C]; empty where neither is needed.
     pub aside: Tensor,
-    /// What mixtures of experts need besides.
+    /// Working memory of mixtures of experts, if the model has any.
     pub mixture: Option<MixtureActivations>,
-    /// What additions of adapters need.
+    /// Working memory of adapters, if any is active.
     pub low_rank: Option<LowRankActivations>,
 }
 
-/// Attention over P pieces of a cache.
+/// Partial results of attention over P pieces of a cache.
 pub(in crate::model) struct PieceActivations {
-    /// What the heads attended to in each piece [P, H * D].
+    /// Unnormalised sums of values over each piece [P, H * D].
     pub sums: Tensor,
-    /// Count and statistics of the pieces.
+    /// Number of pieces, and their softmax statistics.
     pub pieces: Pieces,
 }
 
-/// A mixture's choices, and what they compute.
+/// The choices of a mixture of experts, and intermediate results.
 pub(in crate::model) struct MixtureActivations {
     /// Logits of the experts [T, E].
     pub logits: Tensor,
-    /// The experts that each token chose, and their shares [T * chosen, 4].
+    /// The experts that each token chose, with their weights [T * chosen, 4].
     pub routes: Tensor,
-    /// The choices by expert, for many tokens [groups and T * chosen, 4].
+    /// The choices sorted by expert, for steps of many tokens [groups and T * chosen, 4].
     pub groups: Tensor,
     /// Hidden activations [T * chosen, F].
     pub hidden: Tensor,
-    /// What each chosen expert gives [T * chosen, C].
+    /// Output of each chosen expert [T * chosen, C].
     pub given: Tensor,
 }
 
-/// What adapters add to a product.
+/// Intermediate results of what adapters add to a product.
 pub(in crate::model) struct LowRankActivations {
     /// A x [T, ranks].
     pub low: Tensor,
@@ -72,7 +73,7 @@ fn zeros(device: &Device, label: &str, rows: usize, width: usize) -> Result<Tens
 }
 
 impl Activations {
-    /// Those of steps of up to `tokens` tokens, with a cache of type `cache`.
+    /// Allocates the activations of steps of up to `tokens` tokens, with a cache of type `cache`.
     ///
     /// # Errors
     /// When the device cannot hold them.
@@ -121,15 +122,15 @@ impl Activations {
 }
 
 impl PieceActivations {
-    /// The fewest pieces whose count times that of key heads divides evenly among the workgroups
-    /// that run at the same time; `None` where that is one piece.
+    /// The smallest number of pieces whose product with the number of key heads divides evenly
+    /// among the workgroups that run concurrently; `None` where that is one piece.
     fn new(device: &Device, config: &Config) -> Result<Option<Self>> {
         let Device::Gpu(gpu) = device else { return Ok(None) };
         let workers = gpu.capabilities().concurrent_workgroups as usize;
         let count = (1..=workers)
             .find(|count| (count * config.n_kv_heads).is_multiple_of(workers))
             .unwrap_or(1);
-        // Sums of pieces are added in an order that depends on how many tokens a step has.
+        // The order in which pieces are summed depends on the number of tokens in a step.
         if count == 1 || gpu.capabilities().deterministic {
             return Ok(None);
         }
@@ -159,7 +160,7 @@ impl MixtureActivations {
 }
 
 impl LowRankActivations {
-    /// Those for the widest addition of the model, if adapters add anything.
+    /// Allocates working memory for the widest adapter of the model; `None` if there is no adapter.
     fn new(device: &Device, model: &Weights, tokens: usize) -> Result<Option<Self>> {
         let projections = model.layers.iter().flat_map(|layer| layer.projections());
         let additions: Vec<_> =

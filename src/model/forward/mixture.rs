@@ -7,12 +7,12 @@ use crate::gpu::Tensor;
 use crate::kernels::{Experts, Function, Gate, GateUp, GroupChoices, Input, MixExperts, Route};
 use crate::model::mixture::Mixture;
 
-/// Choices an expert, on average, from which on tokens are sorted by expert: with 4 the tiles were
-/// too empty to pay where it was measured, with 16 they did.
+/// Average number of choices per expert from which on tokens are sorted by expert: with fewer, the
+/// tiles are too empty to repay the sorting.
 const GROUP_FROM: usize = 8;
 
 impl<'a> Pass<'a> {
-    /// x = middle + Σ share · expert(input), over the experts that each token chose.
+    /// x = middle + Σ weight · expert(input), over the experts that each token chose.
     pub(super) fn mixture(&mut self, input: Input, ffn: &Mixture) {
         let act = self.act;
         let own = act.mixture.as_ref().expect("a model with experts has activations for them");
@@ -26,7 +26,7 @@ impl<'a> Pass<'a> {
             Input { tokens: choices, experts, ..input }
         };
 
-        // The choices of a token of the model read the same activations.
+        // All choices of one token read the same activations.
         let each = choose(2 * own.hidden.dim(1), chosen, input);
         let (y, gate) = (&own.hidden, Gate::Silu); // [T * chosen, F]
         self.project("ffn_gate_up_exps", each, &ffn.gate_up, |input, w, _| GateUp {
@@ -48,8 +48,8 @@ impl<'a> Pass<'a> {
         self.push("ffn_mix", mix); // [T, C]
     }
 
-    /// Chooses experts for each token, into `act.routes`. Gives the choices by expert where so many
-    /// tokens chose that an expert is read once for up to a group of them.
+    /// Chooses experts for each token, into `act.routes`. Returns the choices sorted by expert if
+    /// there are so many that reading each expert once for a group of tokens pays off.
     fn route(
         &mut self,
         input: Input,

@@ -1,5 +1,5 @@
-//! The forward pass of a transformer: a Llama-like one (Touvron et al. 2023, arXiv:2302.13971), with
-//! what other families do differently where they do it.
+//! The forward pass of a transformer: a Llama-like one (Touvron et al. 2023, arXiv:2302.13971),
+//! with the variations of other families where they occur.
 //!
 //! Shapes: T tokens of the step, V vocabulary, C width of the stream, H heads of queries and K of
 //! keys, each D wide, F width of the feed-forward part.
@@ -15,25 +15,25 @@ use crate::model::state::Cache;
 use crate::model::weights::{Dense, Ffn, Layer, Weights};
 use std::ops::Range;
 
-/// Positions of the cache from which on pieces gain more than putting them together costs.
+/// Cache positions from which on attention in pieces gains more than combining them costs.
 const LONG: usize = 512;
 
-/// A step of some tokens in the making. Each method appends kernel calls to the recording.
+/// Builds the recording of one step. Each method appends kernel calls.
 pub(in crate::model) struct Pass<'a> {
     pub(super) model: &'a Weights,
     pub(super) act: &'a Activations,
     cache: &'a Cache,
-    /// Word 0: position of the step's first token.
+    /// The first element is the position of the step's first token.
     position: &'a Tensor,
-    /// Tokens T of the step.
+    /// Number of tokens T in the step.
     pub(super) tokens: usize,
-    /// What labels begin with: "blk.3." within a layer.
+    /// Prefix of labels: "blk.3." within a layer, empty outside.
     prefix: String,
     pub(super) recording: Recording,
 }
 
 impl<'a> Pass<'a> {
-    /// A step of `tokens` tokens, whose ids are in `act.ids`, the first at position `position[0]`.
+    /// Begins a step of `tokens` tokens, whose ids are in `act.ids`; the first is at `position[0]`.
     pub fn new(
         model: &'a Weights,
         cache: &'a Cache,
@@ -45,12 +45,12 @@ impl<'a> Pass<'a> {
         Self { model, act, cache, position, tokens, prefix, recording }
     }
 
-    /// The calls so far.
+    /// The recording of all calls so far.
     pub fn finish(self) -> Recording {
         self.recording
     }
 
-    /// Appends a call, its label being `name` with the layer before it.
+    /// Appends a call whose label is `name` after the layer's prefix.
     pub fn push(&mut self, name: &str, kernel: impl Kernel + 'static) {
         self.recording.push(format!("{}{name}", self.prefix), kernel);
     }
@@ -65,7 +65,7 @@ impl<'a> Pass<'a> {
         self.prefix.clear();
     }
 
-    /// x = embedding of each token, plus that of its position where positions are learned.
+    /// x = embedding of each token, plus the embedding of its position where positions are learned.
     fn embed(&mut self) {
         let (act, tokens) = (self.act, self.tokens);
         let learned = self.model.position_embd.as_ref();
@@ -92,7 +92,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// One block: x += attention(norm(x)), then x += ffn(norm(x)). Between the two, x is `middle`.
+    /// One block: x += attention(norm(x)), then x += ffn(norm(x)). Between the two, x is in
+    /// `middle`.
     fn layer(&mut self, index: usize, layer: &'a Layer) {
         let Activations { x, middle, .. } = self.act;
         let first = self.recording.entries().len();
@@ -115,7 +116,7 @@ impl<'a> Pass<'a> {
         self.recording.block_from(first);
     }
 
-    /// q = rotated queries. Keys, rotated too, and values go to the cache.
+    /// q = rotated queries. Rotated keys and values are written to the cache.
     fn query_key_value(&mut self, index: usize, layer: &Layer, input: Input) -> &'a Tensor {
         let (q, projected) = (&self.act.q, &self.act.projected);
         let step = self.position;
@@ -134,7 +135,8 @@ impl<'a> Pass<'a> {
             });
             return q;
         }
-        // Heads that are normalised, or stored as bytes, have to be whole before they are rotated.
+        // Heads that are normalised, or stored as bytes, have to be complete before they are
+        // rotated.
         self.linear_with(Function::Identity, "attn_qkv", input, w, projected); // [T, (H + 2 K) D]
         let rotate = QkNormRope {
             x: projected.clone(),
@@ -150,8 +152,8 @@ impl<'a> Pass<'a> {
         q
     }
 
-    /// softmax(q · keys) · values, of the positions that each token sees. One token may read a long
-    /// cache in pieces, which are then put together.
+    /// softmax(q · keys) · values over the positions that each token sees. A single token may read
+    /// a long cache in pieces, whose results are combined afterwards.
     fn attention(&mut self, index: usize, q: &Tensor) -> &'a Tensor {
         let (config, y) = (&self.model.config, &self.act.attended);
         let pieces = self.act.pieces.as_ref().filter(|_| self.cache.capacity > LONG);
@@ -194,7 +196,7 @@ impl<'a> Pass<'a> {
         y
     }
 
-    /// logits = W_out · norm(x), of the step's tokens in `rows` [rows, V].
+    /// logits = W_out · norm(x), for the step's tokens in `rows` [rows, V].
     pub fn logits(&mut self, rows: Range<usize>, logits: &Tensor) {
         let Weights { config, output_norm, .. } = self.model;
         let normed = self.norm_rows("output_norm", &self.act.x, output_norm, rows); // [rows, C]
@@ -210,8 +212,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The token with the largest of the logits [1, V] goes to `chosen[0]`, and the position moves
-    /// on by the step's tokens, so that a step of one token can follow without the host.
+    /// Writes the index of the largest of the logits [1, V] to `chosen[0]` and advances the
+    /// position by the step's tokens, so that a step of one token can follow without the host.
     pub fn argmax(&mut self, logits: &Tensor, chosen: &Tensor) {
         let argmax = Argmax {
             logits: logits.clone(),
@@ -223,7 +225,7 @@ impl<'a> Pass<'a> {
         self.push("argmax", argmax);
     }
 
-    /// Hidden states of all tokens after the last norm [T, C].
+    /// Hidden states of all tokens after the final norm [T, C].
     pub fn hidden_states(&mut self, y: &Tensor) {
         let Weights { output_norm, .. } = self.model;
         self.norm_to("output_norm", &self.act.x, output_norm, None, 0..self.tokens, y);

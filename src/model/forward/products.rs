@@ -1,5 +1,5 @@
-//! What every block is made of: norms, and products with their biases, the additions of adapters
-//! and what follows them.
+//! The building blocks of every layer: norms, and matrix products with biases, adapters and
+//! activation functions.
 
 use super::pass::Pass;
 use crate::gpu::{Kernel, Tensor};
@@ -9,13 +9,13 @@ use crate::model::weights::{Gain, Projection};
 use std::ops::Range;
 
 impl Pass<'_> {
-    /// norm(x) of all tokens, for a product to read.
+    /// norm(x) of all tokens, as the input of a product.
     pub(super) fn norm(&mut self, name: &str, x: &Tensor, norm: &Gain) -> Input {
         self.norm_rows(name, x, norm, 0..self.tokens)
     }
 
-    /// norm(x) of the tokens in `rows`, for a product to read. The product computes an RMSNorm as
-    /// it reads x; a LayerNorm is a call before it.
+    /// norm(x) of the tokens in `rows`, as the input of a product. The product computes an RMSNorm
+    /// while it reads x; a LayerNorm is a separate call.
     pub(super) fn norm_rows(
         &mut self,
         name: &str,
@@ -32,7 +32,7 @@ impl Pass<'_> {
         Input::plain(aside, tokens)
     }
 
-    /// y = norm(x) (+ residual), of the tokens in `rows`, as a call of its own.
+    /// y = norm(x) (+ residual) of the tokens in `rows`, as a separate call.
     pub(super) fn norm_to(
         &mut self,
         name: &str,
@@ -93,7 +93,7 @@ impl Pass<'_> {
         });
     }
 
-    /// y = stream + W · x, or stream + norm(W · x) where what a block gives is normalised.
+    /// y = stream + W · x, or stream + norm(W · x) in families that normalise a block's output.
     pub(super) fn add_to(
         &mut self,
         stream: &Tensor,
@@ -112,8 +112,8 @@ impl Pass<'_> {
         self.norm_to(&format!("{name}_norm"), aside, norm, Some(stream), 0..self.tokens, y);
     }
 
-    /// W · input as one call for each part of W: `call` makes it of the input with all that is
-    /// added, the part, and the number of its first row.
+    /// W · input as one call for each part of W. `call` makes the kernel from the input with
+    /// everything that adapters add, the part, and the index of its first row.
     pub(super) fn project<K: Kernel + 'static>(
         &mut self,
         name: &str,
@@ -127,11 +127,12 @@ impl Pass<'_> {
         }
     }
 
-    /// The input with what adapters add to the product, B (A x), as a bias of each token's own.
+    /// The input with what adapters add to the product, B (A x), as a bias that differs for each
+    /// token.
     fn low_rank(&mut self, input: Input, w: &Projection) -> Input {
         let Some(addition) = &w.addition else { return input };
         let act = self.act.low_rank.as_ref().expect("activations are made for the adapted model");
-        // Labels are those of the matrices, which name the layer.
+        // Labels are the matrices' own, which already name the layer.
         for w in addition.a.parts() {
             let input = input.clone().with_bias(None);
             self.recording.push(w.tensor.label(), identity(input, w, &act.low));
@@ -144,7 +145,7 @@ impl Pass<'_> {
     }
 }
 
-/// y = W · input, of a part of W.
+/// y = W · input, for one part of W.
 fn identity(input: Input, w: &Part, y: &Tensor) -> Linear {
     let (w, y) = (w.clone(), y.clone());
     Linear { input, first_row: w.first, w, function: Function::Identity, y }

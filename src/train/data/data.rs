@@ -1,4 +1,4 @@
-//! What a model learns from: plain text, or examples of prompts and the responses to them.
+//! Training data: plain text, or examples of prompts with their responses.
 
 use super::example::Example;
 use crate::error::Remedy;
@@ -8,13 +8,13 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// What some editors begin a file with.
+/// The mark that some editors put at the beginning of a file.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// The file name that stands for standard input.
 const STANDARD_INPUT: &str = "-";
 
-/// Text, and the examples that it stands for where it is JSON lines.
+/// Text, and its examples if the text is JSON lines.
 pub struct Data {
     text: String,
     examples: Option<Vec<Example>>,
@@ -39,9 +39,12 @@ impl Data {
             return Err(Error::input("standard input can be read once"));
         }
         let texts = files.iter().map(|path| read(path)).collect::<Result<Vec<_>>>()?;
-        let is_jsonl = |(path, text): (&PathBuf, &String)| match is_standard_input(path) {
-            true => text.lines().next().is_some_and(is_object),
-            false => path.extension().is_some_and(|end| end.eq_ignore_ascii_case("jsonl")),
+        let is_jsonl = |(path, text): (&PathBuf, &String)| {
+            if is_standard_input(path) {
+                text.lines().next().is_some_and(is_object)
+            } else {
+                path.extension().is_some_and(|end| end.eq_ignore_ascii_case("jsonl"))
+            }
         };
         let examples = files.iter().zip(&texts).filter(|file| is_jsonl(*file)).count();
         if examples != 0 && examples != files.len() {
@@ -50,9 +53,10 @@ impl Data {
         let mut data = Self { text: String::new(), examples: (examples != 0).then(Vec::new) };
         for (path, text) in files.iter().zip(&texts) {
             if let Some(examples) = &mut data.examples {
-                let name = match is_standard_input(path) {
-                    true => Cow::Borrowed("standard input"),
-                    false => path.to_string_lossy(),
+                let name = if is_standard_input(path) {
+                    Cow::Borrowed("standard input")
+                } else {
+                    path.to_string_lossy()
                 };
                 for (number, line) in
                     text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty())
@@ -65,21 +69,21 @@ impl Data {
         Ok(data)
     }
 
-    /// The text; of examples, their lines.
+    /// The text; for examples, the JSON lines that they were read from.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The examples, where it has such.
+    /// The examples, if the data has any.
     pub fn examples(&self) -> Option<&[Example]> {
         self.examples.as_deref()
     }
 
-    /// All as plain text, for models without a chat template: examples must be texts, which follow
-    /// one another in lines.
+    /// All data as plain text, for models without a chat template: examples must be plain texts,
+    /// which are joined by newlines.
     ///
     /// # Errors
-    /// When there are other examples.
+    /// When an example is not a plain text.
     pub(in crate::train) fn plain(&self) -> Result<Cow<'_, str>> {
         let Some(examples) = &self.examples else { return Ok(Cow::Borrowed(&self.text)) };
         let mut all = String::new();
@@ -97,7 +101,7 @@ impl Data {
         Ok(Cow::Owned(all))
     }
 
-    /// A number that tells texts apart.
+    /// A hash of the text, by which a resumed run recognises its data.
     pub(in crate::train) fn fingerprint(&self) -> u64 {
         Fnv::of(self.text.as_bytes())
     }
@@ -111,15 +115,14 @@ fn is_object(line: &str) -> bool {
     serde_json::from_str::<serde_json::Map<_, _>>(line).is_ok()
 }
 
-/// A file's text, ended by a line's end, without the mark that some editors put before it.
+/// The content of a file, ending with a newline and without a byte-order mark.
 fn read(path: &Path) -> Result<String> {
-    let bytes = match is_standard_input(path) {
-        true => {
-            let mut bytes = vec![];
-            let done = std::io::stdin().lock().read_to_end(&mut bytes);
-            done.map(|_| bytes).map_err(Error::io("read", "standard input"))?
-        }
-        false => std::fs::read(path).map_err(Error::io("read", path))?,
+    let bytes = if is_standard_input(path) {
+        let mut bytes = vec![];
+        let done = std::io::stdin().lock().read_to_end(&mut bytes);
+        done.map(|_| bytes).map_err(Error::io("read", "standard input"))?
+    } else {
+        std::fs::read(path).map_err(Error::io("read", path))?
     };
     let mut text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();

@@ -1,4 +1,4 @@
-//! Data as tokens on the device: which of them are learned, and where sequences begin.
+//! Data as token ids for the device: which tokens are learned, and where sequences begin.
 
 use super::data::Data;
 use super::example::READ;
@@ -7,36 +7,37 @@ use crate::kernels::SampleBatch;
 use crate::text::{ChatTemplate, Tokenizer};
 use crate::{Error, Result};
 
-/// Most sequences of an evaluation, taken evenly.
+/// Most sequences in an evaluation; they are chosen at even distances.
 const EVALUATED: usize = 64;
 
-/// Tokens, and sequences of them.
+/// Token ids, and the sequences into which they are divided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
-    /// Token ids, as [`crate::train::Trainer::of`] takes them.
+    /// Token ids, with the top bit set on those that are read but not learned, as
+    /// [`crate::train::Trainer::of`] takes them.
     pub words: Vec<u32>,
-    /// Tokens of a sequence.
+    /// Tokens in a sequence.
     pub context: usize,
-    /// How many of its places, the last ones, may have something to learn.
+    /// How many of a sequence's positions, counted from its end, may have targets.
     pub kept: usize,
-    /// Where sequences to learn begin.
+    /// Index in `words` of the first token of each training sequence.
     pub training: Vec<u32>,
-    /// Where those begin that are kept for evaluation; may be none.
+    /// Index in `words` of the first token of each evaluation sequence; may be empty.
     pub validation: Vec<u32>,
-    /// Tokens of the data.
+    /// Number of tokens in the data.
     pub tokens: usize,
-    /// Examples that were left out, for they are too long.
+    /// Number of examples that were left out because they are too long.
     pub skipped: usize,
 }
 
-/// How long examples may be.
+/// Limits on the length of examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lengths {
-    /// The context, if it was asked for.
+    /// The context that the user asked for, if any.
     pub context: Option<usize>,
-    /// Most tokens of it otherwise.
+    /// Longest context that is chosen automatically, in tokens.
     pub longest: usize,
-    /// Leave out what is longer, instead of refusing it.
+    /// Whether longer examples are left out instead of being an error.
     pub skip_long: bool,
 }
 
@@ -46,7 +47,7 @@ fn evenly(all: Vec<u32>) -> Vec<u32> {
 }
 
 impl Dataset {
-    /// A text cut into sequences; its last `validation` is kept for evaluation.
+    /// Divides a text into sequences; the last `validation` of it is used for evaluation.
     ///
     /// # Errors
     /// When it is too short.
@@ -60,8 +61,8 @@ impl Dataset {
                 2 * context + 1,
             )));
         }
-        // Sequences begin half a context apart, so that what begins one stands in the middle of
-        // another.
+        // Sequences begin half a context apart, so that every sequence boundary lies in the middle
+        // of another sequence.
         let training =
             (0..split - context).step_by(context.div_ceil(2)).map(|start| start as u32).collect();
         let rest =
@@ -70,8 +71,8 @@ impl Dataset {
         Ok(Self { words, context, kept: context, training, validation, tokens, skipped: 0 })
     }
 
-    /// Examples, each a sequence of its own, filled up with nothing; the last `validation` of them
-    /// are kept for evaluation. The longest decides on the context, unless `lengths` do.
+    /// Makes each example a sequence, padded to the context; the last `validation` of the examples
+    /// is used for evaluation. The longest example decides the context, unless `lengths` gives it.
     ///
     /// # Errors
     /// When one cannot be rendered, or is too long.
@@ -110,7 +111,7 @@ impl Dataset {
             return Err(Error::data("the files have no examples"));
         }
         let context = context.unwrap_or_else(|| (longest - 1).next_multiple_of(4));
-        // The place before the first that is learned predicts it.
+        // The position before the first learned token predicts it.
         let first = |words: &Vec<u32>| words.iter().position(|word| word & READ == 0).unwrap_or(0);
         let unlearned = all.iter().map(first).min().unwrap_or(0).saturating_sub(1);
         let tokens = all.iter().map(Vec::len).sum();

@@ -1,45 +1,45 @@
-//! An example to learn from: a line of JSON in one of the forms that data sets have, and the tokens
-//! that it becomes.
+//! A training example: a line of JSON in one of the forms that data sets use, and the tokens that
+//! it becomes.
 
 use crate::text::{ChatTemplate, Message, Tokenizer};
 use crate::{Error, Result};
 use serde_json::{Map, Value};
 
-/// A word of a sequence that is read, but not learned.
+/// Bit of a token that is read but not learned.
 pub(in crate::train) const READ: u32 = 1 << 31;
 
-/// What a line may look like, for messages.
+/// The supported forms of a line, for messages.
 const FORMS: &str = "{\"prompt\": …, \"response\" or \"completion\": …}, {\"messages\": [{\"role\": …, \"content\": …}, …]}, \
      {\"conversations\": [{\"from\": …, \"value\": …}, …]}, {\"instruction\": …, \"input\": …, \"output\": …} nor {\"text\": …}";
 
-/// What is learned from, and where it is from.
+/// One example, and the place in its file for messages.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Example {
     form: Form,
-    /// Where it is from, for messages.
+    /// File and line that it was read from, for messages.
     place: String,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 enum Form {
-    /// A conversation, of which the assistant's part is learned; a single pair needs no chat
-    /// template.
+    /// A conversation of which the assistant's messages are learned. A single prompt with its
+    /// response needs no chat template.
     Chat { messages: Vec<Message>, is_pair: bool },
     /// A text, all of which is learned.
     Text(String),
 }
 
 impl Example {
-    /// Reads line `number` of `file`. What else it has, such as sources or categories, is not
-    /// looked at.
+    /// Reads line `number` of `file`. Additional fields, such as sources or categories, are
+    /// ignored.
     ///
     /// # Errors
-    /// When it is no JSON, is in none of the forms, or has nothing to learn.
+    /// When the line is not JSON, has none of the supported forms, or has nothing to learn.
     pub(in crate::train) fn parse(file: &str, number: usize, line: &str) -> Result<Self> {
         let place = format!("{file}: line {number}");
         let value = serde_json::from_str(line).map_err(|error| {
             let (text, column) = (error.to_string(), error.column());
-            // The crate counts lines within the line.
+            // serde_json counts lines within this one line; its position would mislead.
             let why = text.rsplit_once(" at line ").map_or(&*text, |(why, _)| why);
             Error::data(format!("{place}, column {column}: is no JSON: {why}"))
         })?;
@@ -56,18 +56,19 @@ impl Example {
                 answers.peek().is_none() || answers.any(|message| message.content.is_empty())
             }
         };
-        match has_nothing {
-            true => Err(wrong("has no response to learn, or an empty one".into())),
-            false => Ok(Self { form, place }),
+        if has_nothing {
+            Err(wrong("has no response to learn, or an empty one".into()))
+        } else {
+            Ok(Self { form, place })
         }
     }
 
-    /// Where it is from.
+    /// File and line that the example was read from.
     pub(in crate::train) fn place(&self) -> &str {
         &self.place
     }
 
-    /// Its text, where it is nothing else.
+    /// The text, if the example is a plain text.
     pub(in crate::train) fn text(&self) -> Option<&str> {
         match &self.form {
             Form::Text(text) => Some(text),
@@ -75,7 +76,7 @@ impl Example {
         }
     }
 
-    /// Its tokens as the model will see them: those that are not to be learned have the bit
+    /// The example's tokens as the model sees them. Tokens that are not learned have the bit
     /// [`READ`].
     ///
     /// # Errors
@@ -104,7 +105,7 @@ impl Example {
     }
 }
 
-/// A text and the token of its end, after what is only read.
+/// The tokens of `text` and of the end of text, after the tokens that are only `read`.
 fn learned(tokenizer: &Tokenizer, read: Vec<u32>, text: &str, is_first: bool) -> Result<Vec<u32>> {
     let mut words: Vec<u32> = read.into_iter().map(|id| id | READ).collect();
     words.extend(if is_first {
@@ -133,7 +134,7 @@ fn by_template(
                 return Err(Error::data(message));
             }
         };
-        // The prompt is encoded alone, as it is when it is asked.
+        // The prompt is encoded separately, as it is when the model is used.
         words.extend(tokenizer.encode(asked, false)?.into_iter().map(|id| id | READ));
         words.extend(tokenizer.encode(answer, false)?);
         done = before.clone() + answer;
@@ -149,7 +150,7 @@ impl Form {
             return Ok(Self::Chat { messages: messages(line, key)?, is_pair: false });
         }
         if let (true, Some(answer)) = (has("prompt"), first(&["response", "completion"])) {
-            // Some sets have lists of messages for both.
+            // Some data sets have lists of messages for both prompt and response.
             if line["prompt"].is_array() {
                 let messages = [messages(line, "prompt")?, messages(line, answer)?].concat();
                 return Ok(Self::Chat { messages, is_pair: false });
@@ -186,7 +187,7 @@ fn text<'a>(line: &'a Map<String, Value>, key: &str) -> std::result::Result<&'a 
     line.get(key).and_then(Value::as_str).ok_or_else(|| format!("its {key} is no text"))
 }
 
-/// Messages as Hugging Face's sets have them, or as ShareGPT's do.
+/// The messages of a line, in the form of Hugging Face data sets or of ShareGPT.
 fn messages(line: &Map<String, Value>, key: &str) -> std::result::Result<Vec<Message>, String> {
     let list =
         line.get(key).and_then(Value::as_array).ok_or_else(|| format!("its {key} is no list"))?;

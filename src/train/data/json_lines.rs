@@ -1,4 +1,4 @@
-//! Files of a JSON object a line.
+//! Reads and writes JSON lines: files with one JSON object per line.
 
 use crate::error::Place;
 use crate::files::write_whole;
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use std::fs;
 use std::path::Path;
 
-/// Writes a JSON object a line.
+/// Writes each row as a JSON object on a line of its own.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -22,11 +22,11 @@ pub fn write_lines<R: Serialize>(path: &Path, rows: &[R]) -> Result<()> {
     write_whole(path, text)
 }
 
-/// Reads them. A last line without an end was cut off while it was written, and is left out if it
-/// is no object.
+/// Reads the rows of a file of JSON lines. A last line without a newline was interrupted while it
+/// was written, and is skipped if it is not a JSON object.
 ///
 /// # Errors
-/// When the file cannot be read, or another line is no such object.
+/// When the file cannot be read, or a complete line is not a row.
 pub fn read_lines<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>> {
     let text = fs::read_to_string(path).map_err(Error::io("read", path))?;
     let mut rows = vec![];

@@ -1,5 +1,4 @@
-//! What is learned: texts and examples as sequences of tokens, in which order, and the lines they
-//! come in.
+//! Training data: texts and examples as sequences of tokens, their order, and JSON lines.
 
 pub(in crate::train) mod data;
 pub(in crate::train) mod dataset;

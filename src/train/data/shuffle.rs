@@ -1,9 +1,9 @@
-//! Which sequences a step draws: one permutation after another, each fixed by seed and epoch, so
-//! that any step can be drawn without those before it.
+//! Chooses the sequences of each step: one permutation after another, each determined by seed and
+//! epoch, so that any step can be computed without the steps before it.
 
 use crate::sample::Rng;
 
-/// An endless row of indices below a count, every epoch in a new order.
+/// An endless sequence of indices below a count, shuffled differently in each epoch.
 pub struct Shuffle {
     count: usize,
     seed: u64,
@@ -12,7 +12,7 @@ pub struct Shuffle {
 }
 
 impl Shuffle {
-    /// Of `count` things, at least one.
+    /// Shuffles the indices of `count` items; there must be at least one.
     #[track_caller]
     pub fn new(count: usize, seed: u64) -> Self {
         assert!(count > 0 && u32::try_from(count).is_ok(), "an order of {count} things");

@@ -9,17 +9,17 @@ use serde::{Deserialize, Serialize};
 /// The longest context of training.
 pub(in crate::train) const MOST_CONTEXT: usize = 8192;
 
-/// What is normalised before each block.
+/// How the stream is normalised before each block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NormKind {
-    /// Mean and deviation.
+    /// Subtracts the mean and divides by the standard deviation.
     LayerNorm,
-    /// Deviation from zero.
+    /// Divides by the root of the mean square.
     RmsNorm,
 }
 
-/// What is between the two matrices of a feed-forward block.
+/// Activation function of a feed-forward block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Feedforward {
@@ -31,58 +31,58 @@ pub enum Feedforward {
     Swiglu,
 }
 
-/// How the model knows places.
+/// How the model represents positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Positions {
-    /// A vector for each place, added to the embedding.
+    /// A learned vector for each position is added to the embedding.
     Learned,
-    /// Rotation of queries and keys.
+    /// Queries and keys are rotated by an angle that depends on the position.
     Rotary,
 }
 
-/// A pre-norm, decoder-only transformer without biases in its matrices.
+/// Shape of a pre-norm, decoder-only transformer without biases in its matrices.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Shape {
-    /// Tokens V.
+    /// Number of tokens in the vocabulary, V.
     #[serde(alias = "vocabulary")]
     pub vocab_size: usize,
-    /// Places of a sequence T.
+    /// Number of positions in a sequence, T.
     pub context: usize,
-    /// Layers.
+    /// Number of layers.
     #[serde(alias = "layers")]
     pub n_layers: usize,
-    /// Width C.
+    /// Width of the residual stream, C.
     #[serde(alias = "width")]
     pub hidden_size: usize,
-    /// Query heads H.
+    /// Number of query heads, H.
     #[serde(alias = "heads")]
     pub n_heads: usize,
-    /// Key heads, a divisor of H.
+    /// Number of key and value heads; it divides H.
     #[serde(alias = "key_heads")]
     pub n_kv_heads: usize,
-    /// Width of the feed-forward blocks.
+    /// Width of the feed-forward blocks, F.
     #[serde(alias = "hidden")]
     pub intermediate_size: usize,
-    /// Norms.
+    /// Kind of norm.
     pub norm: NormKind,
     /// Whether LayerNorms have a bias.
     pub norm_bias: bool,
-    /// Feed-forward blocks.
+    /// Kind of feed-forward block.
     pub feedforward: Feedforward,
-    /// Places.
+    /// How positions are represented.
     pub positions: Positions,
-    /// Whether the embedding is the output matrix too.
+    /// Whether the embedding table is also the output matrix.
     #[serde(alias = "tied")]
     pub tie_word_embeddings: bool,
-    /// Standard deviation of embeddings at the start.
+    /// Standard deviation of the initial embeddings.
     pub embedding_deviation: f32,
-    /// Added to the variance in norms.
+    /// Added to the variance (or mean square) in norms.
     #[serde(default = "epsilon")]
     #[serde(alias = "epsilon")]
     pub norm_eps: f32,
-    /// Frequencies of the rotation; without, of base 10,000.
+    /// Radians a position for each pair of the rotation; `None` for the base 10,000.
     #[serde(skip)]
     pub rope: Option<RopeParameters>,
 }
@@ -92,8 +92,8 @@ fn epsilon() -> f32 {
 }
 
 impl Shape {
-    /// The network of the grokking paper (Power et al. 2022, arXiv:2201.02177): ReLU, LayerNorm,
-    /// learned places.
+    /// The network of the grokking paper (Power et al. 2022, arXiv:2201.02177): ReLU, LayerNorm and
+    /// learned positions.
     pub fn grokking(
         vocabulary: usize,
         context: usize,
@@ -120,8 +120,8 @@ impl Shape {
         }
     }
 
-    /// A Llama over so many tokens: RMSNorm, rotary positions, SwiGLU. Sizes are those of the
-    /// configuration file.
+    /// A Llama with a vocabulary of this size: RMSNorm, rotary positions and SwiGLU. The other
+    /// sizes come from the configuration file.
     pub(in crate::train) fn llama(settings: &TextSettings, vocabulary: usize) -> Self {
         Self {
             vocab_size: vocabulary,
@@ -145,7 +145,7 @@ impl Shape {
     /// The shape of a stored model, for sequences of `context` tokens.
     ///
     /// # Errors
-    /// What of it this training cannot do.
+    /// When the model has something that training does not support.
     pub fn of(config: &Config, tied: bool, context: usize) -> Result<Self> {
         let Config { n_heads, head_dim, hidden_size, .. } = *config;
         let rope = config.ropes.first().filter(|_| config.ropes.len() == 1);
@@ -203,20 +203,20 @@ impl Shape {
         })
     }
 
-    /// Width of a head.
+    /// Width of a head, D.
     pub fn head(&self) -> usize {
         self.hidden_size / self.n_heads
     }
 
-    /// Rows of the embedding: texels hold four numbers.
+    /// Rows of the embedding table, a multiple of four because a texel holds four numbers.
     pub fn padded_vocabulary(&self) -> usize {
         self.vocab_size.next_multiple_of(4)
     }
 
-    /// Refuses what the kernels cannot do.
+    /// Refuses a shape that the kernels do not support.
     ///
     /// # Errors
-    /// Which number is wrong, and what it must be.
+    /// The message names the number that is wrong, and says what it must be.
     pub fn check(&self) -> Result<()> {
         let counts = [
             ("vocab_size", self.vocab_size, 1 << 17),

@@ -1,4 +1,4 @@
-//! The forward pass of training, as a list of kernel calls: whole sequences, all in f32.
+//! The forward pass of training as a list of kernel calls: whole sequences, all in f32.
 //!
 //! Shapes: B sequences of T tokens, the last N of which have targets, V vocabulary, C width of the
 //! stream, H heads of queries and K of keys, each D wide, F width of the feed-forward part.
@@ -18,28 +18,29 @@ use std::collections::HashMap;
 pub struct Batch {
     /// Token ids [B * T].
     pub ids: Tensor,
-    /// What follows the last N of each sequence [B * N].
+    /// The token that follows each of the last N tokens of each sequence [B * N].
     pub targets: Tensor,
-    /// Mean loss, accuracy and count, bits of f32 `[4]`.
+    /// Mean loss, accuracy and count, as the bits of f32 `[4]`.
     pub totals: Tensor,
-    /// Word 0: which pass this is, where the passes of a step count for more or less.
+    /// The first element is the index of the current forward pass, if the passes of a step have
+    /// different weights.
     pub clock: Option<Tensor>,
     /// Sequences B.
     pub size: usize,
-    /// Places of a sequence T.
+    /// Positions of a sequence, T.
     pub tokens: usize,
-    /// How many of them, the last ones, have targets: N.
+    /// Number of positions at the end of a sequence that have targets, N.
     pub loss_positions: usize,
 }
 
-/// Tensors by name, so that the recordings of several batches share them.
+/// Named tensors, which the recordings of several batches share.
 pub struct Workspace {
     device: Device,
     tensors: HashMap<String, Tensor>,
 }
 
 impl Workspace {
-    /// Empty.
+    /// Creates a workspace without tensors.
     pub fn new(device: &Device) -> Self {
         Self { device: device.clone(), tensors: HashMap::new() }
     }
@@ -53,7 +54,7 @@ impl Workspace {
         Ok(tensor)
     }
 
-    /// The rotary table of `shape`: cosine and sine for each place and pair [T, D].
+    /// The rotary table of `shape`: cosine and sine for each position and pair [T, D].
     fn rotary_table(&mut self, shape: &Shape) -> Result<Tensor> {
         if let Some(known) = self.tensors.get("rope") {
             return Ok(known.clone());
@@ -68,34 +69,34 @@ impl Workspace {
     }
 }
 
-/// A forward pass in the making. Each method appends kernel calls to the recording and gives the
-/// tensor that they write.
+/// Builds the recording of a forward pass. Each method appends kernel calls and returns the tensor
+/// that they write.
 struct Pass<'a> {
     network: &'a Network,
     space: &'a mut Workspace,
     batch: &'a Batch,
-    /// What labels and names of weights begin with: "blk.3." within a layer.
+    /// Prefix of labels and of weights' names: "blk.3." within a layer.
     prefix: String,
     recording: Recording,
 }
 
 impl Pass<'_> {
-    /// The label of a call, or the name of a weight, of this layer.
+    /// The label of a call, or the name of a weight, in the current layer.
     fn label(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    /// A tensor of this layer.
+    /// A tensor of the workspace for the current layer.
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Result<Tensor> {
         self.space.get(&self.label(name), shape)
     }
 
-    /// Appends a call, its label being `name` with the layer before it.
+    /// Appends a call whose label is `name` after the layer's prefix.
     fn push(&mut self, name: &str, kernel: impl Kernel + 'static) {
         self.recording.push(self.label(name), kernel);
     }
 
-    /// x = embedding of each token, plus that of its place where places are learned.
+    /// x = embedding of each token, plus the embedding of its position where positions are learned.
     fn embed(&mut self) -> Result<Tensor> {
         let (weights, rows) = (&self.network.weights, self.batch.size * self.batch.tokens);
         let ids = self.batch.ids.clone();
@@ -106,8 +107,8 @@ impl Pass<'_> {
         Ok(x)
     }
 
-    /// One block: x + attention(norm(x)), and to that ffn(norm) of it. Queries are those of the
-    /// last `queries` tokens of each sequence, and so is the result [B * queries, C].
+    /// One block: x += attention(norm(x)), then x += ffn(norm(x)). It computes queries, and returns
+    /// x, only for the last `queries` tokens of each sequence [B * queries, C].
     fn layer(&mut self, index: usize, queries: usize, x: Tensor) -> Result<Tensor> {
         self.prefix = format!("blk.{index}.");
         let Batch { tokens, .. } = *self.batch;
@@ -130,7 +131,7 @@ impl Pass<'_> {
         self.linear("ffn_down", &hidden, "ffn_down", Some(&middle)) // [B * N, C]
     }
 
-    /// norm(x).
+    /// norm(x), with the gain that `name` selects.
     fn norm(&mut self, name: &str, x: &Tensor) -> Result<Tensor> {
         let y = self.tensor(name, x.shape())?;
         let stats = self.tensor(&format!("{name}.stats"), &[x.dim(0), 4])?;
@@ -206,8 +207,8 @@ impl Pass<'_> {
         Ok(y)
     }
 
-    /// The first `rotated` columns of x turned by the places of its rows, which are those of the
-    /// last `period` tokens of each sequence; x itself where places are learned.
+    /// The first `rotated` columns of x, rotated by the positions of its rows, which are the last
+    /// `period` tokens of each sequence. Returns x unchanged where positions are learned.
     fn rope(&mut self, name: &str, x: Tensor, rotated: usize, period: usize) -> Result<Tensor> {
         if self.network.shape.positions != Positions::Rotary {
             return Ok(x);
@@ -227,7 +228,7 @@ impl Pass<'_> {
         Ok(y)
     }
 
-    /// softmax(q · keys) · values, each token seeing those before it and itself.
+    /// softmax(q · keys) · values, where each token sees itself and the tokens before it.
     fn attention(&mut self, q: Tensor, kv: Tensor, queries: usize) -> Result<Tensor> {
         let Shape { n_heads, n_kv_heads, .. } = self.network.shape;
         let Batch { size, tokens, .. } = *self.batch;
@@ -239,7 +240,7 @@ impl Pass<'_> {
         Ok(y)
     }
 
-    /// f(x), or silu(gate) * up where x has both side by side.
+    /// f(x), or silu(gate) * up where a row of x holds gate and up.
     fn activate(&mut self, name: &str, x: Tensor) -> Result<Tensor> {
         let y = self.tensor(name, &[x.dim(0), self.network.shape.intermediate_size])?;
         let kind = match self.network.shape.feedforward {
@@ -254,7 +255,7 @@ impl Pass<'_> {
         Ok(y)
     }
 
-    /// W_out · norm(x).
+    /// W_out · norm(x), the logits [B * N, V].
     fn logits(&mut self, x: &Tensor) -> Result<Tensor> {
         self.prefix.clear();
         let tied = self.network.shape.tie_word_embeddings;
@@ -262,7 +263,7 @@ impl Pass<'_> {
         self.linear("output", &normed, if tied { "token_embd" } else { "output" }, None)
     }
 
-    /// The mean over the targets of -log softmax(logits), to `batch.totals`.
+    /// Writes the mean over the targets of -log softmax(logits) to `batch.totals`.
     fn loss(&mut self, logits: Tensor) -> Result<()> {
         let Batch { targets, totals, clock, .. } = self.batch;
         let rows = self.tensor("losses", &[logits.dim(0), 4])?;
@@ -279,8 +280,8 @@ impl Pass<'_> {
     }
 }
 
-/// Records the loss of predicting the targets of `batch`. In the last layer only the places that
-/// have targets are computed, but for their keys and values, which all are.
+/// Records the loss of predicting the targets of `batch`. The last layer computes only the
+/// positions that have targets, except for keys and values, which it computes for all positions.
 ///
 /// # Errors
 /// When the device cannot hold the activations.

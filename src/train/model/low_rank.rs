@@ -1,10 +1,10 @@
-//! What LoRA trains (Hu et al. 2021, arXiv:2106.09685): beside a frozen matrix W, two small ones, y
-//! = W x + scale · B (A x).
+//! The matrices that LoRA trains (Hu et al. 2021, arXiv:2106.09685): for each frozen matrix W two
+//! small ones, so that y = W x + scale · B (A x).
 //!
-//! Where one product of ours holds two matrices, keys and values or gate and up, their As are on
-//! top of one another, and their Bs on a diagonal. A matrix of a pair that is no target has zeros
-//! for A and B: neither has a gradient then, so both stay. The rank is padded to fours in the same
-//! way.
+//! Where one product here combines two matrices, keys with values or gate with up, their As are
+//! stacked and their Bs form a block-diagonal matrix. If only one of the two is a target, the other
+//! one's A and B are zero: their gradients are zero as well, so they stay zero. The rank is padded
+//! to a multiple of four in the same way.
 
 use super::config::Shape;
 use super::parameters::Parameters;
@@ -13,37 +13,37 @@ use crate::sample::Rng;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// A matrix of a layer.
+/// A matrix of a layer to which LoRA can add.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// Queries.
+    /// The query projection.
     Q,
-    /// Keys.
+    /// The key projection.
     K,
-    /// Values.
+    /// The value projection.
     V,
-    /// After attention.
+    /// The projection after attention.
     O,
-    /// The gate.
+    /// The gate projection of the feed-forward part.
     Gate,
-    /// Beside the gate.
+    /// The up projection of the feed-forward part.
     Up,
-    /// After both.
+    /// The down projection of the feed-forward part.
     Down,
 }
 
 impl Target {
-    /// All of them.
+    /// All targets, in the order of a layer.
     pub const ALL: [Self; 7] =
         [Self::Q, Self::K, Self::V, Self::O, Self::Gate, Self::Up, Self::Down];
 
-    /// As a user writes it.
+    /// The name of the target on the command line.
     pub fn word(self) -> &'static str {
         ["q", "k", "v", "o", "gate", "up", "down"][self as usize]
     }
 
-    /// The module in Hugging Face's models.
+    /// The name of the module in Hugging Face models.
     pub(in crate::train) fn module(self) -> &'static str {
         match self {
             Self::Q => "self_attn.q_proj",
@@ -66,18 +66,18 @@ impl std::str::FromStr for Target {
     }
 }
 
-/// What is trained by LoRA.
+/// Settings of LoRA.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LoraSettings {
-    /// Rows of A.
+    /// Rank of each addition: the number of rows of A.
     pub rank: usize,
-    /// The scale is this over the rank.
+    /// The addition is multiplied by this divided by the rank.
     pub alpha: f64,
-    /// Which matrices.
+    /// Which matrices of each layer get an addition.
     pub targets: Vec<Target>,
 }
 
-/// Our matrices of a layer, and what each holds.
+/// The products of a layer, and the target matrices that each of them combines.
 const SITES: [(&str, &[Target]); 5] = [
     ("attn_q", &[Target::Q]),
     ("attn_kv", &[Target::K, Target::V]),
@@ -86,7 +86,7 @@ const SITES: [(&str, &[Target]); 5] = [
     ("ffn_down", &[Target::Down]),
 ];
 
-/// Largest rank.
+/// Largest supported rank.
 const MOST: usize = 256;
 
 impl LoraSettings {
@@ -105,13 +105,13 @@ impl LoraSettings {
         Ok(())
     }
 
-    /// The rank in our tensors, whose axes are multiples of four.
+    /// The rank of the tensors, whose axes are multiples of four.
     fn padded(&self) -> usize {
         self.rank.next_multiple_of(4)
     }
 
-    /// Name, held matrices and sizes of the sites of layer `layer` that have a target: rows of each
-    /// held matrix, and columns.
+    /// The products of layer `layer` that have a target: name, combined matrices, rows of each
+    /// combined matrix, and columns.
     fn sites(&self, shape: &Shape, layer: usize) -> Vec<Site> {
         let Shape { hidden_size, intermediate_size, .. } = *shape;
         let keys = shape.n_kv_heads * shape.head();
@@ -133,29 +133,30 @@ impl LoraSettings {
 struct Site {
     name: String,
     held: &'static [Target],
-    /// Of each held matrix.
+    /// Number of rows of each combined matrix.
     rows: usize,
     columns: usize,
 }
 
-/// The small matrices of all layers.
+/// The A and B matrices of all layers.
 pub struct Adapter {
-    /// What was asked for.
+    /// The settings that it was created with.
     pub settings: LoraSettings,
-    /// `blk.N.part.lora_a` [held * rank, C] and `blk.N.part.lora_b` [held * rows, rank].
+    /// `blk.N.part.lora_a` [matrices * rank, C] and `blk.N.part.lora_b` [matrices * rows, rank],
+    /// for each product of `matrices` combined matrices.
     pub parameters: Parameters,
 }
 
-/// What is added to one of our matrices.
+/// The addition to one product.
 pub(in crate::train) struct Added<'a> {
     pub a: &'a Tensor,
     pub b: &'a Tensor,
-    /// Rows of the first of two matrices.
+    /// Number of rows of the first matrix, if the product combines two.
     pub split: Option<usize>,
     pub scale: f32,
 }
 
-/// One matrix's A [rank, C] and B [rows, rank].
+/// A [rank, C] and B [rows, rank] of one target matrix.
 pub(in crate::train) struct Pair {
     pub layer: usize,
     pub target: Target,
@@ -165,7 +166,7 @@ pub(in crate::train) struct Pair {
 }
 
 impl Adapter {
-    /// All zero.
+    /// An adapter whose A and B are all zero.
     ///
     /// # Errors
     /// When the settings are impossible, or the device cannot hold it.
@@ -180,8 +181,8 @@ impl Adapter {
         Ok(Self { settings: settings.clone(), parameters: Parameters::named(device, all)? })
     }
 
-    /// Where training starts from: A drawn from `seed` as PEFT draws it (He et al. 2015,
-    /// arXiv:1502.01852, with a slope of the square root of five), B zero.
+    /// The initial values: A is drawn from `seed` as in PEFT (He et al. 2015, arXiv:1502.01852,
+    /// with a slope of the square root of five), B is zero.
     pub fn start(shape: &Shape, settings: &LoraSettings, seed: u64) -> Vec<Vec<f32>> {
         let (mut rng, padded) = (Rng::new(seed), settings.padded());
         let mut all = vec![];
@@ -203,7 +204,7 @@ impl Adapter {
         (self.settings.alpha / self.settings.rank as f64) as f32
     }
 
-    /// What is added to our matrix of that name.
+    /// The addition to the product of this name, if it has one.
     pub(in crate::train) fn of(&self, name: &str) -> Option<Added<'_>> {
         let a = self.parameters.find(&format!("{name}.lora_a"))?;
         let b = self.parameters.find(&format!("{name}.lora_b"))?;
@@ -211,8 +212,8 @@ impl Adapter {
         Some(Added { a, b, split, scale: self.scale() })
     }
 
-    /// The numbers of every target, without padding. `values` are those of all parameters, in their
-    /// order.
+    /// The matrices of every target without padding. `values` holds the numbers of all parameters,
+    /// in their order.
     pub(in crate::train) fn pairs(&self, shape: &Shape, values: &[Vec<f32>]) -> Vec<Pair> {
         let (rank, padded) = (self.settings.rank, self.settings.padded());
         let sites = (0..shape.n_layers).flat_map(|layer| {

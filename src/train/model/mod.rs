@@ -1,4 +1,4 @@
-//! What learns: the forward pass in f32, a model that is there already, and low-rank adapters.
+//! Trainable models: the forward pass in f32, loading of existing models, and low-rank adapters.
 
 pub(in crate::train) mod config;
 pub(in crate::train) mod forward;

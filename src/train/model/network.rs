@@ -1,5 +1,4 @@
-//! What is trained: a network from scratch, a loaded one, or what LoRA adds to one that stands
-//! still.
+//! A network to be trained: from scratch, loaded from a model, or frozen with a LoRA adapter.
 
 use super::config::Shape;
 use super::low_rank::{Adapter, LoraSettings};
@@ -12,16 +11,16 @@ use std::sync::Arc;
 
 /// A network on a device.
 pub struct Network {
-    /// Its shape.
+    /// Shape of the transformer.
     pub shape: Shape,
-    /// Its weights.
+    /// Weights of the network, which are frozen if there is an adapter.
     pub weights: Parameters,
-    /// What is added to them, and trained in their place.
+    /// A LoRA adapter that is trained instead of the weights, if there is one.
     pub adapter: Option<Adapter>,
 }
 
 impl Network {
-    /// A network of `shape`, and an adapter beside it, all zero.
+    /// A network of `shape`, with an adapter if `lora` is given; all weights are zero.
     ///
     /// # Errors
     /// When the shape is impossible, or the device cannot hold it.
@@ -31,10 +30,10 @@ impl Network {
         Ok(Self { shape: shape.clone(), weights, adapter })
     }
 
-    /// The shape in training of the model in `source`, for sequences of `context` tokens.
+    /// The trainable shape of the model in `source`, for sequences of `context` tokens.
     ///
     /// # Errors
-    /// When the model cannot be trained here.
+    /// When training does not support the model.
     pub fn shape_of(source: &Source, context: usize) -> Result<Shape> {
         let config = Config::from_source(source)?;
         let tied = config.tied.unwrap_or_else(|| source.opt_tensor("output.weight").is_none());
@@ -43,7 +42,7 @@ impl Network {
         Ok(shape)
     }
 
-    /// Weights drawn from `seed`.
+    /// A network whose weights are drawn from `seed`.
     ///
     /// # Errors
     /// When the shape is impossible, or the device cannot hold it.
@@ -54,11 +53,11 @@ impl Network {
         Ok(network)
     }
 
-    /// The weights of a model as f32, for sequences of `context` tokens. With `lora` they stand
-    /// still, and the adapter's A is drawn from `seed`.
+    /// The weights of a model as f32, for sequences of `context` tokens. With `lora` they are
+    /// frozen, and the adapter's A is drawn from `seed`.
     ///
     /// # Errors
-    /// When the model cannot be trained here, is damaged, or the device cannot hold it.
+    /// When training does not support the model, it is damaged, or the device cannot hold it.
     pub fn loaded(
         gpu: &Arc<Gpu>,
         source: &Source,
@@ -80,7 +79,7 @@ impl Network {
             if let Some(value) = values.iter().find(|value| !value.is_finite()) {
                 return Err(source.path_error(format!("{name} holds {value}, which is no number")));
             }
-            // Rows of the embedding come in fours.
+            // The embedding table is padded to a multiple of four rows.
             values.resize(tensor.len(), 0.0);
             tensor.write(gpu, 0, bytemuck::cast_slice(&values));
             gpu.flush()
@@ -94,7 +93,7 @@ impl Network {
         Ok(network)
     }
 
-    /// What training changes.
+    /// The parameters that training changes: the adapter's, or else all weights.
     pub fn trained(&self) -> &Parameters {
         self.adapter.as_ref().map_or(&self.weights, |adapter| &adapter.parameters)
     }

@@ -1,19 +1,19 @@
-//! The parameters of a model in training: named f32 tensors, where they start, and how they come
-//! and go.
+//! The parameters of a model in training: named f32 tensors, their initial values, and how they are
+//! read and written.
 
 use super::config::{Feedforward, NormKind, Positions, Shape};
 use crate::gpu::{Device, Element, Gpu, Tensor};
 use crate::sample::Rng;
 use crate::{Error, Result};
 
-/// Where a parameter starts.
+/// The distribution of a parameter's initial values.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Start {
-    /// All alike.
+    /// All numbers have this value.
     Constant(f32),
-    /// Normal, of this deviation.
+    /// Normal with mean zero and this standard deviation.
     Normal(f32),
-    /// Uniform between minus and plus this.
+    /// Uniform between minus and plus this value.
     Uniform(f32),
 }
 
@@ -24,13 +24,13 @@ pub struct Parameters {
     tensors: Vec<Tensor>,
 }
 
-/// Name, shape and start of every parameter.
+/// Name, shape and initial distribution of every parameter.
 fn listed(shape: &Shape) -> Vec<(String, Vec<usize>, Start)> {
     let Shape { n_layers, hidden_size, intermediate_size, .. } = *shape;
     let rows = shape.padded_vocabulary();
     let keys = shape.n_kv_heads * shape.head();
-    // As PyTorch starts its linear layers (He et al. 2015, arXiv:1502.01852, with a slope of the
-    // square root of five).
+    // The initialisation of linear layers in PyTorch (He et al. 2015, arXiv:1502.01852, with a
+    // slope of the square root of five).
     let linear = |columns: usize| Start::Uniform(1.0 / (columns as f32).sqrt());
     let embedding = Start::Normal(shape.embedding_deviation);
     let mut all = vec![("token_embd".to_string(), vec![rows, hidden_size], embedding)];
@@ -95,7 +95,7 @@ impl Parameters {
         Ok(Self { names, tensors })
     }
 
-    /// Where training starts from: numbers drawn from `seed`, parameter by parameter.
+    /// Initial values of all parameters, drawn from `seed` in their order.
     pub fn start(shape: &Shape, seed: u64) -> Vec<Vec<f32>> {
         let mut rng = Rng::new(seed);
         let draw = |(_, shape, start): (String, Vec<usize>, Start)| {
@@ -113,7 +113,8 @@ impl Parameters {
         listed(shape).into_iter().map(draw).collect()
     }
 
-    /// As many tensors of the same shapes: gradients' moments, for instance.
+    /// New tensors with the names and shapes of these parameters, all zero: for instance for
+    /// moments.
     ///
     /// # Errors
     /// When the device cannot hold them.
@@ -124,8 +125,8 @@ impl Parameters {
         Ok(Self { names: self.names.clone(), tensors })
     }
 
-    /// Where a kernel that reads all of these may write those that follow: see
-    /// [`Tensor::successor`].
+    /// The tensors to which a kernel that reads all of these parameters may write their next
+    /// values: see [`Tensor::successor`].
     ///
     /// # Errors
     /// When the device cannot hold them.
@@ -137,7 +138,7 @@ impl Parameters {
     /// Writes the numbers of all tensors.
     ///
     /// # Errors
-    /// When there are not as many as there should be.
+    /// When `values` does not match the number and sizes of the tensors.
     pub fn write(&self, gpu: &Gpu, values: &[Vec<f32>]) -> Result<()> {
         if values.len() != self.tensors.len() {
             return Err(Error::input(format!(
@@ -152,7 +153,7 @@ impl Parameters {
                     format!("{name} has {} numbers, expected {:?}", values.len(), tensor.shape());
                 return Err(Error::input(message));
             }
-            // Every parameter's last axis is a multiple of four.
+            // The last axis of every parameter is a multiple of four.
             tensor.write(gpu, 0, bytemuck::cast_slice(values));
         }
         gpu.flush()
@@ -166,7 +167,7 @@ impl Parameters {
         self.tensors.iter().map(|tensor| tensor.read_f32(gpu)).collect()
     }
 
-    /// Name and tensor of each.
+    /// Name and tensor of each parameter.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
         self.names.iter().map(String::as_str).zip(&self.tensors)
     }
@@ -176,24 +177,24 @@ impl Parameters {
         &self.tensors
     }
 
-    /// The tensor of that name.
+    /// The tensor with this name, which must exist.
     #[track_caller]
     pub fn get(&self, name: &str) -> &Tensor {
         self.find(name).unwrap_or_else(|| panic!("no parameter {name}"))
     }
 
-    /// The tensor of that name, if there is one.
+    /// The tensor with this name, if there is one.
     pub fn find(&self, name: &str) -> Option<&Tensor> {
         self.iter().find(|(known, _)| *known == name).map(|(_, tensor)| tensor)
     }
 
-    /// Count of numbers.
+    /// Total number of parameters.
     pub fn count(&self) -> usize {
         self.tensors.iter().map(Tensor::len).sum()
     }
 }
 
-/// A normal draw (Box and Muller 1958).
+/// A normally distributed number (Box and Muller 1958).
 fn normal(rng: &mut Rng) -> f64 {
     let radius = (-2.0 * (1.0 - rng.uniform()).ln()).sqrt();
     radius * (std::f64::consts::TAU * rng.uniform()).cos()

@@ -1,4 +1,4 @@
-//! How it learns: a step, its optimiser, its rate, and what it is scored by.
+//! Optimisation: a training step, the optimiser, the learning rate, and the score.
 
 pub(in crate::train) mod optimiser;
 pub(in crate::train) mod schedule;

@@ -1,4 +1,4 @@
-//! The calls that take parameters and gradients to the next parameters.
+//! The kernel calls that compute the next parameters from parameters and gradients.
 
 use crate::Result;
 use crate::gpu::{Device, Recording, Tensor};
@@ -6,18 +6,18 @@ use crate::kernels::{Adamw, Sgd, SquareSum, Step};
 use crate::train::model::parameters::Parameters;
 use serde::{Deserialize, Serialize};
 
-/// How a gradient becomes a step.
+/// The rule by which a gradient changes a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OptimizerKind {
-    /// AdamW with decoupled decay: b1, b2 and epsilon.
+    /// AdamW with decoupled weight decay: beta 1, beta 2 and epsilon.
     Adamw(f32, f32, f32),
-    /// SGD with this momentum.
+    /// Stochastic gradient descent with this momentum.
     Sgd(f32),
 }
 
 impl OptimizerKind {
-    /// Tensors beside each parameter.
+    /// Number of moment tensors for each parameter.
     fn moments(self) -> usize {
         match self {
             Self::Adamw(..) => 2,
@@ -25,7 +25,7 @@ impl OptimizerKind {
         }
     }
 
-    /// 1 / (1 - b^step) for both means.
+    /// 1 / (1 - beta^step) for both moments.
     pub(in crate::train) fn corrections(self, step: u64) -> [f32; 2] {
         let of = |beta: f32| (1.0 / (1.0 - f64::from(beta).powf(step as f64))) as f32;
         match self {
@@ -35,11 +35,12 @@ impl OptimizerKind {
     }
 }
 
-/// Moments of all parameters, and where the next step's go.
+/// Moments of all parameters, and the tensors for the next step's values.
 pub struct Optimizer {
-    /// Means of gradients and squares, or momentum: one set of tensors each.
+    /// Mean gradients and mean squared gradients for AdamW, or momentum for SGD: one set of tensors
+    /// each.
     pub moments: Vec<Parameters>,
-    /// The next parameters, and the next moments.
+    /// The tensors that receive the next parameters and moments.
     next: Vec<Parameters>,
     method: OptimizerKind,
     decay: f32,
@@ -47,8 +48,8 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// Moments of zero for `parameters`. Gradients whose norm is above `limit` are scaled down to
-    /// it.
+    /// Creates moments of zero for `parameters`. Gradients whose total norm exceeds `limit` are
+    /// scaled down to it.
     ///
     /// # Errors
     /// When the device cannot hold them.
@@ -66,7 +67,8 @@ impl Optimizer {
         Ok(Self { moments, next, method, decay, limit })
     }
 
-    /// Records the step of all parameters that have a gradient in `gradients`, pairs of both.
+    /// Records the step of all parameters that have a gradient; `gradients` are pairs of parameter
+    /// and gradient.
     ///
     /// # Errors
     /// When the device cannot hold the sums.
@@ -120,8 +122,8 @@ impl Optimizer {
         Ok(())
     }
 
-    /// What is to be copied after a step: the next parameters and moments, over those of the step,
-    /// unless they are in their place already.
+    /// The copies that follow a step: the next parameters and moments over the current ones, except
+    /// for tensors that were updated in place.
     pub fn copies<'a>(
         &'a self,
         parameters: &'a Parameters,

@@ -6,24 +6,24 @@ use serde::{Deserialize, Serialize};
 /// arXiv:1608.03983).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Schedule {
-    /// The highest rate.
+    /// The highest learning rate.
     #[serde(alias = "rate")]
     pub learning_rate: f64,
-    /// Steps of warm-up: step n of these has n / warmup of the rate.
+    /// Number of warm-up steps: step n of them has n / warmup of the learning rate.
     pub warmup: u64,
-    /// The step at which the cosine reaches the floor; a constant rate without.
+    /// The step at which the cosine reaches the floor; `None` for a constant learning rate.
     pub cosine_until: Option<u64>,
-    /// Share of the rate that is left there.
+    /// Fraction of the learning rate at the end of the cosine.
     pub floor: f64,
 }
 
 impl Schedule {
-    /// A constant rate after the warm-up.
+    /// A constant learning rate after the warm-up.
     pub fn constant(rate: f64, warmup: u64) -> Self {
         Self { learning_rate: rate, warmup, cosine_until: None, floor: 0.0 }
     }
 
-    /// The rate of a step, the first being 1.
+    /// The learning rate of a step; the first step is 1.
     pub fn at(&self, step: u64) -> f64 {
         if step < self.warmup {
             return self.learning_rate * step as f64 / self.warmup as f64;

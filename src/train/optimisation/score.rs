@@ -1,19 +1,19 @@
-//! How well predictions do.
+//! Loss and accuracy of predictions.
 
 use serde::{Deserialize, Serialize};
 
 /// Loss and accuracy over some targets.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Mean loss, nats.
+    /// Mean loss, in nats per target.
     pub loss: f64,
-    /// Share of targets that were the likeliest.
+    /// Fraction of targets that were predicted as the likeliest token.
     pub accuracy: f64,
-    /// Targets.
+    /// Number of targets.
     pub count: f64,
 }
 
-/// As checkpoints store it: loss, accuracy, count. The device gave f32, so nothing is lost.
+/// The form in checkpoints: loss, accuracy, count. The device computes in f32, so nothing is lost.
 impl From<[f32; 3]> for Score {
     fn from(numbers: [f32; 3]) -> Self {
         let [loss, accuracy, count] = numbers.map(f64::from);
@@ -32,7 +32,7 @@ impl Score {
         [0, 1, 2].map(|part| f32::from_bits(words[part])).into()
     }
 
-    /// The mean over the targets of all.
+    /// The mean of several scores, weighted by their numbers of targets.
     pub fn mean(scores: &[Self]) -> Self {
         let count: f64 = scores.iter().map(|score| score.count).sum();
         let mean = |part: fn(&Self) -> f64| {

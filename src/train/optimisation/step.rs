@@ -1,4 +1,4 @@
-//! A step of training as lists of calls, and what it takes.
+//! The recordings of a training step, and the memory that they need.
 
 use super::optimiser::Optimizer;
 use crate::Result;
@@ -11,27 +11,27 @@ use crate::train::settings::Settings;
 use crate::train::trainer::AT_ONCE;
 use std::collections::HashMap;
 
-/// The calls of a step and of an evaluation, and the tensors that the host writes or reads.
+/// The recordings of a step and of an evaluation, and the tensors that the host writes or reads.
 pub(in crate::train) struct Step {
     /// Forward passes, their gradients, and the optimiser.
     pub recording: Recording,
-    /// A forward pass.
+    /// A forward pass without gradients.
     pub evaluation: Recording,
     pub optimiser: Optimizer,
-    /// Token ids, a word each.
+    /// Token ids of all training data.
     pub data: Tensor,
-    /// Totals of each forward pass of a step.
+    /// Loss, accuracy and count of each forward pass of a step.
     pub totals: Vec<Tensor>,
     pub clock: Tensor,
     pub draw_clock: Tensor,
     pub schedule: Tensor,
     pub starts: Tensor,
-    /// What each forward pass counts for in the loss of its step.
+    /// The weight of each forward pass in the loss of its step.
     pub shares: Tensor,
 }
 
 impl Step {
-    /// The step of `network`, over `words` words of data.
+    /// Records a step of `network`, over data of `words` token ids.
     ///
     /// # Errors
     /// When the settings are impossible, or the device cannot hold it.
@@ -73,7 +73,7 @@ impl Step {
         let totals = |_| Tensor::uniform(device, "totals", 4);
         let totals: Vec<Tensor> = (0..accumulate).map(totals).collect::<Result<_>>()?;
         let (mut recording, mut evaluation) = (Recording::default(), Recording::default());
-        // Each forward pass has a gradient that begins with the sum of those before.
+        // Each forward pass adds its gradient to the sum of those before it.
         let mut sum = None;
         for total in &totals {
             let (ids, targets, totals) = (ids.clone(), targets.clone(), total.clone());
@@ -119,8 +119,8 @@ impl Step {
         })
     }
 
-    /// Bytes that all tensors it names take on `gpu`, those of the network, `parameters`, too,
-    /// whether this step is recorded for that device or for none.
+    /// Bytes on `gpu` of all tensors in the recordings, including the network and `parameters`. The
+    /// step may be recorded for that device or for the reference device.
     pub fn bytes(&self, gpu: &Gpu, parameters: &Parameters) -> u64 {
         let mut all = HashMap::new();
         for entry in self.recording.entries().iter().chain(self.evaluation.entries()) {

@@ -1,5 +1,4 @@
-//! Checkpoints: parameters, moments and whatever the caller wants to remember, in one safetensors
-//! file.
+//! Checkpoints: parameters, moments and the caller's state in one safetensors file.
 
 use super::tensor_file::write_each;
 use crate::format::Mapped;
@@ -11,23 +10,23 @@ use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Key of our words in the file's metadata.
+/// The key in the file's metadata under which the step and the caller's state are stored.
 const KEY: &str = "kaiwu";
 
-/// What a checkpoint holds beside tensors.
+/// The content of a checkpoint in addition to its tensors.
 #[derive(Debug, Serialize, serde::Deserialize)]
 pub struct Checkpoint<T> {
-    /// Steps done.
+    /// Number of steps that have been done.
     pub step: u64,
-    /// The caller's.
+    /// The state that the caller needs to resume.
     pub state: T,
 }
 
 impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
-    /// Writes the trainer's tensors, and `state`.
+    /// Writes the trainer's tensors, its number of steps, and the caller's `state`.
     ///
     /// # Errors
-    /// When a parameter is no number any more, or the device or the file fails.
+    /// When a parameter is not finite, or the device or the file fails.
     pub fn write(path: &Path, trainer: &Trainer, state: T) -> Result<()> {
         let sets =
             std::iter::once(&trainer.parameters).chain(&trainer.optimiser.moments).enumerate();
@@ -45,7 +44,7 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
         let parameters = trainer.parameters.iter().count();
         write_each(path, names, words, |index| {
             let values = tensors[index].read_f32(trainer.gpu())?;
-            // Moments may overflow: their parameter then stands still.
+            // Moments may overflow without harm: their parameter then stops changing.
             match values.iter().find(|value| index < parameters && !value.is_finite()) {
                 None => Ok(values.into()),
                 Some(value) => Err(Error::Diverged {
@@ -56,10 +55,10 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
         })
     }
 
-    /// What the caller remembered, without the tensors.
+    /// Reads the step and the caller's state, without the tensors.
     ///
     /// # Errors
-    /// When the file cannot be read or is not one of ours.
+    /// When the file cannot be read or is not a checkpoint of this program.
     pub fn peek(path: &Path) -> Result<Self> {
         Self::parse(path, Mapped::open(path, "a checkpoint is one")?.bytes())
     }
@@ -74,10 +73,10 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
         serde_json::from_str(text).map_err(|error| damaged(error.to_string()))
     }
 
-    /// Puts parameters, moments and step into a trainer of the same shape.
+    /// Restores parameters, moments and step of a trainer with the same shape.
     ///
     /// # Errors
-    /// When the file cannot be read, or belongs to another shape.
+    /// When the file cannot be read, or its tensors have other shapes.
     pub fn read(path: &Path, trainer: &mut Trainer) -> Result<Self> {
         let file = Mapped::open(path, "a checkpoint is one")?;
         let bytes = file.bytes();
@@ -95,7 +94,7 @@ impl<T: Serialize + DeserializeOwned> Checkpoint<T> {
                         "{name} is {found:?}, the run asked for has {wanted:?}"
                     )));
                 }
-                // Every parameter's last axis is a multiple of four.
+                // The last axis of every parameter is a multiple of four.
                 tensor.write(trainer.gpu(), 0, view.data());
                 trainer.gpu().flush()?;
             }

@@ -1,4 +1,4 @@
-//! A trained model as a folder in Hugging Face's form: a Llama.
+//! Exports a trained Llama as a folder in Hugging Face's format.
 
 use super::tensor_file::write_tensors;
 use crate::files::write_whole;
@@ -8,8 +8,9 @@ use crate::{Error, Result};
 use serde_json::json;
 use std::path::Path;
 
-/// Rows of queries or keys in the order that folders have: of each head, the first numbers of all
-/// pairs before the second ones. Here, as in GGUF, the two of a pair are neighbours.
+/// Reorders rows of queries or keys for Hugging Face folders: in each head, the first numbers of
+/// all pairs come before the second ones. Here and in GGUF the two numbers of a pair are
+/// neighbours.
 pub(in crate::train) fn halves(values: &[f32], head: usize, columns: usize) -> Vec<f32> {
     let rows = values.len() / columns;
     let from = |row: usize| {
@@ -22,7 +23,7 @@ pub(in crate::train) fn halves(values: &[f32], head: usize, columns: usize) -> V
 /// Name, shape and numbers of a tensor.
 pub(in crate::train) type Named = (String, Vec<usize>, Vec<f32>);
 
-/// The weights under the names and in the order of Hugging Face's folders.
+/// The weights under the names and in the order of Hugging Face folders.
 pub(in crate::train) fn llama_tensors(trainer: &Trainer) -> Result<Vec<Named>> {
     let shape = &trainer.shape;
     let (width, head, hidden) = (shape.hidden_size, shape.head(), shape.intermediate_size);
@@ -58,10 +59,10 @@ pub(in crate::train) fn llama_tensors(trainer: &Trainer) -> Result<Vec<Named>> {
     Ok(all)
 }
 
-/// Writes `model.safetensors` and `config.json` into `folder`; `tokenizer.json` is the caller's.
+/// Writes `model.safetensors` and `config.json` into `folder`; the caller writes `tokenizer.json`.
 ///
 /// # Errors
-/// When the model is no Llama, or the device or a file fails.
+/// When the model is not a Llama, or the device or a file fails.
 pub fn export_llama(trainer: &Trainer, folder: &Path) -> Result<()> {
     let shape = &trainer.shape;
     let kinds = (shape.norm, shape.feedforward, shape.positions);

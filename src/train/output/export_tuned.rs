@@ -1,5 +1,5 @@
-//! What became of a model that was trained on: an adapter as PEFT writes it, or the model in the
-//! form it had.
+//! Exports a fine-tuned model: an adapter in PEFT's format, or the model in the format that it was
+//! loaded from.
 
 use super::export::{halves, llama_tensors};
 use super::tensor_file::write_tensors;
@@ -14,7 +14,8 @@ use serde_json::json;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What a folder's tokenizer and chat template are made of, and how it writes.
+/// Files of a folder that are copied: configuration, tokenizer, chat template, and generation
+/// settings.
 const KEPT: [&str; 8] = [
     "config.json",
     "tokenizer.json",
@@ -70,8 +71,8 @@ pub(in crate::train) fn export_adapter(
     Ok(folder.to_owned())
 }
 
-/// Writes the model in the form it was read: a folder, its tokenizer copied, or `model.gguf` with
-/// the same metadata.
+/// Writes the model in the format that it was loaded from: a folder with a copy of its tokenizer,
+/// or `model.gguf` with the same metadata.
 pub(in crate::train) fn export_model(
     trainer: &Trainer,
     tuning: &Tuning,
@@ -104,7 +105,7 @@ pub(in crate::train) fn export_model(
 
 fn export_gguf(trainer: &Trainer, gguf: &Gguf, path: &Path) -> Result<()> {
     let (shape, keys) = (&trainer.shape, trainer.shape.n_kv_heads * trainer.shape.head());
-    // Our matrix, and which of its rows are the file's.
+    // The parameter, and which of its rows make up the tensor of the file.
     let place = |name: &str| -> Option<(String, usize)> {
         let stem = name.strip_suffix(".weight")?;
         let (block, part) = stem.rsplit_once('.').unwrap_or(("", stem));
@@ -130,7 +131,7 @@ fn export_gguf(trainer: &Trainer, gguf: &Gguf, path: &Path) -> Result<()> {
     let mut metadata: Vec<(String, Value)> = gguf.metadata().to_vec();
     for (key, value) in &mut metadata {
         if key == "general.file_type" {
-            // All f32, after ggml's `enum llama_ftype`.
+            // All tensors are f32, which is 0 in ggml's `enum llama_ftype`.
             *value = Value::U32(0);
         }
     }

@@ -1,4 +1,4 @@
-//! The rows of a run: `metrics.jsonl`, a JSON object a line.
+//! The rows of a run's `metrics.jsonl`, one JSON object per line.
 
 use crate::Result;
 use crate::train::data::json_lines::{read_lines, write_lines};
@@ -8,10 +8,10 @@ use std::path::Path;
 
 const NAME: &str = "metrics.jsonl";
 
-/// Reads the rows in `folder` that are to be kept: those after the checkpoint are computed again.
+/// Reads the rows in `folder` up to the checkpoint; later rows will be computed again.
 ///
 /// # Errors
-/// When the file cannot be read, or a line is no row.
+/// When the file cannot be read, or a line is not a row.
 pub fn read_metrics<R: DeserializeOwned>(
     folder: &Path,
     keep: impl Fn(&R) -> bool,
@@ -21,7 +21,7 @@ pub fn read_metrics<R: DeserializeOwned>(
     Ok(rows)
 }
 
-/// Writes all rows.
+/// Writes all rows to the `metrics.jsonl` of a folder.
 ///
 /// # Errors
 /// When the file cannot be written.

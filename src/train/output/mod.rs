@@ -1,4 +1,4 @@
-//! What is kept: checkpoints, exported models and adapters, metrics.
+//! The results of a run: checkpoints, exported models and adapters, metrics.
 
 pub(in crate::train) mod checkpoint;
 pub(in crate::train) mod export;

@@ -1,5 +1,5 @@
-//! f32 tensors written as a safetensors file, one after another: it never has to be in memory as a
-//! whole.
+//! Writes f32 tensors to a safetensors file one after another, so that the file is never in memory
+//! as a whole.
 
 use crate::files::AtomicFile;
 use crate::{Error, Result};
@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Words beside the tensors.
+/// Text metadata of the file.
 pub(in crate::train) type Words = Option<HashMap<String, String>>;
 
 /// Writes f32 tensors as a safetensors file, whole or not at all.
@@ -24,17 +24,18 @@ pub fn write_tensors(
     write_each(path, named, words, |index| Ok(Cow::Borrowed(&tensors[index].2)))
 }
 
-/// The same with numbers that `read` gives when their turn has come, by the index of their tensor.
+/// Writes f32 tensors as a safetensors file, whole or not at all. `read` gives the numbers of each
+/// tensor by its index, just before they are written.
 ///
 /// # Errors
-/// Those of `read`, and when the file cannot be written.
+/// When `read` fails, or the file cannot be written.
 pub(in crate::train) fn write_each<'a>(
     path: &Path,
     tensors: Vec<(String, Vec<usize>)>,
     words: Words,
     read: impl Fn(usize) -> Result<Cow<'a, [f32]>>,
 ) -> Result<()> {
-    // By name, so that equal tensors are equal files.
+    // Tensors are sorted by name, so that equal tensors give equal files.
     let mut order: Vec<usize> = (0..tensors.len()).collect();
     order.sort_by(|&a, &b| tensors[a].0.cmp(&tensors[b].0));
     let (mut infos, mut end) = (vec![], 0);

@@ -100,7 +100,9 @@ pub fn examine(
             continue;
         }
         let (case, report) = (&mut table.cases[run.case], &mut reports[run.report]);
-        bounds.journal.into_iter().for_each(|journal| journal.begins(report));
+        if let Some(journal) = bounds.journal {
+            journal.begins(report);
+        }
         let checked = check_case_by(&gpu, case, |_| run.strategy.clone());
         let lost = match &checked {
             Ok(_) | Err(Error::Kernel { .. }) => None,
@@ -111,9 +113,13 @@ pub fn examine(
             }),
         };
         report.add(checked);
-        bounds.journal.into_iter().for_each(|journal| journal.ended(report));
+        if let Some(journal) = bounds.journal {
+            journal.ended(report);
+        }
         if let Some(lost) = lost {
-            bounds.journal.into_iter().for_each(DoctorJournal::close);
+            if let Some(journal) = bounds.journal {
+                journal.close();
+            }
             return Err(lost);
         }
         progress(Pace { done: done + 1, must, all: runs.len() });

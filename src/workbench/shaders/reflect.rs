@@ -104,9 +104,10 @@ pub fn reflect(text: &str, entry: Option<&str>, constants: &[(String, f64)]) -> 
     let (text, _) = readable(text);
     let text = &*text;
     let module = naga::front::wgsl::parse_str(text).map_err(|error| {
-        let renamed = match text.contains("var<push_constant>") {
-            true => "\nvar<push_constant> is called var<immediate> now",
-            false => "",
+        let renamed = if text.contains("var<push_constant>") {
+            "\nvar<push_constant> is called var<immediate> now"
+        } else {
+            ""
         };
         refused(error.emit_to_string(text).trim_end().to_owned() + renamed)
     })?;

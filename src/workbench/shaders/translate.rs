@@ -242,12 +242,15 @@ impl Shader {
         let mut text = String::new();
         glsl::Writer::new(&mut text, &self.module, &self.info, &options, &pipeline, CHECKED)
             .and_then(|mut writer| writer.write())
-            .map_err(|error| match self.f16 {
-                true => self.failed(
-                    "GLSL",
-                    &format!("naga does not write halves in this language: {error}"),
-                ),
-                false => self.failed("GLSL", &error),
+            .map_err(|error| {
+                if self.f16 {
+                    self.failed(
+                        "GLSL",
+                        &format!("naga does not write halves in this language: {error}"),
+                    )
+                } else {
+                    self.failed("GLSL", &error)
+                }
             })?;
         Ok(text)
     }

@@ -284,9 +284,10 @@ fn check_numbers(interface: &Interface, numbers: &[(String, f64)]) -> Result<()>
     names.truncate(LISTED);
     let listed =
         names.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() };
-    Err(Error::input(match listed.is_empty() {
-        true => format!("there is no number {name:?} to set: the shader has none"),
-        false => format!("there is no number {name:?} to set, but {listed}"),
+    Err(Error::input(if listed.is_empty() {
+        format!("there is no number {name:?} to set: the shader has none")
+    } else {
+        format!("there is no number {name:?} to set, but {listed}")
     }))
 }
 
@@ -316,9 +317,12 @@ fn default_grid(interface: &Interface, bound: &[Bound]) -> Result<[u32; 3]> {
                     0 | 1 => elements,
                     axes => side(elements, axes as u32),
                 };
-                let along = |axis: usize| match lanes[axis] > 1 || (axes == 0 && axis == 0) {
-                    true => over(side, lanes[axis]),
-                    false => Ok(1),
+                let along = |axis: usize| {
+                    if lanes[axis] > 1 || (axes == 0 && axis == 0) {
+                        over(side, lanes[axis])
+                    } else {
+                        Ok(1)
+                    }
                 };
                 return Ok([along(0)?, along(1)?, along(2)?]);
             }

@@ -36,10 +36,7 @@ impl Axis {
         let round = |value: f64, up: bool| {
             let power = 10f64.powf(value.log10().floor());
             let mut steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power).into_iter();
-            match up {
-                true => steps.find(|step| *step >= value),
-                false => steps.rfind(|step| *step <= value),
-            }
+            if up { steps.find(|step| *step >= value) } else { steps.rfind(|step| *step <= value) }
         };
         match (round(low, false), round(high, true)) {
             (Some(low), Some(high)) if low < high => Self { low, high, from, to },

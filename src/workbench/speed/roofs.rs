@@ -66,9 +66,8 @@ const PATIENCE: Duration = Duration::from_millis(250);
 /// When the device fails.
 pub fn measure_roofs(gpu: &Gpu) -> Result<Roofs> {
     let textures = gpu.report().storage_textures >= 8;
-    let in_texture = |measure: fn(&Gpu, StorageKind) -> Result<f64>| match textures {
-        true => measure(gpu, StorageKind::Texture).map(Some),
-        false => Ok(None),
+    let in_texture = |measure: fn(&Gpu, StorageKind) -> Result<f64>| {
+        if textures { measure(gpu, StorageKind::Texture).map(Some) } else { Ok(None) }
     };
     let [independent, dependent] = [false, true].map(|dependent| dispatch(gpu, dependent));
     let dispatch_us = independent?;
@@ -78,9 +77,10 @@ pub fn measure_roofs(gpu: &Gpu) -> Result<Roofs> {
         copy_buffer_gb_per_s: copy(gpu, StorageKind::Buffer)?,
         copy_texture_gb_per_s: in_texture(copy)?,
         multiply_add_gflop_per_s: multiply_add(gpu, false)?,
-        multiply_add_f16_gflop_per_s: match gpu.capabilities().f16 {
-            true => Some(multiply_add(gpu, true)?),
-            false => None,
+        multiply_add_f16_gflop_per_s: if gpu.capabilities().f16 {
+            Some(multiply_add(gpu, true)?)
+        } else {
+            None
         },
         dispatch_us,
         dependent_dispatch_us: (dependent? - dispatch_us).max(0.0),
