@@ -10,9 +10,6 @@ use crate::sample::Sampler;
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// Tokens of a prompt read between two looks at the interrupt flag.
-const PIECE: usize = 256;
-
 /// An answer that [`Generator::begin`] began. [`Decoding::advance`] computes the next submission
 /// of it, and [`Decoding::finish`] gives what came of it, at the end or before. One that is dropped
 /// leaves the generator ready for the next prompt.
@@ -111,7 +108,7 @@ impl Decoding {
             self.ended = Some(FinishReason::Interrupted);
             return Ok(());
         }
-        let end = self.prompt.min(self.read + PIECE);
+        let end = self.prompt.min(self.read + generator.runner().chunk());
         let piece = &self.history[self.read..end];
         if end < self.prompt && !self.options.check {
             generator.read_on(piece)?;

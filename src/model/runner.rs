@@ -5,18 +5,24 @@ mod check;
 mod compiled;
 mod decode;
 mod embedder;
+mod memory;
+mod meter;
 mod results;
 mod scorer;
+mod sequence;
+mod step_cache;
 
-use self::compiled::Compiled;
+use self::compiled::{Compiled, Target};
+use self::memory::Memory;
+use self::meter::Meter;
+use self::sequence::Sequence;
+use self::step_cache::{ActivationPool, StepCache};
 use super::counters::Counters;
 use super::forward::{Activations, Pass};
-use super::profile::Timing;
-use super::state::{Cache, MOST_STEPS, SessionOptions};
+use super::state::{MOST_STEPS, SessionOptions};
 use super::weights::Weights;
-use crate::gpu::{Device, Element, HostMemory, Recording, Tensor};
+use crate::gpu::{Device, Element, Recording, Tensor};
 use crate::{Error, Result};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use embedder::Embedder;
@@ -33,6 +39,7 @@ pub enum LogitsMode {
     All,
 }
 
+/// A step that was recorded before.
 struct Step {
     compiled: Arc<Compiled>,
     logits: Tensor,
@@ -40,30 +47,27 @@ struct Step {
     warm: bool,
 }
 
-/// A model with a conversation's state.
-pub struct Runner {
-    device: Device,
-    model: Arc<Weights>,
-    context: usize,
-    room: SessionOptions,
-    cache: Cache,
-    activations: HashMap<usize, Arc<Activations>>,
-    steps: HashMap<(usize, LogitsMode), Step>,
-    /// Word 0: position of the next step's first token.
-    step: Tensor,
-    /// The greedy choice, which is the next decode step's input.
+/// What the host writes before a step, and reads after it.
+struct StepIo {
+    /// Word 0: position of the step's first token.
+    position: Tensor,
+    /// The greedy choice, which is the id that the next step of one token reads.
     chosen: Tensor,
     /// Logits of the last token `[1, V]`.
     logits: Tensor,
-    host: HostMemory,
-    position: usize,
-    /// Positions below this were written since the conversation began.
-    written: usize,
-    counters: Counters,
-    /// Bytes that whoever runs this holds beside it.
-    beside: u64,
-    /// Dispatches of the steps run since profiling began.
-    profile: Option<Vec<Timing>>,
+}
+
+/// A model with a conversation's state.
+pub struct Runner {
+    model: Arc<Weights>,
+    memory: Memory,
+    sequence: Sequence,
+    activations: ActivationPool,
+    steps: StepCache<(usize, LogitsMode), Step>,
+    io: StepIo,
+    meter: Meter,
+    /// Bytes on the device that whoever owns this runner holds besides.
+    held_elsewhere: u64,
 }
 
 impl Runner {
@@ -77,49 +81,37 @@ impl Runner {
         context: Option<usize>,
         expected: usize,
     ) -> Result<Self> {
-        Self::with_room(
-            device,
-            model,
-            SessionOptions { context, expected, ..SessionOptions::default() },
-        )
+        let options = SessionOptions { context, expected, ..SessionOptions::default() };
+        Self::with_room(device, model, options)
     }
 
-    /// An empty conversation with room as asked for.
+    /// An empty conversation.
     ///
     /// # Errors
     /// When the context exceeds the model's own or the device's memory.
-    pub fn with_room(device: &Device, model: &Arc<Weights>, room: SessionOptions) -> Result<Self> {
-        let room = SessionOptions { chunk: room.chunk.max(1), ..room };
-        let longest = model.config.max_context;
-        let context = room.context.unwrap_or(longest);
-        if context == 0 || context > longest {
-            let why = format!(
-                "of {context} tokens is not possible: the model was made for 1 to {longest}"
-            );
-            return Err(Error::setting("a context", why));
-        }
-        let cache =
-            Cache::new(device, &model.config, room.expected.clamp(1, context), context, &room)?;
+    pub fn with_room(
+        device: &Device,
+        model: &Arc<Weights>,
+        options: SessionOptions,
+    ) -> Result<Self> {
+        let sequence = Sequence::new(device, &model.config, options)?;
+        let mut activations = ActivationPool::new(options.cache);
+        let chosen = activations.get(device, model, 1)?.ids.clone();
         let vocabulary = model.config.vocab_size.next_multiple_of(4);
-        let one = Arc::new(Activations::new(device, model, 1, room.cache)?);
-        let chosen = one.ids.clone();
-        Ok(Self {
-            device: device.clone(),
-            model: Arc::clone(model),
-            context,
-            room,
-            cache,
-            activations: HashMap::from([(1, one)]),
-            steps: HashMap::new(),
-            step: Tensor::uniform(device, "step", 1)?,
+        let io = StepIo {
+            position: Tensor::uniform(device, "step", 1)?,
             chosen,
             logits: Tensor::zeros(device, "logits", &[1, vocabulary], Element::F32)?,
-            host: HostMemory::default(),
-            position: 0,
-            written: 0,
-            counters: Counters::default(),
-            beside: 0,
-            profile: None,
+        };
+        Ok(Self {
+            model: Arc::clone(model),
+            memory: Memory::new(device),
+            sequence,
+            activations,
+            steps: StepCache::new(),
+            io,
+            meter: Meter::new(matches!(device, Device::Gpu(_))),
+            held_elsewhere: 0,
         })
     }
 
@@ -130,58 +122,33 @@ impl Runner {
 
     /// Tokens in the cache.
     pub fn position(&self) -> usize {
-        self.position
+        self.sequence.position()
     }
 
     /// Most tokens the conversation may have.
     pub fn context(&self) -> usize {
-        self.context
+        self.sequence.context()
     }
 
-    /// What was computed and transferred so far; checks and profiles apart.
+    /// Most tokens of a prompt that one step computes.
+    pub fn chunk(&self) -> usize {
+        self.sequence.options.chunk
+    }
+
+    /// What was computed and transferred so far; checks and profiles do not count.
     pub fn counters(&self) -> Counters {
-        self.counters
-    }
-
-    fn count(&mut self, tokens: usize, dispatches: usize, readback_bytes: u64) {
-        let submits = u64::from(matches!(self.device, Device::Gpu(_)));
-        self.counters.tokens += tokens as u64;
-        self.counters.dispatches += dispatches as u64;
-        self.counters.submits += submits;
-        self.counters.readback_bytes += submits * readback_bytes;
+        self.meter.counters()
     }
 
     /// Forgets all tokens from `position` on, and says how many are left: all before it, or none
     /// where a layer with a window has let go of what the next token would see.
     pub fn rewind(&mut self, position: usize) -> usize {
-        let position = position.min(self.position);
-        let there = self.cache.reaches(&self.model.config, position, self.written);
-        self.position = if there { position } else { 0 };
-        if self.position == 0 {
-            self.written = 0;
-        }
-        self.position
+        self.sequence.rewind(&self.model.config, position)
     }
 
     /// Bytes of the cache on the device.
     pub fn cache_bytes(&self) -> u64 {
-        self.cache.bytes()
-    }
-
-    /// Bytes of all that is on the device for this conversation, the model included.
-    fn held(&self) -> u64 {
-        let activations = self.activations.values().map(|act| act.bytes()).sum::<u64>();
-        self.model.bytes() + self.cache.bytes() + activations + self.logits.bytes() + self.beside
-    }
-
-    fn activations(&mut self, tokens: usize) -> Result<Arc<Activations>> {
-        let room = tokens.next_power_of_two();
-        if let Some(known) = self.activations.get(&room) {
-            return Ok(Arc::clone(known));
-        }
-        let made = Arc::new(Activations::new(&self.device, &self.model, room, self.room.cache)?);
-        self.activations.insert(room, Arc::clone(&made));
-        Ok(made)
+        self.sequence.cache.bytes()
     }
 
     /// Checks that a conversation of `tokens` tokens fits the context.
@@ -189,83 +156,73 @@ impl Runner {
     /// # Errors
     /// When it does not, with both lengths.
     pub fn fits(&self, tokens: usize) -> Result<()> {
-        if tokens <= self.context {
-            return Ok(());
-        }
-        let (limit, longest) = (self.context, self.model.config.max_context);
-        Err(Error::ContextFull { needed: tokens, limit, longest })
+        self.sequence.fits(&self.model.config, tokens)
     }
 
-    /// Makes room for `more` tokens, doubling the cache as needed.
-    fn reserve(&mut self, more: usize) -> Result<()> {
-        let needed = self.position + more;
-        self.fits(needed)?;
-        if needed > self.cache.capacity {
-            let capacity = SessionOptions::grown(self.cache.capacity, needed, self.context);
-            let (config, old) = (&self.model.config, &self.cache.layers);
-            if let Device::Gpu(gpu) = &self.device {
-                let more = self.room.bytes_apart(config, capacity, self.cache.capacity);
-                let what = format!("the model and a cache grown to {capacity} tokens");
-                gpu.refuse_beyond(self.held(), more, &what)?;
-            }
-            let larger =
-                Cache::grown(&self.device, config, capacity, self.context, &self.room, old)?;
-            larger.take_over(&self.device, &mut self.host, &self.cache);
-            self.cache = larger;
-            self.steps.clear();
-        }
-        Ok(())
+    /// Has the cache hold `more` tokens than there are.
+    fn ensure_capacity(&mut self, more: usize) -> Result<()> {
+        let Self { model, memory, sequence, activations, io, .. } = self;
+        let apart = model.bytes() + activations.bytes() + io.logits.bytes() + self.held_elsewhere;
+        let held = |sequence: &Sequence| apart + sequence.cache.bytes();
+        sequence.ensure_capacity(&memory.device, &mut memory.host, &model.config, more, held)
+    }
+
+    /// The activations of a step of `tokens` tokens.
+    fn activations(&mut self, tokens: usize) -> Result<Arc<Activations>> {
+        self.activations.get(&self.memory.device, &self.model, tokens)
+    }
+
+    /// A step of `tokens` tokens in the making.
+    fn pass<'a>(&'a self, activations: &'a Activations, tokens: usize) -> Pass<'a> {
+        Pass::new(&self.model, &self.sequence.cache, activations, &self.io.position, tokens)
     }
 
     /// The recording of a step of `tokens` tokens.
     ///
     /// # Errors
     /// When the device cannot hold its activations.
-    pub fn recording(&mut self, tokens: usize, want: LogitsMode) -> Result<Recording> {
-        Ok(self.step(tokens, want)?.compiled.recording.clone())
+    pub fn recording(&mut self, tokens: usize, mode: LogitsMode) -> Result<Recording> {
+        Ok(self.step(tokens, mode)?.compiled.recording.clone())
     }
 
     /// Dispatches that a step of `tokens` tokens takes, its kernel calls where there is no device.
     ///
     /// # Errors
     /// When the device cannot hold its activations.
-    pub fn dispatches(&mut self, tokens: usize, want: LogitsMode) -> Result<usize> {
-        Ok(self.step(tokens, want)?.compiled.dispatches())
+    pub fn dispatches(&mut self, tokens: usize, mode: LogitsMode) -> Result<usize> {
+        Ok(self.step(tokens, mode)?.compiled.dispatches())
     }
 
-    fn step(&mut self, tokens: usize, want: LogitsMode) -> Result<&mut Step> {
-        if !self.steps.contains_key(&(tokens, want)) {
-            let act = self.activations(tokens)?;
-            let logits = match want {
-                LogitsMode::Nothing | LogitsMode::Last => self.logits.clone(),
-                LogitsMode::All => Tensor::zeros(
-                    &self.device,
-                    "all logits",
-                    &[tokens, self.logits.dim(1)],
-                    Element::F32,
-                )?,
-            };
-            let mut pass = Pass::new(&self.model, &self.cache, &act, &self.step, tokens);
+    /// The step of `tokens` tokens, compiled now if it was not before.
+    fn step(&mut self, tokens: usize, mode: LogitsMode) -> Result<&mut Step> {
+        let activations = self.activations(tokens)?;
+        let Self { model, memory: Memory { device, .. }, sequence, steps, io, .. } = self;
+        let cache = &sequence.cache;
+        let compile = || {
+            let mut pass = Pass::new(model, cache, &activations, &io.position, tokens);
             pass.layers();
-            match want {
+            let mut logits = io.logits.clone();
+            match mode {
                 LogitsMode::Nothing => {}
                 LogitsMode::Last => {
                     pass.logits(tokens - 1..tokens, &logits);
-                    pass.argmax(&logits, &self.chosen);
+                    pass.argmax(&logits, &io.chosen);
                 }
-                LogitsMode::All => pass.logits(0..tokens, &logits),
+                LogitsMode::All => {
+                    let shape = [tokens, logits.dim(1)];
+                    logits = Tensor::zeros(device, "all logits", &shape, Element::F32)?;
+                    pass.logits(0..tokens, &logits);
+                }
             }
-            let compiled = if tokens == 1 && want == LogitsMode::Last {
-                let state = [self.chosen.clone(), self.step.clone()];
-                Compiled::repeated(&self.device, pass.finish(), &state, MOST_STEPS)?
+            let compiled = if tokens == 1 && mode == LogitsMode::Last {
+                let state = [io.chosen.clone(), io.position.clone()];
+                Compiled::repeated(device, pass.finish(), &state, MOST_STEPS)?
             } else {
-                Compiled::new(&self.device, pass.finish())?
+                Compiled::new(device, pass.finish())?
             };
-            self.steps.insert((tokens, want), Step { compiled, logits, warm: false });
-        }
-        self.steps
-            .get_mut(&(tokens, want))
-            .ok_or_else(|| Error::Internal("a compiled step is missing"))
+            Ok(Step { compiled, logits, warm: false })
+        };
+        steps.get(cache.capacity, (tokens, mode), compile)
     }
 
     /// Compiles what reading `tokens` tokens and writing after them takes, as far as the driver
@@ -275,28 +232,16 @@ impl Runner {
     /// # Errors
     /// When the device cannot hold the activations, or a kernel does not compile.
     pub fn compile(&mut self, tokens: usize) -> Result<()> {
-        let chunk = self.room.chunk;
+        let chunk = self.chunk();
         let last = tokens.max(1) - 1;
         let mut steps = vec![(last % chunk + 1, LogitsMode::Last), (1, LogitsMode::Last)];
         if last >= chunk {
             steps.push((chunk, LogitsMode::Nothing));
         }
-        for (tokens, want) in steps {
-            let compiled = Arc::clone(&self.step(tokens, want)?.compiled);
-            if let Device::Gpu(gpu) = &self.device {
-                compiled.warm_up(gpu)?;
-            }
+        for (tokens, mode) in steps {
+            self.step(tokens, mode)?.compiled.warm_up()?;
         }
         Ok(())
-    }
-
-    fn write_words(&mut self, tensor: &Tensor, words: &[u32]) {
-        if let Device::Gpu(gpu) = &self.device {
-            let mut padded = words.to_vec();
-            padded.resize(words.len().next_multiple_of(4), 0);
-            tensor.write(gpu, 0, bytemuck::cast_slice(&padded));
-        }
-        self.host.u32_mut(tensor)[..words.len()].copy_from_slice(words);
     }
 
     fn check_ids(&self, ids: &[u32]) -> Result<()> {
@@ -307,27 +252,49 @@ impl Runner {
         }
     }
 
-    /// Makes room for a step of `ids` and writes them and its position.
-    fn place_step(&mut self, ids: &[u32]) -> Result<()> {
-        self.reserve(ids.len())?;
-        self.written = self.written.max(self.position + ids.len());
-        let act = self.activations(ids.len())?;
-        self.write_words(&act.ids, ids);
-        let (step, position) = (self.step.clone(), self.position as u32);
-        self.write_words(&step, &[position]);
+    /// Writes the ids of a step and its position, for which the cache then has room.
+    fn write_inputs(&mut self, ids: &[u32]) -> Result<()> {
+        self.ensure_capacity(ids.len())?;
+        self.sequence.begin_step(ids.len());
+        let activations = self.activations(ids.len())?;
+        self.memory.write(&activations.ids, ids);
+        self.memory.write(&self.io.position, &[self.sequence.position() as u32]);
         Ok(())
     }
 
-    /// Computes one step of at most a chunk's tokens without waiting for it.
-    fn run(&mut self, ids: &[u32], want: LogitsMode) -> Result<()> {
-        self.place_step(ids)?;
-        let compiled = Arc::clone(&self.step(ids.len(), want)?.compiled);
-        if self.profile.is_some() && matches!(self.device, Device::Gpu(_)) {
-            self.run_profiled(ids, want)?;
-            self.advanced(ids.len(), &compiled);
-            return Ok(());
+    /// Runs a step of `tokens` tokens, whose inputs are written. A program is not waited for.
+    ///
+    /// # Errors
+    /// When the device fails, or a choice is no token.
+    fn run(&mut self, tokens: usize, step: &Compiled) -> Result<()> {
+        match &step.target {
+            Target::Reference => step.recording.run_reference(&mut self.memory.host),
+            Target::Program(gpu, program) => program.run(gpu),
+            Target::Executor(gpu, executor) => {
+                let ran = executor.run_one(gpu)?;
+                return self.end_steps(1, &ran).map(|_| ());
+            }
         }
-        self.advance(ids.len(), &compiled)
+        self.end_step(tokens, step);
+        Ok(())
+    }
+
+    /// Counts a step that was run call by call.
+    fn end_step(&mut self, tokens: usize, step: &Compiled) {
+        self.meter.count_steps(tokens, step.recording.entries().len(), 1);
+        self.sequence.end_step(tokens);
+    }
+
+    /// Computes one step of at most a chunk's tokens; of many tokens without waiting for it.
+    fn run_step(&mut self, ids: &[u32], mode: LogitsMode) -> Result<()> {
+        self.write_inputs(ids)?;
+        let compiled = Arc::clone(&self.step(ids.len(), mode)?.compiled);
+        if self.meter.profile.is_none() || matches!(compiled.target, Target::Reference) {
+            return self.run(ids.len(), &compiled);
+        }
+        self.run_profiled(ids, mode)?;
+        self.end_step(ids.len(), &compiled);
+        Ok(())
     }
 
     /// Reads ids, in chunks; `progress` is told how many have been submitted. The logits of the
@@ -340,37 +307,30 @@ impl Runner {
         if ids.is_empty() {
             return Err(Error::input("the prompt has no tokens"));
         }
-        self.reserve(ids.len())?;
+        self.ensure_capacity(ids.len())?;
         let mut done = 0;
-        for chunk in ids.chunks(self.room.chunk) {
+        for chunk in ids.chunks(self.chunk()) {
             done += chunk.len();
             if done < ids.len() {
                 self.prefill_without_logits(chunk)?;
             } else {
-                self.run(chunk, LogitsMode::Last)?;
+                self.run_step(chunk, LogitsMode::Last)?;
             }
             progress(done);
         }
         Ok(())
     }
 
-    /// Reads ids after which nobody wants logits, in chunks, and waits for them.
+    /// Reads ids after which no logits are needed, in chunks, and waits for them.
     ///
     /// # Errors
     /// When the context is full, an id is unknown, or the device fails.
     pub fn prefill_without_logits(&mut self, ids: &[u32]) -> Result<()> {
         self.check_ids(ids)?;
-        for chunk in ids.chunks(self.room.chunk) {
-            self.run(chunk, LogitsMode::Nothing)?;
-            self.wait()?;
+        for chunk in ids.chunks(self.chunk()) {
+            self.run_step(chunk, LogitsMode::Nothing)?;
+            self.memory.wait()?;
         }
         Ok(())
-    }
-
-    fn wait(&self) -> Result<()> {
-        match &self.device {
-            Device::Gpu(gpu) => gpu.wait(),
-            Device::Reference => Ok(()),
-        }
     }
 }

@@ -69,8 +69,6 @@ const EXAMPLES: &str = "Examples:
 
 /// Number of logits that are printed.
 const HIGHEST: usize = 16;
-/// Number of tokens that are computed in one step.
-const PIECE: usize = 256;
 
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
     let reading = arguments.reading;
@@ -105,7 +103,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
         None => {
             runner.rewind(0);
             let mut done = 0;
-            for piece in ids.chunks(PIECE) {
+            for piece in ids.chunks(runner.chunk()) {
                 runner.prefill(piece, |_| ())?;
                 runner.greedy()?;
                 done += piece.len();
@@ -149,7 +147,7 @@ fn show_top(logits: &[f32], count: usize, tokenizer: &Tokenizer, json: bool) -> 
 }
 
 fn check(runner: &mut Runner, ids: &[u32]) -> Result<()> {
-    for piece in ids.chunks(PIECE) {
+    for piece in ids.chunks(runner.chunk()) {
         let first = runner.position();
         if let Some(divergence) = runner.check(piece)? {
             return Err(failed(format!(

@@ -1,7 +1,9 @@
-//! A step under the loupe: timed, or compared with the references, dispatch by dispatch.
+//! A step looked at closely: timed, or compared with the references, dispatch by dispatch.
 
-use super::{LogitsMode, Runner, Timing};
+use super::memory::Memory;
+use super::{LogitsMode, Runner};
 use crate::gpu::{Device, Divergence, first_divergence};
+use crate::model::profile::Timing;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -9,46 +11,39 @@ impl Runner {
     /// From now on steps are run with a timestamp around each dispatch, one at a time. Slower:
     /// dispatches cannot overlap.
     pub fn start_profile(&mut self) {
-        self.profile.get_or_insert_default();
+        self.meter.profile.get_or_insert_default();
     }
 
     /// The dispatches since [`Runner::start_profile`], in order, and an end to profiling. Empty
     /// without a device.
     pub fn take_profile(&mut self) -> Vec<Timing> {
-        self.profile.take().unwrap_or_default()
+        self.meter.profile.take().unwrap_or_default()
     }
 
-    /// Runs the step of `ids`, whose words are written, and notes the time of each dispatch.
-    pub(super) fn run_profiled(&mut self, ids: &[u32], want: LogitsMode) -> Result<()> {
-        let device = self.device.clone();
-        let Device::Gpu(gpu) = &device else { return Ok(()) };
-        let position = self.position;
-        let step = self.step(ids.len(), want)?;
+    /// Runs the step of `ids`, whose words are written, and notes the time of each dispatch. Nothing
+    /// where there is no device.
+    pub(super) fn run_profiled(&mut self, ids: &[u32], mode: LogitsMode) -> Result<()> {
+        let position = self.sequence.position();
+        let step = self.step(ids.len(), mode)?;
         let compiled = Arc::clone(&step.compiled);
         let warm = std::mem::replace(&mut step.warm, true);
-        let Some(program) = compiled.plain(gpu)? else { return Ok(()) };
+        let Some((gpu, program)) = compiled.plain()? else { return Ok(()) };
         // A driver compiles a kernel when it first runs, which is not the kernel's time.
         if !warm {
             program.run(gpu);
             gpu.wait()?;
             // The greedy choice may be one of the words that the step reads.
-            self.place_step(ids)?;
+            self.write_inputs(ids)?;
         }
-        let seconds = program.profile(gpu)?;
-        let timings: Vec<_> = compiled
-            .recording
-            .entries()
-            .iter()
-            .zip(seconds)
-            .map(|(entry, seconds)| Timing {
-                tokens: ids.len(),
-                label: entry.label.clone(),
-                kernel: entry.kernel.name(),
-                cost: entry.kernel.cost(position),
-                seconds,
-            })
-            .collect();
-        if let Some(profile) = &mut self.profile {
+        let calls = compiled.recording.entries().iter();
+        let timings = calls.zip(program.profile(gpu)?).map(|(entry, seconds)| Timing {
+            tokens: ids.len(),
+            label: entry.label.clone(),
+            kernel: entry.kernel.name(),
+            cost: entry.kernel.cost(position),
+            seconds,
+        });
+        if let Some(profile) = &mut self.meter.profile {
             profile.extend(timings);
         }
         Ok(())
@@ -61,13 +56,13 @@ impl Runner {
     /// fails.
     pub fn check(&mut self, ids: &[u32]) -> Result<Option<Divergence>> {
         self.check_ids(ids)?;
-        let device = self.device.clone();
-        for ids in ids.chunks(self.room.chunk) {
-            self.place_step(ids)?;
-            let Device::Gpu(gpu) = &device else { return Ok(None) };
+        for ids in ids.chunks(self.chunk()) {
+            self.write_inputs(ids)?;
             let recording = self.recording(ids.len(), LogitsMode::Last)?;
-            let divergence = first_divergence(gpu, &recording, &mut self.host)?;
-            self.position += ids.len();
+            let Memory { device, host } = &mut self.memory;
+            let Device::Gpu(gpu) = device else { return Ok(None) };
+            let divergence = first_divergence(gpu, &recording, host)?;
+            self.sequence.end_step(ids.len());
             match divergence {
                 None => {}
                 // No device is to blame for what comes out of its reference.

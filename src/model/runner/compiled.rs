@@ -1,6 +1,5 @@
-//! A step's recording and what the device runs of it.
+//! A step's recording and what runs it.
 
-use super::Runner;
 use crate::Result;
 use crate::gpu::{Device, Executor, Gpu, Program, Recording, Tensor};
 use std::sync::Arc;
@@ -16,9 +15,9 @@ pub(super) enum Target {
     /// Each kernel's plain loops.
     Reference,
     /// The device, which is not waited for.
-    Program(Program),
+    Program(Arc<Gpu>, Program),
     /// The device, several steps of one token in a submission, with their choices read back.
-    Executor(Executor),
+    Executor(Arc<Gpu>, Box<Executor>),
 }
 
 impl Compiled {
@@ -28,7 +27,7 @@ impl Compiled {
     /// A kernel that does not compile, by name.
     pub fn new(device: &Device, recording: Recording) -> Result<Arc<Self>> {
         let target = match device {
-            Device::Gpu(gpu) => Target::Program(Program::compile(gpu, &recording)?),
+            Device::Gpu(gpu) => Target::Program(gpu.clone(), Program::compile(gpu, &recording)?),
             Device::Reference => Target::Reference,
         };
         Ok(Arc::new(Self { recording, target }))
@@ -46,7 +45,10 @@ impl Compiled {
         most: usize,
     ) -> Result<Arc<Self>> {
         let target = match device {
-            Device::Gpu(gpu) => Target::Executor(Executor::compile(gpu, &recording, state, most)?),
+            Device::Gpu(gpu) => {
+                let executor = Executor::compile(gpu, &recording, state, most)?;
+                Target::Executor(gpu.clone(), Box::new(executor))
+            }
             Device::Reference => Target::Reference,
         };
         Ok(Arc::new(Self { recording, target }))
@@ -56,8 +58,8 @@ impl Compiled {
     pub fn dispatches(&self) -> usize {
         match &self.target {
             Target::Reference => self.recording.entries().len(),
-            Target::Program(program) => program.dispatches(),
-            Target::Executor(executor) => executor.dispatches(),
+            Target::Program(_, program) => program.dispatches(),
+            Target::Executor(_, executor) => executor.dispatches(),
         }
     }
 
@@ -65,48 +67,23 @@ impl Compiled {
     ///
     /// # Errors
     /// When the device fails.
-    pub fn warm_up(&self, gpu: &Gpu) -> Result<()> {
+    pub fn warm_up(&self) -> Result<()> {
         match &self.target {
             Target::Reference => Ok(()),
-            Target::Program(program) => program.warm_up(gpu),
-            Target::Executor(executor) => executor.warm_up(gpu),
+            Target::Program(gpu, program) => program.warm_up(gpu),
+            Target::Executor(gpu, executor) => executor.warm_up(gpu),
         }
     }
 
-    /// The program with a dispatch for each call; `None` where there is no device.
+    /// The program with a dispatch for each call, and its device; `None` where there is none.
     ///
     /// # Errors
     /// A kernel that does not compile, by name.
-    pub fn plain(&self, gpu: &Gpu) -> Result<Option<&Program>> {
+    pub fn plain(&self) -> Result<Option<(&Gpu, &Program)>> {
         Ok(match &self.target {
             Target::Reference => None,
-            Target::Program(program) => Some(program),
-            Target::Executor(executor) => Some(executor.plain(gpu)?),
+            Target::Program(gpu, program) => Some((gpu, program)),
+            Target::Executor(gpu, executor) => Some((gpu, executor.plain(gpu)?)),
         })
-    }
-}
-
-impl Runner {
-    /// Runs a step of `tokens` tokens, whose words are written. A program is not waited for.
-    ///
-    /// # Errors
-    /// When the device fails, or a choice is no token.
-    pub(super) fn advance(&mut self, tokens: usize, step: &Compiled) -> Result<()> {
-        match (&self.device, &step.target) {
-            (Device::Gpu(gpu), Target::Program(program)) => program.run(gpu),
-            (Device::Gpu(gpu), Target::Executor(executor)) => {
-                let ran = executor.run_one(gpu)?;
-                return self.ran(1, &ran).map(|_| ());
-            }
-            _ => step.recording.run_reference(&mut self.host),
-        }
-        self.advanced(tokens, step);
-        Ok(())
-    }
-
-    /// Counts a step that was run call by call.
-    pub(super) fn advanced(&mut self, tokens: usize, step: &Compiled) {
-        self.count(tokens, step.recording.entries().len(), 0);
-        self.position += tokens;
     }
 }

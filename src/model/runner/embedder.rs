@@ -2,12 +2,11 @@
 
 use super::Runner;
 use super::compiled::Compiled;
-use crate::gpu::{Device, Element, Tensor};
+use super::step_cache::StepCache;
+use crate::gpu::{Element, Tensor};
 use crate::model::config::Config;
-use crate::model::forward::Pass;
 use crate::model::pooling::Pooling;
 use crate::{Error, Result};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Tokens computed at once.
@@ -18,8 +17,8 @@ pub struct Embedder {
     runner: Runner,
     /// Hidden states of the latest step [ROWS, C].
     hidden: Tensor,
-    /// By tokens and by the cache's capacity: a cache that grows is another one.
-    steps: HashMap<(usize, usize), Arc<Compiled>>,
+    /// By tokens.
+    steps: StepCache<usize, Arc<Compiled>>,
 }
 
 impl Embedder {
@@ -28,11 +27,12 @@ impl Embedder {
     /// # Errors
     /// When the device's memory does not suffice.
     pub fn new(mut runner: Runner) -> Result<Self> {
-        runner.beside = Self::bytes_for(&runner.model.config);
+        runner.held_elsewhere = Self::bytes_for(&runner.model.config);
         // As wide as the stream: whole blocks.
         let width = runner.model.output_norm.gain.dim(0);
-        let hidden = Tensor::zeros(&runner.device, "hidden states", &[ROWS, width], Element::F32)?;
-        Ok(Self { runner, hidden, steps: HashMap::new() })
+        let hidden =
+            Tensor::zeros(&runner.memory.device, "hidden states", &[ROWS, width], Element::F32)?;
+        Ok(Self { runner, hidden, steps: StepCache::new() })
     }
 
     /// Bytes on a device that it takes beside the runner.
@@ -40,17 +40,17 @@ impl Embedder {
         (4 * ROWS * config.hidden_size.next_multiple_of(32)) as u64
     }
 
+    /// The step of `tokens` tokens, which ends with their hidden states.
     fn step(&mut self, tokens: usize) -> Result<Arc<Compiled>> {
-        let key = (tokens, self.runner.cache.capacity);
-        if !self.steps.contains_key(&key) {
-            let act = self.runner.activations(tokens)?;
-            let Runner { model, cache, step, .. } = &self.runner;
-            let mut pass = Pass::new(model, cache, &act, step, tokens);
+        let Self { runner, hidden, steps } = self;
+        let activations = runner.activations(tokens)?;
+        let compile = || {
+            let mut pass = runner.pass(&activations, tokens);
             pass.layers();
-            pass.hidden_states(&self.hidden);
-            self.steps.insert(key, Compiled::new(&self.runner.device, pass.finish())?);
-        }
-        self.steps.get(&key).cloned().ok_or_else(|| Error::Internal("a compiled step is missing"))
+            pass.hidden_states(hidden);
+            Compiled::new(&runner.memory.device, pass.finish())
+        };
+        steps.get(runner.sequence.cache.capacity, tokens, compile).map(|step| Arc::clone(step))
     }
 
     /// The vector `[C]` of a text's tokens, of length 1.
@@ -66,7 +66,7 @@ impl Embedder {
         self.runner.fits(ids.len())?;
         let mut pooled = vec![0.0; self.runner.model.config.hidden_size];
         let mut position = 0;
-        for ids in ids.chunks(ROWS.min(self.runner.room.chunk)) {
+        for ids in ids.chunks(ROWS.min(self.runner.chunk())) {
             let hidden = self.run(ids)?;
             for row in hidden.chunks(self.hidden.dim(1)).take(ids.len()) {
                 pooling.add(&mut pooled, row, position);
@@ -84,13 +84,10 @@ impl Embedder {
 
     /// Hidden states of the next `ids`, at most [`ROWS`].
     fn run(&mut self, ids: &[u32]) -> Result<Vec<f32>> {
-        self.runner.place_step(ids)?;
+        self.runner.write_inputs(ids)?;
         let step = self.step(ids.len())?;
-        self.runner.advance(ids.len(), &step)?;
-        self.runner.count(0, 0, self.hidden.data_bytes());
-        match &self.runner.device {
-            Device::Gpu(gpu) => self.hidden.read_f32(gpu),
-            Device::Reference => Ok(self.runner.host.f32(&self.hidden).to_vec()),
-        }
+        self.runner.run(ids.len(), &step)?;
+        self.runner.meter.count_readback(self.hidden.data_bytes());
+        self.runner.memory.read(&self.hidden)
     }
 }

@@ -1,10 +1,9 @@
 //! What a step leaves: logits and choices, brought to the host.
 
 use super::{LogitsMode, Runner};
-use crate::gpu::Device;
 use crate::{Error, Result};
 
-/// Tokens computed at once when all logits are wanted, which take far more room.
+/// Tokens computed in a step when all logits are wanted, which take far more memory.
 const CHUNK_ALL: usize = 32;
 
 impl Runner {
@@ -13,11 +12,8 @@ impl Runner {
     /// # Errors
     /// When the device fails.
     pub fn last_logits(&mut self) -> Result<Vec<f32>> {
-        self.count(0, 0, self.logits.data_bytes());
-        let mut values = match &self.device {
-            Device::Gpu(gpu) => self.logits.read_f32(gpu)?,
-            Device::Reference => self.host.f32(&self.logits).to_vec(),
-        };
+        self.meter.count_readback(self.io.logits.data_bytes());
+        let mut values = self.memory.read(&self.io.logits)?;
         values.truncate(self.model.config.vocab_size);
         Ok(values)
     }
@@ -27,11 +23,8 @@ impl Runner {
     /// # Errors
     /// When the device fails.
     pub fn greedy(&mut self) -> Result<u32> {
-        self.count(0, 0, self.chosen.data_bytes());
-        let id = match &self.device {
-            Device::Gpu(gpu) => self.chosen.read(gpu)?[0],
-            Device::Reference => self.host.u32(&self.chosen)[0],
-        };
+        self.meter.count_readback(self.io.chosen.data_bytes());
+        let id = self.memory.read_word(&self.io.chosen)?;
         self.check_choice(id)
     }
 
@@ -64,18 +57,14 @@ impl Runner {
     ) -> Result<()> {
         self.check_ids(ids)?;
         self.rewind(0);
-        self.reserve(ids.len())?;
+        self.ensure_capacity(ids.len())?;
         let vocabulary = self.model.config.vocab_size;
-        let most = self.room.chunk.min(CHUNK_ALL);
+        let most = self.chunk().min(CHUNK_ALL);
         for (index, chunk) in ids.chunks(most).enumerate() {
-            self.run(chunk, LogitsMode::All)?;
-            let device = self.device.clone();
+            self.run_step(chunk, LogitsMode::All)?;
             let logits = self.step(chunk.len(), LogitsMode::All)?.logits.clone();
-            self.count(0, 0, logits.bytes());
-            let values = match &device {
-                Device::Gpu(gpu) => logits.read_f32(gpu)?,
-                Device::Reference => self.host.f32(&logits).to_vec(),
-            };
+            self.meter.count_readback(logits.bytes());
+            let values = self.memory.read(&logits)?;
             for (token, row) in values.chunks(logits.dim(1)).enumerate() {
                 each(index * most + token, &row[..vocabulary])?;
             }

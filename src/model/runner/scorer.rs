@@ -2,13 +2,12 @@
 
 use super::Runner;
 use super::compiled::Compiled;
+use super::step_cache::StepCache;
 use crate::gpu::{Device, Element, Tensor};
 use crate::kernels::TokenLogProb;
 use crate::model::config::Config;
-use crate::model::forward::Pass;
 use crate::model::state::CHUNK;
 use crate::{Error, Result};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Room for logits, bytes: enough for dozens of tokens of any vocabulary, and below every limit on
@@ -36,8 +35,8 @@ impl Score {
 /// A runner that scores texts instead of continuing them.
 pub struct Scorer {
     runner: Runner,
-    /// Steps by tokens and by the cache's capacity: a cache that grows is another one.
-    steps: HashMap<(usize, usize), Arc<Compiled>>,
+    /// By tokens.
+    steps: StepCache<usize, Arc<Compiled>>,
     /// Tokens a step at most.
     rows: usize,
     /// Tokens of the vocabulary that there are to choose among.
@@ -64,9 +63,9 @@ impl Scorer {
     /// # Errors
     /// When the device's memory does not suffice.
     pub(in crate::model) fn over(mut runner: Runner, rows: usize, count: usize) -> Result<Self> {
-        let (device, width) = (runner.device.clone(), runner.logits.dim(1));
-        let rows = rows.min(runner.room.chunk);
-        runner.beside = Self::bytes_for(&runner.model.config);
+        let (device, width) = (runner.memory.device.clone(), runner.io.logits.dim(1));
+        let rows = rows.min(runner.chunk());
+        runner.held_elsewhere = Self::bytes_for(&runner.model.config);
         Ok(Self {
             rows,
             count,
@@ -74,7 +73,7 @@ impl Scorer {
             logits: Tensor::zeros(&device, "logits to judge", &[rows, width], Element::F32)?,
             scores: Tensor::zeros(&device, "scores", &[rows, 4], Element::F32)?,
             runner,
-            steps: HashMap::new(),
+            steps: StepCache::new(),
         })
     }
 
@@ -97,7 +96,7 @@ impl Scorer {
 
     /// Where it computes.
     pub(in crate::model) fn device(&self) -> &Device {
-        &self.runner.device
+        &self.runner.memory.device
     }
 
     /// Tokens a step at most.
@@ -110,25 +109,25 @@ impl Scorer {
         (&self.logits, &self.scores)
     }
 
+    /// The step of `tokens` tokens, which ends with the scores of what follows them.
     fn step(&mut self, tokens: usize) -> Result<Arc<Compiled>> {
-        let key = (tokens, self.runner.cache.capacity);
-        if !self.steps.contains_key(&key) {
-            let act = self.runner.activations(tokens)?;
-            let Runner { model, cache, step, .. } = &self.runner;
-            let mut pass = Pass::new(model, cache, &act, step, tokens);
+        let Self { runner, steps, .. } = self;
+        let activations = runner.activations(tokens)?;
+        let compile = || {
+            let mut pass = runner.pass(&activations, tokens);
             pass.layers();
             pass.logits(0..tokens, &self.logits);
-            let kernel = TokenLogProb {
+            let score = TokenLogProb {
                 logits: self.logits.clone(),
                 count: self.count,
                 targets: self.targets.clone(),
                 scores: self.scores.clone(),
                 tokens,
             };
-            pass.push("token_log_prob", kernel);
-            self.steps.insert(key, Compiled::new(&self.runner.device, pass.finish())?);
-        }
-        self.steps.get(&key).cloned().ok_or_else(|| Error::Internal("a compiled step is missing"))
+            pass.push("token_log_prob", score);
+            Compiled::new(&runner.memory.device, pass.finish())
+        };
+        steps.get(runner.sequence.cache.capacity, tokens, compile).map(|step| Arc::clone(step))
     }
 
     /// Reads `ids`, at most [`Scorer::rows`], and has each judged by what follows it, `targets`. The
@@ -146,12 +145,10 @@ impl Scorer {
         }
         self.runner.check_ids(ids)?;
         self.runner.check_ids(targets)?;
-        self.runner.place_step(ids)?;
-        let tensor = self.targets.clone();
-        self.runner.write_words(&tensor, targets);
+        self.runner.write_inputs(ids)?;
+        self.runner.memory.write(&self.targets, targets);
         let step = self.step(ids.len())?;
-        self.runner.advance(ids.len(), &step)?;
-        Ok(())
+        self.runner.run(ids.len(), &step)
     }
 
     /// Scores of the first `tokens` tokens of the latest step.
@@ -175,11 +172,8 @@ impl Scorer {
 
     /// Rows of a tensor that a step wrote.
     pub(in crate::model) fn read_rows(&mut self, tensor: &Tensor) -> Result<Vec<f32>> {
-        self.runner.count(0, 0, tensor.data_bytes());
-        match &self.runner.device {
-            Device::Gpu(gpu) => tensor.read_f32(gpu),
-            Device::Reference => Ok(self.runner.host.f32(tensor).to_vec()),
-        }
+        self.runner.meter.count_readback(tensor.data_bytes());
+        self.runner.memory.read(tensor)
     }
 
     /// Begins anew and scores every token of `ids` after the first; `progress` is told how many are
