@@ -5,13 +5,16 @@ use kaiwu::gpu::{
 };
 use std::sync::Arc;
 
+/// What a device may take.
+type Strategies = dyn Fn(&Capabilities) -> Vec<Strategy> + Send + Sync;
+
 /// See the functions that make one. Without more said, it has no strategies, costs nothing, and its
 /// reference does nothing.
 pub struct Fake {
     name: &'static str,
     operands: Vec<Operand>,
     parameters: Vec<Parameter>,
-    strategies: Box<dyn Fn(&Capabilities) -> Vec<Strategy> + Send + Sync>,
+    strategies: Box<Strategies>,
     sizes: Vec<Strategy>,
     iterations: Option<usize>,
     cost: Box<dyn Fn(usize) -> Cost + Send + Sync>,

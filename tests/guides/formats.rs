@@ -93,7 +93,7 @@ const COLUMNS: usize = 512;
 fn blocks_hold_about_what_they_are_made_of() {
     let weights = noise(COLUMNS);
     for format in formats() {
-        let mut made = vec![("quantise", quantise(&format, &weights))];
+        let mut made = vec![("quantise", quantise(format, &weights))];
         if let Some(search) = format.search {
             let mut bytes = vec![];
             weights.chunks_exact(format.block_len).for_each(|block| search(block, &mut bytes));
@@ -124,7 +124,7 @@ fn a_packed_row_keeps_all_of_its_bits_to_itself() {
         };
         let mut taken = vec![0u32; 4 * planes.texels];
         for row in ROWS {
-            let bytes = quantise(&format, &noise(COLUMNS));
+            let bytes = quantise(format, &noise(COLUMNS));
             let (plain, plain_values) = (packed(row, &bytes), values(&format, &bytes));
             let mut own = vec![0u32; 4 * planes.texels];
             let last = bytes.len() / format.block_bytes - 1;
@@ -222,7 +222,7 @@ fn the_device_unpacks_what_the_host_packs() {
     let gpu = Gpu::open(&GpuOptions::default()).unwrap_or_else(|error| panic!("{error}"));
     let device = Device::Gpu(gpu.clone());
     for format in formats() {
-        let bytes = quantise(&format, &noise(ROWS * COLUMNS));
+        let bytes = quantise(format, &noise(ROWS * COLUMNS));
         let planes = Planes::new(&format, ROWS, COLUMNS);
         let mut words = vec![0u32; 4 * planes.texels];
         for (row, bytes) in bytes.chunks_exact(bytes.len() / ROWS).enumerate() {

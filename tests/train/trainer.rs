@@ -82,12 +82,7 @@ fn six_sequences_are_the_same_step_however_they_are_parted() {
         let data: Vec<u32> =
             (0..words).map(|i| (i * i * 7 + i) as u32 % run.shape.vocab_size as u32).collect();
         let after = |batch, accumulate| {
-            let settings = Settings {
-                batch,
-                accumulate,
-                loss_positions: loss_positions,
-                ..run.settings.clone()
-            };
+            let settings = Settings { batch, accumulate, loss_positions, ..run.settings.clone() };
             let mut trainer = Trainer::new(&gpu, &run.shape, &settings, &data).unwrap();
             let places = trainer.windows(0..words);
             losses(&trainer.train(5, &places, &mut Shuffle::new(places.len(), 1)).unwrap())
