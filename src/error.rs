@@ -191,9 +191,6 @@ pub enum Error {
         /// The learning rate of the training.
         learning_rate: f64,
     },
-    /// The caller requested a stop.
-    #[error("stopped by the caller")]
-    Cancelled,
     /// An assumption of the library was violated, which is a bug that should be reported.
     #[error("{0}; this is a mistake of kaiwu, please report it")]
     Internal(&'static str),

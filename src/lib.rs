@@ -76,6 +76,8 @@ pub mod kernels;
 pub mod lab;
 pub mod model;
 mod platform;
+#[cfg(any(feature = "train", feature = "workbench"))]
+mod plot;
 pub mod sample;
 pub mod session;
 pub mod text;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// Modules by layer: a module may import from the layers before its own, and from itself.
 const LAYERS: [&[&str]; 11] = [
-    &["error", "platform"],
+    &["error", "platform", "plot"],
     &["files"],
     &["format", "hub"],
     &["text", "sample"],

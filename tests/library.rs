@@ -251,3 +251,20 @@ fn the_command_line_gives_the_same_text() {
     let asked = ["generate", "--chat", "--system", "Be brief.", "How are you?"];
     assert_eq!(command_line(&asked).trim_end(), answer.trim_end());
 }
+
+#[test]
+fn recommendations_that_cannot_be_read_are_said_each_time() {
+    let folder = std::env::temp_dir().join(format!("kaiwu-{}-recommends", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    for file in std::fs::read_dir(tiny("llama-f32")).unwrap().map(|file| file.unwrap()) {
+        std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+    }
+    let wrong = r#"{"do_sample": true, "temperature": "hot"}"#;
+    std::fs::write(folder.join("generation_config.json"), wrong).unwrap();
+    let mut chat = options().load(&folder).unwrap().chat().max_tokens(2);
+    for _ in 0..2 {
+        let error = chat.ask("How are you?").err().expect("an error").to_string();
+        assert!(error.contains("temperature should be a number"), "{error}");
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}

@@ -48,6 +48,14 @@ pub struct Lora {
 }
 
 impl Lora {
+    /// Reads several, each with its scale, as [`Lora::open`] does.
+    ///
+    /// # Errors
+    /// If one of them cannot be read.
+    pub fn open_all(asked: &[(PathBuf, f32)], architecture: &str) -> Result<Vec<(Self, f32)>> {
+        asked.iter().map(|(path, scale)| Ok((Self::open(path, architecture)?, *scale))).collect()
+    }
+
     /// Reads a folder, its weight file, or a GGUF file, for a model family with the GGUF name
     /// `architecture`.
     ///

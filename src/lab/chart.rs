@@ -1,5 +1,6 @@
 //! Line charts as SVG: panels one below another, for the screen and for print.
 
+use crate::plot::{Axis, escaped, label};
 use std::fmt::Write;
 
 /// How the points of a series are connected.
@@ -89,60 +90,6 @@ const LINE: f64 = 20.0;
 const PANEL: f64 = 270.0;
 const GAP: f64 = 34.0;
 
-/// A mapping from values to pixels.
-struct Axis {
-    from: f64,
-    to: f64,
-    pixels: (f64, f64),
-    logarithmic: bool,
-}
-
-impl Axis {
-    fn at(&self, value: f64) -> f64 {
-        let share = if self.logarithmic {
-            (value.max(self.from) / self.from).ln() / (self.to / self.from).ln()
-        } else {
-            (value - self.from) / (self.to - self.from)
-        };
-        self.pixels.0 + share.clamp(0.0, 1.0) * (self.pixels.1 - self.pixels.0)
-    }
-
-    /// Values to mark, and whether they are labelled.
-    fn ticks(&self) -> Vec<(f64, bool)> {
-        if self.logarithmic {
-            // Short axes contain few powers of ten.
-            let named: &[u32] = if self.to / self.from < 100.0 { &[1, 2, 5] } else { &[1] };
-            let powers = self.from.log10().floor() as i32..=self.to.log10().ceil() as i32;
-            let all = powers.flat_map(|power| {
-                (1..=9).map(move |n| (f64::from(n) * 10f64.powi(power), named.contains(&n)))
-            });
-            return all
-                .filter(|(value, _)| (self.from * 0.999..=self.to * 1.001).contains(value))
-                .collect();
-        }
-        let span = self.to - self.from;
-        let power = 10f64.powf((span / 5.0).log10().floor());
-        let step =
-            [1.0, 2.0, 5.0, 10.0].map(|n| n * power).into_iter().find(|step| span / step <= 6.0);
-        let step = step.unwrap_or(span);
-        let first = (self.from / step - 1e-9).ceil() as i64;
-        let last = (self.to / step + 1e-9).floor() as i64;
-        (first..=last).map(|n| (n as f64 * step, true)).collect()
-    }
-}
-
-/// A number as it is labelled on an axis.
-fn number(value: f64) -> String {
-    match value.abs() {
-        10_000.0.. if value % 1000.0 == 0.0 => format!("{} 000", value / 1000.0),
-        _ => format!("{}", (value * 1e6).round() / 1e6),
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
 impl Chart {
     /// The figure as SVG.
     pub fn svg(&self) -> String {
@@ -171,9 +118,7 @@ impl Chart {
         let (from, to) = self.x_range;
         let x = Axis { from, to, pixels: (LEFT, RIGHT), logarithmic: self.x_logarithmic };
         let ticks = match &self.x_ticks[..] {
-            [] => {
-                x.ticks().into_iter().map(|(at, named)| (at, named.then(|| number(at)))).collect()
-            }
+            [] => x.ticks().into_iter().map(|(at, named)| (at, named.then(|| label(at)))).collect(),
             given => given.iter().map(|(at, name)| (*at, Some(name.clone()))).collect::<Vec<_>>(),
         };
         for (index, panel) in self.panels.iter().enumerate() {
@@ -212,7 +157,7 @@ impl Panel {
             let (at, colour) = (y.at(value), if named { "#cccccc" } else { "#eeeeee" });
             let _ = writeln!(svg, r##"<path d="M{LEFT} {at:.1}H{RIGHT}" stroke="{colour}"/>"##);
             if named {
-                let (left, text, base) = (LEFT - 9.0, number(value), at + 5.0);
+                let (left, text, base) = (LEFT - 9.0, label(value), at + 5.0);
                 let _ = writeln!(
                     svg,
                     r##"<text x="{left}" y="{base:.1}" text-anchor="end">{text}</text>"##
@@ -330,20 +275,6 @@ impl Series {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn axes_have_round_ticks() {
-        let axis = |from, to, logarithmic| Axis { from, to, pixels: (0.0, 100.0), logarithmic };
-        let named = |axis: &Axis| -> Vec<String> {
-            axis.ticks().into_iter().filter(|tick| tick.1).map(|tick| number(tick.0)).collect()
-        };
-        assert_eq!(named(&axis(1.0, 10_000.0, true)), ["1", "10", "100", "1000", "10 000"]);
-        assert_eq!(named(&axis(0.0, 1.0, false)), ["0", "0.2", "0.4", "0.6", "0.8", "1"]);
-        assert_eq!(named(&axis(0.0, 48.0, false)), ["0", "10", "20", "30", "40"]);
-        assert_eq!(named(&axis(150.0, 4000.0, true)), ["200", "500", "1000", "2000"]);
-        assert_eq!(axis(1.0, 100.0, true).at(10.0), 50.0);
-        assert_eq!(axis(1.0, 100.0, true).at(0.0), 0.0);
-    }
 
     fn chart(series: Vec<Series>) -> String {
         let y_range = (0.0, 1.0);

@@ -4,9 +4,9 @@ use super::cancel::Cancel;
 use super::model::Model;
 use super::reply::Reply;
 use super::sampling::{answer_options, random_seed};
+use crate::Result;
 use crate::generate::{Answer, Conversation, Generator, Options};
 use crate::text::Message;
-use crate::{Error, Result};
 use std::sync::Arc;
 
 /// Tokens that the cache initially has room for; it grows with the conversation.
@@ -35,8 +35,6 @@ pub struct Chat {
     pub(super) cancel: Cancel,
     /// The system message at the beginning of the conversation.
     system: Option<String>,
-    /// An error in the model's recommendations, which the first question reports.
-    problem: Option<Error>,
     state: Option<State>,
     /// Number of answers so far, which selects the random draws of the next one.
     pub(super) answers: u64,
@@ -50,21 +48,11 @@ pub(super) struct State {
 
 impl Chat {
     pub(super) fn new(model: Model) -> Self {
-        let (recommended, problem) = match model.recommended() {
-            Ok(found) => (found.unwrap_or_default(), None),
-            Err(error) => (Default::default(), Some(error)),
-        };
-        let mut options = Options { sampling: recommended, ..Options::default() };
+        // Recommendations that cannot be read are reported when the conversation begins.
+        let sampling = model.recommended().ok().flatten().unwrap_or_default();
+        let mut options = Options { sampling, ..Options::default() };
         options.sampling.seed = random_seed();
-        Self {
-            model,
-            options,
-            cancel: Cancel::default(),
-            system: None,
-            problem,
-            state: None,
-            answers: 0,
-        }
+        Self { model, options, cancel: Cancel::default(), system: None, state: None, answers: 0 }
     }
 
     /// Sets the system message at the beginning of the conversation.
@@ -110,9 +98,7 @@ impl Chat {
 
     pub(super) fn state(&mut self) -> Result<&mut State> {
         if self.state.is_none() {
-            if let Some(problem) = self.problem.take() {
-                return Err(problem);
-            }
+            self.model.recommended()?;
             let template = self.model.chat_template()?;
             let mut generator = self.model.generator(EXPECTED)?;
             generator.set_interrupt(Arc::clone(self.cancel.flag()));

@@ -97,13 +97,18 @@ impl Completion {
     /// tokenizer.
     pub fn pieces(self) -> Result<Pieces> {
         let (model, mut generator, ids, options) = self.begun()?;
-        let decoding = generator.begin(&ids, &options)?;
-        Ok(Pieces {
-            model,
-            making: Some((generator, decoding)),
-            pending: VecDeque::new(),
-            answer: None,
-        })
+        match generator.begin(&ids, &options) {
+            Ok(decoding) => Ok(Pieces {
+                model,
+                making: Some((generator, decoding)),
+                pending: VecDeque::new(),
+                answer: None,
+            }),
+            Err(error) => {
+                model.give_back(generator);
+                Err(error)
+            }
+        }
     }
 
     fn begun(self) -> Result<(Model, Generator, Vec<u32>, Options)> {

@@ -65,7 +65,8 @@ struct Shared {
     /// The runner of a conversation that has ended or not begun, with its compiled steps. The next
     /// conversation takes it over.
     idle: Mutex<Option<Runner>>,
-    embedder: Mutex<Option<Embedder>>,
+    /// With the pooling that the files say, which is read once.
+    embedder: Mutex<Option<(Embedder, Pooling)>>,
     scorer: Mutex<Option<Scorer>>,
     loading: Duration,
 }
@@ -149,15 +150,12 @@ impl Model {
     /// When the text has no tokens or too many, the model has no tokenizer, or the device fails.
     pub fn embed(&self, text: &str) -> Result<Vec<f32>> {
         let ids = self.tokenizer()?.encode(text, true)?;
-        let pooling = self.pooling()?;
-        let mut embedder = lock(&self.shared.embedder);
-        if embedder.is_none() {
-            *embedder = Some(self.embedder(ids.len())?);
-        }
-        match &mut *embedder {
-            Some(embedder) => embedder.embed(&ids, pooling),
-            None => Ok(vec![]),
-        }
+        let mut known = lock(&self.shared.embedder);
+        let (embedder, pooling) = match &mut *known {
+            Some(known) => known,
+            none => none.insert((self.embedder(ids.len())?, self.pooling()?)),
+        };
+        embedder.embed(&ids, *pooling)
     }
 
     /// Scores how likely each token of a text is according to the model, given the tokens before it
@@ -170,14 +168,12 @@ impl Model {
         let tokenizer = self.tokenizer()?;
         let window = WINDOW.min(self.context());
         let windows = Windows::new(&tokenizer.encode_plain(text)?, window, tokenizer.first())?;
-        let mut scorer = lock(&self.shared.scorer);
-        if scorer.is_none() {
-            *scorer = Some(self.scorer(window)?);
-        }
-        match &mut *scorer {
-            Some(scorer) => TextScore::new(scorer, &windows, tokenizer.first().is_some()),
-            None => Ok(TextScore::default()),
-        }
+        let mut known = lock(&self.shared.scorer);
+        let scorer = match &mut *known {
+            Some(scorer) => scorer,
+            none => none.insert(self.scorer(window)?),
+        };
+        TextScore::new(scorer, &windows, tokenizer.first().is_some())
     }
 
     /// The tokenizer.

@@ -84,14 +84,9 @@ impl ModelFile {
             );
             return Err(Error::setting("a context", why));
         }
-        let architecture = config.architecture.name;
-        let adapters: Result<Vec<(Lora, f32)>> = options
-            .lora
-            .iter()
-            .map(|(path, scale)| Ok((Lora::open(path, architecture)?, *scale)))
-            .collect();
+        let adapters = Lora::open_all(&options.lora, config.architecture.name)?;
         let tokenizer = OnceLock::new();
-        Ok(Self { source, config, tokenizer, context, adapters: adapters?, options, since })
+        Ok(Self { source, config, tokenizer, context, adapters, options, since })
     }
 
     /// The path of the file or folder.

@@ -1,24 +1,27 @@
 //! `kaiwu bench kernels`: times each strategy on shapes of real models, relative to the adapter's
 //! peak rates.
 
+use super::bench_baseline::{
+    read_baseline, report_changes, report_other, report_vanished, storage_word,
+};
+use super::bench_results::{as_table, csv};
 use super::bench_shader;
+use crate::Result;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::DeviceArguments;
 use crate::cli::support::failure::usage;
-use crate::cli::support::output::{print, print_pretty, table};
+use crate::cli::support::output::{print, print_pretty};
 use crate::cli::support::progress::Progress;
 use crate::files::write_whole;
 use crate::format::DType;
-use crate::gpu::{Gpu, GpuOptions, StorageKind};
+use crate::gpu::{Gpu, GpuOptions};
 use crate::workbench::{
-    BenchShape, Change, Measurement, Refused, Roofs, Stopwatch, all_shapes, changes, measure_roofs,
-    product_shape, roofline, settle, vanished,
+    BenchShape, Measurement, Refused, Stopwatch, all_shapes, changes, measure_roofs, product_shape,
+    roofline, settle, vanished,
 };
-use crate::{Error, Result};
 use clap::Args;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -81,9 +84,6 @@ Examples:
 const ROUNDS: usize = 8;
 /// The pause before the second round; later ones are longer.
 const PAUSE: Duration = Duration::from_millis(300);
-/// A machine that is slower than before by this factor is mentioned to the user.
-const BUSY: f64 = 1.1;
-
 /// Longest axis of --shape, so that generated weights fit in memory.
 const LONGEST: usize = 1 << 17;
 const MOST_WEIGHTS: usize = 1 << 28;
@@ -109,17 +109,6 @@ fn parse_format(text: &str) -> std::result::Result<DType, String> {
     let names: Vec<_> = DType::ALL.iter().map(|dtype| dtype.to_string().to_lowercase()).collect();
     let found = names.iter().position(|name| *name == text.to_lowercase());
     found.map(|at| DType::ALL[at]).ok_or_else(|| format!("expected one of {}", names.join(", ")))
-}
-
-/// The output of --json, which --baseline reads.
-#[derive(Debug, Serialize, Deserialize)]
-struct Baseline {
-    adapter: serde_json::Value,
-    #[serde(default)]
-    storage: Option<String>,
-    #[serde(default)]
-    clock: Option<String>,
-    results: Vec<Measurement>,
 }
 
 pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Outcome {
@@ -239,174 +228,6 @@ fn measure_again(
         Some(shape) => stopwatch.again(shape, before),
         None => Ok(None),
     }
-}
-
-fn storage_word(storage: StorageKind) -> String {
-    format!("{storage:?}").to_lowercase()
-}
-
-/// Reports on standard error which results of the baseline are missing, and returns their number.
-/// Results that failed have already been reported.
-fn report_vanished(vanished: &[[String; 3]], refused: &[Refused]) -> usize {
-    let said = |[shape, kernel, strategy]: &[String; 3]| {
-        refused.iter().any(|r| (&r.shape, &r.kernel, &r.strategy) == (shape, kernel, strategy))
-    };
-    let gone: Vec<_> = vanished.iter().filter(|names| !said(names)).collect();
-    for [shape, kernel, strategy] in &gone {
-        eprintln!(
-            "kaiwu: {shape}: {kernel} ({strategy}) is in the baseline, but was not timed now"
-        );
-    }
-    gone.len()
-}
-
-/// Warns on standard error if the baseline is of another adapter, driver or storage.
-fn report_other(baseline: &Baseline, gpu: &Gpu, storage: StorageKind) {
-    let now = serde_json::json!(gpu.report());
-    for (what, key) in [("adapter", "name"), ("driver", "driver"), ("driver", "driver_info")] {
-        let (before, now) = (&baseline.adapter[key], &now[key]);
-        if before != now {
-            eprintln!("kaiwu: the baseline is of another {what}, {before} and not {now}");
-        }
-    }
-    let others = [
-        ("storage", &baseline.storage, storage_word(storage)),
-        ("clock", &baseline.clock, gpu.clock().into()),
-    ];
-    for (what, before, now) in others {
-        if let Some(before) = before.as_ref().filter(|before| **before != now) {
-            eprintln!("kaiwu: the baseline is of another {what}, {before} and not {now}");
-        }
-    }
-}
-
-fn read_baseline(path: &Path) -> Result<Baseline> {
-    let text = std::fs::read_to_string(path).map_err(Error::io("read", path))?;
-    serde_json::from_str(&text).map_err(|error| {
-        Error::damaged(path, format!("is not the output of `kaiwu bench kernels --json`: {error}"))
-    })
-}
-
-/// Reports on standard error what is slower than `tolerance` allows, and returns how many results.
-fn report_changes(changes: &[Change], tolerance: f64) -> usize {
-    let slower: Vec<_> = changes.iter().filter(|change| change.is_slower(tolerance)).collect();
-    for change in &slower {
-        let Change { shape, kernel, strategy, before_us, now_us, busier, .. } = change;
-        let busy = if *busier > BUSY {
-            format!(", and the machine is only {:.0} % busier", (busier - 1.0) * 100.0)
-        } else {
-            String::new()
-        };
-        eprintln!(
-            "kaiwu: {shape}: {kernel} ({strategy}) takes {now_us:.1} us, {:+.0} % of \
-             {before_us:.1} us before{busy}",
-            (now_us / before_us - 1.0) * 100.0
-        );
-    }
-    let mut busier: Vec<_> = changes.iter().map(|change| change.busier).collect();
-    busier.sort_by(f64::total_cmp);
-    if let Some(busier) = busier.get(busier.len() / 2).filter(|&&busier| busier > BUSY) {
-        eprintln!(
-            "kaiwu: the machine is {:.0} % busier than it was for the baseline, which is allowed \
-             for",
-            (busier - 1.0) * 100.0
-        );
-    }
-    let (count, compared) = (slower.len(), changes.len());
-    eprintln!(
-        "kaiwu: {count} of {compared} are slower than the baseline by more than {:.0} %",
-        tolerance * 100.0
-    );
-    // If nothing could be compared, the check must not succeed.
-    if compared == 0 { 1 } else { count }
-}
-
-/// Shown instead of an unknown figure.
-const NONE: &str = "-";
-
-fn cells(m: &Measurement) -> [String; 8] {
-    [
-        m.shape.clone(),
-        m.kernel.clone(),
-        m.strategy.clone(),
-        format!("{:.1}", m.median_us),
-        format!("{:.1}..{:.1}", m.quarter_us, m.three_quarters_us),
-        m.gb_per_s.map_or(NONE.into(), |rate| format!("{rate:.2}")),
-        format!("{:.2}", m.gflop_per_s),
-        m.share_of_roof.map_or(NONE.into(), |share| format!("{:.0} %", share * 100.0)),
-    ]
-}
-
-fn as_table(results: &[Measurement], roofs: &Roofs, markdown: bool, clock: &str) -> String {
-    let heading = [
-        "shape",
-        "kernel",
-        "strategy",
-        "median us",
-        "middle half us",
-        "GB/s",
-        "GFLOP/s",
-        "of roof",
-    ];
-    if markdown {
-        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-        let rule = "|---|---|---|--:|--:|--:|--:|--:|\n";
-        return line(&heading.map(String::from))
-            + rule
-            + &results.iter().map(|m| line(&cells(m))).collect::<String>();
-    }
-    let mut rows = vec![heading.map(String::from).to_vec()];
-    let mut last = "";
-    for m in results {
-        let mut row = cells(m).to_vec();
-        if m.shape == last {
-            row[0].clear();
-        }
-        rows.push(row);
-        last = &m.shape;
-    }
-    let texture = roofs
-        .read_texture_gb_per_s
-        .map_or(String::new(), |rate| format!(", textures {rate:.1} GB/s"));
-    let above = if results.iter().any(|m| m.share_of_roof.is_some_and(|share| share > 1.0)) {
-        "\nmore than 100 % of the roof: what is read stays in a cache, whose rate is no roof \
-             here"
-    } else {
-        ""
-    };
-    format!(
-        "{}\nroofs: buffers {:.1} GB/s{texture}, {:.1} GFLOP/s; times by {clock}{above}\n",
-        table(&rows, 3),
-        roofs.read_buffer_gb_per_s,
-        roofs.multiply_add_gflop_per_s
-    )
-}
-
-fn csv(results: &[Measurement]) -> String {
-    let mut text =
-        "shape,kernel,strategy,median_us,quarter_us,three_quarters_us,runs,bytes,operations,gb_per_s,\
-        gflop_per_s,share_of_roof,max_error\n"
-            .to_owned();
-    for m in results {
-        // No name contains a comma or a quotation mark.
-        text += &format!(
-            "{},{},{},{:.3},{:.3},{:.3},{},{},{},{},{:.4},{},{}\n",
-            m.shape,
-            m.kernel,
-            m.strategy,
-            m.median_us,
-            m.quarter_us,
-            m.three_quarters_us,
-            m.runs,
-            m.bytes.map_or(String::new(), |bytes| bytes.to_string()),
-            m.operations,
-            m.gb_per_s.map_or(String::new(), |rate| format!("{rate:.4}")),
-            m.gflop_per_s,
-            m.share_of_roof.map_or(String::new(), |share| format!("{share:.4}")),
-            m.max_error.map_or(String::new(), |error| format!("{error:e}"))
-        );
-    }
-    text
 }
 
 #[cfg(test)]

@@ -5,12 +5,11 @@ use crate::cli::Outcome;
 use crate::cli::support::arguments::{ModelArgument, parse_lora};
 use crate::cli::support::choice::choice;
 use crate::cli::support::failure::{failed, usage};
-use crate::cli::support::loaded::open_adapters;
 use crate::cli::support::output::{print, print_json, size};
 use crate::cli::support::progress::Progress;
 use crate::files::AtomicFile;
 use crate::format::{
-    DType, NewTensor, Quantization, Source, TensorInfo, Value, quantize, write_gguf_to,
+    DType, Lora, NewTensor, Quantization, Source, TensorInfo, Value, quantize, write_gguf_to,
 };
 use crate::generate::{gguf_recommended, recommended};
 use crate::model::{Config, Export, Merge};
@@ -133,7 +132,7 @@ fn merge(source: &Source, asked: &[(PathBuf, f32)]) -> Result<Option<Merge>> {
     if asked.is_empty() {
         return Ok(None);
     }
-    let adapters = open_adapters(asked, Config::from_source(source)?.architecture.name)?;
+    let adapters = Lora::open_all(asked, Config::from_source(source)?.architecture.name)?;
     Merge::new(source, &adapters).map(Some)
 }
 

@@ -3,9 +3,10 @@
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{DeviceArguments, LoadingArguments, WeightsArguments};
 use crate::cli::support::failure::usage;
-use crate::cli::support::loaded::{load, open_adapters};
+use crate::cli::support::loaded::load;
 use crate::cli::support::output::{count, print, print_pretty, size, table};
 use crate::cli::support::roofline::{self, RooflineArguments};
+use crate::format::Lora;
 use crate::gpu::{Capabilities, Constant, Cost, Device, Entry, Gpu, Strategy};
 use crate::model::{Config, Footprint, LogitsMode, Runner, SessionOptions};
 use crate::workbench::StepCost;
@@ -74,7 +75,7 @@ pub(in crate::cli) fn run(device: &DeviceArguments, arguments: &Arguments) -> Ou
             "--at is {at}, but this model's context has {most} tokens at most"
         )));
     }
-    let adapters = open_adapters(lora, config.architecture.name)?;
+    let adapters = Lora::open_all(lora, config.architecture.name)?;
     let place = if arguments.host { Device::Reference } else { device_or_host(device)? };
     let room = SessionOptions { expected: 1, cache: cache.cache, ..SessionOptions::default() };
     if let Device::Gpu(gpu) = &place {

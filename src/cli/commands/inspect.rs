@@ -4,9 +4,8 @@ use crate::Result;
 use crate::cli::Outcome;
 use crate::cli::support::arguments::{IgnoringArguments, LoadingArguments, model_path};
 use crate::cli::support::failure::{is_usage, usage};
-use crate::cli::support::loaded::open_adapters;
 use crate::cli::support::output::{count, print, print_pretty, size, table};
-use crate::format::{Array, Source, TensorInfo, Value};
+use crate::format::{Array, Lora, Source, TensorInfo, Value};
 use crate::model::{Config, Declared, Footprint, Pooling, SessionOptions, notices};
 use clap::Args;
 use serde_json::json;
@@ -71,7 +70,7 @@ fn footprint(source: &Source, arguments: &Arguments) -> Result<Footprint> {
         return Err(usage(message));
     }
     let LoadingArguments { quantize, cache, lora } = &arguments.loading;
-    let adapters = open_adapters(lora, config.architecture.name)?;
+    let adapters = Lora::open_all(lora, config.architecture.name)?;
     let room =
         SessionOptions { context: Some(context), cache: cache.cache, ..SessionOptions::default() };
     Ok(Footprint::new(source, *quantize, &adapters, &room)?.at_once())

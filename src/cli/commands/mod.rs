@@ -1,7 +1,9 @@
 //! The commands, in one file each.
 
 pub(in crate::cli) mod bench;
+mod bench_baseline;
 pub(in crate::cli) mod bench_kernels;
+mod bench_results;
 pub(in crate::cli) mod bench_shader;
 pub(in crate::cli) mod compare;
 pub(in crate::cli) mod completions;

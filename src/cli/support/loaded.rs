@@ -61,14 +61,6 @@ pub(in crate::cli) fn bars() -> impl FnMut(Loading) + Send + 'static {
     }
 }
 
-/// Opens adapters for models of the architecture with this name.
-pub(in crate::cli) fn open_adapters(
-    asked: &[(std::path::PathBuf, f32)],
-    architecture: &str,
-) -> Result<Vec<(Lora, f32)>> {
-    asked.iter().map(|(path, scale)| Ok((Lora::open(path, architecture)?, *scale))).collect()
-}
-
 /// Uploads the weights and adapters to `device` with a progress bar.
 pub(in crate::cli) fn load(
     device: &Device,

@@ -29,7 +29,6 @@ enum Place {
 /// The description of a tensor to create: label, shape (slowest axis first, the last one a multiple
 /// of 4 numbers) and kind of number. By default it is zeroed, writable by kernels, and stored as
 /// the adapter reads fastest.
-/// something else is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct TensorSpec<'a> {
     pub(in crate::gpu) label: &'a str,

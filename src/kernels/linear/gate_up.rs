@@ -2,12 +2,9 @@
 
 mod cases;
 
-use super::input::{Input, TOLERANCE};
+use super::input::{Input, product_methods};
 use super::matrix::Part;
-use crate::gpu::{
-    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor,
-    Tolerance,
-};
+use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
 use crate::kernels::pointwise::activation::gelu;
 
 /// The activation function of the gate.
@@ -87,17 +84,7 @@ impl Kernel for GateUp {
         self.input.necessary(&self.w)
     }
 
-    fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
-        self.input.surplus(&self.w, strategy)
-    }
-
-    fn iterations(&self, strategy: &Strategy) -> Option<usize> {
-        self.input.iterations(&self.w, strategy)
-    }
-
-    fn shape(&self) -> String {
-        self.input.shape(&self.w)
-    }
+    product_methods!();
 
     fn cost(&self, _: usize) -> Cost {
         let outputs = (self.y.dim(1) * self.input.tokens) as u64;
@@ -115,9 +102,5 @@ impl Kernel for GateUp {
                 *y = self.gate.apply(*gate) * up;
             }
         }
-    }
-
-    fn tolerance(&self) -> Tolerance {
-        TOLERANCE
     }
 }

@@ -5,6 +5,30 @@ use crate::format::DType;
 use crate::gpu::{HostMemory, Operand, Parameter, Tensor, Tolerance};
 use crate::kernels::moe::experts::Experts;
 
+/// The methods of [`crate::gpu::Kernel`] that are the same for all products: kernels with an
+/// [`Input`] `input` and a part of a matrix `w`.
+macro_rules! product_methods {
+    () => {
+        fn surplus(&self, strategy: &$crate::gpu::Strategy, _: usize) -> $crate::gpu::Surplus {
+            self.input.surplus(&self.w, strategy)
+        }
+
+        fn iterations(&self, strategy: &$crate::gpu::Strategy) -> Option<usize> {
+            self.input.iterations(&self.w, strategy)
+        }
+
+        fn shape(&self) -> String {
+            self.input.shape(&self.w)
+        }
+
+        fn tolerance(&self) -> $crate::gpu::Tolerance {
+            $crate::kernels::linear::input::TOLERANCE
+        }
+    };
+}
+
+pub(in crate::kernels) use product_methods;
+
 /// The shared part of the products: `W · norm(x[t]) + bias` for tokens t.
 #[derive(Clone)]
 pub struct Input {

@@ -2,12 +2,9 @@
 
 mod cases;
 
-use super::input::{Input, TOLERANCE};
+use super::input::{Input, product_methods};
 use super::matrix::Part;
-use crate::gpu::{
-    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor,
-    Tolerance,
-};
+use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
 use crate::kernels::pointwise::activation::gelu;
 use crate::kernels::pointwise::normal::gelu_exact;
 
@@ -85,21 +82,11 @@ impl Kernel for Linear {
         self.input.sizes(&self.w, self.function.finish(), false, can)
     }
 
-    fn shape(&self) -> String {
-        self.input.shape(&self.w)
-    }
-
     fn necessary(&self, _: usize) -> u64 {
         self.input.necessary(&self.w)
     }
 
-    fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
-        self.input.surplus(&self.w, strategy)
-    }
-
-    fn iterations(&self, strategy: &Strategy) -> Option<usize> {
-        self.input.iterations(&self.w, strategy)
-    }
+    product_methods!();
 
     fn cost(&self, _: usize) -> Cost {
         let written = 4 * (self.w.planes.rows4 * 4 * self.input.tokens) as u64;
@@ -121,9 +108,5 @@ impl Kernel for Linear {
                 };
             }
         }
-    }
-
-    fn tolerance(&self) -> Tolerance {
-        TOLERANCE
     }
 }

@@ -3,12 +3,9 @@
 
 mod cases;
 
-use super::input::{Input, TOLERANCE};
+use super::input::{Input, product_methods};
 use super::matrix::Part;
-use crate::gpu::{
-    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor,
-    Tolerance,
-};
+use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
 
 /// `y[t] = W · norm(x[t]) + bias + residual[t]`.
 pub struct Matmul {
@@ -60,17 +57,7 @@ impl Kernel for Matmul {
         self.input.necessary(&self.w)
     }
 
-    fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
-        self.input.surplus(&self.w, strategy)
-    }
-
-    fn iterations(&self, strategy: &Strategy) -> Option<usize> {
-        self.input.iterations(&self.w, strategy)
-    }
-
-    fn shape(&self) -> String {
-        self.input.shape(&self.w)
-    }
+    product_methods!();
 
     fn cost(&self, _: usize) -> Cost {
         let written = 4 * (self.input.rows(&self.w) * self.input.tokens) as u64;
@@ -90,9 +77,5 @@ impl Kernel for Matmul {
                 y[at] = value + residual.as_ref().map_or(0.0, |residual| residual[at]);
             }
         }
-    }
-
-    fn tolerance(&self) -> Tolerance {
-        TOLERANCE
     }
 }

@@ -3,12 +3,9 @@
 
 mod cases;
 
-use super::input::{Input, TOLERANCE};
+use super::input::{Input, product_methods};
 use super::matrix::Part;
-use crate::gpu::{
-    Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Surplus, Tensor,
-    Tolerance,
-};
+use crate::gpu::{Capabilities, Cost, HostMemory, Kernel, Operand, Parameter, Strategy, Tensor};
 use crate::kernels::attention::cache::{CacheType, LayerCache, Side};
 
 /// Projects queries, keys and values of the tokens, rotates queries and keys, and writes keys and
@@ -93,17 +90,7 @@ impl Kernel for QkvRopeCache {
         self.input.necessary(&self.w) + self.cache.position_bytes() * self.input.tokens as u64
     }
 
-    fn surplus(&self, strategy: &Strategy, _: usize) -> Surplus {
-        self.input.surplus(&self.w, strategy)
-    }
-
-    fn iterations(&self, strategy: &Strategy) -> Option<usize> {
-        self.input.iterations(&self.w, strategy)
-    }
-
-    fn shape(&self) -> String {
-        self.input.shape(&self.w)
-    }
+    product_methods!();
 
     fn cost(&self, _: usize) -> Cost {
         let tokens = self.input.tokens as u64;
@@ -141,9 +128,5 @@ impl Kernel for QkvRopeCache {
                 }
             }
         }
-    }
-
-    fn tolerance(&self) -> Tolerance {
-        TOLERANCE
     }
 }

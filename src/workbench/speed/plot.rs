@@ -4,6 +4,7 @@
 use super::roofs::Roofs;
 use super::timing::Measurement;
 use crate::gpu::StorageKind;
+use crate::plot::{Axis, escaped, label};
 use std::fmt::Write;
 
 const WIDTH: f64 = 1180.0;
@@ -17,62 +18,10 @@ const LINE: f64 = 17.0;
 const COLOURS: [&str; 7] =
     ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#444444"];
 
-/// A logarithmic axis.
-struct Axis {
-    low: f64,
-    high: f64,
-    from: f64,
-    to: f64,
-}
-
-impl Axis {
-    /// An axis from a round number below all `values` to one above them, drawn from pixel `from` to
-    /// `to`.
-    fn new(values: impl Iterator<Item = f64>, from: f64, to: f64) -> Self {
-        let (mut low, mut high) = (f64::INFINITY, 0.0f64);
-        for value in values.filter(|value| value.is_finite() && *value > 0.0) {
-            low = low.min(value / 1.15);
-            high = high.max(value * 1.15);
-        }
-        let round = |value: f64, up: bool| {
-            let power = 10f64.powf(value.log10().floor());
-            let mut steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power).into_iter();
-            if up { steps.find(|step| *step >= value) } else { steps.rfind(|step| *step <= value) }
-        };
-        match (round(low, false), round(high, true)) {
-            (Some(low), Some(high)) if low < high => Self { low, high, from, to },
-            _ => Self { low: 1.0, high: 10.0, from, to },
-        }
-    }
-
-    fn at(&self, value: f64) -> f64 {
-        let share = (value / self.low).ln() / (self.high / self.low).ln();
-        self.from + share.clamp(0.0, 1.0) * (self.to - self.from)
-    }
-
-    /// Multiples of powers of ten, and whether each is a power of ten.
-    fn ticks(&self) -> impl Iterator<Item = (f64, bool)> {
-        let powers = self.low.log10().floor() as i32..=self.high.log10().ceil() as i32;
-        let all = powers
-            .flat_map(|power| (1..=9).map(move |n| (f64::from(n) * 10f64.powi(power), n == 1)));
-        all.filter(|(value, _)| (self.low * 0.999..=self.high * 1.001).contains(value))
-    }
-}
-
 /// A number with three digits, or as many as its integer part has.
 fn number(value: f64) -> String {
     let digits = 2 - value.max(1e-4).log10().floor() as i32;
     format!("{value:.*}", digits.max(0) as usize)
-}
-
-/// The label of a power of ten.
-fn tick(value: f64) -> String {
-    let digits = -value.log10().round() as i32;
-    format!("{value:.*}", digits.max(0) as usize)
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// The chart of `measurements` on `adapter` with tensors in `storage`. Shapes are numbered as in
@@ -105,8 +54,8 @@ pub fn roofline(
         LINE * (1.0 * shapes.len() as f64 + 0.85 * (shown.len() + moved.len()) as f64);
     let bottom = TOP + list_height.max(532.0);
     let height = bottom + if moved.is_empty() { 60.0 } else { 118.0 };
-    let x = Axis::new(shown.iter().map(|m| intensity(m)).chain([ridge]), LEFT, RIGHT);
-    let y = Axis::new(shown.iter().map(|m| m.gflop_per_s).chain([peak]), bottom, TOP);
+    let x = Axis::around(shown.iter().map(|m| intensity(m)).chain([ridge]), (LEFT, RIGHT));
+    let y = Axis::around(shown.iter().map(|m| m.gflop_per_s).chain([peak]), (bottom, TOP));
 
     let colour = |m: &Measurement| {
         COLOURS[kernels.iter().position(|kernel| *kernel == m.kernel).unwrap_or(0) % COLOURS.len()]
@@ -130,8 +79,8 @@ pub fn roofline(
     grid(&mut svg, &x, &y);
     let roof = |at: f64| (bandwidth * at).min(peak);
     // Where memory is the limit, the roof may leave the chart at the bottom.
-    let visible = x.low.max(y.low / bandwidth);
-    let points = [visible, ridge.max(visible), x.high]
+    let visible = x.from.max(y.from / bandwidth);
+    let points = [visible, ridge.max(visible), x.to]
         .map(|at| format!("{:.1},{:.1}", x.at(at), y.at(roof(at))));
     let _ = writeln!(
         svg,
@@ -193,17 +142,17 @@ fn rug<'a>(
     if moved.is_empty() {
         return;
     }
-    let axis =
-        Axis::new(moved.iter().map(|m| m.gb_per_s.unwrap_or(0.0)).chain([bandwidth]), LEFT, RIGHT);
+    let rates = moved.iter().map(|m| m.gb_per_s.unwrap_or(0.0));
+    let axis = Axis::around(rates.chain([bandwidth]), (LEFT, RIGHT));
     let base = top + 22.0;
     let _ = writeln!(svg, r##"<path d="M{LEFT} {base}H{RIGHT}" stroke="#888"/>"##);
-    for (value, _) in axis.ticks().filter(|(_, whole)| *whole) {
+    for (value, _) in axis.ticks().into_iter().filter(|(_, named)| *named) {
         let _ = writeln!(
             svg,
             r##"<text x="{:.1}" y="{}" text-anchor="middle">{}</text>"##,
             axis.at(value),
             base + 15.0,
-            tick(value)
+            label(value)
         );
     }
     let at = axis.at(bandwidth);
@@ -232,29 +181,29 @@ fn rug<'a>(
 }
 
 fn grid(svg: &mut String, x: &Axis, y: &Axis) {
-    let bottom = y.from;
-    for (value, whole) in x.ticks() {
-        let (at, colour) = (x.at(value), if whole { "#c8c8c8" } else { "#eeeeee" });
+    let bottom = y.pixels.0;
+    for (value, named) in x.ticks() {
+        let (at, colour) = (x.at(value), if named { "#c8c8c8" } else { "#eeeeee" });
         let _ = writeln!(svg, r##"<path d="M{at:.1} {TOP}V{bottom}" stroke="{colour}"/>"##);
-        if whole {
+        if named {
             let _ = writeln!(
                 svg,
                 r##"<text x="{at:.1}" y="{}" text-anchor="middle">{}</text>"##,
                 bottom + 18.0,
-                tick(value)
+                label(value)
             );
         }
     }
-    for (value, whole) in y.ticks() {
-        let (at, colour) = (y.at(value), if whole { "#c8c8c8" } else { "#eeeeee" });
+    for (value, named) in y.ticks() {
+        let (at, colour) = (y.at(value), if named { "#c8c8c8" } else { "#eeeeee" });
         let _ = writeln!(svg, r##"<path d="M{LEFT} {at:.1}H{RIGHT}" stroke="{colour}"/>"##);
-        if whole {
+        if named {
             let _ = writeln!(
                 svg,
                 r##"<text x="{}" y="{:.1}" text-anchor="end">{}</text>"##,
                 LEFT - 8.0,
                 at + 4.0,
-                tick(value)
+                label(value)
             );
         }
     }
@@ -372,19 +321,6 @@ fn list<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn axes_are_logarithmic_and_hold_their_values() {
-        let axis = Axis::new([0.03, 70.0].into_iter(), 0.0, 100.0);
-        assert_eq!((axis.low, axis.high), (0.02, 100.0));
-        assert!(axis.at(0.2) < axis.at(2.0) && axis.at(1e9) == 100.0 && axis.at(1e-9) == 0.0);
-        let step = |a, b| axis.at(b) - axis.at(a);
-        assert!((step(0.1, 1.0) - step(1.0, 10.0)).abs() < 1e-9);
-        let whole: Vec<_> =
-            axis.ticks().filter(|(_, whole)| *whole).map(|(value, _)| tick(value)).collect();
-        assert_eq!(whole, ["0.1", "1", "10", "100"]);
-        assert_eq!(Axis::new([].into_iter(), 0.0, 1.0).high, 10.0);
-    }
 
     /// A call that computes and one that only moves bytes: a point and a tick.
     #[test]
