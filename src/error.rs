@@ -231,6 +231,8 @@ pub enum Remedy {
         /// Whether another name for the model would help as well.
         or_rename: bool,
     },
+    /// Continue texts: the model was not made for conversations.
+    ContinueTexts,
     /// Fetch the model of this name.
     Fetch(String),
     /// Fetch the missing files of a model, if it came from a hub.

@@ -86,7 +86,7 @@ pub mod train;
 #[cfg(feature = "workbench")]
 pub mod workbench;
 
-pub use error::{Error, Result};
+pub use error::{Error, Remedy, Result};
 pub use generate::FinishReason;
 pub use kernels::CacheType;
 pub use session::{Chat, Model, ModelOptions};

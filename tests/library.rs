@@ -2,7 +2,7 @@
 
 use kaiwu::gpu::GpuOptions;
 use kaiwu::session::LoadingStage;
-use kaiwu::{CacheType, FinishReason, Model, ModelOptions};
+use kaiwu::{CacheType, FinishReason, Model, ModelOptions, Remedy};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -252,13 +252,19 @@ fn the_command_line_gives_the_same_text() {
     assert_eq!(command_line(&asked).trim_end(), answer.trim_end());
 }
 
-#[test]
-fn recommendations_that_cannot_be_read_are_said_each_time() {
-    let folder = std::env::temp_dir().join(format!("kaiwu-{}-recommends", std::process::id()));
+/// A copy of `llama-f32` that a test may change, and take away in the end.
+fn copied(to: &str) -> PathBuf {
+    let folder = std::env::temp_dir().join(format!("kaiwu-{}-{to}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     for file in std::fs::read_dir(tiny("llama-f32")).unwrap().map(|file| file.unwrap()) {
         std::fs::copy(file.path(), folder.join(file.file_name())).unwrap();
     }
+    folder
+}
+
+#[test]
+fn recommendations_that_cannot_be_read_are_said_each_time() {
+    let folder = copied("recommends");
     let wrong = r#"{"do_sample": true, "temperature": "hot"}"#;
     std::fs::write(folder.join("generation_config.json"), wrong).unwrap();
     let mut chat = options().load(&folder).unwrap().chat().max_tokens(2);
@@ -266,5 +272,16 @@ fn recommendations_that_cannot_be_read_are_said_each_time() {
         let error = chat.ask("How are you?").err().expect("an error").to_string();
         assert!(error.contains("temperature should be a number"), "{error}");
     }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[test]
+fn a_model_without_a_template_continues_texts() {
+    let folder = copied("plain");
+    std::fs::remove_file(folder.join("chat_template.jinja")).unwrap();
+    let model = options().load(&folder).unwrap();
+    let error = model.chat().ask("How are you?").err().expect("an error");
+    assert_eq!(error.remedy(), Some(Remedy::ContinueTexts), "{error}");
+    assert!(!model.completion("How are").max_tokens(2).text().unwrap().is_empty());
     std::fs::remove_dir_all(&folder).unwrap();
 }

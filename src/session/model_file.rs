@@ -4,6 +4,7 @@ use super::loading::{Loading, Reserved};
 use super::locate::locate;
 use super::model::{Model, Session};
 use super::options::{ModelOptions, Place};
+use crate::error::Remedy;
 use crate::format::{Lora, Source};
 use crate::gpu::{Device, Gpu};
 use crate::model::rope::Scaling;
@@ -285,7 +286,9 @@ pub(super) fn read_tokenizer<'a>(
 
 pub(super) fn read_template(source: &Source, tokenizer: &Tokenizer) -> Result<ChatTemplate> {
     ChatTemplate::from_source(source, tokenizer)?.ok_or_else(|| {
-        source.path_error("has no chat template, so it was not made for conversations")
+        source
+            .path_error("has no chat template, so it was not made for conversations")
+            .with_remedy(Remedy::ContinueTexts)
     })
 }
 

@@ -102,6 +102,7 @@ fn option(remedy: &Remedy) -> String {
             let rename = if *or_rename { "choose one by --name, or " } else { "" };
             format!("{rename}--no-tokenizer writes the model alone; the folder itself runs")
         }
+        Remedy::ContinueTexts => "use `kaiwu generate` without --chat".to_owned(),
         Remedy::Fetch(name) => format!("run `kaiwu pull {name}`"),
         Remedy::FetchMissing => "`kaiwu pull` fetches what a model of the hub lacks".to_owned(),
         Remedy::UseForEmbeddings => "`kaiwu embed` makes vectors with it".to_owned(),
